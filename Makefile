@@ -1,0 +1,91 @@
+# Tidemill: `make help` says what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+BIN := .venv/bin
+# Why an install is needed or not: these files, and which extras were installed from them.
+SOURCES := pyproject.toml constraints.txt
+INSTALLED := .venv/.installed-all
+INSTALLED_DEV := .venv/.installed-all-dev
+INSTALL_LOG := .venv/install.log
+
+# Constraints from the environment pin what builds the package too; pip's own option does not.
+PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
+	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
+
+.PHONY: help run test check bench proto compose-check clean
+
+help: ## This list
+	@echo "Tidemill keeps a text classifier good after launch. What make can do:"
+	@echo
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
+	@echo
+	@echo "Begin with: make run. It installs what it needs into .venv; Ctrl-C ends it."
+	@echo "Settings: tidemill.toml, or TIDEMILL_GRPC_PORT=50052 make run and the like."
+
+# exec: an interrupt or a SIGTERM reaches tidemill itself, and make waits for it.
+run: $(INSTALLED) ## Start everything: Triton, server and jobs, on the shipped example
+	@exec $(BIN)/tidemill up
+
+test: $(INSTALLED_DEV) ## Run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED_DEV) ## Lint, types, imports, and the contract with its generated code
+	@echo "ruff check";         $(BIN)/ruff check
+	@echo "ruff format";        $(BIN)/ruff format --check
+	@echo "mypy";               $(BIN)/mypy
+	@echo "import-linter";      $(BIN)/lint-imports
+	@echo "proto: buf lint, generated code up to date"; $(BIN)/python proto/generate.py --check
+
+bench: $(INSTALLED_DEV) ## Measure front, merging and training (about 8 minutes)
+	@for name in serving two_fronts training; do echo "bench/$$name.py"; $(BIN)/python -m bench.$$name; done
+
+proto: $(INSTALLED_DEV) ## Generate proto/gen from proto/tidemill
+	@$(BIN)/python proto/generate.py
+
+compose-check: ## Check the compose file, where docker compose is installed
+	@if docker compose version >/dev/null 2>&1; then compose="docker compose"; \
+	elif docker-compose version >/dev/null 2>&1; then compose="docker-compose"; \
+	else echo "not checked: neither docker compose nor docker-compose is installed"; exit 0; fi; \
+	export POSTGRES_PASSWORD=check TIDEMILL_TRITON__CONTROL_KEY=check; \
+	$$compose config -q; \
+	$$compose --profile gpu config -q; \
+	echo "docker-compose.yml is valid, with and without the gpu profile"
+
+clean: ## Remove .venv and caches; never var/ or the models
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in python3.11 python3.12 python3.13 python3; do \
+		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+			echo "Making .venv with $$("$$python" --version)"; exec "$$python" -m venv .venv; \
+		fi; \
+	done; \
+	echo "Tidemill needs Python 3.11, 3.12 or 3.13, and found none on the PATH" >&2; exit 1
+
+$(INSTALLED): $(SOURCES) | $(BIN)/python
+	$(call install,all)
+
+$(INSTALLED_DEV): $(SOURCES) | $(BIN)/python
+	$(call install,all,dev)
+	@touch $(INSTALLED)
+
+# Shows how far pip is on one line of a terminal; all that pip says goes to the log.
+define install
+@echo "Installing Tidemill [$(1)$(if $(2),$(comma)$(2))]: the first time takes minutes and 2.5 GB"; \
+tty=0; if [ -t 1 ]; then tty=1; fi; \
+if ! $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --progress-bar off --editable '.[$(1)$(if $(2),$(comma)$(2))]' 2>&1 \
+	| tee $(INSTALL_LOG) | awk -v tty=$$tty ' \
+		!tty { next } \
+		/^Collecting / { printf "\r\033[K  package %d: %s", ++count, $$2; fflush() } \
+		/^Installing collected/ { printf "\r\033[K  unpacking %d packages", count; fflush() } \
+		END { if (tty) printf "\r\033[K" }'; then \
+	tail -n 20 $(INSTALL_LOG) >&2; echo "Not installed; all of it: $(INSTALL_LOG)" >&2; exit 1; \
+fi; \
+touch $@; echo "Installed in $$SECONDS s"
+endef
+comma := ,

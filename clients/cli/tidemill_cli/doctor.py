@@ -1,0 +1,35 @@
+"""`tidemill doctor`."""
+
+from dataclasses import asdict
+
+import typer
+from rich.text import Text
+
+from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill_cli.local import require_extras
+from tidemill_cli.output import AsJson, print_json, print_table
+
+app = typer.Typer(add_completion=False)
+_EXAMPLE = "Example: tidemill doctor --json"
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@app.command(epilog=_EXAMPLE)
+def doctor(as_json: AsJson = False) -> None:
+    """Check whether this machine and this workspace can run Tidemill."""
+    require_extras()
+    # The database's packages take half a second to import, which no other command should pay.
+    from tidemill_cli.doctor_checks import examine
+
+    checks = examine()
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        rows = (
+            (Text(check.result, style=_STYLES[check.result]), check.name, check.found, check.remedy)
+            for check in checks
+        )
+        print_table(("", "check", "found", "what to do"), rows, empty="")
+    failed = [check.name for check in checks if check.result == "fail"]
+    if failed:
+        raise CommandFailed(f"failed: {', '.join(failed)}", REQUEST_FAILED)

@@ -1,0 +1,150 @@
+"""What `tidemill doctor` looks at."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from tidemill_core.errors import TidemillError
+from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
+from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.supervisor import ListeningPort, StateDirectoryLock, probe_ports, stack_ports
+from tidemill_core.triton.embedded import unsupported_reason
+
+_LITTLE_SPACE_GIB, _TOO_LITTLE_SPACE_GIB = 5.0, 1.0
+_GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what was looked at.
+        result: `ok`, `warn` or `fail`.
+        found: what was found.
+        remedy: what to do; empty where nothing is to be done.
+    """
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """Look at the machine, then, as far as the settings can be read, at the workspace."""
+    checks = [_python()]
+    try:
+        settings = load_settings()
+    except TidemillError as error:
+        return [*checks, Check("settings", "fail", str(error), f"mend {WORKSPACE_FILE}")]
+    checks += [_settings(settings), _triton(settings), _disk(settings.state_dir)]
+    checks += _ports(settings)
+    checks += _keys(settings.state_dir)
+    checks += _database(settings)
+    return checks
+
+
+def _python() -> Check:
+    here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if not (3, 11) <= sys.version_info < (3, 14):
+        return Check("python", "fail", here, "use CPython 3.11, 3.12 or 3.13")
+    return Check("python", "ok", here)
+
+
+def _settings(settings: Settings) -> Check:
+    if not settings.tasks:
+        remedy = "run `tidemill init`, or change to a workspace's folder"
+        return Check("settings", "fail", "no task is configured", remedy)
+    missing = [
+        str(source.path)
+        for task in settings.tasks.values()
+        for source in task.sources
+        if not source.path.is_file()
+    ]
+    if missing:
+        return Check("settings", "fail", f"missing: {', '.join(missing)}", "mend the sources")
+    return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
+
+
+def _triton(settings: Settings) -> Check:
+    if settings.triton.url:
+        return Check("triton", "ok", f"uses the one at {settings.triton.url}")
+    if (reason := unsupported_reason()) is not None:
+        return Check("triton", "fail", "cannot run here", reason)
+    library, release = platform.libc_ver()
+    try:
+        wheel = version("nvidia-pytriton")
+    except PackageNotFoundError:
+        wheel = "unknown"
+    return Check("triton", "ok", f"nvidia-pytriton {wheel}, {library} {release}")
+
+
+def _disk(state_dir: Path) -> Check:
+    there = next(path for path in (state_dir, *state_dir.parents) if path.exists())
+    free = shutil.disk_usage(there).free / _GIB
+    found = f"{free:.1f} GiB free at {there}"
+    if free < _TOO_LITTLE_SPACE_GIB:
+        return Check("disk", "fail", found, "free some, or set TIDEMILL_STATE_DIR elsewhere")
+    if free < _LITTLE_SPACE_GIB:
+        return Check("disk", "warn", found, "datasets and model versions add up: free some")
+    return Check("disk", "ok", found)
+
+
+def _ports(settings: Settings) -> Iterator[Check]:
+    holder = StateDirectoryLock(settings.state_dir).holder()
+    if holder is not None:
+        yield Check("ports", "ok", f"this workspace's own stack runs (process {holder})")
+        return
+    for port in stack_ports(settings):
+        yield _port(port)
+
+
+def _port(port: ListeningPort) -> Check:
+    name = f"port {port.port}"
+    try:
+        probe_ports([port])
+    except TidemillError as error:
+        return Check(name, "fail", "not free", str(error))
+    return Check(name, "ok", f"free for {port.setting}")
+
+
+def _keys(state_dir: Path) -> Iterator[Check]:
+    """Secrets are files of the state directory that only their owner may read."""
+    for path in sorted(state_dir.glob("*key*")):
+        if path.stat().st_mode & 0o077:
+            yield Check(path.name, "fail", "others may read it", f"chmod 600 {path}")
+        else:
+            yield Check(path.name, "ok", "private")
+
+
+def _database(settings: Settings) -> Iterator[Check]:
+    new = not settings.database_url and not (settings.state_dir / "tidemill.db").exists()
+    if new:
+        yield Check("database", "ok", "is made by the first `tidemill up`")
+        return
+    try:
+        storage = open_storage(settings.effective_database_url)
+    except TidemillError as error:
+        yield Check(
+            "database", "fail", error.detail or str(error), "check database_url and that it is up"
+        )
+        return
+    try:
+        yield Check("database", "ok", storage.database.engine.url.render_as_string())
+        yield from (_champion(storage, task) for task in settings.tasks)
+    finally:
+        storage.database.close()
+
+
+def _champion(storage: Storage, task: str) -> Check:
+    deployment = storage.models.deployment(task)
+    if deployment is None:
+        remedy = "`tidemill up` trains its first model"
+        return Check(f"task {task}", "warn", "no champion yet", remedy)
+    return Check(f"task {task}", "ok", f"champion: version {deployment.champion}")

@@ -1,0 +1,140 @@
+"""`tidemill feedback`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
+from tidemill_cli.connection import (
+    CALL_SECONDS,
+    Address,
+    Limit,
+    OnlyTask,
+    collect,
+    connected,
+    current_user,
+)
+from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill_cli.feedback_file import send_file
+from tidemill_cli.messages import time_text, to_json
+from tidemill_cli.output import AsJson, print_fields, print_json, print_table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Say which predictions were right; the next version learns from it.",
+    epilog="Example: tidemill feedback submit PREDICTION_ID --label refund",
+)
+
+
+@app.command(epilog="Example: tidemill feedback submit PREDICTION_ID --label refund --source ann")
+def submit(
+    prediction_id: Annotated[str, typer.Argument(help="The id that `tidemill predict` printed.")],
+    correct: Annotated[
+        bool | None, typer.Option("--correct/--incorrect", help="Whether the label is right.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The right label.", show_default=False)] = None,
+    source: Annotated[
+        str, typer.Option(help="Who says so; without it, you.", show_default=False)
+    ] = "",
+    comment: Annotated[str, typer.Option(help="Their words.", show_default=False)] = "",
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a prediction was right, or which label is."""
+    if (correct is None) == (label is None):
+        raise typer.BadParameter("give one of --correct, --incorrect and --label")
+    with connected(address) as client:
+        stored = client.submit_feedback(
+            prediction_id,
+            correct=correct,
+            label=label,
+            source=source or current_user(),
+            comment=comment,
+        )
+    if as_json:
+        print_json(to_json(stored))
+        return
+    print_fields(
+        {
+            "stored": stored.feedback_id,
+            "verdict": _verdict(stored),
+            "task": stored.task,
+            "model version": stored.model_version,
+            "source": stored.source,
+        }
+    )
+
+
+@app.command("list", epilog="Example: tidemill feedback list --task support --json")
+def list_feedback(
+    task: OnlyTask = "",
+    prediction_id: Annotated[
+        str, typer.Option(help="Only this prediction's.", show_default=False)
+    ] = "",
+    limit: Limit = 20,
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """List feedback."""
+    with connected(address) as client:
+        found: list[Feedback] = collect(
+            lambda size, token: client.feedback.ListFeedback(
+                ListFeedbackRequest(
+                    task=task, prediction_id=prediction_id, page_size=size, page_token=token
+                ),
+                timeout=CALL_SECONDS,
+            ),
+            lambda page: page.feedback,
+            limit,
+        )
+    if as_json:
+        print_json([to_json(feedback) for feedback in found])
+        return
+    columns = ("stored (UTC)", "task", "version", "verdict", "source", "comment", "prediction id")
+    print_table(columns, map(_row, found), empty="no feedback yet")
+
+
+@app.command("import", epilog="Example: tidemill feedback import verdicts.jsonl")
+def import_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A JSON Lines file.")],
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Store many verdicts from a file.
+
+    Each line is an object with prediction_id, and correct (true or false) or label; source,
+    comment and request_id are optional.
+    """
+    with connected(address) as client:
+        outcome = send_file(client, file)
+    rejections = [{"line": rejection.line, **rejection.error} for rejection in outcome.rejections]
+    if as_json:
+        counts = {"accepted": outcome.accepted, "rejected": outcome.rejected}
+        print_json({**counts, "rejections": rejections})
+    else:
+        print_fields({"accepted": outcome.accepted, "rejected": outcome.rejected})
+        rows = ((one["line"], one["reason"], one["message"]) for one in rejections)
+        if rejections:
+            print_table(("line", "reason", "why"), rows, empty="")
+    if outcome.rejected:
+        raise CommandFailed(f"{outcome.rejected} lines were not stored", REQUEST_FAILED)
+
+
+def _row(feedback: Feedback) -> tuple[Any, ...]:
+    return (
+        time_text(feedback.create_time),
+        feedback.task,
+        feedback.model_version,
+        _verdict(feedback),
+        feedback.source,
+        feedback.comment,
+        feedback.prediction_id,
+    )
+
+
+def _verdict(feedback: Feedback) -> str:
+    if feedback.WhichOneof("verdict") == "label":
+        return f"label {feedback.label}"
+    return "correct" if feedback.correct else "incorrect"

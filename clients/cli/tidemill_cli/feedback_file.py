@@ -1,0 +1,125 @@
+"""Verdicts from a JSON Lines file, sent as one stream."""
+
+import json
+import os
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from google.protobuf import json_format
+
+from tidemill.v1.feedback_service_pb2 import StreamFeedbackRequest
+from tidemill_cli.messages import error_to_json
+from tidemill_cli.progress import ShowProgress, progress_view
+from tidemill_client import TidemillClient, TidemillError
+
+_FIELDS = tuple(field.name for field in StreamFeedbackRequest.DESCRIPTOR.fields)
+_PROGRESS_EVERY_LINES = 200
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A line that was not stored.
+
+    Attributes:
+        line: its number, from 1.
+        error: code, reason and message.
+    """
+
+    line: int
+    error: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        accepted: verdicts that are durable now.
+        rejected: lines that are not stored.
+        rejections: those lines in order; the server names its first 1,000.
+    """
+
+    accepted: int
+    rejected: int
+    rejections: list[Rejection]
+
+
+class FeedbackLines:
+    """Reads requests off a file, and remembers which line each came from.
+
+    Attributes:
+        sent_lines: the line of each request, in the order of the stream.
+        unreadable: lines that no request could be made of.
+    """
+
+    def __init__(self, file: BinaryIO, show_progress: ShowProgress) -> None:
+        self._file = file
+        self._size = max(os.fstat(file.fileno()).st_size, 1)
+        self._show_progress = show_progress
+        self.sent_lines = array("Q")
+        self.unreadable: list[Rejection] = []
+
+    def requests(self) -> Iterator[StreamFeedbackRequest]:
+        """A request for each line that can be read; blank lines are passed over."""
+        read = 0
+        for number, line in enumerate(self._file, start=1):
+            read += len(line)
+            if number % _PROGRESS_EVERY_LINES == 0 or read == self._size:
+                self._show_progress("feedback", read / self._size, f"{number} lines")
+            if not line.strip():
+                continue
+            try:
+                request = _request(line)
+            except (ValueError, json_format.ParseError) as error:
+                self.unreadable.append(Rejection(number, _unreadable(error)))
+                continue
+            self.sent_lines.append(number)
+            yield request
+
+
+def send_file(client: TidemillClient, path: Path) -> Outcome:
+    """Send each line's verdict. A line that cannot be read or stored does not stop the others.
+
+    Raises:
+        TidemillError: the stream broke; sending the file again repeats nothing.
+    """
+    with path.open("rb") as file, progress_view() as show_progress:
+        lines = FeedbackLines(file, show_progress)
+        # No time limit: a file takes as long as it takes.
+        response = client.feedback.StreamFeedback(lines.requests())
+    refused = [
+        Rejection(
+            lines.sent_lines[rejection.index],
+            error_to_json(TidemillError.from_status(rejection.error)),
+        )
+        for rejection in response.rejections
+    ]
+    rejections = sorted([*lines.unreadable, *refused], key=lambda rejection: rejection.line)
+    rejected = response.rejected_count + len(lines.unreadable)
+    return Outcome(response.accepted_count, rejected, rejections)
+
+
+def _request(line: bytes) -> StreamFeedbackRequest:
+    """The request that a line stands for.
+
+    Raises:
+        ValueError: it is not UTF-8, not JSON or not an object, or has a field of another name.
+        ParseError: a field's value is of the wrong type.
+    """
+    document = json.loads(line)
+    if not isinstance(document, dict):
+        raise ValueError("it is not an object")
+    if unknown := sorted(set(document) - set(_FIELDS)):
+        raise ValueError(f"{', '.join(unknown)} is none of {', '.join(_FIELDS)}")
+    return json_format.ParseDict(document, StreamFeedbackRequest())
+
+
+def _unreadable(error: Exception) -> dict[str, str]:
+    return {
+        "code": "INVALID_ARGUMENT",
+        "reason": "UNREADABLE_LINE",
+        "message": f"not a verdict in JSON: {error}",
+    }

@@ -1,0 +1,100 @@
+"""The `tidemill` command: its groups, and how it ends."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
+from tidemill_cli.output import complain
+from tidemill_core.errors import ConfigurationError, TidemillError
+
+_HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
+_START = "Start here: `tidemill init my-workspace --csv examples.csv`, then `tidemill up` in it."
+_INTERRUPTED = 130
+
+COMMANDS = {
+    "init": "Write a new workspace for your own CSV.",
+    "up": "Start Triton, the server and the jobs, and keep them running until Ctrl-C.",
+    "status": "Show whether the server and each task answer; exit code 0 only if all do.",
+    "predict": "Predict which label a text has.",
+    "feedback": "Say which predictions were right; the next version learns from it.",
+    "models": "Show model versions and decide which of them answer.",
+    "datasets": "Show what models were trained on.",
+    "jobs": "Start and follow the batch jobs.",
+    "reports": "Show what the checks found, and take alerts on.",
+    "doctor": "Check whether this machine and this workspace can run Tidemill.",
+}
+"""What each command does; each is the `app` of the module of its name."""
+
+
+class _ImportedWhenUsed(TyperGroup):
+    """The commands. A module is imported when its command is run, for that takes a while."""
+
+    _only_described = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 -- typer's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 -- typer's signature
+        if cmd_name not in COMMANDS:
+            return None
+        if self._only_described:
+            return TyperGroup(name=cmd_name, help=COMMANDS[cmd_name])
+        module = importlib.import_module(f"tidemill_cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._only_described = True
+        super().format_help(ctx, formatter)
+
+
+app = typer.Typer(
+    cls=_ImportedWhenUsed,
+    help=_HELP,
+    epilog=_START,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _tidemill() -> None:
+    """Has no options of its own."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Returns:
+        The exit code: 0 done, 1 the request failed, 2 wrong usage, 3 nothing is running,
+        130 ended by Ctrl-C.
+    """
+    try:
+        app(args=list(arguments), prog_name="tidemill")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else REQUEST_FAILED
+    except CommandFailed as failed:
+        complain(str(failed))
+        return failed.exit_code
+    except TidemillError as error:
+        complain(f"{error} ({error.reason})")
+        return WRONG_USAGE if isinstance(error, ConfigurationError) else REQUEST_FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `tidemill` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Progress of work: bars on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from tidemill_cli.output import say, stderr
+
+_LINE_EVERY_SECONDS = 5.0
+
+ShowProgress = Callable[[str, float, str], None]
+"""Takes what the work is called, the fraction done in [0, 1], and what it is doing now."""
+
+
+@contextmanager
+def progress_view() -> Iterator[ShowProgress]:
+    """Show the progress of one or several pieces of work while the block runs, on stderr."""
+    if not sys.stderr.isatty():
+        yield _Lines().show
+        return
+    columns = (
+        TextColumn("{task.fields[name]}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=stderr(), transient=True) as progress:
+        yield _Bars(progress).show
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def show(self, name: str, fraction: float, message: str) -> None:
+        if name not in self._bars:
+            self._bars[name] = self._progress.add_task("", total=1.0, name=escape(name))
+        bar = self._bars[name]
+        self._progress.update(bar, completed=fraction, description=escape(message))
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, str]] = {}
+
+    def show(self, name: str, fraction: float, message: str) -> None:
+        """A line when the work turns to something else, but not more often than needed."""
+        now = time.monotonic()
+        line = f"{name}: {100 * fraction:.0f} % {message}"
+        before, shown = self._last.get(name, (float("-inf"), ""))
+        if line != shown and now - before >= _LINE_EVERY_SECONDS:
+            self._last[name] = now, line
+            say(line)

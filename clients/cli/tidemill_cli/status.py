@@ -1,0 +1,190 @@
+"""`tidemill status`."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import grpc
+import typer
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from rich.text import Text
+
+from tidemill.v1.job_service_pb2 import ListJobRunsRequest
+from tidemill.v1.model_service_pb2 import (
+    GetModelVersionRequest,
+    ListDeploymentsRequest,
+    ListModelVersionsRequest,
+    ModelVersion,
+)
+from tidemill_cli.connection import CALL_SECONDS, Address, collect, connected
+from tidemill_cli.failure import REQUEST_FAILED, CommandFailed, NotNow
+from tidemill_cli.output import AsJson, percent, print_json, print_table
+from tidemill_client import TidemillClient, TidemillError, translated_errors
+from tidemill_core.settings import load_settings
+
+app = typer.Typer(add_completion=False)
+_EXAMPLE = "Example: tidemill status --wait 60 && echo all tasks are served"
+_INTERVAL_SECONDS = 0.5
+_RECENT = 1000
+_SERVING = "SERVING"
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """How one task stands.
+
+    Attributes:
+        task: the task.
+        health: `SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`.
+        champion: the version that answers; None where there is none yet.
+        champion_accuracy: on the hold-out, in [0, 1]; None where it was not measured.
+        versions: how many versions there are.
+    """
+
+    task: str
+    health: str
+    champion: int | None
+    champion_accuracy: float | None
+    versions: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a server and its tasks stand."""
+
+    health: str
+    tasks: list[TaskStatus]
+
+    @property
+    def serving(self) -> bool:
+        """Whether the server is up, and every task, of which there must be one, is served."""
+        healths = [self.health, *(task.health for task in self.tasks)]
+        return bool(self.tasks) and all(health == _SERVING for health in healths)
+
+
+@app.command(epilog=_EXAMPLE)
+def status(
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until all serve.")
+    ] = 0.0,
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show whether the server and each task answer; exit code 0 only if all do."""
+    deadline = time.monotonic() + wait
+    found = _look(address, deadline)
+    while not found.serving and time.monotonic() < deadline:
+        time.sleep(_INTERVAL_SECONDS)
+        found = _look(address, deadline)
+    if as_json:
+        print_json({"serving": found.serving, **asdict(found)})
+    else:
+        columns = ("task", "health", "champion", "accuracy", "versions")
+        rows = [(Text("(server)"), _coloured(found.health), "", "", ""), *map(_row, found.tasks)]
+        print_table(columns, rows, empty="")
+    if not found.serving:
+        raise CommandFailed(_not_serving(found), REQUEST_FAILED)
+
+
+def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECONDS) -> str:
+    """What a service's health is called; a service that is not registered is SERVICE_UNKNOWN.
+
+    Args:
+        client: a connection to the server.
+        service: empty for the server itself, otherwise from `task_service`.
+        timeout: seconds to wait for an answer.
+
+    Raises:
+        TidemillError: the server cannot be reached.
+    """
+    try:
+        with translated_errors():
+            request = HealthCheckRequest(service=service)
+            answer = client.health.Check(request, timeout=timeout).status
+    except TidemillError as error:
+        if error.code is grpc.StatusCode.NOT_FOUND:
+            return "SERVICE_UNKNOWN"
+        raise
+    return str(HealthCheckResponse.ServingStatus.Name(answer))
+
+
+def task_service(task: str) -> str:
+    """The service name of a task's health."""
+    return f"tidemill.task.{task}"
+
+
+def _look(address: str, deadline: float) -> Status:
+    """The status now; a server that cannot answer yet may do so until the deadline."""
+    while True:
+        try:
+            with connected(address) as client:
+                tasks = [_task_status(client, task) for task in _tasks(client, address)]
+                return Status(health_of(client, ""), tasks)
+        except NotNow:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_INTERVAL_SECONDS)
+
+
+def _tasks(client: TidemillClient, address: str) -> list[str]:
+    """The tasks of this folder's settings; of another server, those that it has worked for."""
+    if not address:
+        return list(load_settings().tasks)
+    deployed = collect(
+        lambda size, token: client.models.ListDeployments(
+            ListDeploymentsRequest(page_size=size, page_token=token), timeout=CALL_SECONDS
+        ),
+        lambda page: page.deployments,
+        limit=_RECENT,
+    )
+    runs = collect(
+        lambda size, token: client.jobs.ListJobRuns(
+            ListJobRunsRequest(page_size=size, page_token=token), timeout=CALL_SECONDS
+        ),
+        lambda page: page.job_runs,
+        limit=_RECENT,
+    )
+    return sorted({one.task for one in (*deployed, *runs)})
+
+
+def _task_status(client: TidemillClient, task: str) -> TaskStatus:
+    versions: list[ModelVersion] = collect(
+        lambda size, token: client.models.ListModelVersions(
+            ListModelVersionsRequest(task=task, page_size=size, page_token=token),
+            timeout=CALL_SECONDS,
+        ),
+        lambda page: page.model_versions,
+        limit=_RECENT,
+    )
+    champion = _champion(client, task) if versions else None
+    accuracy = None if champion is None else champion.measures.get("accuracy")
+    number = None if champion is None else champion.model_version
+    return TaskStatus(task, health_of(client, task_service(task)), number, accuracy, len(versions))
+
+
+def _champion(client: TidemillClient, task: str) -> ModelVersion | None:
+    try:
+        with translated_errors():
+            request = GetModelVersionRequest(task=task)
+            return client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
+    except TidemillError as error:
+        if error.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
+            return None
+        raise
+
+
+def _row(task: TaskStatus) -> tuple[object, ...]:
+    champion = "none yet" if task.champion is None else f"version {task.champion}"
+    accuracy = "" if task.champion_accuracy is None else percent(task.champion_accuracy)
+    return task.task, _coloured(task.health), champion, accuracy, task.versions
+
+
+def _coloured(health: str) -> Text:
+    return Text(health, style="green" if health == _SERVING else "red")
+
+
+def _not_serving(found: Status) -> str:
+    if not found.tasks:
+        return "the server has no task to serve yet"
+    waiting = [task.task for task in found.tasks if task.health != _SERVING] or ["the server"]
+    return f"not serving yet: {', '.join(waiting)}; `tidemill jobs runs` shows what is being done"

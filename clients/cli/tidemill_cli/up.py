@@ -1,0 +1,137 @@
+"""`tidemill up`."""
+
+import contextlib
+import signal
+import time
+from types import FrameType
+
+import typer
+
+from tidemill_cli.connection import server_address
+from tidemill_cli.local import require_extras, settings_with_tasks
+from tidemill_cli.output import say, stdout
+from tidemill_cli.progress import progress_view
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.private_files import keep_files_private
+from tidemill_core.settings import Settings
+from tidemill_core.supervisor import Ended, Supervisor, stack_ports, stack_processes
+from tidemill_core.triton.embedded import unsupported_reason
+
+app = typer.Typer(add_completion=False)
+_EXAMPLE = "Example: cd my-workspace && tidemill up"
+_POLL_SECONDS = 0.1
+_LOOK_SECONDS = 0.5
+# Restarts that help themselves are not news; one that does not help is.
+_WORRYING_DEATHS = 3
+
+
+@app.command(epilog=_EXAMPLE)
+def up() -> None:
+    """Start Triton, the server and the jobs, and keep them running until Ctrl-C."""
+    require_extras()
+    keep_files_private()
+    settings = settings_with_tasks()
+    if not settings.triton.url and (reason := unsupported_reason()) is not None:
+        raise ConfigurationError(reason)
+    processes, ports = stack_processes(settings), stack_ports(settings)
+    supervisor = Supervisor(processes, settings.state_dir, ports)
+    stop = _StopSignals(supervisor)
+    supervisor.start()
+    try:
+        say(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
+        if _wait_until_ready(settings, supervisor, stop):
+            _announce(settings)
+        while not stop.requested:
+            _keep_alive(supervisor)
+    finally:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            say("stopping; Ctrl-C once more kills what is left")
+        supervisor.stop()
+    say("stopped")
+
+
+class _StopSignals:
+    """Notes Ctrl-C, SIGTERM and a closed terminal; a second one hurries the end."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.requested = False
+        self._supervisor = supervisor
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            self._supervisor.hurry()
+        self.requested = True
+
+
+def _keep_alive(supervisor: Supervisor) -> None:
+    for ended in supervisor.poll():
+        say(_obituary(ended), style="yellow")
+    time.sleep(_POLL_SECONDS)
+
+
+def _wait_until_ready(settings: Settings, supervisor: Supervisor, stop: _StopSignals) -> bool:
+    """Show the way of each task to its champion; False if it was cut short."""
+    # The database's packages take half a second to import, which no other command should pay.
+    from tidemill_cli.startup import Startup
+
+    with Startup(settings, server_address("")) as startup, progress_view() as show_progress:
+        next_look = 0.0
+        while not stop.requested:
+            _keep_alive(supervisor)
+            if time.monotonic() < next_look:
+                continue
+            tasks = startup.look()
+            for task in tasks:
+                show_progress(task.task, task.fraction, task.message)
+                if task.new_error:
+                    say(_failed_training(task.task, task.new_error), style="red")
+            if all(task.serving for task in tasks):
+                return True
+            next_look = time.monotonic() + _LOOK_SECONDS
+    return False
+
+
+def _announce(settings: Settings) -> None:
+    address, task = server_address(""), next(iter(settings.tasks))
+    console = stdout()
+    served = ", ".join(settings.tasks)
+    console.print(f"ready: {served} at {address} (gRPC)", style="green")
+    console.print(f"""
+try, in another terminal in this folder:
+  tidemill predict {task} "some text"
+  tidemill feedback submit PREDICTION_ID --correct
+  tidemill status
+or in Python:
+  from tidemill_client import TidemillClient
+  with TidemillClient("{address}") as client:
+      print(client.predict("{task}", "some text"))
+""")
+    console.file.flush()
+
+
+def _obituary(ended: Ended) -> str:
+    how = (
+        f"was ended by signal {-ended.exit_code}"
+        if ended.exit_code < 0
+        else f"ended with code {ended.exit_code}"
+    )
+    when = f"in {ended.restart_seconds:g} s" if ended.restart_seconds else "at once"
+    text = f"{ended.name} {how}; it is started again {when}"
+    if ended.deaths < _WORRYING_DEATHS:
+        return text
+    return f"{text}. That is the {ended.deaths}th time: see {ended.log}{_last_words(ended)}"
+
+
+def _last_words(ended: Ended) -> str:
+    """The last line of its log, where there is one."""
+    lines = ended.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
+    return f"\n  {lines[-1]}" if lines else ""
+
+
+def _failed_training(task: str, error: str) -> str:
+    return (
+        f"{task} has no first model: {error}\n"
+        f"mend its source, then run: tidemill jobs run retrain --task {task}"
+    )

@@ -1,0 +1,1 @@
+"""What Tidemill's server, jobs and command line share."""

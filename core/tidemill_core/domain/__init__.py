@@ -1,0 +1,1 @@
+"""Tidemill's terms and rules, on the standard library alone."""

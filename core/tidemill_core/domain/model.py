@@ -1,0 +1,104 @@
+"""Model versions and the order of trust that they climb."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tidemill_core.errors import IllegalTransition
+
+
+class ModelState(StrEnum):
+    """How far a model version is trusted."""
+
+    CANDIDATE = "CANDIDATE"
+    VALIDATED = "VALIDATED"
+    REJECTED = "REJECTED"
+    SHADOW = "SHADOW"
+    CANARY = "CANARY"
+    CHAMPION = "CHAMPION"
+    RETIRED = "RETIRED"
+    ROLLED_BACK = "ROLLED_BACK"
+
+
+_S = ModelState
+_STEPS: Mapping[ModelState, frozenset[ModelState]] = {
+    _S.CANDIDATE: frozenset({_S.VALIDATED, _S.REJECTED}),
+    _S.VALIDATED: frozenset({_S.SHADOW, _S.CHAMPION}),
+    _S.SHADOW: frozenset({_S.CANARY, _S.ROLLED_BACK}),
+    _S.CANARY: frozenset({_S.CHAMPION, _S.ROLLED_BACK}),
+    _S.CHAMPION: frozenset({_S.RETIRED, _S.ROLLED_BACK}),
+    _S.RETIRED: frozenset({_S.CHAMPION}),
+    _S.REJECTED: frozenset(),
+    _S.ROLLED_BACK: frozenset(),
+}
+
+
+def step(current: ModelState, target: ModelState) -> ModelState:
+    """Return `target` if a version may go there from `current`.
+
+    Raises:
+        IllegalTransition: the step is not one of the lifecycle's.
+    """
+    if target not in _STEPS[current]:
+        raise IllegalTransition(current, target)
+    return target
+
+
+def model_name(task: str, model_format: str) -> str:
+    """The name of a task's model in Triton: `support-onnx`."""
+    return f"{task}-{model_format}"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One model version as the catalogue knows it.
+
+    Attributes:
+        task: the task it answers for.
+        version: number within the task, from 1.
+        model_format: `onnx` or `torchscript`.
+        state: how far it is trusted.
+        dataset_version: what it was trained on.
+        measures: accuracy, macro_f1 and expected_calibration_error on the hold-out, in [0, 1].
+        reason: why it is in this state, for people.
+        create_time: when it was published.
+        update_time: when its state last changed.
+    """
+
+    task: str
+    version: int
+    model_format: str
+    state: ModelState
+    dataset_version: str
+    measures: Mapping[str, float]
+    reason: str
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Who answers a task's requests from one moment on. Never overwritten.
+
+    Attributes:
+        deployment_id: grows with each change.
+        task: the task.
+        champion: version that answers what no canary takes.
+        previous_champion: the version to roll back to; 0 where there is none. It stays loaded.
+        canaries: percent of callers by version, each 1 to 99, together under 100.
+        shadows: versions that see a copy of the traffic and answer nobody.
+        actor: who made the change.
+        comment: why.
+        create_time: from when on it holds.
+    """
+
+    deployment_id: int
+    task: str
+    champion: int
+    previous_champion: int
+    canaries: Mapping[int, int]
+    shadows: tuple[int, ...]
+    actor: str
+    comment: str
+    create_time: datetime

@@ -1,0 +1,192 @@
+"""Every error that Tidemill raises on purpose, as one tree.
+
+TidemillError
+├── InvalidArgument            the caller's input is wrong; nothing was done
+├── NotFound                   the named resource does not exist
+├── AlreadyRunning             a second stack, or a second run, of what may run once
+├── FailedPrecondition         the system's state does not allow it
+│   ├── IllegalTransition
+│   └── NoChampion
+├── ResourceExhausted          too much at once; try again after `retry_after_seconds`
+├── DeadlineExceeded           the caller's time was used up
+├── Unavailable                a system that is needed is away; try again
+│   ├── StorageUnavailable
+│   └── TritonUnavailable
+├── ModelVersionNotServed      Triton does not serve that version (now)
+├── ModelLoadFailed            Triton refused to load a version
+├── ModelOutputInvalid         a model answered what no model should
+├── DataError                  a source or a dataset cannot be used
+└── ConfigurationError         settings are wrong, or the machine cannot run it
+
+A module may add a leaf that only it raises. Each has a `reason`, the same word in logs, gRPC
+ErrorInfo and documentation, and builds its message from what it is given.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of a request that breaks a rule.
+
+    Attributes:
+        field: path of the field, as in the proto: `text`, `texts[3]`.
+        description: the rule, and how the value broke it.
+    """
+
+    field: str
+    description: str
+
+
+class TidemillError(Exception):
+    """Root of all deliberate errors.
+
+    Attributes:
+        reason: for programs.
+        detail: what the log may tell beyond the message, and callers must not learn: addresses,
+            paths, another system's own words. Empty where there is nothing.
+    """
+
+    reason = "INTERNAL"
+    detail = ""
+
+
+class InvalidArgument(TidemillError):
+    """A field of the request breaks a rule."""
+
+    def __init__(self, reason: str, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.reason = reason
+        self.violation = FieldViolation(field, description)
+
+
+class NotFound(TidemillError):
+    """A resource that was asked for by name does not exist."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name!r}")
+        self.reason = kind.upper().replace(" ", "_") + "_NOT_FOUND"
+
+
+class AlreadyRunning(TidemillError):
+    """Something that may run only once runs already."""
+
+    reason = "ALREADY_RUNNING"
+
+
+class FailedPrecondition(TidemillError):
+    """The system's present state does not allow the request."""
+
+    reason = "FAILED_PRECONDITION"
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        if reason is not None:
+            self.reason = reason
+
+
+class IllegalTransition(FailedPrecondition):
+    """A model version cannot go from its state to the one asked for."""
+
+    reason = "ILLEGAL_TRANSITION"
+
+    def __init__(self, current: str, target: str) -> None:
+        super().__init__(f"a version that is {current} cannot become {target}")
+
+
+class NoChampion(FailedPrecondition):
+    """The task has no champion yet, so there is nobody to answer."""
+
+    reason = "NO_CHAMPION"
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"task {task!r} has no champion yet: its first model is still to be trained"
+        )
+
+
+class ResourceExhausted(TidemillError):
+    """More was asked for than there is room for."""
+
+    def __init__(self, reason: str, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceeded(TidemillError):
+    """The time that the caller gave was used up before the answer."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:.3f} s")
+
+
+class Unavailable(TidemillError):
+    """A system that is needed cannot be reached just now."""
+
+    reason = "UNAVAILABLE"
+
+
+class StorageUnavailable(Unavailable):
+    """The database cannot be reached, is locked or is full."""
+
+    reason = "STORAGE_UNAVAILABLE"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the database is away, locked or full")
+        self.detail = detail
+
+
+class TritonUnavailable(Unavailable):
+    """Triton cannot be reached."""
+
+    reason = "TRITON_UNAVAILABLE"
+
+    def __init__(self, address: str, detail: str) -> None:
+        super().__init__("Triton does not answer")
+        self.detail = f"{address}: {detail}"
+
+
+class ModelVersionNotServed(TidemillError):
+    """Triton does not serve that version of the model, or not yet, or no longer."""
+
+    reason = "MODEL_VERSION_NOT_SERVED"
+
+    def __init__(self, model_name: str, version: int) -> None:
+        super().__init__(f"version {version} of {model_name!r} is not served")
+        self.model_name = model_name
+        self.version = version
+
+
+class ModelLoadFailed(TidemillError):
+    """Triton refused to load a model; what it served before goes on."""
+
+    reason = "MODEL_LOAD_FAILED"
+
+    def __init__(self, model_name: str, detail: str) -> None:
+        super().__init__(f"Triton could not load {model_name!r}: {detail}")
+
+
+class ModelOutputInvalid(TidemillError):
+    """A model's output has NaN or the wrong shape."""
+
+    reason = "MODEL_OUTPUT_INVALID"
+
+    def __init__(self, model_name: str, version: int, detail: str) -> None:
+        super().__init__(f"version {version} of {model_name!r} answered {detail}")
+
+
+class DataError(TidemillError):
+    """A source or a dataset cannot be used; the message names the place."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ConfigurationError(TidemillError):
+    """Settings are wrong, or this machine cannot run what they ask for."""
+
+    reason = "CONFIGURATION"

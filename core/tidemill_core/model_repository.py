@@ -1,0 +1,162 @@
+"""The model repository: version folders that are whole or not there at all.
+
+    model_repository/support-onnx/config.pbtxt
+    model_repository/support-onnx/3/{model.onnx, tokenizer.json, manifest.json}
+
+A version folder is staged under `.staging` in the repository, which Triton does not look
+at since it loads models by name, and renamed in.
+"""
+
+import errno
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tidemill_core.domain.model import model_name
+from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.errors import DataError
+
+STAGING = ".staging"
+MANIFEST_FILE = "manifest.json"
+TOKENIZER_FILE = "tokenizer.json"
+MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a version answered on its hold-out, for drift to be measured against.
+
+    Attributes:
+        label_counts: predictions by label, in the order of the manifest's labels.
+        confidence_counts: predictions by confidence, in equal bins over [0, 1].
+    """
+
+    label_counts: tuple[int, ...]
+    confidence_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a version folder holds.
+
+    Attributes:
+        task: the task.
+        version: number within the task.
+        model_format: `onnx` or `torchscript`.
+        labels: in the order of the model's output.
+        sequence_length: token ids a row.
+        vocabulary_size: token ids lie in [0, vocabulary_size).
+        temperature: that calibrates the model; it is in the graph already.
+        measures: on the hold-out, in [0, 1]: accuracy, macro_f1, expected_calibration_error;
+            and n, its rows.
+        reference: for drift.
+        dataset_version: what it was trained on.
+        run_id: the job run that made it.
+        create_time: ISO 8601.
+        files: SHA-256 of each other file, in hex.
+    """
+
+    task: str
+    version: int
+    model_format: str
+    labels: tuple[str, ...]
+    sequence_length: int
+    vocabulary_size: int
+    temperature: float
+    measures: Mapping[str, float]
+    reference: Reference
+    dataset_version: str
+    run_id: str
+    create_time: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class ModelRepository:
+    """The folder that Triton reads models from.
+
+    Args:
+        root: the folder; made if it is not there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, task: str, model_format: str, version: int) -> Path:
+        """Where a version lies."""
+        return self.root / model_name(task, model_format) / str(version)
+
+    def publish(self, manifest: Manifest, model: bytes, tokenizer: str) -> Path:
+        """Write a version folder, whole or not at all.
+
+        Raises:
+            DataError: the version is there already; versions never change.
+        """
+        target = self.folder(manifest.task, manifest.model_format, manifest.version)
+        if target.exists():
+            raise _exists(target)
+        contents = {MODEL_FILES[manifest.model_format]: model, TOKENIZER_FILE: tokenizer.encode()}
+        files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        described = {**asdict(manifest), "files": files}
+        contents[MANIFEST_FILE] = json.dumps(described, indent=2, ensure_ascii=False).encode()
+        staged = self.root / STAGING / uuid.uuid4().hex
+        staged.mkdir(parents=True)
+        try:
+            for name, data in contents.items():
+                write_durably(staged / name, data)
+            sync_folder(staged)
+            target.parent.mkdir(exist_ok=True)
+            _move_in(staged, target)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return target
+
+    def manifest(self, task: str, model_format: str, version: int) -> Manifest:
+        """The manifest of a version.
+
+        Raises:
+            DataError: there is none, or it cannot be read.
+        """
+        path = self.folder(task, model_format, version) / MANIFEST_FILE
+        try:
+            return _manifest(json.loads(path.read_bytes()))
+        except OSError as error:
+            raise DataError("MODEL_VERSION_MISSING", f"{path}: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
+
+    def damage(self, task: str, model_format: str, version: int) -> str | None:
+        """What is wrong with a version's files, by their SHA-256; None if all are whole."""
+        folder = self.folder(task, model_format, version)
+        for name, expected in self.manifest(task, model_format, version).files.items():
+            path = folder / name
+            if not path.is_file():
+                return f"{path} is missing"
+            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                return f"{path} is not the file that was published: its SHA-256 differs"
+        return None
+
+
+def _manifest(values: dict[str, Any]) -> Manifest:
+    reference = {name: tuple(counts) for name, counts in values.pop("reference").items()}
+    labels = tuple(values.pop("labels"))
+    return Manifest(labels=labels, reference=Reference(**reference), **values)
+
+
+def _exists(target: Path) -> DataError:
+    return DataError("MODEL_VERSION_EXISTS", f"{target} is there already")
+
+
+def _move_in(staged: Path, target: Path) -> None:
+    try:
+        staged.rename(target)
+    except OSError as error:
+        # Another process published the same version since we looked.
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _exists(target) from error
+        raise
+    sync_folder(target.parent)

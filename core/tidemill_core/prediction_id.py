@@ -1,0 +1,134 @@
+"""Signed prediction ids: feedback is checked without a database read and cannot be forged.
+
+An id is URL-safe base64, without padding, of
+
+    key id (1 byte) · task's length (1) · task · model version (4) · time in ms (6)
+    · propensity times 65,535 (2) · random (8) · HMAC-SHA256 of all before, cut to 16 bytes
+
+with numbers big-endian. The key id says which key signed, so that keys can be replaced:
+the highest signs, all of them verify.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tidemill_core.errors import ConfigurationError, InvalidArgument
+from tidemill_core.secret_file import read_or_create
+
+KEYS_FILE = "prediction_id_keys.json"
+_MAC_BYTES = 16
+_FIXED_BYTES = 1 + 1 + 4 + 6 + 2 + 8 + _MAC_BYTES
+MAX_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class PredictionClaims:
+    """What a prediction id says about its prediction.
+
+    Attributes:
+        task: the task asked.
+        model_version: the version that answered.
+        predict_time: when, to the millisecond.
+        propensity: probability in (0, 1] with which the router chose the version.
+    """
+
+    task: str
+    model_version: int
+    predict_time: datetime
+    propensity: float
+
+
+class PredictionIdSigner:
+    """Makes and checks prediction ids.
+
+    Args:
+        keys: secret keys by key id, 0 to 255.
+    """
+
+    def __init__(self, keys: Mapping[int, bytes]) -> None:
+        self._keys = dict(keys)
+        self._key_id = max(self._keys)
+        self._signing = hmac.new(self._keys[self._key_id], digestmod=hashlib.sha256)
+
+    def sign(self, claims: PredictionClaims) -> str:
+        """A fresh id that says `claims`."""
+        task = claims.task.encode()
+        body = b"".join(
+            (
+                bytes((self._key_id, len(task))),
+                task,
+                claims.model_version.to_bytes(4),
+                round(claims.predict_time.timestamp() * 1000).to_bytes(6),
+                round(claims.propensity * 65_535).to_bytes(2),
+                secrets.token_bytes(8),
+            )
+        )
+        mac = self._signing.copy()
+        mac.update(body)
+        return base64.urlsafe_b64encode(body + mac.digest()[:_MAC_BYTES]).rstrip(b"=").decode()
+
+    def verify(self, prediction_id: str) -> PredictionClaims:
+        """What an id of ours says.
+
+        Raises:
+            InvalidArgument: it was not signed with any of our keys, or was changed since.
+        """
+        data = _decode(prediction_id)
+        key = self._keys.get(data[0]) if len(data) >= _FIXED_BYTES else None
+        if key is None:
+            raise _invalid()
+        body, mac = data[:-_MAC_BYTES], data[-_MAC_BYTES:]
+        expected = hmac.digest(key, body, hashlib.sha256)[:_MAC_BYTES]
+        if not hmac.compare_digest(mac, expected):
+            raise _invalid()
+        rest = body[2 + body[1] :]
+        return PredictionClaims(
+            task=body[2 : 2 + body[1]].decode(),
+            model_version=int.from_bytes(rest[:4]),
+            predict_time=datetime.fromtimestamp(int.from_bytes(rest[4:10]) / 1000, UTC),
+            propensity=int.from_bytes(rest[10:12]) / 65_535,
+        )
+
+
+def _decode(prediction_id: str) -> bytes:
+    if len(prediction_id) > MAX_LENGTH:
+        raise _invalid()
+    try:
+        padding = "=" * (-len(prediction_id) % 4)
+        data = base64.b64decode(prediction_id.encode("ascii") + padding.encode(), b"-_", True)
+    except (ValueError, binascii.Error) as error:
+        raise _invalid() from error
+    # Unused bits of the last character could differ: only the one spelling counts.
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != prediction_id:
+        raise _invalid()
+    return data
+
+
+def _invalid() -> InvalidArgument:
+    rule = "is not an id that this system gave to a prediction"
+    return InvalidArgument("INVALID_PREDICTION_ID", "prediction_id", rule)
+
+
+def load_keys(state_dir: Path) -> dict[int, bytes]:
+    """The signing keys of a state directory; the first caller makes them.
+
+    Raises:
+        ConfigurationError: the file is damaged, or others may read it.
+    """
+    path = state_dir / KEYS_FILE
+    try:
+        content = read_or_create(path, lambda: json.dumps({"0": secrets.token_hex(32)}))
+        keys = {int(key_id): bytes.fromhex(key) for key_id, key in json.loads(content).items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigurationError(f"{path} is damaged; restore it from a backup") from error
+    if not keys or not all(0 <= key_id <= 255 and len(key) >= 32 for key_id, key in keys.items()):
+        raise ConfigurationError(f"{path} needs keys of 32 bytes with ids from 0 to 255")
+    return keys

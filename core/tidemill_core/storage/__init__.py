@@ -1,0 +1,1 @@
+"""Everything that Tidemill remembers: one module a table group, SQLite or PostgreSQL."""

@@ -1,0 +1,225 @@
+"""The database: connections, transactions and what can go wrong with them."""
+
+import base64
+import binascii
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from tidemill_core.errors import ConfigurationError, InvalidArgument, StorageUnavailable
+
+BUSY_TIMEOUT_SECONDS = 5
+"""How long to wait for a connection and for a lock."""
+STATEMENT_TIMEOUT_SECONDS = 60
+"""How long PostgreSQL works on one statement; migrations take the time that they need."""
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 100
+# asyncio's threads that may all ask at once, and the prediction log's.
+_POOL_SIZE = min(32, (os.cpu_count() or 1) + 4) + 1
+_KEEPALIVES = {
+    # A server that vanished without a word is noticed within a minute.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
+class Database:
+    """A SQLite file or a PostgreSQL, behind transactions.
+
+    Safe to share between threads. Everything raised for a database that is away, locked,
+    full or damaged is a `StorageUnavailable`; a transaction that raises has changed nothing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+
+    @contextmanager
+    def write(self, alone_on: Table | None = None) -> Iterator[Connection]:
+        """A transaction that may write; committed, and durable, when the block ends.
+
+        Args:
+            alone_on: a table that nobody else writes until then, for those who read it,
+                decide and write. On SQLite there is one writer in any case.
+        """
+        with _translated(), self.engine.connect() as connection:
+            writer = connection.execution_options(tidemill_writes=True)
+            with writer.begin():
+                if alone_on is not None and self.engine.dialect.name == "postgresql":
+                    lock = f"LOCK TABLE {alone_on.name} IN SHARE ROW EXCLUSIVE MODE"
+                    writer.exec_driver_sql(lock)
+                yield writer
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, all of it as of one moment."""
+        with _translated(), self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    def insert_ignoring_repeats(
+        self, connection: Connection, table: Table, rows: list[dict[str, Any]]
+    ) -> None:
+        """Insert rows; those whose key is there already are left as they are."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        # PostgreSQL's InternalError: after a failover it only reads, or it ended a transaction.
+        raise StorageUnavailable(str(error.orig).strip()) from error
+    except PoolTimeout as error:
+        raise StorageUnavailable(str(error)) from error
+    except DataError as error:
+        # PostgreSQL's word for a NUL in a text, a number out of range, a text too long.
+        rule = f"a value cannot be stored: {str(error.orig).strip()}"
+        raise InvalidArgument("INVALID_VALUE", "request", rule) from error
+    except DBAPIError as error:
+        # The bare class is SQLite's word for a file that is damaged or no database.
+        if error.connection_invalidated or type(error) is DatabaseError:
+            raise StorageUnavailable(str(error.orig).strip()) from error
+        raise
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError("database_url is not a SQLAlchemy URL") from error
+    if parsed.get_backend_name() == "sqlite":
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        options = {"check_same_thread": False}
+        engine = create_engine(parsed, hide_parameters=True, connect_args=options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if parsed.get_backend_name() == "postgresql":
+        engine = create_engine(
+            parsed,
+            hide_parameters=True,  # the log is no place for users' texts
+            pool_pre_ping=True,
+            pool_size=_POOL_SIZE,
+            pool_timeout=BUSY_TIMEOUT_SECONDS,
+            connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, **_KEEPALIVES},
+        )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
+    raise ConfigurationError("database_url must name a PostgreSQL or a SQLite database")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    connection.autocommit = True  # or else the first rollback would undo it
+    connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+    connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
+    connection.autocommit = False
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transactions are switched off: `_begin_sqlite` opens them.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+    _turn_wal_on(connection)
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _turn_wal_on(connection: Any) -> None:
+    # Of processes that open a new file at once one makes it WAL; the others are told that
+    # it is locked at once, whatever the timeout, so they wait here.
+    give_up = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another one wrote
+    # in between, whatever the timeout; taking the write lock at the start waits instead.
+    writes = connection.get_execution_options().get("tidemill_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which page of a list is wanted.
+
+    Attributes:
+        size: rows at most, 1 to 1,000.
+        before: only rows whose sequence is smaller; None starts with the newest.
+    """
+
+    size: int = DEFAULT_PAGE_SIZE
+    before: int | None = None
+
+    @staticmethod
+    def parse(page_size: int, page_token: str) -> "Page":
+        """From a request's fields.
+
+        Raises:
+            InvalidArgument: page_size is negative, or page_token is none of ours.
+        """
+        if page_size < 0:
+            raise InvalidArgument("INVALID_PAGE_SIZE", "page_size", f"{page_size} is negative")
+        size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        if not page_token:
+            return Page(size)
+        try:
+            before = int(base64.urlsafe_b64decode(page_token.encode()).decode("ascii"))
+        except (ValueError, binascii.Error) as error:
+            rule = "is not a token that a list returned"
+            raise InvalidArgument("INVALID_PAGE_TOKEN", "page_token", rule) from error
+        return Page(size, min(max(before, 0), 2**31 - 1))
+
+
+def newest_first(
+    connection: Connection, query: Select[Any], sequence: Any, page: Page
+) -> tuple[list[Mapping[str, Any]], str]:
+    """One page of a query's rows, newest first, and the token of the next page."""
+    if page.before is not None:
+        query = query.where(sequence < page.before)
+    found = connection.execute(query.order_by(sequence.desc()).limit(page.size + 1)).mappings()
+    rows: list[Mapping[str, Any]] = [dict(row) for row in found]
+    if len(rows) <= page.size:
+        return rows, ""
+    last = rows[page.size - 1][sequence.name]
+    return rows[: page.size], page_token(last)
+
+
+def page_token(before: int) -> str:
+    """The token of the page that begins before a sequence number."""
+    return base64.urlsafe_b64encode(str(before).encode()).decode()

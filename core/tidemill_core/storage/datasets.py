@@ -1,0 +1,61 @@
+"""The catalogue of dataset versions. Their rows lie in Parquet, under their `uri`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import func, select
+
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.schema import dataset_versions
+
+MIN_PREFIX = 8
+
+
+class DatasetStore:
+    """The table of dataset versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, version: DatasetVersion) -> None:
+        """Record a version; one that is recorded already stays as it is."""
+        with self._database.write() as connection:
+            rows = [asdict(version)]
+            self._database.insert_ignoring_repeats(connection, dataset_versions, rows)
+
+    def get(self, dataset_version: str) -> DatasetVersion:
+        """The version of that id, or the only one whose id starts so.
+
+        Raises:
+            NotFound: there is none.
+            FailedPrecondition: several start so.
+        """
+        column = dataset_versions.c.dataset_version
+        length = len(dataset_version)
+        # Not LIKE, which takes A for a on SQLite only.
+        start = func.substr(column, 1, length)
+        match = (start if length >= MIN_PREFIX else column) == dataset_version
+        with self._database.read() as connection:
+            rows = connection.execute(select(dataset_versions).where(match).limit(2)).mappings()
+            found = [_dataset_version(row) for row in rows]
+        if not found:
+            raise NotFound("dataset version", dataset_version)
+        if len(found) > 1:
+            raise FailedPrecondition(f"several dataset versions start with {dataset_version!r}")
+        return found[0]
+
+    def page(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
+        """A page of versions, newest first, and the next page's token."""
+        query = select(dataset_versions)
+        if task:
+            query = query.where(dataset_versions.c.task == task)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, dataset_versions.c.sequence, page)
+        return [_dataset_version(row) for row in rows], token
+
+
+def _dataset_version(row: Mapping[Any, Any]) -> DatasetVersion:
+    return DatasetVersion(**{name: value for name, value in row.items() if name != "sequence"})

@@ -1,0 +1,118 @@
+"""Feedback: durable once written, and written once however often it is sent."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.schema import feedback
+
+_KEYS_A_QUERY = 500
+
+
+def new_feedback_id() -> str:
+    """A fresh id."""
+    return uuid.uuid4().hex
+
+
+class FeedbackStore:
+    """The table of feedback."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, batch: Sequence[Feedback]) -> list[Feedback]:
+        """Write verdicts in one transaction and return them as stored, in order.
+
+        A request id that was seen before returns what was stored then. Without one, a
+        verdict equal to its source's latest on that prediction returns that one.
+
+        Raises:
+            StorageUnavailable: none was written.
+        """
+        with self._database.write(alone_on=feedback) as connection:
+            known = _known(connection, batch)
+            stored: list[Feedback] = []
+            new: list[Feedback] = []
+            for item in batch:
+                earlier = known.get(_key(item))
+                if earlier is None or not (item.request_id or _same_verdict(earlier, item)):
+                    new.append(item)
+                    known[_key(item)] = earlier = item
+                    known[item.prediction_id, item.source] = item
+                stored.append(earlier)
+            if new:
+                connection.execute(feedback.insert(), [_row(item) for item in new])
+        return stored
+
+    def page(self, task: str, prediction_id: str, page: Page) -> tuple[list[Feedback], str]:
+        """A page of feedback, newest first, and the next page's token."""
+        query = select(feedback)
+        if task:
+            query = query.where(feedback.c.task == task)
+        if prediction_id:
+            query = query.where(feedback.c.prediction_id == prediction_id)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, feedback.c.sequence, page)
+        return [_feedback(row) for row in rows], token
+
+    def latest_verdicts(self, task: str, since: datetime | None = None) -> list[Feedback]:
+        """Each source's latest verdict on each prediction of a task, oldest first."""
+        latest = select(func.max(feedback.c.sequence)).where(feedback.c.task == task)
+        if since is not None:
+            latest = latest.where(feedback.c.create_time >= since)
+        latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
+        query = (
+            select(feedback).where(feedback.c.sequence.in_(latest)).order_by(feedback.c.sequence)
+        )
+        with self._database.read() as connection:
+            return [_feedback(row) for row in connection.execute(query).mappings()]
+
+    def count_labelled(self, task: str, since: datetime | None) -> int:
+        """Predictions that verdicts since a moment give a label: corrected, or confirmed."""
+        labelled = feedback.c.label.is_not(None) | feedback.c.correct.is_(True)
+        distinct = func.count(feedback.c.prediction_id.distinct())
+        query = select(distinct).where(feedback.c.task == task, labelled)
+        if since is not None:
+            query = query.where(feedback.c.create_time > since)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+
+def _key(item: Feedback) -> tuple[str, ...]:
+    return (item.request_id,) if item.request_id else (item.prediction_id, item.source)
+
+
+def _same_verdict(one: Feedback, other: Feedback) -> bool:
+    return (one.correct, one.label, one.comment) == (other.correct, other.label, other.comment)
+
+
+def _known(connection: Connection, batch: Sequence[Feedback]) -> dict[tuple[str, ...], Feedback]:
+    """What is stored already under the keys of a batch."""
+    known: dict[tuple[str, ...], Feedback] = {}
+    request_ids = [item.request_id for item in batch if item.request_id]
+    prediction_ids = [item.prediction_id for item in batch if not item.request_id]
+    for start in range(0, len(request_ids), _KEYS_A_QUERY):
+        chunk = request_ids[start : start + _KEYS_A_QUERY]
+        query = select(feedback).where(feedback.c.request_id.in_(chunk))
+        for row in connection.execute(query).mappings():
+            known[(row["request_id"],)] = _feedback(row)
+    for start in range(0, len(prediction_ids), _KEYS_A_QUERY):
+        chunk = prediction_ids[start : start + _KEYS_A_QUERY]
+        query = select(feedback).where(feedback.c.prediction_id.in_(chunk))
+        for row in connection.execute(query.order_by(feedback.c.sequence)).mappings():
+            known[(row["prediction_id"], row["source"])] = _feedback(row)
+    return known
+
+
+def _row(item: Feedback) -> dict[str, Any]:
+    return {**vars(item), "request_id": item.request_id or None}
+
+
+def _feedback(row: Mapping[Any, Any]) -> Feedback:
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return Feedback(**{**values, "request_id": values["request_id"] or ""})

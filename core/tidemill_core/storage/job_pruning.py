@@ -1,0 +1,27 @@
+"""Runs that nobody will ask about any more are deleted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import job_runs
+
+
+def prune_runs(database: Database, jobs: Sequence[str], before: datetime) -> int:
+    """Delete the runs of some jobs that ended before a moment; return how many those were.
+
+    Each job's latest run for each task stays: it tells which moment was seen last.
+
+    Raises:
+        StorageUnavailable: nothing was deleted.
+    """
+    latest = select(func.max(job_runs.c.sequence)).group_by(job_runs.c.job, job_runs.c.task)
+    old = delete(job_runs).where(
+        job_runs.c.job.in_(jobs),
+        job_runs.c.end_time < before,
+        job_runs.c.sequence.not_in(latest.where(job_runs.c.job.in_(jobs)).scalar_subquery()),
+    )
+    with database.write() as connection:
+        return connection.execute(old).rowcount

@@ -1,0 +1,248 @@
+"""Job runs: the queue between whoever wants work done and the jobs process."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Update, delete, func, select, update
+
+from tidemill_core.domain.job import Job, JobRun, JobRunState
+from tidemill_core.errors import NotFound, ResourceExhausted
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.schema import job_runs, jobs
+
+MAX_QUEUED = 100
+_RETRY_SECONDS = 30.0
+_INTERNAL = ("sequence", "request_id", "heartbeat_time")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A wish for a run.
+
+    Attributes:
+        job: the job to run.
+        task: the task to run it for.
+        trigger: who asks; a `Trigger`.
+        fire_time: the scheduled moment it stands for; runs are unique by it.
+        request_id: the same id gets the first answer again; empty never repeats.
+    """
+
+    job: str
+    task: str
+    trigger: str
+    fire_time: datetime | None = None
+    request_id: str = ""
+
+
+class JobStore:
+    """The tables of jobs and their runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def set_catalogue(self, catalogue: Sequence[Job]) -> None:
+        """Replace the catalogue of jobs."""
+        with self._database.write(alone_on=jobs) as connection:
+            connection.execute(delete(jobs))
+            if catalogue:
+                connection.execute(jobs.insert(), [asdict(job) for job in catalogue])
+
+    def catalogue(self) -> list[Job]:
+        """The jobs, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(jobs).order_by(jobs.c.job)).mappings()
+            return [Job(**row) for row in rows]
+
+    def enqueue(self, request: RunRequest, now: datetime) -> JobRun:
+        """Queue a run; a repeated request id or fire time returns the run that is there.
+
+        Raises:
+            ResourceExhausted: MAX_QUEUED runs wait already.
+        """
+        with self._database.write(alone_on=job_runs) as connection:
+            if (repeated := _repeated(connection, request)) is not None:
+                return repeated
+            waiting = select(func.count()).where(job_runs.c.state == JobRunState.QUEUED)
+            if connection.execute(waiting).scalar_one() >= MAX_QUEUED:
+                message = f"{MAX_QUEUED} runs are queued already"
+                raise ResourceExhausted("JOB_QUEUE_FULL", message, _RETRY_SECONDS)
+            run_id = uuid.uuid4().hex
+            values = {
+                **asdict(request),
+                "request_id": request.request_id or None,
+                "run_id": run_id,
+                "state": JobRunState.QUEUED,
+                "progress": 0.0,
+                "message": "waits for its turn",
+                "result": {},
+                "error": "",
+                "cancel_requested": False,
+                "create_time": now,
+            }
+            connection.execute(job_runs.insert(), values)
+            return _get(connection, run_id)
+
+    def claim(self, now: datetime) -> JobRun | None:
+        """Take the oldest queued run whose job is not running for its task; None if none is.
+
+        Of several that claim at once each gets another run.
+        """
+        running = job_runs.alias("running")
+        busy = select(running.c.run_id).where(
+            running.c.state == JobRunState.RUNNING,
+            running.c.job == job_runs.c.job,
+            running.c.task == job_runs.c.task,
+        )
+        queued = select(job_runs.c.run_id).where(
+            job_runs.c.state == JobRunState.QUEUED, ~busy.exists()
+        )
+        oldest = queued.order_by(job_runs.c.sequence).limit(1)
+        start = {"start_time": now, "heartbeat_time": now, "message": "starts"}
+        with self._database.write(alone_on=job_runs) as connection:
+            run_id = connection.execute(oldest).scalar_one_or_none()
+            if run_id is None:
+                return None
+            begun = _from(JobRunState.QUEUED, run_id).values(state=JobRunState.RUNNING, **start)
+            connection.execute(begun)
+            return _get(connection, run_id)
+
+    def beat(self, run_id: str, progress: float, message: str, now: datetime) -> JobRun | None:
+        """Note that a run is alive and how far it is; None if it was closed meanwhile."""
+        change = _from(JobRunState.RUNNING, run_id)
+        values = {"progress": progress, "message": message, "heartbeat_time": now}
+        with self._database.write() as connection:
+            alive = connection.execute(change.values(**values)).rowcount
+            return _get(connection, run_id) if alive else None
+
+    def succeed(self, run_id: str, result: Mapping[str, Any], now: datetime) -> None:
+        """Close a run that did what it should."""
+        values = {"progress": 1.0, "message": "done", "result": dict(result)}
+        self._close(run_id, JobRunState.SUCCEEDED, values, now)
+
+    def fail(self, run_id: str, error: str, now: datetime) -> None:
+        """Close a run that could not; `error` is `REASON: message`."""
+        self._close(run_id, JobRunState.FAILED, {"message": "failed", "error": error}, now)
+
+    def mark_cancelled(self, run_id: str, now: datetime) -> None:
+        """Close a run that was stopped."""
+        self._close(run_id, JobRunState.CANCELLED, {"message": "cancelled"}, now)
+
+    def _close(
+        self, run_id: str, state: JobRunState, values: dict[str, Any], now: datetime
+    ) -> None:
+        change = _from(JobRunState.RUNNING, run_id).values(state=state, end_time=now, **values)
+        with self._database.write() as connection:
+            connection.execute(change)
+
+    def cancel(self, run_id: str, now: datetime) -> JobRun:
+        """Ask a run to stop. A queued one is cancelled at once; an ended one stays as it is.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        queued = _from(JobRunState.QUEUED, run_id)
+        cancelled = {"state": JobRunState.CANCELLED, "message": "cancelled", "end_time": now}
+        running = _from(JobRunState.RUNNING, run_id)
+        with self._database.write() as connection:
+            connection.execute(queued.values(cancel_requested=True, **cancelled))
+            connection.execute(running.values(cancel_requested=True))
+            return _get(connection, run_id)
+
+    def close_orphans(
+        self, silent_since: datetime, now: datetime, alive: Sequence[str] = ()
+    ) -> list[str]:
+        """Close runs that are silent since a moment, but for those in `alive`; return their ids."""
+        silent = (
+            (job_runs.c.state == JobRunState.RUNNING)
+            & (job_runs.c.heartbeat_time < silent_since)
+            & job_runs.c.run_id.not_in(alive)
+        )
+        error = "ORPHANED: the process that ran it ended without a word"
+        values = {"state": JobRunState.FAILED, "message": "failed", "error": error}
+        with self._database.write(alone_on=job_runs) as connection:
+            found = connection.execute(select(job_runs.c.run_id).where(silent)).scalars().all()
+            connection.execute(update(job_runs).where(silent).values(end_time=now, **values))
+        return list(found)
+
+    def get(self, run_id: str) -> JobRun:
+        """One run.
+
+        Raises:
+            NotFound: there is none of that id.
+        """
+        with self._database.read() as connection:
+            return _get(connection, run_id)
+
+    def page(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
+        """A page of runs, newest first, and the next page's token."""
+        query = select(job_runs)
+        if job:
+            query = query.where(job_runs.c.job == job)
+        if task:
+            query = query.where(job_runs.c.task == task)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, job_runs.c.sequence, page)
+        return [_job_run(row) for row in rows], token
+
+    def latest(self, job: str, task: str, states: Sequence[JobRunState]) -> JobRun | None:
+        """The newest run of a job for a task in any of some states."""
+        query = select(job_runs).where(
+            job_runs.c.job == job, job_runs.c.task == task, job_runs.c.state.in_(states)
+        )
+        with self._database.read() as connection:
+            newest = query.order_by(job_runs.c.sequence.desc()).limit(1)
+            row = connection.execute(newest).mappings().first()
+        return None if row is None else _job_run(row)
+
+    def latest_fire_time(self, job: str, task: str) -> datetime | None:
+        """The last scheduled moment that a run of a job stands for."""
+        query = select(func.max(job_runs.c.fire_time, type_=job_runs.c.fire_time.type))
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(
+                query.where(job_runs.c.job == job, job_runs.c.task == task)
+            ).scalar_one()
+        return found
+
+    def first_create_time(self, task: str) -> datetime | None:
+        """When the first run of any job for a task was queued."""
+        query = select(func.min(job_runs.c.create_time, type_=job_runs.c.create_time.type))
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(
+                query.where(job_runs.c.task == task)
+            ).scalar_one()
+        return found
+
+
+def _from(state: JobRunState, run_id: str) -> Update:
+    return update(job_runs).where(job_runs.c.run_id == run_id, job_runs.c.state == state)
+
+
+def _repeated(connection: Connection, request: RunRequest) -> JobRun | None:
+    # An empty request id is stored as NULL, and NULL equals nothing.
+    same_request = job_runs.c.request_id == request.request_id
+    same_moment = (
+        (job_runs.c.job == request.job)
+        & (job_runs.c.task == request.task)
+        & (job_runs.c.fire_time == request.fire_time)
+    )
+    for same in (same_request, same_moment) if request.fire_time else (same_request,):
+        row = connection.execute(select(job_runs).where(same)).mappings().first()
+        if row is not None:
+            return _job_run(row)
+    return None
+
+
+def _get(connection: Connection, run_id: str) -> JobRun:
+    query = select(job_runs).where(job_runs.c.run_id == run_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("job run", run_id)
+    return _job_run(row)
+
+
+def _job_run(row: Mapping[Any, Any]) -> JobRun:
+    values = {name: value for name, value in row.items() if name not in _INTERNAL}
+    return JobRun(**{**values, "state": JobRunState(values["state"])})

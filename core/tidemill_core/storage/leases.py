@@ -1,0 +1,34 @@
+"""Leases: what only one process may do at a time, across machines."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, update
+
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import leases
+
+
+class LeaseStore:
+    """The table of leases."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def acquire(self, name: str, holder: str, length: timedelta, now: datetime) -> bool:
+        """Take or renew a lease; False while another holder's has not run out."""
+        free = or_(leases.c.holder == holder, leases.c.expire_time < now)
+        change = update(leases).where(leases.c.name == name, free)
+        values = {"holder": holder, "expire_time": now + length}
+        with self._database.write() as connection:
+            new = [{"name": name, **values}]
+            if connection.execute(change.values(**values)).rowcount:
+                return True
+            self._database.insert_ignoring_repeats(connection, leases, new)
+            query = leases.select().where(leases.c.name == name)
+            return bool(connection.execute(query).one().holder == holder)
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back, if it is still the holder's."""
+        mine = (leases.c.name == name) & (leases.c.holder == holder)
+        with self._database.write() as connection:
+            connection.execute(leases.delete().where(mine))

@@ -1,0 +1,249 @@
+"""Model versions, and the deployments that say which of them answer."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
+from tidemill_core.domain.traffic import Traffic, plan_traffic, versions_to_serve
+from tidemill_core.errors import FailedPrecondition, IllegalTransition, NotFound
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.deployments import (
+    Change,
+    current_deployment,
+    deployment_of_row,
+    record_deployment,
+    repeated_change,
+    require_deployment,
+)
+from tidemill_core.storage.schema import deployments, model_versions
+
+
+class ModelStore:
+    """The tables of model versions and deployments."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_candidate(
+        self, task: str, model_format: str, dataset_version: str, now: datetime, above: int = 0
+    ) -> ModelVersion:
+        """Take the task's next version number, which is also above `above`, for a candidate."""
+        highest = select(func.coalesce(func.max(model_versions.c.version), 0))
+        with self._database.write(alone_on=model_versions) as connection:
+            known = connection.execute(highest.where(model_versions.c.task == task)).scalar_one()
+            version = max(known, above) + 1
+            candidate = ModelVersion(
+                task=task,
+                version=version,
+                model_format=model_format,
+                state=ModelState.CANDIDATE,
+                dataset_version=dataset_version,
+                measures={},
+                reason="not judged yet",
+                create_time=now,
+                update_time=now,
+            )
+            connection.execute(model_versions.insert(), vars(candidate))
+        return candidate
+
+    def judge(
+        self,
+        task: str,
+        version: int,
+        target: ModelState,
+        measures: Mapping[str, float],
+        reason: str,
+        now: datetime,
+    ) -> ModelVersion:
+        """Make a candidate VALIDATED or REJECTED, with its measures and the reason."""
+        with self._database.write(alone_on=model_versions) as connection:
+            _set_state(connection, task, version, target, reason, now)
+            row = _this(task, version)
+            connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
+            return _get(connection, task, version)
+
+    def get(self, task: str, version: int) -> ModelVersion:
+        """One version.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        with self._database.read() as connection:
+            return _get(connection, task, version)
+
+    def page(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
+        """A page of versions, newest first, and the next page's token."""
+        query = select(model_versions)
+        if task:
+            query = query.where(model_versions.c.task == task)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, model_versions.c.sequence, page)
+        return [_model_version(row) for row in rows], token
+
+    def in_states(self, task: str, states: Sequence[ModelState]) -> list[ModelVersion]:
+        """A task's versions in any of some states, oldest first."""
+        query = select(model_versions).where(
+            model_versions.c.task == task, model_versions.c.state.in_(states)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(model_versions.c.version)).mappings()
+            return [_model_version(row) for row in rows]
+
+    def versions_to_serve(self, task: str) -> list[ModelVersion]:
+        """The versions of a task that Triton must have loaded, oldest first."""
+        with self._database.read() as connection:
+            return _versions_to_serve(connection, task)
+
+    def deployment(self, task: str) -> Deployment | None:
+        """What holds for a task now; None before its first champion."""
+        with self._database.read() as connection:
+            return current_deployment(connection, task)
+
+    def deployments(self) -> dict[str, Deployment]:
+        """What holds now, by task."""
+        with self._database.read() as connection:
+            return _deployments(connection)
+
+    def serving(self) -> dict[str, tuple[Deployment, list[ModelVersion]]]:
+        """What holds now and the versions to serve, by task, all as of one moment."""
+        with self._database.read() as connection:
+            held = _deployments(connection)
+            return {task: (held[task], _versions_to_serve(connection, task)) for task in held}
+
+    def deployments_page(self, task: str, page: Page) -> tuple[list[Deployment], str]:
+        """A page of changes, newest first, and the next page's token."""
+        query = select(deployments)
+        if task:
+            query = query.where(deployments.c.task == task)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, deployments.c.deployment_id, page)
+        return [deployment_of_row(row) for row in rows], token
+
+    def promote(self, task: str, version: int, change: Change) -> Deployment:
+        """Make a version champion; the one before retires and stays loaded.
+
+        Raises:
+            NotFound: there is no such version.
+            IllegalTransition: it is not trusted enough.
+            FailedPrecondition: Triton does not have it loaded; RETIRED versions come back by
+                rollback alone.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            if (repeated := repeated_change(connection, change)) is not None:
+                return repeated
+            _require_loaded(connection, task, [version])
+            current = current_deployment(connection, task)
+            reason = change.comment or f"promoted by {change.actor}"
+            _set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
+            previous = 0
+            canaries: Mapping[int, int] = {}
+            shadows: tuple[int, ...] = ()
+            if current is not None:
+                previous = current.champion
+                retired = f"version {version} took over"
+                _set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
+                canaries = {v: p for v, p in current.canaries.items() if v != version}
+                shadows = tuple(v for v in current.shadows if v != version)
+            return record_deployment(
+                connection, task, (version, previous), (canaries, shadows), change
+            )
+
+    def rollback(self, task: str, change: Change) -> Deployment:
+        """Take the champion out; the champion before it answers again.
+
+        Raises:
+            NoChampion: there is none to take out.
+            FailedPrecondition: there is none to go back to.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            if (repeated := repeated_change(connection, change)) is not None:
+                return repeated
+            current = require_deployment(connection, task)
+            previous = current.previous_champion
+            if not previous:
+                message = f"{task!r} has no version loaded to go back to: a rollback goes one step"
+                raise FailedPrecondition(message, "NO_PREVIOUS_CHAMPION")
+            reason = change.comment or f"rolled back by {change.actor}"
+            rolled_back = ModelState.ROLLED_BACK
+            _set_state(connection, task, current.champion, rolled_back, reason, change.time)
+            _set_state(connection, task, previous, ModelState.CHAMPION, reason, change.time)
+            traffic = (current.canaries, current.shadows)
+            return record_deployment(connection, task, (previous, 0), traffic, change)
+
+    def set_traffic(self, task: str, traffic: Traffic, change: Change) -> Deployment:
+        """Replace the canaries and shadows of a task.
+
+        Raises:
+            NoChampion: there is nobody to share the traffic with.
+            NotFound: there is no such version.
+            IllegalTransition: a version is not in a state from which it may get there.
+            FailedPrecondition: Triton does not have a version loaded.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            if (repeated := repeated_change(connection, change)) is not None:
+                return repeated
+            current = require_deployment(connection, task)
+            _require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
+            before = Traffic(current.canaries, current.shadows)
+            reason = change.comment or f"traffic set by {change.actor}"
+            for version, target in plan_traffic(before, traffic):
+                _set_state(connection, task, version, target, reason, change.time)
+            versions = (current.champion, current.previous_champion)
+            return record_deployment(
+                connection, task, versions, (traffic.canaries, traffic.shadows), change
+            )
+
+
+def _this(task: str, version: int) -> Any:
+    return (model_versions.c.task == task) & (model_versions.c.version == version)
+
+
+def _get(connection: Connection, task: str, version: int) -> ModelVersion:
+    query = select(model_versions).where(_this(task, version))
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("model version", f"{task}/{version}")
+    return _model_version(row)
+
+
+def _deployments(connection: Connection) -> dict[str, Deployment]:
+    newest = select(func.max(deployments.c.deployment_id)).group_by(deployments.c.task)
+    query = select(deployments).where(deployments.c.deployment_id.in_(newest))
+    rows = connection.execute(query).mappings()
+    return {row["task"]: deployment_of_row(row) for row in rows}
+
+
+def _versions_to_serve(connection: Connection, task: str) -> list[ModelVersion]:
+    query = select(model_versions).where(model_versions.c.task == task)
+    rows = connection.execute(query.order_by(model_versions.c.version)).mappings()
+    versions = [_model_version(row) for row in rows]
+    wanted = versions_to_serve(current_deployment(connection, task), versions)
+    return [version for version in versions if version.version in wanted]
+
+
+def _require_loaded(connection: Connection, task: str, versions: Sequence[int]) -> None:
+    """Refuse to route to versions that Triton was not told to have loaded."""
+    loaded = {v.version for v in _versions_to_serve(connection, task)}
+    for version in versions:
+        state = _get(connection, task, version).state
+        if state is ModelState.RETIRED:
+            raise IllegalTransition(state, "CHAMPION but by a rollback")
+        if state is ModelState.VALIDATED and version not in loaded:
+            message = f"version {version} of {task!r} is not loaded: a newer one is champion"
+            raise FailedPrecondition(message, "MODEL_VERSION_NOT_SERVED")
+
+
+def _set_state(
+    connection: Connection, task: str, version: int, target: ModelState, reason: str, now: datetime
+) -> None:
+    state = step(_get(connection, task, version).state, target)
+    change = update(model_versions).where(_this(task, version))
+    connection.execute(change.values(state=state, reason=reason, update_time=now))
+
+
+def _model_version(row: Mapping[Any, Any]) -> ModelVersion:
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return ModelVersion(**{**values, "state": ModelState(values["state"])})

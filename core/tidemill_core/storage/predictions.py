@@ -1,0 +1,133 @@
+"""Predictions: written in batches, each once, read back by id and counted by window."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select
+
+from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import predictions
+
+SHADOW_METHOD = "Shadow"
+# SQLite's parameters a statement, divided by the columns used, with room to spare.
+_IDS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class Window:
+    """A version's predictions since a moment, the moment too.
+
+    Attributes:
+        task: the task.
+        model_version: the version.
+        since: the moment.
+    """
+
+    task: str
+    model_version: int
+    since: datetime
+
+
+class PredictionStore:
+    """The table of predictions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, batch: Sequence[Prediction]) -> None:
+        """Write predictions; those already there are left as they are.
+
+        Raises:
+            StorageUnavailable: none was written.
+        """
+        if batch:
+            with self._database.write() as connection:
+                rows = [_row(prediction) for prediction in batch]
+                self._database.insert_ignoring_repeats(connection, predictions, rows)
+
+    def get(self, prediction_id: str) -> Prediction | None:
+        """The prediction of that id, or None."""
+        query = select(predictions).where(predictions.c.prediction_id == prediction_id)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _prediction(row)
+
+    def texts_and_labels(self, prediction_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Text and predicted label by id, of those that are there."""
+        found: dict[str, tuple[str, str]] = {}
+        columns = (predictions.c.prediction_id, predictions.c.text, predictions.c.label)
+        with self._database.read() as connection:
+            for start in range(0, len(prediction_ids), _IDS_A_QUERY):
+                ids = prediction_ids[start : start + _IDS_A_QUERY]
+                query = select(*columns).where(predictions.c.prediction_id.in_(ids))
+                found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+        return found
+
+    def label_counts(self, window: Window) -> dict[str, int]:
+        """Predictions by label; copies that a shadow saw are left out."""
+        label = predictions.c.label
+        query = select(label, func.count()).where(*_answered(window)).group_by(label)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def confidence_counts(self, window: Window, edges: Sequence[float]) -> list[int]:
+        """Predictions by confidence; copies that a shadow saw are left out.
+
+        Args:
+            window: which predictions.
+            edges: of the bins, rising: [bins + 1]. A bin holds its lower edge; what lies under
+                the first edge, or on the last and above, counts in the nearest bin.
+        """
+        inner = [(predictions.c.confidence < edge, bin_) for bin_, edge in enumerate(edges[1:-1])]
+        bins = select(case(*inner, else_=len(edges) - 2).label("bin")).where(*_answered(window))
+        binned = bins.subquery()
+        query = select(binned.c.bin, func.count()).group_by(binned.c.bin)
+        with self._database.read() as connection:
+            found = {row[0]: row[1] for row in connection.execute(query)}
+        return [found.get(bin_, 0) for bin_ in range(len(edges) - 1)]
+
+    def latency_percentiles(
+        self, window: Window, methods: Sequence[str], percents: Sequence[int]
+    ) -> tuple[int, list[float]]:
+        """How many predictions some methods made, and percentiles of their latency, in ms.
+
+        A percentile is a latency that occurred: the smallest that at least so many percent do
+        not exceed. Without predictions there are none.
+        """
+        made = (*_within(window), predictions.c.method.in_(methods))
+        slowest_first = select(predictions.c.latency_ms).where(*made)
+        slowest_first = slowest_first.order_by(predictions.c.latency_ms.desc()).limit(1)
+        with self._database.read() as connection:
+            count = connection.execute(select(func.count()).where(*made)).scalar_one()
+            if count == 0:
+                return 0, []
+            slower = [count * (100 - percent) // 100 for percent in percents]
+            return count, [
+                connection.execute(slowest_first.offset(rows)).scalar_one() for rows in slower
+            ]
+
+
+def _within(window: Window) -> tuple[ColumnElement[bool], ...]:
+    return (
+        predictions.c.task == window.task,
+        predictions.c.model_version == window.model_version,
+        predictions.c.predict_time >= window.since,
+    )
+
+
+def _answered(window: Window) -> tuple[ColumnElement[bool], ...]:
+    return (*_within(window), predictions.c.method != SHADOW_METHOD)
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    # Not `asdict`: it copies deeply, which is most of what a row costs.
+    return {**vars(prediction), "scores": [vars(score) for score in prediction.scores]}
+
+
+def _prediction(row: Mapping[Any, Any]) -> Prediction:
+    values = dict(row)
+    scores = tuple(Score(**score) for score in values.pop("scores"))
+    return Prediction(scores=scores, **values)

@@ -1,0 +1,48 @@
+"""All tables of one database, to hand around as one value."""
+
+from dataclasses import dataclass
+
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.storage.jobs import JobStore
+from tidemill_core.storage.leases import LeaseStore
+from tidemill_core.storage.migrate import migrate
+from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.predictions import PredictionStore
+from tidemill_core.storage.reports import ReportStore
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The stores over one database."""
+
+    database: Database
+    predictions: PredictionStore
+    feedback: FeedbackStore
+    datasets: DatasetStore
+    models: ModelStore
+    jobs: JobStore
+    reports: ReportStore
+    leases: LeaseStore
+
+
+def open_storage(url: str) -> Storage:
+    """Connect to a database and bring it to the present schema.
+
+    Raises:
+        ConfigurationError: the URL names no database that we know.
+        StorageUnavailable: it cannot be reached.
+    """
+    database = Database(url)
+    migrate(database)
+    return Storage(
+        database,
+        PredictionStore(database),
+        FeedbackStore(database),
+        DatasetStore(database),
+        ModelStore(database),
+        JobStore(database),
+        ReportStore(database),
+        LeaseStore(database),
+    )

@@ -1,0 +1,62 @@
+"""One stack a state directory."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from tidemill_core.errors import AlreadyRunning
+
+
+class StateDirectoryLock:
+    """A lock that the kernel releases when its holder dies, however it dies."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Take the lock, and make the state directory where it is missing.
+
+        Raises:
+            AlreadyRunning: another process holds it; names the directory and the process.
+        """
+        self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Children do not inherit the descriptor, so the lock ends with this process.
+        path = self._state_dir / "lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _written_pid(descriptor)
+            os.close(descriptor)
+            raise AlreadyRunning(
+                f"a stack runs already on {self._state_dir} (process {holder}): end that one, "
+                "or set TIDEMILL_STATE_DIR to another folder"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def holder(self) -> str | None:
+        """The id of the process that holds the lock; None where nobody does."""
+        try:
+            descriptor = os.open(self._state_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _written_pid(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def release(self) -> None:
+        """Give the lock back. The file stays: removing it would let two hold two files."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _written_pid(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"

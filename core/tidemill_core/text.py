@@ -1,0 +1,72 @@
+"""Text to token ids, the same in training and in serving, so that the two cannot drift apart."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from tidemill_core.errors import DataError
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+PADDING_TOKEN = "[PAD]"  # noqa: S105 - a piece of vocabulary, not a password
+UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
+
+
+class TextEncoder:
+    """Turns texts into rows of token ids of one fixed length.
+
+    Normalising, cutting and padding happen in the tokenizer's own native code. Any `str`
+    that is valid Unicode is accepted, whatever is in it; a text of which nothing is left
+    after normalising becomes a row of padding.
+    """
+
+    def __init__(self, tokenizer_json: Path | str, sequence_length: int) -> None:
+        """Loads a tokenizer.
+
+        Args:
+            tokenizer_json: a `Path` to a `tokenizer.json`, or its content as a string.
+            sequence_length: tokens a row; what is longer is cut, what is shorter is padded.
+
+        Raises:
+            ValueError: the length is not positive.
+            DataError: there is no such file, or it is not a tokenizer.
+        """
+        if sequence_length < 1:
+            raise ValueError(f"sequence_length must be positive, not {sequence_length}")
+        self.sequence_length = sequence_length
+        self._tokenizer = _load(tokenizer_json)
+        self._tokenizer.enable_truncation(sequence_length)
+        self._tokenizer.enable_padding(
+            length=sequence_length, pad_id=PADDING_ID, pad_token=PADDING_TOKEN
+        )
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Encodes a batch.
+
+        Args:
+            texts: n strings without lone surrogates.
+
+        Returns:
+            Ids, int32 of shape [n, sequence_length], filled up with `PADDING_ID`.
+
+        Raises:
+            UnicodeEncodeError: a text holds a lone surrogate.
+        """
+        if not texts:
+            return np.zeros((0, self.sequence_length), dtype=np.int32)
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return np.array([encoding.ids for encoding in encodings], dtype=np.int32)
+
+
+def _load(tokenizer_json: Path | str) -> Tokenizer:
+    try:
+        if isinstance(tokenizer_json, Path):
+            return Tokenizer.from_str(tokenizer_json.read_text(encoding="utf-8"))
+        return Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises no class of its own
+        place = tokenizer_json if isinstance(tokenizer_json, Path) else "the tokenizer"
+        message = f"{place} cannot be used: {error}"
+        raise DataError("TOKENIZER_DAMAGED", message) from error

@@ -1,0 +1,1 @@
+"""Triton: its configuration, the embedded server, model control and inference."""

@@ -1,0 +1,1 @@
+"""Triton's Python-based backends: `<name>/model.py` is copied beside the embedded server."""

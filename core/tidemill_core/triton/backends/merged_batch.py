@@ -1,0 +1,40 @@
+"""One model run for all the requests that Triton hands to one `execute` call."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Triton provides this module inside its stub processes; nothing on an index does.
+import triton_python_backend_utils as pb_utils
+
+from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
+
+TokenIds = npt.NDArray[np.int32]
+Probabilities = npt.NDArray[np.float32]
+
+
+def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilities]) -> list[Any]:
+    """Run the model once over the rows of all requests and give each request its own rows.
+
+    Args:
+        requests: Triton's requests, each with `input_ids` int32 [rows, sequence_length].
+        run_model: int32 [all rows, sequence_length] -> float32 [all rows, labels].
+
+    Returns:
+        One `InferenceResponse` a request, in order; where the run failed, each with its error.
+    """
+    rows = [pb_utils.get_input_tensor_by_name(each, INPUT_NAME).as_numpy() for each in requests]
+    counts = [len(each) for each in rows]
+    try:
+        probabilities = run_model(rows[0] if len(rows) == 1 else np.concatenate(rows))
+        if probabilities.ndim != 2 or len(probabilities) != sum(counts):
+            raise ValueError(
+                f"the model answered shape {probabilities.shape} to {sum(counts)} rows"
+            )
+    except Exception as error:  # whatever a model file does, the stub lives on
+        failure = pb_utils.TritonError(f"{type(error).__name__}: {error}")
+        return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+    parts = np.split(probabilities, np.cumsum(counts)[:-1])
+    return [pb_utils.InferenceResponse([pb_utils.Tensor(OUTPUT_NAME, part)]) for part in parts]

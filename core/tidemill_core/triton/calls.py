@@ -1,0 +1,91 @@
+"""What the blocking and the asynchronous client share: requests, answers and errors."""
+
+import math
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+from tritonclient.grpc import service_pb2
+
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    ModelOutputInvalid,
+    ModelVersionNotServed,
+    TidemillError,
+    TritonUnavailable,
+)
+from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
+
+CHANNEL_OPTIONS = (
+    # A restarted Triton is found again within half a second. The minimum is, despite its name,
+    # how long one attempt may take: a busy machine needs more than a moment to shake hands.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # A Triton on a machine that vanished is noticed; only while calls wait, for Triton takes
+    # pings without calls as abuse.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # One channel object, one connection: no two of them share a broken one.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+
+_STUB_DIED = "is not healthy"
+"""What the Python backend says about a model whose process died, with the code INTERNAL."""
+
+
+def infer_request(
+    model_name: str, version: int, input_ids: npt.NDArray[np.int32]
+) -> service_pb2.ModelInferRequest:
+    """Build the raw request: int32 [rows, length], without tritonclient's costly wrappers."""
+    request = service_pb2.ModelInferRequest(model_name=model_name, model_version=str(version))
+    request.inputs.add(name=INPUT_NAME, datatype="INT32", shape=input_ids.shape)
+    request.raw_input_contents.append(np.ascontiguousarray(input_ids, dtype="<i4").tobytes())
+    return request
+
+
+def probabilities(
+    response: service_pb2.ModelInferResponse, model_name: str, version: int, rows: int
+) -> npt.NDArray[np.float32]:
+    """Read the answer, float32 [rows, labels], read-only.
+
+    Raises:
+        ModelOutputInvalid: Another tensor, another shape, or values that are not finite.
+    """
+    if len(response.outputs) != 1 or response.outputs[0].name != OUTPUT_NAME:
+        names = [output.name for output in response.outputs]
+        raise ModelOutputInvalid(model_name, version, f"outputs {names}, not [{OUTPUT_NAME!r}]")
+    shape = tuple(response.outputs[0].shape)
+    values = np.frombuffer(response.raw_output_contents[0], dtype="<f4")
+    if len(shape) != 2 or shape[0] != rows or shape[1] < 1 or math.prod(shape) != values.size:
+        raise ModelOutputInvalid(model_name, version, f"shape {shape} to {rows} rows")
+    if not np.isfinite(values).all():
+        raise ModelOutputInvalid(model_name, version, "NaN or infinity")
+    return values.reshape(shape)
+
+
+def infer_error(
+    error: grpc.RpcError, address: str, model_name: str, version: int, timeout_seconds: float
+) -> TidemillError:
+    """Return what a failed inference call is to the rest of Tidemill.
+
+    Triton answers UNAVAILABLE both for a version that is coming or going and for itself ending,
+    and INTERNAL both for a failed run and for a process that died: its words tell them apart.
+    """
+    code, details = status(error)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded(timeout_seconds)
+    if code is grpc.StatusCode.NOT_FOUND or "is not at ready state" in details:
+        return ModelVersionNotServed(model_name, version)
+    if code is grpc.StatusCode.UNAVAILABLE or _STUB_DIED in details:
+        return TritonUnavailable(address, details)
+    return ModelOutputInvalid(model_name, version, f"{code.name}: {details}")
+
+
+def status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
+    """Return a failed call's code and words; grpc's base class does not declare them."""
+    failure: Any = error
+    return failure.code(), failure.details() or ""

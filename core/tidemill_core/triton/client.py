@@ -1,0 +1,78 @@
+"""Inference through Triton for the front: asynchronous, and without the control key."""
+
+import grpc
+import grpc.aio
+import numpy as np
+import numpy.typing as npt
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tidemill_core.triton import calls
+
+_PROBE_TIMEOUT_SECONDS = 1.0
+
+
+class TritonClient:
+    """One connection to one Triton, on the event loop that it is made in."""
+
+    def __init__(self, grpc_address: str) -> None:
+        self._address = grpc_address
+        self._channel = grpc.aio.insecure_channel(grpc_address, options=calls.CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def infer(
+        self,
+        model_name: str,
+        version: int,
+        input_ids: npt.NDArray[np.int32],
+        timeout_seconds: float,
+    ) -> npt.NDArray[np.float32]:
+        """Classify rows with one version of one model.
+
+        Cancelling the task cancels the call, and Triton drops what still waits in its queue.
+
+        Args:
+            model_name: `<task>-<format>`.
+            version: A version that Triton serves.
+            input_ids: int32 [rows, sequence_length], at most the model's largest batch.
+            timeout_seconds: Time left to the caller; when it is up, Triton drops the call too.
+
+        Returns:
+            Probabilities, float32 [rows, labels], finite, read-only.
+
+        Raises:
+            ModelVersionNotServed: Triton does not serve it, or not yet, or no longer.
+            ModelOutputInvalid: NaN, a shape that does not fit the rows, or a failed run.
+            DeadlineExceeded: No answer in time.
+            TritonUnavailable: No connection; at once, for the call does not wait for one.
+        """
+        request = calls.infer_request(model_name, version, input_ids)
+        try:
+            response = await self._stub.ModelInfer(request, timeout=timeout_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise calls.infer_error(
+                error, self._address, model_name, version, timeout_seconds
+            ) from error
+        return calls.probabilities(response, model_name, version, len(input_ids))
+
+    async def ready(self) -> bool:
+        """Say whether Triton answers calls; False too where it cannot be reached."""
+        try:
+            answer = await self._stub.ServerReady(
+                service_pb2.ServerReadyRequest(), timeout=_PROBE_TIMEOUT_SECONDS
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.ready)
+
+    async def model_ready(self, model_name: str, version: int) -> bool:
+        """Say whether Triton serves the version; False too where it cannot be reached."""
+        request = service_pb2.ModelReadyRequest(name=model_name, version=str(version))
+        try:
+            answer = await self._stub.ModelReady(request, timeout=_PROBE_TIMEOUT_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.ready)
+
+    async def close(self) -> None:
+        """Close the connection; calls in flight are cancelled."""
+        await self._channel.close()

@@ -1,0 +1,134 @@
+"""A Triton model's `config.pbtxt`: rendered, written atomically, read back.
+
+One text serves both NVIDIA's C++ backends and the embedded Python ones, so it leaves to Triton
+what differs between machines: the instance group names no kind, which means one instance on each
+GPU where there are any and one on the CPU where there are none. Its count is given because Triton
+would start two instances of an ONNX model on a CPU, for twice the memory.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.errors import DataError
+from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
+
+ModelFormat = Literal["onnx", "torchscript"]
+
+CONFIG_FILE_NAME = "config.pbtxt"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_BACKEND: dict[ModelFormat, str] = {
+    "onnx": 'backend: "onnxruntime"',
+    "torchscript": 'platform: "pytorch_libtorch"',
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What Triton is told about one model.
+
+    Without versions there is no configuration: Triton refuses to load an empty `specific {}` and
+    goes on with the versions before, so writing one would look like withdrawing them all. A model
+    that is to serve nothing is unloaded instead.
+
+    Attributes:
+        name: `<task>-<format>`, the folder's name; lower case letters, digits, `-` and `_`.
+        format: Chooses the backend.
+        versions: The only versions that are served; at least one, each from 1.
+        max_batch_size: Most rows in one call and in one merged batch.
+        max_queue_delay_microseconds: How long a batch that is not full waits for more rows.
+
+    Raises:
+        ValueError: A value breaks the rules above.
+    """
+
+    name: str
+    format: ModelFormat
+    versions: tuple[int, ...]
+    max_batch_size: int = 128
+    max_queue_delay_microseconds: int = 3000
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"model name {self.name!r} is not lower case letters, digits, - or _")
+        if not self.versions or min(self.versions) < 1:
+            raise ValueError(f"{self.name}: versions {self.versions} must be one or more, from 1")
+        if self.max_batch_size < 1:
+            raise ValueError(f"{self.name}: the batch size starts at 1")
+
+    def render(self) -> str:
+        """Return the text of config.pbtxt.
+
+        The ids a row are open, as are the labels: each version has a length of its own, to
+        which the front pads all its rows, so that Triton can merge them.
+
+        There is no queue policy with timeouts: with one, Triton 2.51 now and then leaves a
+        request lying for 500 ms. A caller's gRPC deadline takes it out of the queue anyway.
+        """
+        versions = ", ".join(str(version) for version in sorted(set(self.versions)))
+        return f"""\
+name: "{self.name}"
+{_BACKEND[self.format]}
+max_batch_size: {self.max_batch_size}
+input [
+  {{ name: "{INPUT_NAME}" data_type: TYPE_INT32 dims: [ -1 ] }}
+]
+output [
+  {{ name: "{OUTPUT_NAME}" data_type: TYPE_FP32 dims: [ -1 ] }}
+]
+instance_group [ {{ count: 1 }} ]
+dynamic_batching {{
+  max_queue_delay_microseconds: {self.max_queue_delay_microseconds}
+}}
+version_policy: {{ specific {{ versions: [ {versions} ] }} }}
+"""
+
+
+def write_config(repository: Path, config: ModelConfig) -> Path:
+    """Replace the model's config.pbtxt whole; after the return it survives a power cut.
+
+    Args:
+        repository: Triton's model repository; the model's folder is made where it is missing.
+        config: What to write.
+
+    Returns:
+        The file's path.
+    """
+    folder = repository / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / CONFIG_FILE_NAME
+    staged = folder / f".{CONFIG_FILE_NAME}.{os.getpid()}"
+    write_durably(staged, config.render().encode())
+    staged.replace(target)
+    sync_folder(folder)
+    return target
+
+
+def is_written(repository: Path, config: ModelConfig) -> bool:
+    """Say whether the model's config.pbtxt is this one, to the letter."""
+    path = repository / config.name / CONFIG_FILE_NAME
+    return path.exists() and path.read_bytes() == config.render().encode()
+
+
+def read_versions(repository: Path, model_name: str) -> tuple[int, ...]:
+    """Return the versions that the model's config.pbtxt names, ascending; () without a file.
+
+    Raises:
+        DataError: The file is not a model configuration.
+    """
+    path = repository / model_name / CONFIG_FILE_NAME
+    if not path.exists():
+        return ()
+    try:
+        parsed = text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        message = f"{path} is not a Triton model configuration: {error}"
+        raise DataError("MODEL_CONFIG_DAMAGED", message) from error
+    return tuple(sorted(parsed.version_policy.specific.versions))

@@ -1,0 +1,72 @@
+"""Which versions of a task's models Triton is configured to serve.
+
+A task's format is a setting that may change: its versions then lie under two models, and
+both stay configured while versions of both are trusted.
+"""
+
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import structlog
+
+from tidemill_core.domain.model import ModelVersion, model_name
+from tidemill_core.errors import DataError
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.triton.config import ModelConfig, ModelFormat, is_written, write_config
+
+_LOCK_FILE = ".lock"
+
+log = structlog.get_logger()
+
+
+def by_model(versions: Iterable[ModelVersion]) -> dict[str, list[ModelVersion]]:
+    """Versions by the model that they lie under."""
+    found: dict[str, list[ModelVersion]] = {}
+    for version in versions:
+        found.setdefault(model_name(version.task, version.model_format), []).append(version)
+    return found
+
+
+def configure(repository: ModelRepository, versions: Iterable[ModelVersion]) -> list[str]:
+    """Write config.pbtxt so that Triton serves exactly these versions at its next load.
+
+    The file is ours to the letter: one that is damaged, or that an earlier release wrote in other
+    words, is written anew, and Triton takes it at its next load, a restart at the latest. One that
+    is right already is left untouched. A version whose files are not those
+    that were published is left out and logged: at a cold start Triton would serve no version of
+    a model that has a single broken one.
+
+    Returns:
+        The names of the models that serve them.
+    """
+    models = by_model(version for version in versions if is_whole(repository, version))
+    for name, members in models.items():
+        numbers = tuple(sorted(member.version for member in members))
+        config = ModelConfig(name, cast("ModelFormat", members[0].model_format), numbers)
+        with locked(repository):
+            if not is_written(repository.root, config):
+                write_config(repository.root, config)
+                log.info("model_configured", model=name, versions=numbers)
+    return sorted(models)
+
+
+def is_whole(repository: ModelRepository, version: ModelVersion) -> bool:
+    """Whether a version's files are those that were published; logs it if not."""
+    try:
+        damage = repository.damage(version.task, version.model_format, version.version)
+    except DataError as error:
+        damage = str(error)
+    if damage is not None:
+        log.error("version_damaged", task=version.task, version=version.version, detail=damage)
+    return damage is None
+
+
+@contextmanager
+def locked(repository: ModelRepository) -> Iterator[None]:
+    """Hold the repository's lock: one process at a time changes configurations."""
+    repository.root.mkdir(parents=True, exist_ok=True)
+    with (repository.root / _LOCK_FILE).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,117 @@
+"""A real embedded Triton for tests, on free ports.
+
+>>> with RunningTriton(repository, state_directory, ("support-onnx",)) as triton:
+...     TritonClient(triton.grpc_address)
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tidemill_core.supervisor.exec_with_parent import with_parent
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.embedded import EmbeddedTriton, prepare
+from tidemill_core.triton.process import exec_triton
+
+CONTROL_KEY = "key-of-a-test"
+_READY_TIMEOUT_SECONDS = 30.0
+_STOP_TIMEOUT_SECONDS = 15.0
+
+
+class RunningTriton:
+    """Triton in a process of its own, ready when the block is entered, gone when it is left.
+
+    Attributes:
+        grpc_address: Where it answers; stays the same over `kill` and `start`.
+        http_address: The same for HTTP.
+        process: The tritonserver process.
+    """
+
+    def __init__(
+        self, model_repository: Path, state_directory: Path, load_models: tuple[str, ...] = ()
+    ) -> None:
+        self._ports = _free_ports(3)
+        self._arguments = json.dumps(
+            [str(model_repository), str(state_directory), self._ports, list(load_models)]
+        )
+        self.grpc_address = f"127.0.0.1:{self._ports[0]}"
+        self.http_address = f"127.0.0.1:{self._ports[1]}"
+        self.process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._end_stubs()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        if hasattr(self, "process"):
+            self._end_stubs()
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            with_parent(sys.executable, "-m", __name__, self._arguments)
+        )
+        with self.control() as control:
+            control.wait_ready(_READY_TIMEOUT_SECONDS)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def _end_stubs(self) -> None:
+        """End what is left in its session, as the supervisor does.
+
+        A stub whose tritonserver was killed ends itself, unless it is just starting.
+        """
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def control(self) -> TritonControl:
+        """Return a connection that holds the key."""
+        return TritonControl(self.grpc_address, CONTROL_KEY)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _become_triton(arguments: str) -> None:
+    repository, state, ports, models = json.loads(arguments)
+    grpc_port, http_port, metrics_port = ports
+    triton = EmbeddedTriton(
+        model_repository=Path(repository),
+        state_directory=Path(state),
+        grpc_port=grpc_port,
+        http_port=http_port,
+        metrics_port=metrics_port,
+        control_key=CONTROL_KEY,
+        load_models=tuple(models),
+    )
+    exec_triton(prepare(triton))
+
+
+if __name__ == "__main__":
+    _become_triton(sys.argv[1])

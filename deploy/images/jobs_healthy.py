@@ -1,0 +1,30 @@
+"""Exits 0 if a scheduler holds its lease: the health check of the image of the jobs.
+
+A scheduler that hangs or has lost the database cannot renew the lease, and it runs out.
+"""
+
+import sys
+
+from sqlalchemy import select
+
+from tidemill_core.clock import system_clock
+from tidemill_core.errors import TidemillError
+from tidemill_core.settings import load_settings
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import leases
+
+
+def main() -> None:
+    """Look for a lease that has not run out."""
+    live = select(leases.c.holder).where(leases.c.expire_time >= system_clock())
+    try:
+        with Database(load_settings().effective_database_url).read() as connection:
+            holder = connection.execute(live).first()
+    except TidemillError as error:
+        sys.exit(f"{error.reason}: {error}")
+    if holder is None:
+        sys.exit("no scheduler holds the lease")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tidemill's scheduled batch jobs: one folder a stage of the loop."""

@@ -1,0 +1,87 @@
+"""The jobs: what they are called, what they do, and where their code is."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidemill_core.domain.job import Job
+from tidemill_core.settings import ScheduleSettings
+from tidemill_jobs.context import JobContext, Result
+
+RETRAIN = "retrain"
+
+
+@dataclass(frozen=True)
+class JobDefinition:
+    """One job.
+
+    Attributes:
+        job: its name; a field of ScheduleSettings of that name says when it runs by itself.
+        description: what it does, in a sentence.
+        module: where its `run(context)` is. Imported only when it runs, since some bring torch.
+    """
+
+    job: str
+    description: str
+    module: str
+
+    def load(self) -> Callable[[JobContext], Result]:
+        """The job's `run`."""
+        run: Callable[[JobContext], Result] = importlib.import_module(self.module).run
+        return run
+
+
+CATALOGUE = (
+    JobDefinition(
+        "build_dataset",
+        "Builds a dataset version from the sources and from feedback",
+        "tidemill_jobs.data.build",
+    ),
+    JobDefinition(
+        RETRAIN,
+        "Builds a dataset, trains, publishes, gates, and promotes or rejects the new version",
+        "tidemill_jobs.release.retrain",
+    ),
+    JobDefinition(
+        "check_feedback",
+        "Starts a retraining once enough new labelled examples have come in",
+        "tidemill_jobs.feedback.check",
+    ),
+    JobDefinition(
+        "check_drift",
+        "Compares what the champion predicts with what it predicted on its hold-out",
+        "tidemill_jobs.monitoring.drift",
+    ),
+    JobDefinition(
+        "check_accuracy",
+        "Estimates the champion's accuracy from feedback",
+        "tidemill_jobs.monitoring.accuracy",
+    ),
+    JobDefinition(
+        "check_latency",
+        "Compares the 99th percentile of the latency with its limit",
+        "tidemill_jobs.monitoring.latency",
+    ),
+)
+
+CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"))
+"""The jobs that only look; their runs are soon of no interest."""
+
+
+def definition(job: str) -> JobDefinition:
+    """The definition of a job.
+
+    Raises:
+        KeyError: there is no such job.
+    """
+    return {known.job: known for known in CATALOGUE}[job]
+
+
+def crontab(job: str, schedule: ScheduleSettings) -> str:
+    """When a job runs by itself, as a crontab expression; empty is never."""
+    return str(getattr(schedule, job, ""))
+
+
+def catalogue(schedule: ScheduleSettings) -> list[Job]:
+    """The catalogue as the database keeps it."""
+    return [Job(known.job, known.description, crontab(known.job, schedule)) for known in CATALOGUE]

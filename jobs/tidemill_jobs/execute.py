@@ -1,0 +1,100 @@
+"""Executes one claimed run, in the process that was started for it."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from tidemill_core.clock import Clock
+from tidemill_core.domain.job import JobRun
+from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.storage.jobs import JobStore
+from tidemill_jobs.catalogue import definition
+from tidemill_jobs.context import JobContext, RunCancelled
+
+HEARTBEAT_SECONDS = 1.0
+_CLOSE_ATTEMPTS = 60
+
+log = structlog.get_logger()
+
+
+class Heart:
+    """Tells the database that the run is alive, and the run that it should stop."""
+
+    def __init__(self, run_id: str, store: JobStore, clock: Clock) -> None:
+        self._run_id = run_id
+        self._store = store
+        self._clock = clock
+        self._progress = 0.0
+        self._message = "starts"
+        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Note how far the run is.
+
+        Raises:
+            RunCancelled: somebody asked the run to stop.
+        """
+        self._progress, self._message = min(max(fraction, 0.0), 1.0), message
+        if self._cancelled.is_set():
+            raise RunCancelled
+
+    def _beat_until_ended(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                now = self._clock()
+                run = self._store.beat(self._run_id, self._progress, self._message, now)
+            except StorageUnavailable as error:
+                log.warning("heartbeat_missed", detail=error.detail or str(error))
+                continue
+            if run is None and not self._ended.is_set():
+                # Somebody took this run for dead and closed it; another may be under way.
+                log.error("run_was_closed", run_id=self._run_id)
+                os._exit(1)
+            if run is not None and run.cancel_requested:
+                self._cancelled.set()
+
+
+def _close(heart: Heart, close: Callable[[], None]) -> None:
+    """Close the run, whatever the database is up to; it must not stay open."""
+    heart.stop()
+    for _ in range(_CLOSE_ATTEMPTS):
+        try:
+            close()
+        except StorageUnavailable as error:
+            log.warning("run_not_closed_yet", detail=error.detail or str(error))
+            time.sleep(HEARTBEAT_SECONDS)
+        else:
+            return
+
+
+def execute(run: JobRun, context: JobContext, heart: Heart) -> bool:
+    """Do a run's work and close it; whether it did what it should."""
+    store, clock = context.storage.jobs, context.clock
+    heart.start()
+    try:
+        result = definition(run.job).load()(context)
+    except RunCancelled:
+        _close(heart, lambda: store.mark_cancelled(run.run_id, clock()))
+        return False
+    except Exception as error:
+        reason = error.reason if isinstance(error, TidemillError) else type(error).__name__
+        log.exception("run_failed", job=run.job, task=run.task, run_id=run.run_id)
+        message = f"{reason}: {error}"
+        _close(heart, lambda: store.fail(run.run_id, message, clock()))
+        return False
+    _close(heart, lambda: store.succeed(run.run_id, result, clock()))
+    return True

@@ -1,0 +1,161 @@
+"""The jobs' processes.
+
+`python -m tidemill_jobs.main` is the one that schedules: it holds the lease, queues what is
+due and starts a process for each run. `… --run RUN_ID` is such a process.
+"""
+
+import argparse
+import itertools
+import signal
+import sys
+import threading
+import uuid
+from datetime import datetime, timedelta
+
+import structlog
+
+from tidemill_core.clock import system_clock
+from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.private_files import keep_files_private
+from tidemill_core.settings import Settings, load_settings
+from tidemill_core.storage.job_pruning import prune_runs
+from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.telemetry import configure_logging
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.control_key import control_key
+from tidemill_jobs.catalogue import CHECKS, catalogue
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.execute import Heart, execute
+from tidemill_jobs.first_model import queue_first_models
+from tidemill_jobs.release.serving import Reconciler
+from tidemill_jobs.runner import Runner
+from tidemill_jobs.schedule import Schedule
+
+LEASE = "jobs"
+LEASE_LENGTH = timedelta(seconds=15)
+TICK_SECONDS = 0.5
+KEEP_CHECKS = timedelta(days=7)
+"""How long the runs of checks are kept; what they found is in their reports."""
+PRUNE_EVERY = timedelta(days=1)
+_RECONCILER_STOP_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class JobsProcess:
+    """Leads while it holds the lease, and waits for it otherwise."""
+
+    def __init__(self, settings: Settings, storage: Storage, triton: TritonControl) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._started = system_clock()
+        self._holder = uuid.uuid4().hex
+        self._runner = Runner(storage.jobs, system_clock)
+        repository = ModelRepository(settings.model_repository)
+        self._reconciler = Reconciler(storage, repository, triton, system_clock)
+        tasks = list(settings.tasks)
+        self._schedule = Schedule(settings.schedule, tasks, storage, system_clock)
+        self._leading = threading.Event()
+        self._prune_at = self._started
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until told to stop."""
+        # A load may take minutes, and the lease must be renewed every few seconds.
+        reconciling = threading.Thread(target=self._reconcile, args=(stopping,), daemon=True)
+        reconciling.start()
+        while not stopping.wait(TICK_SECONDS):
+            try:
+                self._tick()
+            except StorageUnavailable as error:
+                self._leading.clear()
+                log.warning("database_away", detail=error.detail or str(error))
+        self._stop_leading()
+        self._runner.stop()
+        reconciling.join(_RECONCILER_STOP_SECONDS)
+        self._storage.leases.release(LEASE, self._holder)
+
+    def _tick(self) -> None:
+        now = system_clock()
+        self._runner.watch()
+        if not self._storage.leases.acquire(LEASE, self._holder, LEASE_LENGTH, now):
+            self._stop_leading()
+            return
+        self._leading.set()
+        if not self._schedule.started:
+            self._lead()
+        if now >= self._prune_at:
+            self._prune(now)
+        tasks = list(self._settings.tasks)
+        self._schedule.tick()
+        queue_first_models(self._storage, tasks, self._started, now)
+        self._runner.start_queued()
+
+    def _reconcile(self, stopping: threading.Event) -> None:
+        """Look after what Triton serves while this process leads, until told to stop."""
+        while not stopping.wait(TICK_SECONDS):
+            tasks = itertools.takewhile(lambda _: self._leading.is_set(), self._settings.tasks)
+            try:
+                self._reconciler.tick(tasks)
+            except Exception:  # whatever it is, the next tick must come
+                log.exception("not_reconciled")
+
+    def _prune(self, now: datetime) -> None:
+        pruned = prune_runs(self._storage.database, CHECKS, now - KEEP_CHECKS)
+        self._prune_at = now + PRUNE_EVERY
+        log.info("runs_pruned", runs=pruned)
+
+    def _lead(self) -> None:
+        log.info("leading", holder=self._holder)
+        self._storage.jobs.set_catalogue(catalogue(self._settings.schedule))
+        self._schedule.start()
+
+    def _stop_leading(self) -> None:
+        self._leading.clear()
+        if self._schedule.started:
+            log.info("not_leading", holder=self._holder)
+            self._schedule.stop()
+
+
+def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonControl) -> int:
+    """Do the work of one claimed run; the exit code."""
+    run = storage.jobs.get(run_id)
+    heart = Heart(run_id, storage.jobs, system_clock)
+    context = JobContext(
+        task=run.task,
+        run_id=run_id,
+        settings=settings,
+        storage=storage,
+        repository=ModelRepository(settings.model_repository),
+        triton=triton,
+        clock=system_clock,
+        progress=heart.progress,
+    )
+    return 0 if execute(run, context, heart) else 1
+
+
+def main() -> int:
+    """Run the process; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill_jobs.main", description=__doc__)
+    parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run and end")
+    run_id: str | None = parser.parse_args().run
+    configure_logging("jobs" if run_id is None else "run")
+    keep_files_private()
+    stopping = threading.Event()
+    try:
+        settings = load_settings()
+        storage = open_storage(settings.effective_database_url)
+        with TritonControl(settings.triton_address, control_key(settings)) as triton:
+            if run_id is not None:
+                return run_one(run_id, settings, storage, triton)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            JobsProcess(settings, storage, triton).run(stopping)
+    except TidemillError as error:
+        log.error("cannot_run_jobs", reason=error.reason, detail=error.detail or str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The job `check_latency`: does the champion answer as fast as it must?"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.settings import MonitoringSettings
+from tidemill_core.storage.predictions import Window
+from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.monitoring.reporting import (
+    NO_CHAMPION,
+    Finding,
+    champion_manifest,
+    report,
+)
+
+KIND = "latency"
+METHODS = ("Predict", "StreamPredict")
+"""Whose latency is a caller's wait for one answer; the rows of a batch share one call's."""
+LOOK_BACK = timedelta(hours=1)
+"""How far back it looks: a slow hour must not be hidden by the day around it, nor outlive it."""
+
+
+def run(context: JobContext) -> Result:
+    """Compare the last hour's 99th percentile of the latency with its limit, and report.
+
+    Raises:
+        DataError: the champion's manifest is missing or damaged.
+        StorageUnavailable: the database does not answer.
+    """
+    manifest = champion_manifest(context)
+    if manifest is None:
+        return NO_CHAMPION
+    window = Window(context.task, manifest.version, context.clock() - LOOK_BACK)
+    count, latencies_ms = context.storage.predictions.latency_percentiles(window, METHODS, (50, 99))
+    finding = _find(count, latencies_ms, context.settings.monitoring)
+    return report(context, KIND, manifest.version, finding)
+
+
+def _find(count: int, latencies_ms: Sequence[float], settings: MonitoringSettings) -> Finding:
+    limit = settings.max_p99_latency_ms
+    counted = {"prediction_count": count, "min_prediction_count": settings.min_predictions}
+    if count < settings.min_predictions:
+        summary = f"{count} predictions are too few to tell; {settings.min_predictions} are needed"
+        return Finding(ReportVerdict.INSUFFICIENT, summary, counted)
+    p50, p99 = latencies_ms
+    figures = {"p50_latency_ms": p50, "p99_latency_ms": p99, "max_p99_latency_ms": limit}
+    summary = f"p99 latency {p99:.1f} ms over {count} predictions; limit {limit:g} ms"
+    verdict = ReportVerdict.ALERT if p99 > limit else ReportVerdict.OK
+    return Finding(verdict, summary, {**counted, **figures})

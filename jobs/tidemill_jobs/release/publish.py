@@ -1,0 +1,67 @@
+"""From a trained model to a candidate in the model repository."""
+
+from dataclasses import asdict
+
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.model import ModelVersion, model_name
+from tidemill_core.model_repository import MODEL_FILES, Manifest
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.reference import count_reference
+from tidemill_jobs.training.train import TrainedModel
+
+
+def new_candidate(context: JobContext, dataset: DatasetVersion) -> ModelVersion:
+    """Take the next version number for what was trained on a dataset.
+
+    A repository may hold versions that the database has lost: their numbers stay theirs.
+    """
+    return context.storage.models.add_candidate(
+        context.task,
+        context.task_settings.format,
+        dataset.dataset_version,
+        context.clock(),
+        above=_highest_folder(context),
+    )
+
+
+def _highest_folder(context: JobContext) -> int:
+    """The task's highest version in the repository, of whatever format; 0 without any."""
+    models = [context.repository.root / model_name(context.task, name) for name in MODEL_FILES]
+    versions = (version.name for model in models if model.is_dir() for version in model.iterdir())
+    return max((int(name) for name in versions if name.isdecimal()), default=0)
+
+
+def publish(
+    context: JobContext, candidate: ModelVersion, trained: TrainedModel, model: bytes
+) -> None:
+    """Write a candidate's version folder; nobody is routed to it.
+
+    Args:
+        context: the run.
+        candidate: its number, format and dataset.
+        trained: the model.
+        model: its export, in the candidate's format.
+
+    Raises:
+        DataError: the folder is there already.
+    """
+    best = trained.test_probabilities.argmax(axis=1)
+    manifest = Manifest(
+        task=context.task,
+        version=candidate.version,
+        model_format=candidate.model_format,
+        labels=trained.labels,
+        sequence_length=trained.sequence_length,
+        vocabulary_size=trained.vocabulary_size,
+        temperature=trained.temperature,
+        measures=asdict(trained.test_measures),
+        reference=count_reference(
+            trained.labels,
+            [trained.labels[i] for i in best],
+            trained.test_probabilities.max(axis=1, initial=0.0).tolist(),
+        ),
+        dataset_version=candidate.dataset_version,
+        run_id=context.run_id,
+        create_time=candidate.create_time.isoformat(),
+    )
+    context.repository.publish(manifest, model, trained.tokenizer_json)

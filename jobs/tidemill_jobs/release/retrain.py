@@ -1,0 +1,145 @@
+"""The `retrain` job: once round the loop, from data to a new champion or a reasoned no."""
+
+from dataclasses import asdict, replace
+
+import polars as pl
+import structlog
+
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.model import ModelState, ModelVersion
+from tidemill_core.domain.split import Split
+from tidemill_core.errors import ModelLoadFailed
+from tidemill_core.storage.deployments import Change
+from tidemill_jobs.context import JobContext, Progress, Result
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.dataset import read_dataset
+from tidemill_jobs.release.gate import Verdict
+from tidemill_jobs.release.publish import new_candidate, publish
+from tidemill_jobs.release.serving import serve
+from tidemill_jobs.release.trial import AnswersDiffer, try_candidate
+from tidemill_jobs.training.export import compare, export_onnx, export_torchscript
+from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
+from tidemill_jobs.training.train import (
+    LabelledTexts,
+    TrainedModel,
+    TrainingConfig,
+    TrainingData,
+    train,
+)
+
+log = structlog.get_logger()
+
+
+def run(context: JobContext) -> Result:
+    """Build a dataset, train, publish, test and gate; promote what passes.
+
+    Raises:
+        DataError: there is nothing to train on.
+        TritonUnavailable: the candidate could not be tested; it is REJECTED.
+        RunCancelled: somebody stopped the run; a candidate is REJECTED.
+    """
+    reject_stale(context)
+    dataset = build(replace(context, progress=_part(context.progress, 0.0, 0.1)))
+    data = training_data(read_dataset(dataset.uri))
+    trained = _train(context, dataset, data)
+    context.progress(0.85, "exporting")
+    model = _export(trained, context.task_settings.format, data.test)
+    candidate = new_candidate(context, dataset)
+    verdict = _verdict(context, candidate, trained, model, data.test)
+    judged = _settle(context, candidate, trained, verdict)
+    return {
+        "dataset_version": dataset.dataset_version,
+        "model_version": judged.version,
+        "state": str(judged.state),
+        "reason": verdict.reason,
+        "measures": dict(judged.measures),
+    }
+
+
+def reject_stale(context: JobContext) -> None:
+    """Reject candidates that an earlier run left behind when it died."""
+    for left in context.storage.models.in_states(context.task, [ModelState.CANDIDATE]):
+        _judge(context, left, {}, Verdict(False, "its run ended before it was judged"))
+
+
+def training_data(frame: pl.DataFrame) -> TrainingData:
+    """A dataset's rows by split."""
+
+    def rows(split: Split) -> LabelledTexts:
+        part = frame.filter(pl.col("split") == split)
+        return LabelledTexts(part["text"].to_list(), part["label"].to_list())
+
+    return TrainingData(rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
+
+
+def _train(context: JobContext, dataset: DatasetVersion, data: TrainingData) -> TrainedModel:
+    tracking = TrackingConfig(
+        tracking_uri=context.settings.effective_mlflow_tracking_uri,
+        artifact_folder=context.settings.state_dir / "mlflow",
+        task=context.task,
+        model_format=context.task_settings.format,
+        dataset_version=dataset.dataset_version,
+        dataset_uri=dataset.uri,
+    )
+    with tracked_run(tracking) as tracker:
+        return train(data, TrainingConfig(), _part(context.progress, 0.1, 0.85), tracker)
+
+
+def _export(trained: TrainedModel, model_format: str, test: LabelledTexts) -> bytes:
+    """Export a model, and prove on the hold-out that the export answers the same.
+
+    Raises:
+        ExportMismatch: it does not.
+    """
+    exporters = {"onnx": export_onnx, "torchscript": export_torchscript}
+    model = exporters[model_format](trained.classifier, trained.sequence_length)
+    compare(model, model_format, trained.classifier, trained.encoder(), test.texts)
+    return model
+
+
+def _verdict(
+    context: JobContext,
+    candidate: ModelVersion,
+    trained: TrainedModel,
+    model: bytes,
+    test: LabelledTexts,
+) -> Verdict:
+    try:
+        context.progress(0.9, "publishing")
+        publish(context, candidate, trained, model)
+        context.progress(0.92, "testing the candidate in Triton")
+        return try_candidate(context, candidate, trained, test)
+    except (ModelLoadFailed, AnswersDiffer) as error:
+        return Verdict(False, f"{error.reason}: {error}")
+    except BaseException as error:
+        _judge(context, candidate, {}, Verdict(False, f"could not be tested: {error!r}"))
+        raise
+
+
+def _settle(
+    context: JobContext, candidate: ModelVersion, trained: TrainedModel, verdict: Verdict
+) -> ModelVersion:
+    """Record the verdict, promote what passed, and let Triton drop what did not."""
+    judged = _judge(context, candidate, asdict(trained.test_measures), verdict)
+    log.info("candidate_judged", version=judged.version, state=judged.state, reason=verdict.reason)
+    if verdict.passed:
+        change = Change("retrain", verdict.reason, context.run_id, context.clock())
+        context.storage.models.promote(context.task, judged.version, change)
+    else:
+        serve(context.storage, context.repository, context.triton, context.task)
+    return context.storage.models.get(context.task, judged.version)
+
+
+def _judge(
+    context: JobContext, candidate: ModelVersion, measures: dict[str, float], verdict: Verdict
+) -> ModelVersion:
+    state = ModelState.VALIDATED if verdict.passed else ModelState.REJECTED
+    now = context.clock()
+    return context.storage.models.judge(
+        candidate.task, candidate.version, state, measures, verdict.reason, now
+    )
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a part that takes a run from `start` to `end`."""
+    return lambda done, message: progress(start + (end - start) * done, message)

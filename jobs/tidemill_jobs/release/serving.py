@@ -1,0 +1,117 @@
+"""Keeps Triton serving what the deployments say, and a candidate while it is tested."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import structlog
+
+from tidemill_core.clock import Clock
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.model import ModelVersion, model_name
+from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TidemillError, Unavailable
+from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_core.storage.storage import Storage
+from tidemill_core.triton.config import read_versions
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.served import by_model, configure
+from tidemill_jobs.catalogue import RETRAIN
+
+UNLOAD_AFTER = timedelta(seconds=5)
+"""Fronts learn of a change within a quarter of a second; a version they leave stays so long."""
+_TICK_SECONDS = 2.0
+_BACKOFF_SECONDS = 15.0
+
+log = structlog.get_logger()
+
+
+def serve(
+    storage: Storage,
+    repository: ModelRepository,
+    triton: TritonControl,
+    task: str,
+    candidate: ModelVersion | None = None,
+) -> None:
+    """Make Triton serve a task's trusted versions, and a candidate if there is one to test.
+
+    Raises:
+        ModelLoadFailed: the candidate's files are damaged, or Triton refuses one; it goes on
+            with what it served before.
+        TritonUnavailable: Triton is away.
+    """
+    versions = storage.models.versions_to_serve(task)
+    if candidate is not None:
+        _check(repository, candidate)
+        versions.append(candidate)
+    for name in configure(repository, versions):
+        triton.load(name)
+    for name in _unused(task, versions):
+        triton.unload(name)
+
+
+def _check(repository: ModelRepository, candidate: ModelVersion) -> None:
+    place = (candidate.task, candidate.model_format, candidate.version)
+    if (damage := repository.damage(*place)) is not None:
+        raise ModelLoadFailed(model_name(candidate.task, candidate.model_format), damage)
+
+
+def _unused(task: str, versions: Sequence[ModelVersion]) -> list[str]:
+    """A task's models under which none of the versions lies: of another format, or rejected."""
+    names = {model_name(task, model_format) for model_format in MODEL_FILES}
+    return sorted(names - by_model(versions).keys())
+
+
+class Reconciler:
+    """Repairs what Triton serves: after a rollback, a restart, or a run that died half-way."""
+
+    def __init__(
+        self, storage: Storage, repository: ModelRepository, triton: TritonControl, clock: Clock
+    ) -> None:
+        self._storage = storage
+        self._repository = repository
+        self._triton = triton
+        self._clock = clock
+        self._next = 0.0
+
+    def tick(self, tasks: Iterable[str]) -> None:
+        """Look after all tasks, every other second; what fails is tried again later."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _TICK_SECONDS
+        for task in tasks:
+            try:
+                self._repair(task)
+            except TidemillError as error:
+                self._next = time.monotonic() + _BACKOFF_SECONDS
+                log.warning(
+                    "not_served", task=task, reason=error.reason, detail=error.detail or str(error)
+                )
+                if isinstance(error, Unavailable | DeadlineExceeded):
+                    return  # the next task would wait for it just as long
+
+    def _repair(self, task: str) -> None:
+        # A retraining has a candidate loaded for its tests, and puts things right at its end.
+        if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
+            return
+        deployment = self._storage.models.deployment(task)
+        if deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER:
+            return
+        trusted = self._storage.models.versions_to_serve(task)
+        for name, versions in by_model(trusted).items():
+            self._repair_model(name, versions)
+        for name in _unused(task, trusted):
+            if self._triton.ready_versions(name):
+                log.info("model_unloaded", model=name)
+                self._triton.unload(name)
+
+    def _repair_model(self, name: str, versions: Sequence[ModelVersion]) -> None:
+        ready = self._triton.ready_versions(name)
+        if ready == {version.version for version in versions}:
+            return
+        configure(self._repository, versions)
+        configured = frozenset(read_versions(self._repository.root, name))
+        if ready == configured:  # all but the damaged ones, which `configure` has told of
+            self._next = time.monotonic() + _BACKOFF_SECONDS
+            return
+        log.info("serving_repaired", model=name, versions=sorted(configured))
+        self._triton.load(name)

@@ -1,0 +1,186 @@
+"""Turns a classifier into what Triton serves, and proves that it still answers the same."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import torch
+
+from tidemill_core.errors import TidemillError
+from tidemill_core.text import TextEncoder
+from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
+from tidemill_jobs.training.network import CalibratedClassifier
+
+TOLERANCE = 1e-4
+_TIE = 1e-6
+_EXAMPLE_ROWS = 2
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class ExportMismatch(TidemillError):
+    """An exported model answers otherwise than the module it was made from."""
+
+    reason = "EXPORT_MISMATCH"
+
+    def __init__(self, model_format: str, largest_difference: float, labels_changed: int) -> None:
+        super().__init__(
+            f"the {model_format} export differs by up to {largest_difference:.2e} "
+            f"(at most {TOLERANCE:.0e} is allowed) and changes {labels_changed} labels"
+        )
+
+
+def export_onnx(classifier: CalibratedClassifier, sequence_length: int) -> bytes:
+    """Exports with the dynamo exporter.
+
+    Args:
+        classifier: in evaluation mode.
+        sequence_length: of the example that the graph is traced with.
+
+    Returns:
+        A serialised model: `input_ids`, int32 [batch, length], to `probabilities__0`,
+        float32 [batch, labels]. All three are symbolic: lengths and label counts differ
+        between versions, and the served configuration says -1.
+    """
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            classifier,
+            (_example(sequence_length),),
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes={
+                INPUT_NAME: {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+            },
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("the dynamo exporter returned no program")
+    model = program.model_proto
+    _make_labels_symbolic(model)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _make_labels_symbolic(model: onnx.ModelProto) -> None:
+    """Ends the graph with an operator whose width no shape inference can tell.
+
+    To rename the dimension is not enough: ONNX Runtime infers it anew from the weights.
+    Compress copies the columns that a mask names, and the mask names them all.
+    """
+    graph = model.graph
+    labels = graph.output[0].type.tensor_type.shape.dim[1]
+    every = onnx.numpy_helper.from_array(np.ones(labels.dim_value, dtype=np.bool_), "every_label")
+    (last,) = [node for node in graph.node if OUTPUT_NAME in node.output]
+    last.output[0] = "all_probabilities"
+    graph.initializer.append(every)
+    graph.node.append(
+        onnx.helper.make_node("Compress", [last.output[0], every.name], [OUTPUT_NAME], axis=1)
+    )
+    labels.dim_param = "labels"
+
+
+def export_torchscript(classifier: CalibratedClassifier, sequence_length: int) -> bytes:
+    """Exports by tracing and freezing.
+
+    Returns:
+        A serialised module whose `forward(input_ids)` takes what the ONNX graph takes and
+        answers the same; the backend names its only output `probabilities__0`.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and is what Triton loads
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            classifier, _example(sequence_length)
+        )
+        torch.jit.save(torch.jit.freeze(traced), buffer)
+    return buffer.getvalue()
+
+
+def compare(
+    exported: bytes,
+    model_format: str,
+    classifier: CalibratedClassifier,
+    encoder: TextEncoder,
+    texts: Sequence[str],
+) -> float:
+    """Runs an exported model over texts and compares it with the module it came from.
+
+    Args:
+        exported: what one of the exports returned.
+        model_format: `onnx` or `torchscript`.
+        classifier: the module.
+        encoder: its encoder.
+        texts: to compare on; none is nothing to compare.
+
+    Returns:
+        The largest absolute difference between two probabilities.
+
+    Raises:
+        ExportMismatch: that is above 1e-4 or not a number, or a label differs where the
+            likeliest two are not within 1e-6 of each other.
+    """
+    answer = _RUNTIMES[model_format](exported)
+    largest, changed = 0.0, 0
+    for start in range(0, len(texts), 256):
+        input_ids = encoder.encode(texts[start : start + 256])
+        with torch.no_grad():
+            expected = classifier(torch.from_numpy(input_ids)).numpy()
+        answered = answer(input_ids)
+        largest = float(np.maximum(largest, np.abs(expected - answered).max()))
+        rows = np.arange(len(expected))
+        given_up = expected.max(axis=1) - expected[rows, answered.argmax(axis=1)]
+        changed += int((given_up > _TIE).sum())
+    if not largest <= TOLERANCE or changed:
+        raise ExportMismatch(model_format, largest, changed)
+    return largest
+
+
+def _onnx_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabilities]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
+    return lambda input_ids: cast(
+        "Probabilities", session.run([OUTPUT_NAME], {INPUT_NAME: input_ids})[0]
+    )
+
+
+def _torchscript_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabilities]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, and is what Triton loads
+        module = torch.jit.load(io.BytesIO(exported))  # type: ignore[no-untyped-call]
+
+    def answer(input_ids: npt.NDArray[np.int32]) -> Probabilities:
+        with torch.no_grad():
+            return cast("Probabilities", module(torch.from_numpy(input_ids)).numpy())
+
+    return answer
+
+
+_RUNTIMES = {"onnx": _onnx_runtime, "torchscript": _torchscript_runtime}
+
+
+def _example(sequence_length: int) -> torch.Tensor:
+    return torch.ones((_EXAMPLE_ROWS, sequence_length), dtype=torch.int32)
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Silences loggers below errors: the exporter reports its steps as warnings."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

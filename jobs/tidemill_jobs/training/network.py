@@ -1,0 +1,237 @@
+"""The default classifier: word pieces, and n-grams of them hashed inside the graph.
+
+A token's vector and the vectors of the n-grams that end at it are summed over the text and
+go through one hidden layer, in the spirit of fastText (Joulin et al. 2017, "Bag of Tricks
+for Efficient Text Classification", https://arxiv.org/abs/1607.01759). While training, a
+token's vector is its own plus one for its spelling, made of character n-grams (Bojanowski
+et al. 2017, https://arxiv.org/abs/1607.04606), so that `transfer` teaches `transferred`;
+`fold_spelling` then adds that part into the table, and it costs nothing to serve.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tidemill_core.text import PADDING_ID
+from tidemill_jobs.training.tokenizer import CONTINUATION
+
+ORDER_WEIGHTS = (1.0, 0.5, 0.25)
+"""How much a token, and a bigram and a trigram that end at it, count for. Rare n-grams
+learn their training text by heart: at equal weights accuracy falls by a point or more."""
+
+_MULTIPLIERS = (998_244_353, 1_000_003, 735_632_791)
+_MODULUS = 2_147_483_647
+"""Ids are below 2**31 and multipliers below 2**30, so a sum of three fits in int64."""
+
+_SPELLING_BUCKETS = 1 << 14
+_SPELLING_ORDERS = (3, 4)
+_INITIAL_SCALE = 0.03
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of a network.
+
+    Attributes:
+        vocabulary_size: token ids lie in [0, vocabulary_size).
+        labels: number of classes.
+        buckets: rows of the table that hashed n-grams share.
+        dimension: width of a row.
+        hidden: width of the hidden layer.
+        dropout: share of pooled and of hidden units dropped in training.
+        feature_dropout: share of tokens and n-grams dropped in training.
+    """
+
+    vocabulary_size: int
+    labels: int
+    buckets: int = 1 << 15
+    dimension: int = 128
+    hidden: int = 512
+    dropout: float = 0.3
+    feature_dropout: float = 0.1
+
+
+class HashedNgramClassifier(nn.Module):
+    """Token ids to logits.
+
+    Args:
+        config: the shape.
+        spelling: row i has the spelling buckets of piece i, int64 of shape
+            [vocabulary_size, most], padded with 0; see `spelling_buckets`.
+    """
+
+    def __init__(self, config: NetworkConfig, spelling: Tensor) -> None:
+        super().__init__()
+        self.config = config
+        rows = config.vocabulary_size + config.buckets
+        self.table = nn.Embedding(rows, config.dimension, sparse=True)
+        nn.init.normal_(self.table.weight, std=_INITIAL_SCALE)
+        self.spelling: SpellingTable | None = SpellingTable(spelling, config.dimension)
+        self.norm = nn.LayerNorm(config.dimension)
+        self.hidden = nn.Linear(config.dimension, config.hidden)
+        self.head = nn.Linear(config.hidden, config.labels)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Computes logits.
+
+        Args:
+            input_ids: integers of shape [batch, length], padded with 0 at the end. Ids out
+                of range are clamped.
+
+        Returns:
+            Logits, float32 of shape [batch, labels].
+        """
+        ids = input_ids.to(torch.int64).clamp(0, self.config.vocabulary_size - 1)
+        weights = self._weights(ids)
+        length = weights.square().sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt()
+        if self.spelling is None:
+            vectors = self.table(self._features(ids))
+            summed = torch.bmm(weights.unsqueeze(1), vectors).squeeze(1)
+        else:
+            summed = self._summed_sparsely(ids, weights, self.spelling)
+        pooled = self.norm(summed / length)
+        hidden = functional.gelu(self.hidden(self.dropout(pooled)))
+        logits: Tensor = self.head(self.dropout(hidden))
+        return logits
+
+    def fold_spelling(self) -> None:
+        """Adds what spelling contributes into the table; the answers stay the same."""
+        if self.spelling is None:
+            return
+        size = self.config.vocabulary_size
+        with torch.no_grad():
+            self.table.weight[:size] += self.spelling(torch.arange(size))
+        self.spelling = None
+
+    def tables(self) -> list[Tensor]:
+        """The parameters whose gradients are sparse."""
+        spelling = [] if self.spelling is None else [self.spelling.table.weight]
+        return [self.table.weight, *spelling]
+
+    def _features(self, ids: Tensor) -> Tensor:
+        """Table rows of all tokens, then bigrams, then trigrams: [batch, 3 * length]."""
+        blocks = [ids]
+        total = ids * _MULTIPLIERS[0]
+        for distance in range(1, len(ORDER_WEIGHTS)):
+            before = functional.pad(ids, (distance, 0))[:, :-distance]
+            total = total + before * _MULTIPLIERS[distance]
+            bucket = (total + distance) % _MODULUS % self.config.buckets
+            blocks.append(bucket + self.config.vocabulary_size)
+        return torch.cat(blocks, dim=1)
+
+    def _weights(self, ids: Tensor) -> Tensor:
+        present = (ids != PADDING_ID).to(torch.float32)
+        weights = torch.cat([present * weight for weight in ORDER_WEIGHTS], dim=1)
+        if self.training:
+            kept = torch.rand_like(weights) >= self.config.feature_dropout
+            weights = weights * kept
+        return weights
+
+    def _summed_sparsely(self, ids: Tensor, weights: Tensor, spelling: "SpellingTable") -> Tensor:
+        """The weighted sum, touching only what is there: padding is most of a batch."""
+        features = self._features(ids)
+        kept = weights > 0
+        tokens = kept[:, : ids.shape[1]]
+        return _bags(features[kept], kept, weights, self.table.weight) + spelling.summed(
+            ids, tokens, weights[:, : ids.shape[1]]
+        )
+
+
+class SpellingTable(nn.Module):
+    """A vector for each piece, from its character n-grams.
+
+    Args:
+        buckets: as `HashedNgramClassifier` takes them.
+        dimension: width of a vector.
+    """
+
+    def __init__(self, buckets: Tensor, dimension: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(_SPELLING_BUCKETS + 1, dimension, padding_idx=0, sparse=True)
+        nn.init.normal_(self.table.weight[1:], std=_INITIAL_SCALE)
+        self.buckets = buckets
+        self.scale = (buckets > 0).sum(dim=1, keepdim=True).clamp(min=1).to(torch.float32).rsqrt()
+
+    def forward(self, pieces: Tensor) -> Tensor:
+        """The vectors of pieces, from ids of shape [n] to float32 of shape [n, dimension]."""
+        summed = functional.embedding_bag(
+            self.buckets[pieces], self.table.weight, mode="sum", sparse=True, padding_idx=0
+        )
+        return summed * self.scale[pieces]
+
+    def summed(self, ids: Tensor, kept: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sum over each row's kept tokens; a piece is looked up once a batch."""
+        distinct, places = torch.unique(ids[kept], return_inverse=True)
+        return _bags(places, kept, weights, self(distinct), sparse=False)
+
+
+def _bags(
+    rows: Tensor, kept: Tensor, weights: Tensor, table: Tensor, sparse: bool = True
+) -> Tensor:
+    """Sums table rows, weighted, into one vector for each row of `kept`."""
+    counts = kept.sum(dim=1)
+    return functional.embedding_bag(
+        rows,
+        table,
+        counts.cumsum(0) - counts,
+        mode="sum",
+        sparse=sparse,
+        per_sample_weights=weights[kept],
+    )
+
+
+class CalibratedClassifier(nn.Module):
+    """What is served: token ids to calibrated probabilities.
+
+    Args:
+        network: trained; its spelling is folded in.
+        temperature: logits are divided by it, above 0.
+    """
+
+    def __init__(self, network: HashedNgramClassifier, temperature: float) -> None:
+        super().__init__()
+        network.fold_spelling()
+        self.network = network
+        self.temperature = temperature
+        self.eval().requires_grad_(False)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Computes probabilities.
+
+        Args:
+            input_ids: integers of shape [batch, sequence_length].
+
+        Returns:
+            Probabilities, float32 of shape [batch, labels]; each row sums to 1.
+        """
+        return torch.softmax(self.network(input_ids) / self.temperature, dim=1)
+
+
+def spelling_buckets(vocabulary: Sequence[str]) -> Tensor:
+    """Hashes the character n-grams of each piece.
+
+    Args:
+        vocabulary: pieces in the order of their ids; padding and unknown are the first two.
+
+    Returns:
+        int64 of shape [len(vocabulary), most], buckets from 1, padded with 0.
+    """
+    rows = [[], [], *(_character_ngrams(piece) for piece in vocabulary[2:])]
+    width = max(1, *map(len, rows))
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows])
+
+
+def _character_ngrams(piece: str) -> list[int]:
+    inner = piece.startswith(CONTINUATION)
+    marked = (piece[len(CONTINUATION) :] if inner else "<" + piece) + ">"
+    grams = {
+        marked[start : start + order]
+        for order in _SPELLING_ORDERS
+        for start in range(len(marked) - order + 1)
+    }
+    return sorted(1 + zlib.crc32(gram.encode()) % _SPELLING_BUCKETS for gram in grams)

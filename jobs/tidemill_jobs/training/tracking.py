@@ -1,0 +1,169 @@
+"""Writes the course of a training to MLflow, locally and without a word to anyone else."""
+
+import fcntl
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tidemill_jobs.training.evaluate import Measures
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Which run is written, and where.
+
+    Attributes:
+        tracking_uri: of an MLflow store.
+        artifact_folder: where a new experiment keeps its artifacts.
+        task: the task; it names the experiment.
+        model_format: `onnx` or `torchscript`.
+        dataset_version: id of the dataset version, the run's input.
+        dataset_uri: where that dataset version lies.
+    """
+
+    tracking_uri: str
+    artifact_folder: Path
+    task: str
+    model_format: str
+    dataset_version: str
+    dataset_uri: str
+
+
+class Tracker(Protocol):
+    """Where the course of a training is written down."""
+
+    def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
+        """Writes what the training is done with; called once, before it starts."""
+
+    def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
+        """Writes one point of each curve; epochs count from 1."""
+
+    def log_measures(self, split: str, measures: Measures) -> None:
+        """Writes the final measures of a split, `validation` or `test`."""
+
+
+class MlflowTracker:
+    """The tracker of one MLflow run.
+
+    Args:
+        client: of the store.
+        run_id: of an open run.
+    """
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        self.run_id = run_id
+        self._client = client
+
+    def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
+        """Writes what the training is done with."""
+        from mlflow.entities import Param
+
+        values = [Param(name, str(value)) for name, value in parameters.items()]
+        self._client.log_batch(self.run_id, params=values)
+
+    def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
+        """Writes one point of each curve."""
+        self._log(measures, epoch)
+
+    def log_measures(self, split: str, measures: Measures) -> None:
+        """Writes the final measures of a split as `final_<split>_<measure>`."""
+        named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
+        self._log(named, 0)
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [Metric(name, float(value), now, step) for name, value in values.items()]
+        self._client.log_batch(self.run_id, metrics=points)
+
+
+@contextmanager
+def tracked_run(config: TrackingConfig) -> Iterator[MlflowTracker]:
+    """Opens a run, tags it and names its dataset; ends it as FINISHED, FAILED or KILLED.
+
+    MLflow is imported here, since it takes seconds, and only once its telemetry is off.
+    KILLED is for what is not an `Exception`: an interrupt, or a job that was cancelled so.
+
+    Raises:
+        MlflowException: the store cannot be used.
+    """
+    with _silence(), _alone(config.artifact_folder):
+        client, run_id = _start(config)
+    status = "FINISHED"
+    try:
+        yield MlflowTracker(client, run_id)
+    except Exception:
+        status = "FAILED"
+        raise
+    except BaseException:
+        status = "KILLED"
+        raise
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
+    from mlflow.entities import Dataset, DatasetInput
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.task)
+    experiment_id = (
+        client.create_experiment(config.task, str(config.artifact_folder.resolve()))
+        if experiment is None
+        else experiment.experiment_id
+    )
+    tags = {
+        "task": config.task,
+        "format": config.model_format,
+        "dataset_version": config.dataset_version,
+    }
+    run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
+    dataset = Dataset(
+        name=config.task,
+        digest=config.dataset_version[:_DIGEST_LENGTH],
+        source_type="tidemill",
+        source=config.dataset_uri,
+    )
+    client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+    return client, run_id
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let runs that start together open the store one after another.
+
+    The first one makes it, and MLflow's migrations do not bear company.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+_DIGEST_LENGTH = 36
+"""Characters of a digest that MLflow's database holds; the tag has all of them."""
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Turns telemetry off for good, and notices off for as long as a store is opened."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401 - it sets its loggers up when imported
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield

@@ -1,0 +1,182 @@
+"""The use case: check, route, ask, sign, write down, answer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+
+from tidemill_core.clock import Clock
+from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.errors import InvalidArgument, ModelVersionNotServed, TidemillError
+from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
+from tidemill_core.storage.predictions import SHADOW_METHOD
+from tidemill_server.inference.coalescer import Coalescer, Probabilities, Row
+from tidemill_server.inference.query import Query, check_query, check_text
+from tidemill_server.inference.router import Choice, Router, ServedModel
+from tidemill_server.prediction_log import PredictionLog
+
+MAX_SHADOW_CALLS = 64
+_SHADOW_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+Answer = Prediction | TidemillError
+
+
+class Predictor:
+    """Answers queries and writes every answer down."""
+
+    def __init__(
+        self,
+        router: Router,
+        coalescer: Coalescer,
+        signer: PredictionIdSigner,
+        prediction_log: PredictionLog,
+        clock: Clock,
+    ) -> None:
+        self._router = router
+        self._coalescer = coalescer
+        self._signer = signer
+        self._log = prediction_log
+        self._clock = clock
+        self._shadow_calls: set[asyncio.Task[None]] = set()
+
+    async def predict(self, query: Query, text: str) -> Prediction:
+        """Answer one text.
+
+        Raises:
+            TidemillError: InvalidArgument, NoChampion, or what `Coalescer.infer` raises.
+        """
+        check_query(query)
+        check_text(text, "text", self._router.task_settings(query.task).max_text_length)
+        answer = (await self._ask(query, [text]))[0]
+        if isinstance(answer, TidemillError):
+            raise answer
+        return answer
+
+    async def predict_batch(self, query: Query, texts: Sequence[str]) -> list[Answer]:
+        """Answer texts in their order; one that cannot be answered has its error in its place.
+
+        Raises:
+            TidemillError: as `predict`, for what concerns all texts.
+        """
+        check_query(query)
+        limit = self._router.task_settings(query.task).max_text_length
+        answers: list[Answer | None] = [_violation(text, i, limit) for i, text in enumerate(texts)]
+        good = [i for i, answer in enumerate(answers) if answer is None]
+        if good:
+            found = await self._ask(query, [texts[i] for i in good])
+            for i, answer in zip(good, found, strict=True):
+                answers[i] = answer
+        return [answer for answer in answers if answer is not None]
+
+    async def _ask(self, query: Query, texts: Sequence[str]) -> list[Answer]:
+        choice, rows = await self._infer(query, texts)
+        answers = self._answers(query, texts, choice.model, choice.propensity, rows)
+        for shadow in choice.shadows:
+            self._copy_to(shadow, query, texts)
+        return answers
+
+    async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
+        choice = self._router.choose(query.task, query.model_version, query.routing_key)
+        try:
+            return choice, await self._coalescer.infer(choice.model, texts, query.deadline)
+        except ModelVersionNotServed:
+            # The traffic may have moved on since our routes were read.
+            await self._router.refresh()
+            choice = self._router.choose(query.task, query.model_version, query.routing_key)
+            return choice, await self._coalescer.infer(choice.model, texts, query.deadline)
+
+    def _answers(
+        self,
+        query: Query,
+        texts: Sequence[str],
+        model: ServedModel,
+        propensity: float,
+        rows: Sequence[Row],
+    ) -> list[Answer]:
+        """Sign what the model answered and write it down."""
+        claims = PredictionClaims(query.task, model.version, self._clock(), propensity)
+        latency_ms = (asyncio.get_running_loop().time() - query.arrival) * 1000
+        answers: list[Answer] = []
+        for text, row in zip(texts, rows, strict=True):
+            if isinstance(row, TidemillError):
+                answers.append(row)
+                continue
+            scores = best_scores(row, model.labels, query.top_k)
+            prediction = self._prediction(query, text, scores, claims, latency_ms)
+            self._log.append(prediction)
+            answers.append(prediction)
+        return answers
+
+    def _prediction(
+        self,
+        query: Query,
+        text: str,
+        scores: tuple[Score, ...],
+        claims: PredictionClaims,
+        latency_ms: float,
+    ) -> Prediction:
+        threshold = self._router.task_settings(query.task).abstain_below
+        return Prediction(
+            prediction_id=self._signer.sign(claims),
+            task=query.task,
+            model_version=claims.model_version,
+            text=text,
+            label=scores[0].label,
+            confidence=scores[0].score,
+            scores=scores,
+            abstained=scores[0].score < threshold,
+            method=query.method,
+            request_id=query.request_id,
+            routing_key=query.routing_key,
+            attributes=query.attributes or {},
+            propensity=claims.propensity,
+            latency_ms=latency_ms,
+            predict_time=claims.predict_time,
+        )
+
+    def _copy_to(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
+        """Let a shadow see a copy; nobody waits for it, and above the bound it sees none."""
+        if len(self._shadow_calls) >= MAX_SHADOW_CALLS:
+            return
+        task = asyncio.get_running_loop().create_task(self._shadow(shadow, query, texts))
+        self._shadow_calls.add(task)
+        task.add_done_callback(self._shadow_calls.discard)
+
+    async def _shadow(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        copy = Query(
+            query.task,
+            SHADOW_METHOD,
+            deadline=now + _SHADOW_SECONDS,
+            arrival=now,
+            top_k=query.top_k,
+            request_id=query.request_id,
+            routing_key=query.routing_key,
+            attributes=query.attributes,
+        )
+        try:
+            rows = await self._coalescer.infer(shadow, texts, copy.deadline)
+        except TidemillError as error:
+            log.warning("shadow_failed", version=shadow.version, reason=error.reason)
+            return
+        self._answers(copy, texts, shadow, 1.0, rows)
+
+
+def best_scores(row: Probabilities, labels: Sequence[str], top_k: int) -> tuple[Score, ...]:
+    """The most probable labels, best first; float32 [labels] -> at most `top_k`, at least 1."""
+    if top_k <= 1:
+        best = int(row.argmax())
+        return (Score(labels[best], float(row[best])),)
+    order = np.argsort(-row, kind="stable")[:top_k]
+    return tuple(Score(labels[i], float(row[i])) for i in order)
+
+
+def _violation(text: str, index: int, limit: int) -> InvalidArgument | None:
+    try:
+        check_text(text, f"texts[{index}]", limit)
+    except InvalidArgument as error:
+        return error
+    return None

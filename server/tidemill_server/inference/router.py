@@ -1,0 +1,227 @@
+"""Which version answers whom: a snapshot of the deployments, refreshed as they change."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tidemill_core.domain.model import Deployment, ModelVersion, model_name
+from tidemill_core.domain.traffic import route
+from tidemill_core.errors import (
+    DataError,
+    FailedPrecondition,
+    InvalidArgument,
+    NoChampion,
+    TidemillError,
+)
+from tidemill_core.model_repository import TOKENIZER_FILE, ModelRepository
+from tidemill_core.settings import TaskSettings
+from tidemill_core.storage.models import ModelStore
+from tidemill_core.text import TextEncoder
+
+REFRESH_SECONDS = 0.25
+
+log = structlog.get_logger()
+
+
+class ChampionUnreadable(FailedPrecondition):
+    """The task has a champion, but its files are missing or damaged."""
+
+    reason = "CHAMPION_UNREADABLE"
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"the champion of task {task!r} cannot be read; the server's log says why")
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model version as the front needs it.
+
+    Attributes:
+        task: the task it answers for.
+        name: its model's name in Triton.
+        version: its number.
+        labels: in the order of its output.
+        encoder: turns texts into its input.
+    """
+
+    task: str
+    name: str
+    version: int
+    labels: tuple[str, ...]
+    encoder: TextEncoder
+
+
+@dataclass(frozen=True)
+class TaskRoutes:
+    """Who answers a task's requests.
+
+    Attributes:
+        deployment: what holds now.
+        models: all versions that may be asked, by number.
+        known_labels: the labels of all of them.
+    """
+
+    deployment: Deployment
+    models: Mapping[int, ServedModel]
+    known_labels: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The router's choice for one query.
+
+    Attributes:
+        model: who answers.
+        propensity: the probability in (0, 1] of this choice.
+        shadows: versions that see a copy.
+    """
+
+    model: ServedModel
+    propensity: float
+    shadows: tuple[ServedModel, ...]
+
+
+class Router:
+    """Chooses versions. Nothing but `refresh` waits for the database.
+
+    Attributes:
+        reads: how often the database was asked.
+    """
+
+    def __init__(
+        self, models: ModelStore, repository: ModelRepository, tasks: Mapping[str, TaskSettings]
+    ) -> None:
+        self._store = models
+        self._repository = repository
+        self._tasks = tasks
+        # None: its champion cannot be read.
+        self._routes: dict[str, TaskRoutes | None] = {}
+        self._refreshing = asyncio.Lock()
+        self.reads = 0
+
+    async def watch(self) -> None:
+        """Refresh for ever; a database that is away leaves what holds as it is."""
+        while True:
+            try:
+                await self.refresh()
+            except TidemillError as error:
+                log.warning(
+                    "routes_not_refreshed", reason=error.reason, detail=error.detail or str(error)
+                )
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    async def refresh(self) -> None:
+        """Read what holds now.
+
+        Raises:
+            StorageUnavailable: the database is away; what held stays.
+        """
+        reads = self.reads
+        async with self._refreshing:
+            if self.reads > reads:
+                return  # somebody began to read after this was asked for
+            self.reads += 1
+            self._routes = await asyncio.to_thread(self._read, self._routes)
+
+    def task_settings(self, task: str) -> TaskSettings:
+        """The settings of a task.
+
+        Raises:
+            InvalidArgument: there is no such task.
+        """
+        settings = self._tasks.get(task)
+        if settings is None:
+            known = ", ".join(sorted(self._tasks)) or "none"
+            rule = f"there is no task {task[:100]!r}; there are: {known}"
+            raise InvalidArgument("UNKNOWN_TASK", "task", rule)
+        return settings
+
+    def routes(self, task: str) -> TaskRoutes:
+        """Who answers a task's requests.
+
+        Raises:
+            InvalidArgument: there is no such task.
+            NoChampion: nobody does yet.
+            ChampionUnreadable: nobody can.
+        """
+        self.task_settings(task)
+        if task not in self._routes:
+            raise NoChampion(task)
+        routes = self._routes[task]
+        if routes is None:
+            raise ChampionUnreadable(task)
+        return routes
+
+    def choose(self, task: str, model_version: int, routing_key: str) -> Choice:
+        """Who answers this query. Without a routing key the choice is random.
+
+        Raises:
+            InvalidArgument: there is no such task, or the version asked for is not served.
+            NoChampion: the task has no champion yet.
+            ChampionUnreadable: its champion cannot be read.
+        """
+        routes = self.routes(task)
+        if model_version:
+            pinned = routes.models.get(model_version)
+            if pinned is None:
+                served = ", ".join(map(str, sorted(routes.models)))
+                rule = f"version {model_version} of {task!r} is not served; these are: {served}"
+                raise InvalidArgument("UNKNOWN_MODEL_VERSION", "model_version", rule)
+            return Choice(pinned, 1.0, ())
+        deployment = routes.deployment
+        version, propensity = deployment.champion, 1.0
+        if deployment.canaries:
+            version, propensity = route(deployment, routing_key or secrets.token_hex(8))
+        shadows = tuple(routes.models[v] for v in deployment.shadows if v in routes.models)
+        return Choice(routes.models[version], propensity, shadows)
+
+    def _read(self, before: Mapping[str, TaskRoutes | None]) -> dict[str, TaskRoutes | None]:
+        after: dict[str, TaskRoutes | None] = {}
+        for task, (deployment, versions) in self._store.serving().items():
+            if task not in self._tasks:
+                continue
+            held = before.get(task)
+            known = {} if held is None else held.models
+            try:
+                after[task] = self._task_routes(deployment, versions, known)
+            except DataError as error:
+                log.error("routes_unusable", task=task, reason=error.reason, detail=str(error))
+                after[task] = held
+        return after
+
+    def _task_routes(
+        self,
+        deployment: Deployment,
+        versions: Sequence[ModelVersion],
+        known: Mapping[int, ServedModel],
+    ) -> TaskRoutes:
+        """The routes of a task; versions that were known already are not loaded again.
+
+        Raises:
+            DataError: a version that answers callers is missing or cannot be read.
+        """
+        answering = {deployment.champion, *deployment.canaries}
+        models: dict[int, ServedModel] = {}
+        for version in versions:
+            try:
+                models[version.version] = known.get(version.version) or self._load(version)
+            except DataError as error:
+                if version.version in answering:
+                    raise
+                log.warning("version_unusable", task=version.task, detail=str(error))
+        if missing := answering - models.keys():
+            message = f"versions {sorted(missing)} of {deployment.task!r} are not in the catalogue"
+            raise DataError("MODEL_VERSION_MISSING", message)
+        labels = frozenset(label for model in models.values() for label in model.labels)
+        return TaskRoutes(deployment, models, labels)
+
+    def _load(self, version: ModelVersion) -> ServedModel:
+        place = (version.task, version.model_format, version.version)
+        manifest = self._repository.manifest(*place)
+        tokenizer = self._repository.folder(*place) / TOKENIZER_FILE
+        encoder = TextEncoder(tokenizer, manifest.sequence_length)
+        name = model_name(version.task, version.model_format)
+        return ServedModel(version.task, name, version.version, manifest.labels, encoder)

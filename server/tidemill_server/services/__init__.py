@@ -1,0 +1,1 @@
+"""One thin servicer a proto service: convert, call, convert."""

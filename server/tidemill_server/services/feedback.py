@@ -1,0 +1,99 @@
+"""FeedbackService."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tidemill.v1 import feedback_service_pb2 as pb
+from tidemill.v1 import feedback_service_pb2_grpc
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.errors import InvalidArgument, TidemillError
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_server import convert
+from tidemill_server.feedback_intake import FeedbackIntake, Verdict
+from tidemill_server.status import to_status
+
+CHUNK = 500
+"""Verdicts of a stream that are stored in one transaction."""
+MAX_LISTED_REJECTIONS = 1000
+
+Context = Any
+
+
+class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
+    """Takes users' verdicts on predictions."""
+
+    def __init__(self, intake: FeedbackIntake, store: FeedbackStore) -> None:
+        self._intake = intake
+        self._store = store
+
+    async def SubmitFeedback(
+        self, request: pb.SubmitFeedbackRequest, context: Context
+    ) -> pb.SubmitFeedbackResponse:
+        """Store one verdict."""
+        del context
+        checked = self._intake.check(_verdict(request))
+        stored = await asyncio.to_thread(self._store.add, [checked])
+        return pb.SubmitFeedbackResponse(feedback=convert.feedback(stored[0]))
+
+    async def StreamFeedback(
+        self, request_iterator: AsyncIterator[pb.StreamFeedbackRequest], context: Context
+    ) -> pb.StreamFeedbackResponse:
+        """Store many verdicts; those that are wrong are listed, the others are stored."""
+        del context
+        response = pb.StreamFeedbackResponse()
+        async for chunk in self._chunks(request_iterator, response):
+            response.accepted_count += len(await asyncio.to_thread(self._store.add, chunk))
+        return response
+
+    async def _chunks(
+        self, requests: AsyncIterator[pb.StreamFeedbackRequest], response: pb.StreamFeedbackResponse
+    ) -> AsyncIterator[list[Feedback]]:
+        """What is right, in chunks; what is wrong is listed in the response.
+
+        Before a malformed message ends the stream, what was gathered comes out.
+        """
+        chunk: list[Feedback] = []
+        index = 0
+        try:
+            async for request in requests:
+                try:
+                    chunk.append(self._intake.check(_verdict(request)))
+                except TidemillError as error:
+                    response.rejected_count += 1
+                    if len(response.rejections) < MAX_LISTED_REJECTIONS:
+                        response.rejections.add(index=index, error=to_status(error))
+                index += 1
+                if len(chunk) == CHUNK:
+                    yield chunk
+                    chunk = []
+        except InvalidArgument:
+            if chunk:
+                yield chunk
+            raise
+        if chunk:
+            yield chunk
+
+    async def ListFeedback(
+        self, request: pb.ListFeedbackRequest, context: Context
+    ) -> pb.ListFeedbackResponse:
+        """List feedback, newest first."""
+        del context
+        page = Page.parse(request.page_size, request.page_token)
+        found, token = await asyncio.to_thread(
+            self._store.page, request.task, request.prediction_id, page
+        )
+        return pb.ListFeedbackResponse(feedback=map(convert.feedback, found), next_page_token=token)
+
+
+def _verdict(request: pb.SubmitFeedbackRequest | pb.StreamFeedbackRequest) -> Verdict:
+    kind = request.WhichOneof("verdict")
+    return Verdict(
+        prediction_id=request.prediction_id,
+        correct=request.correct if kind == "correct" else None,
+        label=request.label if kind == "label" else None,
+        source=request.source,
+        comment=request.comment,
+        request_id=request.request_id,
+    )

@@ -1,0 +1,72 @@
+"""What the Open Inference Protocol's callers may ask for: bounded, and without shared memory.
+
+Triton trusts its callers more than the front can: it reads regions of its host's memory by name,
+multiplies shapes until they overflow, and repeats names of any length in its errors.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tritonclient.grpc import service_pb2 as pb
+
+from tidemill_core.errors import InvalidArgument
+from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
+
+MAX_ROWS = 1024
+"""The first dimension of an input."""
+MAX_ELEMENTS = 1024 * 1024
+"""The product of an input's dimensions."""
+MAX_DIMENSIONS = 8
+MAX_TENSORS = 16
+"""Inputs of a request, and outputs that it names."""
+
+_SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
+
+_Tensor = Any  # an input or an output; the generated code comes without types
+
+
+def check_infer(request: pb.ModelInferRequest) -> None:
+    """Check what does not depend on the model; the rest is Triton's to check.
+
+    Raises:
+        InvalidArgument: VALUE_TOO_LONG, TOO_MANY_TENSORS, SHARED_MEMORY_NOT_EXPOSED,
+            INVALID_SHAPE or SHAPE_TOO_LARGE; names the field.
+    """
+    for field in ("model_version", "id"):
+        check_words(field, getattr(request, field), MAX_KEY_LENGTH)
+    for field in ("inputs", "outputs"):
+        tensors = getattr(request, field)
+        if len(tensors) > MAX_TENSORS:
+            rule = f"has {len(tensors)} tensors; the limit is {MAX_TENSORS}"
+            raise InvalidArgument("TOO_MANY_TENSORS", field, rule)
+        for index, tensor in enumerate(tensors):
+            _check_tensor(f"{field}[{index}]", tensor)
+    for index, tensor in enumerate(request.inputs):
+        check_words(f"inputs[{index}].datatype", tensor.datatype, MAX_KEY_LENGTH)
+        _check_shape(f"inputs[{index}].shape", tensor.shape)
+
+
+def _check_tensor(field: str, tensor: _Tensor) -> None:
+    check_words(f"{field}.name", tensor.name, MAX_KEY_LENGTH)
+    for name in _SHARED_MEMORY:
+        if name in tensor.parameters:
+            raise InvalidArgument(
+                "SHARED_MEMORY_NOT_EXPOSED",
+                f"{field}.parameters.{name}",
+                "shared memory cannot be used here: send the values themselves",
+            )
+
+
+def _check_shape(field: str, shape: Sequence[int]) -> None:
+    if len(shape) > MAX_DIMENSIONS:
+        rule = f"has {len(shape)} dimensions; the limit is {MAX_DIMENSIONS}"
+        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
+    if not shape or min(shape) < 1:
+        raise InvalidArgument("INVALID_SHAPE", field, f"is {list(shape)}; each dimension is 1 up")
+    if shape[0] > MAX_ROWS:
+        rule = f"has {shape[0]} rows; the limit is {MAX_ROWS}"
+        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
+    if (elements := math.prod(shape)) > MAX_ELEMENTS:
+        rule = f"has {elements} elements; the limit is {MAX_ELEMENTS}"
+        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)

@@ -1,0 +1,56 @@
+"""Errors as gRPC knows them: a canonical code, an ErrorInfo, and what helps the caller."""
+
+from typing import NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from tidemill_core import errors
+
+log = structlog.get_logger()
+
+DOMAIN = "tidemill"
+DETAILS_KEY = "grpc-status-details-bin"
+
+_CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
+    (errors.InvalidArgument, code_pb2.INVALID_ARGUMENT),
+    (errors.NotFound, code_pb2.NOT_FOUND),
+    (errors.FailedPrecondition, code_pb2.FAILED_PRECONDITION),
+    (errors.ResourceExhausted, code_pb2.RESOURCE_EXHAUSTED),
+    (errors.DeadlineExceeded, code_pb2.DEADLINE_EXCEEDED),
+    (errors.Unavailable, code_pb2.UNAVAILABLE),
+    (errors.ModelVersionNotServed, code_pb2.UNAVAILABLE),
+    (errors.ModelOutputInvalid, code_pb2.INTERNAL),
+)
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def to_status(error: errors.TidemillError) -> status_pb2.Status:
+    """An error as google.rpc.Status; what callers must not learn of it is logged."""
+    if error.detail:
+        log.warning("call_failed", reason=error.reason, detail=error.detail)
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.INTERNAL)
+    status = status_pb2.Status(code=code, message=str(error))
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    if isinstance(error, errors.InvalidArgument):
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.violation.field, description=error.violation.description
+        )
+        status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, errors.ResourceExhausted):
+        nanos = round(error.retry_after_seconds * 1e9)
+        delay = Duration(seconds=nanos // 10**9, nanos=nanos % 10**9)
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
+
+
+async def abort(
+    context: "grpc.aio.ServicerContext[object, object]", error: errors.TidemillError
+) -> NoReturn:
+    """End a call with an error."""
+    status = to_status(error)
+    metadata = ((DETAILS_KEY, status.SerializeToString()),)
+    await context.abort(_GRPC_CODES[status.code], status.message, metadata)

@@ -1,0 +1,53 @@
+"""Each test of the contract runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.postgres import Postgres
+from tidemill_core.storage.schema import metadata
+from tidemill_core.storage.storage import Storage, open_storage
+
+BACKENDS = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(scope="session")
+def kept_postgres_url(postgres: Postgres) -> str:
+    """A PostgreSQL database that one test after the other uses: making one takes long."""
+    return postgres.url(postgres.new_database())
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without rows."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tidemill.db'}"
+    return str(request.getfixturevalue("kept_postgres_url"))
+
+
+@pytest.fixture(params=BACKENDS)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tidemill.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def storage(database_url: str) -> Iterator[Storage]:
+    """Storage over a database without rows."""
+    opened = open_storage(database_url)
+    yield opened
+    with opened.database.write() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    opened.database.close()
+
+
+@pytest.fixture
+def second_storage(storage: Storage, database_url: str) -> Iterator[Storage]:  # noqa: ARG001 -- opened after it
+    """Storage over the same database, as another process would have it."""
+    opened = open_storage(database_url)
+    yield opened
+    opened.database.close()

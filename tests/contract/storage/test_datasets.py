@@ -1,0 +1,72 @@
+"""The catalogue of dataset versions."""
+
+import hashlib
+from datetime import UTC
+
+import pytest
+
+from tests.contract.storage.values import dataset
+from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.storage import Storage
+
+ONE = "abcdef12" + "0" * 56
+TWO = "abcdef13" + "0" * 56
+THREE = "abcdef12" + "1" * 56
+
+
+def test_reads_back_what_was_written(storage: Storage) -> None:
+    """A version comes back equal, its counts included, in UTC."""
+    storage.datasets.add(dataset(ONE))
+    found = storage.datasets.get(ONE)
+    assert found == dataset(ONE)
+    assert found.create_time.tzinfo is UTC
+
+
+def test_repeats_leave_the_first(storage: Storage) -> None:
+    """A version that is recorded already stays as it is: same content, same version."""
+    storage.datasets.add(dataset(ONE))
+    storage.datasets.add(dataset(ONE, uri="file:///elsewhere"))
+    assert storage.datasets.get(ONE) == dataset(ONE)
+
+
+def test_the_start_of_an_id_is_enough(storage: Storage) -> None:
+    """Eight characters name the only version that starts so."""
+    storage.datasets.add(dataset(ONE))
+    storage.datasets.add(dataset(TWO))
+    assert storage.datasets.get("abcdef12") == dataset(ONE)
+    assert storage.datasets.get("abcdef130") == dataset(TWO)
+
+
+def test_an_ambiguous_start(storage: Storage) -> None:
+    """A start that several versions share names none of them; a whole id always names one."""
+    storage.datasets.add(dataset(ONE))
+    storage.datasets.add(dataset(THREE))
+    with pytest.raises(FailedPrecondition):
+        storage.datasets.get("abcdef12")
+    assert storage.datasets.get(THREE) == dataset(THREE)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "abcdef1", "bcdef120", "ABCDEF12", "abcdef__", "%%%%%%%%", "abcdef%2", ONE + "0"]
+)
+def test_what_names_nothing(storage: Storage, name: str) -> None:
+    """A start that is too short, elsewhere in the id, in capitals or a pattern names nothing."""
+    storage.datasets.add(dataset(ONE))
+    with pytest.raises(NotFound) as caught:
+        storage.datasets.get(name)
+    assert caught.value.reason == "DATASET_VERSION_NOT_FOUND"
+
+
+def test_pages(storage: Storage) -> None:
+    """Pages hold a task's versions, newest first, each once."""
+    versions = [dataset(hashlib.sha256(bytes([n])).hexdigest()) for n in range(5)]
+    for version in versions:
+        storage.datasets.add(version)
+    storage.datasets.add(dataset(ONE, task="arxiv"))
+    seen, token = storage.datasets.page("support", Page(2))
+    while token:
+        rows, token = storage.datasets.page("support", Page.parse(2, token))
+        seen += rows
+    assert seen == versions[::-1]
+    assert len(storage.datasets.page("", Page())[0]) == 6

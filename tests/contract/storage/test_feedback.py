@@ -1,0 +1,145 @@
+"""The table of feedback."""
+
+from datetime import UTC
+
+import pytest
+
+from tests.contract.storage.values import NOW, at_once, later, verdict
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.storage import Storage
+
+
+def _count(storage: Storage) -> int:
+    return len(storage.feedback.page("", "", Page(1000))[0])
+
+
+def test_reads_back_what_was_written(storage: Storage) -> None:
+    """Verdicts come back equal, in UTC, and in the order given."""
+    batch = [verdict("p1"), verdict("p2", label=None, correct=False, comment="é🎉")]
+    assert storage.feedback.add(batch) == batch
+    found, token = storage.feedback.page("support", "", Page())
+    assert found == batch[::-1]
+    assert token == ""
+    assert found[0].create_time.tzinfo is UTC
+
+
+def test_nothing_to_write(storage: Storage) -> None:
+    """An empty batch is answered by an empty list."""
+    assert storage.feedback.add([]) == []
+
+
+def test_a_repeated_request_gets_the_first_answer(storage: Storage) -> None:
+    """A request id that was seen returns what was stored then, whatever is sent now."""
+    [first] = storage.feedback.add([verdict(request_id="r1")])
+    again = storage.feedback.add([verdict("p2", request_id="r1", label="other")])
+    assert again == [first]
+    assert _count(storage) == 1
+
+
+def test_a_request_repeated_within_a_batch(storage: Storage) -> None:
+    """A request id that is twice in one batch is stored once."""
+    one, two = storage.feedback.add([verdict(request_id="r1"), verdict(request_id="r1")])
+    assert one == two
+    assert _count(storage) == 1
+
+
+def test_the_same_verdict_is_stored_once(storage: Storage) -> None:
+    """Without a request id, a verdict equal to its source's latest is that one."""
+    [first] = storage.feedback.add([verdict()])
+    assert storage.feedback.add([verdict(), verdict()]) == [first, first]
+    assert _count(storage) == 1
+
+
+def test_sources_do_not_mix(storage: Storage) -> None:
+    """Two sources may give the same verdict; each is kept."""
+    storage.feedback.add([verdict(source="ana"), verdict(source="ben")])
+    assert _count(storage) == 2
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_changed_mind_is_kept(storage: Storage, in_one_batch: bool) -> None:
+    """A, then B, then A again are three verdicts, and the last one counts."""
+    items = [verdict(label=label) for label in ("a", "b", "a")]
+    for batch in [items] if in_one_batch else [[item] for item in items]:
+        storage.feedback.add(batch)
+    assert _count(storage) == 3
+    assert storage.feedback.latest_verdicts("support") == [items[2]]
+
+
+@pytest.mark.parametrize("in_one_batch", [True, False])
+def test_a_changed_mind_with_request_ids_between(storage: Storage, in_one_batch: bool) -> None:
+    """A verdict with a request id counts as its source's latest for those without."""
+    items = [verdict(label="a"), verdict(label="b", request_id="r1"), verdict(label="a")]
+    for batch in [items] if in_one_batch else [[item] for item in items]:
+        storage.feedback.add(batch)
+    assert storage.feedback.latest_verdicts("support") == [items[2]]
+
+
+def test_latest_verdicts(storage: Storage) -> None:
+    """Each source's latest on each prediction of the task counts, from a moment on."""
+    old = verdict("p1", source="ana", create_time=later(-10))
+    kept = verdict("p2", source="ana")
+    newer = verdict("p1", source="ben", label="b", create_time=later(1))
+    storage.feedback.add([old, kept, newer, verdict("p3", task="arxiv")])
+    assert storage.feedback.latest_verdicts("support") == [old, kept, newer]
+    assert storage.feedback.latest_verdicts("support", NOW) == [kept, newer]
+
+
+def test_count_labelled(storage: Storage) -> None:
+    """Predictions that were corrected or confirmed count, each once; rejections do not."""
+    storage.feedback.add(
+        [
+            verdict("p1", label="a"),
+            verdict("p1", label="b"),
+            verdict("p2", label=None, correct=True, create_time=later(1)),
+            verdict("p3", label=None, correct=False, create_time=later(1)),
+            verdict("p4", task="arxiv"),
+        ]
+    )
+    assert storage.feedback.count_labelled("support", None) == 2
+    assert storage.feedback.count_labelled("support", NOW) == 1
+
+
+def test_a_batch_larger_than_a_query(storage: Storage) -> None:
+    """Repeats are found among more keys than one query takes, with and without request ids."""
+    batch = [verdict(f"p{n}", request_id=f"r{n}" if n % 2 else "") for n in range(1201)]
+    storage.feedback.add(batch)
+    again = [verdict(f"p{n}", request_id=f"r{n}" if n % 2 else "") for n in range(1201)]
+    assert storage.feedback.add(again) == batch
+
+
+def test_pages_are_stable(storage: Storage) -> None:
+    """Pages hold each row once, newest first, although rows are added in between."""
+    given = [verdict(f"p{n}") for n in range(7)]
+    storage.feedback.add(given)
+    seen, token = storage.feedback.page("", "", Page(3))
+    while token:
+        storage.feedback.add([verdict(f"late{len(seen)}")])
+        rows, token = storage.feedback.page("", "", Page.parse(3, token))
+        seen += rows
+    assert seen == given[::-1]
+
+
+def test_pages_are_filtered(storage: Storage) -> None:
+    """A page holds only the task's and the prediction's feedback."""
+    mine, other = verdict("p1"), verdict("p2", task="arxiv")
+    storage.feedback.add([mine, other])
+    assert storage.feedback.page("support", "", Page())[0] == [mine]
+    assert storage.feedback.page("", "p2", Page())[0] == [other]
+    assert storage.feedback.page("support", "p2", Page())[0] == []
+
+
+def test_one_request_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """A request id sent from eight threads over two connections' pools is stored once."""
+    stores = [storage.feedback, second_storage.feedback]
+    answers = at_once(lambda n: stores[n % 2].add([verdict(request_id="r1")])[0], range(16))
+    assert len(set(map(repr, answers))) == 1
+    assert _count(storage) == 1
+
+
+def test_one_verdict_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """The same verdict without a request id, sent from eight threads, is stored once."""
+    stores = [storage.feedback, second_storage.feedback]
+    answers = at_once(lambda n: stores[n % 2].add([verdict()])[0], range(16))
+    assert len(set(map(repr, answers))) == 1
+    assert _count(storage) == 1

@@ -1,0 +1,245 @@
+"""The queue of job runs."""
+
+from collections import Counter
+from datetime import UTC
+
+import pytest
+
+from tests.contract.storage.values import NOW, at_once, later
+from tidemill_core.domain.job import Job, JobRun, JobRunState
+from tidemill_core.errors import NotFound, ResourceExhausted
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import MAX_QUEUED, RunRequest
+from tidemill_core.storage.storage import Storage
+
+
+def _enqueue(storage: Storage, job: str = "retrain", task: str = "support") -> JobRun:
+    return storage.jobs.enqueue(RunRequest(job, task, "operator"), NOW)
+
+
+def _running(storage: Storage) -> JobRun:
+    """Queue a run and take it."""
+    _enqueue(storage)
+    run = storage.jobs.claim(later(1))
+    assert run is not None
+    return run
+
+
+def test_catalogue(storage: Storage) -> None:
+    """The catalogue is what was set last, by name; it may be empty."""
+    retrain, drift = Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "0 2 * * *")
+    storage.jobs.set_catalogue([retrain])
+    storage.jobs.set_catalogue([retrain, drift])
+    assert storage.jobs.catalogue() == [drift, retrain]
+    storage.jobs.set_catalogue([])
+    assert storage.jobs.catalogue() == []
+
+
+def test_the_catalogue_set_by_many(storage: Storage, second_storage: Storage) -> None:
+    """Processes that set the same catalogue at once leave it whole."""
+    catalogue = [Job("a", "", ""), Job("b", "", "")]
+    stores = [storage.jobs, second_storage.jobs]
+    at_once(lambda n: stores[n % 2].set_catalogue(catalogue), range(8))
+    assert storage.jobs.catalogue() == catalogue
+
+
+def test_a_queued_run(storage: Storage) -> None:
+    """A queued run reads back as it was answered, in UTC."""
+    request = RunRequest("retrain", "support", "schedule", fire_time=later(-60))
+    run = storage.jobs.enqueue(request, NOW)
+    assert storage.jobs.get(run.run_id) == run
+    assert (run.state, run.progress, run.result) == (JobRunState.QUEUED, 0.0, {})
+    assert run.fire_time == later(-60)
+    assert run.fire_time.tzinfo is UTC
+    assert run.create_time.tzinfo is UTC
+    assert run.start_time is run.end_time is None
+
+
+def test_runs_are_unique_by_request_id(storage: Storage) -> None:
+    """A repeated request id is answered with the run that is there; none repeats nothing."""
+    one = storage.jobs.enqueue(RunRequest("retrain", "support", "a", request_id="r1"), NOW)
+    two = storage.jobs.enqueue(RunRequest("retrain", "support", "b", request_id="r1"), later(9))
+    assert two == one
+    assert _enqueue(storage).run_id != _enqueue(storage).run_id
+
+
+def test_runs_are_unique_by_fire_time(storage: Storage) -> None:
+    """A job runs once for a task and a scheduled moment, whatever the request id."""
+    one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
+    again = storage.jobs.enqueue(RunRequest("drift", "support", "catch_up", NOW), later(9))
+    named = storage.jobs.enqueue(RunRequest("drift", "support", "rpc", NOW, "r1"), later(9))
+    assert one == again == named
+    for other in (
+        RunRequest("drift", "arxiv", "schedule", NOW),
+        RunRequest("latency", "support", "schedule", NOW),
+        RunRequest("drift", "support", "schedule", later(60)),
+    ):
+        assert storage.jobs.enqueue(other, NOW).run_id != one.run_id
+
+
+def test_one_moment_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """Schedulers that fire for the same moment at once queue one run."""
+    stores = [storage.jobs, second_storage.jobs]
+    request = RunRequest("drift", "support", "schedule", NOW)
+    runs = at_once(lambda n: stores[n % 2].enqueue(request, NOW), range(8))
+    assert len({run.run_id for run in runs}) == 1
+
+
+def test_a_full_queue(storage: Storage) -> None:
+    """No more than MAX_QUEUED runs wait; a repeat is answered still, and room helps."""
+    request = RunRequest("retrain", "support", "a", request_id="r1")
+    first = storage.jobs.enqueue(request, NOW)
+    for _ in range(MAX_QUEUED - 1):
+        _enqueue(storage)
+    with pytest.raises(ResourceExhausted) as caught:
+        _enqueue(storage)
+    assert caught.value.reason == "JOB_QUEUE_FULL"
+    assert caught.value.retry_after_seconds > 0
+    assert storage.jobs.enqueue(request, NOW) == first
+    storage.jobs.cancel(first.run_id, NOW)
+    assert _enqueue(storage).state is JobRunState.QUEUED
+
+
+def test_claims_come_in_order(storage: Storage) -> None:
+    """The oldest run is taken first, and a job is not run twice at once for a task."""
+    first, second = _enqueue(storage), _enqueue(storage)
+    other_task, other_job = _enqueue(storage, task="arxiv"), _enqueue(storage, job="drift")
+    claimed = [storage.jobs.claim(later(n)) for n in range(4)]
+    ids = [run and run.run_id for run in claimed]
+    assert ids == [first.run_id, other_task.run_id, other_job.run_id, None]
+    storage.jobs.succeed(first.run_id, {}, later(5))
+    following = storage.jobs.claim(later(6))
+    assert following is not None
+    assert following.run_id == second.run_id
+    assert following.state is JobRunState.RUNNING
+    assert following.start_time == later(6)
+
+
+def test_claims_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """Eight threads over two databases take one run of each job and task, none twice."""
+    for n in range(20):
+        _enqueue(storage, job=f"job{n % 5}")
+    stores = [storage.jobs, second_storage.jobs]
+    claimed = [run for run in at_once(lambda n: stores[n % 2].claim(NOW), range(16)) if run]
+    assert Counter(run.job for run in claimed) == {f"job{n}": 1 for n in range(5)}
+    assert len({run.run_id for run in claimed}) == 5
+
+
+def test_claim_and_finish_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """A queue that eight threads work off is worked off whole, each run once."""
+    queued = {_enqueue(storage, job=f"job{n % 3}").run_id for n in range(24)}
+    stores = [storage.jobs, second_storage.jobs]
+
+    def work(number: int) -> list[str]:
+        done = []
+        while run := stores[number % 2].claim(NOW):
+            stores[number % 2].succeed(run.run_id, {}, later(1))
+            done.append(run.run_id)
+        return done
+
+    done = [run_id for ids in at_once(work, range(8)) for run_id in ids]
+    while run := storage.jobs.claim(NOW):  # left when every thread met a busy job last
+        storage.jobs.succeed(run.run_id, {}, later(1))
+        done.append(run.run_id)
+    assert len(done) == len(queued)
+    assert set(done) == queued
+
+
+def test_beat(storage: Storage) -> None:
+    """A beat notes progress and brings back whether somebody asked the run to stop."""
+    run = _running(storage)
+    alive = storage.jobs.beat(run.run_id, 0.5, "epoch 2 of 4", later(2))
+    assert alive is not None
+    assert (alive.progress, alive.message) == (0.5, "epoch 2 of 4")
+    assert not alive.cancel_requested
+    storage.jobs.cancel(run.run_id, later(3))
+    stopping = storage.jobs.beat(run.run_id, 0.6, "epoch 3 of 4", later(4))
+    assert stopping is not None
+    assert stopping.cancel_requested
+
+
+def test_no_beat_of_a_closed_run(storage: Storage) -> None:
+    """A run that was closed, or is not there, has no beat, and does not change by one."""
+    run = _running(storage)
+    storage.jobs.fail(run.run_id, "DATA: broken", later(2))
+    assert storage.jobs.beat(run.run_id, 0.5, "goes on", later(3)) is None
+    assert storage.jobs.get(run.run_id).error == "DATA: broken"
+    assert storage.jobs.get(run.run_id).message == "failed"
+    assert storage.jobs.beat("nobody", 0.5, "goes on", later(3)) is None
+
+
+def test_a_run_is_closed_once(storage: Storage) -> None:
+    """The first end of a run stays: what comes later changes nothing."""
+    run = _running(storage)
+    storage.jobs.succeed(run.run_id, {"version": 3}, later(2))
+    storage.jobs.fail(run.run_id, "LATE: no", later(3))
+    storage.jobs.mark_cancelled(run.run_id, later(4))
+    closed = storage.jobs.get(run.run_id)
+    assert (closed.state, closed.progress) == (JobRunState.SUCCEEDED, 1.0)
+    assert (closed.result, closed.error, closed.end_time) == ({"version": 3}, "", later(2))
+
+
+def test_cancel(storage: Storage) -> None:
+    """A queued run is cancelled at once, a running one is asked, an ended one is left."""
+    running, queued = _running(storage), _enqueue(storage)
+    cancelled = storage.jobs.cancel(queued.run_id, later(2))
+    assert (cancelled.state, cancelled.end_time) == (JobRunState.CANCELLED, later(2))
+    asked = storage.jobs.cancel(running.run_id, later(3))
+    assert (asked.state, asked.cancel_requested) == (JobRunState.RUNNING, True)
+    storage.jobs.mark_cancelled(running.run_id, later(4))
+    ended = storage.jobs.get(running.run_id)
+    assert ended.state is JobRunState.CANCELLED
+    assert storage.jobs.cancel(running.run_id, later(5)) == ended
+    assert storage.jobs.claim(later(6)) is None
+
+
+def test_unknown_runs(storage: Storage) -> None:
+    """A run id that is not there is NotFound."""
+    for call in (storage.jobs.get, lambda run_id: storage.jobs.cancel(run_id, NOW)):
+        with pytest.raises(NotFound) as caught:
+            call("nobody")
+        assert caught.value.reason == "JOB_RUN_NOT_FOUND"
+
+
+def test_orphans(storage: Storage) -> None:
+    """Running runs that are silent for too long are closed as FAILED; no others are."""
+    silent = _running(storage)
+    _enqueue(storage, task="arxiv")
+    alive = storage.jobs.claim(later(1))
+    assert alive is not None
+    storage.jobs.beat(alive.run_id, 0.1, "alive", later(50))
+    waiting = _enqueue(storage, job="drift")
+    assert storage.jobs.close_orphans(later(30), later(60)) == [silent.run_id]
+    closed = storage.jobs.get(silent.run_id)
+    assert (closed.state, closed.end_time) == (JobRunState.FAILED, later(60))
+    assert closed.error.startswith("ORPHANED: ")
+    assert storage.jobs.get(alive.run_id).state is JobRunState.RUNNING
+    assert storage.jobs.get(waiting.run_id).state is JobRunState.QUEUED
+    assert storage.jobs.close_orphans(later(30), later(60)) == []
+
+
+def test_latest(storage: Storage) -> None:
+    """The newest run in some states, and the last scheduled moment, are found by job and task."""
+    assert storage.jobs.latest_fire_time("retrain", "support") is None
+    assert storage.jobs.latest("retrain", "support", list(JobRunState)) is None
+    run = _running(storage)
+    for seconds in (120, 60):
+        request = RunRequest("retrain", "support", "schedule", later(seconds))
+        newest = storage.jobs.enqueue(request, NOW)
+    assert storage.jobs.latest_fire_time("retrain", "support") == later(120)
+    assert storage.jobs.latest("retrain", "support", [JobRunState.RUNNING]) == run
+    assert storage.jobs.latest("retrain", "support", list(JobRunState)) == newest
+    assert storage.jobs.latest("retrain", "arxiv", list(JobRunState)) is None
+
+
+def test_pages(storage: Storage) -> None:
+    """Pages hold each run once, newest first, by job and task, although runs are added."""
+    runs = [_enqueue(storage) for _ in range(5)]
+    _enqueue(storage, job="drift")
+    _enqueue(storage, task="arxiv")
+    seen, token = storage.jobs.page("retrain", "support", Page(2))
+    while token:
+        _enqueue(storage)
+        rows, token = storage.jobs.page("retrain", "support", Page.parse(2, token))
+        seen += rows
+    assert seen == runs[::-1]

@@ -1,0 +1,51 @@
+"""Leases: what only one process may do at a time."""
+
+from datetime import timedelta
+
+from tests.contract.storage.values import NOW, at_once, later
+from tidemill_core.storage.storage import Storage
+
+LENGTH = timedelta(seconds=30)
+
+
+def test_exclusive(storage: Storage) -> None:
+    """While one holds a lease nobody else gets it; leases of other names are free."""
+    assert storage.leases.acquire("scheduler", "a", LENGTH, NOW)
+    assert not storage.leases.acquire("scheduler", "b", LENGTH, later(1))
+    assert storage.leases.acquire("other", "b", LENGTH, later(1))
+
+
+def test_renewed(storage: Storage) -> None:
+    """The holder extends a lease by taking it again."""
+    storage.leases.acquire("scheduler", "a", LENGTH, NOW)
+    assert storage.leases.acquire("scheduler", "a", LENGTH, later(29))
+    assert not storage.leases.acquire("scheduler", "b", LENGTH, later(58))
+
+
+def test_expired(storage: Storage) -> None:
+    """A lease that ran out goes to the next who asks, and not back."""
+    storage.leases.acquire("scheduler", "a", LENGTH, NOW)
+    assert not storage.leases.acquire("scheduler", "b", LENGTH, later(30))
+    assert storage.leases.acquire("scheduler", "b", LENGTH, later(30.001))
+    assert not storage.leases.acquire("scheduler", "a", LENGTH, later(31))
+
+
+def test_released(storage: Storage) -> None:
+    """A lease that is given back is free; only its holder can give it back."""
+    storage.leases.acquire("scheduler", "a", LENGTH, NOW)
+    storage.leases.release("scheduler", "b")
+    assert not storage.leases.acquire("scheduler", "b", LENGTH, later(1))
+    storage.leases.release("scheduler", "a")
+    assert storage.leases.acquire("scheduler", "b", LENGTH, later(2))
+
+
+def test_from_many_threads(storage: Storage, second_storage: Storage) -> None:
+    """Of eight that ask at once exactly one gets a free lease, and then an expired one."""
+    stores = [storage.leases, second_storage.leases]
+    for moment in (NOW, later(100)):
+
+        def ask(number: int) -> bool:
+            name = f"{moment:%H%M%S}-{number}"  # noqa: B023 -- called within the round
+            return stores[number % 2].acquire("scheduler", name, LENGTH, moment)  # noqa: B023
+
+        assert sum(at_once(ask, range(8))) == 1

@@ -1,0 +1,69 @@
+"""Migrations bring any database to the schema."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from tests.contract.storage.values import verdict
+from tests.plugins.postgres import Postgres
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.schema import metadata
+from tidemill_core.storage.storage import open_storage
+
+OPEN = """
+import sys
+from tidemill_core.storage.storage import open_storage
+print("waits", flush=True)
+for url in sys.stdin:
+    open_storage(url.strip()).database.close()
+    print("opened", flush=True)
+"""
+
+
+def test_the_head_is_the_schema(empty_database_url: str) -> None:
+    """After all migrations the database has exactly the tables that the code works with."""
+    database = open_storage(empty_database_url).database
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    database.close()
+
+
+def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
+    """Opening a database that is up to date changes nothing in it."""
+    first = open_storage(empty_database_url)
+    [stored] = first.feedback.add([verdict()])
+    first.database.close()
+    second = open_storage(empty_database_url)
+    assert second.feedback.page("", "", Page())[0] == [stored]
+    second.database.close()
+
+
+def test_processes_that_start_together(tmp_path: Path, postgres: Postgres) -> None:
+    """Processes that open an empty database at once all succeed, on either backend."""
+    urls = [f"sqlite:///{tmp_path / str(number)}.db" for number in range(20)]
+    urls.append(postgres.url(postgres.new_database()))
+    command = [sys.executable, "-c", OPEN]
+    pipe = subprocess.PIPE
+    processes = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)
+    ]
+    answers = [_line(process) for process in processes]
+    for url in urls:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(url + "\n")
+            process.stdin.flush()
+        answers = [_line(process) for process in processes]
+        if answers != ["opened\n"] * 3:
+            break
+    errors = [process.communicate(timeout=30)[1] for process in processes]
+    assert answers == ["opened\n"] * 3, errors
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()

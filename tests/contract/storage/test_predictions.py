@@ -1,0 +1,109 @@
+"""The table of predictions."""
+
+from datetime import UTC, timedelta, timezone
+
+import pytest
+
+from tests.contract.storage.values import NOW, later, prediction
+from tidemill_core.storage.predictions import Window
+from tidemill_core.storage.storage import Storage
+
+WINDOW = Window("support", 1, NOW)
+
+
+def test_reads_back_what_was_written(storage: Storage) -> None:
+    """A prediction comes back equal, scores and attributes included."""
+    given = prediction("p1", text="wo ist 我的 карта? 🎉 %_'\"")
+    storage.predictions.add([given])
+    assert storage.predictions.get("p1") == given
+
+
+def test_unknown_id_is_none(storage: Storage) -> None:
+    """An id that nobody wrote gives None."""
+    assert storage.predictions.get("p1") is None
+
+
+def test_nothing_to_write(storage: Storage) -> None:
+    """An empty batch writes nothing and fails on nothing."""
+    storage.predictions.add([])
+    assert storage.predictions.label_counts(WINDOW) == {}
+
+
+def test_repeats_leave_the_first(storage: Storage) -> None:
+    """Adding an id again changes nothing, and the rest of that batch is written."""
+    first = prediction("p1", text="first")
+    storage.predictions.add([first])
+    storage.predictions.add([prediction("p1", text="second"), prediction("p2")])
+    assert storage.predictions.get("p1") == first
+    assert storage.predictions.get("p2") == prediction("p2")
+
+
+def test_repeats_within_a_batch(storage: Storage) -> None:
+    """An id that is twice in one batch is written once."""
+    storage.predictions.add([prediction("p1", text="first"), prediction("p1", text="second")])
+    found = storage.predictions.get("p1")
+    assert found is not None
+    assert found.text == "first"
+
+
+def test_times_come_back_in_utc(storage: Storage) -> None:
+    """A moment given in another zone comes back as the same moment, aware, in UTC."""
+    india = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    storage.predictions.add([prediction("p1", predict_time=india)])
+    found = storage.predictions.get("p1")
+    assert found is not None
+    assert found.predict_time == NOW
+    assert found.predict_time.tzinfo is UTC
+
+
+@pytest.mark.parametrize("count", [0, 1, 500, 501, 1201])
+def test_texts_and_labels_of_many(storage: Storage, count: int) -> None:
+    """Texts and labels come for any number of ids, those that are not there left out."""
+    ids = [f"p{number}" for number in range(count)]
+    storage.predictions.add([prediction(id_, text=f"text of {id_}") for id_ in ids])
+    found = storage.predictions.texts_and_labels([*ids, "missing"])
+    assert found == {id_: (f"text of {id_}", "card_arrival") for id_ in ids}
+
+
+def test_labels_of_a_window(storage: Storage) -> None:
+    """A window holds one version's answers of one task from a moment on, the moment too."""
+    storage.predictions.add(
+        [
+            prediction("old", predict_time=later(-0.000001)),
+            prediction("edge", label="edge", predict_time=NOW),
+            *(prediction(f"new{n}", label="new", predict_time=later(5)) for n in range(3)),
+            prediction("shadow", label="new", method="Shadow"),
+            prediction("version", model_version=2),
+            prediction("task", task="arxiv"),
+        ]
+    )
+    assert storage.predictions.label_counts(WINDOW) == {"edge": 1, "new": 3}
+    assert storage.predictions.label_counts(Window("support", 3, NOW)) == {}
+
+
+def test_confidences_of_a_window(storage: Storage) -> None:
+    """A bin holds its lower edge, the last both, and what rounding put outside is not lost."""
+    confidences = [0.0, 0.2499, 0.25, 0.5, 0.99, 1.0, 1.0000001]
+    storage.predictions.add(
+        [prediction(f"p{n}", confidence=confidence) for n, confidence in enumerate(confidences)]
+    )
+    storage.predictions.add([prediction("shadow", confidence=0.6, method="Shadow")])
+    edges = [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert storage.predictions.confidence_counts(WINDOW, edges) == [2, 1, 1, 3]
+    assert storage.predictions.confidence_counts(Window("arxiv", 1, NOW), edges) == [0] * 4
+
+
+@pytest.mark.parametrize(
+    ("count", "percentiles"),
+    [(1, [0.0, 0.0]), (2, [0.0, 1.0]), (100, [49.0, 98.0]), (101, [50.0, 99.0])],
+)
+def test_latencies_of_a_window(storage: Storage, count: int, percentiles: list[float]) -> None:
+    """A percentile is the smallest latency that so many percent do not exceed."""
+    storage.predictions.add(
+        [prediction(f"p{n}", latency_ms=float(n * 7 % count)) for n in range(count)]
+    )
+    storage.predictions.add([prediction("batch", latency_ms=1e6, method="BatchPredict")])
+    methods = ("Predict", "StreamPredict")
+    found = storage.predictions.latency_percentiles(WINDOW, methods, (50, 99))
+    assert found == (count, percentiles)
+    assert storage.predictions.latency_percentiles(WINDOW, ("Shadow",), (50, 99)) == (0, [])

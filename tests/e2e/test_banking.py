@@ -1,0 +1,184 @@
+"""The loop on real data: BANKING77 in both formats, and what feedback on a tenth of it does.
+
+One stack for all; its four tasks train side by side.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+
+import grpc
+import polars as pl
+import pytest
+import tritonclient.grpc as triton
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.e2e.conftest import Rows, write_rows
+from tests.plugins.stack import Stack, running, write_workspace
+from tidemill.v1 import (
+    feedback_service_pb2,
+    model_service_pb2,
+    prediction_service_pb2,
+    prediction_service_pb2_grpc,
+)
+from tidemill_client import TidemillClient
+from tidemill_core.domain.split import content_hash
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.text import TextEncoder
+
+CORRECTIONS = 1000
+# check_feedback runs every minute; then a dataset is built and a model trained.
+PATIENCE_SECONDS = 180
+MIN_ACCURACY = 0.90
+
+
+@pytest.fixture(scope="module")
+def banking(tmp_path_factory: pytest.TempPathFactory, train_rows: Rows) -> Iterator[Stack]:
+    """A stack with the whole of BANKING77 in both formats, and twice a tenth of it."""
+    folder = tmp_path_factory.mktemp("banking")
+    whole = write_rows(folder / "train.csv", train_rows)
+    tenth = write_rows(folder / "tenth.csv", train_rows[:1000])
+    write_workspace(folder, {"support": whole, "tenth": tenth, "shuffled": tenth})
+    with (folder / "tidemill.toml").open("a") as file:
+        file.write(f'[tasks.script]\nformat = "torchscript"\nsources = [{{ path = "{whole}" }}]\n')
+    with running(Stack(folder), seconds=400) as stack:
+        yield stack
+
+
+def labels(client: TidemillClient, task: str, texts: list[str]) -> list[str]:
+    """The labels that a task's champion gives, asked in the largest batches."""
+    found: list[str] = []
+    for start in range(0, len(texts), 1024):
+        for answer in client.predict_batch(task, texts[start : start + 1024]):
+            assert not isinstance(answer, Exception), answer
+            found.append(answer.label)
+    return found
+
+
+@pytest.fixture(scope="module")
+def client(banking: Stack) -> Iterator[TidemillClient]:
+    """A connection to the stack."""
+    with banking.client() as connection:
+        yield connection
+
+
+def test_both_formats_are_accurate_and_agree(client: TidemillClient, test_rows: Rows) -> None:
+    """ONNX and TorchScript reach 0.90 on the official test split, with the same labels."""
+    texts = [text for text, _ in test_rows]
+    onnx, torchscript = labels(client, "support", texts), labels(client, "script", texts)
+    right = sum(got == label for got, (_, label) in zip(onnx, test_rows, strict=True))
+    assert right / len(test_rows) >= MIN_ACCURACY
+    assert onnx == torchscript
+
+
+def test_no_test_row_entered_a_dataset(banking: Stack, test_rows: Rows) -> None:
+    """No dataset of the stack holds a text of the test split, whitespace and case aside."""
+    hashes = {content_hash(text) for text, _ in test_rows}
+    files = list((banking.workspace / "var" / "datasets").rglob("examples.parquet"))
+    assert len(files) >= 2
+    for file in files:
+        assert not hashes & set(pl.read_parquet(file)["text_hash"])
+
+
+def test_generated_stub_of_plain_grpcio_works(banking: Stack) -> None:
+    """A caller needs nothing but grpcio and the generated code."""
+    with grpc.insecure_channel(banking.address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = prediction_service_pb2.PredictRequest(task="support", text="I lost my card")
+        answer = stub.Predict(request, timeout=10).prediction
+    assert answer.label == "lost_or_stolen_card"
+
+
+def test_tritonclient_works_on_tritons_own_port(banking: Stack, client: TidemillClient) -> None:
+    """The model repository is a plain Triton's: its own client gets the same label."""
+    folder = banking.workspace / "model_repository" / "support-onnx" / "1"
+    expected = client.predict("support", "where is my card", model_version=1)
+    settings = banking.settings()
+    manifest = ModelRepository(settings.model_repository).manifest("support", "onnx", 1)
+    encoder = TextEncoder(folder / "tokenizer.json", manifest.sequence_length)
+    ids = encoder.encode(["where is my card"])
+    with triton.InferenceServerClient(banking.triton_address) as server:
+        tensor = triton.InferInput("input_ids", list(ids.shape), "INT32")
+        tensor.set_data_from_numpy(ids)
+        result = server.infer("support-onnx", [tensor], model_version="1")
+    probabilities = result.as_numpy("probabilities__0")
+    assert manifest.labels[int(probabilities.argmax())] == expected.label
+
+
+def test_reflection_describes_every_service(banking: Stack) -> None:
+    """A client that knows nothing finds the services and their messages."""
+    with grpc.insecure_channel(banking.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        requests = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(
+                file_containing_symbol="tidemill.v1.PredictionService"
+            ),
+        ]
+        listed, described = stub.ServerReflectionInfo(iter(requests), timeout=10)
+    names = {service.name for service in listed.list_services_response.service}
+    assert {"tidemill.v1.PredictionService", "grpc.health.v1.Health"} <= names
+    assert len([name for name in names if name.startswith("tidemill.v1.")]) == 6
+    file = FileDescriptorProto.FromString(
+        described.file_descriptor_response.file_descriptor_proto[0]
+    )
+    assert file.package == "tidemill.v1"
+
+
+def correct(client: TidemillClient, task: str, rows: Rows) -> None:
+    """Ask for each text, then say through StreamFeedback which label is right."""
+    texts = [text for text, _ in rows]
+    answers = client.predict_batch(task, texts)
+    requests = [
+        feedback_service_pb2.StreamFeedbackRequest(
+            prediction_id=answer.prediction_id, label=label, source="test"
+        )
+        for answer, (_, label) in zip(answers, rows, strict=True)
+        if not isinstance(answer, Exception)
+    ]
+    response = client.feedback.StreamFeedback(iter(requests), timeout=60)
+    assert response.accepted_count == len(rows), response.rejections[:3]
+
+
+def judged(client: TidemillClient, task: str, version: int) -> model_service_pb2.ModelVersion:
+    """Wait until a version has been judged."""
+    candidate = model_service_pb2.MODEL_STATE_CANDIDATE
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        listed = client.models.ListModelVersions(
+            model_service_pb2.ListModelVersionsRequest(task=task), timeout=10
+        )
+        for found in listed.model_versions:
+            if found.model_version == version and found.state != candidate:
+                return found
+        time.sleep(0.5)
+    raise AssertionError(f"version {version} of {task} was not judged in {PATIENCE_SECONDS} s")
+
+
+def accuracy(client: TidemillClient, task: str, rows: Rows) -> float:
+    """Share of right labels on some rows."""
+    answers = labels(client, task, [text for text, _ in rows])
+    return sum(a == label for a, (_, label) in zip(answers, rows, strict=True)) / len(rows)
+
+
+def test_true_corrections_help_and_shuffled_ones_are_rejected(
+    banking: Stack, train_rows: Rows, test_rows: Rows
+) -> None:
+    """True corrections bring a better champion by themselves, shuffled ones a REJECTED version."""
+    corrections = train_rows[1000 : 1000 + CORRECTIONS]
+    shuffled = [label for _, label in corrections]
+    random.Random(1).shuffle(shuffled)
+    wrong = [(text, label) for (text, _), label in zip(corrections, shuffled, strict=True)]
+    with banking.client() as client:
+        before = accuracy(client, "tenth", test_rows)
+        correct(client, "tenth", corrections)
+        correct(client, "shuffled", wrong)
+        better, worse = judged(client, "tenth", 2), judged(client, "shuffled", 2)
+        assert better.state == model_service_pb2.MODEL_STATE_CHAMPION, better.reason
+        # Two standard errors of a difference of two shares on 3,080 rows are 0.025 at most.
+        assert accuracy(client, "tenth", test_rows) > before + 0.03
+        assert worse.state == model_service_pb2.MODEL_STATE_REJECTED, worse.reason
+        assert "accuracy" in worse.reason
+        answer = client.predict("shuffled", "I lost my card")
+        assert answer.model_version == 1

@@ -1,0 +1,239 @@
+"""The command line and the README's snippets, against a stack that runs."""
+
+import csv
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import write_rows
+from tests.plugins.stack import Stack, write_workspace
+from tidemill_cli.main import run as run_command
+
+README = Path(__file__).parents[2] / "README.md"
+TASK = "support"
+WORDS = {"card_arrival": "where is my card", "refund": "give me my money back"}
+ROWS = [(f"{text} {n}", label) for n in range(60) for label, text in WORDS.items()]
+JOBS = (
+    "build_dataset",
+    "retrain",
+    "check_feedback",
+    "check_drift",
+    "check_accuracy",
+    "check_latency",
+)
+TEXT = "where is my card 7"
+
+Tidemill = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack over one small task whose checks speak at little."""
+    folder = tmp_path_factory.mktemp("cli")
+    source = write_rows(folder / "rows.csv", ROWS)
+    extra = "[schedule]\ncheck_feedback = ''\n[monitoring]\nmax_p99_latency_ms = 0.001\n"
+    extra += "min_predictions = 1\n"
+    whole = Stack(write_workspace(folder, {TASK: source}, extra))
+    whole.start()
+    try:
+        whole.wait_ready(120)
+        yield whole
+    finally:
+        whole.stop()
+
+
+@pytest.fixture
+def tidemill(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Tidemill:
+    """Runs a command in the stack's folder, in this process since an import takes a second."""
+    monkeypatch.chdir(stack.workspace)
+    for name, value in stack.env.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str, ends_with: int = 0) -> str:
+        capsys.readouterr()
+        code = run_command(arguments)
+        printed = capsys.readouterr()
+        assert code == ends_with, (arguments, printed)
+        return printed.out + (printed.err if ends_with else "")
+
+    return call
+
+
+def as_json(tidemill: Tidemill, *arguments: str) -> Any:
+    """What a command prints with --json."""
+    return json.loads(tidemill(*arguments, "--json"))
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_every_job_runs_to_its_end(tidemill: Tidemill, job: str) -> None:
+    """Asked for through the front and followed, each job ends SUCCEEDED."""
+    if job == "check_latency":
+        tidemill("predict", TASK, TEXT)
+        time.sleep(0.5)  # predictions are written a moment after they were answered
+    ran = as_json(tidemill, "jobs", "run", job, "--task", TASK, "--follow")
+    assert (ran["job"], ran["task"], ran["state"], ran["trigger"]) == (
+        job,
+        TASK,
+        "SUCCEEDED",
+        "rpc",
+    )
+
+
+def test_the_checks_have_written_their_reports(tidemill: Tidemill) -> None:
+    """Drift, accuracy and latency are listed and shown; the slow answer raised an alert."""
+    reports = as_json(tidemill, "reports", "list", "--task", TASK)
+    assert {report["kind"] for report in reports} == {"drift", "accuracy", "latency"}
+    assert "p99 latency" in tidemill("reports", "list", "--kind", "latency")
+    shown = as_json(tidemill, "reports", "show", reports[0]["report_id"])
+    assert shown == reports[0]
+    assert reports[0]["summary"] in tidemill("reports", "show", reports[0]["report_id"])
+    (alert,) = as_json(tidemill, "reports", "alerts", "--unacknowledged")
+    assert (alert["kind"], alert["task"]) == ("latency", TASK)
+    assert alert["alert_id"] in tidemill("reports", "alerts", "--task", TASK)
+    assert "nobody" not in tidemill("reports", "acknowledge", alert["alert_id"])
+    assert as_json(tidemill, "reports", "acknowledge", alert["alert_id"])["acknowledged_by"]
+    assert as_json(tidemill, "reports", "alerts", "--unacknowledged") == []
+
+
+def test_status(stack: Stack, tidemill: Tidemill) -> None:
+    """All are serving, by the workspace's settings and by an address alone."""
+    assert re.search(rf"^{TASK} +SERVING +version \d+ +\d", tidemill("status"), re.MULTILINE)
+    assert as_json(tidemill, "status", "--wait", "5")["serving"] is True
+    found = as_json(tidemill, "status", "--address", stack.address)
+    assert [task["task"] for task in found["tasks"]] == [TASK]
+
+
+def test_predict(stack: Stack, tidemill: Tidemill) -> None:
+    """One text, several, and lines from stdin are answered, with an error in its own place."""
+    assert re.search(r"^label +card_arrival\b", tidemill("predict", TASK, TEXT), re.MULTILINE)
+    one = as_json(tidemill, "predict", TASK, TEXT, "--top-k", "2")
+    assert [score["label"] for score in one["scores"]] == ["card_arrival", "refund"]
+    several = ("predict", TASK, TEXT, "money back")
+    assert [answer["label"] for answer in as_json(tidemill, *several)] == ["card_arrival", "refund"]
+    assert len(tidemill(*several).splitlines()) == 3
+    command = [sys.executable, "-m", "tidemill_cli.main", "predict", TASK, "-", "--json"]
+    piped = subprocess.run(
+        command,
+        cwd=stack.workspace,
+        env=stack.env,
+        input=f"{TEXT}\n\n".encode(),
+        capture_output=True,
+        check=False,
+    )
+    good, bad = json.loads(piped.stdout)
+    assert (piped.returncode, good["label"]) == (1, "card_arrival")
+    assert bad["error"]["code"] == "INVALID_ARGUMENT"
+    assert "UNKNOWN_TASK" in tidemill("predict", "nobody", TEXT, ends_with=1)
+
+
+def test_feedback(stack: Stack, tidemill: Tidemill) -> None:
+    """A verdict is stored and listed; of a file the good lines are, and the bad ones are named."""
+    ids = [as_json(tidemill, "predict", TASK, TEXT)["prediction_id"] for _ in range(3)]
+    stored = as_json(tidemill, "feedback", "submit", ids[0], "--label", "refund")
+    assert "correct" in tidemill("feedback", "submit", ids[1], "--correct", "--source", "ann")
+    listed = as_json(tidemill, "feedback", "list", "--prediction-id", ids[0])
+    assert listed == [stored]
+    assert "label refund" in tidemill("feedback", "list", "--task", TASK)
+    file = stack.workspace / "verdicts.jsonl"
+    file.write_text(json.dumps({"prediction_id": ids[2], "correct": True}) + "\n{}\n")
+    said = tidemill("feedback", "import", str(file), ends_with=1)
+    assert re.search(r"^accepted +1$", said, re.MULTILINE)
+    assert "1 lines were not stored" in said
+    file.write_text(json.dumps({"prediction_id": ids[2], "correct": False}) + "\n")
+    assert as_json(tidemill, "feedback", "import", str(file))["accepted"] == 1
+    assert "INVALID_PREDICTION_ID" in tidemill("feedback", "submit", "x", "--correct", ends_with=1)
+
+
+def test_models(tidemill: Tidemill) -> None:
+    """Versions, the champion and every change of traffic are shown; illegal steps are refused."""
+    versions = as_json(tidemill, "models", "list", "--task", TASK)
+    assert [version["model_version"] for version in versions] == [2, 1]
+    assert "CHAMPION" in tidemill("models", "list")
+    champion = as_json(tidemill, "models", "show", TASK)
+    assert champion["state"] == "CHAMPION"
+    assert champion["dataset_version"] in tidemill("models", "show", TASK, "1")
+    traffic = as_json(tidemill, "models", "traffic", TASK)
+    assert traffic["champion"] == champion["model_version"]
+    assert "champion" in tidemill("models", "traffic", TASK)
+    assert as_json(tidemill, "models", "deployments")[0] == traffic
+    assert "retrain" in tidemill("models", "deployments", "--task", TASK)
+    assert "error" in tidemill("models", "promote", TASK, "9", ends_with=1)
+    assert "error" in tidemill("models", "traffic", TASK, "--shadow", "9", ends_with=1)
+    assert "error" in tidemill("models", "rollback", "nobody", ends_with=1)
+
+
+def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
+    """What a model was trained on is shown and compared with the next dataset."""
+    (first,) = as_json(tidemill, "datasets", "list", "--task", TASK)
+    with (stack.workspace / "rows.csv").open("a", newline="") as file:
+        csv.writer(file).writerow(("I lost my card", "card_arrival"))
+    tidemill("jobs", "run", "build_dataset", "--task", TASK)
+    second, again = as_json(tidemill, "datasets", "list")
+    assert again == first
+    assert second["dataset_version"][:12] in tidemill("datasets", "list")
+    short = [one["dataset_version"][:8] for one in (first, second)]
+    assert as_json(tidemill, "datasets", "show", short[0]) == first
+    assert "card_arrival" in tidemill("datasets", "show", short[1])
+    found = as_json(tidemill, "datasets", "diff", *short)
+    assert found["row_count"] == found["base_row_count"] + 1
+    shown = tidemill("datasets", "diff", *short)
+    assert re.search(r"^card_arrival +60 +61 +\+1\b", shown, re.MULTILINE)
+
+
+def test_jobs(tidemill: Tidemill) -> None:
+    """Jobs and runs are listed, shown, watched and cancelled; idle checks only if asked for."""
+    assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == set(JOBS)
+    assert "on demand" in tidemill("jobs", "list")
+    runs = as_json(tidemill, "jobs", "runs", "--task", TASK)
+    assert {run["job"] for run in runs} == set(JOBS) - {"check_feedback"}
+    every = as_json(tidemill, "jobs", "runs", "--all")
+    (idle,) = as_json(tidemill, "jobs", "runs", "--job", "check_feedback")
+    assert sorted(run["run_id"] for run in every) == sorted(run["run_id"] for run in (*runs, idle))
+    assert "SUCCEEDED" in tidemill("jobs", "runs")
+    assert as_json(tidemill, "jobs", "show", idle["run_id"]) == idle
+    assert "TOO_FEW" in tidemill("jobs", "show", idle["run_id"])
+    assert as_json(tidemill, "jobs", "watch", idle["run_id"]) == idle
+    assert as_json(tidemill, "jobs", "cancel", idle["run_id"])["state"] == "SUCCEEDED"
+    queued = as_json(tidemill, "jobs", "run", "retrain", "--task", TASK, "--no-follow")
+    tidemill("jobs", "cancel", queued["run_id"])
+    assert "CANCELLED" in tidemill("jobs", "watch", queued["run_id"], ends_with=1)
+    assert "UNKNOWN_JOB" in tidemill("jobs", "run", "nothing", "--task", TASK, ends_with=1)
+
+
+def test_doctor(tidemill: Tidemill) -> None:
+    """Beside a running stack it finds everything in order, its own ports included."""
+    assert "ok" in tidemill("doctor")
+    assert {check["result"] for check in as_json(tidemill, "doctor")} <= {"ok", "warn"}
+
+
+def test_the_python_of_the_readme_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks in Python, one after the other, answer and store a verdict."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 2
+    script = "\n".join(blocks)
+    assert "127.0.0.1:50051" in script
+    exec(script.replace("127.0.0.1:50051", stack.address), {})  # noqa: S102 -- our own README
+    assert capsys.readouterr().out.startswith("card_arrival ")
+
+
+def test_the_shell_of_the_readme_runs(stack: Stack, tidemill: Tidemill) -> None:
+    """The commands that it gives to somebody whose stack runs end well, in its order."""
+    prediction_id = as_json(tidemill, "predict", TASK, TEXT)["prediction_id"]
+    verdict = {"prediction_id": prediction_id, "label": "card_arrival"}
+    (stack.workspace / "corrections.jsonl").write_text(json.dumps(verdict) + "\n")
+    running = README.read_text().partition("## Your own data")[0]
+    lines = re.findall(r"^\$ tidemill (.*)$", running, re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        words = shlex.split(line.replace("PREDICTION_ID", prediction_id), comments=True)
+        tidemill(*words)

@@ -1,0 +1,180 @@
+"""Bad days of a whole stack: crashes, second stacks, and what must survive them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import write_rows
+from tests.plugins.stack import Stack, write_workspace
+from tidemill.v1 import feedback_service_pb2, model_service_pb2
+from tidemill_client import TidemillError
+from tidemill_core.domain.model import ModelState
+from tidemill_core.model_repository import ModelRepository
+
+TASK = "colours"
+ROWS = [(f"text number {n} is {word}", word) for n in range(30) for word in ("red", "blue")]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack over one small task; a test that ends it starts it again."""
+    folder = tmp_path_factory.mktemp("crashes")
+    source = write_rows(folder / "colours.csv", ROWS)
+    whole = Stack(write_workspace(folder, {TASK: source}))
+    whole.start()
+    try:
+        whole.wait_ready(120)
+        yield whole
+    finally:
+        whole.stop()
+
+
+def versions(stack: Stack) -> list[int]:
+    """The numbers of all versions of the task."""
+    request = model_service_pb2.ListModelVersionsRequest(task=TASK)
+    with stack.client() as client:
+        listed = client.models.ListModelVersions(request, timeout=10).model_versions
+    return [version.model_version for version in listed]
+
+
+def test_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
+    """It ends at once, says which directory is taken and by whom, and harms nothing."""
+    refused = stack.run("up", check=False)
+    assert refused.returncode != 0
+    assert str(stack.workspace / "var") in refused.stderr.replace("\n", "")
+    with stack.client() as client:
+        assert client.predict(TASK, "it is red").label
+
+
+def test_what_it_writes_is_for_its_own_user_alone(stack: Stack) -> None:
+    """Database, logs, datasets and models hold users' texts: nobody else may read them."""
+    state, models = stack.workspace / "var", stack.workspace / "model_repository"
+    programs = state / "triton"  # copies of programs, in a folder that only its user may enter
+    written = [p for p in (*state.rglob("*"), *models.rglob("*")) if programs not in p.parents]
+    assert len(written) > 10
+    assert not [path for path in written if path.exists() and path.stat().st_mode & 0o077]
+
+
+def test_second_stack_on_the_same_ports_is_refused(stack: Stack, tmp_path: Path) -> None:
+    """It ends at once and names the port and the setting that moves it."""
+    source = write_rows(tmp_path / "colours.csv", ROWS)
+    other = Stack(write_workspace(tmp_path, {TASK: source}))
+    other.env = {**stack.env}
+    refused = other.run("up", check=False)
+    assert refused.returncode != 0
+    assert stack.env["TIDEMILL_GRPC_PORT"] in refused.stderr
+    assert "TIDEMILL_GRPC_PORT" in refused.stderr
+
+
+def _well_again(outcomes: list[tuple[float, str]]) -> bool:
+    failed = [moment for moment, outcome in outcomes if outcome != "OK"]
+    return bool(failed) and time.monotonic() - failed[-1] > 1
+
+
+@pytest.mark.parametrize("victim", ["--model-repository", "triton_python_backend_stub"])
+def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: str) -> None:
+    """After kill -9 of tritonserver, or of a model's process, answers come again within 15 s."""
+    stopping = threading.Event()
+    outcomes: list[tuple[float, str]] = []
+
+    def call() -> None:
+        with stack.client(timeout=5) as client:
+            while not stopping.is_set():
+                try:
+                    client.predict(TASK, "it is red")
+                    outcomes.append((time.monotonic(), "OK"))
+                except TidemillError as error:
+                    outcomes.append((time.monotonic(), error.code.name))
+                    time.sleep(0.02)
+
+    callers = [threading.Thread(target=call) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    time.sleep(1)
+    stack.member(victim).kill()
+    killed = time.monotonic()
+    # Until calls have failed and then been answered for a second.
+    while time.monotonic() - killed < 15 and not _well_again(outcomes):
+        time.sleep(0.1)
+    stopping.set()
+    for caller in callers:
+        caller.join()
+    failed = [moment for moment, outcome in outcomes if outcome != "OK"]
+    assert {outcome for _, outcome in outcomes} == {"OK", "UNAVAILABLE"}
+    assert max(failed) - killed < 15
+    assert _well_again(outcomes)
+
+
+def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) -> None:
+    """After a cold start with a damaged second version the champion answers, and the log tells."""
+    repository = ModelRepository(stack.workspace / "model_repository")
+    champion = repository.manifest(TASK, "onnx", 1)
+    folder = repository.folder(TASK, "onnx", 1)
+    model = (folder / "model.onnx").read_bytes()
+    second = replace(champion, version=2)
+    cut = repository.publish(second, model, (folder / "tokenizer.json").read_text()) / "model.onnx"
+    cut.write_bytes(model[: len(model) // 2])
+    storage, now = stack.storage(), datetime.now(UTC)
+    storage.models.add_candidate(TASK, "onnx", champion.dataset_version, now)
+    storage.models.judge(TASK, 2, ModelState.VALIDATED, champion.measures, "passed", now)
+    storage.database.close()
+    log = stack.workspace / "var" / "logs" / "triton.log"
+    told = log.stat().st_size
+    stack.member("--model-repository").kill()
+    deadline = time.monotonic() + 15
+    while (answer := _ask(stack, 0)) != "version 1" or log.stat().st_size == told:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+    assert _ask(stack, 2) not in ("version 2", "version 1")
+    said = log.read_bytes()[told:].decode()
+    assert "version_damaged" in said
+    assert str(cut) in said
+
+
+def _ask(stack: Stack, version: int) -> str:
+    """Which version answered, or why none did."""
+    with stack.client(timeout=5) as client:
+        try:
+            return (
+                f"version {client.predict(TASK, 'it is red', model_version=version).model_version}"
+            )
+        except TidemillError as error:
+            return error.reason
+
+
+def test_acknowledged_feedback_survives_kill_9_of_everything(stack: Stack) -> None:
+    """100 verdicts are acknowledged, every process is killed, and all 100 are there again."""
+    with stack.client() as client:
+        answers = client.predict_batch(TASK, [text for text, _ in ROWS] + [t for t, _ in ROWS[:40]])
+        acknowledged = {
+            client.submit_feedback(answer.prediction_id, correct=True).feedback_id
+            for answer in answers
+            if not isinstance(answer, Exception)
+        }
+    stack.kill()
+    assert len(acknowledged) == 100
+    stack.start()
+    stack.wait_ready(60)
+    request = feedback_service_pb2.ListFeedbackRequest(task=TASK, page_size=1000)
+    with stack.client() as client:
+        found = client.feedback.ListFeedback(request, timeout=10).feedback
+    assert acknowledged <= {verdict.feedback_id for verdict in found}
+
+
+def test_interrupt_leaves_nothing_behind_and_restart_does_not_train(stack: Stack) -> None:
+    """Ctrl-C ends every process; the next start is ready within 20 s with the same versions."""
+    before = versions(stack)
+    members = stack.members()
+    assert len(members) >= 4
+    assert stack.stop() == 0
+    _, alive = psutil.wait_procs(members, timeout=5)
+    assert not alive
+    stack.start()
+    assert stack.wait_ready(20) < 20
+    assert versions(stack) == before

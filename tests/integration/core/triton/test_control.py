@@ -1,0 +1,149 @@
+"""Loading, unloading and swapping versions."""
+
+import threading
+from contextlib import closing
+from http import client as http_client
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tidemill_core.errors import ModelLoadFailed, ModelVersionNotServed, TritonUnavailable
+from tidemill_core.triton.config import read_versions
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.testing import RunningTriton
+
+
+def cut_in_half(path: Path) -> None:
+    """Leave the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_load_serves_exactly_the_configured_versions(
+    control: TritonControl, publish: Any, configure: Any
+) -> None:
+    """After each load exactly the versions of config.pbtxt are served; after unload none."""
+    for version in (1, 2, 3):
+        publish("exactly-onnx", version)
+    for versions in ((1,), (1, 3), (2,)):
+        configure("exactly-onnx", *versions)
+        control.load("exactly-onnx")
+        assert control.ready_versions("exactly-onnx") == set(versions)
+        assert control.failed_versions("exactly-onnx") == {}
+    control.unload("exactly-onnx")
+    control.unload("exactly-onnx")
+    assert control.ready_versions("exactly-onnx") == set()
+
+
+def test_a_truncated_version_fails_and_the_other_goes_on(
+    control: TritonControl,
+    repository: Path,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
+) -> None:
+    """Half a model file is a failed load with Triton's words; what was served is served."""
+    name = "truncated-onnx"
+    publish(name, 1)
+    configure(name, 1)
+    control.load(name)
+    publish(name, 2)
+    cut_in_half(repository / name / "2" / "model.onnx")
+    configure(name, 1, 2)
+    with pytest.raises(ModelLoadFailed, match="version 2 is at UNAVAILABLE"):
+        control.load(name)
+    assert control.ready_versions(name) == {1}
+    assert control.failed_versions(name).keys() == {2}
+    assert control.infer(name, 1, token_ids(2)).shape == (2, 4)
+    with pytest.raises(ModelVersionNotServed):
+        control.infer(name, 2, token_ids(2))
+    configure(name, 1)
+    control.load(name)
+    assert control.ready_versions(name) == {1}
+
+
+def test_a_cold_start_serves_the_versions_left_in_the_configuration(
+    tmp_path: Path, repository: Path, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """A Triton started with a truncated version lives, names it, and serves the rest."""
+    for version in (1, 2):
+        publish("cold-onnx", version)
+    publish("whole-onnx", 1)
+    cut_in_half(repository / "cold-onnx" / "2" / "model.onnx")
+    configure("cold-onnx", 1, 2)
+    configure("whole-onnx", 1)
+    with (
+        RunningTriton(repository, tmp_path, ("cold-onnx", "whole-onnx")) as triton,
+        triton.control() as control,
+    ):
+        assert control.ready_versions("whole-onnx") == {1}
+        failed = control.failed_versions("cold-onnx")
+        assert failed.keys() == {2}
+        left = set(read_versions(repository, "cold-onnx")) - failed.keys()
+        configure("cold-onnx", *left)
+        control.load("cold-onnx")
+        assert control.ready_versions("cold-onnx") == {1}
+        triton.kill()
+        triton.start()
+        assert control.infer("cold-onnx", 1, token_ids(1)).shape == (1, 4)
+
+
+def test_a_swap_under_load_loses_nothing(
+    control: TritonControl, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """Callers of a version that stays see no failure while others come and go beside it."""
+    for version in (1, 2, 3):
+        publish("swap-onnx", version)
+    configure("swap-onnx", 1)
+    control.load("swap-onnx")
+    ids, done, answered = token_ids(1), threading.Event(), [0, 0]
+    failures: list[Exception] = []
+
+    def call(caller: int) -> None:
+        while not done.is_set():
+            try:
+                control.infer("swap-onnx", 1, ids)
+                answered[caller] += 1
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=call, args=(caller,)) for caller in range(len(answered))]
+    for thread in threads:
+        thread.start()
+    try:
+        for versions in ((1, 2), (1, 3), (1,), (1, 2, 3), (1, 2)):
+            configure("swap-onnx", *versions)
+            control.load("swap-onnx")
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert min(answered) > 20
+
+
+def test_the_repository_is_closed_to_those_without_the_key(triton: RunningTriton) -> None:
+    """Neither gRPC nor HTTP loads, lists or maps memory without the key, or with another one."""
+    with TritonControl(triton.grpc_address, "another key") as control:
+        for forbidden in (control.load, control.unload, control.ready_versions):
+            with pytest.raises(TritonUnavailable) as refused:
+                forbidden("any")
+            assert "restricted" in refused.value.detail
+    with grpc.insecure_channel(triton.grpc_address) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="restricted"):
+            stub.SystemSharedMemoryStatus(service_pb2.SystemSharedMemoryStatusRequest())
+        with pytest.raises(grpc.RpcError, match="restricted"):
+            stub.LogSettings(service_pb2.LogSettingsRequest())
+    http = http_client.HTTPConnection(triton.http_address)
+    with closing(http):
+        http.request("POST", "/v2/repository/index")
+        assert http.getresponse().status == 403
+
+
+def test_a_model_without_a_folder_cannot_be_loaded(control: TritonControl) -> None:
+    """Triton's refusal comes back as ModelLoadFailed with the model's name."""
+    with pytest.raises(ModelLoadFailed, match="missing-onnx"):
+        control.load("missing-onnx")

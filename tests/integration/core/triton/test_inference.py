@@ -1,0 +1,220 @@
+"""What the front gets from Triton."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    ModelOutputInvalid,
+    ModelVersionNotServed,
+    TidemillError,
+    TritonUnavailable,
+)
+from tidemill_core.triton.client import TritonClient
+from tidemill_core.triton.config import ModelConfig, ModelFormat, write_config
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.testing import RunningTriton
+
+Answer = TypeVar("Answer")
+LENGTH = 6  # ids a row of every model in this folder
+
+
+def ask(address: str, question: Callable[[TritonClient], Awaitable[Answer]]) -> Answer:
+    """Ask over one connection and close it."""
+
+    async def connected() -> Answer:
+        client = TritonClient(address)
+        try:
+            return await question(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(connected())
+
+
+@pytest.mark.parametrize("model_format", ["onnx", "torchscript"])
+def test_answers_are_those_of_the_model_offline(
+    triton: RunningTriton,
+    control: TritonControl,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
+    model_format: ModelFormat,
+) -> None:
+    """Both formats and both clients give the model's own probabilities, for any number of rows."""
+    name = f"exact-{model_format}"
+    model = publish(name, 1, model_format=model_format)
+    configure(name, 1, model_format=model_format)
+    control.load(name)
+    for rows in (1, 5, 128):
+        ids = token_ids(rows)
+        answer = ask(triton.grpc_address, lambda client, ids=ids: client.infer(name, 1, ids, 5))
+        np.testing.assert_allclose(answer, model.offline(ids), atol=1e-5)
+        np.testing.assert_array_equal(control.infer(name, 1, ids), answer)
+
+
+def test_versions_may_differ_in_their_labels(
+    control: TritonControl, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """Two versions of one model with 4 and 9 labels are served side by side."""
+    publish("labels-onnx", 1, labels=4)
+    publish("labels-onnx", 2, labels=9)
+    configure("labels-onnx", 1, 2)
+    control.load("labels-onnx")
+    shapes = [control.infer("labels-onnx", version, token_ids(3)).shape for version in (1, 2)]
+    assert shapes == [(3, 4), (3, 9)]
+
+
+def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
+    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """400 single rows from two connections take at most half as many model runs."""
+    model = publish("merge-onnx", 1)
+    configure("merge-onnx", 1)
+    control.load("merge-onnx")
+    ids = token_ids(400)
+
+    async def ask_all() -> list[Any]:
+        clients = [TritonClient(triton.grpc_address) for _ in range(2)]
+        calls = [
+            clients[row % 2].infer("merge-onnx", 1, ids[row : row + 1], 20)
+            for row in range(len(ids))
+        ]
+        answers = await asyncio.gather(*calls)
+        for client in clients:
+            await client.close()
+        return answers
+
+    answers = asyncio.run(ask_all())
+    np.testing.assert_allclose(np.concatenate(answers), model.offline(ids), atol=1e-5)
+    statistics = control.statistics("merge-onnx")[1]
+    assert statistics.row_count == len(ids)
+    assert statistics.execution_count <= len(ids) / 2
+
+
+@pytest.mark.parametrize(("name", "version"), [("known-onnx", 9), ("known-onnx", 2), ("none", 1)])
+def test_a_version_that_is_not_served_is_named(
+    triton: RunningTriton,
+    control: TritonControl,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
+    repository: Any,
+    name: str,
+    version: int,
+) -> None:
+    """A version that is unknown, dropped from the configuration, or of no known model."""
+    if not (repository / "known-onnx").exists():
+        publish("known-onnx", 1)
+        publish("known-onnx", 2)
+    configure("known-onnx", 1, 2)
+    control.load("known-onnx")
+    configure("known-onnx", 1)
+    control.load("known-onnx")
+    with pytest.raises(ModelVersionNotServed) as caught:
+        ask(triton.grpc_address, lambda client: client.infer(name, version, token_ids(1), 5))
+    assert (caught.value.model_name, caught.value.version) == (name, version)
+    assert not ask(triton.grpc_address, lambda client: client.model_ready(name, version))
+    assert ask(triton.grpc_address, lambda client: client.model_ready("known-onnx", 1))
+
+
+def test_nan_is_no_answer(
+    triton: RunningTriton,
+    control: TritonControl,
+    repository: Any,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
+) -> None:
+    """A model whose output is NaN is found out by either client."""
+    model = publish("nan-onnx", 1)
+    model.weights[:] = np.nan
+    model.write_onnx(repository / "nan-onnx" / "1" / "model.onnx")
+    configure("nan-onnx", 1)
+    control.load("nan-onnx")
+    with pytest.raises(ModelOutputInvalid, match="NaN"):
+        ask(triton.grpc_address, lambda client: client.infer("nan-onnx", 1, token_ids(2), 5))
+    with pytest.raises(ModelOutputInvalid, match="NaN"):
+        control.infer("nan-onnx", 1, token_ids(2))
+
+
+def test_a_failed_run_is_an_error_and_the_model_lives_on(
+    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """An id outside the table, in a graph that does not clamp, fails its call and no other."""
+    publish("fails-onnx", 1)
+    configure("fails-onnx", 1)
+    control.load("fails-onnx")
+    outside = token_ids(1) + 1000
+    with pytest.raises(ModelOutputInvalid, match="out of"):
+        ask(triton.grpc_address, lambda client: client.infer("fails-onnx", 1, outside, 5))
+    assert control.infer("fails-onnx", 1, token_ids(1)).shape == (1, 4)
+
+
+def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
+    """Write a model.onnx that takes some tens of milliseconds a row."""
+    random = np.random.default_rng(0)
+    sizes = {"first": (LENGTH, width), "layer": (width, width)}
+    weights = {name: random.normal(0, 0.01, size).astype("f4") for name, size in sizes.items()}
+    nodes = [helper.make_node("Cast", ["input_ids"], ["ids"], to=TensorProto.FLOAT)]
+    nodes += [helper.make_node("MatMul", ["ids", "first"], ["h0"])]
+    for layer in range(layers):
+        nodes += [helper.make_node("MatMul", [f"h{layer}", "layer"], [f"h{layer + 1}"])]
+    nodes += [helper.make_node("Softmax", [f"h{layers}"], ["probabilities__0"], axis=1)]
+    graph = helper.make_graph(
+        nodes,
+        "slow",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["batch", "length"])],
+        [helper.make_tensor_value_info("probabilities__0", TensorProto.FLOAT, ["batch", width])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
+    triton: RunningTriton, control: TritonControl, repository: Path, publish: Any, token_ids: Any
+) -> None:
+    """Calls whose time is up end as DeadlineExceeded, and Triton drops them without a run."""
+    calls = 200
+    publish("slow-onnx", 1)
+    write_slow_model(repository / "slow-onnx" / "1" / "model.onnx")
+    write_config(repository, ModelConfig("slow-onnx", "onnx", (1,), max_batch_size=1))
+    control.load("slow-onnx")
+
+    async def hurry(client: TritonClient) -> list[Any]:
+        await client.infer("slow-onnx", 1, token_ids(1), 10)
+        waiting = [client.infer("slow-onnx", 1, token_ids(1), 0.3) for _ in range(calls)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    outcomes = ask(triton.grpc_address, hurry)
+    errors = [each for each in outcomes if isinstance(each, BaseException)]
+    assert errors
+    assert all(isinstance(each, DeadlineExceeded) for each in errors)
+    control.infer("slow-onnx", 1, token_ids(1))  # comes after whatever is left in the queue
+    statistics = control.statistics("slow-onnx")[1]
+    assert statistics.failure_count > 0
+    assert statistics.execution_count + statistics.failure_count <= calls + 2
+
+
+def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
+    """Where nothing listens, the call fails long before its deadline, and nothing is ready."""
+    nowhere = "127.0.0.1:1"
+    started = time.monotonic()
+
+    async def fail(client: TritonClient) -> TidemillError:
+        with pytest.raises(TritonUnavailable) as caught:
+            await client.infer("any", 1, token_ids(1), 30)
+        assert not await client.ready()
+        return caught.value
+
+    assert nowhere in ask(nowhere, fail).detail
+    assert time.monotonic() - started < 5

@@ -1,0 +1,55 @@
+"""A workspace with one task, on a real database."""
+
+from collections.abc import Iterator
+from contextlib import chdir
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.storage.storage import open_storage
+from tidemill_core.triton.control import TritonControl
+from tidemill_jobs.context import JobContext
+
+NOW = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The task's CSV file; each test writes it."""
+    return tmp_path / "train.csv"
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, source: Path) -> Iterator[JobContext]:
+    """A run for the task `support`, whose source has the columns `text` and `label`.
+
+    It has no champion yet.
+    """
+    with chdir(tmp_path):
+        settings = Settings(
+            tasks={"support": TaskSettings(sources=[CsvSource(path=source)])},
+            state_dir=tmp_path / "var",
+            model_repository=tmp_path / "models",
+        )
+    storage = open_storage(settings.effective_database_url)
+    with TritonControl(settings.triton_address, key="") as triton:
+        yield JobContext(
+            task="support",
+            run_id="run",
+            settings=settings,
+            storage=storage,
+            repository=ModelRepository(settings.model_repository),
+            triton=triton,
+            clock=lambda: NOW,
+            progress=lambda _done, _doing: None,
+        )
+    storage.database.close()
+
+
+@pytest.fixture
+def context(newcomer: JobContext) -> JobContext:
+    """The run that most tests want; a folder may put more into it first."""
+    return newcomer

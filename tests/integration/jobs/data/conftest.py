@@ -1,0 +1,56 @@
+"""Feedback on predictions, beside a task's source."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.jobs.conftest import NOW
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.prediction import Prediction
+from tidemill_jobs.context import JobContext
+
+
+@pytest.fixture
+def correct(context: JobContext) -> Callable[[str, str, str], None]:
+    """Stores a prediction of that id for a text, and the label that a user gave it."""
+
+    def store(prediction_id: str, text: str, label: str) -> None:
+        context.storage.predictions.add([_prediction(prediction_id, text)])
+        context.storage.feedback.add([_verdict(prediction_id, label)])
+
+    return store
+
+
+def _prediction(prediction_id: str, text: str) -> Prediction:
+    return Prediction(
+        prediction_id=prediction_id,
+        task="support",
+        model_version=1,
+        text=text,
+        label="predicted",
+        confidence=0.5,
+        scores=(),
+        abstained=False,
+        method="Predict",
+        request_id="",
+        routing_key="",
+        attributes={},
+        propensity=1.0,
+        latency_ms=1.0,
+        predict_time=NOW,
+    )
+
+
+def _verdict(prediction_id: str, label: str) -> Feedback:
+    return Feedback(
+        feedback_id=f"feedback-{prediction_id}",
+        prediction_id=prediction_id,
+        task="support",
+        model_version=1,
+        correct=None,
+        label=label,
+        source="user",
+        comment="",
+        request_id="",
+        create_time=NOW,
+    )

@@ -1,0 +1,235 @@
+"""The job `build_dataset`, from files and a real database to Parquet."""
+
+import csv
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tidemill_core.domain.split import Split, content_hash, split_of
+from tidemill_core.errors import DataError
+from tidemill_core.settings import CsvSource, TaskSettings
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.storage import open_storage
+from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.data.build import build, run
+from tidemill_jobs.data.dataset import read_dataset
+
+SUPPORT = Path(__file__).parents[4] / "examples" / "support"
+Correct = Callable[[str, str, str], None]
+
+
+def _text_on(side: Split, start: int = 0) -> str:
+    texts = (f"text {number}" for number in count(start))
+    return next(text for text in texts if split_of(content_hash(text)) is side)
+
+
+def _write(source: Path, rows: list[tuple[str, str]]) -> None:
+    with source.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+
+
+def _quarantine(context: JobContext, dataset_version: str) -> dict[str, str]:
+    """The rule by origin of all rows that are not in a version."""
+    uri = context.storage.datasets.get(dataset_version).uri
+    frame = pl.read_parquet(Path(uri) / "quarantine.parquet")
+    return dict(frame.select("origin", "rule").iter_rows())
+
+
+def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: Correct) -> None:
+    """What came in is what was kept and set aside, each row once and with its rule."""
+    trained, held_out = _text_on(Split.TRAIN), _text_on(Split.TEST)
+    source.write_text(
+        f'text,label\n{trained},a\n{held_out},a\n{held_out},a\n,a\n"broken,a\nx,\n',
+        encoding="utf-8",
+    )
+    correct("p1", trained, "b")
+    correct("p2", held_out, "b")
+    result = run(context)
+    assert result["rows_in"] == 8
+    assert result["rows_kept"] == 2
+    assert (result["duplicates"], result["corrected"], result["left_out_held_out"]) == (1, 1, 1)
+    assert result["quarantined_by_rule"] == {"BROKEN_QUOTES": 1, "NULL_LABEL": 1, "NULL_TEXT": 1}
+    assert result["rows_in"] == result["rows_kept"] + sum(
+        result[part] for part in ("duplicates", "corrected", "left_out_held_out", "quarantined")
+    )
+    assert _quarantine(context, result["dataset_version"]) == {
+        f"{source}:2": "CORRECTED",
+        f"{source}:4": "DUPLICATE",
+        f"{source}:5": "NULL_TEXT",
+        f"{source}:6": "BROKEN_QUOTES",
+        f"{source}:7": "NULL_LABEL",
+        "feedback-p2": "LEFT_OUT_HELD_OUT",
+    }
+
+
+def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> None:
+    """A built version is recorded with its counts, and read back from where it says."""
+    train, test = _text_on(Split.TRAIN), _text_on(Split.TEST)
+    _write(source, [(train, "a"), (test, "b"), (test, "b")])
+    built = build(context)
+    assert context.storage.datasets.get(built.dataset_version) == built
+    assert built.row_counts == {"test": 1, "train": 1}
+    assert built.label_counts == {"a": 1, "b": 1}
+    assert built.label_source_counts == {"source": 2}
+    assert built.quarantine_counts == {"DUPLICATE": 1}
+    rows = read_dataset(built.uri)
+    assert rows.columns == ["text", "label", "label_source", "origin", "split", "text_hash"]
+    assert rows["text_hash"].is_sorted()
+    assert set(rows.select("text", "split").iter_rows()) == {(train, "train"), (test, "test")}
+
+
+def test_a_correction_replaces_the_sources_label(
+    context: JobContext, source: Path, correct: Correct
+) -> None:
+    """A training text that people labelled otherwise is learnt with their label."""
+    text = _text_on(Split.TRAIN)
+    _write(source, [(text, "a"), (_text_on(Split.TEST), "a")])
+    correct("p1", text, "b")
+    rows = read_dataset(build(context).uri).filter(pl.col("text") == text)
+    assert list(rows.select("label", "label_source", "origin").iter_rows()) == [
+        ("b", "feedback", "feedback-p1")
+    ]
+
+
+def test_feedback_never_judges(context: JobContext, source: Path, correct: Correct) -> None:
+    """Test and validation rows come from the source alone, and corrections leave them be."""
+    trained, held_out = _text_on(Split.TRAIN), [_text_on(Split.TEST), _text_on(Split.VALIDATION)]
+    _write(source, [*((text, "a") for text in held_out), (trained, "b")])
+    for place, text in enumerate([*held_out, _text_on(Split.TEST, 1000), trained]):
+        correct(f"p{place}", text, "b")
+    rows = read_dataset(build(context).uri)
+    judging = rows.filter(pl.col("split") != "train")
+    assert set(judging["label_source"]) == {"source"}
+    assert set(judging["label"]) == {"a"}
+    assert sorted(judging["text"]) == sorted(held_out)
+
+
+def test_feedback_is_cleaned_like_any_row(
+    context: JobContext, source: Path, correct: Correct
+) -> None:
+    """A text that users sent in meets the same rules as one from a file."""
+    _write(source, [("x", "a"), ("y", "b")])
+    correct("p1", "nul\x00", "b")
+    assert _quarantine(context, build(context).dataset_version) == {
+        "feedback-p1": "CONTROL_CHARACTERS"
+    }
+
+
+def test_the_same_content_is_the_same_version(context: JobContext, source: Path) -> None:
+    """Built again, in another order, in another place or with another damaged row."""
+    rows = [(f"text {number}", "ab"[number % 2]) for number in range(50)]
+    _write(source, rows)
+    first = build(context)
+    _write(source, [*random.Random(1).sample(rows, 50), ("", "a")])
+    assert build(context) == first
+    elsewhere = context.settings.model_copy(
+        update={"state_dir": context.settings.state_dir / "elsewhere"}
+    )
+    assert build(replace(context, settings=elsewhere)).dataset_version == first.dataset_version
+    assert len(context.storage.datasets.page("support", Page())[0]) == 1
+
+
+def test_other_content_is_another_version(context: JobContext, source: Path) -> None:
+    """One label changed makes another id."""
+    _write(source, [("x", "a"), ("y", "b"), ("z", "a")])
+    first = build(context)
+    _write(source, [("x", "a"), ("y", "b"), ("z", "b")])
+    assert build(context).dataset_version != first.dataset_version
+
+
+def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> None:
+    """Rows of all sources are in, each with the file it came from."""
+    second = source.with_name("second.csv")
+    _write(source, [("x", "a")])
+    _write(second, [("y", "b"), ("x", "a")])
+    task = TaskSettings(sources=[CsvSource(path=source), CsvSource(path=second)])
+    settings = context.settings.model_copy(update={"tasks": {"support": task}})
+    rows = read_dataset(build(replace(context, settings=settings)).uri)
+    assert set(rows["origin"]) == {f"{second}:3", f"{second}:2"}
+
+
+@pytest.mark.parametrize("content", ["text,label\n,a\n", "text,label\nx,a\ny,a\n"])
+def test_too_few_labels_are_refused(context: JobContext, source: Path, content: str) -> None:
+    """Nothing is published that has nothing to tell apart."""
+    source.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        build(context)
+    assert caught.value.reason == "TOO_FEW_LABELS"
+    assert context.storage.datasets.page("support", Page()) == ([], "")
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, steps: int) -> None:
+    """Wherever a run is stopped, no version and no half of one is there."""
+    _write(source, [("x", "a"), ("y", "b")])
+    told = count()
+
+    def stop(_done: float, _doing: str) -> None:
+        if next(told) == steps:
+            raise RunCancelled
+
+    with pytest.raises(RunCancelled):
+        build(replace(context, progress=stop))
+    assert context.storage.datasets.page("support", Page()) == ([], "")
+    assert not list(context.settings.state_dir.glob("datasets/**/*.parquet"))
+
+
+def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> None:
+    """A version that cannot be put in its place is neither there nor recorded."""
+    _write(source, [("x", "a"), ("y", "b")])
+    datasets = context.settings.state_dir / "datasets"
+    datasets.mkdir()
+    (datasets / "support").write_text("in the way", encoding="utf-8")
+    with pytest.raises(OSError, match="support"):
+        build(context)
+    assert context.storage.datasets.page("support", Page()) == ([], "")
+    assert not list(datasets.glob("**/*.parquet"))
+
+
+def test_tasks_do_not_share_versions(context: JobContext, source: Path) -> None:
+    """The same rows in two tasks are two versions, each recorded for its own."""
+    _write(source, [("x", "a"), ("y", "b")])
+    tasks = {**context.settings.tasks, "other": context.task_settings}
+    settings = context.settings.model_copy(update={"tasks": tasks})
+    twin = build(replace(context, task="other", settings=settings))
+    assert twin.dataset_version != build(context).dataset_version
+    assert context.storage.datasets.get(twin.dataset_version).task == "other"
+
+
+def test_a_version_not_recorded_yet_is_recorded(context: JobContext, source: Path) -> None:
+    """A build that ended between writing and recording is made good by the next one."""
+    _write(source, [("x", "a"), ("y", "b")])
+    first = build(context)
+    fresh = open_storage(f"sqlite:///{source.with_name('fresh.db')}")
+    later = replace(context, storage=fresh, clock=lambda: context.clock() + timedelta(days=1))
+    assert build(later) == first
+    assert fresh.datasets.get(first.dataset_version) == first
+    fresh.database.close()
+
+
+def _hashes(path: Path) -> set[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {content_hash(row["text"]) for row in csv.DictReader(file)}
+
+
+def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext) -> None:
+    """BANKING77's train.csv is built without loss, and nothing of test.csv gets into it."""
+    file = CsvSource(path=SUPPORT / "train.csv", label_column="category")
+    settings = context.settings.model_copy(
+        update={"tasks": {"support": TaskSettings(sources=[file])}}
+    )
+    result = run(replace(context, settings=settings))
+    assert result["rows_in"] == 9_996
+    assert result["quarantined"] == 0
+    rows = read_dataset(context.storage.datasets.get(result["dataset_version"]).uri)
+    assert rows["label"].n_unique() == 77
+    trained, tested = _hashes(SUPPORT / "train.csv"), _hashes(SUPPORT / "test.csv")
+    assert set(rows["text_hash"]) == trained
+    assert len(tested) > 3_000
+    assert not tested & trained

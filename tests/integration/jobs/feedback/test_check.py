@@ -1,0 +1,149 @@
+"""The job `check_feedback`, on a real database."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.settings import FeedbackSettings
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.feedback.check import run
+
+RETRAIN_AFTER = 3
+Give = Callable[[int, datetime], None]
+
+
+@pytest.fixture
+def checking(context: JobContext) -> JobContext:
+    """A run that wants three new labelled examples."""
+    enough = FeedbackSettings(retrain_after=RETRAIN_AFTER)
+    return replace(context, settings=context.settings.model_copy(update={"feedback": enough}))
+
+
+@pytest.fixture
+def give(context: JobContext) -> Give:
+    """Stores so many yeses, each on a prediction of its own, at a time."""
+    stored = 0
+
+    def store(number: int, time: datetime) -> None:
+        nonlocal stored
+        for _ in range(number):
+            stored += 1
+            verdict = Feedback(
+                feedback_id=f"f{stored}",
+                prediction_id=f"p{stored}",
+                task="support",
+                model_version=1,
+                correct=True,
+                label=None,
+                source="user",
+                comment="",
+                request_id="",
+                create_time=time,
+            )
+            context.storage.feedback.add([verdict])
+
+    return store
+
+
+def _retrain(context: JobContext, start: datetime) -> JobRun:
+    """A retraining that is running."""
+    context.storage.jobs.enqueue(RunRequest("retrain", "support", "test"), start)
+    claimed = context.storage.jobs.claim(start)
+    assert claimed is not None
+    return claimed
+
+
+def test_too_few_examples_start_nothing(checking: JobContext, give: Give) -> None:
+    """One below the threshold is only counted."""
+    give(RETRAIN_AFTER - 1, checking.clock())
+    assert run(checking) == {
+        "new_examples": RETRAIN_AFTER - 1,
+        "retrain_after": RETRAIN_AFTER,
+        "decision": "TOO_FEW",
+        "retrain_run_id": "",
+    }
+
+
+def test_enough_examples_start_a_retraining(checking: JobContext, give: Give) -> None:
+    """At the threshold a retraining is queued, with who asked for it."""
+    give(RETRAIN_AFTER, checking.clock())
+    result = run(checking)
+    assert result["decision"] == "STARTED"
+    queued = checking.storage.jobs.get(result["retrain_run_id"])
+    assert (queued.job, queued.task, queued.trigger, queued.state) == (
+        "retrain",
+        "support",
+        "check_feedback",
+        JobRunState.QUEUED,
+    )
+
+
+def test_a_retraining_that_waits_is_enough(checking: JobContext, give: Give) -> None:
+    """A second check does not queue a second retraining."""
+    give(RETRAIN_AFTER, checking.clock())
+    started = run(checking)
+    again = run(checking)
+    assert again["decision"] == "UNDER_WAY"
+    assert again["retrain_run_id"] == started["retrain_run_id"]
+
+
+def test_a_retraining_that_runs_is_enough(checking: JobContext, give: Give) -> None:
+    """Nothing is queued behind a running retraining."""
+    give(RETRAIN_AFTER, checking.clock())
+    running = _retrain(checking, checking.clock())
+    result = run(checking)
+    assert (result["decision"], result["retrain_run_id"]) == ("UNDER_WAY", running.run_id)
+
+
+def test_what_a_version_learnt_from_is_not_new(checking: JobContext, give: Give) -> None:
+    """Only feedback since the last successful retraining began is counted."""
+    start = checking.clock() - timedelta(hours=5)
+    give(RETRAIN_AFTER, start - timedelta(seconds=1))
+    learnt = _retrain(checking, start)
+    checking.storage.jobs.succeed(learnt.run_id, {}, start + timedelta(hours=1))
+    give(2, start + timedelta(minutes=30))
+    assert run(checking)["new_examples"] == 2
+    give(1, start + timedelta(hours=2))
+    assert run(checking)["decision"] == "STARTED"
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "decision"), [(0, "RESTING"), (59, "RESTING"), (60, "STARTED")]
+)
+def test_a_failed_retraining_is_not_repeated_at_once(
+    checking: JobContext, give: Give, minutes_ago: int, decision: str
+) -> None:
+    """After a failure the next retraining waits for an hour; what it counts stays."""
+    end = checking.clock() - timedelta(minutes=minutes_ago)
+    failed = _retrain(checking, end - timedelta(minutes=1))
+    checking.storage.jobs.fail(failed.run_id, "OUT_OF_MEMORY: too big", end)
+    give(RETRAIN_AFTER, end - timedelta(minutes=2))
+    result = run(checking)
+    assert (result["decision"], result["new_examples"]) == (decision, RETRAIN_AFTER)
+
+
+def test_a_cancelled_retraining_is_not_started_again_at_once(
+    checking: JobContext, give: Give
+) -> None:
+    """Who cancels a retraining does not have to do so every minute."""
+    give(RETRAIN_AFTER, checking.clock())
+    started = run(checking)
+    checking.storage.jobs.cancel(started["retrain_run_id"], checking.clock())
+    result = run(checking)
+    assert (result["decision"], result["retrain_run_id"]) == ("RESTING", started["retrain_run_id"])
+
+
+def test_a_failure_that_was_made_good_is_forgotten(checking: JobContext, give: Give) -> None:
+    """A success after the failure lets the next retraining start."""
+    now = checking.clock()
+    failed = _retrain(checking, now - timedelta(minutes=40))
+    checking.storage.jobs.fail(failed.run_id, "X: y", now - timedelta(minutes=30))
+    learnt = _retrain(checking, now - timedelta(minutes=20))
+    checking.storage.jobs.succeed(learnt.run_id, {}, now - timedelta(minutes=10))
+    give(RETRAIN_AFTER, now)
+    assert run(checking)["decision"] == "STARTED"

@@ -1,0 +1,97 @@
+"""A task with a champion that has answered, on a real database and model repository."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import cycle
+
+import pytest
+
+from tests.integration.jobs.conftest import NOW
+from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.model_repository import Manifest
+from tidemill_core.storage.deployments import Change
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.reference import count_reference
+
+HOUR_AGO = NOW - timedelta(hours=1)
+LABELS = ("a", "b", "c", "d")
+Answer = Callable[..., list[str]]
+
+_PREDICTION = Prediction(
+    prediction_id="",
+    task="support",
+    model_version=1,
+    text="the text",
+    label="a",
+    confidence=0.5,
+    scores=(),
+    abstained=False,
+    method="Predict",
+    request_id="",
+    routing_key="",
+    attributes={},
+    propensity=1.0,
+    latency_ms=5.0,
+    predict_time=HOUR_AGO,
+)
+
+
+@pytest.fixture
+def context(newcomer: JobContext) -> JobContext:
+    """A run for the task once version 1 is its champion.
+
+    On a hold-out of 400 rows it predicted four labels evenly, with confidences of 0.7 and
+    0.9, and was right on 90 %.
+    """
+    models = newcomer.storage.models
+    models.add_candidate("support", "onnx", "dataset", NOW)
+    manifest = Manifest(
+        task="support",
+        version=1,
+        model_format="onnx",
+        labels=LABELS,
+        sequence_length=32,
+        vocabulary_size=100,
+        temperature=1.0,
+        measures={"accuracy": 0.9},
+        reference=count_reference(LABELS, LABELS * 100, [0.72, 0.92] * 200),
+        dataset_version="dataset",
+        run_id="training",
+        create_time=NOW.isoformat(),
+    )
+    newcomer.repository.publish(manifest, b"model", "tokenizer")
+    models.judge("support", 1, ModelState.VALIDATED, manifest.measures, "passed", NOW)
+    models.promote("support", 1, Change("test", "", "", NOW))
+    return newcomer
+
+
+@pytest.fixture
+def answer(newcomer: JobContext) -> Answer:
+    """Stores predictions and returns their ids."""
+
+    def store(
+        labels: Sequence[str],
+        confidences: Sequence[float] = (0.72, 0.92),
+        latency_ms: float = 5.0,
+        method: str = "Predict",
+        version: int = 1,
+        time: datetime = HOUR_AGO,
+    ) -> list[str]:
+        template = replace(
+            _PREDICTION,
+            latency_ms=latency_ms,
+            method=method,
+            model_version=version,
+            predict_time=time,
+        )
+        predictions = [
+            replace(template, prediction_id=uuid.uuid4().hex, label=label, confidence=confidence)
+            for label, confidence in zip(labels, cycle(confidences), strict=False)
+        ]
+        newcomer.storage.predictions.add(predictions)
+        return [prediction.prediction_id for prediction in predictions]
+
+    return store

@@ -1,0 +1,115 @@
+"""The job `check_drift`: its verdicts on a real database."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.errors import DataError
+from tidemill_core.storage.database import Page
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.drift import run
+
+Answer = Callable[..., list[str]]
+
+
+def test_answers_like_the_hold_outs_are_ok(context: JobContext, answer: Answer) -> None:
+    """The same labels with the same confidences are no drift, and no alert."""
+    answer("abcd" * 100)
+    result = run(context)
+    assert result["verdict"] == "OK"
+    assert result["label_distance"] < result["label_distance_limit"]
+    assert context.storage.reports.alerts_page("support", False, Page()) == ([], "")
+
+
+def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
+    """A label that takes over raises one alert, which the report explains and the log tells."""
+    answer("abcd" * 50 + "a" * 100)
+    with capture_logs() as logs:
+        result = run(context)
+    assert result["verdict"] == "ALERT"
+    assert result["label_distance"] > result["label_distance_limit"]
+    assert result["confidence_distance"] < result["confidence_distance_limit"]
+    assert result["most_moved_labels"][0] == {
+        "label": "a",
+        "reference_share": 0.25,
+        "window_share": 0.5,
+    }
+    [alert], _ = context.storage.reports.alerts_page("support", True, Page())
+    report = context.storage.reports.get(alert.report_id)
+    assert (report.kind, report.model_version, report.verdict, report.run_id) == (
+        "drift",
+        1,
+        ReportVerdict.ALERT,
+        "run",
+    )
+    assert report.report_id == result["report_id"]
+    assert [(log["event"], log["log_level"], log["kind"]) for log in logs] == [
+        ("alert", "warning", "drift")
+    ]
+
+
+def test_other_confidences_are_an_alert(context: JobContext, answer: Answer) -> None:
+    """A champion that grew less sure drifts, though its labels stay."""
+    answer("abcd" * 100, confidences=(0.42, 0.72, 0.92))
+    result = run(context)
+    assert result["verdict"] == "ALERT"
+    assert result["label_distance"] < result["label_distance_limit"]
+    assert result["confidence_distance"] > result["confidence_distance_limit"]
+
+
+def test_predictions_that_are_all_alike_can_be_compared(
+    context: JobContext, answer: Answer
+) -> None:
+    """One label with one confidence throughout is far from the hold-out, and has figures."""
+    answer("a" * 300, confidences=(1.0,))
+    result = run(context)
+    assert result["verdict"] == "ALERT"
+    assert 0.5 < result["label_distance"] < result["confidence_distance"] <= 1.0
+
+
+def test_few_predictions_are_insufficient(context: JobContext, answer: Answer) -> None:
+    """Below the minimum nothing is concluded, however odd the predictions."""
+    answer("a" * 199)
+    result = run(context)
+    assert (result["verdict"], result["prediction_count"]) == ("INSUFFICIENT", 199)
+    assert context.storage.reports.get(result["report_id"]).verdict is ReportVerdict.INSUFFICIENT
+
+
+def test_only_the_champions_own_answers_of_the_window_count(
+    context: JobContext, answer: Answer
+) -> None:
+    """Older predictions, other versions' and copies that shadows saw are left out."""
+    answer("abcd" * 100)
+    answer("a" * 300, time=context.clock() - timedelta(hours=25))
+    answer("a" * 300, version=2)
+    answer("a" * 300, method="Shadow")
+    result = run(context)
+    assert (result["verdict"], result["prediction_count"]) == ("OK", 400)
+
+
+def test_a_repeat_gives_the_same_figures(context: JobContext, answer: Answer) -> None:
+    """The same predictions have the same distances and limits each time."""
+    answer("abcd" * 60 + "a" * 20)
+    first, second = dict(run(context)), dict(run(context))
+    assert first.pop("report_id") != second.pop("report_id")
+    assert first == second
+    assert json.loads(json.dumps(first)) == first
+
+
+def test_a_label_that_the_version_lacks_is_an_error(context: JobContext, answer: Answer) -> None:
+    """Predictions that cannot be this version's do not make a report."""
+    answer("abcz" * 100)
+    with pytest.raises(DataError, match="'z'"):
+        run(context)
+    assert context.storage.reports.page("support", "drift", Page()) == ([], "")
+
+
+def test_no_champion_makes_no_report(newcomer: JobContext, answer: Answer) -> None:
+    """Before the first champion the result says so, and nothing is written."""
+    answer("abcd" * 100)
+    assert run(newcomer)["verdict"] == "INSUFFICIENT"
+    assert newcomer.storage.reports.page("support", "", Page()) == ([], "")

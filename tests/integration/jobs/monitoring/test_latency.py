@@ -1,0 +1,65 @@
+"""The job `check_latency`: its verdicts on a real database."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tidemill_core.storage.database import Page
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.latency import run
+
+Answer = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize("method", ["Predict", "StreamPredict"])
+def test_fast_answers_are_ok(context: JobContext, answer: Answer, method: str) -> None:
+    """Unary and streamed predictions under the limit raise nothing."""
+    answer("a" * 200, latency_ms=49.0, method=method)
+    result = run(context)
+    assert (result["verdict"], result["p99_latency_ms"]) == ("OK", 49.0)
+
+
+def test_a_slow_tail_is_an_alert(context: JobContext, answer: Answer) -> None:
+    """Two slow answers in a hundred lie above the 99th percentile's limit."""
+    answer("a" * 294, latency_ms=5.0)
+    answer("a" * 6, latency_ms=80.0)
+    result = run(context)
+    assert (result["verdict"], result["p50_latency_ms"]) == ("ALERT", 5.0)
+    assert result["p99_latency_ms"] == 80.0
+    [alert], _ = context.storage.reports.alerts_page("support", True, Page())
+    assert (alert.kind, alert.report_id) == ("latency", result["report_id"])
+    assert "80.0 ms" in alert.message
+
+
+def test_one_slow_answer_is_not_the_tail(context: JobContext, answer: Answer) -> None:
+    """What fewer than one in a hundred meet does not move the 99th percentile."""
+    answer("a" * 299, latency_ms=5.0)
+    answer("a", latency_ms=5000.0)
+    assert run(context)["verdict"] == "OK"
+
+
+def test_few_answers_are_insufficient(context: JobContext, answer: Answer) -> None:
+    """Batches, shadows and old predictions do not make up for what is missing."""
+    answer("a" * 199, latency_ms=80.0)
+    answer("a" * 200, method="BatchPredict")
+    answer("a" * 200, method="Shadow")
+    answer("a" * 200, time=context.clock() - timedelta(hours=25))
+    result = run(context)
+    assert (result["verdict"], result["prediction_count"]) == ("INSUFFICIENT", 199)
+    [report], _ = context.storage.reports.page("support", "latency", Page())
+    assert report.report_id == result["report_id"]
+
+
+def test_only_the_last_hour_counts(context: JobContext, answer: Answer) -> None:
+    """A tail that was slow earlier in the day alerts nobody now."""
+    answer("a" * 200, latency_ms=5.0)
+    answer("a" * 200, latency_ms=80.0, time=context.clock() - timedelta(minutes=61))
+    result = run(context)
+    assert (result["verdict"], result["prediction_count"]) == ("OK", 200)
+
+
+def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
+    """Before the first champion the result says so, and nothing is written."""
+    assert run(newcomer)["verdict"] == "INSUFFICIENT"
+    assert newcomer.storage.reports.page("support", "", Page()) == ([], "")

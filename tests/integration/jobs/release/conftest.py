@@ -1,0 +1,209 @@
+"""A task with little data, a real Triton, and everything between them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.unit.jobs.training.conftest import Untracked
+from tidemill_core.domain.model import ModelState, ModelVersion, model_name
+from tidemill_core.domain.split import Split, content_hash, split_of
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.storage.deployments import Change
+from tidemill_core.storage.storage import open_storage
+from tidemill_core.triton.testing import RunningTriton
+from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.data.build import build
+from tidemill_jobs.release import retrain
+from tidemill_jobs.release.publish import new_candidate, publish
+from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler
+from tidemill_jobs.release.trial import try_candidate
+from tidemill_jobs.training.export import export_onnx
+from tidemill_jobs.training.train import (
+    LabelledTexts,
+    TrainedModel,
+    TrainingConfig,
+    TrainingData,
+    train,
+)
+
+WORDS = {"pay": "transfer money account", "card": "plastic pin chip", "loan": "borrow rate house"}
+GARBLED = {"pay": "card", "card": "loan", "loan": "pay"}
+Label = Callable[[str, str], str]
+
+
+def right(_text: str, label: str) -> str:
+    """The true label of a text."""
+    return label
+
+
+def garbled(text: str, label: str) -> str:
+    """The true label where the hold-out judges, and a wrong one where training learns."""
+    return label if split_of(content_hash(text)) is Split.TEST else GARBLED[label]
+
+
+def write_rows(path: Path, label: Label = right, rows: int = 210) -> None:
+    """Write a CSV file with three easy labels."""
+    lines = [f"{text},{label(text, true)}" for text, true in rows_of(rows)]
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+
+
+def rows_of(rows: int) -> Iterator[tuple[str, str]]:
+    """Texts and their true labels."""
+    for number in range(rows):
+        true = list(WORDS)[number % 3]
+        words = WORDS[true].split()
+        yield f"{words[number % 2]} {words[2]} {words[number % 3]} {number}", true
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model, its export and its hold-out."""
+
+    model: TrainedModel
+    exported: bytes
+    test: LabelledTexts
+
+
+@dataclass
+class Loop:
+    """One task's loop.
+
+    Attributes:
+        context: its surroundings; `retrain` gives each run an id of its own.
+        source: its CSV file.
+    """
+
+    context: JobContext
+    source: Path
+    _runs: Iterator[int] = field(default_factory=count)
+
+    def retrain(self, **surroundings: object) -> Result:
+        """Run the job once."""
+        context = replace(self.context, run_id=f"run-{next(self._runs)}", **surroundings)  # type: ignore[arg-type]
+        return retrain.run(context)
+
+    def candidate(self, trained: Trained, exported: bytes | None = None) -> ModelVersion:
+        """Publish a model as `retrain` does; `exported` in the place of its own export."""
+        candidate = new_candidate(self.context, build(self.context))
+        publish(self.context, candidate, trained.model, exported or trained.exported)
+        return candidate
+
+    def champion(self, trained: Trained) -> ModelVersion:
+        """Publish a model, try it and promote it as `retrain` does."""
+        candidate = self.candidate(trained)
+        verdict = try_candidate(self.context, candidate, trained.model, trained.test)
+        assert verdict.passed
+        models, now = self.context.storage.models, datetime.now(UTC)
+        place = (self.context.task, candidate.version)
+        models.judge(*place, ModelState.VALIDATED, {}, verdict.reason, now)
+        models.promote(*place, Change("test", "", "", now))
+        return candidate
+
+    def reconcile(self, later: timedelta = 2 * UNLOAD_AFTER) -> None:
+        """Look after the task as the jobs process does, some time later."""
+        context = self.context
+        reconciler = Reconciler(
+            context.storage,
+            context.repository,
+            context.triton,
+            lambda: datetime.now(UTC) + later,
+        )
+        reconciler.tick([context.task])
+
+    def state(self, version: int) -> ModelState:
+        """Where a version stands."""
+        return self.version(version).state
+
+    def version(self, version: int) -> ModelVersion:
+        """A version of the task."""
+        return self.context.storage.models.get(self.context.task, version)
+
+    def ready(self, model_format: str = "onnx") -> set[int]:
+        """The versions that Triton serves."""
+        return set(self.context.triton.ready_versions(model_name(self.context.task, model_format)))
+
+    def model_file(self, version: int) -> Path:
+        """A version's ONNX file."""
+        return self.context.repository.folder(self.context.task, "onnx", version) / "model.onnx"
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Triton's model repository."""
+    return tmp_path_factory.mktemp("model_repository")
+
+
+@pytest.fixture(scope="session")
+def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
+    """An embedded Triton that serves nothing yet."""
+    with RunningTriton(repository, tmp_path_factory.mktemp("state")) as running:
+        yield running
+
+
+_tasks = count()
+
+
+def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator[Loop]:
+    """A new task's loop."""
+    task, source = f"task{next(_tasks)}", folder / "rows.csv"
+    write_rows(source)
+    with chdir(folder):
+        settings = Settings(
+            tasks={task: TaskSettings(sources=[CsvSource(path=source)])},
+            state_dir=folder / "var",
+            model_repository=repository,
+        )
+    storage = open_storage(settings.effective_database_url)
+    with triton.control() as control:
+        yield Loop(
+            JobContext(
+                task=task,
+                run_id="run",
+                settings=settings,
+                storage=storage,
+                repository=ModelRepository(repository),
+                triton=control,
+                clock=lambda: datetime.now(UTC),
+                progress=lambda _done, _doing: None,
+            ),
+            source,
+        )
+    storage.database.close()
+
+
+@pytest.fixture
+def loop(tmp_path: Path, repository: Path, triton: RunningTriton) -> Iterator[Loop]:
+    """A task that has no model yet."""
+    yield from open_loop(tmp_path, repository, triton)
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    """A model of the rows that every task starts with."""
+    return learn(right)
+
+
+@pytest.fixture(scope="session")
+def other() -> Trained:
+    """A model with the same labels that answers otherwise."""
+    return learn(garbled)
+
+
+def learn(label: Label) -> Trained:
+    """Train on the rows that `write_rows` writes, without a task or a database."""
+    parts: dict[Split, list[tuple[str, str]]] = {split: [] for split in Split}
+    for text, true in rows_of(210):
+        parts[split_of(content_hash(text))].append((text, label(text, true)))
+    train_rows, validation, test = (
+        LabelledTexts([text for text, _ in rows], [found for _, found in rows])
+        for rows in (parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
+    )
+    data = TrainingData(train_rows, validation, test)
+    model = train(data, TrainingConfig(), lambda _done, _doing: None, Untracked())
+    return Trained(model, export_onnx(model.classifier, model.sequence_length), test)

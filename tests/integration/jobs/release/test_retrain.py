@@ -1,0 +1,170 @@
+"""The `retrain` job, once round the loop through a real Triton."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.integration.jobs.release.conftest import Loop, Trained, garbled, write_rows
+from tidemill_core.domain.model import ModelState
+from tidemill_core.errors import DataError, TritonUnavailable
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.testing import RunningTriton
+from tidemill_jobs.context import RunCancelled
+
+CHAMPION, RETIRED, REJECTED = ModelState.CHAMPION, ModelState.RETIRED, ModelState.REJECTED
+PUBLISHING = "publishing"
+TRYING = "testing the candidate in Triton"
+
+
+def _when(step: str, act: Callable[[], None]) -> Callable[[float, str], None]:
+    """Progress that does something when a step begins."""
+
+    def progress(_done: float, doing: str) -> None:
+        if doing == step:
+            act()
+
+    return progress
+
+
+def test_round_the_loop(loop: Loop) -> None:
+    """The first model answers; on the same data the second replaces it, and the first stays."""
+    first = loop.retrain()
+    assert (first["model_version"], first["state"]) == (1, CHAMPION)
+    assert loop.version(1).measures == first["measures"]
+    assert loop.ready() == {1}
+    _check_tracking(loop, str(first["dataset_version"]))
+    second = loop.retrain()
+    assert (second["model_version"], second["state"]) == (2, CHAMPION)
+    assert second["dataset_version"] == first["dataset_version"]
+    assert second["measures"] == first["measures"]
+    assert loop.state(1) is RETIRED
+    loop.reconcile()
+    assert loop.ready() == {1, 2}
+
+
+def _check_tracking(loop: Loop, dataset_version: str) -> None:
+    """MLflow has the training: its parameters, curves, final measures and dataset."""
+    client = MlflowClient(loop.context.settings.effective_mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name(loop.context.task)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dataset_version"] == dataset_version
+    assert run.inputs is not None
+    assert dataset_version in run.inputs.dataset_inputs[0].dataset.source
+    assert int(run.data.params["train_rows"]) > 100
+    accuracy = loop.version(1).measures["accuracy"]
+    assert run.data.metrics["final_test_accuracy"] == accuracy
+    curves = [name for name in run.data.metrics if not name.startswith("final_")]
+    assert curves
+    assert all(len(client.get_metric_history(run.info.run_id, name)) > 1 for name in curves)
+
+
+def test_garbage_is_rejected(loop: Loop, trained: Trained) -> None:
+    """What was trained on wrong labels is REJECTED with the reason, and leaves Triton."""
+    loop.champion(trained)
+    write_rows(loop.source, garbled)
+    result = loop.retrain()
+    assert (result["model_version"], result["state"]) == (2, REJECTED)
+    assert "against the champion's" in loop.version(2).reason
+    assert loop.version(2).reason == result["reason"]
+    assert loop.state(1) is CHAMPION
+    assert loop.ready() == {1}
+
+
+def test_a_rejected_first_model_leaves_triton(loop: Loop) -> None:
+    """A first model that knows nothing is REJECTED, and Triton serves nothing of the task."""
+    write_rows(loop.source, garbled, rows=600)
+    result = loop.retrain()
+    assert result["state"] == REJECTED
+    assert "commonest label" in str(result["reason"])
+    assert loop.ready() == set()
+
+
+def test_versions_that_the_database_has_lost(loop: Loop) -> None:
+    """With folders left from another database, of either format, the number is above theirs."""
+    for model_format, number in (("onnx", 3), ("torchscript", 4)):
+        loop.context.repository.folder(loop.context.task, model_format, number).mkdir(parents=True)
+    result = loop.retrain()
+    assert (result["model_version"], result["state"]) == (5, CHAMPION)
+    assert loop.ready() == {5}
+
+
+def test_a_version_that_cannot_be_published(loop: Loop) -> None:
+    """Where a folder with its number turns up meanwhile, the run fails and it is REJECTED."""
+
+    def take_its_place() -> None:
+        loop.context.repository.folder(loop.context.task, "onnx", 1).mkdir(parents=True)
+
+    with pytest.raises(DataError, match="there already"):
+        loop.retrain(progress=_when(PUBLISHING, take_its_place))
+    assert loop.state(1) is REJECTED
+
+
+def test_a_file_cut_in_half_is_rejected(loop: Loop, trained: Trained) -> None:
+    """A candidate whose file was cut after it was published is REJECTED, and the run ends well."""
+    loop.champion(trained)
+
+    def cut() -> None:
+        path = loop.model_file(2)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    result = loop.retrain(progress=_when(TRYING, cut))
+    assert result["state"] == REJECTED
+    assert str(result["reason"]).startswith("MODEL_LOAD_FAILED: ")
+    assert loop.state(1) is CHAMPION
+    assert loop.ready() == {1}
+
+
+def test_triton_away(loop: Loop, trained: Trained, triton: RunningTriton) -> None:
+    """Without Triton's model control the run fails as such, and its candidate is REJECTED."""
+    loop.champion(trained)
+    with (
+        TritonControl(triton.grpc_address, "not the key") as control,
+        pytest.raises(TritonUnavailable),
+    ):
+        loop.retrain(triton=control)
+    assert loop.state(2) is REJECTED
+    assert loop.version(2).reason.startswith("could not be tested: TritonUnavailable")
+    assert loop.state(1) is CHAMPION
+    loop.reconcile()
+    assert loop.ready() == {1}
+
+
+def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> None:
+    """A run that is stopped before its trial ends as such, and its candidate is REJECTED.
+
+    One that an earlier run left behind when it was killed was REJECTED before it began.
+    """
+    left = loop.candidate(trained)
+
+    def stop() -> None:
+        assert loop.state(left.version) is REJECTED
+        raise RunCancelled
+
+    with pytest.raises(RunCancelled):
+        loop.retrain(progress=_when(TRYING, stop))
+    assert loop.version(left.version).reason == "its run ended before it was judged"
+    assert loop.state(2) is REJECTED
+    assert loop.ready() == set()
+
+
+def test_the_other_format(loop: Loop, trained: Trained) -> None:
+    """A task may change its format: both serve while both are trusted, then the old is unloaded."""
+    loop.champion(trained)
+    task = loop.context.task_settings.model_copy(update={"format": "torchscript"})
+    tasks = {loop.context.task: task}
+    loop.context = replace(
+        loop.context, settings=loop.context.settings.model_copy(update={"tasks": tasks})
+    )
+    assert loop.retrain()["state"] == CHAMPION
+    loop.reconcile()
+    assert (loop.ready(), loop.ready("torchscript")) == ({1}, {2})
+    assert loop.retrain()["state"] == CHAMPION
+    loop.reconcile(timedelta(0))
+    assert loop.ready() == {1}
+    loop.reconcile()
+    assert (loop.ready(), loop.ready("torchscript")) == (set(), {2, 3})

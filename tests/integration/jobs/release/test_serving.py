@@ -1,0 +1,121 @@
+"""A candidate's trial, and what Triton serves before, during and after it."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from tests.integration.jobs.release.conftest import Loop, Trained, learn
+from tidemill_core.domain.model import ModelState, model_name
+from tidemill_core.errors import ModelLoadFailed
+from tidemill_core.storage.deployments import Change
+from tidemill_core.triton.main import configure_all
+from tidemill_core.triton.testing import RunningTriton
+from tidemill_jobs.release.serving import serve
+from tidemill_jobs.release.trial import AnswersDiffer, ask, try_candidate
+
+
+def _answers(loop: Loop, trained: Trained, version: int) -> bool:
+    found = loop.context.storage.models.get(loop.context.task, version)
+    online = ask(loop.context, found, trained.model.encoder(), trained.test.texts, 3)
+    return bool(np.allclose(online, trained.model.test_probabilities, atol=1e-4))
+
+
+def test_the_last_champion_stays_for_a_while(loop: Loop, trained: Trained) -> None:
+    """A version two champions ago is unloaded, but only once no front asks for it any more."""
+    for _ in range(3):
+        loop.champion(trained)
+    assert loop.ready() == {1, 2, 3}
+    loop.reconcile(timedelta(0))
+    assert loop.ready() == {1, 2, 3}
+    loop.reconcile()
+    assert loop.ready() == {2, 3}
+    change = Change("test", "", "", loop.context.clock())
+    loop.context.storage.models.rollback(loop.context.task, change)
+    loop.reconcile()
+    assert loop.ready() == {2}
+
+
+def test_what_was_unloaded_is_loaded_again(loop: Loop, trained: Trained) -> None:
+    """A champion that somebody unloaded, or a candidate that a killed run left, is put right."""
+    loop.champion(trained)
+    loop.context.triton.unload(model_name(loop.context.task, "onnx"))
+    assert loop.ready() == set()
+    loop.reconcile()
+    assert loop.ready() == {1}
+    context, left = loop.context, loop.candidate(trained)
+    serve(context.storage, context.repository, context.triton, context.task, left)
+    assert loop.ready() == {1, 2}
+    loop.reconcile()
+    assert loop.ready() == {1}
+    assert _answers(loop, trained, 1)
+
+
+def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trained) -> None:
+    """A trusted version whose file is damaged is left out, and the others go on."""
+    loop.champion(trained)
+    loop.champion(trained)
+    loop.model_file(1).write_bytes(b"damaged")
+    loop.context.triton.unload(model_name(loop.context.task, "onnx"))
+    loop.reconcile()
+    assert loop.ready() == {2}
+    with capture_logs() as logs:
+        loop.reconcile()
+    assert [entry["event"] for entry in logs] == ["version_damaged"]
+    assert loop.ready() == {2}
+
+
+@pytest.mark.parametrize("broken", [b"no model at all", None])
+def test_a_model_that_does_not_load(loop: Loop, trained: Trained, broken: bytes | None) -> None:
+    """A file that Triton refuses fails the trial with its words; the champion goes on."""
+    loop.champion(trained)
+    half = trained.exported[: len(trained.exported) // 2]
+    candidate = loop.candidate(trained, broken or half)
+    with pytest.raises(ModelLoadFailed):
+        try_candidate(loop.context, candidate, trained.model, trained.test)
+    assert loop.ready() == {1}
+    assert _answers(loop, trained, 1)
+
+
+def test_a_broken_candidate_survives_no_cold_start(
+    loop: Loop, trained: Trained, triton: RunningTriton
+) -> None:
+    """Triton that dies with a broken candidate configured starts with the champion."""
+    loop.champion(trained)
+    candidate = loop.candidate(trained, trained.exported[:1000])
+    with pytest.raises(ModelLoadFailed):
+        try_candidate(loop.context, candidate, trained.model, trained.test)
+    triton.kill()
+    triton.start()
+    loop.context.triton.wait_ready(30)
+    for name in configure_all(loop.context.settings):
+        loop.context.triton.load(name)
+    assert loop.ready() == {1}
+    assert _answers(loop, trained, 1)
+
+
+def test_another_model_is_noticed(loop: Loop, trained: Trained, other: Trained) -> None:
+    """A file that is another model's answers otherwise, and that fails the trial."""
+    candidate = loop.candidate(trained, other.exported)
+    with pytest.raises(AnswersDiffer, match=r"version 1 answers .* hold-out rows otherwise"):
+        try_candidate(loop.context, candidate, trained.model, trained.test)
+
+
+def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> None:
+    """A file with another number of labels fails the trial as one that answers otherwise."""
+    two = learn(lambda _text, label: "pay" if label == "pay" else "card")
+    candidate = loop.candidate(trained, two.exported)
+    with pytest.raises(AnswersDiffer) as caught:
+        try_candidate(loop.context, candidate, trained.model, trained.test)
+    assert caught.value.reason == "ANSWERS_DIFFER"
+    assert loop.state(1) is ModelState.CANDIDATE
+
+
+def test_a_damaged_champion_is_taken_over(loop: Loop, trained: Trained) -> None:
+    """Triton cannot load a damaged champion, so a candidate is judged as if there were none."""
+    loop.champion(trained)
+    loop.model_file(1).write_bytes(b"damaged")
+    verdict = try_candidate(loop.context, loop.candidate(trained), trained.model, trained.test)
+    assert verdict.passed
+    assert "no champion" in verdict.reason

@@ -1,0 +1,165 @@
+"""Workspaces whose jobs a test holds in its hand: their source is a named pipe."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+import pytest
+
+from tests.plugins.stack import free_ports
+from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.domain.model import ModelState
+from tidemill_core.settings import Settings
+from tidemill_core.storage.deployments import Change
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.storage import Storage, open_storage
+
+TASK = "support"
+CSV = "text,label\n" + "".join(
+    f"{text} {n},{label}\n" for n in range(10) for text, label in [("pay", "a"), ("card", "b")]
+)
+
+
+def now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def until(what: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Workspace:
+    """A folder with tidemill.toml, its database, and the processes started in it.
+
+    Task `support` reads a CSV file. Task `held` reads a named pipe: its `build_dataset` does
+    nothing at all, and looks at nothing, until `let_go` writes the rows.
+    """
+
+    folder: Path
+    database_url: str
+    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pipe = self.folder / "pipe.csv"
+        os.mkfifo(self.pipe)
+        (self.folder / "rows.csv").write_text(CSV)
+        self.write("")
+        (port,) = free_ports(1)  # nobody listens: these jobs need no Triton
+        self.env: Mapping[str, str] = {
+            **os.environ,
+            "TIDEMILL_DATABASE_URL": self.database_url,
+            "TIDEMILL_TRITON_GRPC_PORT": str(port),
+        }
+        self.storage: Storage = open_storage(self.database_url)
+
+    def write(self, schedule: str) -> None:
+        """Write tidemill.toml; jobs that `schedule` does not name never run by themselves."""
+        silent = {
+            f"{job} = ''"
+            for job in ("check_feedback", "check_drift", "check_accuracy", "check_latency")
+            if job not in schedule
+        }
+        lines = [
+            *(f"[tasks.{TASK}]", "sources = [{ path = 'rows.csv' }]"),
+            *("[tasks.held]", f"sources = [{{ path = '{self.pipe}' }}]"),
+            *("[schedule]", *sorted(silent), schedule),
+        ]
+        (self.folder / "tidemill.toml").write_text("\n".join(lines))
+
+    def settings(self) -> Settings:
+        """The settings that its processes have."""
+        with contextlib.chdir(self.folder):
+            return Settings(database_url=self.database_url)
+
+    def champion(self, *tasks: str) -> None:
+        """Give tasks a champion, so that none is trained."""
+        for task in tasks:
+            version = self.storage.models.add_candidate(task, "onnx", "dataset", now()).version
+            validated = ModelState.VALIDATED
+            self.storage.models.judge(task, version, validated, {}, "passed", now())
+            self.storage.models.promote(task, version, Change("test", "", "", now()))
+
+    def queue(self, job: str = "build_dataset", task: str = TASK) -> JobRun:
+        """Ask for a run, as RunJob does."""
+        return self.storage.jobs.enqueue(RunRequest(job, task, "test"), now())
+
+    def get(self, run: JobRun) -> JobRun:
+        """A run as it stands now."""
+        return self.storage.jobs.get(run.run_id)
+
+    def wait(self, run: JobRun, *states: JobRunState, seconds: float = 20.0) -> JobRun:
+        """Wait until a run is in one of some states."""
+        until(lambda: self.get(run).state in states, seconds)
+        return self.get(run)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start `python -m tidemill_jobs.main`."""
+        command = [sys.executable, "-m", "tidemill_jobs.main", *arguments]
+        with (self.folder / "jobs.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.env, stdout=log, stderr=log
+            )
+        self.processes.append(process)
+        return process
+
+    def start_run(self, run_id: str) -> "subprocess.Popen[bytes]":
+        """Start a run's process, as Runner does."""
+        return self.start("--run", run_id)
+
+    def said(self) -> str:
+        """What its processes logged."""
+        return (self.folder / "jobs.log").read_text()
+
+    def let_go(self) -> None:
+        """Let the job of task `held` have its rows."""
+        self.pipe.write_text(CSV)
+
+    def end(self) -> None:
+        """End what is left."""
+        for process in self.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for each in psutil.Process(process.pid).children(recursive=True):
+                    each.kill()
+            process.kill()
+            process.wait()
+        self.storage.database.close()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace over SQLite."""
+    made = Workspace(tmp_path, f"sqlite:///{tmp_path / 'tidemill.db'}")
+    yield made
+    made.end()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace over each database."""
+    url = f"sqlite:///{tmp_path / 'tidemill.db'}"
+    if request.param == "postgresql":
+        url = str(request.getfixturevalue("postgres_url"))
+    made = Workspace(tmp_path, url)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def postgres_workspace(postgres_url: str, tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace over PostgreSQL, as several machines share it."""
+    made = Workspace(tmp_path, postgres_url)
+    yield made
+    made.end()

@@ -1,0 +1,68 @@
+"""Tasks without a champion get one trained."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.integration.jobs.scheduler.conftest import TASK, Workspace
+from tidemill_core.domain.job import JobRun
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import MAX_QUEUED, RunRequest
+from tidemill_jobs.first_model import queue_first_models
+
+STARTED = datetime(2026, 3, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def _look(workspace: Workspace, moment: datetime, started: datetime = STARTED) -> list[JobRun]:
+    queue_first_models(workspace.storage, [TASK], started, moment)
+    return workspace.storage.jobs.page("retrain", TASK, Page())[0]
+
+
+def _fail(workspace: Workspace) -> None:
+    run = workspace.storage.jobs.claim(STARTED)
+    assert run is not None
+    workspace.storage.jobs.fail(run.run_id, "DATA: broken", STARTED + SECOND)
+
+
+def test_a_first_model_is_queued_once(workspace: Workspace) -> None:
+    """A task without a champion gets one training, however often one looks."""
+    (run,) = _look(workspace, STARTED)
+    assert (run.job, run.trigger) == ("retrain", "first_model")
+    assert _look(workspace, STARTED + SECOND) == [run]
+    assert workspace.storage.jobs.claim(STARTED) is not None
+    assert len(_look(workspace, STARTED + SECOND)) == 1
+
+
+def test_a_champion_needs_no_first_model(workspace: Workspace) -> None:
+    """A task that has a champion is left."""
+    workspace.champion(TASK)
+    assert _look(workspace, STARTED) == []
+
+
+def test_a_failed_training_waits_for_a_restart(workspace: Workspace) -> None:
+    """A training that failed is not repeated by the same process, and is by the next."""
+    _look(workspace, STARTED)
+    _fail(workspace)
+    assert len(_look(workspace, STARTED + timedelta(hours=1))) == 1
+    restarted = STARTED + timedelta(hours=2)
+    assert len(_look(workspace, restarted, restarted)) == 2
+    assert len(_look(workspace, restarted + SECOND, restarted)) == 2
+
+
+def test_a_training_under_way_is_left_by_a_restart(workspace: Workspace) -> None:
+    """A training that waits or runs when the process starts is not doubled."""
+    _look(workspace, STARTED)
+    restarted = STARTED + timedelta(hours=2)
+    assert len(_look(workspace, restarted, restarted)) == 1
+    assert workspace.storage.jobs.claim(restarted) is not None
+    assert len(_look(workspace, restarted, restarted)) == 1
+
+
+def test_a_full_queue_is_waited_for(workspace: Workspace) -> None:
+    """A queue without room for a first training ends nobody; it is queued once there is."""
+    jobs = workspace.storage.jobs
+    waiting = [
+        jobs.enqueue(RunRequest("check_drift", TASK, "test"), STARTED) for _ in range(MAX_QUEUED)
+    ]
+    assert _look(workspace, STARTED) == []
+    jobs.cancel(waiting[0].run_id, STARTED)
+    assert len(_look(workspace, STARTED)) == 1

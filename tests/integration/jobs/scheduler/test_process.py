@@ -1,0 +1,186 @@
+"""The jobs process, as it is started."""
+
+import resource
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import psutil  # type: ignore[import-untyped]  # it has no types
+from sqlalchemy import select
+
+from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now, until
+from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.schema import job_runs, leases
+from tidemill_jobs.catalogue import CATALOGUE
+from tidemill_jobs.main import LEASE_LENGTH
+from tidemill_jobs.runner import ORPHANED_AFTER
+
+RUNNING, SUCCEEDED = JobRunState.RUNNING, JobRunState.SUCCEEDED
+FAILED, CANCELLED = JobRunState.FAILED, JobRunState.CANCELLED
+
+
+def _holder(workspace: Workspace) -> str:
+    with workspace.storage.database.read() as connection:
+        return str(connection.execute(select(leases.c.holder)).scalar() or "")
+
+
+def _running(workspace: Workspace) -> Counter[tuple[str, str]]:
+    query = select(job_runs.c.job, job_runs.c.task).where(job_runs.c.state == RUNNING)
+    with workspace.storage.database.read() as connection:
+        return Counter((job, task) for job, task in connection.execute(query))
+
+
+def _ended(workspace: Workspace, runs: list[JobRun]) -> list[JobRun]:
+    """Those of some runs that have ended; no job ever runs twice for a task."""
+    assert max(_running(workspace).values(), default=0) <= 1
+    return [run for run in map(workspace.get, runs) if run.state.ended]
+
+
+def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None:
+    """Of two processes one works; when it is killed its runs die, and the other goes on."""
+    workspace = postgres_workspace
+    workspace.champion(TASK, "held")
+    first = workspace.start()
+    until(lambda: _holder(workspace))
+    leader = _holder(workspace)
+    second = workspace.start()
+    held = workspace.queue(task="held")
+    runs = [workspace.queue(("build_dataset", "check_feedback")[n % 2]) for n in range(20)]
+    until(lambda: len(_ended(workspace, runs)) >= 5, seconds=60)
+    assert psutil.Process(second.pid).children() == []
+    assert _holder(workspace) == leader
+    children = psutil.Process(first.pid).children()
+    assert children
+    first.kill()
+    killed = time.monotonic()
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert (len(gone), alive) == (len(children), [])
+    until(lambda: _holder(workspace) != leader, LEASE_LENGTH.total_seconds() + 2)
+    workspace.wait(held, FAILED, seconds=ORPHANED_AFTER.total_seconds() + 5)
+    assert time.monotonic() - killed < ORPHANED_AFTER.total_seconds() + 5
+    assert workspace.get(held).error.startswith("ORPHANED: ")
+    until(lambda: len(_ended(workspace, runs)) == len(runs), seconds=60)
+    states = Counter(workspace.get(run).state for run in runs)
+    assert states[FAILED] <= 1  # the one that ran when its process was killed
+    assert states[SUCCEEDED] >= len(runs) - 1
+
+
+def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
+    """SIGTERM cancels what runs, ends every process and gives the lease back."""
+    workspace.champion(TASK, "held")
+    process = workspace.start()
+    run = workspace.queue(task="held")
+    until(lambda: workspace.get(run).message == "reads the sources")
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) == 1
+    catalogue = {job.job for job in workspace.storage.jobs.catalogue()}
+    assert catalogue == {known.job for known in CATALOGUE}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert not children[0].is_running()
+    assert workspace.get(run).state is CANCELLED
+    assert _holder(workspace) == ""
+
+
+@dataclass
+class _Deaf(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
+    """A Triton that takes calls and answers none until it is let go."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+    def service(self, _details: Any) -> Any:
+        """Whatever is asked."""
+        return grpc.unary_unary_rpc_method_handler(self._wait)
+
+    def _wait(self, _request: bytes, _context: Any) -> bytes:
+        self.asked.set()
+        self.let_go.wait(60)
+        return b""
+
+
+def test_a_triton_that_does_not_answer_keeps_nobody_waiting(workspace: Workspace) -> None:
+    """While the look after what Triton serves hangs, runs are started and SIGTERM is obeyed."""
+    workspace.champion(TASK, "held")
+    deaf = _Deaf()
+    triton = grpc.server(ThreadPoolExecutor(2), handlers=[deaf])
+    port = triton.add_insecure_port("127.0.0.1:0")
+    workspace.env = {**workspace.env, "TIDEMILL_TRITON_GRPC_PORT": str(port)}
+    triton.start()
+    process = workspace.start()
+    assert deaf.asked.wait(20)
+    workspace.wait(workspace.queue("check_feedback"), SUCCEEDED, seconds=7)
+    assert "not_served" not in workspace.said()  # it still waits for the answer
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(8) == 0
+    deaf.let_go.set()
+    triton.stop(None).wait()
+
+
+def test_old_runs_of_checks_are_pruned(workspace: Workspace) -> None:
+    """The process that leads deletes runs of checks that ended over a week ago, at its start."""
+    workspace.champion(TASK, "held")
+    long_ago = now() - timedelta(days=8)
+    for job in ("check_drift", "check_drift", "retrain", "retrain"):
+        workspace.storage.jobs.enqueue(RunRequest(job, TASK, "test"), long_ago)
+        run = workspace.storage.jobs.claim(long_ago)
+        assert run is not None
+        workspace.storage.jobs.succeed(run.run_id, {}, long_ago)
+    workspace.start()
+    until(lambda: "runs_pruned" in workspace.said())
+    left = [run.job for run in workspace.storage.jobs.page("", "", Page())[0]]
+    assert left == ["retrain", "retrain", "check_drift"]
+
+
+def test_a_full_disk_is_survived(workspace: Workspace) -> None:
+    """The process goes on while nothing can be written, and works once there is room again."""
+    workspace.champion(TASK, "held")
+    process = workspace.start()
+    workspace.wait(workspace.queue(), SUCCEEDED)
+    # The write-ahead log is longer than that, and the text that the process prints is not.
+    hard = resource.RLIM_INFINITY
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**16, hard))
+    run = workspace.queue()
+    time.sleep(3)
+    assert process.poll() is None
+    assert workspace.get(run).state is JobRunState.QUEUED
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    assert workspace.wait(run, SUCCEEDED, FAILED).state is SUCCEEDED
+
+
+def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
+    """A process that starts after a moment has passed runs the job for it, once."""
+    workspace.champion(TASK, "held")
+    hours_ago = now() - timedelta(hours=2)
+    run = workspace.storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), hours_ago)
+    workspace.storage.jobs.cancel(run.run_id, hours_ago)
+    workspace.write(f"check_feedback = '{(now() - timedelta(hours=1)).minute} * * * *'")
+    for _ in range(2):
+        process = workspace.start()
+        until(lambda: _holder(workspace))
+        until(lambda: _caught_up(workspace))
+        until(lambda: all(run.state.ended for run in _caught_up(workspace)))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    (caught_up,) = _caught_up(workspace)
+    assert (caught_up.state, caught_up.trigger) == (SUCCEEDED, "catch_up")
+
+
+def _caught_up(workspace: Workspace) -> list[JobRun]:
+    return workspace.storage.jobs.page("check_feedback", TASK, Page())[0]
+
+
+def test_a_wrong_crontab_is_refused(workspace: Workspace) -> None:
+    """A process with a wrong crontab ends at once, names the setting and takes no lease."""
+    workspace.write("check_drift = 'at night'")
+    assert workspace.start().wait(20) == 1
+    assert "schedule.check_drift: 'at night' is not a crontab" in workspace.said()
+    assert _holder(workspace) == ""

@@ -1,0 +1,250 @@
+"""The runner: a process for each run, and what it makes of their ends."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+import pytest
+
+from tests.integration.jobs.scheduler.conftest import Workspace, now, until
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.storage.database import Page
+from tidemill_jobs.runner import (
+    CANCEL_GRACE,
+    MAX_CONCURRENT_RUNS,
+    ORPHANED_AFTER,
+    Runner,
+)
+
+FAILED, CANCELLED = JobRunState.FAILED, JobRunState.CANCELLED
+RUNNING, SUCCEEDED = JobRunState.RUNNING, JobRunState.SUCCEEDED
+
+
+class Clock:
+    """A clock that a test sets ahead."""
+
+    ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        """The moment."""
+        return now() + self.ahead
+
+
+def _sleeper(_run_id: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "60"])
+
+
+def _tick(runner: Runner) -> None:
+    runner.watch()
+    runner.start_queued()
+
+
+def test_a_run_that_succeeds(workspace: Workspace) -> None:
+    """A run's process does the job and records its result."""
+    runner = Runner(workspace.storage.jobs, now, workspace.start_run)
+    run = workspace.queue()
+    _tick(runner)
+    done = workspace.wait(run, SUCCEEDED, FAILED)
+    assert done.state is SUCCEEDED, workspace.said()
+    assert (done.progress, done.message, done.error) == (1.0, "done", "")
+    assert done.result["rows_kept"] == 20
+    assert done.create_time <= (done.start_time or now()) <= (done.end_time or now())
+    runner.stop()
+    assert workspace.get(run) == done
+
+
+@pytest.mark.parametrize(
+    ("task", "error"), [("broken", "SOURCE_MISSING: "), ("unknown", "KeyError: 'unknown'")]
+)
+def test_a_run_that_fails(workspace: Workspace, task: str, error: str) -> None:
+    """A run that cannot do its work is FAILED with `REASON: message`, whatever was raised."""
+    with (workspace.folder / "tidemill.toml").open("a") as file:
+        file.write("\n[tasks.broken]\nsources = [{ path = 'nowhere.csv' }]\n")
+    run = workspace.queue(task=task)
+    claimed = workspace.storage.jobs.claim(now())
+    assert claimed is not None
+    assert workspace.start_run(run.run_id).wait(20) == 1
+    failed = workspace.get(run)
+    assert failed.state is FAILED
+    assert failed.error.startswith(error)
+    assert failed.end_time is not None
+
+
+def test_a_process_that_dies(workspace: Workspace) -> None:
+    """A run whose process was killed, or ended without a word, is FAILED with its exit code."""
+    codes = iter(["import time; time.sleep(60)", "raise SystemExit(3)"])
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(_run_id: str) -> "subprocess.Popen[bytes]":
+        children.append(subprocess.Popen([sys.executable, "-S", "-c", next(codes)]))
+        return children[-1]
+
+    runner = Runner(workspace.storage.jobs, now, start)
+    killed, silent = workspace.queue(), workspace.queue("check_latency")
+    _tick(runner)
+    children[0].kill()
+
+    def ended() -> bool:
+        runner.watch()
+        return all(workspace.get(run).state is FAILED for run in (killed, silent))
+
+    until(ended)
+    assert workspace.get(killed).error == "DIED: its process ended with exit code -9"
+    assert workspace.get(silent).error == "DIED: its process ended with exit code 3"
+
+
+def test_so_many_and_no_more(workspace: Workspace) -> None:
+    """The runner starts as many as may run at once; one that ends makes room."""
+    started: list[str] = []
+
+    def start(run_id: str) -> "subprocess.Popen[bytes]":
+        started.append(run_id)
+        return _sleeper(run_id)
+
+    runner = Runner(workspace.storage.jobs, now, start)
+    runs = [workspace.queue(f"job{n}") for n in range(MAX_CONCURRENT_RUNS + 1)]
+    _tick(runner)
+    _tick(runner)
+    assert started == [run.run_id for run in runs[:MAX_CONCURRENT_RUNS]]
+    runner.stop()
+    assert [workspace.get(run).state for run in runs] == [
+        *[CANCELLED] * MAX_CONCURRENT_RUNS,
+        JobRunState.QUEUED,
+    ]
+    assert not [child for child in psutil.Process().children() if "sleep" in child.cmdline()]
+
+
+def test_stopping_kills_what_does_not_end(workspace: Workspace) -> None:
+    """A process that ignores SIGTERM is killed when the runner stops."""
+    deaf = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(); time.sleep(60)"
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(_run_id: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-S", "-u", "-c", deaf]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()  # it is deaf now
+        child.stdout.close()
+        children.append(child)
+        return child
+
+    runner = Runner(workspace.storage.jobs, now, start)
+    run = workspace.queue()
+    _tick(runner)
+    runner.stop()
+    assert children[0].returncode == -signal.SIGKILL
+    assert workspace.get(run).state is CANCELLED
+
+
+def test_a_stubborn_run_is_killed_after_the_grace(workspace: Workspace) -> None:
+    """A run that goes on after it was asked to stop is killed, but not before its grace."""
+    clock = Clock()
+    runner = Runner(workspace.storage.jobs, clock, workspace.start_run)
+    run = workspace.queue(task="held")
+    _tick(runner)
+    until(lambda: workspace.get(run).message == "reads the sources")
+    workspace.storage.jobs.cancel(run.run_id, now())
+    runner.watch()
+    time.sleep(0.2)
+    assert workspace.processes[0].poll() is None
+    clock.ahead = CANCEL_GRACE + timedelta(seconds=1)
+    runner.watch()
+    assert workspace.processes[0].wait(5) == -signal.SIGKILL
+    runner.watch()
+    assert workspace.get(run).state is CANCELLED
+
+
+def test_a_run_stops_when_asked(workspace: Workspace) -> None:
+    """A running run shows its progress, and ends itself soon after it was asked to stop."""
+    runner = Runner(workspace.storage.jobs, now, workspace.start_run)
+    run = workspace.queue(task="held")
+    _tick(runner)
+    until(lambda: workspace.get(run).message == "reads the sources")
+    assert workspace.get(run).state is RUNNING
+    workspace.storage.jobs.cancel(run.run_id, now())
+    time.sleep(1.5)  # the run hears of it by its heart
+    workspace.let_go()
+    assert workspace.wait(run, CANCELLED, FAILED, SUCCEEDED).state is CANCELLED
+    assert workspace.storage.datasets.page("held", Page())[0] == []
+
+
+def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
+    """A run outlives ten seconds without a database, and says how far it is afterwards."""
+    runner = Runner(workspace.storage.jobs, now, workspace.start_run)
+    run = workspace.queue(task="held")
+    _tick(runner)
+    until(lambda: workspace.get(run).message == "reads the sources")
+    writer = sqlite3.connect(workspace.folder / "tidemill.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    time.sleep(10)
+    writer.execute("ROLLBACK")
+    writer.close()
+    _tick(runner)
+    assert workspace.get(run).state is RUNNING
+    workspace.let_go()
+    assert workspace.wait(run, SUCCEEDED, FAILED).state is SUCCEEDED
+
+
+def test_a_silent_run_with_a_process_is_no_orphan(workspace: Workspace) -> None:
+    """A runner does not close a run of its own that lives, however long it could not speak."""
+    clock = Clock()
+    runner = Runner(workspace.storage.jobs, clock, _sleeper)
+    run = workspace.queue()
+    _tick(runner)
+    clock.ahead = 10 * ORPHANED_AFTER
+    _tick(runner)
+    assert workspace.get(run).state is RUNNING
+    runner.stop()
+
+
+def test_an_orphan_is_closed_and_ends_itself(workspace: Workspace) -> None:
+    """A run that was silent is closed by another runner; its process, once awake, is gone."""
+    clock = Clock()
+    run = workspace.queue(task="held")
+    assert workspace.storage.jobs.claim(now()) is not None
+    late = workspace.start_run(run.run_id)
+    until(lambda: workspace.get(run).message == "reads the sources")
+    late.send_signal(signal.SIGSTOP)
+    other = Runner(workspace.storage.jobs, clock, _sleeper)
+    clock.ahead = ORPHANED_AFTER - timedelta(seconds=5)
+    _tick(other)
+    assert workspace.get(run).state is RUNNING
+    clock.ahead = ORPHANED_AFTER + timedelta(seconds=2)
+    waiting = workspace.queue(task="held")
+    _tick(other)
+    assert workspace.get(run).error.startswith("ORPHANED: ")
+    assert workspace.get(waiting).state is RUNNING
+    late.send_signal(signal.SIGCONT)
+    assert late.wait(10) == 1
+    assert workspace.get(run).error.startswith("ORPHANED: ")
+    other.stop()
+
+
+def test_a_run_dies_with_its_runner(workspace: Workspace) -> None:
+    """A run that is started as the jobs process does it is killed when that process is."""
+    code = (
+        "import time\n"
+        "from tidemill_jobs.runner import start_process\n"
+        f"print(start_process({workspace.queue(task='held').run_id!r}).pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    assert workspace.storage.jobs.claim(now()) is not None
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=workspace.folder,
+        env=workspace.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    workspace.processes.append(parent)
+    assert parent.stdout is not None
+    run = psutil.Process(int(parent.stdout.readline()))
+    parent.stdout.close()
+    until(lambda: "--run" in run.cmdline() and "exec_with_parent" not in " ".join(run.cmdline()))
+    parent.kill()
+    parent.wait()
+    run.wait(10)

@@ -1,0 +1,51 @@
+"""Two houses: one that stays whole for the whole session, and one that outages visit."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.server.front import Front, Workspace
+from tidemill_core.triton.testing import RunningTriton
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """`support` for all questions, `swapped` and `mixed` for changes of traffic."""
+    versions = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
+    return Workspace(tmp_path_factory.mktemp("workspace"), versions)
+
+
+@pytest.fixture(scope="session")
+def triton(workspace: Workspace) -> Iterator[RunningTriton]:
+    """A Triton that serves all of the workspace's versions."""
+    root = workspace.repository.root
+    with RunningTriton(root, workspace.folder / "triton", workspace.models) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def front(workspace: Workspace, triton: RunningTriton) -> Iterator[Front]:
+    """A front that no test stops."""
+    with Front(workspace, triton.grpc_address) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def frail_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One version of `support`, for tests that break what is around the front."""
+    return Workspace(tmp_path_factory.mktemp("frail"), {"support": 1})
+
+
+@pytest.fixture(scope="session")
+def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
+    """A Triton that tests stop and kill; each leaves it running."""
+    root, models = frail_workspace.repository.root, frail_workspace.models
+    with RunningTriton(root, frail_workspace.folder / "triton", models) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def frail_front(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Front]:
+    """The front that lives through the outages."""
+    with Front(frail_workspace, frail_triton.grpc_address) as running:
+        yield running

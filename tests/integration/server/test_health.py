@@ -1,0 +1,84 @@
+"""Health and reflection, as load balancers and tools ask for them."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.refusal import refusal, words
+from tidemill.v1.prediction_service_pb2 import PredictRequest
+from tidemill_core.triton.testing import RunningTriton
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def health(front: Front, service: str) -> int:
+    """What the health service says of a service."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    return int(health_pb2_grpc.HealthStub(front.channel).Check(request, timeout=5).status)
+
+
+@pytest.mark.parametrize(
+    ("service", "status"),
+    [
+        ("", SERVING),
+        ("tidemill.task.support", SERVING),
+        ("tidemill.task.mixed", SERVING),
+        ("tidemill.task.untrained", NOT_SERVING),
+    ],
+)
+def test_health_is_told_by_task(front: Front, service: str, status: int) -> None:
+    """The front serves; a task does if its champion is loaded."""
+    eventually(lambda: health(front, "tidemill.task.untrained") == NOT_SERVING)
+    assert health(front, service) == status
+
+
+def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTriton) -> None:
+    """A front started with a damaged tokenizer serves all tasks but that one, and says why."""
+    workspace = Workspace(tmp_path, {"support": 1, "swapped": 1})
+    folder = workspace.repository.folder("swapped", "onnx", 1)
+    (folder / "tokenizer.json").write_text("{")
+    expected = ("FAILED_PRECONDITION", "CHAMPION_UNREADABLE", "")
+    with Front(workspace, triton.grpc_address) as front:
+        ask = front.predictions.Predict
+        eventually(lambda: health(front, "tidemill.task.support") == SERVING, 10)
+        assert health(front, "tidemill.task.swapped") == NOT_SERVING
+        good, bad = (PredictRequest(task=task, text="card") for task in ("support", "swapped"))
+        assert ask(good, timeout=5).prediction.label
+        assert words(refusal(lambda: ask(bad, timeout=5))) == expected
+        assert front.process.poll() is None
+
+
+def test_an_unknown_service_is_not_found(front: Front) -> None:
+    """Health of what the server does not have is NOT_FOUND, as its protocol says."""
+    assert refusal(lambda: health(front, "unheard.of")).code == grpc.StatusCode.NOT_FOUND.name
+
+
+def test_health_can_be_watched(front: Front) -> None:
+    """Watch sends the state at once and keeps the stream open."""
+    stub = health_pb2_grpc.HealthStub(front.channel)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service="tidemill.task.support"), timeout=10)
+    assert next(watch).status == SERVING
+    watch.cancel()
+    assert "unexpected_error" not in front.log()
+
+
+def test_reflection_lists_every_service(front: Front) -> None:
+    """Tools find all services and their messages without the proto files."""
+    database = ProtoReflectionDescriptorDatabase(front.channel)
+    names = ("Prediction", "Feedback", "Dataset", "Model", "Monitoring", "Job")
+    expected = {f"tidemill.v1.{name}Service" for name in names}
+    others = {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
+    }
+    assert set(database.get_services()) == expected | others
+    file = database.FindFileContainingSymbol("tidemill.v1.PredictionService")
+    assert file.name == "tidemill/v1/prediction_service.proto"

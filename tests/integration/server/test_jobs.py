@@ -1,0 +1,121 @@
+"""JobService: wishes go into the table, and what happens to them comes back."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.integration.server.front import NOW, Front, Workspace
+from tests.integration.server.refusal import refusal, words
+from tidemill.v1 import job_service_pb2 as pb
+from tidemill_core.domain.job import Job
+from tidemill_core.storage.jobs import MAX_QUEUED
+
+
+@pytest.fixture(autouse=True)
+def catalogue(workspace: Workspace) -> None:
+    """Two jobs that can be run."""
+    jobs = [Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "daily")]
+    workspace.storage.jobs.set_catalogue(jobs)
+
+
+def run(
+    front: Front, job: str = "retrain", task: str = "support", request_id: str = ""
+) -> pb.JobRun:
+    """Ask for a run."""
+    request = pb.RunJobRequest(job=job, task=task, request_id=request_id)
+    return front.jobs.RunJob(request, timeout=10).job_run
+
+
+def test_jobs_are_listed(front: Front) -> None:
+    """The catalogue of the jobs process is what callers see."""
+    listed = front.jobs.ListJobs(pb.ListJobsRequest(), timeout=10).jobs
+    assert [(job.job, job.schedule) for job in listed] == [
+        ("check_drift", "daily"),
+        ("retrain", ""),
+    ]
+
+
+def test_the_catalogue_is_paged(front: Front) -> None:
+    """Following the tokens shows each job once, by name."""
+    seen, token = [], ""
+    while True:
+        request = pb.ListJobsRequest(page_size=1, page_token=token)
+        page = front.jobs.ListJobs(request, timeout=10)
+        seen.append([job.job for job in page.jobs])
+        if not (token := page.next_page_token):
+            break
+    assert seen == [["check_drift"], ["retrain"]]
+
+
+def test_a_run_is_queued_once_a_request_id(front: Front) -> None:
+    """Repeating a request id returns the same run; cancelling ends it before it began."""
+    first = run(front, request_id="j-1")
+    assert (first.job, first.task, first.trigger) == ("retrain", "support", "rpc")
+    assert first.state == pb.JOB_RUN_STATE_QUEUED
+    assert run(front, request_id="j-1") == first
+    cancel = pb.CancelJobRunRequest(run_id=first.run_id)
+    ended = front.jobs.CancelJobRun(cancel, timeout=10).job_run
+    assert (ended.state, ended.cancel_requested) == (pb.JOB_RUN_STATE_CANCELLED, True)
+    get = pb.GetJobRunRequest(run_id=first.run_id)
+    assert front.jobs.GetJobRun(get, timeout=10).job_run == ended
+
+
+def test_a_wrong_wish_is_refused(front: Front) -> None:
+    """Unknown jobs, tasks and long request ids are INVALID_ARGUMENT with their field."""
+    refused = refusal(lambda: run(front, job="dance"))
+    assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_JOB", "job")
+    refused = refusal(lambda: run(front, task="unheard_of"))
+    assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")
+    refused = refusal(lambda: run(front, request_id="r" * 201))
+    assert words(refused) == ("INVALID_ARGUMENT", "VALUE_TOO_LONG", "request_id")
+
+
+def test_a_run_that_is_not_there(front: Front) -> None:
+    """GetJobRun, CancelJobRun and WatchJobRun of an unknown id are NOT_FOUND."""
+    expected = ("NOT_FOUND", "JOB_RUN_NOT_FOUND", "")
+    get, cancel = pb.GetJobRunRequest(run_id="none"), pb.CancelJobRunRequest(run_id="none")
+    assert words(refusal(lambda: front.jobs.GetJobRun(get, timeout=10))) == expected
+    assert words(refusal(lambda: front.jobs.CancelJobRun(cancel, timeout=10))) == expected
+    watch = pb.WatchJobRunRequest(run_id="none")
+    assert words(refusal(lambda: list(front.jobs.WatchJobRun(watch, timeout=10)))) == expected
+
+
+def test_a_watcher_sees_every_change_until_the_end(front: Front, workspace: Workspace) -> None:
+    """The run is sent at once and at each change; when it ends, so does the stream."""
+    jobs = workspace.storage.jobs
+    wanted = run(front, job="check_drift")
+    watch = front.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=wanted.run_id), timeout=20)
+    assert next(watch).job_run == wanted
+    claimed = jobs.claim(NOW)
+    assert claimed is not None
+    assert claimed.run_id == wanted.run_id
+    assert next(watch).job_run.state == pb.JOB_RUN_STATE_RUNNING
+    jobs.beat(wanted.run_id, 0.5, "half way", NOW)
+    half = next(watch).job_run
+    assert (half.progress, half.message) == (0.5, "half way")
+    cancel = pb.CancelJobRunRequest(run_id=wanted.run_id)
+    asked = front.jobs.CancelJobRun(cancel, timeout=10).job_run
+    assert (asked.state, asked.cancel_requested) == (pb.JOB_RUN_STATE_RUNNING, True)
+    assert next(watch).job_run == asked
+    jobs.succeed(wanted.run_id, {"rows": 3}, NOW + timedelta(seconds=1))
+    last = next(watch).job_run
+    assert (last.state, last.result["rows"]) == (pb.JOB_RUN_STATE_SUCCEEDED, 3)
+    assert list(watch) == []
+
+
+def test_a_full_queue_says_when_to_come_back(front: Front, workspace: Workspace) -> None:
+    """Above the limit a run is RESOURCE_EXHAUSTED with RetryInfo; lists show all in pages."""
+    queued = [run(front).run_id for _ in range(MAX_QUEUED)]
+    refused = refusal(lambda: run(front))
+    assert words(refused) == ("RESOURCE_EXHAUSTED", "JOB_QUEUE_FULL", "")
+    assert refused.retry_seconds > 0
+    seen, token = [], ""
+    while True:
+        request = pb.ListJobRunsRequest(job="retrain", page_size=30, page_token=token)
+        page = front.jobs.ListJobRuns(request, timeout=10)
+        seen += [each.run_id for each in page.job_runs]
+        if not (token := page.next_page_token):
+            break
+    assert seen[:MAX_QUEUED] == queued[::-1]
+    for run_id in queued:
+        workspace.storage.jobs.cancel(run_id, NOW)

@@ -1,0 +1,94 @@
+"""Starting and ending the front's process."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.integration.server.front import Front, Workspace
+from tests.integration.server.load import TEXT, Callers
+from tests.integration.server.refusal import of, refusal
+from tests.integration.server.test_outages import halted
+from tidemill.v1 import job_service_pb2
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.domain.job import Job
+from tidemill_core.triton.testing import RunningTriton
+
+REQUEST = pb.PredictRequest(task="support", text=TEXT)
+
+
+@pytest.fixture
+def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspace, Front]]:
+    """A workspace and a front of its own; the Triton is shared."""
+    workspace = Workspace(tmp_path, {"support": 1})
+    with Front(workspace, frail_triton.grpc_address) as front:
+        yield workspace, front
+
+
+def test_calls_under_way_are_answered_before_the_end(
+    house: tuple[Workspace, Front], frail_triton: RunningTriton
+) -> None:
+    """SIGTERM with 40 calls and a stream waiting: all are answered and stored, and exit is 0."""
+    workspace, front = house
+    front.predictions.Predict(REQUEST, timeout=5)
+    item = pb.StreamPredictRequest(id="s", task="support", text=TEXT)
+    with halted(frail_triton):
+        calls = [front.predictions.Predict.future(REQUEST, timeout=10) for _ in range(40)]
+        stream = front.predictions.StreamPredict(iter([item] * 20), timeout=10)
+        time.sleep(0.4)
+        front.process.terminate()
+        time.sleep(0.4)
+        assert front.process.poll() is None
+    answered = {call.result().prediction.prediction_id for call in calls}
+    answered |= {answer.prediction.prediction_id for answer in stream}
+    assert front.process.wait(10) == 0
+    assert len(answered) == 60
+    assert answered < workspace.stored_ids()
+    assert refusal(lambda: front.predictions.Predict(REQUEST, timeout=2)).code == "UNAVAILABLE"
+
+
+def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> None:
+    """Ended under 32 callers: whoever is refused is told UNAVAILABLE, every answer is stored."""
+    workspace, front = house
+    children = psutil.Process(front.process.pid).children(recursive=True)
+    with Callers([front], 32) as callers:
+        time.sleep(1)
+        start = time.monotonic()
+        assert front.stop() == 0
+        seconds = time.monotonic() - start
+    assert seconds < 5
+    refusals = {(of(error).code, of(error).reason) for error in callers.load.failures}
+    assert refusals == {("UNAVAILABLE", "SHUTTING_DOWN"), ("UNAVAILABLE", "")}
+    assert set(callers.load.ids) == workspace.stored_ids()
+    assert not [child for child in children if child.is_running()]
+
+
+def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Front]) -> None:
+    """A watcher that would watch for ever is cut off when the grace is over."""
+    workspace, front = house
+    workspace.storage.jobs.set_catalogue([Job("retrain", "Trains.", "")])
+    asked = job_service_pb2.RunJobRequest(job="retrain", task="support")
+    run = front.jobs.RunJob(asked, timeout=5).job_run
+    watch = front.jobs.WatchJobRun(job_service_pb2.WatchJobRunRequest(run_id=run.run_id))
+    assert next(watch).job_run.run_id == run.run_id
+    start = time.monotonic()
+    assert front.stop() == 0
+    assert time.monotonic() - start < 13
+    assert refusal(lambda: next(watch)).code in ("UNAVAILABLE", "CANCELLED")
+    assert "unexpected_error" not in front.log()
+
+
+def test_a_second_front_on_the_same_port_is_refused(
+    workspace: Workspace, front: Front, triton: RunningTriton
+) -> None:
+    """It says which port is taken and how to choose another, exits 1, and the first goes on."""
+    second = Front(workspace, triton.grpc_address, port=front.port)
+    second.output = workspace.folder / "second.log"
+    second.launch()
+    assert second.process.wait(20) == 1
+    assert str(front.port) in second.log()
+    assert "TIDEMILL_GRPC_PORT" in second.log()
+    assert "Traceback" not in second.log()
+    assert front.predictions.Predict(REQUEST, timeout=5).prediction.label

@@ -1,0 +1,90 @@
+"""Messages that are not what they should be, on every method of every service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+
+from tests.integration.server.front import Front
+from tests.integration.server.refusal import refusal, words
+from tidemill.v1 import (
+    dataset_service_pb2,
+    feedback_service_pb2,
+    job_service_pb2,
+    model_service_pb2,
+    monitoring_service_pb2,
+    prediction_service_pb2,
+)
+from tidemill.v1 import prediction_service_pb2 as pb
+
+MODULES = (
+    prediction_service_pb2,
+    feedback_service_pb2,
+    job_service_pb2,
+    model_service_pb2,
+    monitoring_service_pb2,
+    dataset_service_pb2,
+)
+METHODS: list[MethodDescriptor] = [
+    method
+    for module in MODULES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+MALFORMED = ("INVALID_ARGUMENT", "MALFORMED_MESSAGE", "message")
+
+
+def text_field(method: MethodDescriptor, content: bytes) -> bytes:
+    """A message whose first text field has these bytes, whether they are UTF-8 or not."""
+    fields = method.input_type.fields
+    number = next(field.number for field in fields if field.type == FieldDescriptor.TYPE_STRING)
+    return bytes((number << 3 | 2, len(content))) + content
+
+
+def call(front: Front, method: MethodDescriptor, *messages: bytes) -> Iterator[bytes]:
+    """Send raw messages and yield raw answers."""
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    channel: Any = front.channel
+    if method.client_streaming and method.server_streaming:
+        yield from channel.stream_stream(path)(iter(messages), timeout=5)
+    elif method.client_streaming:
+        yield channel.stream_unary(path)(iter(messages), timeout=5)
+    elif method.server_streaming:
+        yield from channel.unary_stream(path)(messages[0], timeout=5)
+    else:
+        yield channel.unary_unary(path)(messages[0], timeout=5)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name[12:])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"\xed\xa0\x80", None], ids=["latin", "surrogate", "truncated"]
+)
+def test_what_cannot_be_decoded_is_refused(
+    front: Front, method: MethodDescriptor, content: bytes | None
+) -> None:
+    """Text that is not UTF-8, lone surrogates and half messages are MALFORMED_MESSAGE."""
+    message = b"\x0a\x05x" if content is None else text_field(method, content)
+    assert words(refusal(lambda: list(call(front, method, message)))) == MALFORMED
+
+
+def test_a_batch_with_one_undecodable_text_is_refused(front: Front) -> None:
+    """The message is one: where it cannot be decoded no text of it can be told apart."""
+    method = next(m for m in METHODS if m.name == "BatchPredict")
+    good = pb.BatchPredictRequest(task="support", texts=["card"]).SerializeToString()
+    assert words(refusal(lambda: list(call(front, method, good + b"\x12\x01\xff")))) == MALFORMED
+
+
+def test_a_stream_ends_at_an_undecodable_message(front: Front) -> None:
+    """What came before it is answered; then the stream ends as MALFORMED_MESSAGE."""
+    method = next(m for m in METHODS if m.name == "StreamPredict")
+    good = pb.StreamPredictRequest(id="a", task="support", text="card").SerializeToString()
+    stream = call(front, method, good, b"\x12\x01\xff", good)
+    assert pb.StreamPredictResponse.FromString(next(stream)).prediction.label
+    assert words(refusal(lambda: next(stream))) == MALFORMED
+
+
+def test_health_is_held_to_the_same_rule(front: Front) -> None:
+    """The health service refuses what it cannot decode like all others."""
+    check: Any = front.channel.unary_unary("/grpc.health.v1.Health/Check")
+    assert words(refusal(lambda: check(b"\x0a\x01\xff", timeout=5))) == MALFORMED

@@ -1,0 +1,111 @@
+"""Deadlines, cancelled calls, and a Triton that stops or dies."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.server.front import Front, eventually
+from tests.integration.server.refusal import refusal, words
+from tests.integration.server.test_health import NOT_SERVING, SERVING, health
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.triton.testing import RunningTriton
+
+REQUEST = pb.PredictRequest(task="support", text="lost my card")
+
+
+@contextlib.contextmanager
+def halted(triton: RunningTriton) -> Iterator[None]:
+    """Triton takes calls and answers none."""
+    os.kill(triton.process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, triton.process.pid, os.WSTOPPED)  # until its last thread has stopped
+    try:
+        yield
+    finally:
+        os.kill(triton.process.pid, signal.SIGCONT)
+
+
+def rows(triton: RunningTriton) -> int:
+    """Texts that Triton has answered so far."""
+    with triton.control() as control:
+        return control.statistics("support-onnx")[1].row_count
+
+
+def seconds_of(call: Any) -> float:
+    """How long a call takes that must be answered."""
+    start = time.monotonic()
+    assert call().prediction.label
+    return time.monotonic() - start
+
+
+@pytest.fixture(autouse=True)
+def warm(frail_front: Front) -> None:
+    """The connection to Triton stands."""
+    eventually(lambda: health(frail_front, "tidemill.task.support") == SERVING, 10)
+    frail_front.predictions.Predict(REQUEST, timeout=10)
+
+
+def test_a_callers_deadline_holds_when_triton_hangs(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """200 calls of 50 ms end in time, leave no work behind, and the next call is answered."""
+    before = rows(frail_triton)
+    with halted(frail_triton):
+        start = time.monotonic()
+        calls = [frail_front.predictions.Predict.future(REQUEST, timeout=0.05) for _ in range(200)]
+        codes = {refusal(call.result).code for call in calls}
+        assert codes == {"DEADLINE_EXCEEDED"}
+        assert time.monotonic() - start < 1.0
+        time.sleep(0.1)
+    assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
+    assert rows(frail_triton) - before < 100
+
+
+def test_a_short_deadline_does_not_end_its_neighbours_calls(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """Merged with callers in a hurry, patient ones still get their answers."""
+    predict = frail_front.predictions.Predict
+    with halted(frail_triton):
+        hurried = [predict.future(REQUEST, timeout=0.1) for _ in range(20)]
+        patient = [predict.future(REQUEST, timeout=5) for _ in range(20)]
+        assert {refusal(call.result).code for call in hurried} == {"DEADLINE_EXCEEDED"}
+    assert all(call.result().prediction.label for call in patient)
+
+
+def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: RunningTriton) -> None:
+    """Of 200 cancelled calls only those under way already reach the model."""
+    before = rows(frail_triton)
+    with halted(frail_triton):
+        calls = [frail_front.predictions.Predict.future(REQUEST) for _ in range(200)]
+        time.sleep(0.3)
+        for call in calls:
+            call.cancel()
+        time.sleep(0.2)
+    assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
+    assert rows(frail_triton) - before < 100
+
+
+def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: RunningTriton) -> None:
+    """Calls in flight and later ones are UNAVAILABLE at once; after a restart all is well."""
+    predict = frail_front.predictions.Predict
+    with contextlib.suppress(ProcessLookupError), halted(frail_triton):
+        calls = [predict.future(REQUEST, timeout=5) for _ in range(32)]
+        time.sleep(0.2)
+        frail_triton.kill()
+    expected = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
+    start = time.monotonic()
+    assert {words(refusal(call.result)) for call in calls} == {expected}
+    refused = refusal(lambda: predict(REQUEST, timeout=5))
+    assert words(refused) == expected
+    assert refused.message == "Triton does not answer"  # and not where it is
+    assert time.monotonic() - start < 2
+    eventually(lambda: health(frail_front, "tidemill.task.support") == NOT_SERVING)
+    assert health(frail_front, "") == SERVING
+    frail_triton.start()
+    eventually(lambda: health(frail_front, "tidemill.task.support") == SERVING, 10)
+    assert predict(REQUEST, timeout=5).prediction.label

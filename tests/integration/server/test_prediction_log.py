@@ -1,0 +1,125 @@
+"""Every prediction is written down once, whatever becomes of the database."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.load import TEXT, Callers
+from tests.integration.server.refusal import refusal, words
+from tidemill.v1 import feedback_service_pb2
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.triton.testing import RunningTriton
+
+
+@pytest.fixture
+def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspace, Front]]:
+    """A workspace and a front of its own; the Triton is shared."""
+    workspace = Workspace(tmp_path, {"support": 1})
+    with Front(workspace, frail_triton.grpc_address) as front:
+        yield workspace, front
+
+
+def ask_in_each_way(front: Front, caller: int) -> list[str]:
+    """2,500 predictions: 250 by Predict, 1,250 by BatchPredict, 1,000 by StreamPredict."""
+    stub, ids = front.predictions, []
+    name = f"log-{caller}"
+    one = pb.PredictRequest(task="support", text=TEXT, request_id=name)
+    calls = [stub.Predict.future(one, timeout=20) for _ in range(250)]
+    ids += [call.result().prediction.prediction_id for call in calls]
+    for _ in range(5):
+        many = pb.BatchPredictRequest(task="support", texts=[TEXT] * 250, request_id=name)
+        results = stub.BatchPredict(many, timeout=20).results
+        ids += [result.prediction.prediction_id for result in results]
+    item = pb.StreamPredictRequest(id=name, task="support", text=TEXT)
+    stream = stub.StreamPredict(iter([item] * 1000), timeout=20)
+    return ids + [answer.prediction.prediction_id for answer in stream]
+
+
+def test_ten_thousand_predictions_are_stored_once_each(front: Front, workspace: Workspace) -> None:
+    """What four callers were answered in three ways is exactly what is stored."""
+    with ThreadPoolExecutor(4) as pool:
+        answered = [x for ids in pool.map(ask_in_each_way, [front] * 4, range(4)) for x in ids]
+
+    def stored() -> list[str]:
+        return [row[0] for row in workspace.stored() if row[4].startswith("log-")]
+
+    eventually(lambda: len(stored()) >= 10_000, 10)
+    assert sorted(stored()) == sorted(answered)
+    assert len(set(answered)) == 10_000
+
+
+def test_a_locked_database_holds_nobody_up(
+    house: tuple[Workspace, Front], record_property: Callable[[str, object], None]
+) -> None:
+    """For 10 s nothing can be written: all are answered, in time, and later all is stored.
+
+    Feedback is refused meanwhile, for it counts as given only once it is stored.
+    """
+    workspace, front = house
+    first = front.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=5)
+    verdict = feedback_service_pb2.SubmitFeedbackRequest(
+        prediction_id=first.prediction.prediction_id, correct=True
+    )
+    with Callers([front], 8) as callers:
+        with workspace.locked():
+            start = time.monotonic()
+            given = front.feedback.SubmitFeedback.future(verdict, timeout=9)
+            refused = words(refusal(given.result))
+            time.sleep(10 - (time.monotonic() - start))
+        time.sleep(0.5)
+    assert refused == ("UNAVAILABLE", "STORAGE_UNAVAILABLE", "")
+    load = callers.load
+    record_property("predictions", len(load.ids))
+    record_property("p99_ms", load.quantile(0.99) * 1000)
+    assert load.failures == []
+    assert load.quantile(0.99) < 0.25
+    answered = {*load.ids, first.prediction.prediction_id}
+    eventually(lambda: workspace.stored_ids() == answered, 20)
+    eventually(lambda: not list(workspace.spool.iterdir()))
+    assert workspace.storage.feedback.latest_verdicts("support") == []
+    front.feedback.SubmitFeedback(verdict, timeout=5)
+    assert len(workspace.storage.feedback.latest_verdicts("support")) == 1
+
+
+def test_what_could_not_be_stored_outlives_the_process(
+    house: tuple[Workspace, Front], frail_triton: RunningTriton
+) -> None:
+    """Ended while the database is locked, the front leaves a spool that the next one stores.
+
+    A damaged file in it is set aside and keeps none of the others.
+    """
+    workspace, front = house
+    with workspace.locked():
+        request = pb.BatchPredictRequest(task="support", texts=[TEXT] * 100)
+        answers = [front.predictions.BatchPredict(request, timeout=5) for _ in range(3)]
+        answered = {r.prediction.prediction_id for answer in answers for r in answer.results}
+        assert front.stop() == 0
+        assert workspace.stored_ids() == set()
+        assert list(workspace.spool.glob("*.jsonl"))
+    (workspace.spool / "0-half.jsonl").write_text('{"prediction_id": "x", "te')
+    (workspace.spool / "1-bytes.jsonl").write_bytes(b"\xff\xfe\n")
+    with Front(workspace, frail_triton.grpc_address):
+        eventually(lambda: workspace.stored_ids() == answered, 10)
+        left = {path.name for path in workspace.spool.iterdir()}
+        assert left == {"0-half.damaged", "1-bytes.damaged"}
+
+
+def test_predictions_go_on_where_nothing_can_be_written(house: tuple[Workspace, Front]) -> None:
+    """With neither database nor spool all are answered; once they are back all is stored."""
+    workspace, front = house
+    hidden = workspace.spool.with_name("hidden")
+    request = pb.BatchPredictRequest(task="support", texts=[TEXT] * 100)
+    answers = []
+    with workspace.locked():
+        workspace.spool.rename(hidden)
+        for _ in range(15):
+            answers.append(front.predictions.BatchPredict(request, timeout=5))
+            time.sleep(0.1)
+        hidden.rename(workspace.spool)
+    answered = {r.prediction.prediction_id for answer in answers for r in answer.results}
+    eventually(lambda: workspace.stored_ids() == answered, 15)
+    assert front.process.poll() is None

@@ -1,0 +1,215 @@
+"""ModelService and what its changes do to the traffic."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.refusal import refusal, words
+from tidemill.v1 import model_service_pb2 as pb
+from tidemill.v1 import prediction_service_pb2
+
+
+def predict(front: Front, task: str, **fields: Any) -> prediction_service_pb2.Prediction:
+    """Ask for one prediction."""
+    request = prediction_service_pb2.PredictRequest(task=task, text="lost my card", **fields)
+    return front.predictions.Predict(request, timeout=10).prediction
+
+
+class Callers:
+    """Callers that ask one after another; a failed request ends the test."""
+
+    def __init__(self, front: Front, task: str, count: int) -> None:
+        self._front, self._task = front, task
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+        self.answers: list[tuple[float, int]] = []
+        self.failures: list[Exception] = []
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        while not self._stopping.is_set():
+            sent = time.monotonic()
+            try:
+                self.answers.append((sent, predict(self._front, self._task).model_version))
+            except Exception as error:
+                self.failures.append(error)
+
+    def moved(self, change: Callable[[], object], version: int) -> float:
+        """Seconds from a change's answer until no request goes anywhere but to a version."""
+        time.sleep(0.3)
+        change()
+        start = time.monotonic()
+        time.sleep(1.2)
+        return max((sent - start for sent, v in self.answers if v != version), default=0.0)
+
+
+def test_promotion_and_rollback_move_the_traffic_at_once(front: Front) -> None:
+    """Under 8 callers no request fails, and within a second all go to the new champion."""
+
+    def promote() -> pb.Deployment:
+        request = pb.PromoteModelVersionRequest(
+            task="swapped", model_version=2, actor="ann", comment="better", request_id="p-1"
+        )
+        return front.models.PromoteModelVersion(request, timeout=10).deployment
+
+    def roll_back() -> pb.Deployment:
+        request = pb.RollbackModelRequest(
+            task="swapped", actor="bob", comment="worse", request_id="b-1"
+        )
+        return front.models.RollbackModel(request, timeout=10).deployment
+
+    with Callers(front, "swapped", 8) as callers:
+        assert callers.moved(promote, 2) < 1.0
+        assert predict(front, "swapped", model_version=1).model_version == 1
+        assert callers.moved(roll_back, 1) < 1.0
+    assert callers.failures == []
+    assert len(callers.answers) > 200
+    assert promote().champion == 2  # a repeat gets its first answer again
+    assert predict(front, "swapped").model_version == 1
+    listed = front.models.ListDeployments(pb.ListDeploymentsRequest(task="swapped"), timeout=10)
+    assert [(d.champion, d.actor, d.comment) for d in listed.deployments] == [
+        (1, "bob", "worse"),
+        (2, "ann", "better"),
+        (1, "test", "first"),
+    ]
+    states = {v.model_version: v.state for v in versions(front, "swapped")}
+    assert states == {1: pb.MODEL_STATE_CHAMPION, 2: pb.MODEL_STATE_ROLLED_BACK}
+    again = pb.PromoteModelVersionRequest(task="swapped", model_version=2)
+    refused = refusal(lambda: front.models.PromoteModelVersion(again, timeout=10))
+    assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
+    back = pb.RollbackModelRequest(task="swapped")
+    refused = refusal(lambda: front.models.RollbackModel(back, timeout=10))
+    assert words(refused) == ("FAILED_PRECONDITION", "NO_PREVIOUS_CHAMPION", "")
+
+
+def versions(front: Front, task: str) -> list[pb.ModelVersion]:
+    """All versions of a task."""
+    request = pb.ListModelVersionsRequest(task=task)
+    return list(front.models.ListModelVersions(request, timeout=10).model_versions)
+
+
+def set_traffic(front: Front, canaries: dict[int, int], *shadows: int) -> pb.Deployment:
+    """Set canaries and shadows of `mixed`."""
+    shares = [pb.TrafficShare(model_version=v, percent=p) for v, p in canaries.items()]
+    request = pb.SetTrafficRequest(task="mixed", canaries=shares, shadows=shadows, actor="ann")
+    return front.models.SetTraffic(request, timeout=10).deployment
+
+
+def test_canaries_share_and_shadows_watch(front: Front, workspace: Workspace) -> None:
+    """A canary gets its share, sticky by key; a shadow sees all and answers nobody."""
+    set_traffic(front, {}, 2)
+    refused = refusal(lambda: set_traffic(front, {3: 30}))
+    assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
+    deployment = set_traffic(front, {2: 30}, 3)
+    assert [(c.model_version, c.percent) for c in deployment.canaries] == [(2, 30)]
+    eventually(lambda: predict(front, "mixed", routing_key="u1").model_version == 2, 2)
+    keys = [f"u{i}" for i in range(400)]
+    first = {key: predict(front, "mixed", routing_key=key, request_id="m") for key in keys}
+    again = {key: predict(front, "mixed", routing_key=key).model_version for key in keys[:50]}
+    assert all(first[key].model_version == version for key, version in again.items())
+    assert Counter(answer.model_version for answer in first.values())[2] == pytest.approx(
+        120, abs=40
+    )
+    assert {answer.model_version for answer in first.values()} == {1, 2}
+    assert {predict(front, "mixed").model_version for _ in range(60)} == {1, 2}
+
+    def seen() -> dict[str, list[Any]]:
+        rows = [row for row in workspace.stored() if row[4] == "m"]
+        return {kind: [r for r in rows if r[1] == kind] for kind in ("Predict", "Shadow")}
+
+    eventually(lambda: [len(rows) for rows in seen().values()] == [400, 400])
+    assert {row[2] for row in seen()["Shadow"]} == {3}
+    propensity = {row[0]: round(row[3], 3) for row in seen()["Predict"]}
+    expected = {1: 0.7, 2: 0.3}
+    assert propensity == {a.prediction_id: expected[a.model_version] for a in first.values()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"task": "unheard_of"}, "UNKNOWN_TASK", "task"),
+        ({"canaries": [(2, 0)]}, "INVALID_PERCENT", "canaries[0].percent"),
+        ({"canaries": [(2, 100)]}, "INVALID_PERCENT", "canaries[0].percent"),
+        ({"canaries": [(2, 60), (3, 40)]}, "INVALID_PERCENT", "canaries"),
+        ({"canaries": [(2, 5), (2, 5)]}, "DUPLICATE_VERSION", "canaries"),
+        ({"canaries": [(2, 5)], "shadows": [2]}, "DUPLICATE_VERSION", "shadows"),
+        ({"actor": "a" * 201}, "VALUE_TOO_LONG", "actor"),
+        ({"comment": "c" * 2001}, "VALUE_TOO_LONG", "comment"),
+    ],
+)
+def test_traffic_that_makes_no_sense_is_refused(
+    front: Front, fields: dict[str, Any], reason: str, field: str
+) -> None:
+    """Each broken rule is INVALID_ARGUMENT with its reason and field."""
+    shares = [pb.TrafficShare(model_version=v, percent=p) for v, p in fields.pop("canaries", [])]
+    request = pb.SetTrafficRequest(**{"task": "support", **fields}, canaries=shares)
+    refused = refusal(lambda: front.models.SetTraffic(request, timeout=10))
+    assert words(refused) == ("INVALID_ARGUMENT", reason, field)
+
+
+def test_the_champion_cannot_be_its_own_canary(front: Front) -> None:
+    """A champion in the traffic beside itself is an illegal step."""
+    shares = [pb.TrafficShare(model_version=1, percent=5)]
+    request = pb.SetTrafficRequest(task="support", canaries=shares)
+    refused = refusal(lambda: front.models.SetTraffic(request, timeout=10))
+    assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
+
+
+def test_versions_are_listed_in_pages_and_found(front: Front) -> None:
+    """Each version is listed once, newest first; version 0 is the champion."""
+    seen, token = [], ""
+    while True:
+        request = pb.ListModelVersionsRequest(task="mixed", page_size=2, page_token=token)
+        page = front.models.ListModelVersions(request, timeout=10)
+        seen += [version.model_version for version in page.model_versions]
+        if not (token := page.next_page_token):
+            break
+    assert seen == [3, 2, 1]
+    asked = pb.GetModelVersionRequest(task="support")
+    found = front.models.GetModelVersion(asked, timeout=10).model_version
+    assert (found.model_version, found.state) == (1, pb.MODEL_STATE_CHAMPION)
+    assert dict(found.measures) == {"accuracy": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("task", "version", "expected"),
+    [
+        ("support", 99, ("NOT_FOUND", "MODEL_VERSION_NOT_FOUND", "")),
+        ("support", -1, ("NOT_FOUND", "MODEL_VERSION_NOT_FOUND", "")),
+        ("untrained", 0, ("FAILED_PRECONDITION", "NO_CHAMPION", "")),
+        ("unheard_of", 1, ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")),
+    ],
+)
+def test_a_version_that_is_not_there(
+    front: Front, task: str, version: int, expected: tuple[str, str, str]
+) -> None:
+    """Asking for and promoting what is not there say so."""
+    get = pb.GetModelVersionRequest(task=task, model_version=version)
+    assert words(refusal(lambda: front.models.GetModelVersion(get, timeout=10))) == expected
+    if version:
+        promote = pb.PromoteModelVersionRequest(task=task, model_version=version)
+        refused = refusal(lambda: front.models.PromoteModelVersion(promote, timeout=10))
+        assert words(refused) == expected
+
+
+def test_nobody_can_roll_back_a_task_without_a_champion(front: Front) -> None:
+    """RollbackModel and SetTraffic of an untrained task are NO_CHAMPION."""
+    expected = ("FAILED_PRECONDITION", "NO_CHAMPION", "")
+    back = pb.RollbackModelRequest(task="untrained")
+    assert words(refusal(lambda: front.models.RollbackModel(back, timeout=10))) == expected
+    traffic = pb.SetTrafficRequest(task="untrained", shadows=[1])
+    assert words(refusal(lambda: front.models.SetTraffic(traffic, timeout=10))) == expected

@@ -1,0 +1,75 @@
+"""A real PostgreSQL, started once a session when the first test asks for it."""
+
+import itertools
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from pgserver.postgres_server import PostgresServer
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL on a socket of its own, with as many databases as tests want."""
+
+    server: "PostgresServer"
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def new_database(self) -> str:
+        """Create an empty database; return its name."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database."""
+        return self.server.get_uri(database).replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def stop(self) -> None:
+        """End it as an operator would: open connections are cut, nothing is lost."""
+        process = psutil.Process(self.server.get_pid())
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=10)
+
+    def start(self) -> None:
+        """Start it again after `stop`."""
+        self.server.ensure_postgres_running()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The session's PostgreSQL; stopped, and its data removed, when the session ends."""
+    # pgserver keeps its lock file there, and warns at import where the machine has no such
+    # folder.
+    folder = tmp_path_factory.mktemp("run")
+    before = os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    from pgserver.postgres_server import get_server
+
+    if before == str(folder):
+        del os.environ["XDG_RUNTIME_DIR"]
+    # Not in pytest's folder: root's PostgreSQL runs as another user, and each pytest that
+    # starts closes its folder to others.
+    server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # Nothing here has to outlive a power cut; commits are otherwise the tests' time.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield Postgres(server)
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """The SQLAlchemy URL of a fresh, empty PostgreSQL database."""
+    return postgres.url(postgres.new_database())

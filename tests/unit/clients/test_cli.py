@@ -1,0 +1,150 @@
+"""The command line without a server: arguments, exit codes and help."""
+
+import importlib
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from tidemill_cli.main import COMMANDS, run
+
+NOBODY = "127.0.0.1:1"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_list_of_commands_says_what_the_commands_say() -> None:
+    """Each command in the overview is there, and is described as in its own help."""
+    for name, summary in COMMANDS.items():
+        command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
+        assert (command.help or "").splitlines()[0] == summary
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_teaches_with_an_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--help of a command, and of each command of a group, shows how it is called."""
+    command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
+    for arguments in [[name], *([name, verb] for verb in getattr(command, "commands", {}))]:
+        assert run([*arguments, "--help"]) == 0
+        assert f"Example: {'cd' if name == 'up' else 'tidemill'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "support", "hello"],
+        ["predict", "support", "hello", "again", "--json"],
+        ["feedback", "submit", "id", "--correct"],
+        ["feedback", "list"],
+        ["models", "list"],
+        ["models", "show", "support"],
+        ["models", "promote", "support", "2"],
+        ["models", "rollback", "support"],
+        ["models", "traffic", "support", "--canary", "2=10"],
+        ["models", "deployments"],
+        ["datasets", "list"],
+        ["datasets", "show", "12345678"],
+        ["datasets", "diff", "12345678", "87654321"],
+        ["jobs", "list"],
+        ["jobs", "runs"],
+        ["jobs", "run", "retrain", "--task", "support"],
+        ["jobs", "show", "id"],
+        ["jobs", "watch", "id"],
+        ["jobs", "cancel", "id"],
+        ["reports", "list"],
+        ["reports", "show", "id"],
+        ["reports", "alerts"],
+        ["reports", "acknowledge", "id"],
+        ["status"],
+    ],
+    ids=" ".join,
+)
+def test_without_a_server_a_command_says_so_and_ends_with_3(
+    arguments: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing on stdout; on stderr one sentence with the address and what to do."""
+    assert workspace.is_dir()
+    assert run([*arguments, "--address", NOBODY]) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: nothing answers at {NOBODY}: start it by `tidemill up`")
+    assert len(printed.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["predict"],
+        ["predict", "support", "hello", "--top-k", "0"],
+        ["feedback", "submit", "id"],
+        ["feedback", "submit", "id", "--correct", "--label", "refund"],
+        ["feedback", "import", "missing.jsonl"],
+        ["models", "traffic", "support", "--canary", "ten"],
+        ["models", "traffic", "support", "--champion-only", "--shadow", "3"],
+        ["jobs", "run", "retrain"],
+        ["predict", "support", "\udcff", "--address", NOBODY],
+        ["up"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2(
+    arguments: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be meant is refused before anything is asked of a server."""
+    assert workspace.is_dir()
+    assert run(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_wrong_settings_are_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting that does not exist is named with its path; no traceback."""
+    (workspace / "tidemill.toml").write_text("[feedback]\nretrain_afer = 5\n")
+    assert run(["models", "list"]) == 2
+    assert "feedback.retrain_afer" in capsys.readouterr().err
+
+
+def test_the_address_comes_from_the_settings_or_the_environment(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The workspace's port is used, 0.0.0.0 as 127.0.0.1, and TIDEMILL_ADDRESS goes before."""
+    port = free_port()
+    (workspace / "tidemill.toml").write_text(f'grpc_host = "0.0.0.0"\ngrpc_port = {port}\n')
+    assert run(["models", "list"]) == 3
+    assert f"nothing answers at 127.0.0.1:{port}:" in capsys.readouterr().err
+    monkeypatch.setenv("TIDEMILL_ADDRESS", NOBODY)
+    assert run(["models", "list"]) == 3
+    assert f"nothing answers at {NOBODY}:" in capsys.readouterr().err
+
+
+def test_help_is_quick_because_commands_are_imported_when_used() -> None:
+    """`tidemill --help` imports neither gRPC nor pydantic nor SQLAlchemy."""
+    script = (
+        "import sys\nfrom tidemill_cli.main import run\nassert run(['--help']) == 0\n"
+        "slow = {'grpc', 'pydantic', 'sqlalchemy'} & set(sys.modules)\nassert not slow, slow\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_colours_are_for_terminals_only(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is piped has no escape sequences, and no row is broken to fit 80 columns."""
+    assert run(["init"]) == 0
+    capsys.readouterr()
+    run(["doctor"])
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    rows = printed.out.splitlines()[1:]
+    assert all(row.split()[0] in {"ok", "warn", "fail"} for row in rows)
+    assert workspace.is_dir()

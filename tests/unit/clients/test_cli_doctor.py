@@ -1,0 +1,43 @@
+"""`tidemill doctor`."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from tidemill_cli.main import run
+
+
+def test_doctor_names_a_port_that_is_taken_and_what_to_do(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failed check ends with 1, and says which setting moves the port."""
+    assert run(["init"]) == 0
+    settings = workspace / "tidemill.toml"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings.write_text(f"grpc_port = {port}\n{settings.read_text()}")
+        capsys.readouterr()
+        assert run(["doctor", "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks[f"port {port}"]["result"] == "fail"
+    assert "TIDEMILL_GRPC_PORT" in checks[f"port {port}"]["remedy"]
+    assert checks["python"]["result"] == checks["settings"]["result"] == "ok"
+
+
+def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are failures with a remedy."""
+    assert run(["init"]) == 0
+    (workspace / "data" / "example.csv").unlink()
+    key = workspace / "var" / "prediction_id_keys.json"
+    key.parent.mkdir()
+    key.touch()
+    key.chmod(0o644)
+    capsys.readouterr()
+    assert run(["doctor", "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert "data/example.csv" in checks["settings"]["found"]
+    assert checks[key.name]["remedy"] == f"chmod 600 {key}"

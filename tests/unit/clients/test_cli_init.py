@@ -1,0 +1,93 @@
+"""`tidemill init`."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tidemill_cli.main import run
+from tidemill_core.settings import Settings
+
+CSV = "message,topic\nWhere is my card?,delivery\nI want a refund,refund\n"
+
+
+def test_init_copies_a_csv_and_writes_settings_that_load(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The new workspace has its own copy of the CSV, and its settings name its columns."""
+    (workspace / 'odd "name".csv').write_text(CSV)
+    columns = ["--text-column", "message", "--label-column", "topic"]
+    assert run(["init", "desk", "--csv", 'odd "name".csv', *columns, "--task", "desk"]) == 0
+    printed = capsys.readouterr()
+    assert "2 examples with 2 labels" in printed.err
+    assert printed.out.split("\n")[:2] == ["  cd desk", "  tidemill up"]
+    monkeypatch.chdir(workspace / "desk")
+    (source,) = Settings().tasks["desk"].sources
+    assert source.path.read_text() == CSV
+    assert (source.text_column, source.label_column) == ("message", "topic")
+
+
+def test_init_refers_to_a_csv_that_lies_in_the_workspace(workspace: Path) -> None:
+    """A CSV inside the folder is not copied."""
+    (workspace / "tickets.csv").write_text(CSV)
+    columns = ["--text-column", "message", "--label-column", "topic"]
+    assert run(["init", "--csv", "tickets.csv", *columns]) == 0
+    written = tomllib.loads((workspace / "tidemill.toml").read_text())
+    assert written["tasks"]["support"]["sources"][0]["path"] == "tickets.csv"
+    assert not (workspace / "data").exists()
+
+
+def test_init_without_a_csv_writes_an_example(workspace: Path) -> None:
+    """The example has enough rows of each label to learn from."""
+    assert run(["init", "demo"]) == 0
+    rows = (workspace / "demo" / "data" / "example.csv").read_text().splitlines()[1:]
+    labels = [row.rpartition(",")[2] for row in rows]
+    assert all(labels.count(label) >= 10 for label in set(labels))
+
+
+def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second init in one folder is refused and leaves the first one's file alone."""
+    assert run(["init"]) == 0
+    (workspace / "tidemill.toml").write_text("# mine\n")
+    assert run(["init"]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (workspace / "tidemill.toml").read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("a,b\n1,2\n", "no column 'text': name one by --text-column; its columns are a, b"),
+        ("", "no column 'text'"),
+        ("text,label\nhello,same\nthere,same\n", "1 different labels"),
+        ("text,label\n ,x\nhello,\n", "0 different labels"),
+    ],
+    ids=["other columns", "empty", "one label", "blanks"],
+)
+def test_init_refuses_a_csv_that_nothing_can_be_learned_from(
+    content: str, complaint: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The refusal says what is wrong with the CSV, and nothing is written."""
+    (workspace / "bad.csv").write_text(content)
+    assert run(["init", "new", "--csv", "bad.csv"]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (workspace / "new").exists()
+
+
+@pytest.mark.parametrize("task", ["Support", "1st", "a b", "", "x" * 41])
+def test_init_refuses_what_cannot_be_a_tasks_name(task: str, workspace: Path) -> None:
+    """A task's name is lower-case letters, digits and underscores, a letter first."""
+    assert run(["init", "new", "--task", task]) == 2
+    assert not (workspace / "new").exists()
+
+
+def test_init_tells_scripts_what_it_wrote(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --json, stdout is one document that names the settings file, and it is there."""
+    assert run(["init", "demo", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert written["task"] == "support"
+    assert written["examples"] >= written["labels"] * 10
+    assert (workspace / written["settings"]).is_file()

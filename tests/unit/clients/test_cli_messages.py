@@ -1,0 +1,115 @@
+"""Messages as the JSON that scripts read, and lists that take several pages."""
+
+from dataclasses import dataclass
+
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2, status_pb2
+
+from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
+from tidemill.v1.job_service_pb2 import JobRun, JobRunState
+from tidemill.v1.model_service_pb2 import Deployment, ModelState, ModelVersion, TrafficShare
+from tidemill.v1.prediction_service_pb2 import BatchPredictResult, Prediction
+from tidemill_cli.connection import collect
+from tidemill_cli.messages import enum_name, time_text, to_json
+
+NOON = Timestamp(seconds=1_700_000_000)
+
+
+def test_enums_lose_their_types_name_and_times_are_rfc_3339() -> None:
+    """A model version reads as its proto, with CHAMPION and 2023-11-14T22:13:20Z."""
+    version = ModelVersion(
+        task="support",
+        model_version=3,
+        state=ModelState.MODEL_STATE_CHAMPION,
+        measures={"accuracy": 0.9},
+        create_time=NOON,
+    )
+    assert to_json(version) == {
+        "task": "support",
+        "model_version": 3,
+        "format": "",
+        "state": "CHAMPION",
+        "dataset_version": "",
+        "measures": {"accuracy": 0.9},
+        "reason": "",
+        "create_time": "2023-11-14T22:13:20Z",
+        "update_time": None,
+    }
+
+
+def test_a_state_of_two_words_keeps_both() -> None:
+    """Only the type's name is cut off an enum's value."""
+    version = ModelVersion(state=ModelState.MODEL_STATE_ROLLED_BACK)
+    assert enum_name(version, "state") == "ROLLED_BACK"
+
+
+def test_an_enum_value_of_a_newer_server_is_its_number() -> None:
+    """A value that this client does not know is shown, not an error."""
+    run = JobRun.FromString(bytes([4 << 3, 77]))
+    assert to_json(run)["state"] == "77"
+
+
+def test_large_integers_are_numbers_and_counts_in_a_struct_are_whole() -> None:
+    """int64 is a JSON number, and a Struct's 12.0 is 12."""
+    result = Struct()
+    result.update({"rows": 12, "accuracy": 0.5, "labels": [1, 2]})
+    run = JobRun(run_id="r", state=JobRunState.JOB_RUN_STATE_SUCCEEDED, result=result)
+    assert to_json(run)["result"] == {"rows": 12, "accuracy": 0.5, "labels": [1, 2]}
+    assert to_json(Deployment(deployment_id=2**40))["deployment_id"] == 2**40
+
+
+def test_of_a_oneof_only_the_member_that_is_set_is_there() -> None:
+    """A false verdict is shown as false, and the other verdict not at all."""
+    document = to_json(Feedback(feedback_id="f", correct=False))
+    assert document["correct"] is False
+    assert "label" not in document
+
+
+def test_lists_of_messages_are_lists_of_objects() -> None:
+    """Repeated fields are lists, empty ones included."""
+    deployment = Deployment(canaries=[TrafficShare(model_version=4, percent=10)])
+    document = to_json(deployment)
+    assert document["canaries"] == [{"model_version": 4, "percent": 10}]
+    assert document["shadows"] == []
+
+
+def test_an_items_error_has_code_reason_and_message() -> None:
+    """A google.rpc.Status inside a message is shown like any other error."""
+    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="text: is blank")
+    expected = {"code": "INVALID_ARGUMENT", "reason": "INVALID_ARGUMENT"}
+    assert to_json(BatchPredictResult(error=status)) == {
+        "error": {**expected, "message": "text: is blank"}
+    }
+    assert list(to_json(BatchPredictResult(prediction=Prediction(label="a")))) == ["prediction"]
+
+
+def test_a_time_that_is_not_set_is_empty_for_people() -> None:
+    """Tables show moments to the second in UTC, and nothing for those that are not set."""
+    assert time_text(NOON) == "2023-11-14 22:13:20"
+    assert time_text(Timestamp()) == ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A page of feedback."""
+
+    feedback: list[Feedback]
+    next_page_token: str
+
+
+def test_rows_come_from_as_many_pages_as_it_takes() -> None:
+    """Pages are asked for by their token until the limit or the last page is reached."""
+    asked: list[ListFeedbackRequest] = []
+
+    def fetch(size: int, token: str) -> Rows:
+        asked.append(ListFeedbackRequest(page_size=size, page_token=token))
+        first = int(token or 0)
+        rows = [Feedback(feedback_id=str(number)) for number in range(first, first + min(size, 3))]
+        return Rows(rows, next_page_token=str(first + 3) if first < 6 else "")
+
+    everything = collect(fetch, lambda page: page.feedback, limit=100)
+    assert [row.feedback_id for row in everything] == [str(number) for number in range(9)]
+    asked.clear()
+    assert len(collect(fetch, lambda page: page.feedback, limit=4)) == 4
+    assert [(one.page_size, one.page_token) for one in asked] == [(4, ""), (1, "3")]

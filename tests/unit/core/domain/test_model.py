@@ -1,0 +1,43 @@
+"""The lifecycle of a model version."""
+
+import itertools
+
+import pytest
+
+from tidemill_core.domain.model import ModelState, model_name, step
+from tidemill_core.errors import IllegalTransition
+
+S = ModelState
+ALLOWED = {
+    (S.CANDIDATE, S.VALIDATED),
+    (S.CANDIDATE, S.REJECTED),
+    (S.VALIDATED, S.SHADOW),
+    (S.VALIDATED, S.CHAMPION),
+    (S.SHADOW, S.CANARY),
+    (S.SHADOW, S.ROLLED_BACK),
+    (S.CANARY, S.CHAMPION),
+    (S.CANARY, S.ROLLED_BACK),
+    (S.CHAMPION, S.RETIRED),
+    (S.CHAMPION, S.ROLLED_BACK),
+    (S.RETIRED, S.CHAMPION),
+}
+FORBIDDEN = sorted(set(itertools.product(S, S)) - ALLOWED)
+
+
+@pytest.mark.parametrize(("current", "target"), sorted(ALLOWED))
+def test_allowed_steps(current: ModelState, target: ModelState) -> None:
+    """A step of the lifecycle leads to its target."""
+    assert step(current, target) is target
+
+
+@pytest.mark.parametrize(("current", "target"), FORBIDDEN)
+def test_forbidden_steps(current: ModelState, target: ModelState) -> None:
+    """Any other step is refused, naming both states."""
+    with pytest.raises(IllegalTransition, match=f"{current} cannot become {target}") as caught:
+        step(current, target)
+    assert caught.value.reason == "ILLEGAL_TRANSITION"
+
+
+def test_model_name() -> None:
+    """Triton's name of a model is the task and the format."""
+    assert model_name("support", "onnx") == "support-onnx"

@@ -1,0 +1,199 @@
+"""The model repository: a version folder is whole or not there at all."""
+
+import errno
+import json
+import resource
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tidemill_core.errors import DataError
+from tidemill_core.model_repository import (
+    MANIFEST_FILE,
+    STAGING,
+    TOKENIZER_FILE,
+    Manifest,
+    ModelRepository,
+    Reference,
+)
+
+MODEL, TOKENIZER = b"weights" * 1000, '{"vocab": ["é"]}'
+MANIFEST = Manifest(
+    task="support",
+    version=3,
+    model_format="onnx",
+    labels=("card_arrival", "verlorene Karte", "カード"),
+    sequence_length=64,
+    vocabulary_size=8000,
+    temperature=1.25,
+    measures={"accuracy": 0.9, "test_rows": 700},
+    reference=Reference((300, 200, 200), (0, 0, 100, 600)),
+    dataset_version="d" * 64,
+    run_id="r1",
+    create_time="2026-03-01T12:00:00+00:00",
+)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> ModelRepository:
+    """A repository that nobody has written to."""
+    return ModelRepository(tmp_path / "models")
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model_format", "file"), [("onnx", "model.onnx"), ("torchscript", "model.pt")]
+)
+def test_publish(repository: ModelRepository, model_format: str, file: str) -> None:
+    """A version folder holds the model, the tokenizer and the manifest, and nothing is staged."""
+    folder = repository.publish(replace(MANIFEST, model_format=model_format), MODEL, TOKENIZER)
+    assert folder == repository.root / f"support-{model_format}" / "3"
+    assert _names(folder) == sorted([file, MANIFEST_FILE, TOKENIZER_FILE])
+    assert (folder / file).read_bytes() == MODEL
+    assert (folder / TOKENIZER_FILE).read_text(encoding="utf-8") == TOKENIZER
+    assert _names(repository.root / STAGING) == []
+
+
+def test_the_manifest_reads_back(repository: ModelRepository) -> None:
+    """What was said at publishing comes back equal, with the SHA-256 of each file."""
+    repository.publish(MANIFEST, MODEL, TOKENIZER)
+    found = repository.manifest("support", "onnx", 3)
+    assert replace(found, files={}) == MANIFEST
+    assert sorted(found.files) == ["model.onnx", TOKENIZER_FILE]
+    assert repository.damage("support", "onnx", 3) is None
+
+
+def test_versions_never_change(repository: ModelRepository) -> None:
+    """A version that is there is refused, and stays as it is."""
+    folder = repository.publish(MANIFEST, MODEL, TOKENIZER)
+    with pytest.raises(DataError) as caught:
+        repository.publish(MANIFEST, b"other", TOKENIZER)
+    assert caught.value.reason == "MODEL_VERSION_EXISTS"
+    assert (folder / "model.onnx").read_bytes() == MODEL
+    repository.publish(replace(MANIFEST, version=4), MODEL, TOKENIZER)
+    assert _names(folder.parent) == ["3", "4"]
+
+
+def test_published_at_once(repository: ModelRepository) -> None:
+    """Of several that publish one version at once, one does; the others are refused."""
+
+    def publish(number: int) -> str:
+        try:
+            repository.publish(MANIFEST, bytes([number]) * 1000, TOKENIZER)
+        except DataError as error:
+            return error.reason
+        return "published"
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(publish, range(8)))
+    assert answers == ["MODEL_VERSION_EXISTS"] * 7 + ["published"]
+    assert repository.damage("support", "onnx", 3) is None
+    assert _names(repository.root / STAGING) == []
+
+
+def test_a_write_that_fails_leaves_nothing(repository: ModelRepository) -> None:
+    """When the disk takes only part of a model, the model's folder holds no version."""
+    repository.publish(replace(MANIFEST, version=2), MODEL, TOKENIZER)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(MODEL) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            repository.publish(MANIFEST, MODEL, TOKENIZER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert _names(repository.root / "support-onnx") == ["2"]
+    assert _names(repository.root / STAGING) == []
+    repository.publish(MANIFEST, MODEL, TOKENIZER)
+    assert repository.damage("support", "onnx", 3) is None
+
+
+def test_a_name_that_is_taken_leaves_nothing_staged(repository: ModelRepository) -> None:
+    """When the version cannot be moved in, what was staged is taken away."""
+    repository.root.mkdir()
+    (repository.root / "support-onnx").write_text("not a folder")
+    with pytest.raises(OSError, match="support-onnx"):
+        repository.publish(MANIFEST, MODEL, TOKENIZER)
+    assert _names(repository.root / STAGING) == []
+
+
+def test_a_missing_version(repository: ModelRepository) -> None:
+    """A version that was never published is MODEL_VERSION_MISSING."""
+    for call in (repository.manifest, repository.damage):
+        with pytest.raises(DataError, match=MANIFEST_FILE) as caught:
+            call("support", "onnx", 3)
+        assert caught.value.reason == "MODEL_VERSION_MISSING"
+
+
+def _without(name: str) -> Callable[[str], str]:
+    def remove(text: str) -> str:
+        values = json.loads(text)
+        del values[name]
+        return json.dumps(values)
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda _: "",
+        lambda _: "null",
+        lambda _: '"text"',
+        lambda _: "[]",
+        lambda _: "{}",
+        lambda text: text.replace('"reference": {', '"reference": [], "other": {'),
+        _without("labels"),
+        _without("reference"),
+        _without("task"),
+    ],
+)
+def test_a_damaged_manifest(repository: ModelRepository, damage: Callable[[str], str]) -> None:
+    """A manifest that is cut, or says something else, is MANIFEST_DAMAGED, by its path."""
+    path = repository.publish(MANIFEST, MODEL, TOKENIZER) / MANIFEST_FILE
+    path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(DataError, match=MANIFEST_FILE) as caught:
+        repository.manifest("support", "onnx", 3)
+    assert caught.value.reason == "MANIFEST_DAMAGED"
+
+
+def test_bytes_that_are_no_text(repository: ModelRepository) -> None:
+    """A manifest that is not UTF-8 is damaged."""
+    path = repository.publish(MANIFEST, MODEL, TOKENIZER) / MANIFEST_FILE
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError) as caught:
+        repository.manifest("support", "onnx", 3)
+    assert caught.value.reason == "MANIFEST_DAMAGED"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", TOKENIZER_FILE])
+def test_damage_is_found(repository: ModelRepository, name: str) -> None:
+    """A file that is cut, changed in one byte, or gone is named."""
+    path = repository.publish(MANIFEST, MODEL, TOKENIZER) / name
+    whole = path.read_bytes()
+    for content in (whole[:-1], b"", b"X" + whole[1:], whole + b"\0"):
+        path.write_bytes(content)
+        assert repository.damage("support", "onnx", 3) == (
+            f"{path} is not the file that was published: its SHA-256 differs"
+        )
+    path.unlink()
+    assert repository.damage("support", "onnx", 3) == f"{path} is missing"
+    path.write_bytes(whole)
+    assert repository.damage("support", "onnx", 3) is None
+
+
+def test_a_version_taken_away(repository: ModelRepository) -> None:
+    """A folder that somebody removed is missing, and its number can be published again."""
+    shutil.rmtree(repository.publish(MANIFEST, MODEL, TOKENIZER))
+    with pytest.raises(DataError):
+        repository.damage("support", "onnx", 3)
+    repository.publish(MANIFEST, MODEL, TOKENIZER)
+    assert repository.damage("support", "onnx", 3) is None

@@ -1,0 +1,193 @@
+"""Settings: the workspace's file, then the environment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings import WORKSPACE_FILE, load_settings
+
+TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n'
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace to start in, without settings from outside."""
+    for name in [name for name in os.environ if name.upper().startswith("TIDEMILL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _write(text: str) -> None:
+    Path(WORKSPACE_FILE).write_text(text, encoding="utf-8")
+
+
+def test_defaults(workspace: Path) -> None:
+    """Without a file everything has its default, inside the workspace."""
+    settings = load_settings()
+    assert settings.tasks == {}
+    assert settings.grpc_port == 50051
+    assert settings.state_dir == workspace / "var"
+    assert settings.model_repository == workspace / "model_repository"
+    assert settings.effective_database_url == f"sqlite:///{workspace}/var/tidemill.db"
+    assert settings.effective_mlflow_tracking_uri == f"sqlite:///{workspace}/var/mlflow.db"
+    assert settings.triton_address == "127.0.0.1:8001"
+
+
+def test_the_file() -> None:
+    """The file's values count, those of sections and tasks too."""
+    _write(f'grpc_port = 6000\n[feedback]\nretrain_after = 7\n{TASK}format = "torchscript"\n')
+    settings = load_settings()
+    assert settings.grpc_port == 6000
+    assert settings.feedback.retrain_after == 7
+    assert settings.tasks["support"].format == "torchscript"
+    assert settings.tasks["support"].sources[0].path == Path("data/train.csv")
+    assert settings.tasks["support"].sources[0].label_column == "label"
+
+
+def test_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable overrides its own setting and leaves its neighbours as the file has them."""
+    _write(
+        "grpc_port = 6000\ntriton_grpc_port = 6001\n"
+        f"[monitoring]\nwindow_hours = 5\nmin_verdicts = 9\n{TASK}"
+    )
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", "7000")
+    monkeypatch.setenv("TIDEMILL_MONITORING__WINDOW_HOURS", "0.5")
+    monkeypatch.setenv("TIDEMILL_TASKS__SUPPORT__ABSTAIN_BELOW", "0.25")
+    settings = load_settings()
+    assert (settings.grpc_port, settings.triton_grpc_port) == (7000, 6001)
+    assert (settings.monitoring.window_hours, settings.monitoring.min_verdicts) == (0.5, 9)
+    assert settings.tasks["support"].abstain_below == 0.25
+    assert len(settings.tasks["support"].sources) == 1
+
+
+def test_nested_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two underscores lead into a section; one belongs to the name."""
+    monkeypatch.setenv("TIDEMILL_FEEDBACK__RETRAIN_AFTER", "500")
+    monkeypatch.setenv("TIDEMILL_TRITON__URL", "triton:9001")
+    monkeypatch.setenv("TIDEMILL_TRITON_GRPC_PORT", "9002")
+    settings = load_settings()
+    assert settings.feedback.retrain_after == 500
+    assert settings.triton_address == "triton:9001"
+    assert settings.triton_grpc_port == 9002
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("grcp_port = 1", "grcp_port"),
+        ("[feedback]\nretrain = 1", "feedback.retrain"),
+        (TASK + "lables = 3", "tasks.support.lables"),
+        ('[tasks.support]\nsources = [{ path = "a", columns = 1 }]', "columns"),
+        ("[nonsense]", "nonsense"),
+    ],
+)
+def test_unknown_settings(text: str, name: str) -> None:
+    """A setting that does not exist is refused by its whole name."""
+    _write(text)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("grpc_port = 0", "grpc_port"),
+        ("grpc_port = 65536", "grpc_port"),
+        ('grpc_port = "high"', "grpc_port"),
+        ("tasks = 3", "tasks"),
+        ("[tasks.support]\nsources = []", "tasks.support.sources"),
+        ("[tasks.support]", "tasks.support.sources"),
+        (TASK + 'format = "pickle"', "tasks.support.format"),
+        (TASK + "abstain_below = 1.5", "tasks.support.abstain_below"),
+        ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours"),
+        ("[feedback]\nretrain_after = 0", "feedback.retrain_after"),
+    ],
+)
+def test_wrong_values(text: str, name: str) -> None:
+    """A value that breaks its rule is refused by its setting's name."""
+    _write(text)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+def test_all_faults_at_once() -> None:
+    """Several faults are all told at once, each on a line of its own."""
+    _write("grpc_port = 0\nnonsense = 1\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    first, *faults = str(caught.value).splitlines()
+    assert first == "wrong settings:"
+    assert sorted(fault.split(":")[0].strip() for fault in faults) == ["grpc_port", "nonsense"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name"),
+    [
+        ("TIDEMILL_GRPC_PORT", "many", "grpc_port"),
+        ("TIDEMILL_TASKS", "support", "tasks"),
+        ("TIDEMILL_FEEDBACK", "{", "feedback"),
+        ("TIDEMILL_FEEDBACK__RETRAIN", "5", "feedback.retrain"),
+        ("TIDEMILL_TASKS__SUPPORT__SOURCES", "train.csv", "tasks"),
+    ],
+)
+def test_wrong_variables(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
+) -> None:
+    """A variable that breaks a rule is refused by its setting's name."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", [b"grpc_port = \n", b"[tasks", b"a = 1\na = 2\n", b"\xff\xfe"])
+def test_a_broken_file(workspace: Path, content: bytes) -> None:
+    """A file that is no TOML is refused by its whole path."""
+    (workspace / WORKSPACE_FILE).write_bytes(content)
+    with pytest.raises(ConfigurationError, match=str(workspace / WORKSPACE_FILE)):
+        load_settings()
+
+
+def test_paths(workspace: Path) -> None:
+    """Relative paths lie in the workspace, absolute ones where they say, ~ at home."""
+    _write('state_dir = "here/state"\nmodel_repository = "/srv/models"\n')
+    settings = load_settings()
+    assert settings.state_dir == workspace / "here" / "state"
+    assert settings.model_repository == Path("/srv/models")
+    _write('state_dir = "~/state"\n')
+    assert load_settings().state_dir == Path.home() / "state"
+
+
+def test_a_given_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database or tracking server that is named is used."""
+    monkeypatch.setenv("TIDEMILL_DATABASE_URL", "postgresql+psycopg://db/tidemill")
+    monkeypatch.setenv("TIDEMILL_MLFLOW_TRACKING_URI", "http://mlflow:5000")
+    settings = load_settings()
+    assert settings.effective_database_url == "postgresql+psycopg://db/tidemill"
+    assert settings.effective_mlflow_tracking_uri == "http://mlflow:5000"
+
+
+@pytest.mark.parametrize("name", ["a", "support", "paper_titles2", "a" * 40])
+def test_task_names(name: str) -> None:
+    """A task's name is lower-case letters, digits and underscores, a letter first, 40 at most."""
+    _write(TASK.replace("support", name))
+    assert list(load_settings().tasks) == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ['""', "Support", "1st", "_a", "sup-port", '"a b"', '"é"', '"a\\n"', '"../x"', "a" * 41]
+)
+def test_wrong_task_names(name: str) -> None:
+    """Any other name is refused: it becomes part of paths and of Triton's model names."""
+    _write(TASK.replace("support", name))
+    with pytest.raises(ConfigurationError, match="tasks"):
+        load_settings()
+
+
+def test_settings_do_not_change() -> None:
+    """Loaded settings are values: nobody changes them later."""
+    settings = load_settings()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.grpc_port = 1  # type: ignore[misc]  # that is the point

@@ -1,0 +1,184 @@
+"""Reading CSV files, sound and broken."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tidemill_core.domain.example import Example, LabelSource
+from tidemill_core.errors import DataError
+from tidemill_jobs.data.sources import SourceRows, read_csv
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file under test lies."""
+    return tmp_path / "train.csv"
+
+
+def _read(path: Path, content: str | bytes) -> SourceRows:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_csv(path, "text", "label")
+
+
+def _pairs(rows: SourceRows) -> list[tuple[str, str]]:
+    return [(row.text, row.label) for row in rows.examples]
+
+
+def _quarantined(rows: SourceRows) -> list[tuple[int, str]]:
+    return [(int(row.origin.rsplit(":")[-1]), row.rule) for row in rows.quarantined]
+
+
+def test_each_row_knows_where_it_stands(path: Path) -> None:
+    """A row's origin is its file and the line that it begins on; blank lines are no rows."""
+    rows = _read(path, 'text,label\n"two\nlines",a\n\nlast,b\n')
+    first, last = rows.examples
+    assert first == Example("two\nlines", "a", LabelSource.SOURCE, f"{path}:2")
+    assert (last.text, last.origin) == ("last", f"{path}:5")
+
+
+def test_columns_are_found_by_name(path: Path) -> None:
+    """The order of the columns, and others beside them, do not matter."""
+    assert _pairs(_read(path, "id,label,text\n1,a,hello\n")) == [("hello", "a")]
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_any_line_end_is_read(path: Path, ends: str) -> None:
+    """Unix, Windows and old Macintosh line ends read alike."""
+    assert _pairs(_read(path, ends.join(["text,label", "x,a", '"y, z",b']))) == [
+        ("x", "a"),
+        ("y, z", "b"),
+    ]
+
+
+def test_a_byte_order_mark_is_not_part_of_a_name(path: Path) -> None:
+    """A file that begins with UTF-8's byte order mark is read like any other."""
+    assert _pairs(_read(path, b"\xef\xbb\xbftext,label\nx,a\n")) == [("x", "a")]
+
+
+def test_doubled_quotes_are_one(path: Path) -> None:
+    """A quote within quotes is written twice and read once."""
+    assert _pairs(_read(path, 'text,label\n"say ""hi""",a\n')) == [('say "hi"', "a")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "EMPTY_FILE"),
+        (b" \n\n", "EMPTY_FILE"),
+        (b"text,label\n", "NO_ROWS"),
+        (b"text,category\nx,a\n", "MISSING_COLUMN"),
+        (b"text,label,text\nx,a,y\n", "AMBIGUOUS_COLUMN"),
+        (b'text,"label\nx,a\n', "BROKEN_HEADER"),
+        (b"text,label,\xe9t\xe9\nx,a,b\n", "NOT_UTF8"),
+        ("text,label\nx,a\n".encode("utf-16"), "NOT_UTF8"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(path: Path, content: bytes, reason: str) -> None:
+    """The error has the reason and names the file."""
+    with pytest.raises(DataError, match=r"train\.csv") as caught:
+        _read(path, content)
+    assert caught.value.reason == reason
+
+
+def test_a_missing_column_is_named_with_those_there(path: Path) -> None:
+    """The message says which column is missing, on which line, and what was found."""
+    with pytest.raises(DataError, match=r"line 1: no column 'label' among text, category"):
+        _read(path, "text,category\nx,a\n")
+
+
+def test_a_missing_file_is_refused(path: Path) -> None:
+    """A source that is not there has a reason of its own."""
+    with pytest.raises(DataError) as caught:
+        read_csv(path, "text", "label")
+    assert caught.value.reason == "SOURCE_MISSING"
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    """A source that is no file has a reason of its own."""
+    with pytest.raises(DataError) as caught:
+        read_csv(tmp_path, "text", "label")
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+
+
+def test_rows_in_another_encoding_are_quarantined(path: Path) -> None:
+    """Latin-1 bytes cost their own row, and are kept readable."""
+    rows = _read(path, b"text,label\ncaf\xe9,a\nx,b\n")
+    assert _pairs(rows) == [("x", "b")]
+    assert _quarantined(rows) == [(2, "NOT_UTF8")]
+    assert rows.quarantined[0].value == "caf\\udce9,a"
+
+
+def test_rows_of_another_width_are_quarantined(path: Path) -> None:
+    """A comma too many or a column too few costs its own row."""
+    rows = _read(path, "text,label\nwell, hello,a\nx\ny,b\n")
+    assert _pairs(rows) == [("y", "b")]
+    assert _quarantined(rows) == [(2, "WRONG_COLUMN_COUNT"), (3, "WRONG_COLUMN_COUNT")]
+
+
+def test_a_quote_open_to_the_end_costs_one_row(path: Path) -> None:
+    """A quote that is never closed does not swallow the rest of the file."""
+    rows = _read(path, 'text,label\n"broken,a\nx,a\ny,b\n')
+    assert _pairs(rows) == [("x", "a"), ("y", "b")]
+    assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
+    assert rows.quarantined[0].value == '"broken,a'
+
+
+def test_a_quote_closed_by_the_next_row_costs_one_row(path: Path) -> None:
+    """A quote that a later row's opening quote seems to close costs its own row only."""
+    rows = _read(path, 'text,label\n"broken,a\nx,a\n"y, z",b\n')
+    assert _pairs(rows) == [("x", "a"), ("y, z", "b")]
+    assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'text,label\nv,a\nw,b\n"broken,a\nx,a\nit is 5",b\ny,b\n',
+        'label,text\na,v\nb,w\na,"broken\na,x\nb,it is 5"\nb,y\n',
+    ],
+)
+def test_rows_between_two_stray_quotes_are_found(path: Path, content: str) -> None:
+    """Two stray quotes that make valid CSV of several rows do not hide these rows."""
+    rows = _read(path, content)
+    assert _pairs(rows) == [("v", "a"), ("w", "b"), ("x", "a"), ('it is 5"', "b"), ("y", "b")]
+    assert _quarantined(rows) == [(4, "BROKEN_QUOTES")]
+
+
+def test_text_behind_a_closing_quote_costs_one_row(path: Path) -> None:
+    """A quote that is closed too early is an error, not a guess."""
+    rows = _read(path, 'text,label\n"a" b,a\nx,b\n')
+    assert _pairs(rows) == [("x", "b")]
+    assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
+
+
+def test_a_text_of_lines_with_commas_is_a_text(path: Path) -> None:
+    """Lines within quotes that have commas, but no label behind them, are no rows."""
+    text = "Dear all,\nwell, thanks\nand, bye"
+    assert _pairs(_read(path, f'text,label\n"{text}",a\nx,b\n')) == [(text, "a"), ("x", "b")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(
+        st.sampled_from(['"', ",", "\n", "\r", "x", "a", " ", "\x00", "\xe9", "\u2028"])
+    )
+)
+def test_no_file_is_read_wrong_silently(path: Path, pieces: list[str]) -> None:
+    """Whatever a file holds, each line is part of one row at most, kept or quarantined."""
+    rows = _read(path, "text,label\nfirst,label\n" + "".join(pieces))
+    assert _pairs(rows)[0] == ("first", "label")
+    origins = [row.origin for row in rows.examples] + [row.origin for row in rows.quarantined]
+    assert len(set(origins)) == len(origins)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(st.text(alphabet='x ",\n\t\u00e9'), st.just("label")), min_size=1))
+def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str, str]]) -> None:
+    """Commas, quotes and line ends in a text survive, and no row is quarantined."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    found = read_csv(path, "text", "label")
+    assert (_pairs(found), found.quarantined) == (rows, ())

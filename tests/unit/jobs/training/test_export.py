@@ -1,0 +1,75 @@
+"""Exports."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from tidemill_jobs.training.export import (
+    ExportMismatch,
+    compare,
+    export_onnx,
+    export_torchscript,
+)
+from tidemill_jobs.training.network import CalibratedClassifier
+from tidemill_jobs.training.train import TrainedModel
+
+TEXTS = ["rain 3 and clouds", "", "sunny", "\0", "x" * 500, "no shade 😀"] * 50
+EXPORTS = {"onnx": export_onnx, "torchscript": export_torchscript}
+
+
+@pytest.fixture(scope="session")
+def exported(model: TrainedModel) -> dict[str, bytes]:
+    """The small model in each format."""
+    return {
+        name: export(model.classifier, model.sequence_length) for name, export in EXPORTS.items()
+    }
+
+
+@pytest.mark.parametrize("model_format", EXPORTS)
+def test_an_export_answers_as_its_module(
+    model: TrainedModel, exported: dict[str, bytes], model_format: str
+) -> None:
+    """Every batch size and odd text gets the module's own answer."""
+    encoder = model.encoder()
+    for texts in (TEXTS, TEXTS[:1]):
+        assert (
+            compare(exported[model_format], model_format, model.classifier, encoder, texts) < 1e-4
+        )
+
+
+@pytest.mark.parametrize("model_format", EXPORTS)
+def test_another_model_is_a_mismatch(
+    model: TrainedModel, exported: dict[str, bytes], model_format: str
+) -> None:
+    """An export of a differently calibrated model is refused."""
+    other = CalibratedClassifier(model.classifier.network, model.temperature * 2)
+    with pytest.raises(ExportMismatch, match=model_format):
+        compare(exported[model_format], model_format, other, model.encoder(), TEXTS)
+
+
+def test_onnx_has_the_shapes_that_triton_is_told(exported: dict[str, bytes]) -> None:
+    """Batch, length and labels are symbolic, and ids are int32."""
+    session = onnxruntime.InferenceSession(exported["onnx"])
+    (given,), (answered,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type) == ("input_ids", "tensor(int32)")
+    assert (answered.name, answered.type) == ("probabilities__0", "tensor(float)")
+    assert [type(size) for size in (*given.shape, *answered.shape)] == [str, str, str, str]
+
+
+def test_onnx_is_old_enough_for_the_container(exported: dict[str, bytes]) -> None:
+    """NVIDIA's 24.10 container has ONNX Runtime 1.19: opset 21 and IR 10 are its newest."""
+    model = onnx.load_model_from_string(exported["onnx"])
+    assert model.ir_version <= 10
+    assert {opset.domain: opset.version for opset in model.opset_import}[""] <= 21
+
+
+def test_ids_out_of_range_are_clamped(model: TrainedModel, exported: dict[str, bytes]) -> None:
+    """Wild ids are answered with probabilities, not refused."""
+    session = onnxruntime.InferenceSession(exported["onnx"])
+    wild = np.array([[2**31 - 1] * 16, [-(2**31)] * 16], dtype=np.int32)
+    (answer,) = session.run(None, {"input_ids": wild})
+    assert np.allclose(answer.sum(axis=1), 1.0, atol=1e-5)
+    with torch.no_grad():
+        assert np.allclose(model.classifier(torch.from_numpy(wild)).numpy(), answer, atol=1e-4)

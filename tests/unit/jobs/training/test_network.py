@@ -1,0 +1,43 @@
+"""The network."""
+
+import torch
+
+from tidemill_jobs.training.network import HashedNgramClassifier, NetworkConfig, spelling_buckets
+
+VOCABULARY = ["[PAD]", "[UNK]", "##s", "card", "cards", "transfer"]
+
+
+def network() -> HashedNgramClassifier:
+    """A small network in evaluation mode."""
+    config = NetworkConfig(vocabulary_size=len(VOCABULARY), labels=3, buckets=64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return HashedNgramClassifier(config, spelling_buckets(VOCABULARY)).eval()
+
+
+def test_folding_the_spelling_keeps_the_answers() -> None:
+    """The sparse sum of training and the dense one of serving agree, padding or not."""
+    ids = torch.tensor([[3, 2, 5, 0, 0], [0, 0, 0, 0, 0], [1, 1, 4, 5, 3]])
+    folded = network()
+    before = folded(ids)
+    folded.fold_spelling()
+    assert torch.allclose(before, folded(ids), atol=1e-5)
+
+
+def test_padding_changes_nothing() -> None:
+    """A row padded further gets the same logits."""
+    short, long = torch.tensor([[3, 5]]), torch.tensor([[3, 5, 0, 0]])
+    assert torch.allclose(network()(short), network()(long), atol=1e-6)
+
+
+def test_word_order_matters() -> None:
+    """Bigrams tell two orders of the same words apart."""
+    logits = network()(torch.tensor([[3, 5], [5, 3]]))
+    assert not torch.allclose(logits[0], logits[1])
+
+
+def test_related_spellings_share_buckets() -> None:
+    """`card` and `cards` have character n-grams in common; the special tokens have none."""
+    buckets = spelling_buckets(VOCABULARY)
+    assert not buckets[:2].any()
+    assert set(buckets[3].tolist()) & set(buckets[4].tolist()) - {0}

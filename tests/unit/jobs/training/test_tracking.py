@@ -1,0 +1,40 @@
+"""MLflow tracking."""
+
+from pathlib import Path
+
+import pytest
+
+from tidemill_jobs.training.evaluate import Measures
+from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
+
+
+def test_a_run_is_written_with_its_dataset(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Parameters, curves, measures, tags and the dataset are kept, in silence; errors mark it."""
+    version = "c" * 64
+    config = TrackingConfig(
+        f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "support", "onnx", version, "x"
+    )
+    with tracked_run(config) as tracker:
+        tracker.log_parameters({"seed": 3})
+        tracker.log_epoch(1, {"train_loss": 2.0})
+        tracker.log_epoch(2, {"train_loss": 1.0})
+        tracker.log_measures("test", Measures(0.9, 0.8, 0.01, 10))
+    with pytest.raises(ValueError, match="broken"), tracked_run(config) as failed:
+        raise ValueError("broken")
+    assert capfd.readouterr() == ("", "")
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(config.tracking_uri)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "3"
+    assert run.data.metrics["final_test_accuracy"] == 0.9
+    assert run.data.tags["dataset_version"] == version
+    assert run.inputs is not None
+    assert run.inputs.dataset_inputs[0].dataset.digest == version[:36]
+    curve = client.get_metric_history(tracker.run_id, "train_loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
+    assert client.get_run(failed.run_id).info.status == "FAILED"

@@ -1,0 +1,34 @@
+"""The coalescer when something goes wrong that should not."""
+
+import asyncio
+
+from tests.integration.server.models import LABELS, LENGTH, tokenizer_json
+from tests.plugins.stack import free_ports
+from tidemill_core.errors import TritonUnavailable
+from tidemill_core.text import TextEncoder
+from tidemill_core.triton.client import TritonClient
+from tidemill_server.inference.coalescer import MAX_IN_FLIGHT, MAX_ROWS_A_CALL, Coalescer
+from tidemill_server.inference.router import ServedModel
+
+CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
+
+
+def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
+    """Batches that fail in no foreseen way get their error, and what is queued goes on."""
+    model = ServedModel("support", "support-onnx", 1, LABELS, TextEncoder(tokenizer_json(), LENGTH))
+    [port] = free_ports(1)
+
+    async def ask() -> list[object]:
+        triton = TritonClient(f"127.0.0.1:{port}")
+        coalescer = Coalescer(triton)
+        deadline = asyncio.get_running_loop().time() + 30
+        batches = [*[CANNOT_BE_ENCODED] * MAX_IN_FLIGHT, ["card"]]
+        calls = [coalescer.infer(model, batch, deadline) for batch in batches]
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        await triton.close()
+        return list(answers)
+
+    *failed, last = asyncio.run(ask())
+    assert {type(error) for error in failed} == {TypeError}
+    assert isinstance(last, TritonUnavailable)  # it was asked: nobody listens there
