@@ -52,6 +52,13 @@ class TaskSettings(_Section):
     """Longest text that is answered or learned from, in characters."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
+    log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
+    """Share of the predictions that are written down."""
+    store_text: Literal["plain", "hash", "none"] = "plain"
+    """What is written down of a prediction's text. Without it, feedback counts, and trains only
+    where it carries the text itself."""
+    text_retention_days: float | None = Field(default=None, gt=0)
+    """After how many days a prediction's text is removed; never, where it is not set."""
 
 
 class FeedbackSettings(_Section):
@@ -106,6 +113,60 @@ class TritonSettings(_Section):
     """Key of its model control, where it asks for one; our own Triton makes its own."""
 
 
+class ServerSettings(_Section):
+    """The front's processes."""
+
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the gRPC port."""
+    reflection: bool = False
+    """Whether callers may ask which services there are."""
+    max_queue_delay_ms: float = Field(default=20.0, gt=0)
+    """How long a request may wait for its turn, in milliseconds, before fewer are let in."""
+
+
+class TlsSettings(_Section):
+    """TLS on the gRPC port, from PEM files; they are read again when they change."""
+
+    certificate: Path | None = None
+    """The server's certificate, and those between it and its root."""
+    private_key: Path | None = None
+    """The certificate's key."""
+    client_ca: Path | None = None
+    """Roots that a client's certificate must come from; without it clients need none."""
+
+
+class AuthSettings(_Section):
+    """Who may call."""
+
+    required: bool | None = None
+    """Whether callers must show an API key or a token. Where it is not set: on every address but
+    loopback."""
+    jwks: str = ""
+    """File or https URL of the keys (JWKS) that tokens are signed with; empty takes no tokens."""
+    issuer: str = ""
+    """What a token's `iss` must be; empty takes any."""
+    audience: str = "tidemill"
+    """What a token's `aud` must name."""
+
+
+class PredictionLogSettings(_Section):
+    """Bounds for predictions that cannot be written to the database for now."""
+
+    max_held_rows: int = Field(default=100_000, ge=1)
+    """Kept in the memory of each worker, where the disk cannot be written either."""
+    max_spool_mb: int = Field(default=4096, ge=1)
+    """Megabytes on disk, all workers together."""
+
+
+class TracingSettings(_Section):
+    """OpenTelemetry traces."""
+
+    otlp_endpoint: str = ""
+    """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty traces nothing."""
+    sample: float = Field(default=0.01, ge=0.0, le=1.0)
+    """Share of the calls that are traced, where the caller has not decided."""
+
+
 class Settings(BaseSettings):
     """All that a user can set."""
 
@@ -127,6 +188,10 @@ class Settings(BaseSettings):
     """Address that the gRPC front listens on."""
     grpc_port: Port = 50051
     """Port that the gRPC front listens on."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the Prometheus metrics are served on."""
+    metrics_port: Port = 9464
+    """Port that the Prometheus metrics are served on."""
     triton_grpc_port: Port = 8001
     """gRPC port of the embedded Triton, on loopback."""
     triton_http_port: Port = 8000
@@ -134,6 +199,11 @@ class Settings(BaseSettings):
     triton_metrics_port: Port = 8002
     """Metrics port of the embedded Triton, on loopback."""
     triton: TritonSettings = TritonSettings()
+    server: ServerSettings = ServerSettings()
+    tls: TlsSettings = TlsSettings()
+    auth: AuthSettings = AuthSettings()
+    prediction_log: PredictionLogSettings = PredictionLogSettings()
+    tracing: TracingSettings = TracingSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
