@@ -2,6 +2,8 @@
 
 TidemillError
 ├── InvalidArgument            the caller's input is wrong; nothing was done
+├── Unauthenticated            nobody knows who calls
+├── PermissionDenied           the caller is known, and may not do this
 ├── NotFound                   the named resource does not exist
 ├── AlreadyRunning             a second stack, or a second run, of what may run once
 ├── FailedPrecondition         the system's state does not allow it
@@ -58,6 +60,26 @@ class InvalidArgument(TidemillError):
         super().__init__(f"{field}: {description}")
         self.reason = reason
         self.violation = FieldViolation(field, description)
+
+
+class Unauthenticated(TidemillError):
+    """The call shows no credential, or one that is not (or no longer) good."""
+
+    reason = "UNAUTHENTICATED"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PermissionDenied(TidemillError):
+    """The caller is known, and may not do this."""
+
+    reason = "PERMISSION_DENIED"
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotFound(TidemillError):

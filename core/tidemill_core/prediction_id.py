@@ -25,7 +25,8 @@ from tidemill_core.secret_file import read_or_create
 
 KEYS_FILE = "prediction_id_keys.json"
 _MAC_BYTES = 16
-_FIXED_BYTES = 1 + 1 + 4 + 6 + 2 + 8 + _MAC_BYTES
+_RANDOM_BYTES = 8
+_FIXED_BYTES = 1 + 1 + 4 + 6 + 2 + _RANDOM_BYTES + _MAC_BYTES
 MAX_LENGTH = 120
 
 
@@ -60,17 +61,25 @@ class PredictionIdSigner:
 
     def sign(self, claims: PredictionClaims) -> str:
         """A fresh id that says `claims`."""
+        return self.sign_each(claims, 1)[0]
+
+    def sign_each(self, claims: PredictionClaims, count: int) -> list[str]:
+        """Fresh ids that say the same."""
         task = claims.task.encode()
-        body = b"".join(
+        shared = b"".join(
             (
                 bytes((self._key_id, len(task))),
                 task,
                 claims.model_version.to_bytes(4),
                 round(claims.predict_time.timestamp() * 1000).to_bytes(6),
                 round(claims.propensity * 65_535).to_bytes(2),
-                secrets.token_bytes(8),
             )
         )
+        random = secrets.token_bytes(_RANDOM_BYTES * count)
+        chunks = (random[i : i + _RANDOM_BYTES] for i in range(0, len(random), _RANDOM_BYTES))
+        return [self._signed(shared + chunk) for chunk in chunks]
+
+    def _signed(self, body: bytes) -> str:
         mac = self._signing.copy()
         mac.update(body)
         return base64.urlsafe_b64encode(body + mac.digest()[:_MAC_BYTES]).rstrip(b"=").decode()

@@ -102,6 +102,8 @@ class ScheduleSettings(_Section):
     """Estimates accuracy from the day's feedback."""
     check_latency: str = "*/10 * * * *"
     """Compares the latency with its limit."""
+    expire_texts: str = "30 3 * * *"
+    """Removes the texts that are older than their task's `text_retention_days`."""
 
 
 class TritonSettings(_Section):

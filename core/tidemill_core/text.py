@@ -18,7 +18,7 @@ UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
 class TextEncoder:
     """Turns texts into rows of token ids of one fixed length.
 
-    Normalising, cutting and padding happen in the tokenizer's own native code. Any `str`
+    Normalising and cutting happen in the tokenizer's own native code. Any `str`
     that is valid Unicode is accepted, whatever is in it; a text of which nothing is left
     after normalising becomes a row of padding.
     """
@@ -39,9 +39,7 @@ class TextEncoder:
         self.sequence_length = sequence_length
         self._tokenizer = _load(tokenizer_json)
         self._tokenizer.enable_truncation(sequence_length)
-        self._tokenizer.enable_padding(
-            length=sequence_length, pad_id=PADDING_ID, pad_token=PADDING_TOKEN
-        )
+        self._tokenizer.no_padding()  # ours, below, costs a fifth of the tokenizer's
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
         """Encodes a batch.
@@ -55,10 +53,12 @@ class TextEncoder:
         Raises:
             UnicodeEncodeError: a text holds a lone surrogate.
         """
-        if not texts:
-            return np.zeros((0, self.sequence_length), dtype=np.int32)
+        rows = np.full((len(texts), self.sequence_length), PADDING_ID, dtype=np.int32)
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return np.array([encoding.ids for encoding in encodings], dtype=np.int32)
+        for row, encoding in zip(rows, encodings, strict=True):
+            ids = encoding.ids
+            row[: len(ids)] = ids
+        return rows
 
 
 def _load(tokenizer_json: Path | str) -> Tokenizer:

@@ -62,6 +62,11 @@ CATALOGUE = (
         "Compares the 99th percentile of the latency with its limit",
         "tidemill_jobs.monitoring.latency",
     ),
+    JobDefinition(
+        "expire_texts",
+        "Removes the texts of predictions and feedback that are older than the task keeps them",
+        "tidemill_jobs.data.expire",
+    ),
 )
 
 CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"))

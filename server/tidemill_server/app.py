@@ -1,6 +1,8 @@
-"""The gRPC server, assembled from handlers that are handed in."""
+"""The gRPC server and the services on its port."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -24,8 +26,7 @@ from tidemill.v1 import (
     prediction_service_pb2_grpc,
 )
 from tidemill_core.errors import AlreadyRunning
-from tidemill_server.interceptors.contract import ContractInterceptor
-from tidemill_server.interceptors.drain import DrainInterceptor
+from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
@@ -36,9 +37,10 @@ from tidemill_server.services.prediction import PredictionServicer
 
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 """Room for 1,024 texts of 4,096 characters at four bytes each, and their answers."""
+MAX_METADATA_BYTES = 16 * 1024
 MAX_STREAMS_A_CONNECTION = 4096
 
-_MODULES = (
+SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,
     feedback_service_pb2,
     dataset_service_pb2,
@@ -64,48 +66,61 @@ class Servicers:
     health: health.HealthServicer
 
 
-def build_server(servicers: Servicers, drain: DrainInterceptor) -> grpc.aio.Server:
-    """A server with every service, health and reflection; without a port yet."""
-    server = grpc.aio.server(
-        interceptors=[drain, ContractInterceptor()],
+def new_server(share_port: bool) -> grpc.aio.Server:
+    """A server without services and without a port.
+
+    Args:
+        share_port: whether other processes may listen on the same port. If not, a second server
+            on it fails instead of taking a part of the calls silently.
+    """
+    return grpc.aio.server(
         options=[
-            # A second server on the same port must fail, not share it silently.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(share_port)),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
             ("grpc.max_concurrent_streams", MAX_STREAMS_A_CONNECTION),
         ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        servicers.prediction, server
+
+
+def register(servicers: Servicers, server: EveryCall, reflect: bool) -> None:
+    """Register every service, health, and reflection where it is asked for."""
+    generated: tuple[tuple[Callable[[Any, Any], None], object], ...] = (
+        (prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server, servicers.prediction),
+        (feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server, servicers.feedback),
+        (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, servicers.dataset),
+        (model_service_pb2_grpc.add_ModelServiceServicer_to_server, servicers.model),
+        (monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server, servicers.monitoring),
+        (job_service_pb2_grpc.add_JobServiceServicer_to_server, servicers.job),
+        (health_pb2_grpc.add_HealthServicer_to_server, servicers.health),
     )
-    feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server(servicers.feedback, server)
-    dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server(servicers.dataset, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.model, server)
-    monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server(
-        servicers.monitoring, server
-    )
-    job_service_pb2_grpc.add_JobServiceServicer_to_server(servicers.job, server)
-    server.add_generic_rpc_handlers((servicers.inference.handler(),))
-    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
-    names = [name for m in _MODULES for name in _services(m)]
-    reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
-    return server
+    for add, servicer in generated:
+        add(servicer, server)
+    server.add_registered_method_handlers(*servicers.inference.handlers())
+    if reflect:
+        names = [name for module in SERVICE_MODULES for name in _services(module)]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
 
 
-def _services(module: object) -> list[str]:
-    descriptor = module.DESCRIPTOR  # type: ignore[attr-defined]
-    return [service.full_name for service in descriptor.services_by_name.values()]
+def _services(module: Any) -> list[str]:
+    return [service.full_name for service in module.DESCRIPTOR.services_by_name.values()]
 
 
-def listen(server: grpc.aio.Server, host: str, port: int) -> None:
+def listen(
+    server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None
+) -> None:
     """Bind the server's port.
 
     Raises:
         AlreadyRunning: something listens there already.
     """
     try:
-        server.add_insecure_port(f"{host}:{port}")
+        if credentials is None:
+            server.add_insecure_port(f"{host}:{port}")
+        else:
+            server.add_secure_port(f"{host}:{port}", credentials)
     except RuntimeError as error:
         message = f"port {port} on {host} is taken; set TIDEMILL_GRPC_PORT to a free one"
         raise AlreadyRunning(message) from error

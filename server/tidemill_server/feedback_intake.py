@@ -7,7 +7,12 @@ from tidemill_core.domain.feedback import Feedback
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.feedback import new_feedback_id
-from tidemill_server.inference.query import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
+from tidemill_server.inference.query import (
+    MAX_COMMENT_LENGTH,
+    MAX_KEY_LENGTH,
+    check_text,
+    check_words,
+)
 from tidemill_server.inference.router import Router
 
 
@@ -21,6 +26,7 @@ class Verdict:
     source: str
     comment: str
     request_id: str
+    text: str
 
 
 class FeedbackIntake:
@@ -46,6 +52,9 @@ class FeedbackIntake:
             raise InvalidArgument("MISSING_VERDICT", "verdict", "give either correct or label")
         if verdict.label is not None:
             self._check_label(claims.task, verdict.label)
+        if verdict.text:
+            limit = self._router.task_settings(claims.task).max_text_length
+            check_text(verdict.text, "text", limit)
         return Feedback(
             feedback_id=new_feedback_id(),
             prediction_id=verdict.prediction_id,
@@ -57,6 +66,7 @@ class FeedbackIntake:
             comment=verdict.comment,
             request_id=verdict.request_id,
             create_time=self._clock(),
+            text=verdict.text,
         )
 
     def _check_label(self, task: str, label: str) -> None:

@@ -17,6 +17,8 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 _CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
     (errors.InvalidArgument, code_pb2.INVALID_ARGUMENT),
+    (errors.Unauthenticated, code_pb2.UNAUTHENTICATED),
+    (errors.PermissionDenied, code_pb2.PERMISSION_DENIED),
     (errors.NotFound, code_pb2.NOT_FOUND),
     (errors.FailedPrecondition, code_pb2.FAILED_PRECONDITION),
     (errors.ResourceExhausted, code_pb2.RESOURCE_EXHAUSTED),
@@ -28,12 +30,34 @@ _CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
 _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
+class PassedOn(errors.TidemillError):
+    """An error that another gRPC server gave, Triton's own, as it is passed on.
+
+    Attributes:
+        code: its status.
+    """
+
+    def __init__(self, code: grpc.StatusCode, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
+def code_of(error: Exception) -> grpc.StatusCode:
+    """The status that an error becomes."""
+    if isinstance(error, PassedOn):
+        return error.code
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return _GRPC_CODES[code]
+    return grpc.StatusCode.INTERNAL
+
+
 def to_status(error: errors.TidemillError) -> status_pb2.Status:
     """An error as google.rpc.Status; what callers must not learn of it is logged."""
     if error.detail:
         log.warning("call_failed", reason=error.reason, detail=error.detail)
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), code_pb2.INTERNAL)
-    status = status_pb2.Status(code=code, message=str(error))
+    status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidArgument):
         violation = error_details_pb2.BadRequest.FieldViolation(

@@ -21,6 +21,7 @@ from tidemill_core.storage.storage import Storage, open_storage
 
 PORTS = (
     "TIDEMILL_GRPC_PORT",
+    "TIDEMILL_METRICS_PORT",
     "TIDEMILL_TRITON_GRPC_PORT",
     "TIDEMILL_TRITON_HTTP_PORT",
     "TIDEMILL_TRITON_METRICS_PORT",

@@ -26,6 +26,8 @@ COMMANDS = {
     "datasets": "Show what models were trained on.",
     "jobs": "Start and follow the batch jobs.",
     "reports": "Show what the checks found, and take alerts on.",
+    "keys": "Make and revoke the API keys that callers show.",
+    "audit": "Show who changed what.",
     "doctor": "Check whether this machine and this workspace can run Tidemill.",
 }
 """What each command does; each is the `app` of the module of its name."""

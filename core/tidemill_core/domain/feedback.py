@@ -19,6 +19,7 @@ class Feedback:
         comment: their words.
         request_id: the caller's key for repeating safely; may be empty.
         create_time: when it was stored.
+        text: the text that was judged, where the caller gave it again; otherwise empty.
     """
 
     feedback_id: str
@@ -31,3 +32,4 @@ class Feedback:
     comment: str
     request_id: str
     create_time: datetime
+    text: str = ""

@@ -21,7 +21,7 @@ class Prediction:
         prediction_id: signed id, see `tidemill_core.prediction_id`.
         task: the task asked.
         model_version: the version that answered.
-        text: the text asked about.
+        text: the text asked about; empty where the task keeps none, or no longer.
         label: the best label.
         confidence: its calibrated probability in [0, 1].
         scores: the best labels, best first, as many as were asked for.
@@ -33,6 +33,8 @@ class Prediction:
         propensity: probability in (0, 1] with which the router chose this version.
         latency_ms: from the request's arrival to its answer.
         predict_time: when it was answered.
+        text_hash: keyed hash of the text, see `tidemill_core.text_hash`, where the task keeps that
+            instead; otherwise empty.
     """
 
     prediction_id: str
@@ -50,3 +52,4 @@ class Prediction:
     propensity: float
     latency_ms: float
     predict_time: datetime
+    text_hash: str = ""

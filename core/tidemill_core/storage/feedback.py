@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select, update
 
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.storage.database import Database, Page, newest_first
-from tidemill_core.storage.schema import feedback
+from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
 
@@ -72,15 +72,40 @@ class FeedbackStore:
         with self._database.read() as connection:
             return [_feedback(row) for row in connection.execute(query).mappings()]
 
-    def count_labelled(self, task: str, since: datetime | None) -> int:
-        """Predictions that verdicts since a moment give a label: corrected, or confirmed."""
-        labelled = feedback.c.label.is_not(None) | feedback.c.correct.is_(True)
+    def count_examples(self, task: str, since: datetime | None) -> int:
+        """Predictions of which verdicts since a moment make examples.
+
+        They are corrected or confirmed, and their text is known: it was stored, or it came with
+        the verdict. What a confirmed one was predicted as is known only where it was stored.
+        """
+        known = or_(feedback.c.text.is_not(None), predictions.c.text != "")
+        stored = predictions.c.prediction_id.is_not(None)
+        labelled = or_(feedback.c.label.is_not(None), feedback.c.correct.is_(True) & stored)
         distinct = func.count(feedback.c.prediction_id.distinct())
-        query = select(distinct).where(feedback.c.task == task, labelled)
+        same = predictions.c.prediction_id == feedback.c.prediction_id
+        query = select(distinct).select_from(feedback.outerjoin(predictions, same))
+        query = query.where(feedback.c.task == task, labelled, known)
         if since is not None:
             query = query.where(feedback.c.create_time > since)
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def expire_texts(self, task: str, before: datetime, limit: int) -> int:
+        """Remove the texts that came with a task's oldest verdicts before a moment.
+
+        Returns:
+            How many had one: less than `limit` once none is left.
+        """
+        oldest = (
+            select(feedback.c.sequence)
+            .where(feedback.c.task == task, feedback.c.create_time < before)
+            .where(feedback.c.text.is_not(None))
+            .order_by(feedback.c.create_time)
+            .limit(limit)
+        )
+        blank = update(feedback).where(feedback.c.sequence.in_(oldest)).values(text=None)
+        with self._database.write() as connection:
+            return connection.execute(blank).rowcount
 
 
 def _key(item: Feedback) -> tuple[str, ...]:
@@ -88,7 +113,12 @@ def _key(item: Feedback) -> tuple[str, ...]:
 
 
 def _same_verdict(one: Feedback, other: Feedback) -> bool:
-    return (one.correct, one.label, one.comment) == (other.correct, other.label, other.comment)
+    return (one.correct, one.label, one.comment, one.text) == (
+        other.correct,
+        other.label,
+        other.comment,
+        other.text,
+    )
 
 
 def _known(connection: Connection, batch: Sequence[Feedback]) -> dict[tuple[str, ...], Feedback]:
@@ -110,9 +140,10 @@ def _known(connection: Connection, batch: Sequence[Feedback]) -> dict[tuple[str,
 
 
 def _row(item: Feedback) -> dict[str, Any]:
-    return {**vars(item), "request_id": item.request_id or None}
+    return {**vars(item), "request_id": item.request_id or None, "text": item.text or None}
 
 
 def _feedback(row: Mapping[Any, Any]) -> Feedback:
     values = {name: value for name, value in row.items() if name != "sequence"}
-    return Feedback(**{**values, "request_id": values["request_id"] or ""})
+    optional = {name: values[name] or "" for name in ("request_id", "text")}
+    return Feedback(**{**values, **optional})

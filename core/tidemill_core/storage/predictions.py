@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, literal_column, or_, select, update
 
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.prediction_rows import insert_rows
 from tidemill_core.storage.schema import predictions
 
 SHADOW_METHOD = "Shadow"
@@ -45,8 +46,7 @@ class PredictionStore:
         """
         if batch:
             with self._database.write() as connection:
-                rows = [_row(prediction) for prediction in batch]
-                self._database.insert_ignoring_repeats(connection, predictions, rows)
+                insert_rows(connection, batch)
 
     def get(self, prediction_id: str) -> Prediction | None:
         """The prediction of that id, or None."""
@@ -65,6 +65,35 @@ class PredictionStore:
                 query = select(*columns).where(predictions.c.prediction_id.in_(ids))
                 found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
         return found
+
+    def text_hashes(self, prediction_ids: Sequence[str]) -> dict[str, str]:
+        """The text's hash by id, of those that are kept with one."""
+        found: dict[str, str] = {}
+        columns = (predictions.c.prediction_id, predictions.c.text_hash)
+        hashed = predictions.c.text_hash.is_not(None)
+        with self._database.read() as connection:
+            for start in range(0, len(prediction_ids), _IDS_A_QUERY):
+                ids = prediction_ids[start : start + _IDS_A_QUERY]
+                query = select(*columns).where(predictions.c.prediction_id.in_(ids), hashed)
+                found |= {row[0]: row[1] for row in connection.execute(query)}
+        return found
+
+    def expire_texts(self, task: str, before: datetime, limit: int) -> int:
+        """Remove the texts, and their hashes, of a task's oldest predictions before a moment.
+
+        Returns:
+            How many had one: less than `limit` once none is left.
+        """
+        kept = or_(predictions.c.text != literal_column("''"), predictions.c.text_hash.is_not(None))
+        oldest = (
+            select(predictions.c.prediction_id)
+            .where(predictions.c.task == task, predictions.c.predict_time < before, kept)
+            .order_by(predictions.c.predict_time)
+            .limit(limit)
+        )
+        blank = update(predictions).where(predictions.c.prediction_id.in_(oldest))
+        with self._database.write() as connection:
+            return connection.execute(blank.values(text="", text_hash=None)).rowcount
 
     def label_counts(self, window: Window) -> dict[str, int]:
         """Predictions by label; copies that a shadow saw are left out."""
@@ -122,12 +151,8 @@ def _answered(window: Window) -> tuple[ColumnElement[bool], ...]:
     return (*_within(window), predictions.c.method != SHADOW_METHOD)
 
 
-def _row(prediction: Prediction) -> dict[str, Any]:
-    # Not `asdict`: it copies deeply, which is most of what a row costs.
-    return {**vars(prediction), "scores": [vars(score) for score in prediction.scores]}
-
-
 def _prediction(row: Mapping[Any, Any]) -> Prediction:
     values = dict(row)
     scores = tuple(Score(**score) for score in values.pop("scores"))
-    return Prediction(scores=scores, **values)
+    text_hash = values.pop("text_hash") or ""
+    return Prediction(scores=scores, text_hash=text_hash, **values)

@@ -67,7 +67,17 @@ predictions = Table(
     Column("propensity", Float, nullable=False),
     Column("latency_ms", Float, nullable=False),
     Column("predict_time", UtcDateTime, nullable=False),
+    # In place of the text, where the task keeps only that.
+    Column("text_hash", String(64)),
     Index(None, "task", "model_version", "predict_time"),
+)
+# What is left to expire, and nothing else, so that looking for it costs little every night.
+Index(
+    "ix_predictions_text",
+    predictions.c.task,
+    predictions.c.predict_time,
+    sqlite_where=text("text <> '' OR text_hash IS NOT NULL"),
+    postgresql_where=text("text <> '' OR text_hash IS NOT NULL"),
 )
 
 feedback = Table(
@@ -85,6 +95,8 @@ feedback = Table(
     Column("comment", Text, nullable=False),
     Column("request_id", String(200), unique=True),
     Column("create_time", UtcDateTime, nullable=False),
+    # The text that was judged, where the caller gave it again.
+    Column("text", Text),
     Index(None, "task", "create_time"),
 )
 
@@ -210,4 +222,33 @@ leases = Table(
     Column("name", String(40), primary_key=True),
     Column("holder", String(64), nullable=False),
     Column("expire_time", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("tasks", JSON, nullable=False),
+    Column("requests_per_second", Float),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime),
+    Column("revoke_time", UtcDateTime),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("caller", String(200), nullable=False, index=True),
+    Column("authentication", String(20), nullable=False),
+    Column("method", String(100), nullable=False),
+    Column("task", String(40), nullable=False, index=True),
+    Column("code", String(40), nullable=False),
+    Column("reason", String(100), nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("peer", String(200), nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
 )

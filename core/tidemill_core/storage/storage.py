@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tidemill_core.storage.api_keys import ApiKeyStore
+from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.feedback import FeedbackStore
@@ -25,6 +27,8 @@ class Storage:
     jobs: JobStore
     reports: ReportStore
     leases: LeaseStore
+    api_keys: ApiKeyStore
+    audit: AuditStore
 
 
 def open_storage(url: str) -> Storage:
@@ -45,4 +49,6 @@ def open_storage(url: str) -> Storage:
         JobStore(database),
         ReportStore(database),
         LeaseStore(database),
+        ApiKeyStore(database),
+        AuditStore(database),
     )

@@ -1,20 +1,27 @@
 """Starts the processes of one stack, restarts one that dies, and ends them in order."""
 
 from tidemill_core.supervisor.child import ProcessSpec
+from tidemill_core.supervisor.kept import Ended
 from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
 from tidemill_core.supervisor.restarts import Restarts
-from tidemill_core.supervisor.stack import stack_ports, stack_processes
-from tidemill_core.supervisor.supervisor import Ended, Supervisor
+from tidemill_core.supervisor.rolling import RestartReport, Step, StepState, read_report
+from tidemill_core.supervisor.stack import metrics_folder, stack_ports, stack_processes
+from tidemill_core.supervisor.supervisor import Supervisor
 
 __all__ = [
     "Ended",
     "ListeningPort",
     "ProcessSpec",
+    "RestartReport",
     "Restarts",
     "StateDirectoryLock",
+    "Step",
+    "StepState",
     "Supervisor",
+    "metrics_folder",
     "probe_ports",
+    "read_report",
     "stack_ports",
     "stack_processes",
 ]

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidemill_core.supervisor.exec_with_parent import with_parent
+from tidemill_core.supervisor.readiness import VARIABLE, Readiness
 
+RETIRE_SIGNAL = signal.SIGUSR1
+"""Asks a worker to end when those that it serves have gone to the worker that follows it."""
 _LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -25,6 +28,8 @@ class ProcessSpec:
         grace_seconds: how long it may take to end after SIGTERM; then it is killed.
         watch: made with the process's id; says, when asked every second, whether the process
             is broken though it runs. Then it is killed, and started again.
+        retire_seconds: where the process can be replaced while it runs, how long it may take to
+            end after RETIRE_SIGNAL, its grace not counted; None where it cannot.
     """
 
     name: str
@@ -32,6 +37,7 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: float = 10.0
     watch: Callable[[int], Callable[[], bool]] | None = None
+    retire_seconds: float | None = None
 
 
 class Child:
@@ -40,20 +46,30 @@ class Child:
     def __init__(self, spec: ProcessSpec, log: Path) -> None:
         """Start it. The kernel kills it when the thread that calls this ends."""
         bound_log(log)
+        self._readiness = Readiness() if spec.retire_seconds is not None else None
+        told = {} if self._readiness is None else {VARIABLE: str(self._readiness.descriptor)}
+        inherited = () if self._readiness is None else (self._readiness.descriptor,)
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own programs, no shell
                 with_parent(*spec.argv),
-                env={**os.environ, **spec.env},
+                env={**os.environ, **spec.env, **told},
+                pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        if self._readiness is not None:
+            self._readiness.started()
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    def is_ready(self) -> bool:
+        """Whether it has said that it answers; only one that can be replaced is asked to."""
+        return self._readiness is not None and self._readiness.is_ready()
 
     def exit_code(self) -> int | None:
         """None while it runs; then its exit status, or minus the signal that ended it.
@@ -67,18 +83,28 @@ class Child:
         if ended is None:
             return None
         self._signal_group(signal.SIGKILL)
-        return self._process.wait()
+        return self._waited()
 
     def terminate(self) -> None:
         """Ask it, not what it started, to end: it ends its own processes in its own order."""
         if self.exit_code() is None:
             os.kill(self.pid, signal.SIGTERM)
 
+    def retire(self) -> None:
+        """Ask it to end when those that it serves have gone elsewhere."""
+        if self.exit_code() is None:
+            os.kill(self.pid, RETIRE_SIGNAL)
+
     def kill(self) -> None:
         """End it and all that it started in its session, now."""
         if self.exit_code() is None:
             self._signal_group(signal.SIGKILL)
-            self._process.wait()
+            self._waited()
+
+    def _waited(self) -> int:
+        if self._readiness is not None:
+            self._readiness.close()
+        return self._process.wait()
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,77 +1,19 @@
 """The supervisor of one stack."""
 
+import contextlib
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-from tidemill_core.supervisor.child import Child, ProcessSpec, bound_log
+from tidemill_core.supervisor.child import Child, ProcessSpec
+from tidemill_core.supervisor.kept import Ended, Kept
 from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
-from tidemill_core.supervisor.restarts import Restarts
+from tidemill_core.supervisor.rolling import REPORT_FILE, RestartReport, RollingRestart
 
 _INTERVAL_SECONDS = 0.02
 _PORT_PATIENCE_SECONDS = 2.0
-_LOOK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A process ended though nobody asked it to.
-
-    Attributes:
-        name: the process.
-        exit_code: its exit status, or minus the signal that ended it.
-        restart_seconds: after how many seconds it is started again.
-        deaths: how often it ended in a row, without a minute of health between.
-        log: where its output is.
-    """
-
-    name: str
-    exit_code: int
-    restart_seconds: float
-    deaths: int
-    log: Path
-
-
-@dataclass
-class _Kept:
-    """A process that is kept alive. `child` is None between its death and its next start."""
-
-    spec: ProcessSpec
-    log: Path
-    child: Child | None = None
-    start_time: float = 0.0
-    next_start_time: float = 0.0
-    next_look_time: float = 0.0
-    is_broken: Callable[[], bool] | None = None
-    restarts: Restarts = field(default_factory=Restarts)
-
-    def start(self) -> None:
-        self.child = Child(self.spec, self.log)
-        self.start_time = time.monotonic()
-        if self.spec.watch is not None:
-            self.is_broken = self.spec.watch(self.child.pid)
-
-    def poll(self) -> Ended | None:
-        """Notice a death, or start again when its time has come."""
-        now = time.monotonic()
-        if self.child is None:
-            if now >= self.next_start_time:
-                self.start()
-            return None
-        if now >= self.next_look_time:
-            self.next_look_time = now + _LOOK_SECONDS
-            bound_log(self.log)
-            if self.is_broken is not None and self.is_broken():
-                self.child.kill()
-        code = self.child.exit_code()
-        if code is None:
-            return None
-        self.restarts = self.restarts.after_death(now - self.start_time)
-        delay = self.restarts.delay_seconds
-        self.child, self.next_start_time = None, now + delay
-        return Ended(self.spec.name, code, delay, self.restarts.deaths, self.log)
 
 
 class Supervisor:
@@ -95,11 +37,15 @@ class Supervisor:
             state_dir: holds the lock and `logs/`.
             ports: what the processes will listen on.
         """
+        self._state_dir = state_dir
         self._lock = StateDirectoryLock(state_dir)
         self._logs = state_dir / "logs"
         self._ports = tuple(ports)
-        self._kept = [_Kept(spec, self._logs / f"{spec.name}.log") for spec in processes]
+        self._kept = [Kept(spec, self._logs / f"{spec.name}.log") for spec in processes]
         self._hurry = False
+        self._restart: RollingRestart | None = None
+        self._restarts = 0
+        self._report: RestartReport | None = None
 
     def start(self) -> None:
         """Take the state directory, probe the ports and start every process.
@@ -112,6 +58,8 @@ class Supervisor:
         try:
             probe_ports(self._ports, _PORT_PATIENCE_SECONDS)
             self._logs.mkdir(exist_ok=True)
+            # It may be an earlier stack's, whose numbers began at 1 as well.
+            (self._state_dir / REPORT_FILE).unlink(missing_ok=True)
             for kept in self._kept:
                 kept.start()
         except BaseException:
@@ -124,7 +72,38 @@ class Supervisor:
         Returns:
             The deaths that were noticed by this call.
         """
-        return [ended for kept in self._kept if (ended := kept.poll()) is not None]
+        deaths = [ended for kept in self._kept if (ended := kept.poll()) is not None]
+        self._poll_restart()
+        return deaths
+
+    def restart(self) -> bool:
+        """Begin to replace the workers one at a time; `poll` goes on with it.
+
+        Its progress is in the state directory: `read_report`.
+
+        Returns:
+            Whether it was begun: not while another one is under way.
+        """
+        if self._restart is not None:
+            return False
+        workers = [kept for kept in self._kept if kept.spec.retire_seconds is not None]
+        self._restart = RollingRestart(workers)
+        self._restarts += 1
+        self._poll_restart()
+        return True
+
+    def _poll_restart(self) -> None:
+        if self._restart is None:
+            return
+        self._restart.poll()
+        restart = self._restart
+        report = RestartReport(self._restarts, os.getpid(), restart.ended, restart.steps)
+        if report != self._report:
+            self._report = report
+            with contextlib.suppress(OSError):  # a full disk must not end the stack
+                report.write(self._state_dir)
+        if restart.ended:
+            self._restart = None
 
     def pids(self) -> dict[str, int]:
         """The ids of the processes that run, by name."""
@@ -139,6 +118,10 @@ class Supervisor:
 
         Each gets SIGTERM and its grace; what is left of it then is killed.
         """
+        if self._restart is not None:
+            for child, grace_seconds in self._restart.children():
+                self._end(child, grace_seconds)
+            self._restart = None
         for kept in reversed(self._kept):
             if kept.child is not None:
                 self._end(kept.child, kept.spec.grace_seconds)

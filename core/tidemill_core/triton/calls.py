@@ -38,10 +38,12 @@ _STUB_DIED = "is not healthy"
 
 
 def infer_request(
-    model_name: str, version: int, input_ids: npt.NDArray[np.int32]
+    model_name: str, version: int, input_ids: npt.NDArray[np.int32], request_id: str = ""
 ) -> service_pb2.ModelInferRequest:
     """Build the raw request: int32 [rows, length], without tritonclient's costly wrappers."""
-    request = service_pb2.ModelInferRequest(model_name=model_name, model_version=str(version))
+    request = service_pb2.ModelInferRequest(
+        model_name=model_name, model_version=str(version), id=request_id
+    )
     request.inputs.add(name=INPUT_NAME, datatype="INT32", shape=input_ids.shape)
     request.raw_input_contents.append(np.ascontiguousarray(input_ids, dtype="<i4").tobytes())
     return request

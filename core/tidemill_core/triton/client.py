@@ -25,6 +25,7 @@ class TritonClient:
         version: int,
         input_ids: npt.NDArray[np.int32],
         timeout_seconds: float,
+        request_id: str = "",
     ) -> npt.NDArray[np.float32]:
         """Classify rows with one version of one model.
 
@@ -35,6 +36,7 @@ class TritonClient:
             version: A version that Triton serves.
             input_ids: int32 [rows, sequence_length], at most the model's largest batch.
             timeout_seconds: Time left to the caller; when it is up, Triton drops the call too.
+            request_id: For Triton's own traces and log.
 
         Returns:
             Probabilities, float32 [rows, labels], finite, read-only.
@@ -45,7 +47,7 @@ class TritonClient:
             DeadlineExceeded: No answer in time.
             TritonUnavailable: No connection; at once, for the call does not wait for one.
         """
-        request = calls.infer_request(model_name, version, input_ids)
+        request = calls.infer_request(model_name, version, input_ids, request_id)
         try:
             response = await self._stub.ModelInfer(request, timeout=timeout_seconds)
         except grpc.aio.AioRpcError as error:

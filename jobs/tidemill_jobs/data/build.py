@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.example import Example, QuarantinedRow
+from tidemill_core.domain.example import QuarantinedRow
 from tidemill_core.errors import DataError
+from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.clean import clean
 from tidemill_jobs.data.dataset import Content, publish
@@ -61,6 +62,7 @@ def run(context: JobContext) -> Result:
         "label_source_counts": dict(built.version.label_source_counts),
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
+        "feedback_without_text": built.feedback.without_text,
     }
 
 
@@ -78,9 +80,10 @@ def _build(context: JobContext) -> _Build:
     context.progress(0.0, "reads the sources")
     found = [read_csv(s.path, s.text_column, s.label_column) for s in context.task_settings.sources]
     context.progress(0.3, "reads the feedback")
-    feedback = feedback_examples(context.storage, context.task)
+    text_key = load_text_key(context.settings.state_dir)
+    feedback = feedback_examples(context.storage, context.task, text_key)
     context.progress(0.4, "cleans, splits and deduplicates")
-    content = _refine(context, found, feedback.examples)
+    content = _refine(context, found, feedback)
     context.progress(0.8, "writes the dataset version")
     version = publish(content, context.settings.state_dir / "datasets", context.clock())
     context.storage.datasets.add(version)
@@ -89,11 +92,13 @@ def _build(context: JobContext) -> _Build:
 
 
 def _refine(
-    context: JobContext, found: Iterable[SourceRows], feedback: Iterable[Example]
+    context: JobContext, found: Iterable[SourceRows], feedback: FeedbackExamples
 ) -> Content:
     """Take rows through the stages between reading and writing."""
-    rows = [row for source in found for row in source.examples] + list(feedback)
+    rows = [row for source in found for row in source.examples]
+    rows += feedback.examples
     unreadable = [row for source in found for row in source.quarantined]
+    unreadable += feedback.quarantined
     max_text_length = context.task_settings.max_text_length
     cleaned, unclean = _partition(rows, lambda row: clean(row, max_text_length))
     placed, left_out = _partition(cleaned, place)

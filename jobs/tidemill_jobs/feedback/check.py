@@ -18,8 +18,8 @@ def run(context: JobContext) -> Result:
     """Count the labelled examples that no version has learnt from; start `retrain` at enough.
 
     Those are the predictions labelled by feedback since the last successful retraining began,
-    or ever if there was none. Nothing is started while a retraining waits or runs, nor within
-    `REST` of one that was in vain.
+    or ever if there was none, whose text is known. Nothing is started while a retraining waits
+    or runs, nor within `REST` of one that was in vain.
 
     Returns:
         `new_examples`, `retrain_after`, `decision` (STARTED, TOO_FEW, UNDER_WAY or RESTING)
@@ -31,7 +31,7 @@ def run(context: JobContext) -> Result:
     """
     last = context.storage.jobs.latest(RETRAIN, context.task, [JobRunState.SUCCEEDED])
     since = None if last is None else last.start_time
-    new_examples = context.storage.feedback.count_labelled(context.task, since)
+    new_examples = context.storage.feedback.count_examples(context.task, since)
     decision, retrain = _decide(context, new_examples)
     return {
         "new_examples": new_examples,

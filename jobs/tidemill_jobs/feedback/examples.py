@@ -1,10 +1,15 @@
 """Users' verdicts, turned into examples that a model can learn from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
-from tidemill_core.domain.example import Example, LabelSource
+from tidemill_core.domain.example import Example, LabelSource, QuarantinedRow
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.storage import Storage
+from tidemill_core.text_hash import text_hash
+from tidemill_jobs.data.rows import set_aside
 
 
 @dataclass(frozen=True)
@@ -13,35 +18,93 @@ class FeedbackExamples:
 
     Attributes:
         examples: one a judged prediction, not cleaned yet; `origin` is the feedback's id.
+        quarantined: feedback whose text is another than the one that was predicted.
         without_label: predictions called wrong without saying what is right.
-        without_prediction: predictions judged and labelled but not stored, or not yet.
+        without_prediction: predictions judged and labelled but not stored, or not yet; the
+            feedback alone does not tell enough.
+        without_text: predictions judged and labelled whose text is not stored, and did not come
+            with the feedback either.
     """
 
     examples: tuple[Example, ...]
+    quarantined: tuple[QuarantinedRow, ...]
     without_label: int
     without_prediction: int
+    without_text: int
 
 
-def feedback_examples(storage: Storage, task: str) -> FeedbackExamples:
+class _Lacking(Enum):
+    """Why a labelled prediction gives no example."""
+
+    PREDICTION = auto()
+    TEXT = auto()
+
+
+def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackExamples:
     """Make examples of all feedback on a task.
 
     A given label is the label; a confirmed prediction's is the predicted one. Where several
-    sources judged one prediction, the latest verdict counts.
+    sources judged one prediction, the latest verdict counts. The text is the one that was stored;
+    where none was, the one that came with the feedback, whoever gave it.
+
+    Args:
+        storage: the database's tables.
+        task: the task.
+        text_key: the key that texts were hashed with.
 
     Raises:
         StorageUnavailable: the database cannot be read.
     """
-    latest = {verdict.prediction_id: verdict for verdict in storage.feedback.latest_verdicts(task)}
+    verdicts = storage.feedback.latest_verdicts(task)
+    latest = {verdict.prediction_id: verdict for verdict in verdicts}
     labelled = [verdict for verdict in latest.values() if _gives_label(verdict)]
-    predictions = storage.predictions.texts_and_labels([v.prediction_id for v in labelled])
-    examples = []
-    for verdict in labelled:
-        if verdict.prediction_id in predictions:
-            text, predicted = predictions[verdict.prediction_id]
-            label = predicted if verdict.label is None else verdict.label
-            examples.append(Example(text, label, LabelSource.FEEDBACK, verdict.feedback_id))
+    given = {verdict.prediction_id: verdict.text for verdict in verdicts if verdict.text}
+    stored = storage.predictions.texts_and_labels([v.prediction_id for v in labelled])
+    forged = _mismatches(storage.predictions, given, text_key)
+    outcomes = [
+        set_aside(verdict.feedback_id, "TEXT_MISMATCH", given[verdict.prediction_id])
+        if verdict.prediction_id in forged
+        else _example(verdict, stored.get(verdict.prediction_id), given.get(verdict.prediction_id))
+        for verdict in labelled
+    ]
     return FeedbackExamples(
-        tuple(examples), len(latest) - len(labelled), len(labelled) - len(examples)
+        examples=tuple(each for each in outcomes if isinstance(each, Example)),
+        quarantined=tuple(each for each in outcomes if isinstance(each, QuarantinedRow)),
+        without_label=len(latest) - len(labelled),
+        without_prediction=outcomes.count(_Lacking.PREDICTION),
+        without_text=outcomes.count(_Lacking.TEXT),
+    )
+
+
+def _example(
+    verdict: Feedback, stored: tuple[str, str] | None, given_text: str | None
+) -> Example | _Lacking:
+    """The example that a verdict gives.
+
+    Args:
+        verdict: with a label, or a yes.
+        stored: text, which may be empty, and label of the prediction; None where it has no row.
+        given_text: the text that came with feedback on the prediction.
+    """
+    stored_text, predicted = stored or ("", None)
+    text = stored_text or given_text
+    label = predicted if verdict.label is None else verdict.label
+    if text and label is not None:
+        return Example(text, label, LabelSource.FEEDBACK, verdict.feedback_id)
+    return _Lacking.PREDICTION if stored is None else _Lacking.TEXT
+
+
+def _mismatches(
+    predictions: PredictionStore, given: Mapping[str, str], text_key: bytes
+) -> frozenset[str]:
+    """Ids of the predictions whose feedback came with another text, where that can be told."""
+    stored = predictions.texts_and_labels(list(given))
+    hashes = predictions.text_hashes(list(given))
+    return frozenset(
+        prediction_id
+        for prediction_id, text in given.items()
+        if stored.get(prediction_id, ("", ""))[0] not in ("", text)
+        or hashes.get(prediction_id, hashed := text_hash(text_key, text)) != hashed
     )
 
 

@@ -1,20 +1,27 @@
-"""The use case: check, route, ask, sign, write down, answer."""
+"""The use case: check, route, let in, ask, sign, write down, answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.prediction import Prediction, Score
-from tidemill_core.errors import InvalidArgument, ModelVersionNotServed, TidemillError
+from tidemill_core.errors import (
+    InvalidArgument,
+    ModelVersionNotServed,
+    ResourceExhausted,
+    TidemillError,
+)
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.storage.predictions import SHADOW_METHOD
-from tidemill_server.inference.coalescer import Coalescer, Probabilities, Row
-from tidemill_server.inference.query import Query, check_query, check_text
+from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer, Probabilities, Row
+from tidemill_server.inference.query import UNARY_METHOD, Query, check_query, check_text
 from tidemill_server.inference.router import Choice, Router, ServedModel
 from tidemill_server.prediction_log import PredictionLog
+from tidemill_server.telemetry.metrics import Metrics
 
 MAX_SHADOW_CALLS = 64
 _SHADOW_SECONDS = 5.0
@@ -25,28 +32,43 @@ Answer = Prediction | TidemillError
 
 
 class Predictor:
-    """Answers queries and writes every answer down."""
+    """Answers queries and writes every answer down.
+
+    Args:
+        router: chooses versions.
+        coalescer: asks them.
+        admissions: how much each task lets in, by the task's name.
+        signer: makes prediction ids.
+        prediction_log: takes the answers.
+        clock: says when they were given.
+        metrics: counts them.
+    """
 
     def __init__(
         self,
         router: Router,
         coalescer: Coalescer,
+        admissions: Mapping[str, Admission],
         signer: PredictionIdSigner,
         prediction_log: PredictionLog,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._router = router
         self._coalescer = coalescer
+        self._admissions = admissions
         self._signer = signer
         self._log = prediction_log
         self._clock = clock
+        self._metrics = metrics
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
     async def predict(self, query: Query, text: str) -> Prediction:
         """Answer one text.
 
         Raises:
-            TidemillError: InvalidArgument, NoChampion, or what `Coalescer.infer` raises.
+            TidemillError: InvalidArgument, NoChampion, or what `Admission` or
+                `Coalescer.submit` raise.
         """
         check_query(query)
         check_text(text, "text", self._router.task_settings(query.task).max_text_length)
@@ -72,7 +94,13 @@ class Predictor:
         return [answer for answer in answers if answer is not None]
 
     async def _ask(self, query: Query, texts: Sequence[str]) -> list[Answer]:
-        choice, rows = await self._infer(query, texts)
+        try:
+            choice, rows = await self._infer(query, texts)
+        except TidemillError as error:
+            self._metrics.prediction_failed(query.method, query.task, error.reason).inc(len(texts))
+            if isinstance(error, ResourceExhausted):
+                self._metrics.shed(query.task, error.reason).inc()
+            raise
         answers = self._answers(query, texts, choice.model, choice.propensity, rows)
         for shadow in choice.shadows:
             self._copy_to(shadow, query, texts)
@@ -81,12 +109,43 @@ class Predictor:
     async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
         choice = self._router.choose(query.task, query.model_version, query.routing_key)
         try:
-            return choice, await self._coalescer.infer(choice.model, texts, query.deadline)
+            return choice, await self._rows(choice.model, query, texts)
         except ModelVersionNotServed:
             # The traffic may have moved on since our routes were read.
             await self._router.refresh()
             choice = self._router.choose(query.task, query.model_version, query.routing_key)
-            return choice, await self._coalescer.infer(choice.model, texts, query.deadline)
+            return choice, await self._rows(choice.model, query, texts)
+
+    async def _rows(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
+        if len(texts) <= MAX_ROWS_A_CALL:
+            return await self._let_in(model, query, texts)
+        chunks = [texts[i : i + MAX_ROWS_A_CALL] for i in range(0, len(texts), MAX_ROWS_A_CALL)]
+        calls = [asyncio.create_task(self._let_in(model, query, chunk)) for chunk in chunks]
+        try:
+            return [row for call in calls for row in await call]
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _let_in(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
+        """Ask once there is room; a unary call is refused where there is none."""
+        admission = self._admissions[query.task]
+        if query.method == UNARY_METHOD:
+            admission.enter(len(texts))
+        else:
+            await admission.wait(len(texts), query.deadline)
+        try:
+            work = self._coalescer.submit(model, texts, query.deadline)
+            rows = await work.answer
+            now = asyncio.get_running_loop().time()
+            round_trip = now - work.arrival
+            delay = round_trip - work.triton_seconds
+            admission.observe(len(texts), delay, round_trip, now)
+            overhead = self._metrics.task(query.task).overhead_seconds
+            overhead.observe(max(0.0, delay - work.queue_seconds))
+            return rows
+        finally:
+            admission.leave(len(texts))
 
     def _answers(
         self,
@@ -98,29 +157,36 @@ class Predictor:
     ) -> list[Answer]:
         """Sign what the model answered and write it down."""
         claims = PredictionClaims(query.task, model.version, self._clock(), propensity)
-        latency_ms = (asyncio.get_running_loop().time() - query.arrival) * 1000
+        ids = self._signer.sign_each(claims, len(texts))
+        latency = asyncio.get_running_loop().time() - query.arrival
+        milliseconds = latency * 1000
         answers: list[Answer] = []
-        for text, row in zip(texts, rows, strict=True):
+        for text, prediction_id, row in zip(texts, ids, rows, strict=True):
             if isinstance(row, TidemillError):
+                self._metrics.prediction_failed(query.method, query.task, row.reason).inc()
                 answers.append(row)
                 continue
             scores = best_scores(row, model.labels, query.top_k)
-            prediction = self._prediction(query, text, scores, claims, latency_ms)
+            prediction = self._prediction(query, text, prediction_id, scores, claims, milliseconds)
             self._log.append(prediction)
             answers.append(prediction)
+        observed = self._metrics.predicted(query.method, query.task, model.version)
+        observed.total.inc(len(answers))
+        observed.seconds.observe(latency)
         return answers
 
     def _prediction(
         self,
         query: Query,
         text: str,
+        prediction_id: str,
         scores: tuple[Score, ...],
         claims: PredictionClaims,
         latency_ms: float,
     ) -> Prediction:
         threshold = self._router.task_settings(query.task).abstain_below
         return Prediction(
-            prediction_id=self._signer.sign(claims),
+            prediction_id=prediction_id,
             task=query.task,
             model_version=claims.model_version,
             text=text,
@@ -146,19 +212,16 @@ class Predictor:
         task.add_done_callback(self._shadow_calls.discard)
 
     async def _shadow(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
+        """Ask a shadow. It is not let in like a caller: it takes nobody's place."""
         now = asyncio.get_running_loop().time()
-        copy = Query(
-            query.task,
-            SHADOW_METHOD,
-            deadline=now + _SHADOW_SECONDS,
-            arrival=now,
-            top_k=query.top_k,
-            request_id=query.request_id,
-            routing_key=query.routing_key,
-            attributes=query.attributes,
+        copy = query._replace(
+            method=SHADOW_METHOD, deadline=now + _SHADOW_SECONDS, arrival=now, model_version=0
         )
         try:
-            rows = await self._coalescer.infer(shadow, texts, copy.deadline)
+            rows: list[Row] = []
+            for start in range(0, len(texts), MAX_ROWS_A_CALL):
+                chunk = texts[start : start + MAX_ROWS_A_CALL]
+                rows += await self._coalescer.submit(shadow, chunk, copy.deadline).answer
         except TidemillError as error:
             log.warning("shadow_failed", version=shadow.version, reason=error.reason)
             return

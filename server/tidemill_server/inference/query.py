@@ -1,10 +1,11 @@
 """What callers ask, and the rules that it must keep before any work is done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidemill_core.errors import InvalidArgument
 
+UNARY_METHOD = "Predict"
 MAX_BATCH_TEXTS = 1024
 MAX_KEY_LENGTH = 200
 MAX_COMMENT_LENGTH = 2000
@@ -13,8 +14,7 @@ _ALLOWED_CONTROLS = "\t\n\r"
 _CONTROLS = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))} - set(_ALLOWED_CONTROLS)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """One caller's question: the same for all texts of a batch.
 
     Attributes:

@@ -96,4 +96,5 @@ def _verdict(request: pb.SubmitFeedbackRequest | pb.StreamFeedbackRequest) -> Ve
         source=request.source,
         comment=request.comment,
         request_id=request.request_id,
+        text=request.text,
     )

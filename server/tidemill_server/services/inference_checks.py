@@ -70,3 +70,8 @@ def _check_shape(field: str, shape: Sequence[int]) -> None:
     if (elements := math.prod(shape)) > MAX_ELEMENTS:
         rule = f"has {elements} elements; the limit is {MAX_ELEMENTS}"
         raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
+
+
+def rows_of(request: pb.ModelInferRequest) -> int:
+    """How many texts a checked request is about: the largest first dimension, at least 1."""
+    return max((tensor.shape[0] for tensor in request.inputs if tensor.shape), default=1) or 1

@@ -8,27 +8,31 @@ was cancelled with requests in flight, and a cancelled unary call leaves nothing
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
-from google.rpc import error_details_pb2, status_pb2
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.domain.model import model_name
-from tidemill_core.errors import DeadlineExceeded, NotFound, TidemillError, TritonUnavailable
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    NotFound,
+    PermissionDenied,
+    TidemillError,
+    TritonUnavailable,
+)
 from tidemill_core.model_repository import MODEL_FILES
 from tidemill_core.triton import calls
+from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
 from tidemill_server.services.deadline import DEFAULT_SECONDS, deadline_of
-from tidemill_server.services.inference_checks import check_infer
+from tidemill_server.services.inference_checks import check_infer, rows_of
 from tidemill_server.services.pipeline import pipelined
-from tidemill_server.status import DETAILS_KEY, DOMAIN
-
-STREAM_WINDOW = 64
-"""Requests of one stream that are under way at a time; a faster caller is held back."""
+from tidemill_server.services.stream_windows import StreamWindows
+from tidemill_server.status import PassedOn
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _OF_THE_SERVER = ("ServerLive", "ServerReady", "ServerMetadata")
@@ -46,15 +50,10 @@ Context = Any
 Behaviour = Callable[[Any, Context], Awaitable[bytes]]
 
 
-class TritonRefused(TidemillError):
-    """Triton's own error, as it is passed on."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message[:_MAX_MESSAGE_LENGTH])
-        if code is grpc.StatusCode.UNKNOWN:  # Triton's word for input that it cannot place
-            code = grpc.StatusCode.INVALID_ARGUMENT
-        self.code = code
-        self.reason = f"TRITON_{code.name}"
+def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:
+    if code is grpc.StatusCode.UNKNOWN:  # Triton's word for input that it cannot place
+        code = grpc.StatusCode.INVALID_ARGUMENT
+    return PassedOn(code, f"TRITON_{code.name}", message[:_MAX_MESSAGE_LENGTH])
 
 
 class InferenceProtocol:
@@ -62,22 +61,28 @@ class InferenceProtocol:
 
     Args:
         triton_address: `host:port` of Triton's gRPC.
-        tasks: names of the tasks.
+        admissions: how much each task lets in, by the task's name.
+        windows: bound what streams hold.
     """
 
-    def __init__(self, triton_address: str, tasks: Iterable[str]) -> None:
+    def __init__(
+        self, triton_address: str, admissions: Mapping[str, Admission], windows: StreamWindows
+    ) -> None:
         self._address = triton_address
+        self._windows = windows
         self._channel = grpc.aio.insecure_channel(triton_address, options=calls.CHANNEL_OPTIONS)
-        self._models = frozenset(model_name(t, form) for t in tasks for form in MODEL_FILES)
-        self._infer: Any = self._channel.unary_unary(_path("ModelInfer"), _encode)
+        self._admissions = admissions
+        self._models = {model_name(t, form): t for t in admissions for form in MODEL_FILES}
+        self._infer_call: Any = self._channel.unary_unary(_path("ModelInfer"), _encode)
+        self._infer = self._passed("ModelInfer", _no_check)
         self._all_statistics = self._passed("ModelStatistics", self._check_if_named)
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """All methods of the service, for `Server.add_generic_rpc_handlers`."""
+    def handlers(self) -> tuple[str, dict[str, Any]]:
+        """The service and all its methods, for `Server.add_registered_method_handlers`."""
         behaviours: dict[str, Behaviour] = {
             **{name: self._passed(name, _no_check) for name in _OF_THE_SERVER},
             **{name: self._passed(name, self._check_model) for name in _OF_A_MODEL},
-            "ModelInfer": self._passed("ModelInfer", self._check_infer),
+            "ModelInfer": self._model_infer,
             "ModelStatistics": self._statistics,
         }
         handlers: dict[str, Any] = {
@@ -90,11 +95,21 @@ class InferenceProtocol:
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, pb.ModelInferRequest.FromString
         )
-        return grpc.method_handlers_generic_handler(_SERVICE.full_name, handlers)
+        return _SERVICE.full_name, handlers
 
     async def close(self) -> None:
         """Close the connection to Triton; calls in flight are cancelled."""
         await self._channel.close()
+
+    async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
+        """Inference, let in like a unary prediction of as many texts."""
+        self._check_infer(request)
+        admission, rows = self._admission(request), rows_of(request)
+        admission.enter(rows)
+        try:
+            return await self._infer(request, context)
+        finally:
+            admission.leave(rows)
 
     def _passed(self, method: str, check: Callable[[Any], None]) -> Behaviour:
         """A unary method that Triton answers."""
@@ -103,10 +118,7 @@ class InferenceProtocol:
         async def behaviour(request: Any, context: Context) -> bytes:
             check(request)
             seconds = deadline_of(context) - asyncio.get_running_loop().time()
-            try:
-                return await self._ask(call, request, seconds)
-            except TritonRefused as error:
-                await _refuse(context, error.code, error.reason, str(error))
+            return await self._ask(call, request, seconds)
 
         return behaviour
 
@@ -116,11 +128,13 @@ class InferenceProtocol:
         ours = [model for model in answer.model_stats if model.name in self._models]
         return bytes(pb.ModelStatisticsResponse(model_stats=ours).SerializeToString())
 
-    def _stream_infer(
+    async def _stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[bytes]:
         """Answer in the order of the requests; a refused one has an `error_message` of its own."""
-        return pipelined(requests, partial(self._stream_answer, context), STREAM_WINDOW)
+        with self._windows.opened() as window:
+            async for answer in pipelined(requests, partial(self._stream_answer, context), window):
+                yield answer
 
     async def _stream_answer(
         self, context: Context, request: pb.ModelInferRequest
@@ -130,7 +144,8 @@ class InferenceProtocol:
         answer = pb.ModelStreamInferResponse()
         try:
             self._check_infer(request)
-            answer.infer_response.ParseFromString(await self._ask(self._infer, request, seconds))
+            found = await self._once_let_in(request, seconds)
+            answer.infer_response.ParseFromString(found)
         except DeadlineExceeded as error:
             return TritonUnavailable(self._address, f"on a stream: {error}")
         except TritonUnavailable as error:
@@ -140,11 +155,25 @@ class InferenceProtocol:
             answer.infer_response.id = request.id[:MAX_KEY_LENGTH]
         return _encode(answer)
 
+    async def _once_let_in(self, request: pb.ModelInferRequest, seconds: float) -> bytes:
+        """Triton's answer; as `_ask`, and ResourceExhausted when too many wait already."""
+        admission, rows = self._admission(request), rows_of(request)
+        deadline = asyncio.get_running_loop().time() + seconds
+        await admission.wait(rows, deadline)
+        try:
+            left = deadline - asyncio.get_running_loop().time()
+            return await self._ask(self._infer_call, request, left)
+        finally:
+            admission.leave(rows)
+
+    def _admission(self, request: pb.ModelInferRequest) -> Admission:
+        return self._admissions[self._models[request.model_name]]
+
     async def _ask(self, call: Any, request: Any, seconds: float) -> bytes:
         """Triton's answer.
 
         Raises:
-            TritonRefused: what Triton says of the request.
+            PassedOn: what Triton says of the request.
             DeadlineExceeded: no answer in time.
             TritonUnavailable: no connection.
         """
@@ -156,7 +185,7 @@ class InferenceProtocol:
                 raise DeadlineExceeded(seconds) from error
             if _is_away(code, message):
                 raise TritonUnavailable(self._address, message) from error
-            raise TritonRefused(code, message) from error
+            raise _passed_on(code, message) from error
 
     def _check_model(self, request: Any) -> None:
         self._check_visible(request.name)
@@ -194,13 +223,6 @@ def _no_check(_request: object) -> None:
     pass
 
 
-async def _not_exposed(_request: bytes, context: Context) -> NoReturn:
+async def _not_exposed(_request: bytes, _context: Context) -> NoReturn:
     message = "this method of Triton is not for callers; see docs/inference-protocol.md"
-    await _refuse(context, grpc.StatusCode.PERMISSION_DENIED, "NOT_EXPOSED", message)
-
-
-async def _refuse(context: Context, code: grpc.StatusCode, reason: str, message: str) -> NoReturn:
-    status = status_pb2.Status(code=code.value[0], message=message)
-    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))
-    await context.abort(code, message, ((DETAILS_KEY, status.SerializeToString()),))
-    raise grpc.aio.AbortError  # abort did; only the type checker cannot see it here
+    raise PermissionDenied("NOT_EXPOSED", message)

@@ -6,6 +6,7 @@ from typing import Any
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1 import model_service_pb2_grpc
 from tidemill_core.clock import Clock
+from tidemill_core.domain.access import Authentication
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.database import Page
@@ -14,6 +15,7 @@ from tidemill_core.storage.models import ModelStore
 from tidemill_server import convert
 from tidemill_server.inference.query import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.router import Router
+from tidemill_server.interceptors.record import current_caller
 
 Context = Any
 
@@ -96,7 +98,9 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         check_words("actor", request.actor, MAX_KEY_LENGTH)
         check_words("comment", request.comment, MAX_COMMENT_LENGTH)
         check_words("request_id", request.request_id, MAX_KEY_LENGTH)
-        actor = request.actor or "unknown"
+        caller = current_caller.get()
+        is_known = caller.authentication is not Authentication.NONE
+        actor = caller.name if is_known else request.actor or "unknown"
         return Change(actor, request.comment, request.request_id, self._clock())
 
 

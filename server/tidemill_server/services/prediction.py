@@ -12,13 +12,20 @@ from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_server import convert
 from tidemill_server.inference.predictor import Predictor
-from tidemill_server.inference.query import MAX_KEY_LENGTH, Query, check_batch_size, check_words
+from tidemill_server.inference.query import (
+    MAX_KEY_LENGTH,
+    UNARY_METHOD,
+    Query,
+    check_batch_size,
+    check_words,
+)
 from tidemill_server.services.deadline import DEFAULT_SECONDS, deadline_of
 from tidemill_server.services.pipeline import pipelined
+from tidemill_server.services.stream_windows import StreamWindows
 from tidemill_server.status import to_status
 
-STREAM_WINDOW = 256
-"""Requests of one stream that are under way at a time; a faster caller is held back."""
+PREDICTION_METHODS = (UNARY_METHOD, "BatchPredict", "StreamPredict")
+"""As predictions are written down."""
 
 Context = Any
 
@@ -27,9 +34,14 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers which label a text has."""
 
     def __init__(
-        self, predictor: Predictor, store: PredictionStore, signer: PredictionIdSigner
+        self,
+        predictor: Predictor,
+        store: PredictionStore,
+        signer: PredictionIdSigner,
+        windows: StreamWindows,
     ) -> None:
         self._predictor = predictor
+        self._windows = windows
         self._store = store
         self._signer = signer
 
@@ -48,7 +60,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Predict one text."""
         query = Query(
             request.task,
-            "Predict",
+            UNARY_METHOD,
             deadline=deadline_of(context),
             arrival=asyncio.get_running_loop().time(),
             top_k=request.top_k,
@@ -83,11 +95,13 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         ]
         return pb.BatchPredictResponse(results=results)
 
-    def StreamPredict(
+    async def StreamPredict(
         self, request_iterator: AsyncIterator[pb.StreamPredictRequest], context: Context
     ) -> AsyncIterator[pb.StreamPredictResponse]:
         """Predict for as long as the caller sends texts; answers in the order of the requests."""
-        return pipelined(request_iterator, partial(self._answer, context), STREAM_WINDOW)
+        with self._windows.opened() as window:
+            async for answer in pipelined(request_iterator, partial(self._answer, context), window):
+                yield answer
 
     async def _answer(
         self, context: Context, request: pb.StreamPredictRequest

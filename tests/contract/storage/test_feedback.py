@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from tests.contract.storage.values import NOW, at_once, later, verdict
+from tests.contract.storage.values import NOW, at_once, later, prediction, verdict
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
 
@@ -15,7 +15,7 @@ def _count(storage: Storage) -> int:
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
     """Verdicts come back equal, in UTC, and in the order given."""
-    batch = [verdict("p1"), verdict("p2", label=None, correct=False, comment="é🎉")]
+    batch = [verdict("p1"), verdict("p2", label=None, correct=False, comment="é🎉", text="t")]
     assert storage.feedback.add(batch) == batch
     found, token = storage.feedback.page("support", "", Page())
     assert found == batch[::-1]
@@ -85,8 +85,9 @@ def test_latest_verdicts(storage: Storage) -> None:
     assert storage.feedback.latest_verdicts("support", NOW) == [kept, newer]
 
 
-def test_count_labelled(storage: Storage) -> None:
+def test_count_examples(storage: Storage) -> None:
     """Predictions that were corrected or confirmed count, each once; rejections do not."""
+    storage.predictions.add([prediction(f"p{number}") for number in range(1, 5)])
     storage.feedback.add(
         [
             verdict("p1", label="a"),
@@ -96,8 +97,28 @@ def test_count_labelled(storage: Storage) -> None:
             verdict("p4", task="arxiv"),
         ]
     )
-    assert storage.feedback.count_labelled("support", None) == 2
-    assert storage.feedback.count_labelled("support", NOW) == 1
+    assert storage.feedback.count_examples("support", None) == 2
+    assert storage.feedback.count_examples("support", NOW) == 1
+
+
+def test_what_has_no_text_is_no_example(storage: Storage) -> None:
+    """A text must be stored or given; what a confirmed prediction was, must be stored."""
+    storage.predictions.add([prediction("bare", text=""), prediction("hashed", "", text_hash="h")])
+    storage.feedback.add([verdict("bare"), verdict("hashed"), verdict("gone")])
+    assert storage.feedback.count_examples("support", None) == 0
+    storage.feedback.add([verdict("bare", text="t"), verdict("gone", text="t", source="bob")])
+    storage.feedback.add([verdict("gone2", label=None, correct=True, text="t")])
+    assert storage.feedback.count_examples("support", None) == 2
+
+
+def test_given_texts_expire(storage: Storage) -> None:
+    """A task's texts older than a moment go, in bounded batches; the verdicts stay."""
+    old = [verdict(f"p{n}", text="old", create_time=later(n - 5)) for n in range(5)]
+    kept = [verdict("p5", text="new"), verdict("p6", task="arxiv", text="t", create_time=later(-9))]
+    storage.feedback.add([*old, *kept])
+    assert [storage.feedback.expire_texts("support", NOW, 3) for _ in range(3)] == [3, 2, 0]
+    texts = {each.prediction_id: each.text for each in storage.feedback.page("", "", Page())[0]}
+    assert texts == {f"p{n}": "" for n in range(5)} | {"p5": "new", "p6": "t"}
 
 
 def test_a_batch_larger_than_a_query(storage: Storage) -> None:

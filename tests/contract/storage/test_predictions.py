@@ -1,10 +1,13 @@
 """The table of predictions."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from tests.contract.storage.values import NOW, later, prediction
+from tidemill_core.domain.prediction import Score
 from tidemill_core.storage.predictions import Window
 from tidemill_core.storage.storage import Storage
 
@@ -16,6 +19,41 @@ def test_reads_back_what_was_written(storage: Storage) -> None:
     given = prediction("p1", text="wo ist 我的 карта? 🎉 %_'\"")
     storage.predictions.add([given])
     assert storage.predictions.get("p1") == given
+
+
+def test_a_value_that_cannot_be_stored_writes_nothing(storage: Storage) -> None:
+    """A row that the schema forbids is an error, and not left out in silence."""
+    broken = prediction("p1", label=None)
+    with pytest.raises(IntegrityError):
+        storage.predictions.add([prediction("p2"), broken])
+    assert storage.predictions.get("p2") is None
+
+
+def test_a_batch_larger_than_a_statement(storage: Storage) -> None:
+    """All of many rows come back equal, whatever their number."""
+    given = [prediction(f"p{n}", "t" * n, scores=(Score('"l"', 1 / (n + 3)),)) for n in range(250)]
+    storage.predictions.add(given)
+    assert [storage.predictions.get(each.prediction_id) for each in given] == given
+
+
+def test_hashes_of_texts(storage: Storage) -> None:
+    """A hash comes back with its prediction, and by id where there is one."""
+    hashed = prediction("p1", text="", text_hash="ab" * 32)
+    storage.predictions.add([hashed, prediction("p2")])
+    assert storage.predictions.get("p1") == hashed
+    assert storage.predictions.text_hashes(["p1", "p2", "p3"]) == {"p1": "ab" * 32}
+
+
+def test_texts_expire(storage: Storage) -> None:
+    """A task's texts and hashes older than a moment go, in bounded batches; the rows stay."""
+    old = [prediction(f"old{n}", predict_time=later(n - 5)) for n in range(4)]
+    hashed = prediction("hashed", "", text_hash="h", predict_time=later(-1))
+    kept = [prediction("edge"), prediction("other", task="arxiv", predict_time=later(-9))]
+    storage.predictions.add([*old, hashed, *kept])
+    assert [storage.predictions.expire_texts("support", NOW, 3) for _ in range(3)] == [3, 2, 0]
+    expired = [storage.predictions.get(each.prediction_id) for each in (*old, hashed)]
+    assert expired == [replace(each, text="", text_hash="") for each in (*old, hashed)]
+    assert [storage.predictions.get(each.prediction_id) for each in kept] == kept
 
 
 def test_unknown_id_is_none(storage: Storage) -> None:

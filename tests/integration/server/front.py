@@ -108,15 +108,25 @@ class Workspace:
 class Front:
     """A front process; a context manager that starts and ends it."""
 
-    def __init__(self, workspace: Workspace, triton_address: str, port: int = 0) -> None:
-        self.port = port or free_ports(1)[0]
+    def __init__(
+        self,
+        workspace: Workspace,
+        triton_address: str,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        free, self.metrics_port = free_ports(2)
+        self.port = port or free
         self.address = f"127.0.0.1:{self.port}"
         self.output = workspace.folder / f"front-{self.port}.log"
         self._folder = workspace.folder
         self._environment = {
             **os.environ,
             "TIDEMILL_GRPC_PORT": str(self.port),
+            "TIDEMILL_METRICS_PORT": str(self.metrics_port),
             "TIDEMILL_TRITON__URL": triton_address,
+            "TIDEMILL_SERVER__REFLECTION": "true",
+            **(environment or {}),
         }
         self.process: subprocess.Popen[bytes]
         self.channel: grpc.Channel

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import Front, Workspace
+from tests.integration.server.front import MAX_TEXT_LENGTH, Front, Workspace
 from tests.integration.server.refusal import read, refusal, words
 from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2
@@ -57,6 +57,9 @@ def test_an_acknowledged_verdict_is_stored(
         ({"correct": True, "source": "s" * 201}, "VALUE_TOO_LONG", "source"),
         ({"correct": True, "comment": "c" * 2001}, "VALUE_TOO_LONG", "comment"),
         ({"correct": True, "comment": "\0"}, "CONTROL_CHARACTERS", "comment"),
+        ({"correct": True, "text": " \n"}, "BLANK_TEXT", "text"),
+        ({"correct": True, "text": "t" * (MAX_TEXT_LENGTH + 1)}, "TEXT_TOO_LONG", "text"),
+        ({"correct": True, "text": "\0"}, "CONTROL_CHARACTERS", "text"),
         ({"correct": True, "request_id": "r" * 201}, "VALUE_TOO_LONG", "request_id"),
         ({"correct": True, "prediction_id": "A" * 40}, "INVALID_PREDICTION_ID", "prediction_id"),
         ({"correct": True, "prediction_id": ""}, "INVALID_PREDICTION_ID", "prediction_id"),
@@ -75,6 +78,20 @@ def test_a_wrong_verdict_is_refused_by_field(
     refused = refusal(lambda: submit(front, **asked))
     assert words(refused) == ("INVALID_ARGUMENT", reason, field)
     assert rows(workspace, prediction_ids[1]) == []
+
+
+def test_a_text_is_stored_with_its_verdict(
+    front: Front, workspace: Workspace, prediction_ids: list[str]
+) -> None:
+    """What a caller gives along to learn from is kept, one by one and on a stream."""
+    given = {"prediction_id": prediction_ids[4], "label": "card", "text": "my card\n漢字"}
+    submit(front, source="one", **given)
+    streamed = pb.StreamFeedbackRequest(source="streamed", **given)
+    front.feedback.StreamFeedback(iter([streamed]), timeout=10)
+    with closing(sqlite3.connect(workspace.database)) as connection:
+        query = "SELECT source, text FROM feedback WHERE prediction_id = ? AND text IS NOT NULL"
+        stored = dict(connection.execute(query, [prediction_ids[4]]))
+    assert stored == {"one": given["text"], "streamed": given["text"]}
 
 
 def test_repeating_a_request_id_changes_nothing(

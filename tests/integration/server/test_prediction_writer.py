@@ -3,15 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from tests.contract.storage.values import prediction
 from tidemill_core.domain.prediction import Prediction
+from tidemill_core.settings import CsvSource, PredictionLogSettings, TaskSettings
 from tidemill_core.storage.storage import Storage, open_storage
-from tidemill_server.prediction_log import PredictionLog
+from tidemill_core.text_hash import text_hash
+from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.telemetry.families import Families
+
+KEY = b"k" * 32
 
 
 @pytest.fixture
@@ -26,6 +33,22 @@ def storage(postgres_url: str) -> Iterator[Storage]:
 def spool(tmp_path: Path) -> Path:
     """The spool's folder."""
     return tmp_path / "spool"
+
+
+def policy(**settings: object) -> LogPolicy:
+    """The policy of a task `support` with these settings."""
+    values = {"sources": [CsvSource(path=Path("x.csv"))], **settings}
+    return LogPolicy({"support": TaskSettings.model_validate(values)}, KEY)
+
+
+def counted(metrics: Families) -> dict[str, float]:
+    """Predictions by where they went, zeros left out."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for family in metrics.log_rows_total.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.value
+    }
 
 
 def run(log: PredictionLog, steps: Callable[[], Awaitable[None]]) -> None:
@@ -94,3 +117,100 @@ def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path) -> No
     run(log, steps)
     assert [path.suffix for path in spool.iterdir()] == [".damaged"]
     assert not is_stored(storage, refused)
+
+
+def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -> None:
+    """Neither database nor spool sees a text that the task keeps as a hash only."""
+    log = PredictionLog(storage.predictions, spool, policy(store_text="hash"))
+    direct, spooled = prediction("p1", "a secret"), prediction("p2", "a secret")
+    files: list[bytes] = []
+
+    async def steps() -> None:
+        log.append(direct)
+        await until(lambda: is_stored(storage, direct))
+        execute(storage, "ALTER TABLE predictions RENAME TO hidden")
+        log.append(spooled)
+        await until(lambda: any(path.stat().st_size for path in spool.glob("*.jsonl")))
+        files.extend(path.read_bytes() for path in spool.glob("*.jsonl"))
+        execute(storage, "ALTER TABLE hidden RENAME TO predictions")
+        await until(lambda: is_stored(storage, spooled))
+
+    run(log, steps)
+    assert b"p2" in files[0]
+    assert b"secret" not in files[0]
+    hashed = text_hash(KEY, "a secret")
+    assert storage.predictions.text_hashes(["p1", "p2"]) == {"p1": hashed, "p2": hashed}
+    assert set(storage.predictions.texts_and_labels(["p1", "p2"]).values()) == {
+        ("", "card_arrival")
+    }
+
+
+def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Path) -> None:
+    """A prediction that is left out is counted, and not written."""
+    metrics = Families("test")
+    log = PredictionLog(storage.predictions, spool, policy(log_sample=0.0), metrics=metrics)
+    out, of_another_task = prediction("p1"), prediction("p2", task="arxiv")
+
+    async def steps() -> None:
+        log.append(out)
+        log.append(of_another_task)
+        await until(lambda: is_stored(storage, of_another_task))
+
+    run(log, steps)
+    assert not is_stored(storage, out)
+    assert counted(metrics) == {"sampled_out": 1, "database": 1}
+
+
+def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool: Path) -> None:
+    """With the database away, the spool full and memory full, what comes costs the oldest.
+
+    All that was kept is stored later, and each prediction is accounted for.
+    """
+    limits = PredictionLogSettings(max_held_rows=10, max_spool_mb=1)
+    metrics = Families("test")
+    log = PredictionLog(storage.predictions, spool, limits=limits, metrics=metrics)
+    large = prediction("large", "x" * 850_000)
+    rest = [prediction(f"p{n}", "x" * 10_000) for n in range(50)]
+
+    async def steps() -> None:
+        execute(storage, "ALTER TABLE predictions RENAME TO hidden")
+        log.append(large)
+        await until(lambda: counted(metrics).get("spooled") == 1)
+        for each in rest[:10]:
+            log.append(each)
+        await until(lambda: counted(metrics)["spooled"] == 11)
+        for each in rest[10:]:
+            log.append(each)
+        await until(lambda: "lost" in counted(metrics))
+        execute(storage, "ALTER TABLE hidden RENAME TO predictions")
+        await until(lambda: is_stored(storage, large, *rest[:10], *rest[40:]))
+
+    with capture_logs() as said:
+        run(log, steps)
+    assert not any(is_stored(storage, each) for each in rest[10:40])
+    assert sum(each["count"] for each in said if each["event"] == "predictions_lost") == 30
+    totals = counted(metrics)
+    assert totals["lost"] == 30
+    assert totals.get("database", 0) + totals["spooled"] == 21
+    assert list(spool.iterdir()) == []
+
+
+def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None:
+    """While the database is away lag and spool grow; afterwards both are nothing again."""
+    metrics = Families("test")
+    log = PredictionLog(storage.predictions, spool, metrics=metrics)
+    old = prediction("p1", predict_time=datetime.now(UTC) - timedelta(seconds=60))
+
+    def gauges() -> tuple[float, float]:
+        value = metrics.registry.get_sample_value
+        return value("tidemill_log_lag_seconds") or 0, value("tidemill_spool_bytes") or 0
+
+    async def steps() -> None:
+        execute(storage, "ALTER TABLE predictions RENAME TO hidden")
+        log.append(old)
+        await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100)
+        execute(storage, "ALTER TABLE hidden RENAME TO predictions")
+        await until(lambda: gauges() == (0, 0))
+
+    run(log, steps)
+    assert is_stored(storage, old)

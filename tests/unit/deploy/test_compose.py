@@ -104,9 +104,9 @@ def test_a_variable_that_is_no_setting_is_noticed() -> None:
 
 
 def test_server_and_jobs_share_their_settings() -> None:
-    """They differ in the address that the server listens on and the key that the jobs hold."""
+    """They differ in the addresses that the server listens on and the key that the jobs hold."""
     server, jobs = (set(tidemill_variables(name).items()) for name in ("server", "jobs"))
-    assert {name for name, _ in server - jobs} == {"TIDEMILL_GRPC_HOST"}
+    assert {name for name, _ in server - jobs} == {"TIDEMILL_GRPC_HOST", "TIDEMILL_METRICS_HOST"}
     assert jobs - server == {("TIDEMILL_TRITON__CONTROL_KEY", CONTROL_KEY)}
 
 
@@ -120,7 +120,8 @@ def test_the_servers_ports_are_the_settings_defaults() -> None:
 def test_nothing_is_published_beyond_loopback() -> None:
     """Each published port is bound to a loopback address, and Triton and PostgreSQL have none."""
     published = {name: service.get("ports", []) for name, service in SERVICES.items()}
-    assert {name for name, ports in published.items() if ports} == {"server"}
+    open_to_users = {"server", "prometheus", "grafana"}
+    assert {name for name, ports in published.items() if ports} == open_to_users
     for ports in published.values():
         assert all(ipaddress.ip_address(port.rsplit(":", 2)[0]).is_loopback for port in ports)
     for name in ("triton", "postgres"):
@@ -131,7 +132,9 @@ def test_nothing_is_published_beyond_loopback() -> None:
 
 def test_images_are_pinned() -> None:
     """Each pulled image has a tag with a full version, and the built ones the package's."""
-    assert all(re.search(r":\d+\.\d+(\.\d+)?-[a-z0-9-]+$", image) for image in images())
+    assert all(
+        re.search(r":v?\d+\.\d+(\.\d+(-[a-z0-9-]+)?|-[a-z0-9-]+)$", image) for image in images()
+    )
     version = re.search(
         r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
     )

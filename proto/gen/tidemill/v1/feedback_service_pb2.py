@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidemill/v1/feedback_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xdc\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x11\n\x07\x63orrect\x18\x05 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x06 \x01(\tH\x00\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07verdict\"\x92\x01\n\x15SubmitFeedbackRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\x07\x63orrect\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\t\n\x07verdict\"A\n\x16SubmitFeedbackResponse\x12\'\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x01(\x0b\x32\x15.tidemill.v1.Feedback\"\x92\x01\n\x15StreamFeedbackRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\x07\x63orrect\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\t\n\x07verdict\"E\n\x11\x46\x65\x65\x64\x62\x61\x63kRejection\x12\r\n\x05index\x18\x01 \x01(\x03\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"|\n\x16StreamFeedbackResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x03\x12\x32\n\nrejections\x18\x02 \x03(\x0b\x32\x1e.tidemill.v1.FeedbackRejection\x12\x16\n\x0erejected_count\x18\x03 \x01(\x03\"a\n\x13ListFeedbackRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListFeedbackResponse\x12\'\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x15.tidemill.v1.Feedback\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9e\x02\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12Y\n\x0eSubmitFeedback\x12\".tidemill.v1.SubmitFeedbackRequest\x1a#.tidemill.v1.SubmitFeedbackResponse\x12[\n\x0eStreamFeedback\x12\".tidemill.v1.StreamFeedbackRequest\x1a#.tidemill.v1.StreamFeedbackResponse(\x01\x12S\n\x0cListFeedback\x12 .tidemill.v1.ListFeedbackRequest\x1a!.tidemill.v1.ListFeedbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidemill/v1/feedback_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xdc\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x11\n\x07\x63orrect\x18\x05 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x06 \x01(\tH\x00\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07verdict\"\xa0\x01\n\x15SubmitFeedbackRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\x07\x63orrect\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\tB\t\n\x07verdict\"A\n\x16SubmitFeedbackResponse\x12\'\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x01(\x0b\x32\x15.tidemill.v1.Feedback\"\xa0\x01\n\x15StreamFeedbackRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x11\n\x07\x63orrect\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05label\x18\x03 \x01(\tH\x00\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x0c\n\x04text\x18\x07 \x01(\tB\t\n\x07verdict\"E\n\x11\x46\x65\x65\x64\x62\x61\x63kRejection\x12\r\n\x05index\x18\x01 \x01(\x03\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"|\n\x16StreamFeedbackResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x03\x12\x32\n\nrejections\x18\x02 \x03(\x0b\x32\x1e.tidemill.v1.FeedbackRejection\x12\x16\n\x0erejected_count\x18\x03 \x01(\x03\"a\n\x13ListFeedbackRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"X\n\x14ListFeedbackResponse\x12\'\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x15.tidemill.v1.Feedback\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9e\x02\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12Y\n\x0eSubmitFeedback\x12\".tidemill.v1.SubmitFeedbackRequest\x1a#.tidemill.v1.SubmitFeedbackResponse\x12[\n\x0eStreamFeedback\x12\".tidemill.v1.StreamFeedbackRequest\x1a#.tidemill.v1.StreamFeedbackResponse(\x01\x12S\n\x0cListFeedback\x12 .tidemill.v1.ListFeedbackRequest\x1a!.tidemill.v1.ListFeedbackResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDBACK']._serialized_start=110
   _globals['_FEEDBACK']._serialized_end=330
   _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=333
-  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=479
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=481
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=546
-  _globals['_STREAMFEEDBACKREQUEST']._serialized_start=549
-  _globals['_STREAMFEEDBACKREQUEST']._serialized_end=695
-  _globals['_FEEDBACKREJECTION']._serialized_start=697
-  _globals['_FEEDBACKREJECTION']._serialized_end=766
-  _globals['_STREAMFEEDBACKRESPONSE']._serialized_start=768
-  _globals['_STREAMFEEDBACKRESPONSE']._serialized_end=892
-  _globals['_LISTFEEDBACKREQUEST']._serialized_start=894
-  _globals['_LISTFEEDBACKREQUEST']._serialized_end=991
-  _globals['_LISTFEEDBACKRESPONSE']._serialized_start=993
-  _globals['_LISTFEEDBACKRESPONSE']._serialized_end=1081
-  _globals['_FEEDBACKSERVICE']._serialized_start=1084
-  _globals['_FEEDBACKSERVICE']._serialized_end=1370
+  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=493
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=495
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=560
+  _globals['_STREAMFEEDBACKREQUEST']._serialized_start=563
+  _globals['_STREAMFEEDBACKREQUEST']._serialized_end=723
+  _globals['_FEEDBACKREJECTION']._serialized_start=725
+  _globals['_FEEDBACKREJECTION']._serialized_end=794
+  _globals['_STREAMFEEDBACKRESPONSE']._serialized_start=796
+  _globals['_STREAMFEEDBACKRESPONSE']._serialized_end=920
+  _globals['_LISTFEEDBACKREQUEST']._serialized_start=922
+  _globals['_LISTFEEDBACKREQUEST']._serialized_end=1019
+  _globals['_LISTFEEDBACKRESPONSE']._serialized_start=1021
+  _globals['_LISTFEEDBACKRESPONSE']._serialized_end=1109
+  _globals['_FEEDBACKSERVICE']._serialized_start=1112
+  _globals['_FEEDBACKSERVICE']._serialized_end=1398
 # @@protoc_insertion_point(module_scope)

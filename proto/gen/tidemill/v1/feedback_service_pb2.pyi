@@ -90,6 +90,7 @@ class SubmitFeedbackRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
     """The prediction to judge."""
     correct: _builtins.bool
@@ -106,6 +107,11 @@ class SubmitFeedbackRequest(_message.Message):
     """Makes repeating safe: the same id gets the first answer again. Without it, repeating
     the source's latest verdict on the prediction changes nothing.
     """
+    text: _builtins.str
+    """The text that was judged, as it was predicted; empty leaves it out. A task that does not keep
+    texts learns from a verdict only where it has the text, and one that was not stored at all
+    only where it has the label too. It is kept as long as the task keeps texts.
+    """
     def __init__(
         self,
         *,
@@ -115,10 +121,11 @@ class SubmitFeedbackRequest(_message.Message):
         source: _builtins.str = ...,
         comment: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["correct", b"correct", "label", b"label", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correct", b"correct", "label", b"label", "prediction_id", b"prediction_id", "request_id", b"request_id", "source", b"source", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correct", b"correct", "label", b"label", "prediction_id", b"prediction_id", "request_id", b"request_id", "source", b"source", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["correct", "label"]  # noqa: Y015
     _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
@@ -162,6 +169,7 @@ class StreamFeedbackRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
     """As in SubmitFeedbackRequest."""
     correct: _builtins.bool
@@ -174,6 +182,8 @@ class StreamFeedbackRequest(_message.Message):
     """As in SubmitFeedbackRequest."""
     request_id: _builtins.str
     """As in SubmitFeedbackRequest."""
+    text: _builtins.str
+    """As in SubmitFeedbackRequest."""
     def __init__(
         self,
         *,
@@ -183,10 +193,11 @@ class StreamFeedbackRequest(_message.Message):
         source: _builtins.str = ...,
         comment: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["correct", b"correct", "label", b"label", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correct", b"correct", "label", b"label", "prediction_id", b"prediction_id", "request_id", b"request_id", "source", b"source", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "correct", b"correct", "label", b"label", "prediction_id", b"prediction_id", "request_id", b"request_id", "source", b"source", "text", b"text", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_verdict: _TypeAlias = _typing.Literal["correct", "label"]  # noqa: Y015
     _WhichOneofArgType_verdict: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015

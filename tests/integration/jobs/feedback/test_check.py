@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.contract.storage.values import prediction
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.settings import FeedbackSettings
@@ -46,6 +47,7 @@ def give(context: JobContext) -> Give:
                 create_time=time,
             )
             context.storage.feedback.add([verdict])
+            context.storage.predictions.add([prediction(verdict.prediction_id)])
 
     return store
 

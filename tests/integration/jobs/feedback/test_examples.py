@@ -4,17 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from tidemill_core.domain.example import Example, LabelSource
+from tidemill_core.domain.example import Example, LabelSource, QuarantinedRow
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.storage.storage import Storage
+from tidemill_core.text_hash import text_hash
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
+
+TEXT_KEY = b"k" * 32
 
 
 @pytest.fixture
 def storage(context: JobContext) -> Storage:
-    """A database that has one prediction, `p1`, of the label `predicted`."""
+    """A database with three predictions of the label `predicted` for one text.
+
+    `p1` is stored with its text, `hashed` with its hash, and `bare` without either.
+    """
     prediction = Prediction(
         prediction_id="p1",
         task="support",
@@ -32,7 +38,10 @@ def storage(context: JobContext) -> Storage:
         latency_ms=1.0,
         predict_time=context.clock(),
     )
-    context.storage.predictions.add([prediction])
+    hashed = text_hash(TEXT_KEY, "the text")
+    hidden = replace(prediction, prediction_id="hashed", text="", text_hash=hashed)
+    bare = replace(prediction, prediction_id="bare", text="")
+    context.storage.predictions.add([prediction, hidden, bare])
     return context.storage
 
 
@@ -53,8 +62,14 @@ def verdict(context: JobContext) -> Feedback:
     )
 
 
-def _example(label: str, origin: str) -> Example:
-    return Example("the text", label, LabelSource.FEEDBACK, origin)
+def _example(label: str, origin: str, text: str = "the text") -> Example:
+    return Example(text, label, LabelSource.FEEDBACK, origin)
+
+
+def _taught(*examples: Example, **counts: int) -> FeedbackExamples:
+    """These examples, and nothing else but what is counted."""
+    zero = {"without_label": 0, "without_prediction": 0, "without_text": 0}
+    return FeedbackExamples(examples, (), **(zero | counts))
 
 
 def test_a_confirmed_prediction_has_the_predicted_label(
@@ -62,43 +77,89 @@ def test_a_confirmed_prediction_has_the_predicted_label(
 ) -> None:
     """A yes makes an example of the text and what was predicted."""
     storage.feedback.add([verdict])
-    assert feedback_examples(storage, "support") == FeedbackExamples(
-        (_example("predicted", "f1"),), without_label=0, without_prediction=0
-    )
+    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(_example("predicted", "f1"))
 
 
 def test_a_corrected_prediction_has_the_given_label(storage: Storage, verdict: Feedback) -> None:
     """A label makes an example of the text and that label."""
     storage.feedback.add([replace(verdict, correct=None, label="right")])
-    assert feedback_examples(storage, "support").examples == (_example("right", "f1"),)
+    assert feedback_examples(storage, "support", TEXT_KEY).examples == (_example("right", "f1"),)
 
 
 def test_a_no_teaches_no_label(storage: Storage, verdict: Feedback) -> None:
     """A no without the right label is counted and gives no example."""
     storage.feedback.add([replace(verdict, correct=False)])
-    assert feedback_examples(storage, "support") == FeedbackExamples((), 1, 0)
+    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_label=1)
 
 
 def test_the_latest_verdict_on_a_prediction_wins(storage: Storage, verdict: Feedback) -> None:
     """Where several sources judged, the last one counts, and once."""
     bob = replace(verdict, feedback_id="f2", source="bob", correct=None, label="right")
     storage.feedback.add([verdict, bob])
-    assert feedback_examples(storage, "support").examples == (_example("right", "f2"),)
+    assert feedback_examples(storage, "support", TEXT_KEY).examples == (_example("right", "f2"),)
 
 
 def test_a_source_that_changes_its_mind_is_heard(storage: Storage, verdict: Feedback) -> None:
     """A later no takes an earlier yes back."""
     storage.feedback.add([verdict, replace(verdict, feedback_id="f2", correct=False)])
-    assert feedback_examples(storage, "support") == FeedbackExamples((), 1, 0)
+    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_label=1)
 
 
 def test_a_prediction_not_stored_yet_is_counted(storage: Storage, verdict: Feedback) -> None:
     """Feedback can overtake its prediction; its example comes once the text is there."""
     storage.feedback.add([replace(verdict, prediction_id="p2")])
-    assert feedback_examples(storage, "support") == FeedbackExamples((), 0, 1)
+    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_prediction=1)
 
 
 def test_tasks_do_not_share_feedback(storage: Storage, verdict: Feedback) -> None:
     """Only the task's own feedback makes its examples."""
     storage.feedback.add([verdict])
-    assert feedback_examples(storage, "other") == FeedbackExamples((), 0, 0)
+    assert feedback_examples(storage, "other", TEXT_KEY) == _taught()
+
+
+@pytest.mark.parametrize("prediction_id", ["p1", "hashed", "bare"])
+@pytest.mark.parametrize("given", ["the text", ""])
+def test_a_text_is_taken_from_where_it_is(
+    storage: Storage, verdict: Feedback, prediction_id: str, given: str
+) -> None:
+    """What was stored teaches; else what came with the feedback; else there is nothing to teach."""
+    storage.feedback.add([replace(verdict, prediction_id=prediction_id, text=given)])
+    known = prediction_id == "p1" or given
+    expected = _taught(_example("predicted", "f1")) if known else _taught(without_text=1)
+    assert feedback_examples(storage, "support", TEXT_KEY) == expected
+
+
+@pytest.mark.parametrize("prediction_id", ["p1", "hashed"])
+def test_another_text_is_quarantined(
+    storage: Storage, verdict: Feedback, prediction_id: str
+) -> None:
+    """Feedback with a text that was not the predicted one teaches nothing where that shows."""
+    storage.feedback.add([replace(verdict, prediction_id=prediction_id, text="another text")])
+    taught = feedback_examples(storage, "support", TEXT_KEY)
+    assert taught.examples == ()
+    assert taught.quarantined == (QuarantinedRow("f1", "TEXT_MISMATCH", "another text"),)
+
+
+def test_a_prediction_out_of_the_sample_can_be_corrected(
+    storage: Storage, verdict: Feedback
+) -> None:
+    """Without a row a text and a label teach; a yes does not tell which label it confirms."""
+    yes = replace(verdict, prediction_id="gone1", text="a text")
+    label = replace(
+        yes, feedback_id="f2", prediction_id="gone2", correct=None, label="right", text="a text"
+    )
+    storage.feedback.add([yes, label])
+    expected = _taught(_example("right", "f2", "a text"), without_prediction=1)
+    assert feedback_examples(storage, "support", TEXT_KEY) == expected
+
+
+def test_a_text_of_any_source_serves_the_latest_verdict(
+    storage: Storage, verdict: Feedback
+) -> None:
+    """One source gives the text, a later one the label: together they make the example."""
+    first = replace(verdict, prediction_id="bare", text="the text")
+    later = replace(
+        verdict, prediction_id="bare", feedback_id="f2", source="bob", correct=None, label="right"
+    )
+    storage.feedback.add([first, later])
+    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(_example("right", "f2"))

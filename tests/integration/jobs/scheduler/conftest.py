@@ -16,7 +16,7 @@ import pytest
 from tests.plugins.stack import free_ports
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
-from tidemill_core.settings import Settings
+from tidemill_core.settings import ScheduleSettings, Settings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage, open_storage
@@ -67,11 +67,7 @@ class Workspace:
 
     def write(self, schedule: str) -> None:
         """Write tidemill.toml; jobs that `schedule` does not name never run by themselves."""
-        silent = {
-            f"{job} = ''"
-            for job in ("check_feedback", "check_drift", "check_accuracy", "check_latency")
-            if job not in schedule
-        }
+        silent = {f"{job} = ''" for job in ScheduleSettings.model_fields if job not in schedule}
         lines = [
             *(f"[tasks.{TASK}]", "sources = [{ path = 'rows.csv' }]"),
             *("[tasks.held]", f"sources = [{{ path = '{self.pipe}' }}]"),

@@ -21,7 +21,7 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_jobs.schedule import RETRY_AFTER, Schedule
 
 NIGHT = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
-SILENT = {"check_feedback": "", "check_drift": "", "check_accuracy": "", "check_latency": ""}
+SILENT = dict.fromkeys(ScheduleSettings.model_fields, "")
 NIGHTLY = ScheduleSettings(**{**SILENT, "check_drift": "0 2 * * *"})
 
 

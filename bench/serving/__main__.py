@@ -1,0 +1,56 @@
+"""Tidemill's front against its peers and against Triton asked directly.
+
+    python -m bench.serving [--only tidemill,triton] [--seconds 5] [--rounds 3] [--json]
+
+Server, Triton and load generators share the machine's cores: look at the ratios of one run, not at
+its absolute figures, and let nothing else run meanwhile. A run of everything writes
+docs/benchmarks/serving.{md,json,svg}.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.serving.load import require_programs
+from bench.serving.measure import SYSTEMS, Bench, Sample, expected_label
+from bench.serving.report import as_json, show, write
+from bench.serving.targets import Results
+from bench.serving.workspace import make_workspace
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--only", default="", help=f"some of {','.join(SYSTEMS)}")
+    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = parser.parse_args()
+    systems = options.only.split(",") if options.only else list(SYSTEMS)
+    if unknown := set(systems) - set(SYSTEMS):
+        parser.error(f"{', '.join(unknown)}: --only takes some of {', '.join(SYSTEMS)}")
+    require_programs()
+    command = " ".join(["python -m bench.serving", *sys.argv[1:]])
+    console = Console(stderr=options.json)
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = make_workspace(Path(folder))
+        console.print("training the models")
+        label = expected_label(workspace)
+        for number in range(options.rounds):
+            console.print(f"round {number + 1} of {options.rounds}")
+            samples += Bench(workspace, systems, options.seconds, console).round(label)
+    results = Results(samples)
+    if options.json:
+        print(as_json(results, command))
+    else:
+        show(results, console)
+    if set(systems) == set(SYSTEMS):
+        write(results, command)
+
+
+if __name__ == "__main__":
+    main()

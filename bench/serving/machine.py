@@ -1,0 +1,36 @@
+"""What a result was measured on and with."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from bench.serving.environments import version_of
+from bench.serving.peer import ALL
+
+_OWN = ("tidemill", "grpcio", "uvloop", "tokenizers", "onnxruntime", "torch", "nvidia-pytriton")
+
+
+def machine() -> str:
+    """The machine in one line."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = psutil.virtual_memory().total / 2**30
+    name = model[1] if model else platform.processor()
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores of {name}, {memory:.0f} GiB, Linux {platform.release()}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was measured, and of what measured it."""
+    found = {"Python": platform.python_version()} | {name: version(name) for name in _OWN}
+    found |= {peer.title: version_of(peer.environment, peer.package) for peer in ALL.values()}
+    for program, flag in (("h2load", "--version"), ("wrk", "-v")):
+        done = subprocess.run(  # noqa: S603 -- our own words
+            [program, flag], capture_output=True, text=True, check=False
+        )
+        found[program] = done.stdout.splitlines()[0].split()[1].removeprefix("nghttp2/")
+    return found

@@ -1,0 +1,233 @@
+"""Memory over time, under a mixed load with a new model version each minute.
+
+    python -m bench.serving.memory [--minutes 20]
+
+Each minute a version is trained, tested, loaded and promoted, and an older one is unloaded, while
+callers use Predict, BatchPredict and StreamPredict. Twenty minutes or more write
+docs/benchmarks/memory.md.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import csv
+import itertools
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc.aio
+import numpy as np
+import psutil
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.serving.machine import machine
+from bench.serving.messages import example_texts
+from bench.serving.processes import named
+from bench.serving.report import DOCS, Rows, markdown
+from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
+from tidemill.v1 import job_service_pb2, job_service_pb2_grpc
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
+
+_ROWS = 2000
+_CALLERS = 8
+_PAUSE_SECONDS = 0.02
+_BATCH = 64
+_STREAM_MESSAGES = 500
+_SAMPLE_SECONDS = 5.0
+_SWAP_SECONDS = 60.0
+_SETTLING = 0.25  # of the time: caches fill, the allocator finds its size
+_MOST_MB_PER_MINUTE = 1.0
+_WORTH_A_PAGE_MINUTES = 20
+_HEADER = ("process", "first MB", "last MB", "MB/min", "")
+# Every version passes its gate: it is the swap that is of interest.
+_SETTINGS = f"""\
+[tasks.{TASK}]
+sources = [{{ path = "train.csv", label_column = "category" }}]
+[auth]
+required = true
+[gate]
+max_accuracy_drop = 1.0
+"""
+
+
+@dataclass
+class Observed:
+    """What happened.
+
+    Attributes:
+        rows: texts answered.
+        failures: calls, or texts of a stream or batch, that were not, by what was said.
+        versions: model versions that answered.
+        megabytes: (minutes since the start, resident size) by process.
+    """
+
+    rows: int = 0
+    failures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    versions: set[int] = field(default_factory=set)
+    megabytes: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def count(self, answer: pb.StreamPredictResponse | pb.BatchPredictResult) -> None:
+        """Count the answer to one text."""
+        if answer.HasField("error"):
+            self.failures[answer.error.message] += 1
+        else:
+            self.rows += 1
+            self.versions.add(answer.prediction.model_version)
+
+
+class Mixed:
+    """The callers.
+
+    Args:
+        stack: what they call.
+        observed: where they write.
+    """
+
+    def __init__(self, stack: Stack, observed: Observed) -> None:
+        self._channel = grpc.aio.insecure_channel(stack.grpc_address)
+        self._stub = PredictionServiceStub(self._channel)
+        self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        self._metadata = stack.metadata
+        self._observed = observed
+        self._texts = itertools.cycle(example_texts())
+
+    async def run(self, seconds: float) -> None:
+        """Call for so long."""
+        callers = [self._forever(self._unary) for _ in range(_CALLERS)]
+        callers += [self._forever(self._batch), self._forever(self._stream), self._swap()]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*callers)
+        await self._channel.close()
+
+    async def _forever(self, call: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await call()
+            except grpc.aio.AioRpcError as error:
+                self._observed.failures[f"{error.code().name}: {error.details()}"] += 1
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _unary(self) -> None:
+        request = pb.PredictRequest(task=TASK, text=next(self._texts))
+        answer = await self._stub.Predict(request, metadata=self._metadata)
+        self._observed.rows += 1
+        self._observed.versions.add(answer.prediction.model_version)
+
+    async def _batch(self) -> None:
+        texts = list(itertools.islice(self._texts, _BATCH))
+        request = pb.BatchPredictRequest(task=TASK, texts=texts)
+        answer = await self._stub.BatchPredict(request, metadata=self._metadata)
+        for result in answer.results:
+            self._observed.count(result)
+        await asyncio.sleep(10 * _PAUSE_SECONDS)
+
+    async def _stream(self) -> None:
+        async for answer in self._stub.StreamPredict(self._messages(), metadata=self._metadata):
+            self._observed.count(answer)
+
+    async def _messages(self) -> AsyncIterator[pb.StreamPredictRequest]:
+        for number in range(_STREAM_MESSAGES):
+            yield pb.StreamPredictRequest(id=str(number), task=TASK, text=next(self._texts))
+            await asyncio.sleep(_PAUSE_SECONDS / 2)
+
+    async def _swap(self) -> None:
+        while True:
+            await asyncio.sleep(_SWAP_SECONDS)
+            request = job_service_pb2.RunJobRequest(job="retrain", task=TASK)
+            await self._jobs.RunJob(request, metadata=self._metadata)
+
+
+async def observe(stack: Stack, minutes: float) -> Observed:
+    """Load a stack and watch it."""
+    observed, begin = Observed(), time.monotonic()
+    mixed = asyncio.create_task(Mixed(stack, observed).run(minutes * 60))
+    while not mixed.done():
+        for name, processes in named(stack.pid).items():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                size = sum(process.memory_info().rss for process in processes) / 1e6
+                observed.megabytes[name].append(((time.monotonic() - begin) / 60, size))
+        await asyncio.wait([mixed], timeout=_SAMPLE_SECONDS)
+    await mixed
+    return observed
+
+
+def rows_of(observed: Observed, minutes: float) -> Rows:
+    """One row a process: the slope is a least-squares line's, once things have settled."""
+    rows: Rows = []
+    for name, samples in observed.megabytes.items():
+        settled = np.array([each for each in samples if each[0] >= minutes * _SETTLING])
+        slope = float(np.polyfit(settled[:, 0], settled[:, 1], 1)[0])
+        verdict = "reached" if slope < _MOST_MB_PER_MINUTE else "SHORT"
+        first, last = settled[0, 1], settled[-1, 1]
+        rows.append((name, f"{first:.0f}", f"{last:.0f}", f"{slope:+.2f}", verdict))
+    return rows
+
+
+@contextlib.contextmanager
+def _small_stack() -> Iterator[Stack]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "tidemill.toml").write_text(_SETTINGS)
+        _from_example(folder / "train.csv")
+        with running_stack(Workspace(folder), 2) as stack:
+            yield stack
+
+
+def _from_example(target: Path) -> None:
+    """Write the first rows of the example, so that a training fits into a minute."""
+    with EXAMPLE.open(encoding="utf-8", newline="") as source:
+        chosen = list(itertools.islice(csv.reader(source), _ROWS + 1))
+    with target.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(chosen)
+
+
+def main() -> None:
+    """Measure, print, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--minutes", type=float, default=20.0, help="how long")
+    minutes = parser.parse_args().minutes
+    with _small_stack() as stack:
+        observed = uvloop.run(observe(stack, minutes))
+    rows = rows_of(observed, minutes)
+    table = Table(*_HEADER)
+    for row in rows:
+        table.add_row(*row, style="red" if "SHORT" in row else None)
+    failed = "; ".join(f"{words}: {n}" for words, n in observed.failures.items()) or "none"
+    summary = (
+        f"{observed.rows:,} texts were answered by {len(observed.versions)} versions. "
+        f"Failures: {failed}."
+    )
+    Console().print(table, summary)
+    if minutes >= _WORTH_A_PAGE_MINUTES:
+        command = " ".join(["python -m bench.serving.memory", *sys.argv[1:]])
+        page = f"""\
+# Memory under a mixed load, with a new version each minute
+
+Written by `{command}`. Machine: {machine()}. Two workers, everything switched on.
+
+Resident size, all processes of a kind together. Callers use Predict, BatchPredict of {_BATCH} and
+StreamPredict; each minute `retrain` trains, loads and promotes a version, and an older one is
+unloaded. The slope is a least-squares line's after the first quarter of the time; it should be under
+{_MOST_MB_PER_MINUTE:g} MB/min.
+
+{markdown(_HEADER, rows)}
+
+{summary}
+"""
+        DOCS.mkdir(parents=True, exist_ok=True)
+        (DOCS / "memory.md").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""Whether predictions survive a database that is gone for minutes.
+
+    python -m bench.serving.outage [--seconds 300] [--rate 500]
+
+Starts a PostgreSQL and a stack on it, asks at a steady rate, stops the PostgreSQL for the given
+time, starts it again, and compares the ids of all answers with those in the database. Exits with 1
+where one is missing. All of it shares the machine's cores.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import numpy as np
+import psutil  # type: ignore[import-untyped]  # it has no types
+import psycopg
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.serving.workspace import EXAMPLE, TASK, free_ports
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
+
+if TYPE_CHECKING:
+    from pgserver.postgres_server import PostgresServer
+
+    from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceAsyncStub
+
+_PORTS = ("GRPC", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
+_BEFORE_SECONDS = 3.0
+_AFTER_SECONDS = 3.0
+_TICK_SECONDS = 0.02
+_REPLAY_SECONDS = 600.0
+_TEXT = "I am still waiting on my card"
+
+
+@dataclass
+class Answers:
+    """What callers got.
+
+    Attributes:
+        ids: of the predictions.
+        latencies: of the calls that were answered, in seconds.
+        failures: status codes of the others.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of them.
+
+    Attributes:
+        answers: what callers got.
+        spool_bytes: how large the spool was at the end of the outage.
+        replay_seconds: from the database's return until the last prediction was in it.
+        stored: ids in the database.
+    """
+
+    answers: Answers
+    spool_bytes: int
+    replay_seconds: float
+    stored: list[str]
+
+    @property
+    def lost(self) -> int:
+        """Predictions that were answered and are not stored."""
+        return len(set(self.answers.ids) - set(self.stored))
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator["PostgresServer"]:
+    """A PostgreSQL of its own, durable as it comes."""
+    from pgserver.postgres_server import get_server
+
+    server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
+    try:
+        yield server
+    finally:
+        server.cleanup()
+
+
+@contextlib.contextmanager
+def stack(folder: Path, database_url: str) -> Iterator[str]:
+    """A stack on a database; yields the front's address once it serves."""
+    source = f'sources = [{{ path = "{EXAMPLE}", label_column = "category" }}]'
+    (folder / "tidemill.toml").write_text(f"[tasks.{TASK}]\n{source}\n")
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
+    environment["TIDEMILL_DATABASE_URL"] = database_url
+    command = [sys.executable, "-m", "tidemill_cli.main", "up"]
+    process = subprocess.Popen(  # noqa: S603 -- our own words
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        if process.stdout is None or not any(re.match("ready", line) for line in process.stdout):
+            raise RuntimeError(f"the stack did not get ready; see {folder}/var/logs")
+        yield f"127.0.0.1:{ports['GRPC']}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+async def ask(stub: "PredictionServiceAsyncStub", answers: Answers) -> None:
+    """Ask once."""
+    start = time.perf_counter()
+    try:
+        answer = await stub.Predict(pb.PredictRequest(task=TASK, text=_TEXT), timeout=5)
+    except grpc.aio.AioRpcError as error:
+        answers.failures.append(error.code().name)
+    else:
+        answers.latencies.append(time.perf_counter() - start)
+        answers.ids.append(answer.prediction.prediction_id)
+
+
+async def ask_steadily(address: str, rate: int, seconds: float, answers: Answers) -> None:
+    """Ask at a rate, whether or not answers come; returns when all have come."""
+    async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as calls:
+        stub = PredictionServiceStub(channel)
+        start, asked = time.perf_counter(), 0
+        while (passed := time.perf_counter() - start) < seconds:
+            for _ in range(int(passed * rate) - asked):
+                calls.create_task(ask(stub, answers))
+                asked += 1
+            await asyncio.sleep(_TICK_SECONDS)
+
+
+async def outage(server: "PostgresServer", seconds: float) -> None:
+    """Stop the PostgreSQL for a while, as an operator would."""
+    process = psutil.Process(server.get_pid())
+    process.send_signal(signal.SIGINT)
+    await asyncio.to_thread(process.wait, 30)
+    await asyncio.sleep(seconds)
+
+
+async def measure(
+    server: "PostgresServer", address: str, spool: Path, rate: int, seconds: float
+) -> Outcome:
+    """Ask before, during and after an outage, and wait until everything is stored."""
+    answers = Answers()
+    length = _BEFORE_SECONDS + seconds + _AFTER_SECONDS
+    asking = asyncio.create_task(ask_steadily(address, rate, length, answers))
+    await asyncio.sleep(_BEFORE_SECONDS)
+    await outage(server, seconds)
+    spool_bytes = sum(path.stat().st_size for path in spool.iterdir())
+    await asyncio.to_thread(server.ensure_postgres_running)
+    back = time.perf_counter()
+    await asking
+    stored: list[str] = []
+    while time.perf_counter() - back < _REPLAY_SECONDS:
+        stored = await asyncio.to_thread(stored_ids, server)
+        if set(answers.ids) <= set(stored):
+            break
+        await asyncio.sleep(0.5)
+    return Outcome(answers, spool_bytes, time.perf_counter() - back, stored)
+
+
+def stored_ids(server: "PostgresServer") -> list[str]:
+    """Ids of all predictions in the database."""
+    with psycopg.connect(server.get_uri()) as connection:
+        return [row[0] for row in connection.execute("SELECT prediction_id FROM predictions")]
+
+
+def show(outcome: Outcome, rate: int, seconds: float) -> None:
+    """Print what was found."""
+    p50, p99 = np.percentile(outcome.answers.latencies, [50, 99]) * 1000
+    table = Table("", f"database gone for {seconds:.0f} s at {rate} predictions/s")
+    table.add_row("answered", f"{len(outcome.answers.ids):,}")
+    failures = Counter(outcome.answers.failures)
+    told = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
+    table.add_row("refused or failed", told or "0")
+    table.add_row("latency p50 / p99", f"{p50:.1f} / {p99:.1f} ms")
+    table.add_row("spool at the end of the outage", f"{outcome.spool_bytes / 1e6:.1f} MB")
+    table.add_row("all stored after", f"{outcome.replay_seconds:.1f} s")
+    table.add_row("lost", f"{outcome.lost:,}")
+    table.add_row("stored twice", f"{len(outcome.stored) - len(set(outcome.stored)):,}")
+    Console().print(table)
+
+
+def main() -> int:
+    """Measure and print; the exit code says whether all is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--rate", type=int, default=500)
+    options = parser.parse_args()
+    with postgres() as server, tempfile.TemporaryDirectory() as folder:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        with stack(Path(folder), url) as address:
+            spool = Path(folder) / "var" / "spool"
+            measuring = measure(server, address, spool, options.rate, options.seconds)
+            outcome = uvloop.run(measuring)
+    show(outcome, options.rate, options.seconds)
+    return 1 if outcome.lost or outcome.answers.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The processes of a running stack, by what they are."""
+
+import contextlib
+from collections import defaultdict
+
+import psutil
+
+FRONT = "front"
+_MARKS = (
+    ("tidemill_server.main", FRONT),
+    ("tidemill_jobs.main", "jobs"),
+    ("triton_python_backend_stub", "Triton's backend"),
+    ("tritonserver", "Triton"),
+)
+
+
+def named(pid: int) -> dict[str, list[psutil.Process]]:
+    """The long-lived descendants of `tidemill up`; what a job starts for a while is left out."""
+    found: dict[str, list[psutil.Process]] = defaultdict(list)
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            # The command itself, or the module of `python -m`; never a later argument.
+            start = " ".join(words[:4])
+            name = next((name for mark, name in _MARKS if mark in start), None)
+            if name is not None:
+                found[name].append(process)
+    return found

@@ -1,0 +1,168 @@
+"""Where the time of a unary request goes.
+
+    python -m bench.serving.profile [--seconds 15]
+
+Loads one front as `python -m bench.serving` does, and takes the CPU time of each process for a
+request, and py-spy's samples of the front by what it was doing. Writes docs/benchmarks/profile.md.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from bench.serving import messages
+from bench.serving.load import h2load, require_programs
+from bench.serving.machine import machine
+from bench.serving.processes import FRONT, named
+from bench.serving.report import DOCS, Rows, markdown
+from bench.serving.workspace import Stack, make_workspace, running_stack
+
+_SAMPLES_PER_SECOND = 200
+_WARM_UP_SECONDS = 2
+# The deepest frame that one of these fits says what was done; without any, the last ones are tried.
+_AREAS = (
+    ("tidemill_server/prediction_log", "prediction log"),
+    ("tidemill_core/storage", "prediction log"),
+    ("tidemill_server/security", "authentication and limits"),
+    ("tidemill_server/telemetry", "metrics, traces, access log"),
+    ("tidemill_server/interceptors", "wrapper round every call"),
+    ("tidemill_core/text", "tokenizing"),
+    ("tidemill_core/triton", "calling Triton"),
+    ("tidemill_core/prediction_id", "signing the prediction id"),
+    ("tidemill_server/inference", "routing, admission, coalescing"),
+    ("tidemill_server/services", "servicer and messages"),
+    ("tidemill_server/convert", "servicer and messages"),
+)
+_BENEATH = (("grpc", "gRPC itself"), ("uvloop", "event loop"), ("asyncio", "event loop"))
+
+
+def main() -> None:
+    """Profile and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=int, default=15, help="how long")
+    options = parser.parse_args()
+    require_programs()
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = make_workspace(Path(folder))
+        with running_stack(workspace, 1) as stack:
+            processes = cpu_by_process(stack, options.seconds)
+            doing = front_by_area(stack, options.seconds)
+    command = " ".join(["python -m bench.serving.profile", *sys.argv[1:]])
+    _write(command, processes, doing)
+
+
+def cpu_by_process(stack: Stack, seconds: int) -> Rows:
+    """(process, CPU microseconds a request, share of the machine), under a full load."""
+    load = _Load(stack)
+    load.run(_WARM_UP_SECONDS)
+    before = _cpu_seconds(stack)
+    rate = load.run(seconds)
+    spent = {name: after - before.get(name, 0.0) for name, after in _cpu_seconds(stack).items()}
+    available = seconds * (psutil.cpu_count() or 1)
+    return [
+        (name, f"{cpu / (rate * seconds) * 1e6:.0f}", f"{cpu / available:.0%}")
+        for name, cpu in sorted(spent.items(), key=lambda each: -each[1])
+    ]
+
+
+def front_by_area(stack: Stack, seconds: int) -> Rows:
+    """(what the front was doing, share of its samples), under a full load.
+
+    Raises:
+        RuntimeError: py-spy could not look into the front.
+    """
+    (front,) = named(stack.pid)[FRONT]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "stacks"
+        command = [str(Path(sys.executable).with_name("py-spy")), "record", f"--pid={front.pid}"]
+        command += [f"--rate={_SAMPLES_PER_SECOND}", "--format=raw", f"--output={output}"]
+        command += [f"--duration={seconds}", "--native", "--nonblocking"]
+        with subprocess.Popen(  # noqa: S603 -- our own words
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as spy:
+            _Load(stack).run(seconds + _WARM_UP_SECONDS)
+            said = spy.communicate()[0]
+        if spy.returncode:
+            raise RuntimeError(f"py-spy failed; it may need to run as root:\n{said}")
+        counts = _counted(output.read_text())
+    total = counts.total()
+    return [(area, f"{count / total:.0%}") for area, count in counts.most_common()]
+
+
+class _Load:
+    """Calls of Predict, 64 in flight."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._unary = messages.unary(stack)
+
+    def run(self, seconds: int) -> float:
+        """Answers a second."""
+        stack = self._stack
+        found = h2load(stack.grpc_address, self._unary, seconds, stack.metadata, 4, 4)
+        return found.rows_per_second
+
+
+def _cpu_seconds(stack: Stack) -> dict[str, float]:
+    spent: dict[str, float] = {}
+    for name, processes in named(stack.pid).items():
+        times = [process.cpu_times() for process in processes]
+        spent[name] = sum(each.user + each.system for each in times)
+    mine = psutil.Process().cpu_times()
+    spent["load generator"] = mine.children_user + mine.children_system
+    return spent
+
+
+def _counted(stacks: str) -> Counter[str]:
+    """Samples by area, from collapsed stacks: `root;…;leaf count` a line."""
+    counts: Counter[str] = Counter()
+    for line in stacks.splitlines():
+        frames, _, count = line.rpartition(" ")
+        counts[_area(frames.split(";"))] += int(count)
+    return counts
+
+
+def _area(frames: list[str]) -> str:
+    for table in (_AREAS, _BENEATH):
+        for frame in reversed(frames):
+            for part, area in table:
+                if part in frame:
+                    return area
+    return "threads of native libraries"
+
+
+def _write(command: str, processes: Rows, doing: Rows) -> None:
+    headers = ("process", "CPU µs a request", "of the machine"), ("the front was at", "of its time")
+    for header, rows in zip(headers, (processes, doing), strict=True):
+        table = Table(*header)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+    page = f"""\
+# Where the time of a unary request goes
+
+Written by `{command}`. Machine: {machine()}.
+
+64 calls of Predict in flight, one worker, everything switched on. Load generator, front and Triton
+share the cores; what they spend on a request is what bounds the rate.
+
+{markdown(headers[0], processes)}
+
+The front, by samples of its busy threads (py-spy, native frames included). A sample counts for the
+deepest frame of ours that is on its stack; without one, for gRPC or the event loop.
+
+{markdown(headers[1], doing)}
+"""
+    DOCS.mkdir(parents=True, exist_ok=True)
+    (DOCS / "profile.md").write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The figures to reach, and whether they were."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.serving.callers import Called
+from bench.serving.load import Load
+from bench.serving.measure import PROCESSES, Sample
+
+_Found = TypeVar("_Found", Load, Called)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure to reach.
+
+    Attributes:
+        name: what it is.
+        limit: the figure.
+        at_least: whether it is a lower limit; otherwise an upper one.
+        unit: of limit and value.
+        value: what was found; None where it was not measured.
+    """
+
+    name: str
+    limit: float
+    at_least: bool
+    unit: str
+    value: float | None
+
+    @property
+    def verdict(self) -> str:
+        """`reached`, `SHORT` or `not measured`."""
+        if self.value is None:
+            return "not measured"
+        reached = self.value >= self.limit if self.at_least else self.value < self.limit
+        return "reached" if reached else "SHORT"
+
+    @property
+    def wanted(self) -> str:
+        """The limit in words."""
+        return f"{'at least' if self.at_least else 'under'} {self.limit:g}{self.unit}"
+
+    @property
+    def shown(self) -> str:
+        """The value in words."""
+        return "-" if self.value is None else f"{self.value:.2f}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """All samples of a run."""
+
+    samples: Sequence[Sample]
+
+    def loads(self, system: str, kind: str, processes: int) -> list[Load]:
+        """What h2load or wrk found."""
+        return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Load)]
+
+    def calls(self, system: str, kind: str, processes: int) -> list[Called]:
+        """What the callers found."""
+        return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Called)]
+
+    def rate(self, system: str, kind: str, processes: int) -> float | None:
+        """Median rows a second; None where it was not measured."""
+        loads = self.loads(system, kind, processes)
+        return statistics.median(load.rows_per_second for load in loads) if loads else None
+
+    def better(self, system: str) -> int:
+        """The number of processes with which a system answers more unary calls."""
+        if system == "triton":
+            return 0
+        return max(PROCESSES, key=lambda number: self.rate(system, "unary", number) or 0.0)
+
+    def best(self, system: str, kind: str = "unary") -> float | None:
+        """Median rows a second with the better number of processes."""
+        return self.rate(system, kind, self.better(system))
+
+    def _of(self, system: str, kind: str, processes: int) -> list[Sample]:
+        wanted = (system, kind, processes)
+        return [s for s in self.samples if (s.system, s.kind, s.processes) == wanted]
+
+
+def targets(results: Results) -> list[Target]:
+    """Every figure to reach, with what was found."""
+    workers = results.better("tidemill")
+    unary = results.best("tidemill")
+    found = [
+        Target(f"Predict / {title}", limit, True, " x", _ratio(unary, results.best(system)))
+        for system, title, limit in (
+            ("fastapi-torchscript", "FastAPI + TorchScript", 1.5),
+            ("mlserver", "MLServer", 3.0),
+            ("litserve", "LitServe", 4.0),
+            ("bentoml", "BentoML", 4.0),
+            ("triton", "Triton asked directly with ready ids", 0.40),
+        )
+    ]
+    found += [
+        Target(
+            f"{title} / Predict, rows",
+            limit,
+            True,
+            " x",
+            _ratio(results.best("tidemill", kind), unary),
+        )
+        for kind, title, limit in (
+            ("stream", "StreamPredict", 2.0),
+            ("batch", "BatchPredict of 64", 10.0),
+        )
+    ]
+    calls = {
+        kind: results.calls("tidemill", kind, workers)
+        for kind in ("open 70 %", "closed 64", "closed 192")
+    }
+    one = results.loads("tidemill", "one caller", workers)
+    beyond = _difference(
+        _median(one, lambda load: load.p50_ms),
+        _median(results.loads("triton", "one caller", 0), lambda load: load.p50_ms),
+    )
+    rates = {
+        kind: _median(each, lambda call: call.answered_per_second) for kind, each in calls.items()
+    }
+    p99s = {kind: _median(each, lambda call: call.p99_ms) for kind, each in calls.items()}
+    overload = _ratio(rates["closed 192"], rates["closed 64"])
+    return [
+        *found,
+        Target("p99 at 70 % of the maximum", 50.0, False, " ms", p99s["open 70 %"]),
+        Target("p50 of one caller beyond Triton's", 1.0, False, " ms", beyond),
+        Target("192 callers / 64 callers, answered", 0.85, True, " x", overload),
+        Target("p99 of the admitted among 192 callers", 50.0, False, " ms", p99s["closed 192"]),
+    ]
+
+
+def _median(found: Sequence[_Found], value: Callable[[_Found], float]) -> float | None:
+    return statistics.median(map(value, found)) if found else None
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return value / base if value is not None and base else None
+
+
+def _difference(value: float | None, base: float | None) -> float | None:
+    return value - base if value is not None and base is not None else None

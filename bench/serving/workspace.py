@@ -1,0 +1,145 @@
+"""A Tidemill workspace of the benchmark's own, and stacks on it with everything switched on."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "train.csv"
+TASK = "support"
+TORCHSCRIPT_TASK = "support_torchscript"
+_PORTS = ("GRPC", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
+_LOG_SETTLES_SECONDS = 0.5
+
+_SETTINGS = """\
+[tasks.{task}]
+sources = [{{ path = "{example}", label_column = "category" }}]
+[tasks.{torchscript_task}]
+format = "torchscript"
+sources = [{{ path = "{example}", label_column = "category" }}]
+[auth]
+required = true
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with settings, a key and, after the first stack, trained models.
+
+    Attributes:
+        folder: where it is.
+    """
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "var" / "tidemill.db"
+
+    def model_folder(self, task: str, model_format: str) -> Path:
+        """The first version's folder in the model repository."""
+        return self.folder / "model_repository" / f"{task}-{model_format}" / "1"
+
+    def logged_rows(self) -> int:
+        """Predictions in the database, once it gets no more."""
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as database:
+            rows, before = 0, -1
+            while rows != before:
+                before = rows
+                time.sleep(_LOG_SETTLES_SECONDS)
+                (rows,) = database.execute(
+                    "SELECT coalesce(max(rowid), 0) FROM predictions"
+                ).fetchone()
+        return int(rows)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack.
+
+    Attributes:
+        pid: of `tidemill up`; everything else descends from it.
+        grpc_address: host:port of the front.
+        triton_address: host:port of Triton's gRPC.
+        metrics_url: Prometheus metrics of the front.
+        metadata: what a caller sends to be let in.
+    """
+
+    pid: int
+    grpc_address: str
+    triton_address: str
+    metrics_url: str
+    metadata: tuple[tuple[str, str], ...]
+
+
+def make_workspace(folder: Path, settings: str = "") -> Workspace:
+    """Write the settings of a workspace into an empty folder; `settings` are added to them."""
+    written = _SETTINGS.format(task=TASK, torchscript_task=TORCHSCRIPT_TASK, example=EXAMPLE)
+    (folder / "tidemill.toml").write_text(written + settings)
+    return Workspace(folder)
+
+
+@contextlib.contextmanager
+def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
+    """Start a stack on free ports, wait until it serves, and end it.
+
+    Raises:
+        RuntimeError: it did not get ready.
+    """
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+    environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
+    environment |= {"TIDEMILL_SERVER__WORKERS": str(workers), "TIDEMILL_API_KEY": _key(workspace)}
+    with (workspace.folder / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tidemill_cli.main", "up"],
+            cwd=workspace.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        if process.stdout is None or not any(re.match("ready", line) for line in process.stdout):
+            raise RuntimeError(f"the stack did not get ready; see {workspace.folder}/up.log")
+        yield Stack(
+            pid=process.pid,
+            grpc_address=f"127.0.0.1:{ports['GRPC']}",
+            triton_address=f"127.0.0.1:{ports['TRITON_GRPC']}",
+            metrics_url=f"http://127.0.0.1:{ports['METRICS']}/metrics",
+            metadata=(("authorization", f"Bearer {environment['TIDEMILL_API_KEY']}"),),
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def _key(workspace: Workspace) -> str:
+    """The workspace's API key, made on the first call."""
+    kept = workspace.folder / "key"
+    if not kept.exists():
+        command = [sys.executable, "-m", "tidemill_cli.main", "keys", "create", "--name", "bench"]
+        command += ["--scope", "predict", "--scope", "feedback", "--scope", "admin", "--json"]
+        made = subprocess.run(  # noqa: S603 -- our own words
+            command, cwd=workspace.folder, check=True, capture_output=True, text=True
+        )
+        kept.write_text(json.loads(made.stdout)["secret"])
+    return kept.read_text()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

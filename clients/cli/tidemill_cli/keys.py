@@ -1,0 +1,169 @@
+"""`tidemill keys`. It works on the database itself: who may reach that may make keys."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from tidemill_cli.connection import current_user
+from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.local import require_extras
+from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
+from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import ApiKey, AuditRecord, Authentication, Scope
+from tidemill_core.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Make and revoke the API keys that callers show.",
+    epilog="Example: tidemill keys create --name shop --scope predict --scope feedback",
+)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+
+
+@app.command(epilog="Example: tidemill keys create --name shop --scope predict --expires 90d")
+def create(
+    name: Annotated[str, typer.Option(help="Whose key it is, for logs and audit records.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may be used for; repeatable.")],
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="Only for this task; repeatable. Without it, for all.", metavar="TASK"),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Calls a second at most.", metavar="CALLS", show_default=False),
+    ] = None,
+    expires: Annotated[
+        str,
+        typer.Option(help="After which time: 30d, 12h.", metavar="TIME", show_default=False),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is printed now and never again."""
+    require_extras()
+    # The database's packages take half a second to import, which help should not pay.
+    from tidemill_cli.workspace_storage import opened_storage
+    from tidemill_core.storage.api_keys import NewApiKey
+
+    settings, now = load_settings(), system_clock()
+    tasks = _known_tasks(settings, task or [])
+    expire_time = now + _duration(expires) if expires else None
+    with opened_storage(settings) as storage:
+        new = NewApiKey(name, frozenset(scope), tasks, rate, expire_time)
+        key, secret = storage.api_keys.create(new, now)
+        storage.audit.append(_audit_record("keys create", key, now))
+    if as_json:
+        print_json({**_document(key), "api_key": secret})
+        return
+    print_fields({**_fields(key), "API key": secret})
+    say("Keep the API key now: it is stored as a hash, and cannot be shown again.")
+    say("To use it: export TIDEMILL_API_KEY=... with the API key in place of the dots.")
+    say("Programs send it as metadata:  authorization: Bearer <API key>")
+
+
+@app.command("list", epilog="Example: tidemill keys list --json")
+def list_keys(as_json: AsJson = False) -> None:
+    """List the keys, newest first."""
+    require_extras()
+    from tidemill_cli.workspace_storage import opened_storage
+
+    with opened_storage(load_settings()) as storage:
+        keys = storage.api_keys.list_all()
+    if as_json:
+        print_json([_document(key) for key in keys])
+        return
+    columns = ("key id", "name", "scopes", "tasks", "calls/s", "made (UTC)", "expires", "state")
+    rows = (tuple(_fields(key).values()) for key in keys)
+    empty = "no keys yet: tidemill keys create --name NAME --scope predict"
+    print_table(columns, rows, empty=empty)
+
+
+@app.command(epilog="Example: tidemill keys revoke 0a1b2c3d4e5f")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a key from now on; servers do so within a second."""
+    require_extras()
+    from tidemill_cli.workspace_storage import opened_storage
+
+    now = system_clock()
+    with opened_storage(load_settings()) as storage:
+        key = storage.api_keys.revoke(key_id, now)
+        storage.audit.append(_audit_record("keys revoke", key, now))
+    if as_json:
+        print_json(_document(key))
+        return
+    print_fields(_fields(key))
+
+
+def _known_tasks(settings: Settings, tasks: list[str]) -> frozenset[str]:
+    unknown = sorted(set(tasks) - settings.tasks.keys())
+    if unknown:
+        known = ", ".join(sorted(settings.tasks)) or "none"
+        message = f"there is no task {unknown[0]!r} in this workspace; there are: {known}"
+        raise CommandFailed(message, WRONG_USAGE)
+    return frozenset(tasks)
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
+    if match is None:
+        message = f"--expires {text!r}: write a number and s, m, h or d, such as 30d"
+        raise CommandFailed(message, WRONG_USAGE)
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def _audit_record(action: str, key: ApiKey, now: datetime) -> AuditRecord:
+    return AuditRecord(
+        caller=current_user(),
+        authentication=Authentication.LOCAL,
+        method=f"tidemill {action}",
+        task="",
+        code="OK",
+        reason="",
+        request=_document(key),
+        peer="",
+        create_time=now,
+    )
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoke_time is not None:
+        return f"revoked {key.revoke_time.strftime(_TIME_FORMAT)}"
+    if key.expire_time is not None and key.expire_time <= system_clock():
+        return "expired"
+    return "active"
+
+
+def _fields(key: ApiKey) -> Mapping[str, Any]:
+    """A key for people."""
+    expires = key.expire_time.strftime(_TIME_FORMAT) if key.expire_time else "never"
+    return {
+        "key id": key.key_id,
+        "name": key.name,
+        "scopes": ", ".join(sorted(key.scopes)),
+        "tasks": ", ".join(sorted(key.tasks)) or "all",
+        "calls/s": "any" if key.requests_per_second is None else f"{key.requests_per_second:g}",
+        "made (UTC)": key.create_time.strftime(_TIME_FORMAT),
+        "expires": expires,
+        "state": _state(key),
+    }
+
+
+def _document(key: ApiKey) -> dict[str, Any]:
+    """A key for programs."""
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "tasks": sorted(key.tasks),
+        "requests_per_second": key.requests_per_second,
+        "create_time": key.create_time.isoformat(),
+        "expire_time": key.expire_time.isoformat() if key.expire_time else None,
+        "revoke_time": key.revoke_time.isoformat() if key.revoke_time else None,
+    }

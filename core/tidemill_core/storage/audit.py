@@ -1,0 +1,45 @@
+"""The audit trail: admin actions, who did them, and how they ended. Nothing in it ever changes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import select
+
+from tidemill_core.domain.access import AuditRecord, Authentication
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.schema import audit_records
+
+
+class AuditStore:
+    """The table of audit records."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, record: AuditRecord) -> None:
+        """Write a record; it is durable when this returns."""
+        with self._database.write() as connection:
+            connection.execute(audit_records.insert(), asdict(record))
+
+    def page(self, task: str, caller: str, page: Page) -> tuple[list[AuditRecord], str]:
+        """A page of records, newest first, and the next page's token.
+
+        Args:
+            task: only this task's; empty for all.
+            caller: only this caller's; empty for all.
+            page: which page.
+        """
+        query = select(audit_records)
+        if task:
+            query = query.where(audit_records.c.task == task)
+        if caller:
+            query = query.where(audit_records.c.caller == caller)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, audit_records.c.sequence, page)
+        return [_record(row) for row in rows], token
+
+
+def _record(row: Mapping[str, Any]) -> AuditRecord:
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return AuditRecord(authentication=Authentication(values.pop("authentication")), **values)

@@ -1,0 +1,45 @@
+"""The job `expire_texts`: removes the texts that a task no longer keeps."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from tidemill_jobs.context import JobContext, Result
+
+BATCH_ROWS = 1000
+"""Rows of one transaction, so that the front waits only briefly for its turn to write."""
+
+Expire = Callable[[str, datetime, int], int]
+
+
+def run(context: JobContext) -> Result:
+    """Remove the texts older than the task's `text_retention_days`, from what is stored.
+
+    A prediction's text, or its hash, goes so long after the prediction, and the text that came
+    with a verdict so long after the verdict. The rows stay, for they are counted. Dataset versions
+    stay as they are: they are immutable.
+
+    Returns:
+        `expired_predictions` and `expired_feedback`, in rows.
+
+    Raises:
+        RunCancelled: somebody asked the run to stop; what was removed stays removed.
+        StorageUnavailable: the database does not answer.
+    """
+    days = context.task_settings.text_retention_days
+    if days is None:
+        return {"expired_predictions": 0, "expired_feedback": 0}
+    before = context.clock() - timedelta(days=days)
+    return {
+        "expired_predictions": _expire(context, context.storage.predictions.expire_texts, before),
+        "expired_feedback": _expire(context, context.storage.feedback.expire_texts, before),
+    }
+
+
+def _expire(context: JobContext, expire: Expire, before: datetime) -> int:
+    expired = 0
+    while True:
+        context.progress(0.0, f"has removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
+        found = expire(context.task, before, BATCH_ROWS)
+        expired += found
+        if found < BATCH_ROWS:
+            return expired

@@ -1,0 +1,25 @@
+"""Shows in the metrics how loaded each task is."""
+
+import asyncio
+from collections.abc import Mapping
+
+from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.coalescer import Coalescer
+from tidemill_server.telemetry.metrics import Metrics
+
+_SECONDS = 1.0
+
+
+async def watch_load(
+    admissions: Mapping[str, Admission], coalescer: Coalescer, metrics: Metrics
+) -> None:
+    """Set the gauges every second, for ever: setting them at every change costs every request."""
+    while True:
+        for task, admission in admissions.items():
+            queued, calls = coalescer.load(task)
+            observed = metrics.task(task)
+            observed.admission_limit.set(admission.limit)
+            observed.admitted_rows.set(admission.rows)
+            observed.queued_rows.set(queued + admission.waiting_rows)
+            observed.triton_calls_in_flight.set(calls)
+        await asyncio.sleep(_SECONDS)

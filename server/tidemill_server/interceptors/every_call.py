@@ -1,0 +1,171 @@
+"""What holds for every call of every service, in this order.
+
+1. A call that comes while the process drains is refused.
+2. Its caller is known, may call the method, and keeps to its rate.
+3. Its messages can be decoded, and are about tasks that the caller may use.
+4. A `TidemillError` becomes its status. Anything else is a bug: it is logged, and the caller
+   learns INTERNAL and no more.
+5. An admin action is written down before its answer is sent.
+6. It is counted, timed, traced and logged.
+
+`grpc.aio` interceptors would look up and wrap a method's handler at each call; this wraps it once,
+when the generated code registers it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from tidemill_core.domain.access import Caller
+from tidemill_core.errors import TidemillError
+from tidemill_server.interceptors.decoding import checked, tolerant
+from tidemill_server.interceptors.drain import Drain
+from tidemill_server.interceptors.record import CallRecord, Recorder, current_caller
+from tidemill_server.security.audit import Auditor
+from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.status import abort, code_of
+
+log = structlog.get_logger()
+
+Handlers = Mapping[str, Any]  # grpc.RpcMethodHandler, which only the stubs know as generic
+Context = Any
+
+
+class EveryCall:
+    """Stands where generated code expects a server, and wraps the methods that it registers.
+
+    Args:
+        server: gets the wrapped methods.
+        gatekeeper: knows callers and what they may.
+        auditor: writes admin actions down.
+        drain: says whether new calls are refused.
+        recorder: counts, times, traces and logs.
+    """
+
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        gatekeeper: Gatekeeper,
+        auditor: Auditor,
+        drain: Drain,
+        recorder: Recorder,
+    ) -> None:
+        self._server = server
+        self._gatekeeper = gatekeeper
+        self._auditor = auditor
+        self._drain = drain
+        self._recorder = recorder
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Nothing: generated code registers every method by its name as well."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Handlers) -> None:
+        """Register a service's methods with the server, wrapped."""
+        wrapped = {
+            name: self._wrapped(f"/{service}/{name}", each) for name, each in handlers.items()
+        }
+        self._server.add_registered_method_handlers(service, wrapped)
+
+    def _wrapped(self, method: str, handler: Any) -> Any:
+        decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
+        one, many = self._one_message, self._many_messages
+        if handler.request_streaming and handler.response_streaming:
+            call = self._streaming(method, handler.stream_stream, many)
+            return grpc.stream_stream_rpc_method_handler(call, decode, encode)
+        if handler.request_streaming:
+            call = self._unary(method, handler.stream_unary, many)
+            return grpc.stream_unary_rpc_method_handler(call, decode, encode)
+        if handler.response_streaming:
+            call = self._streaming(method, handler.unary_stream, one)
+            return grpc.unary_stream_rpc_method_handler(call, decode, encode)
+        call = self._unary(method, handler.unary_unary, one)
+        return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+
+    def _unary(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
+        begin, is_audited = self._recorder.of(method), self._gatekeeper.audited(method)
+
+        async def call(request: Any, context: Context) -> Any:
+            with begin(context) as record:
+                record.request = request
+                try:
+                    caller = self._open(record, method, context)
+                    response = await behaviour(check(caller, method, request), context)
+                except Exception as error:
+                    if is_audited and record.is_admitted:
+                        await self._audit(record, method, context, error)
+                    await _fail(record, context, error)
+                else:
+                    if is_audited:
+                        await self._audit(record, method, context, None)
+                    return response
+
+        return call
+
+    def _streaming(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
+        begin = self._recorder.of(method)
+
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            with begin(context) as record:
+                try:
+                    caller = self._open(record, method, context)
+                    answers = behaviour(check(caller, method, request), context)
+                    if isinstance(answers, Awaitable):  # it writes itself, as Health.Watch
+                        await answers
+                        return
+                    async for response in answers:
+                        yield response
+                except Exception as error:
+                    await _fail(record, context, error)
+
+        return call
+
+    def _open(self, record: CallRecord, method: str, context: Context) -> Caller:
+        """Let a call begin.
+
+        Raises:
+            TidemillError: ShuttingDown, or what `Gatekeeper.admit` raises.
+        """
+        self._drain.check()
+        caller = self._gatekeeper.admit(method, context.invocation_metadata() or ())
+        record.admitted(caller)
+        current_caller.set(caller)
+        return caller
+
+    def _one_message(self, caller: Caller, method: str, request: Any) -> Any:
+        self._gatekeeper.check_request(caller, method, checked(request))
+        return request
+
+    async def _many_messages(
+        self, caller: Caller, method: str, requests: AsyncIterator[Any]
+    ) -> AsyncIterator[Any]:
+        async for request in requests:
+            await self._gatekeeper.pace(caller)
+            yield self._one_message(caller, method, request)
+
+    async def _audit(
+        self, record: CallRecord, method: str, context: Context, error: Exception | None
+    ) -> None:
+        code = grpc.StatusCode.OK if error is None else code_of(error)
+        reason = getattr(error, "reason", "")
+        await self._auditor.record(
+            record.caller,
+            method,
+            record.request,
+            code=code.name,
+            reason=reason,
+            peer=context.peer(),
+        )
+
+
+async def _fail(record: CallRecord, context: Context, error: Exception) -> None:
+    """End a call with the status of an error."""
+    if isinstance(error, TidemillError):
+        record.reason = error.reason
+        await abort(context, error)
+    if isinstance(error, (grpc.aio.AbortError, grpc.RpcError)):
+        raise error
+    log.exception("unexpected_error", method=record.method)
+    await context.abort(grpc.StatusCode.INTERNAL, "an error that should not happen; see the log")

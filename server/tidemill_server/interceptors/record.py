@@ -1,0 +1,123 @@
+"""What is known of a call while it runs, and told when it ends."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+import grpc
+
+from tidemill_core.domain.access import NOBODY, Caller
+from tidemill_server.telemetry.access_log import AccessLog
+from tidemill_server.telemetry.labels import method_label
+from tidemill_server.telemetry.metrics import MethodMetrics, Metrics
+from tidemill_server.telemetry.tracing import Tracing
+
+current_caller: ContextVar[Caller] = ContextVar("current_caller", default=NOBODY)
+"""Who makes the call that is being served."""
+
+_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+_REFUSED = (grpc.StatusCode.UNAUTHENTICATED.name, grpc.StatusCode.PERMISSION_DENIED.name)
+
+
+class Recorder:
+    """Makes the records of calls.
+
+    Args:
+        metrics: count and time them.
+        tracing: traces them.
+        access_log: gets a line of each.
+    """
+
+    def __init__(self, metrics: Metrics, tracing: Tracing, access_log: AccessLog) -> None:
+        self.metrics = metrics
+        self.tracing = tracing
+        self.access_log = access_log
+
+    def of(self, path: str) -> Callable[[Any], "CallRecord"]:
+        """What makes the records of a method's calls from their contexts."""
+        method = method_label(path)
+        observed = self.metrics.method(method)
+
+        def begin(context: Any) -> CallRecord:
+            return CallRecord(self, method, observed, context)
+
+        return begin
+
+
+class CallRecord:
+    """One call: a context manager round its handler.
+
+    Attributes:
+        method: `PredictionService/Predict`.
+        caller: who calls, once that is known.
+        request: the message of a unary call.
+        is_admitted: whether that is known.
+        reason: of the error that it failed with.
+    """
+
+    __slots__ = (
+        *("_context", "_observed", "_recorder", "_span", "_start"),
+        *("caller", "is_admitted", "method", "reason", "request"),
+    )
+
+    def __init__(
+        self, recorder: Recorder, method: str, observed: MethodMetrics, context: Any
+    ) -> None:
+        self.method = method
+        self.caller = NOBODY
+        self.is_admitted = False
+        self.request: Any = None
+        self.reason = ""
+        self._recorder = recorder
+        self._observed = observed
+        self._context = context
+        self._span = recorder.tracing.server_span(method, context.invocation_metadata() or ())
+        self._start = time.perf_counter()
+
+    def __enter__(self) -> "CallRecord":
+        self._observed.in_flight.inc()
+        self._span.__enter__()
+        return self
+
+    def admitted(self, caller: Caller) -> None:
+        """It is known who calls."""
+        self.caller = caller
+        self.is_admitted = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        seconds = time.perf_counter() - self._start
+        code = self._code_of(error)
+        self._span.ended(code, self.reason)
+        self._span.__exit__(kind, error, traceback)
+        self._observed.in_flight.dec()
+        self._observed.seconds.observe(seconds)
+        metrics = self._recorder.metrics
+        metrics.ended(self.method, code, self.reason).inc()
+        if code in _REFUSED:
+            metrics.auth_failed(self.reason).inc()
+        self._recorder.access_log.write(
+            self.method,
+            code,
+            self.reason,
+            seconds,
+            task=getattr(self.request, "task", ""),
+            caller=self.caller.name,
+            peer=self._context.peer(),
+            request_id=getattr(self.request, "request_id", ""),
+            trace_id=self._span.trace_id,
+        )
+
+    def _code_of(self, error: BaseException | None) -> str:
+        if error is None:
+            return grpc.StatusCode.OK.name
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            return grpc.StatusCode.CANCELLED.name
+        return _NAMES.get(self._context.code(), grpc.StatusCode.UNKNOWN.name)

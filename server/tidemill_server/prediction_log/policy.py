@@ -1,0 +1,42 @@
+"""What is written down of a task's predictions."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.settings import TaskSettings
+from tidemill_core.text_hash import text_hash
+
+_HASHES = 2**32
+
+
+class LogPolicy:
+    """Which predictions are written down, and what of their texts.
+
+    Args:
+        tasks: the tasks by name.
+        text_key: key for the hashes of texts.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskSettings], text_key: bytes) -> None:
+        self._shares = {name: task.log_sample for name, task in tasks.items()}
+        self._texts = {name: task.store_text for name, task in tasks.items()}
+        self._text_key = text_key
+
+    def is_written(self, prediction: Prediction) -> bool:
+        """Whether a prediction is in its task's sample.
+
+        The CRC-32 of its id decides, so the same predictions are in it whoever asks, and a larger
+        sample holds the smaller ones. Ids end in random bytes, which spread the CRCs evenly.
+        """
+        share = self._shares.get(prediction.task, 1.0)
+        return share == 1.0 or zlib.crc32(prediction.prediction_id.encode()) < share * _HASHES
+
+    def as_written(self, prediction: Prediction) -> Prediction:
+        """A prediction with only what its task keeps of the text."""
+        kept = self._texts.get(prediction.task, "plain")
+        if kept == "plain":
+            return prediction
+        hashed = text_hash(self._text_key, prediction.text) if kept == "hash" else ""
+        return replace(prediction, text="", text_hash=hashed)

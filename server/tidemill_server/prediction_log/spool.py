@@ -1,0 +1,155 @@
+"""Files for predictions that the database cannot take for now.
+
+    <state_dir>/spool/<time of the first>-<random>.jsonl      one prediction a line
+                     /<the same>.damaged                      lines that cannot be replayed
+
+All workers of a state directory share the folder. Each appends to a file of its own, which it
+keeps locked (flock) until it is full or replayed. The kernel unlocks the files of a process that
+died, so whoever replays next takes them over, and nothing has to be cleaned up after a SIGKILL.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.durable import sync_folder
+
+SUFFIX = ".jsonl"
+FILE_BYTES = 4 * 1024 * 1024
+"""A file that has grown so large is full."""
+_MEASURE_SECONDS = 1.0
+
+
+class SpoolFull(OSError):
+    """All workers' files together have reached the bound."""
+
+
+class Spool:
+    """One worker's side of the spool: it writes, and measures. For one thread at a time.
+
+    Args:
+        folder: the folder that all workers share.
+        max_bytes: what may lie in it, give or take what all write within a second.
+
+    Attributes:
+        size_bytes: of all files in the folder, when it was last measured.
+        oldest: Unix time of the oldest prediction in it; None where there is none.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._file: int | None = None
+        self._file_bytes = 0
+        self._measure_at = 0.0
+        self.size_bytes = 0
+        self.oldest: float | None = None
+
+    def write(self, batch: Sequence[Prediction]) -> None:
+        """Write predictions durably, all of them or none.
+
+        Raises:
+            SpoolFull: there is no room for them.
+            OSError: the disk does not take them.
+        """
+        if time.monotonic() >= self._measure_at:
+            self.measure()
+        data = b"".join(map(line_of, batch))
+        if self.size_bytes + len(data) > self._max_bytes:
+            raise SpoolFull(f"the spool has reached prediction_log.max_spool_mb in {self._folder}")
+        if self._file is None:
+            self._file = self._create(batch[0].predict_time.timestamp())
+        try:
+            _append(self._file, data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._file_bytes)
+            self.seal()
+            raise
+        self._file_bytes += len(data)
+        self.size_bytes += len(data)
+        if self._file_bytes >= FILE_BYTES:
+            self.seal()
+
+    def seal(self) -> None:
+        """End the file that is written, so that it can be replayed."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def measure(self) -> None:
+        """Look how much lies in the folder, and since when."""
+        self._measure_at = time.monotonic() + _MEASURE_SECONDS
+        size_bytes, names = 0, []
+        try:
+            for entry in os.scandir(self._folder):
+                with contextlib.suppress(FileNotFoundError):  # replayed in this moment
+                    size_bytes += entry.stat().st_size
+                    names.append(entry.name)
+        except OSError:  # writing to it will tell
+            return
+        self.size_bytes = size_bytes
+        waiting = [name for name in names if name.endswith(SUFFIX)]
+        self.oldest = min(map(_time_of, waiting), default=None)
+
+    def _create(self, first: float) -> int:
+        path = self._folder / f"{first:.6f}-{uuid.uuid4().hex}{SUFFIX}"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sync_folder(self._folder)
+        except OSError:
+            os.close(file)
+            raise
+        self._file_bytes = 0
+        return file
+
+
+def _append(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.fsync(file)
+    # Somebody removed it, or replayed it before it was locked: nobody would find what it holds.
+    if os.fstat(file).st_nlink == 0:
+        raise FileNotFoundError("the spool's file is gone")
+
+
+def _time_of(name: str) -> float:
+    """Of a file's first prediction, in seconds; now, where others put the file there."""
+    try:
+        return float(name.partition("-")[0])
+    except ValueError:
+        return time.time()
+
+
+def line_of(prediction: Prediction) -> bytes:
+    """A prediction as a line of JSON."""
+    values = vars(prediction) | {
+        "scores": [vars(score) for score in prediction.scores],
+        "attributes": dict(prediction.attributes),
+        "predict_time": prediction.predict_time.isoformat(),
+    }
+    return json.dumps(values).encode() + b"\n"
+
+
+def parse_line(line: bytes) -> Prediction:
+    """The prediction of a line; one of the release before is read too.
+
+    Raises:
+        ValueError: the line is damaged.
+    """
+    try:
+        values = json.loads(line.decode())
+        scores = tuple(Score(**score) for score in values.pop("scores"))
+        predict_time = datetime.fromisoformat(values.pop("predict_time"))
+        return Prediction(scores=scores, predict_time=predict_time, **values)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,212 @@
+"""The log: predictions come in one by one, and go out in batches."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.settings import PredictionLogSettings
+from tidemill_core.storage.predictions import PredictionStore
+from tidemill_server.prediction_log.held import HeldPredictions
+from tidemill_server.prediction_log.policy import LogPolicy
+from tidemill_server.prediction_log.replay import replay
+from tidemill_server.prediction_log.spool import Spool
+from tidemill_server.telemetry.families import Families
+
+FLUSH_SECONDS = 0.05
+# A database that takes longer than this for one batch counts as away.
+_SLOW_SECONDS = 1.0
+_REPLAY_SECONDS = 1.0
+_REPORT_SECONDS = 1.0
+_MEGABYTE = 1_000_000
+
+log = structlog.get_logger()
+
+
+class PredictionLog:
+    """The batching writer, on one event loop.
+
+    Args:
+        store: where predictions belong.
+        spool: folder for what could not be written yet; all workers share it.
+        policy: what is written down; everything, without one.
+        limits: bounds on memory and disk; the settings' defaults, without them.
+        metrics: where it counts; without them nobody sees the counts.
+    """
+
+    def __init__(
+        self,
+        store: PredictionStore,
+        spool: Path,
+        policy: LogPolicy | None = None,
+        limits: PredictionLogSettings | None = None,
+        metrics: Families | None = None,
+    ) -> None:
+        limits = limits or PredictionLogSettings()
+        self._store = store
+        self._folder = spool
+        spool.mkdir(parents=True, exist_ok=True)
+        self._spool = Spool(spool, limits.max_spool_mb * _MEGABYTE)
+        self._held = HeldPredictions(limits.max_held_rows)
+        self._policy = policy or LogPolicy({}, b"")
+        self._metrics = metrics or Families("")
+        self._away = False
+        self._spooled = True  # perhaps, by the process before this one
+        self._replay_at = self._measure_at = self._report_at = self._complain_at = 0.0
+        self._unreported = 0
+        self._writing: asyncio.Future[None] | None = None
+        self._measuring: asyncio.Future[None] | None = None
+        self._closing = asyncio.Event()
+        # A write may hang on a locked database: spooling has a thread of its own.
+        self._database_thread = ThreadPoolExecutor(1, "prediction-log")
+        self._spool_thread = ThreadPoolExecutor(1, "prediction-spool")
+
+    def append(self, prediction: Prediction) -> None:
+        """Take a prediction; returns at once."""
+        if not self._policy.is_written(prediction):
+            self._metrics.log_rows["sampled_out"].inc()
+        elif lost := self._held.append(prediction):
+            self._lose(lost)
+
+    async def run(self) -> None:
+        """Write until `close`; then write what is left, to the database or else to the spool."""
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
+            await self._flush()
+            self._replay()
+            self._observe()
+            self._report_losses()
+        self._lose(len(self._held))
+        self._report_at = 0.0
+        self._report_losses()
+        self._end_threads()
+
+    def close(self) -> None:
+        """End `run`."""
+        self._closing.set()
+
+    def _end_threads(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        self._database_thread.shutdown(wait=False, cancel_futures=True)
+        self._spool_thread.submit(self._spool.seal)
+        self._spool_thread.shutdown()
+
+    async def _flush(self) -> None:
+        while batch := self._held.take():
+            if not await self._write(batch) and not await self._write_to_spool(batch):
+                self._lose(self._held.put_back(batch))
+                return
+
+    async def _write(self, batch: Sequence[Prediction]) -> bool:
+        """Write a batch to the database; False, and the database counts as away, if not."""
+        if self._away or self._busy():
+            return False
+        self._writing = self._in(self._database_thread, self._add, batch)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._writing), _SLOW_SECONDS)
+        except Exception as error:  # whatever it is, the batch must not be lost
+            log.warning("database_away_spooling", detail=_detail(error))
+            # Should it fail after all, the batch is in the spool.
+            self._writing.add_done_callback(
+                lambda writing: writing.cancelled() or writing.exception()
+            )
+            self._away = True
+            return False
+        self._metrics.log_rows["database"].inc(len(batch))
+        return True
+
+    def _add(self, batch: Sequence[Prediction]) -> None:
+        self._store.add([self._policy.as_written(prediction) for prediction in batch])
+
+    async def _write_to_spool(self, batch: Sequence[Prediction]) -> bool:
+        try:
+            await self._in(self._spool_thread, self._add_to_spool, batch)
+        except OSError as error:
+            if time.monotonic() >= self._complain_at:
+                self._complain_at = time.monotonic() + _REPORT_SECONDS
+                log.error("spool_not_written", detail=str(error), held_rows=len(self._held))
+            return False
+        finally:
+            self._spooled = True  # without a file too: a replay tells when the database is back
+        self._metrics.log_rows["spooled"].inc(len(batch))
+        return True
+
+    def _add_to_spool(self, batch: Sequence[Prediction]) -> None:
+        self._spool.write([self._policy.as_written(prediction) for prediction in batch])
+
+    def _busy(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
+    def _replay(self) -> None:
+        """Begin to bring what is spooled into the database, if that may work by now."""
+        if self._spooled and not self._busy() and time.monotonic() >= self._replay_at:
+            self._spooled = False
+            self._writing = asyncio.ensure_future(self._bring_back())
+            self._writing.add_done_callback(self._brought_back)
+
+    async def _bring_back(self) -> None:
+        await self._in(self._database_thread, self._replay_files)
+        # The database takes predictions again, so the file that is being written has an end.
+        await self._in(self._spool_thread, self._spool.seal)
+        await self._in(self._database_thread, self._replay_files)
+
+    def _replay_files(self) -> None:
+        count = self._metrics.log_rows["replayed"].inc
+        replay(self._folder, self._store.add, count, self._closing.is_set)
+
+    def _brought_back(self, writing: asyncio.Future[None]) -> None:
+        if writing.cancelled():
+            return
+        error = writing.exception()
+        if error is None:
+            self._away = False
+            return
+        self._spooled = True
+        self._replay_at = time.monotonic() + _REPLAY_SECONDS
+        if not isinstance(error, StorageUnavailable):
+            log.error("spool_not_replayed", exc_info=error)
+
+    def _lose(self, count: int) -> None:
+        if count > 0:
+            self._metrics.log_rows["lost"].inc(count)
+            self._unreported += count
+            self._report_losses()
+
+    def _report_losses(self) -> None:
+        """Tell how many were lost since it was last told, once a second at most."""
+        if self._unreported and time.monotonic() >= self._report_at:
+            log.error("predictions_lost", count=self._unreported, held_rows=len(self._held))
+            self._unreported = 0
+            self._report_at = time.monotonic() + _REPORT_SECONDS
+
+    def _observe(self) -> None:
+        """Set the gauges; the spool is measured meanwhile, for the next time."""
+        times = [self._spool.oldest] if self._spool.oldest is not None else []
+        if (held := self._held.oldest_time) is not None:
+            times.append(held.timestamp())
+        now = datetime.now(UTC).timestamp()
+        self._metrics.log_lag_seconds.set(max(0.0, now - min(times, default=now)))
+        self._metrics.log_held_rows.set(len(self._held))
+        self._metrics.spool_bytes.set(self._spool.size_bytes)
+        idle = self._measuring is None or self._measuring.done()
+        if idle and time.monotonic() >= self._measure_at:
+            self._measure_at = time.monotonic() + 1.0
+            self._measuring = self._in(self._spool_thread, self._spool.measure)
+
+    @staticmethod
+    def _in(executor: ThreadPoolExecutor, function: Any, *arguments: Any) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+
+
+def _detail(error: Exception) -> str:
+    return (isinstance(error, TidemillError) and error.detail) or repr(error)

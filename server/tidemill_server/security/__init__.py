@@ -1,0 +1,1 @@
+"""Who may call what: credentials, scopes, rates, the audit trail and TLS."""

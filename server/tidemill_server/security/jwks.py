@@ -1,0 +1,138 @@
+"""The public keys that tokens are signed with: a JWKS file, or an https URL."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+from jwt import PyJWK, PyJWKClient, PyJWKSet
+from jwt.exceptions import PyJWTError
+
+from tidemill_core.errors import ConfigurationError
+
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+"""Asymmetric ones only: whoever can read the JWKS cannot sign with it."""
+URL_SECONDS = 300.0
+"""How often a URL is read again."""
+UNKNOWN_KEY_SECONDS = 10.0
+"""How soon after the last attempt an unknown key makes a URL be read again."""
+_FILE_SECONDS = 0.5
+_FETCH_TIMEOUT_SECONDS = 5.0
+_WHAT_READING_RAISES = (OSError, ValueError, PyJWTError)
+
+log = structlog.get_logger()
+
+
+class SigningKeys:
+    """The keys by id. Only `open` and `watch` read them, and `watch` reads in a thread.
+
+    Args:
+        source: a file's path, or an https URL.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._is_url = source.lower().startswith("https://")
+        self._keys: Mapping[str, PyJWK] = {}
+        self._signature: tuple[int, ...] = ()
+        self._attempt = 0.0  # on the monotonic clock
+        self._unknown_key_seen = asyncio.Event()
+
+    def open(self) -> None:
+        """Read the keys for the first time.
+
+        A URL that does not answer is logged and tried again by `watch`: the issuer being away
+        is no reason not to serve whoever shows an API key.
+
+        Raises:
+            ConfigurationError: the file holds no keys, or the source is no https URL.
+        """
+        if "://" in self._source and not self._is_url:
+            raise ConfigurationError(
+                f"auth.jwks: {self._source} is neither a file nor an https URL"
+            )
+        try:
+            self._read()
+        except _WHAT_READING_RAISES as error:
+            if not self._is_url:
+                message = f"auth.jwks: {self._source} cannot be read as a JWKS: {error}"
+                raise ConfigurationError(message) from error
+            log.warning("jwks_not_read", source=self._source, detail=str(error))
+
+    def find(self, key_id: str | None) -> PyJWK | None:
+        """The key of that id; a token without an id is given the only key, if there is one.
+
+        A key that is not there may be new: it makes `watch` read a URL again.
+        """
+        keys = self._keys
+        if key_id is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        key = keys.get(key_id)
+        if key is None:
+            self._unknown_key_seen.set()
+        return key
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Keep the keys fresh for ever; a source that is away or broken leaves them as they are.
+
+        Args:
+            on_change: called after the keys were read anew.
+        """
+        while True:
+            await self._until_due()
+            try:
+                if await asyncio.to_thread(self._read):
+                    on_change()
+            except _WHAT_READING_RAISES as error:
+                log.warning("jwks_not_read", source=self._source, detail=str(error))
+
+    async def _until_due(self) -> None:
+        if not self._is_url:
+            await asyncio.sleep(_FILE_SECONDS)
+            return
+        regular = self._attempt + (URL_SECONDS if self._keys else UNKNOWN_KEY_SECONDS)
+        self._unknown_key_seen.clear()
+        try:
+            await asyncio.wait_for(self._unknown_key_seen.wait(), regular - time.monotonic())
+        except TimeoutError:
+            return
+        early = self._attempt + UNKNOWN_KEY_SECONDS - time.monotonic()
+        await asyncio.sleep(max(early, 0))
+
+    def _read(self) -> bool:
+        """Read the source, unless it is a file that has not changed; whether it was read."""
+        self._attempt = time.monotonic()
+        if self._is_url:
+            client = PyJWKClient(self._source, cache_jwk_set=False, timeout=_FETCH_TIMEOUT_SECONDS)
+            self._keys = _usable(client.fetch_data())
+            return True
+        status = Path(self._source).stat()
+        signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if signature == self._signature:
+            return False
+        self._signature = signature  # before reading: broken content is told of once
+        self._keys = _usable(json.loads(Path(self._source).read_bytes()))
+        return True
+
+
+def _usable(document: object) -> dict[str, PyJWK]:
+    """The keys that may sign tokens.
+
+    Raises:
+        ValueError: there are none.
+        PyJWTError: there are none that can be read.
+    """
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    keys = {
+        key.key_id or "": key
+        for key in PyJWKSet.from_dict(document).keys
+        if key.algorithm_name in ALGORITHMS and key.public_key_use in ("sig", None)
+    }
+    if not keys:
+        raise ValueError(f"it has no key for any of {', '.join(sorted(ALGORITHMS))}")
+    return keys

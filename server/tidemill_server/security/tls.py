@@ -1,0 +1,162 @@
+"""TLS on the port: certificates from PEM files, read again when the files change.
+
+gRPC asks at every new connection which certificates hold, so a renewed one counts from the next
+connection on; those that are open stay as they are.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PublicKeyTypes,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings import TlsSettings
+
+_Signature = tuple[tuple[int, int, int], ...]
+
+log = structlog.get_logger()
+
+
+def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
+    """Credentials for `Server.add_secure_port`; None where TLS is not set up.
+
+    Raises:
+        ConfigurationError: it is set up by half, or a file is missing or broken; names it.
+    """
+    if tls.certificate is None and tls.private_key is None and tls.client_ca is None:
+        return None
+    if tls.certificate is None or tls.private_key is None:
+        message = "TLS needs both tls.certificate and tls.private_key; tls.client_ca adds to them"
+        raise ConfigurationError(message)
+    renewal = _Renewal(_TlsFiles(tls.certificate, tls.private_key, tls.client_ca))
+    return grpc.dynamic_ssl_server_credentials(
+        renewal.first,
+        renewal.if_changed,  # type: ignore[arg-type]  # the stubs leave out that it may be None
+        require_client_authentication=tls.client_ca is not None,
+    )
+
+
+@dataclass(frozen=True)
+class _TlsFiles:
+    certificate: Path
+    private_key: Path
+    client_ca: Path | None
+
+    def signature(self) -> _Signature:
+        """Changes whenever one of the files does.
+
+        Raises:
+            ConfigurationError: one is missing.
+        """
+        paths = [self.certificate, self.private_key]
+        return tuple(map(_stat, [*paths, self.client_ca] if self.client_ca else paths))
+
+    def load(self) -> grpc.ServerCertificateConfiguration:
+        """What the files hold.
+
+        Raises:
+            ConfigurationError: one is missing or broken, or the key is not the certificate's.
+        """
+        certificate, key = _read(self.certificate), _read(self.private_key)
+        leaf = _first_certificate(self.certificate, certificate)
+        if _public_key(self.private_key, key) != _der(leaf.public_key()):
+            message = f"{self.private_key} is not the key of the certificate in {self.certificate}"
+            raise ConfigurationError(message)
+        roots = None
+        if self.client_ca is not None:
+            roots = _read(self.client_ca)
+            _first_certificate(self.client_ca, roots)
+        log.info(
+            "certificate_read", file=str(self.certificate), until=str(leaf.not_valid_after_utc)
+        )
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
+
+
+class _Renewal:
+    """Reads the files at the start, and when they have changed.
+
+    Attributes:
+        first: what they held at the start.
+    """
+
+    def __init__(self, files: _TlsFiles) -> None:
+        self._files = files
+        self._lock = threading.Lock()
+        self._seen = files.signature()
+        self._complained_of = ""
+        self.first = files.load()
+
+    def if_changed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What holds from this connection on; None for no change.
+
+        gRPC calls it from its own threads, and nothing may be raised there: files that are
+        missing or broken leave what held, and are logged once.
+        """
+        with self._lock:
+            try:
+                signature = self._files.signature()
+                if signature == self._seen:
+                    return None
+                self._seen = signature  # before reading: a change meanwhile is seen next time
+                changed = self._files.load()
+                self._complained_of = ""
+                return changed
+            except ConfigurationError as error:
+                self._complain(str(error))
+                return None
+
+    def _complain(self, message: str) -> None:
+        if message != self._complained_of:
+            self._complained_of = message
+            log.error("certificate_not_renewed", detail=message)
+
+
+def _stat(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _first_certificate(path: Path, pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificates(pem)[0]
+    except ValueError as error:
+        raise ConfigurationError(f"{path} holds no certificates in PEM") from error
+
+
+def _public_key(path: Path, pem: bytes) -> bytes:
+    """The public half, in DER, of a private key."""
+    try:
+        return _der(load_pem_private_key(pem, password=None).public_key())
+    except TypeError as error:
+        raise ConfigurationError(
+            f"{path} is encrypted; TLS needs a key without password"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError(f"{path} holds no private key in PEM") from error
+
+
+def _der(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,179 @@
+"""The access log: one line of JSON an RPC, written when it ends.
+
+A line is made at once and written soon, by a thread: a disk that is slow or full costs lines,
+which are counted, never a call's time. Every worker appends to one file, of which as much again
+is kept under its name with `.1`. Texts and credentials are never given to it.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from tidemill_server.telemetry.metrics import Metrics
+
+MAX_HELD_LINES = 20_000
+"""Lines that wait for the disk; beyond, new ones are dropped."""
+MAX_BYTES = 100_000_000
+"""Size at which the file is set aside."""
+_MAX_VALUE_LENGTH = 200
+_INTERVAL_SECONDS = 0.05
+_MAX_LINES_A_WRITE = 1000
+_CLOSE_SECONDS = 2.0
+_COMPLAINT_SECONDS = 60.0
+
+_render = structlog.processors.JSONRenderer(ensure_ascii=False)
+log = structlog.get_logger()
+
+
+class AccessLog:
+    """Takes lines on one thread, and writes them on another.
+
+    Args:
+        path: the file; its folder is made.
+        metrics: count the lines.
+        max_bytes: size at which the file is set aside, in bytes.
+    """
+
+    def __init__(self, path: Path, metrics: Metrics, max_bytes: int = MAX_BYTES) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _File(path, max_bytes)
+        self._written = metrics.access_log_lines["written"]
+        self._dropped = metrics.access_log_lines["dropped"]
+        self._lines: deque[str] = deque()
+        self._complain_at = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._thread.start()
+
+    def write(
+        self,
+        method: str,
+        code: str,
+        reason: str,
+        seconds: float,
+        *,
+        task: str = "",
+        caller: str = "",
+        peer: str = "",
+        request_id: str = "",
+        trace_id: str = "",
+    ) -> None:
+        """Take a line; returns at once.
+
+        Args:
+            method: such as `PredictionService/Predict`.
+            code: name of the gRPC status.
+            reason: the error's; empty when the code is OK.
+            seconds: how long the call took.
+            task: that it names, where it does. Cut at 200 characters, as all that callers choose.
+            caller: name of the key or subject of the token.
+            peer: address, as gRPC has it.
+            request_id: that the caller gave.
+            trace_id: in hexadecimal digits, where the call is traced.
+        """
+        if len(self._lines) >= MAX_HELD_LINES:
+            self._dropped.inc()
+            return
+        fields = {
+            "event": "rpc",
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "method": method,
+            "code": code,
+            "reason": reason,
+            "milliseconds": round(seconds * 1000, 3),
+            "task": task[:_MAX_VALUE_LENGTH],
+            "caller": caller[:_MAX_VALUE_LENGTH],
+            "peer": peer,
+            "request_id": request_id[:_MAX_VALUE_LENGTH],
+            "trace_id": trace_id,
+        }
+        self._lines.append(str(_render(None, "", {k: v for k, v in fields.items() if v != ""})))
+
+    def close(self) -> None:
+        """Write what is left, for at most two seconds."""
+        self._closing.set()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closing.wait(_INTERVAL_SECONDS):
+            self._write_all()
+        self._write_all()
+        self._file.close()
+
+    def _write_all(self) -> None:
+        while self._lines:
+            count = min(len(self._lines), _MAX_LINES_A_WRITE)
+            lines = [self._lines.popleft() for _ in range(count)]
+            text = "\n".join(lines) + "\n"
+            try:
+                self._file.append(text.encode("utf-8", "backslashreplace"))
+            except OSError as error:
+                self._dropped.inc(count)
+                self._complain(error)
+            else:
+                self._written.inc(count)
+
+    def _complain(self, error: OSError) -> None:
+        now = time.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + _COMPLAINT_SECONDS
+            log.error("access_log_not_written", detail=str(error))
+
+
+class _File:
+    """A file that several processes append to, and that any of them sets aside when it is full."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._descriptor: int | None = None
+
+    def append(self, lines: bytes) -> None:
+        """Append whole lines, in one piece.
+
+        Raises:
+            OSError: the disk is full, or the file cannot be written.
+        """
+        descriptor = self._current()
+        while lines:
+            lines = lines[os.write(descriptor, lines) :]
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _current(self) -> int:
+        """The file under the path; another one than before, where that was set aside."""
+        if self._descriptor is not None and not self._is_in_place(self._descriptor):
+            self.close()
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        if os.fstat(self._descriptor).st_size >= self._max_bytes:
+            self._set_aside(self._descriptor)
+            self.close()
+            self._descriptor = self._open()
+        return self._descriptor
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        return os.open(self._path, flags, 0o600)
+
+    def _set_aside(self, descriptor: int) -> None:
+        # Locked: of two that find it full, the second must not set the new one aside.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if self._is_in_place(descriptor):
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        return False

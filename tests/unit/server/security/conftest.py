@@ -1,0 +1,41 @@
+"""Callers' keys over a real database, and tokens that a real issuer could have signed."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.server.security.issuer import Issuer
+from tests.unit.server.security.world import SIGNER, World
+from tidemill_core.settings import AuthSettings
+from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_server.security.api_keys import ApiKeys
+from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.security.rate_limits import RateLimits
+from tidemill_server.security.tokens import Tokens
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    """Storage without rows."""
+    opened = open_storage(f"sqlite:///{tmp_path / 'tidemill.db'}")
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    """An identity provider with its keys in a file."""
+    return Issuer(tmp_path / "jwks.json")
+
+
+@pytest.fixture
+def world(storage: Storage, issuer: Issuer) -> World:
+    """A gatekeeper that asks for credentials, with what is behind it."""
+    api_keys = ApiKeys(storage.api_keys)
+    tokens = Tokens(AuthSettings(jwks=str(issuer.jwks), issuer="https://id.example"))
+    tokens.open()
+    gatekeeper = Gatekeeper(api_keys, tokens, RateLimits(1), SIGNER, is_required=True)
+    asyncio.run(api_keys.refresh())
+    return World(storage, api_keys, gatekeeper, issuer)

@@ -1,0 +1,226 @@
+"""Who passes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tritonclient.grpc import service_pb2 as inference_pb2
+
+from tests.unit.server.security.world import HEALTH, PREDICT, PROMOTE, SIGNER, World, bearer
+from tidemill.v1 import (
+    feedback_service_pb2,
+    job_service_pb2,
+    model_service_pb2,
+    prediction_service_pb2,
+)
+from tidemill_core.domain.access import ANONYMOUS, NOBODY, Authentication, Scope
+from tidemill_core.errors import (
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    TidemillError,
+    Unauthenticated,
+)
+from tidemill_core.prediction_id import PredictionClaims
+from tidemill_server.security.api_keys import ApiKeys
+from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.security.policy import POLICY
+from tidemill_server.security.rate_limits import RateLimits
+
+SUPPORT = frozenset({"support"})
+
+
+@pytest.fixture
+def open_gate(world: World) -> Iterator[Gatekeeper]:
+    """A gatekeeper that asks for no credential, and takes no tokens."""
+    yield Gatekeeper(world.api_keys, None, RateLimits(1), SIGNER, is_required=False)
+
+
+def _refused(world: World, method: str, credential: str) -> str:
+    with pytest.raises((Unauthenticated, PermissionDenied)) as refused:
+        world.admit(method, credential)
+    return refused.value.reason
+
+
+def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
+    """Predict does not contain admin, nor admin predict; an unlisted method is an admin's."""
+    predict, admin = world.new_key(Scope.PREDICT), world.new_key(Scope.ADMIN)
+    assert world.admit(PREDICT, predict).authentication is Authentication.API_KEY
+    assert world.admit(PROMOTE, admin).name == "shop"
+    assert world.admit("/tidemill.v1.New/Method", admin).name == "shop"
+    assert _refused(world, PROMOTE, predict) == "MISSING_SCOPE"
+    assert _refused(world, PREDICT, admin) == "MISSING_SCOPE"
+    assert _refused(world, "/tidemill.v1.New/Method", predict) == "MISSING_SCOPE"
+
+
+def test_a_token_may_do_what_its_scopes_say(world: World) -> None:
+    """As an API key, with the subject as its name."""
+    caller = world.admit(PREDICT, world.issuer.token(sub="web"))
+    assert (caller.name, caller.authentication) == ("web", Authentication.TOKEN)
+    assert _refused(world, PROMOTE, world.issuer.token()) == "MISSING_SCOPE"
+
+
+def test_health_is_open(world: World) -> None:
+    """Probes need no credential, and one that is wrong does no harm."""
+    assert world.gatekeeper.admit(HEALTH, []) is NOBODY
+    assert world.admit(HEALTH, "tm_wrong") is NOBODY
+    world.gatekeeper.check_request(NOBODY, HEALTH, object())
+
+
+@pytest.mark.parametrize("method", [path for path, rule in POLICY.items() if rule.scope])
+def test_nothing_else_is_open(world: World, method: str) -> None:
+    """Every other method refuses a call without a credential."""
+    with pytest.raises(Unauthenticated) as refused:
+        world.gatekeeper.admit(method, [("x", "y")])
+    assert refused.value.reason == "MISSING_CREDENTIAL"
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Basic YTpi", "tm_0_1", "bearer  ", "Bearer töken", b"Bearer x"],
+)
+def test_a_header_that_shows_nothing(world: World, header: str | bytes) -> None:
+    """It is refused with how it must read, and what it says is not repeated."""
+    with pytest.raises(Unauthenticated, match="Bearer <API key or token>") as refused:
+        world.gatekeeper.admit(PREDICT, [("authorization", header)])
+    assert refused.value.reason == "MALFORMED_CREDENTIAL"
+
+
+def test_two_credentials_are_one_too_many(world: World) -> None:
+    """Which of them counts would be anybody's guess."""
+    metadata = bearer(world.new_key(Scope.PREDICT)) * 2
+    with pytest.raises(Unauthenticated) as refused:
+        world.gatekeeper.admit(PREDICT, metadata)
+    assert refused.value.reason == "MALFORMED_CREDENTIAL"
+
+
+def test_without_the_need_for_a_credential_everybody_is_anonymous(
+    world: World, open_gate: Gatekeeper
+) -> None:
+    """But one that is shown is checked."""
+    assert open_gate.admit(PROMOTE, []) is ANONYMOUS
+    assert open_gate.admit(PREDICT, bearer(world.new_key(Scope.PREDICT))).name == "shop"
+    for wrong, reason in (("tm_0_1", "INVALID_API_KEY"), ("e30.e30.", "TOKENS_NOT_TAKEN")):
+        with pytest.raises(Unauthenticated) as refused:
+            open_gate.admit(PREDICT, bearer(wrong))
+        assert refused.value.reason == reason
+
+
+def test_a_key_keeps_to_its_rate(world: World) -> None:
+    """Beyond it calls are refused; a call that lacks the scope does not count."""
+    key = world.new_key(Scope.PREDICT, rate=2)
+    assert _refused(world, PROMOTE, key) == "MISSING_SCOPE"
+    world.admit(PREDICT, key)
+    world.admit(PREDICT, key)
+    with pytest.raises(ResourceExhausted):
+        world.admit(PREDICT, key)
+
+
+def _prediction_id(task: str) -> str:
+    return SIGNER.sign(PredictionClaims(task, 1, datetime(2026, 1, 1, tzinfo=UTC), 1.0))
+
+
+SERVICE = "/tidemill.v1."
+INFERENCE = "/inference.GRPCInferenceService/"
+NAMING: list[tuple[str, Any, Any]] = [
+    (PREDICT, prediction_service_pb2.PredictRequest, "task"),
+    (f"{SERVICE}PredictionService/StreamPredict", prediction_service_pb2.StreamPredictRequest, "task"),
+    (f"{SERVICE}ModelService/SetTraffic", model_service_pb2.SetTrafficRequest, "task"),
+    (f"{SERVICE}PredictionService/GetPrediction", prediction_service_pb2.GetPredictionRequest, "prediction_id"),
+    (f"{SERVICE}FeedbackService/StreamFeedback", feedback_service_pb2.StreamFeedbackRequest, "prediction_id"),
+    (f"{INFERENCE}ModelInfer", inference_pb2.ModelInferRequest, "model_name"),
+    (f"{INFERENCE}ModelReady", inference_pb2.ModelReadyRequest, "name"),
+]  # fmt: skip
+VALUES = {
+    "task": str,
+    "prediction_id": _prediction_id,
+    "model_name": "{}-onnx".format,
+    "name": "{}-torchscript".format,
+}
+
+
+@pytest.mark.parametrize(("method", "request_type", "field"), NAMING)
+def test_a_caller_of_some_tasks_must_name_one_of_them(
+    world: World, method: str, request_type: Any, field: str
+) -> None:
+    """Wherever the request says it; another task, or none, is refused."""
+    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    request = request_type(**{field: VALUES[field]("support")})
+    world.gatekeeper.check_request(caller, method, request)
+    with pytest.raises(PermissionDenied, match="may name only support") as refused:
+        other = request_type(**{field: VALUES[field]("arxiv")})
+        world.gatekeeper.check_request(caller, method, other)
+    assert refused.value.reason == "TASK_NOT_ALLOWED"
+    with pytest.raises((PermissionDenied, InvalidArgument)):
+        world.gatekeeper.check_request(caller, method, request_type())
+
+
+def test_a_forged_prediction_id_is_invalid(world: World) -> None:
+    """It says the task in clear, and is not believed."""
+    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    forged = _prediction_id("support")[:-2] + "xx"
+    request = prediction_service_pb2.GetPredictionRequest(prediction_id=forged)
+    with pytest.raises(InvalidArgument):
+        method = f"{SERVICE}PredictionService/GetPrediction"
+        world.gatekeeper.check_request(caller, method, request)
+
+
+def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: World) -> None:
+    """Listed or not."""
+    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    for method in (f"{SERVICE}JobService/CancelJobRun", f"{SERVICE}New/Method"):
+        with pytest.raises(PermissionDenied, match="names no task"):
+            request = job_service_pb2.CancelJobRunRequest(run_id="support")
+            world.gatekeeper.check_request(caller, method, request)
+
+
+def test_a_caller_of_all_tasks_may_name_any_or_none(world: World) -> None:
+    """No message of its calls is looked into."""
+    caller = world.admit(PREDICT, world.new_key(Scope.PREDICT))
+    world.gatekeeper.check_request(caller, PREDICT, object())
+
+
+def test_admin_actions_are_audited(world: World) -> None:
+    """Changes are, predictions and methods that do not exist are not."""
+    assert world.gatekeeper.audited(PROMOTE)
+    assert not world.gatekeeper.audited(PREDICT)
+    assert not world.gatekeeper.audited("/tidemill.v1.New/Method")
+
+
+KEYS = st.one_of(st.just("authorization"), st.text(max_size=20))
+WORDS = st.one_of(
+    st.text(),
+    st.binary(),
+    st.from_regex(r"[Bb]earer (tm_)?[A-Za-z0-9_.=-]*", fullmatch=True),
+    st.builds(
+        lambda parts: "Bearer " + ".".join(parts),
+        st.lists(st.sampled_from(["e30", "eyJhbGciOiJFUzI1NiJ9", "eyJraWQiOltdfQ", "bnVsbA", "-"])),
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([PREDICT, PROMOTE, HEALTH, ""]), st.lists(st.tuples(KEYS, WORDS)))
+def test_any_metadata_is_admitted_or_refused(
+    world: World, method: str, metadata: list[tuple[str, str | bytes]]
+) -> None:
+    """Whatever a caller sends, nothing but our own errors is raised."""
+    try:
+        caller = world.gatekeeper.admit(method, metadata)
+    except TidemillError as error:
+        assert isinstance(error, Unauthenticated)
+    else:
+        assert caller is NOBODY
+        assert method == HEALTH
+
+
+def test_a_database_of_no_keys_knows_nobody(world: World) -> None:
+    """Without keys and tokens every credential is refused."""
+    gatekeeper = Gatekeeper(
+        ApiKeys(world.storage.api_keys), None, RateLimits(1), SIGNER, is_required=True
+    )
+    with pytest.raises(Unauthenticated):
+        gatekeeper.admit(PREDICT, bearer(world.issuer.token()))

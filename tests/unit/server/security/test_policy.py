@@ -1,0 +1,70 @@
+"""What each method needs."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+from tritonclient.grpc import service_pb2 as inference_pb2
+
+import tidemill.v1
+from tidemill_core.domain.access import Scope
+from tidemill_server.security.policy import POLICY, TaskSource
+
+MODULES = [
+    *(
+        importlib.import_module(f"tidemill.v1.{module.name}")
+        for module in pkgutil.iter_modules(tidemill.v1.__path__)
+        if module.name.endswith("_service_pb2")
+    ),
+    inference_pb2,
+    health_pb2,
+    reflection_pb2,
+]
+METHODS: dict[str, Any] = {
+    f"/{service.full_name}/{method.name}": method
+    for module in MODULES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+
+
+def test_every_method_is_listed_and_no_other() -> None:
+    """A method that is new in the contract must be given a rule."""
+    assert METHODS.keys() == POLICY.keys()
+
+
+@pytest.mark.parametrize("path", METHODS)
+def test_the_task_is_where_the_request_has_it(path: str) -> None:
+    """A rule's field is in the request, and a request's `task` is never passed over."""
+    fields = METHODS[path].input_type.fields_by_name
+    source = POLICY[path].task
+    assert source is TaskSource.NONE or source.value in fields
+    if "task" in fields:
+        assert source is TaskSource.TASK
+
+
+@pytest.mark.parametrize("path", METHODS)
+def test_what_changes_something_is_an_admins_and_audited(path: str) -> None:
+    """Methods of the admin services that do not begin with a word for reading are audited."""
+    rule = POLICY[path]
+    of_admins = ("ModelService", "MonitoringService", "JobService", "DatasetService")
+    if path.split("/")[1].rpartition(".")[2] in of_admins:
+        reads = path.rpartition("/")[2].startswith(("List", "Get", "Watch", "Diff"))
+        assert rule.scope is Scope.ADMIN
+        assert rule.is_audited is not reads
+    else:
+        assert not rule.is_audited
+
+
+def test_only_health_is_open() -> None:
+    """Without a credential there is nothing but probes."""
+    of_inference = "/inference.GRPCInferenceService/"
+    assert {path for path, rule in POLICY.items() if rule.scope is None} == {
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        f"{of_inference}ServerLive",
+        f"{of_inference}ServerReady",
+    }

@@ -1,0 +1,46 @@
+"""What the tests of the gatekeeper look at."""
+
+import asyncio
+from dataclasses import dataclass
+
+from tests.unit.server.security.issuer import Issuer
+from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import Caller, Scope
+from tidemill_core.prediction_id import PredictionIdSigner
+from tidemill_core.storage.api_keys import NewApiKey
+from tidemill_core.storage.storage import Storage
+from tidemill_server.security.api_keys import ApiKeys
+from tidemill_server.security.gatekeeper import Gatekeeper
+
+SIGNER = PredictionIdSigner({0: b"k" * 32})
+PREDICT = "/tidemill.v1.PredictionService/Predict"
+PROMOTE = "/tidemill.v1.ModelService/PromoteModelVersion"
+HEALTH = "/grpc.health.v1.Health/Check"
+
+
+@dataclass(frozen=True)
+class World:
+    """A gatekeeper and what is behind it."""
+
+    storage: Storage
+    api_keys: ApiKeys
+    gatekeeper: Gatekeeper
+    issuer: Issuer
+
+    def new_key(
+        self, *scopes: Scope, tasks: frozenset[str] = frozenset(), rate: float | None = None
+    ) -> str:
+        """Make a key that the gatekeeper knows; return what its owner shows."""
+        new = NewApiKey("shop", frozenset(scopes), tasks, rate)
+        _, shown = self.storage.api_keys.create(new, system_clock())
+        asyncio.run(self.api_keys.refresh())
+        return shown
+
+    def admit(self, method: str, credential: str) -> Caller:
+        """Let a call with a credential begin."""
+        return self.gatekeeper.admit(method, bearer(credential))
+
+
+def bearer(credential: str) -> list[tuple[str, str | bytes]]:
+    """The metadata that shows a credential."""
+    return [("user-agent", "test"), ("authorization", f"Bearer {credential}")]

@@ -1,0 +1,210 @@
+"""Traces, sent to a real OTLP/gRPC receiver."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+import pytest
+import structlog
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.plugins.stack import free_ports
+from tests.unit.server.telemetry.conftest import PREDICT
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings import TracingSettings
+from tidemill_server.telemetry.tracing import NoTracing, Tracing, open_tracing
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER = "00f067aa0ba902b7"
+SAMPLED = (("user-agent", "grpc"), ("traceparent", f"00-{TRACE}-{CALLER}-01"))
+UNSAMPLED = (("traceparent", f"00-{TRACE}-{CALLER}-00"),)
+
+
+class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the spans that it is sent."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.resources: list[dict[str, str]] = []
+
+    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 -- grpc's name
+        """Take spans."""
+        del context
+        for each in request.resource_spans:
+            self.resources.append({a.key: a.value.string_value for a in each.resource.attributes})
+            self.spans += [span for scope in each.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    def named(self, name: str) -> list[Span]:
+        """The spans of a name."""
+        return [span for span in self.spans if span.name == name]
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[Receiver, str]]:
+    """A receiver, and its URL."""
+    with futures.ThreadPoolExecutor(2) as threads:
+        server, kept = grpc.server(threads), Receiver()
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        yield kept, f"http://127.0.0.1:{port}"
+        server.stop(grace=0).wait()
+
+
+def tracing_to(url: str, sample: float = 0.0) -> Tracing:
+    """Tracing that is on."""
+    return open_tracing(TracingSettings(otlp_endpoint=url, sample=sample), "0.1.0")
+
+
+def attributes(span: Span) -> dict[str, str | int]:
+    """A span's attributes."""
+    found = {}
+    for each in span.attributes:
+        kind = each.value.WhichOneof("value")
+        found[each.key] = getattr(each.value, kind or "string_value")
+    return found
+
+
+def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -> str:
+    """One call; its trace id."""
+    with tracing.server_span(PREDICT, metadata) as span:
+        span.ended(code, reason)
+        return span.trace_id
+
+
+def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> None:
+    """The W3C context of the metadata is the span's parent, and how the call ended is told."""
+    kept, url = receiver
+    tracing = tracing_to(url)
+    assert serve(tracing, SAMPLED, "RESOURCE_EXHAUSTED", "OVERLOADED") == TRACE
+    tracing.close()
+    (span,) = kept.named(PREDICT)
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, CALLER)
+    assert span.kind == Span.SpanKind.SPAN_KIND_SERVER
+    assert span.status.code == Status.StatusCode.STATUS_CODE_ERROR
+    assert attributes(span) == {
+        "rpc.system.name": "grpc",
+        "rpc.method": PREDICT,
+        "rpc.response.status_code": "RESOURCE_EXHAUSTED",
+        "tidemill.reason": "OVERLOADED",
+    }
+    assert kept.resources[0]["service.name"] == "tidemill"
+
+
+def test_the_caller_decides_and_else_the_share(receiver: tuple[Receiver, str]) -> None:
+    """A caller's flag is kept to whatever the share; without one the share holds."""
+    kept, url = receiver
+    for sample, metadata in ((1.0, UNSAMPLED), (0.0, ()), (0.0, SAMPLED), (1.0, ())):
+        tracing = tracing_to(url, sample)
+        serve(tracing, metadata)
+        tracing.close()
+    sampled, own = kept.named(PREDICT)
+    assert sampled.trace_id.hex() == TRACE
+    assert own.trace_id.hex() != TRACE
+    assert not own.parent_span_id
+
+
+def test_nonsense_in_the_metadata_is_no_parent(receiver: tuple[Receiver, str]) -> None:
+    """A traceparent that is none starts a trace of its own; bytes do no harm."""
+    kept, url = receiver
+    tracing = tracing_to(url, 1.0)
+    serve(tracing, (("traceparent", "nonsense"), ("key-bin", b"\xff")))
+    serve(tracing, (("traceparent", b"\xff\x00"),))
+    tracing.close()
+    assert [span.parent_span_id for span in kept.named(PREDICT)] == [b"", b""]
+
+
+def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver, str]) -> None:
+    """The span of a merged call has the id that Triton gets, and so has each request's span."""
+    kept, url = receiver
+    tracing = tracing_to(url, 1.0)
+    sent = asyncio.run(_merge(tracing))
+    tracing.close()
+    (call,) = kept.named("triton/ModelInfer")
+    requests = kept.named(PREDICT)
+    assert {link.span_id for link in call.links} == {span.span_id for span in requests}
+    assert len(call.links) == 2
+    first = next(span for span in requests if span.span_id == call.parent_span_id)
+    assert call.trace_id == first.trace_id
+    assert {attributes(span)["triton.request_id"] for span in (call, *requests)} == {sent}
+    assert attributes(call) == {
+        "triton.model": "support-onnx",
+        "triton.version": 3,
+        "triton.rows": 5,
+        "triton.request_id": sent,
+        "error.type": "TimeoutError",
+    }
+    assert call.status.code == Status.StatusCode.STATUS_CODE_ERROR
+    assert not call.events  # an exception's words may have a text in them
+
+
+async def _merge(tracing: Tracing) -> str:
+    """Two calls, each a task of its own, whose texts go out in one call that fails."""
+    spans: list[Any] = [None]  # and a third, which is not traced
+    served = asyncio.Event()
+
+    async def call(texts: int) -> None:
+        with tracing.server_span(PREDICT, ()) as span:
+            await asyncio.sleep(0)
+            spans.extend([tracing.current()] * texts)
+            await served.wait()
+            span.ended("OK", "")
+
+    async with asyncio.TaskGroup() as calls:
+        for texts in (1, 3):
+            calls.create_task(call(texts))
+        while len(spans) < 5:
+            await asyncio.sleep(0)
+        triton = tracing.triton_span("support-onnx", 3, 5, spans)
+        with pytest.raises(TimeoutError), triton:
+            raise TimeoutError("a text")
+        served.set()
+    return triton.request_id
+
+
+def test_nothing_is_traced_for_requests_that_are_not(receiver: tuple[Receiver, str]) -> None:
+    """A call to Triton without a traced request has no span and no id."""
+    kept, url = receiver
+    tracing = tracing_to(url, 0.0)
+    with tracing.server_span(PREDICT, ()) as span:
+        span.ended("OK", "")
+        with tracing.triton_span("support-onnx", 1, 1, [tracing.current(), None]) as triton:
+            assert triton.request_id == ""
+    tracing.close()
+    assert kept.spans == []
+
+
+def test_a_receiver_that_is_away_costs_nothing_but_spans() -> None:
+    """Calls go on at once, ending takes two seconds at most, and the log says it once."""
+    tracing = tracing_to(f"http://127.0.0.1:{free_ports(1)[0]}", 1.0)
+    with structlog.testing.capture_logs() as told:
+        start = time.monotonic()
+        for _ in range(3000):
+            serve(tracing, ())
+        assert time.monotonic() - start < 5  # 0.1 s where nothing else runs
+        tracing.close()
+        assert time.monotonic() - start < 15
+    assert [line["event"] for line in told] in ([], ["traces_not_exported"])
+
+
+def test_without_a_receiver_there_is_no_tracing() -> None:
+    """By default nothing is traced, and a caller's context changes nothing."""
+    tracing = open_tracing(TracingSettings(), "0.1.0")
+    assert isinstance(tracing, NoTracing)
+    assert serve(tracing, SAMPLED) == ""
+    assert tracing.current() is None
+    with tracing.triton_span("support-onnx", 1, 1, [None]) as triton:
+        assert triton.request_id == ""
+    tracing.close()
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://localhost", "http://"])
+def test_an_endpoint_that_is_no_url_is_told(endpoint: str) -> None:
+    """The setting is named."""
+    with pytest.raises(ConfigurationError, match=r"tracing\.otlp_endpoint"):
+        tracing_to(endpoint)
