@@ -14,8 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.serving.environments import python_of
 from bench.serving.load import require_programs
 from bench.serving.measure import SYSTEMS, Bench, Sample, expected_label
+from bench.serving.peer import ALL
 from bench.serving.report import as_json, show, write
 from bench.serving.targets import Results
 from bench.serving.workspace import make_workspace
@@ -35,6 +37,8 @@ def main() -> None:
     require_programs()
     command = " ".join(["python -m bench.serving", *sys.argv[1:]])
     console = Console(stderr=options.json)
+    for name in ALL.keys() & set(systems):  # before anything is measured
+        python_of(ALL[name].environment, console)
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_workspace(Path(folder))

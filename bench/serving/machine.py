@@ -21,7 +21,7 @@ def machine() -> str:
     memory = psutil.virtual_memory().total / 2**30
     name = model[1] if model else platform.processor()
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} cores of {name}, {memory:.0f} GiB, Linux {platform.release()}"
+    return f"{cores} cores of {name}, {memory:.0f} GiB"
 
 
 def versions() -> dict[str, str]:

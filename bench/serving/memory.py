@@ -203,30 +203,35 @@ def main() -> None:
     table = Table(*_HEADER)
     for row in rows:
         table.add_row(*row, style="red" if "SHORT" in row else None)
-    failed = "; ".join(f"{words}: {n}" for words, n in observed.failures.items()) or "none"
-    summary = (
-        f"{observed.rows:,} texts were answered by {len(observed.versions)} versions. "
-        f"Failures: {failed}."
-    )
-    Console().print(table, summary)
+    Console().print(table, _summary(observed))
     if minutes >= _WORTH_A_PAGE_MINUTES:
-        command = " ".join(["python -m bench.serving.memory", *sys.argv[1:]])
-        page = f"""\
+        _write(rows, _summary(observed))
+
+
+def _summary(observed: Observed) -> str:
+    failed = "; ".join(f"{words}: {n}" for words, n in observed.failures.items()) or "none"
+    versions = len(observed.versions)
+    return f"{observed.rows:,} texts were answered by {versions} versions. Failures: {failed}."
+
+
+def _write(rows: Rows, summary: str) -> None:
+    command = " ".join(["python -m bench.serving.memory", *sys.argv[1:]])
+    page = f"""\
 # Memory under a mixed load, with a new version each minute
 
 Written by `{command}`. Machine: {machine()}. Two workers, everything switched on.
 
 Resident size, all processes of a kind together. Callers use Predict, BatchPredict of {_BATCH} and
 StreamPredict; each minute `retrain` trains, loads and promotes a version, and an older one is
-unloaded. The slope is a least-squares line's after the first quarter of the time; it should be under
-{_MOST_MB_PER_MINUTE:g} MB/min.
+unloaded. The slope is a least-squares line's after the first quarter of the time; it should be
+under {_MOST_MB_PER_MINUTE:g} MB/min.
 
 {markdown(_HEADER, rows)}
 
 {summary}
 """
-        DOCS.mkdir(parents=True, exist_ok=True)
-        (DOCS / "memory.md").write_text(page, encoding="utf-8")
+    DOCS.mkdir(parents=True, exist_ok=True)
+    (DOCS / "memory.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ def named(pid: int) -> dict[str, list[psutil.Process]]:
             # The command itself, or the module of `python -m`; never a later argument.
             start = " ".join(words[:4])
             name = next((name for mark, name in _MARKS if mark in start), None)
-            if name is not None:
+            # A fork that has not yet become another program is not a second one.
+            forked = words == psutil.Process(process.ppid()).cmdline()
+            if name is not None and not forked:
                 found[name].append(process)
     return found

@@ -26,7 +26,7 @@ from bench.serving.workspace import Stack, make_workspace, running_stack
 
 _SAMPLES_PER_SECOND = 200
 _WARM_UP_SECONDS = 2
-# The deepest frame that one of these fits says what was done; without any, the last ones are tried.
+# The deepest frame that one of these fits says what was done.
 _AREAS = (
     ("tidemill_server/prediction_log", "prediction log"),
     ("tidemill_core/storage", "prediction log"),
@@ -40,7 +40,7 @@ _AREAS = (
     ("tidemill_server/services", "servicer and messages"),
     ("tidemill_server/convert", "servicer and messages"),
 )
-_BENEATH = (("grpc", "gRPC itself"), ("uvloop", "event loop"), ("asyncio", "event loop"))
+_BENEATH = "event loop and gRPC, compiled"
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def cpu_by_process(stack: Stack, seconds: int) -> Rows:
     load.run(_WARM_UP_SECONDS)
     before = _cpu_seconds(stack)
     rate = load.run(seconds)
-    spent = {name: after - before.get(name, 0.0) for name, after in _cpu_seconds(stack).items()}
+    spent = {name: after - before[name] for name, after in _cpu_seconds(stack).items()}
     available = seconds * (psutil.cpu_count() or 1)
     return [
         (name, f"{cpu / (rate * seconds) * 1e6:.0f}", f"{cpu / available:.0%}")
@@ -83,7 +83,7 @@ def front_by_area(stack: Stack, seconds: int) -> Rows:
         output = Path(folder) / "stacks"
         command = [str(Path(sys.executable).with_name("py-spy")), "record", f"--pid={front.pid}"]
         command += [f"--rate={_SAMPLES_PER_SECOND}", "--format=raw", f"--output={output}"]
-        command += [f"--duration={seconds}", "--native", "--nonblocking"]
+        command += [f"--duration={seconds}", "--gil"]
         with subprocess.Popen(  # noqa: S603 -- our own words
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as spy:
@@ -130,12 +130,11 @@ def _counted(stacks: str) -> Counter[str]:
 
 
 def _area(frames: list[str]) -> str:
-    for table in (_AREAS, _BENEATH):
-        for frame in reversed(frames):
-            for part, area in table:
-                if part in frame:
-                    return area
-    return "threads of native libraries"
+    for frame in reversed(frames):
+        for part, area in _AREAS:
+            if part in frame:
+                return area
+    return _BENEATH
 
 
 def _write(command: str, processes: Rows, doing: Rows) -> None:
@@ -155,8 +154,9 @@ share the cores; what they spend on a request is what bounds the rate.
 
 {markdown(headers[0], processes)}
 
-The front, by samples of its busy threads (py-spy, native frames included). A sample counts for the
-deepest frame of ours that is on its stack; without one, for gRPC or the event loop.
+The front, by py-spy's samples of whichever thread holds the interpreter's lock, which is what a
+front runs out of. A sample counts for the deepest frame of ours on its stack; one without any is
+the event loop's, or gRPC's, both compiled.
 
 {markdown(headers[1], doing)}
 """

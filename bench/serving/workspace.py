@@ -110,7 +110,8 @@ def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
         )
     try:
         if process.stdout is None or not any(re.match("ready", line) for line in process.stdout):
-            raise RuntimeError(f"the stack did not get ready; see {workspace.folder}/up.log")
+            said = (workspace.folder / "up.log").read_text()[-2000:]
+            raise RuntimeError(f"the stack did not get ready:\n{said}")
         yield Stack(
             pid=process.pid,
             grpc_address=f"127.0.0.1:{ports['GRPC']}",
@@ -132,7 +133,7 @@ def _key(workspace: Workspace) -> str:
         made = subprocess.run(  # noqa: S603 -- our own words
             command, cwd=workspace.folder, check=True, capture_output=True, text=True
         )
-        kept.write_text(json.loads(made.stdout)["secret"])
+        kept.write_text(json.loads(made.stdout)["api_key"])
     return kept.read_text()
 
 

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from tritonclient.grpc import service_pb2 as inference_pb2
 
 from tidemill.v1 import (
@@ -26,6 +26,7 @@ from tidemill.v1 import (
     prediction_service_pb2_grpc,
 )
 from tidemill_core.errors import AlreadyRunning
+from tidemill_server.drain import CONNECTION_AGE_SECONDS
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
@@ -76,6 +77,8 @@ def new_server(share_port: bool) -> grpc.aio.Server:
     return grpc.aio.server(
         options=[
             ("grpc.so_reuseport", int(share_port)),
+            # Rolling restarts wait for it, and it spreads callers over the workers.
+            ("grpc.max_connection_age_ms", int(CONNECTION_AGE_SECONDS * 1000)),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_metadata_size", MAX_METADATA_BYTES),
@@ -101,7 +104,8 @@ def register(servicers: Servicers, server: EveryCall, reflect: bool) -> None:
     server.add_registered_method_handlers(*servicers.inference.handlers())
     if reflect:
         names = [name for module in SERVICE_MODULES for name in _services(module)]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], server)
+        reflector = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, server)
 
 
 def _services(module: Any) -> list[str]:

@@ -37,9 +37,14 @@ class HealthWatch:
         self._tasks = tuple(tasks)
         self._last: dict[str, bool] = {}
 
+    async def open(self) -> None:
+        """Answer for the server; tasks are not serving until it is known that they are."""
+        await self.servicer.set("", _SERVING)
+        for task in self._tasks:
+            await self.servicer.set(task_service(task), _NOT_SERVING)
+
     async def run(self) -> None:
         """Check for ever."""
-        await self.servicer.set("", _SERVING)
         while True:
             for task in self._tasks:
                 await self._set(task, await self._champion_serves(task))

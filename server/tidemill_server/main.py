@@ -4,14 +4,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 # Many small calls: the tokenizer's own threads would only get in each other's way.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# gRPC's newer event loop costs a server a fifth more CPU a call (docs/benchmarks).
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 
 import grpc.aio
 import structlog
@@ -25,10 +28,13 @@ from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.supervisor.child import RETIRE_SIGNAL
+from tidemill_core.supervisor.readiness import tell_ready
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.app import SERVICE_MODULES, Servicers, listen, new_server, register
+from tidemill_server.drain import Drain
 from tidemill_server.feedback_intake import FeedbackIntake
 from tidemill_server.health import HealthWatch
 from tidemill_server.inference.admission import Admission
@@ -36,7 +42,6 @@ from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
-from tidemill_server.interceptors.drain import Drain
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.interceptors.record import Recorder
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
@@ -61,11 +66,14 @@ from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
 
-DRAIN_SECONDS = 10.0
+SHARE_PORTS = "--share-ports"
+"""Argument: other workers listen on the same ports."""
 WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Variable that names the folder in which several workers share their metrics."""
 
 log = structlog.get_logger()
+
+Watcher = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass
@@ -94,12 +102,13 @@ class Front:
 
     server: grpc.aio.Server
     router: Router
+    api_keys: ApiKeys
     health: HealthWatch
     drain: Drain
     prediction_log: PredictionLog
     inference: InferenceProtocol
     triton: TritonClient
-    watchers: list[Coroutine[Any, Any, None]]
+    watchers: list[Watcher]
 
 
 def open_telemetry(settings: Settings) -> Telemetry:
@@ -149,8 +158,8 @@ def assemble(settings: Settings, storage: Storage, telemetry: Telemetry) -> Fron
     windows = StreamWindows()
     health = HealthWatch(router, triton, settings.tasks)
     inference = InferenceProtocol(settings.triton_address, admissions, windows)
-    drain = Drain()
-    server = new_server(share_port=settings.server.workers > 1)
+    drain = Drain(settings.grpc_port)
+    server = new_server(share_port=SHARE_PORTS in sys.argv[1:])
     api_keys = ApiKeys(storage.api_keys)
     tokens = Tokens(settings.auth) if settings.auth.jwks else None
     gatekeeper = Gatekeeper(
@@ -178,13 +187,14 @@ def assemble(settings: Settings, storage: Storage, telemetry: Telemetry) -> Fron
         EveryCall(server, gatekeeper, auditor, drain, recorder),
         settings.server.reflection,
     )
-    watchers = [router.watch(), health.run(), watch_load(admissions, coalescer, metrics)]
-    watchers.append(api_keys.watch())
+    watch = partial(watch_load, admissions, coalescer, metrics)
+    watchers: list[Watcher] = [router.watch, health.run, watch, api_keys.watch]
     if tokens is not None:
         tokens.open()
-        watchers.append(tokens.watch())
-    listen(server, settings.grpc_host, settings.grpc_port, server_credentials(settings.tls))
-    return Front(server, router, health, drain, prediction_log, inference, triton, watchers)
+        watchers.append(tokens.watch)
+    return Front(
+        server, router, api_keys, health, drain, prediction_log, inference, triton, watchers
+    )
 
 
 async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> None:
@@ -194,23 +204,32 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
         AlreadyRunning: the port is taken.
         ConfigurationError: keys, certificates or tokens cannot be used.
     """
-    stopping = asyncio.Event()
+    stopping, retiring = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(RETIRE_SIGNAL, retiring.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     front = assemble(settings, storage, telemetry)
     await front.router.refresh()
+    await front.api_keys.refresh()
+    await front.health.open()
+    # Only now: connections wait from here on until the server has started.
+    credentials = server_credentials(settings.tls)
+    listen(front.server, settings.grpc_host, settings.grpc_port, credentials)
     await front.server.start()
+    tell_ready()
     log.info("listening", address=f"{settings.grpc_host}:{settings.grpc_port}")
     check_exposure(settings)
-    watchers = [asyncio.create_task(watcher) for watcher in front.watchers]
+    watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
     writer = asyncio.create_task(front.prediction_log.run())
     stopped = asyncio.create_task(stopping.wait())
+    retired = asyncio.create_task(_retired(retiring, front.drain))
     # A watcher never ends; should one fail, the process ends and is started again.
-    ended, _ = await asyncio.wait([stopped, writer, *watchers], return_when=asyncio.FIRST_COMPLETED)
+    ends = [stopped, retired, writer, *watchers]
+    ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    retired.cancel()
     log.info("draining")
     await front.health.drain()
-    await front.drain.drain()
-    await front.server.stop(DRAIN_SECONDS)
+    await front.drain.drain(front.server)
     for watcher in watchers:
         watcher.cancel()
     front.prediction_log.close()
@@ -221,6 +240,11 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     for each in ended:
         each.result()  # raises what a watcher failed with
     log.info("stopped")
+
+
+async def _retired(asked: asyncio.Event, drain: Drain) -> None:
+    await asked.wait()
+    await drain.retire()
 
 
 def main() -> int:

@@ -1,13 +1,13 @@
 """Queries of Prometheus against what was really scraped."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "dashboards" / "tidemill.json"
@@ -16,6 +16,8 @@ ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 Scrape = Mapping[str, frozenset[str]]
 """Names of samples, each with the names of its labels."""
 
+_LABEL = re.compile(r'(\w+)="(?:[^"\\]|\\.)*"')
+_SAMPLE = re.compile(r'^(\w+)(?:\{((?:\w+="(?:[^"\\]|\\.)*",?)*)\})? ', re.MULTILINE)
 _GIVEN = {"job", "instance", "le"}
 """Labels that Prometheus adds to all that it scrapes, and those of a histogram's buckets."""
 _VARIABLES = {"$__rate_interval": "1m", "$task": ".*"}
@@ -45,13 +47,20 @@ def alert_queries() -> Iterator[tuple[str, str]]:
 
 
 def scrape(pages: Iterable[str]) -> Scrape:
-    """What is on pages in Prometheus's text format; and `up`, which Prometheus adds."""
+    """What is on pages in Prometheus's text format; and `up`, which Prometheus adds.
+
+    Names are as they stand there, which prometheus_client's parser would not leave them.
+    """
     found: dict[str, frozenset[str]] = {"up": frozenset()}
     for page in pages:
-        for family in text_string_to_metric_families(page):
-            for sample in family.samples:
-                found[sample.name] = found.get(sample.name, frozenset()) | sample.labels.keys()
+        for name, labels in _SAMPLE.findall(page):
+            found[name] = found.get(name, frozenset()) | set(_LABEL.findall(labels))
     return found
+
+
+def metrics_of(query: str) -> list[str]:
+    """Names of the metrics that a query asks for."""
+    return [name for name, _ in _selectors(promql_parser.parse(query))]
 
 
 def strangers(query: str, known: Scrape) -> list[str]:

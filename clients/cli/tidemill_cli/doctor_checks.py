@@ -12,7 +12,15 @@ from typing import Literal
 from tidemill_core.errors import TidemillError
 from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
 from tidemill_core.storage.storage import Storage, open_storage
-from tidemill_core.supervisor import ListeningPort, StateDirectoryLock, probe_ports, stack_ports
+from tidemill_core.supervisor import (
+    ListeningPort,
+    ProcessState,
+    ProcessStatus,
+    StateDirectoryLock,
+    probe_ports,
+    read_processes,
+    stack_ports,
+)
 from tidemill_core.triton.embedded import unsupported_reason
 
 _LITTLE_SPACE_GIB, _TOO_LITTLE_SPACE_GIB = 5.0, 1.0
@@ -100,9 +108,19 @@ def _ports(settings: Settings) -> Iterator[Check]:
     holder = StateDirectoryLock(settings.state_dir).holder()
     if holder is not None:
         yield Check("ports", "ok", f"this workspace's own stack runs (process {holder})")
+        yield from map(_process, read_processes(settings.state_dir))
         return
     for port in stack_ports(settings):
         yield _port(port)
+
+
+def _process(process: ProcessStatus) -> Check:
+    if process.state is ProcessState.RUNNING and not process.deaths:
+        return Check(process.name, "ok", f"runs (process {process.pid})")
+    found = f"{process.state.value}, ended {process.deaths} times in a row"
+    if process.state is ProcessState.STARTING and not process.deaths:
+        found = "starting"
+    return Check(process.name, "warn", found, f"see logs/{process.name}.log in the state directory")
 
 
 def _port(port: ListeningPort) -> Check:

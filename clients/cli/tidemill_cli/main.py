@@ -1,9 +1,10 @@
 """The `tidemill` command: its groups, and how it ends."""
 
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,6 +20,7 @@ _INTERRUPTED = 130
 COMMANDS = {
     "init": "Write a new workspace for your own CSV.",
     "up": "Start Triton, the server and the jobs, and keep them running until Ctrl-C.",
+    "restart": "Replace the server's workers one at a time, without a failed request.",
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
     "predict": "Predict which label a text has.",
     "feedback": "Say which predictions were right; the next version learns from it.",
@@ -66,9 +68,21 @@ app = typer.Typer(
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"tidemill {importlib.metadata.version('tidemill')}\n")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+]
+
+
 @app.callback()
-def _tidemill() -> None:
-    """Has no options of its own."""
+def _tidemill(version: Version = False) -> None:
+    """Its one option has done its work when it is parsed."""
+    del version
 
 
 def run(arguments: Sequence[str]) -> int:

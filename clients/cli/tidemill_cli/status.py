@@ -18,7 +18,8 @@ from tidemill.v1.model_service_pb2 import (
 )
 from tidemill_cli.connection import CALL_SECONDS, Address, collect, connected
 from tidemill_cli.failure import REQUEST_FAILED, CommandFailed, NotNow
-from tidemill_cli.output import AsJson, percent, print_json, print_table
+from tidemill_cli.local import missing_module
+from tidemill_cli.output import AsJson, percent, print_json, print_table, stdout
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
 
@@ -49,11 +50,35 @@ class TaskStatus:
 
 
 @dataclass(frozen=True)
+class ProcessStatus:
+    """One process of the stack in this folder.
+
+    Attributes:
+        name: such as `server-1`.
+        state: `RUNNING`, `STARTING` or `DEAD`.
+        pid: its id; 0 while it is dead.
+        deaths: how often it ended in a row, without a minute of health between.
+    """
+
+    name: str
+    state: str
+    pid: int
+    deaths: int
+
+
+@dataclass(frozen=True)
 class Status:
-    """How a server and its tasks stand."""
+    """How a server and its tasks stand.
+
+    Attributes:
+        health: of whichever worker was asked.
+        tasks: one a task.
+        processes: of this folder's stack, where it runs; empty for another server.
+    """
 
     health: str
     tasks: list[TaskStatus]
+    processes: list[ProcessStatus]
 
     @property
     def serving(self) -> bool:
@@ -82,6 +107,7 @@ def status(
         columns = ("task", "health", "champion", "accuracy", "versions")
         rows = [(Text("(server)"), _coloured(found.health), "", "", ""), *map(_row, found.tasks)]
         print_table(columns, rows, empty="")
+        _print_processes(found.processes)
     if not found.serving:
         raise CommandFailed(_not_serving(found), REQUEST_FAILED)
 
@@ -119,11 +145,29 @@ def _look(address: str, deadline: float) -> Status:
         try:
             with connected(address) as client:
                 tasks = [_task_status(client, task) for task in _tasks(client, address)]
-                return Status(health_of(client, ""), tasks)
+                processes = [] if address else _processes()
+                return Status(health_of(client, ""), tasks, processes)
         except NotNow:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(_INTERVAL_SECONDS)
+
+
+def _processes() -> list[ProcessStatus]:
+    if missing_module() is not None:  # the client alone is installed: no stack can run here
+        return []
+    from tidemill_core.supervisor import read_processes
+
+    found = read_processes(load_settings().state_dir)
+    return [ProcessStatus(one.name, one.state.value, one.pid, one.deaths) for one in found]
+
+
+def _print_processes(processes: list[ProcessStatus]) -> None:
+    if processes:
+        stdout().print()
+        columns = ("process", "state", "pid", "recent deaths")
+        rows = [(one.name, one.state, one.pid or "", one.deaths or "") for one in processes]
+        print_table(columns, rows, empty="")
 
 
 def _tasks(client: TidemillClient, address: str) -> list[str]:

@@ -14,7 +14,14 @@ from tidemill_cli.progress import progress_view
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
-from tidemill_core.supervisor import Ended, Supervisor, stack_ports, stack_processes
+from tidemill_core.supervisor import (
+    RESTART_SIGNAL,
+    Ended,
+    Supervisor,
+    metrics_folder,
+    stack_ports,
+    stack_processes,
+)
 from tidemill_core.triton.embedded import unsupported_reason
 
 app = typer.Typer(add_completion=False)
@@ -34,15 +41,16 @@ def up() -> None:
     if not settings.triton.url and (reason := unsupported_reason()) is not None:
         raise ConfigurationError(reason)
     processes, ports = stack_processes(settings), stack_ports(settings)
-    supervisor = Supervisor(processes, settings.state_dir, ports)
-    stop = _StopSignals(supervisor)
+    scratch = [metrics_folder(settings.state_dir)]
+    supervisor = Supervisor(processes, settings.state_dir, ports, scratch)
+    asked = _Signals(supervisor)
     supervisor.start()
     try:
         say(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
-        if _wait_until_ready(settings, supervisor, stop):
+        if _wait_until_ready(settings, supervisor, asked):
             _announce(settings)
-        while not stop.requested:
-            _keep_alive(supervisor)
+        while not asked.to_stop:
+            _keep_alive(supervisor, asked)
     finally:
         with contextlib.suppress(OSError):  # the terminal may be gone
             say("stopping; Ctrl-C once more kills what is left")
@@ -50,36 +58,49 @@ def up() -> None:
     say("stopped")
 
 
-class _StopSignals:
-    """Notes Ctrl-C, SIGTERM and a closed terminal; a second one hurries the end."""
+class _Signals:
+    """Notes what the stack is asked for.
+
+    Ctrl-C, SIGTERM and a closed terminal end it, and a second of them hurries that;
+    RESTART_SIGNAL comes from `tidemill restart`.
+    """
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self.requested = False
+        self.to_stop = False
+        self.to_restart = False
         self._supervisor = supervisor
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
+            signal.signal(number, self._note_stop)
+        signal.signal(RESTART_SIGNAL, self._note_restart)
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
+    def _note_stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self.to_stop:
             self._supervisor.hurry()
-        self.requested = True
+        self.to_stop = True
+
+    def _note_restart(self, _number: int, _frame: FrameType | None) -> None:
+        self.to_restart = True
 
 
-def _keep_alive(supervisor: Supervisor) -> None:
+def _keep_alive(supervisor: Supervisor, asked: _Signals) -> None:
+    if asked.to_restart:
+        asked.to_restart = False
+        if supervisor.restart():
+            say("restarting the server's workers, one at a time")
     for ended in supervisor.poll():
         say(_obituary(ended), style="yellow")
     time.sleep(_POLL_SECONDS)
 
 
-def _wait_until_ready(settings: Settings, supervisor: Supervisor, stop: _StopSignals) -> bool:
+def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signals) -> bool:
     """Show the way of each task to its champion; False if it was cut short."""
     # The database's packages take half a second to import, which no other command should pay.
     from tidemill_cli.startup import Startup
 
     with Startup(settings, server_address("")) as startup, progress_view() as show_progress:
         next_look = 0.0
-        while not stop.requested:
-            _keep_alive(supervisor)
+        while not asked.to_stop:
+            _keep_alive(supervisor, asked)
             if time.monotonic() < next_look:
                 continue
             tasks = startup.look()

@@ -9,6 +9,41 @@ with TidemillClient("127.0.0.1:50051") as client:
 """
 
 from tidemill_client.client import TidemillClient
-from tidemill_client.errors import FieldViolation, TidemillError, translated_errors
+from tidemill_client.client_async import AsyncTidemillClient
+from tidemill_client.connection import Tls
+from tidemill_client.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    FieldViolation,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    TidemillError,
+    Unauthenticated,
+    Unavailable,
+    translated_errors,
+)
+from tidemill_client.results import Feedback, Prediction, Score
 
-__all__ = ["FieldViolation", "TidemillClient", "TidemillError", "translated_errors"]
+__all__ = [
+    "AsyncTidemillClient",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Feedback",
+    "FieldViolation",
+    "Internal",
+    "InvalidRequest",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "Prediction",
+    "Score",
+    "TidemillClient",
+    "TidemillError",
+    "Tls",
+    "Unauthenticated",
+    "Unavailable",
+    "translated_errors",
+]

@@ -1,84 +1,73 @@
-"""The client: one channel, every service's stub, and methods for everyday calls."""
+"""The client for threads: methods for everyday calls beside every service's stub."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
-import grpc
-from grpc_health.v1 import health_pb2_grpc
-
-from tidemill.v1 import (
-    dataset_service_pb2_grpc,
-    feedback_service_pb2_grpc,
-    job_service_pb2_grpc,
-    model_service_pb2_grpc,
-    monitoring_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
-from tidemill.v1.feedback_service_pb2 import Feedback, SubmitFeedbackRequest
 from tidemill.v1.prediction_service_pb2 import (
-    BatchPredictRequest,
-    BatchPredictResult,
-    Prediction,
     PredictRequest,
     StreamPredictRequest,
-    StreamPredictResponse,
+)
+from tidemill_client.connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_KEEPALIVE_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Tls,
+    connection,
 )
 from tidemill_client.errors import TidemillError, translated_errors
+from tidemill_client.many import Progress, ask_all
+from tidemill_client.requests import batch_request, feedback_request
+from tidemill_client.results import Feedback, Prediction, feedback_of, prediction_of, result_of
+from tidemill_client.stubs import Stubs
+from tidemill_client.window import Question, Window
 
-# Room for the largest batch: 1,024 texts of some thousand characters each.
-_MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-# A server that was restarted is found again within seconds; gRPC's own limit is two minutes.
-_MAX_RECONNECT_BACKOFF_MS = 2000
 
-
-class TidemillClient:
+class TidemillClient(Stubs):
     """A connection to one Tidemill server. Safe to share between threads.
 
-    Attributes:
-        predictions: stub of PredictionService.
-        feedback: stub of FeedbackService.
-        datasets: stub of DatasetService.
-        models: stub of ModelService.
-        monitoring: stub of MonitoringService.
-        jobs: stub of JobService.
-        health: stub of grpc.health.v1.Health; `tidemill.task.<task>` asks about one task.
-
-    The stubs' own methods take generated messages and a timeout of their own, and raise
-    grpc.RpcError; inside `translated_errors()` they raise TidemillError as well.
+    Reads, predictions and verdicts that meet a server that is away or overloaded are sent again by
+    gRPC, up to five times in all and within their timeout.
     """
 
-    def __init__(self, address: str = "127.0.0.1:50051", timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        api_key: str | None = None,
+        tls: bool | Tls = False,
+        insecure: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
+    ) -> None:
         """Make a client; it connects at the first call.
 
         Args:
             address: host:port of the server.
-            timeout: seconds that each of this class's calls may take; streams have no limit.
+            api_key: an API key or a token; goes with every call.
+            tls: whether the connection is encrypted; a `Tls` names the certificates.
+            insecure: let the API key travel in clear to another machine.
+            timeout: seconds that each of this class's calls may take; a call can have its own.
+            keepalive_seconds: a connection with calls under way is tested when nothing came for
+                so long.
+
+        Raises:
+            ValueError: the API key would travel in clear, or is none.
+            OSError: a certificate's file cannot be read.
         """
-        options = [
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_BACKOFF_MS),
-        ]
+        wanted = connection(
+            address,
+            api_key=api_key,
+            tls=tls,
+            insecure=insecure,
+            keepalive_seconds=keepalive_seconds,
+        )
+        super().__init__(wanted)
         self._timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=options)
-        self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self.feedback = feedback_service_pb2_grpc.FeedbackServiceStub(self._channel)
-        self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self._channel)
-        self.models = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self._channel)
-        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
-        self.health = health_pb2_grpc.HealthStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -92,8 +81,10 @@ class TidemillClient:
         *,
         top_k: int = 1,
         model_version: int = 0,
+        request_id: str = "",
         routing_key: str = "",
         attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Prediction:
         """Predict the label of one text.
 
@@ -102,46 +93,99 @@ class TidemillClient:
             text: the text; not blank, no longer than the task's limit.
             top_k: how many scores to return, best first.
             model_version: the version to ask; 0 lets the router choose.
+            request_id: correlates the prediction with your records.
             routing_key: equal keys are kept on one side of a canary.
             attributes: written down with the prediction, for reports by slice.
+            timeout: seconds; None takes the client's.
 
         Raises:
-            TidemillError: there is no answer; `reason` says why.
+            TidemillError: there is no answer; its class and `reason` say why.
         """
         request = PredictRequest(
             task=task,
             text=text,
             top_k=top_k,
             model_version=model_version,
+            request_id=request_id,
             routing_key=routing_key,
             attributes=attributes,
         )
-        with translated_errors():
-            return self.predictions.Predict(request, timeout=self._timeout).prediction
+        with translated_errors(request_id):
+            response = self.predictions.Predict(request, timeout=self._seconds(timeout))
+        return prediction_of(response.prediction)
 
     def predict_batch(
-        self, task: str, texts: Iterable[str], *, top_k: int = 1, model_version: int = 0
+        self,
+        task: str,
+        texts: Iterable[str],
+        *,
+        top_k: int = 1,
+        model_version: int = 0,
+        request_id: str = "",
+        timeout: float | None = None,
     ) -> list[Prediction | TidemillError]:
-        """Predict the labels of up to 1,024 texts.
+        """Predict the labels of up to 1,024 texts; the other arguments are as in `predict`.
 
         Returns:
             One result a text, in their order. A text that cannot be answered has an error in
             its place; the others are not affected.
 
         Raises:
-            TidemillError: none could be answered; `reason` says why.
+            TidemillError: none could be answered; its class and `reason` say why.
         """
-        request = BatchPredictRequest(
-            task=task, texts=texts, top_k=top_k, model_version=model_version
+        request = batch_request(task, texts, top_k, model_version, request_id)
+        with translated_errors(request_id):
+            response = self.predictions.BatchPredict(request, timeout=self._seconds(timeout))
+        return [result_of(result, request_id) for result in response.results]
+
+    def predict_many(
+        self,
+        texts: Iterable[str],
+        *,
+        task: str,
+        window: int = 256,
+        top_k: int = 1,
+        model_version: int = 0,
+        routing_key: str = "",
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Prediction | TidemillError]:
+        """Predict the labels of any number of texts.
+
+        After a lost connection, what was not answered is asked again; so is, up to five times in
+        all, a text that met a server that was away or overloaded.
+
+        Args:
+            texts: never read further ahead of the results than `window`.
+            task: the task to ask.
+            window: texts that may be under way; the server takes up to 256 of a stream at once.
+            top_k: as in `predict`.
+            model_version: as in `predict`.
+            routing_key: as in `predict`.
+            attributes: as in `predict`.
+            timeout: seconds to wait for any answer before giving up; None takes the client's.
+            progress: called with the number of results so far, at each.
+
+        Yields:
+            One result a text, in their order; an error in the place of one that cannot be answered.
+
+        Raises:
+            ValueError: `window` is less than 1.
+            TidemillError: the server refuses the stream, or was silent for too long.
+        """
+        question = Question(task, top_k, model_version, routing_key, attributes)
+        bounded = Window(question, window)
+        return ask_all(
+            self.predictions.StreamPredict, texts, bounded, self._seconds(timeout), progress
         )
-        with translated_errors():
-            response = self.predictions.BatchPredict(request, timeout=self._timeout)
-        return [_result(result) for result in response.results]
 
     def predict_stream(
         self, requests: Iterable[StreamPredictRequest]
     ) -> Iterator[tuple[str, Prediction | TidemillError]]:
         """Predict for as long as `requests` lasts, without waiting for one answer to ask again.
+
+        For requests that differ in more than their text; a stream that breaks is not resumed.
 
         Args:
             requests: read by another thread, as fast as the server takes them.
@@ -156,7 +200,7 @@ class TidemillClient:
             stream = self.predictions.StreamPredict(iter(requests))
             try:
                 for response in stream:
-                    yield response.id, _result(response)
+                    yield response.id, result_of(response, response.id)
             finally:  # the caller may stop listening before the end
                 stream.cancel()
 
@@ -168,7 +212,9 @@ class TidemillClient:
         label: str | None = None,
         source: str = "",
         comment: str = "",
+        text: str = "",
         request_id: str = "",
+        timeout: float | None = None,
     ) -> Feedback:
         """Say whether a prediction is right, or which label is. Once it returns it is durable.
 
@@ -178,26 +224,26 @@ class TidemillClient:
             label: the right label; give this or `correct`.
             source: who says so.
             comment: their words.
+            text: what was predicted, for tasks that do not keep texts.
             request_id: makes repeating safe: the same id gets the first answer again.
+            timeout: seconds; None takes the client's.
 
         Raises:
             ValueError: neither or both of `correct` and `label` are given.
-            TidemillError: it was not stored; `reason` says why.
+            TidemillError: it was not stored; its class and `reason` say why.
         """
-        if (correct is None) == (label is None):
-            raise ValueError("give either correct or label")
-        request = SubmitFeedbackRequest(
-            prediction_id=prediction_id, source=source, comment=comment, request_id=request_id
+        request = feedback_request(
+            prediction_id,
+            correct=correct,
+            label=label,
+            source=source,
+            comment=comment,
+            text=text,
+            request_id=request_id,
         )
-        if label is not None:
-            request.label = label
-        elif correct is not None:
-            request.correct = correct
-        with translated_errors():
-            return self.feedback.SubmitFeedback(request, timeout=self._timeout).feedback
+        with translated_errors(request_id):
+            response = self.feedback.SubmitFeedback(request, timeout=self._seconds(timeout))
+        return feedback_of(response.feedback)
 
-
-def _result(result: BatchPredictResult | StreamPredictResponse) -> Prediction | TidemillError:
-    if result.WhichOneof("result") == "error":
-        return TidemillError.from_status(result.error)
-    return result.prediction
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else timeout

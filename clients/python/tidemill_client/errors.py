@@ -1,10 +1,26 @@
-"""What a call that failed raises."""
+"""What a call that failed raises, and what stands in the place of an item that was not answered.
+
+TidemillError                  any code that is not below: CANCELLED, UNKNOWN, UNIMPLEMENTED, …
+├── InvalidRequest             `field` breaks `rule`; repeating it cannot help
+├── Unauthenticated            no API key or token, or one that is not good
+├── PermissionDenied           the key may not do this
+├── NotFound                   there is no such task, prediction, version, …
+├── FailedPrecondition         the system's state does not allow it (NO_CHAMPION, say)
+├── Overloaded                 too much at once; `retry_after_seconds` says when to come back
+├── DeadlineExceeded           the timeout passed
+├── Unavailable                the server, or what it needs, is away; retried in vain
+└── Internal                   the server's fault; its log says more
+
+Each has the server's `reason`, the word for programs to compare.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
+import grpc.aio
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -35,6 +51,7 @@ class TidemillError(Exception):
         message: what happened, for people.
         field_violations: the fields that break a rule; empty for other errors.
         retry_after_seconds: when to try again; None where the server did not say.
+        request_id: the id that the request was sent with; empty where it had none.
     """
 
     def __init__(
@@ -44,6 +61,7 @@ class TidemillError(Exception):
         message: str,
         field_violations: tuple[FieldViolation, ...] = (),
         retry_after_seconds: float | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -51,9 +69,16 @@ class TidemillError(Exception):
         self.message = message
         self.field_violations = field_violations
         self.retry_after_seconds = retry_after_seconds
+        self.request_id = request_id
 
-    @classmethod
-    def from_status(cls, status: status_pb2.Status) -> "TidemillError":
+    def __reduce__(self) -> tuple[object, ...]:  # a worker process can hand it to its parent
+        violations, retry = self.field_violations, self.retry_after_seconds
+        return type(self), (
+            self.code, self.reason, self.message, violations, retry, self.request_id
+        )  # fmt: skip
+
+    @staticmethod
+    def from_status(status: status_pb2.Status, request_id: str = "") -> "TidemillError":
         """From the status of one item, or of a call."""
         code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         reason = code.name
@@ -71,18 +96,88 @@ class TidemillError(Exception):
             )
         if _unpack(status, retry):
             retry_after = retry.retry_delay.ToTimedelta().total_seconds()
-        return cls(code, reason, status.message, violations, retry_after)
+        kind = _KINDS.get(code, TidemillError)
+        return kind(code, reason, status.message, violations, retry_after, request_id)
 
-    @classmethod
-    def from_rpc_error(cls, error: grpc.RpcError) -> "TidemillError":
-        """From what a stub's call raised."""
-        if not isinstance(error, grpc.Call):
-            return cls(grpc.StatusCode.UNKNOWN, "UNKNOWN", str(error))
-        status = rpc_status.from_call(error)
+    @staticmethod
+    def from_rpc_error(error: grpc.RpcError, request_id: str = "") -> "TidemillError":
+        """From what a stub's call raised, the synchronous or the asynchronous one's."""
+        if not isinstance(error, (grpc.Call, grpc.aio.AioRpcError)):
+            return TidemillError(
+                grpc.StatusCode.UNKNOWN, "UNKNOWN", str(error), request_id=request_id
+            )
+        call = cast("grpc.Call", error)  # both have code, details and trailing_metadata
+        status = rpc_status.from_call(call)
         if status is not None:
-            return cls.from_status(status)
-        code = error.code() or grpc.StatusCode.UNKNOWN
-        return cls(code, code.name, error.details() or code.name)
+            return TidemillError.from_status(status, request_id)
+        code = call.code() or grpc.StatusCode.UNKNOWN
+        message = call.details() or code.name
+        return TidemillError.of_code(code, message, request_id)
+
+    @staticmethod
+    def of_code(code: grpc.StatusCode, message: str, request_id: str = "") -> "TidemillError":
+        """An error that no server gave a reason for."""
+        kind = _KINDS.get(code, TidemillError)
+        return kind(code, code.name, message, request_id=request_id)
+
+
+class InvalidRequest(TidemillError):
+    """A field of the request breaks a rule."""
+
+    @property
+    def field(self) -> str:
+        """The first field that breaks a rule; empty where the server named none."""
+        return self.field_violations[0].field if self.field_violations else ""
+
+    @property
+    def rule(self) -> str:
+        """The rule, and how the value broke it."""
+        return self.field_violations[0].description if self.field_violations else self.message
+
+
+class Unauthenticated(TidemillError):
+    """The call shows no credential, or one that is not (or no longer) good."""
+
+
+class PermissionDenied(TidemillError):
+    """The caller is known, and may not do this."""
+
+
+class NotFound(TidemillError):
+    """What was asked for by name does not exist."""
+
+
+class FailedPrecondition(TidemillError):
+    """The system's present state does not allow the request."""
+
+
+class Overloaded(TidemillError):
+    """There is no room for more just now, or the key's rate is used up."""
+
+
+class DeadlineExceeded(TidemillError):
+    """There was no answer within the timeout."""
+
+
+class Unavailable(TidemillError):
+    """The server, or a system that it needs, cannot be reached."""
+
+
+class Internal(TidemillError):
+    """The server failed in a way that it should not."""
+
+
+_KINDS: dict[grpc.StatusCode, type[TidemillError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.INTERNAL: Internal,
+}
 
 
 def _unpack(status: status_pb2.Status, detail: Message) -> bool:
@@ -91,12 +186,17 @@ def _unpack(status: status_pb2.Status, detail: Message) -> bool:
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
+def translated_errors(request_id: str = "") -> Iterator[None]:
     """Raise a TidemillError for every gRPC error inside the block.
 
-    For calls of the stubs, such as `client.models.ListModelVersions(request, timeout=10)`.
+    For calls of the stubs, such as `client.models.ListModelVersions(request, timeout=10)`; those
+    of AsyncTidemillClient are awaited inside the block.
+
+    Args:
+        request_id: the error's `request_id`.
     """
     try:
         yield
     except grpc.RpcError as error:
-        raise TidemillError.from_rpc_error(error) from error
+        # What gRPC's own error holds is all in ours: its traceback would only be noise.
+        raise TidemillError.from_rpc_error(error, request_id) from None

@@ -4,15 +4,25 @@ from tidemill_core.supervisor.child import ProcessSpec
 from tidemill_core.supervisor.kept import Ended
 from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
+from tidemill_core.supervisor.processes import ProcessState, ProcessStatus, read_processes
 from tidemill_core.supervisor.restarts import Restarts
-from tidemill_core.supervisor.rolling import RestartReport, Step, StepState, read_report
+from tidemill_core.supervisor.rolling import (
+    RESTART_SIGNAL,
+    RestartReport,
+    Step,
+    StepState,
+    read_report,
+)
 from tidemill_core.supervisor.stack import metrics_folder, stack_ports, stack_processes
 from tidemill_core.supervisor.supervisor import Supervisor
 
 __all__ = [
+    "RESTART_SIGNAL",
     "Ended",
     "ListeningPort",
     "ProcessSpec",
+    "ProcessState",
+    "ProcessStatus",
     "RestartReport",
     "Restarts",
     "StateDirectoryLock",
@@ -21,6 +31,7 @@ __all__ = [
     "Supervisor",
     "metrics_folder",
     "probe_ports",
+    "read_processes",
     "read_report",
     "stack_ports",
     "stack_processes",

@@ -1,6 +1,7 @@
 """Replacing the workers that share a port, one at a time, without a failed call."""
 
 import json
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from tidemill_core.supervisor.child import Child
 from tidemill_core.supervisor.kept import Kept
 
+RESTART_SIGNAL = signal.SIGUSR1
+"""Asks the process that supervises a stack. SIGHUP it is not: a closed terminal sends that."""
 READY_SECONDS = 60.0
 """How long a new worker may take until it answers."""
 REPORT_FILE = "restart.json"

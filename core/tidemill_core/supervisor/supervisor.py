@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from tidemill_core.supervisor.child import Child, ProcessSpec
 from tidemill_core.supervisor.kept import Ended, Kept
 from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
+from tidemill_core.supervisor.processes import ProcessStatus, status_of, write_processes
 from tidemill_core.supervisor.rolling import REPORT_FILE, RestartReport, RollingRestart
 
 _INTERVAL_SECONDS = 0.02
@@ -29,6 +31,7 @@ class Supervisor:
         processes: Sequence[ProcessSpec],
         state_dir: Path,
         ports: Sequence[ListeningPort] = (),
+        scratch: Sequence[Path] = (),
     ) -> None:
         """Plan a stack; nothing is started yet.
 
@@ -36,16 +39,19 @@ class Supervisor:
             processes: in the order to start; they are ended in the opposite one.
             state_dir: holds the lock and `logs/`.
             ports: what the processes will listen on.
+            scratch: folders that the processes find empty.
         """
         self._state_dir = state_dir
         self._lock = StateDirectoryLock(state_dir)
         self._logs = state_dir / "logs"
         self._ports = tuple(ports)
+        self._scratch = tuple(scratch)
         self._kept = [Kept(spec, self._logs / f"{spec.name}.log") for spec in processes]
         self._hurry = False
         self._restart: RollingRestart | None = None
         self._restarts = 0
         self._report: RestartReport | None = None
+        self._processes: list[ProcessStatus] = []
 
     def start(self) -> None:
         """Take the state directory, probe the ports and start every process.
@@ -58,10 +64,14 @@ class Supervisor:
         try:
             probe_ports(self._ports, _PORT_PATIENCE_SECONDS)
             self._logs.mkdir(exist_ok=True)
+            for folder in self._scratch:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
             # It may be an earlier stack's, whose numbers began at 1 as well.
             (self._state_dir / REPORT_FILE).unlink(missing_ok=True)
             for kept in self._kept:
                 kept.start()
+            self._note_processes()
         except BaseException:
             self.stop()
             raise
@@ -74,6 +84,7 @@ class Supervisor:
         """
         deaths = [ended for kept in self._kept if (ended := kept.poll()) is not None]
         self._poll_restart()
+        self._note_processes()
         return deaths
 
     def restart(self) -> bool:
@@ -91,6 +102,13 @@ class Supervisor:
         self._restarts += 1
         self._poll_restart()
         return True
+
+    def _note_processes(self) -> None:
+        processes = [status_of(kept) for kept in self._kept]
+        if processes != self._processes:
+            self._processes = processes
+            with contextlib.suppress(OSError):  # a full disk must not end the stack
+                write_processes(self._state_dir, processes)
 
     def _poll_restart(self) -> None:
         if self._restart is None:

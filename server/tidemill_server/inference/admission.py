@@ -1,9 +1,9 @@
 """How much is let in: an AIMD limit on the texts under way, steered by how long they queue.
 
-Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP finds its window. A text
-that came and went without waiting long lets the limit grow by one a round trip; one that waited
-longer than `max_queue_delay` cuts it by a tenth, once a round trip. So the limit follows what
-Triton and this process really do, and the queue in front of them stays short.
+Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP finds its window. While
+texts come and go without waiting long, the limit grows by one a round trip; once they wait longer
+than `max_queue_delay`, it is cut by a tenth, once a round trip. So the limit follows what Triton
+and this process really do, and the queue in front of them stays short.
 
 Unary calls are refused above the limit: their callers can go elsewhere, or come back. Batches and
 streams wait for their turn instead, and leave a quarter of the limit to unary calls.
@@ -15,12 +15,13 @@ from collections import deque
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 
-MIN_LIMIT = 32.0
+MIN_LIMIT = 64.0
 MAX_LIMIT = 4096.0
 FIRST_LIMIT = 512.0
 MAX_WAITING_ROWS = 16_384
 """Texts of batches and streams that wait to be let in."""
 _DECREASE = 0.9
+_SMOOTHING = 0.05
 _PATIENT_SHARE = 0.75
 _RETRY_SECONDS = (0.1, 0.5)
 """Callers that are refused are told to wait for a time in this range, so that they spread."""
@@ -30,7 +31,7 @@ class Admission:
     """The bound of one task in this process.
 
     Args:
-        max_queue_delay: seconds that a text may wait for its turn.
+        max_queue_delay: seconds that texts may wait for their turn, smoothed.
 
     Attributes:
         limit: texts that may be under way.
@@ -43,6 +44,7 @@ class Admission:
         self.rows = 0
         self.waiting_rows = 0
         self._max_queue_delay = max_queue_delay
+        self._queue_delay = 0.0  # smoothed: one slow answer says little
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._next_decrease = 0.0
 
@@ -98,7 +100,8 @@ class Admission:
             round_trip: seconds from their coming to their going.
             now: on the event loop's clock.
         """
-        if queue_delay > self._max_queue_delay:
+        self._queue_delay += _SMOOTHING * (queue_delay - self._queue_delay)
+        if self._queue_delay > self._max_queue_delay:
             if now >= self._next_decrease:
                 self.limit = max(MIN_LIMIT, self.limit * _DECREASE)
                 self._next_decrease = now + round_trip

@@ -1,9 +1,9 @@
 """Merges concurrent requests into few Triton calls.
 
-Each version has a lane. What comes into a quiet lane goes out at once; while MAX_IN_FLIGHT calls
-are under way the others gather, and the next call takes as many as fit. So nothing waits when it
-is quiet, and batches grow with the load by themselves: a call costs the front as much time as
-dozens of rows.
+Each version has a lane. What comes into a quiet lane goes out at once; while a call is under way
+others gather until it returns, or until they are enough to be worth another call beside it. So
+nothing waits when it is quiet, and batches grow with the load by themselves: a call costs the
+front as much time as dozens of rows.
 """
 
 import asyncio
@@ -24,7 +24,9 @@ from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.tracing import Tracing
 
 MAX_ROWS_A_CALL = 128
-MAX_IN_FLIGHT = 2
+MAX_IN_FLIGHT = 4
+ROWS_WORTH_A_CALL = 32
+"""As many go out beside a call that is under way."""
 _SMOOTHING = 0.2
 
 log = structlog.get_logger()
@@ -67,6 +69,13 @@ class _Lane:
     dispatching: bool = False
     call_seconds: float = 0.0
     """Of a Triton call, smoothed over the last ones."""
+
+    @property
+    def has_call_to_make(self) -> bool:
+        """Whether what is queued should go out now."""
+        if not self.in_flight:
+            return self.queued_rows > 0
+        return self.in_flight < MAX_IN_FLIGHT and self.queued_rows >= ROWS_WORTH_A_CALL
 
     @property
     def is_busy(self) -> bool:
@@ -112,7 +121,7 @@ class Coalescer:
         work = Work(texts, deadline, now, loop.create_future(), self._tracing.current())
         lane.queue.append(work)
         lane.queued_rows += len(texts)
-        if lane.in_flight < MAX_IN_FLIGHT and not lane.dispatching:
+        if lane.has_call_to_make and not lane.dispatching:
             # Not at once: what else arrived in this turn of the loop goes along.
             lane.dispatching = True
             loop.call_soon(self._dispatch, lane)
@@ -131,7 +140,7 @@ class Coalescer:
 
     def _dispatch(self, lane: _Lane) -> None:
         lane.dispatching = False
-        while lane.in_flight < MAX_IN_FLIGHT and (batch := _take(lane)):
+        while lane.has_call_to_make and (batch := _take(lane)):
             lane.in_flight += 1
             task = asyncio.get_running_loop().create_task(self._answer(lane, batch))
             self._tasks.add(task)

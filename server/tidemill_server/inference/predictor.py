@@ -159,7 +159,7 @@ class Predictor:
         claims = PredictionClaims(query.task, model.version, self._clock(), propensity)
         ids = self._signer.sign_each(claims, len(texts))
         latency = asyncio.get_running_loop().time() - query.arrival
-        milliseconds = latency * 1000
+        milliseconds, made = latency * 1000, 0
         answers: list[Answer] = []
         for text, prediction_id, row in zip(texts, ids, rows, strict=True):
             if isinstance(row, TidemillError):
@@ -170,8 +170,9 @@ class Predictor:
             prediction = self._prediction(query, text, prediction_id, scores, claims, milliseconds)
             self._log.append(prediction)
             answers.append(prediction)
+            made += 1
         observed = self._metrics.predicted(query.method, query.task, model.version)
-        observed.total.inc(len(answers))
+        observed.total.inc(made)
         observed.seconds.observe(latency)
         return answers
 

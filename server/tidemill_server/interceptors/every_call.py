@@ -12,7 +12,10 @@
 when the generated code registers it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
@@ -21,8 +24,8 @@ import structlog
 
 from tidemill_core.domain.access import Caller
 from tidemill_core.errors import TidemillError
+from tidemill_server.drain import Drain
 from tidemill_server.interceptors.decoding import checked, tolerant
-from tidemill_server.interceptors.drain import Drain
 from tidemill_server.interceptors.record import CallRecord, Recorder, current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
@@ -73,38 +76,46 @@ class EveryCall:
         decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
         one, many = self._one_message, self._many_messages
         if handler.request_streaming and handler.response_streaming:
-            call = self._streaming(method, handler.stream_stream, many)
+            call = self._streaming(method, handler.stream_stream, many, ends=aiter)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
         if handler.request_streaming:
             call = self._unary(method, handler.stream_unary, many)
             return grpc.stream_unary_rpc_method_handler(call, decode, encode)
         if handler.response_streaming:
-            call = self._streaming(method, handler.unary_stream, one)
+            ends = self._drain.until_drained
+            call = self._streaming(method, handler.unary_stream, one, ends)
             return grpc.unary_stream_rpc_method_handler(call, decode, encode)
         call = self._unary(method, handler.unary_unary, one)
         return grpc.unary_unary_rpc_method_handler(call, decode, encode)
 
     def _unary(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
-        begin, is_audited = self._recorder.of(method), self._gatekeeper.audited(method)
+        begin = self._recorder.of(method)
+        if self._gatekeeper.audited(method):
+            behaviour = self._audited(method, behaviour)
 
         async def call(request: Any, context: Context) -> Any:
             with begin(context) as record:
                 record.request = request
                 try:
                     caller = self._open(record, method, context)
-                    response = await behaviour(check(caller, method, request), context)
+                    return await behaviour(check(caller, method, request), context)
                 except Exception as error:
-                    if is_audited and record.is_admitted:
-                        await self._audit(record, method, context, error)
                     await _fail(record, context, error)
-                else:
-                    if is_audited:
-                        await self._audit(record, method, context, None)
-                    return response
 
         return call
 
-    def _streaming(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
+    def _streaming(
+        self, method: str, behaviour: Any, check: Callable[..., Any], ends: Callable[..., Any]
+    ) -> Any:
+        """A method that streams answers.
+
+        Args:
+            method: its path.
+            behaviour: the servicer's.
+            check: lets its request, or its stream of them, pass.
+            ends: ends its answers when the process drains; those to a stream of requests end
+                when the requests do.
+        """
         begin = self._recorder.of(method)
 
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
@@ -113,10 +124,11 @@ class EveryCall:
                     caller = self._open(record, method, context)
                     answers = behaviour(check(caller, method, request), context)
                     if isinstance(answers, Awaitable):  # it writes itself, as Health.Watch
-                        await answers
+                        await self._drain.run_until_drained(answers)
                         return
-                    async for response in answers:
-                        yield response
+                    async with aclosing(answers):  # or else what it began would go on
+                        async for response in ends(answers):
+                            yield response
                 except Exception as error:
                     await _fail(record, context, error)
 
@@ -130,7 +142,7 @@ class EveryCall:
         """
         self._drain.check()
         caller = self._gatekeeper.admit(method, context.invocation_metadata() or ())
-        record.admitted(caller)
+        record.caller = caller
         current_caller.set(caller)
         return caller
 
@@ -141,23 +153,32 @@ class EveryCall:
     async def _many_messages(
         self, caller: Caller, method: str, requests: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
-        async for request in requests:
+        async for request in self._drain.until_drained(requests):
             await self._gatekeeper.pace(caller)
             yield self._one_message(caller, method, request)
 
-    async def _audit(
-        self, record: CallRecord, method: str, context: Context, error: Exception | None
-    ) -> None:
-        code = grpc.StatusCode.OK if error is None else code_of(error)
-        reason = getattr(error, "reason", "")
-        await self._auditor.record(
-            record.caller,
-            method,
-            record.request,
-            code=code.name,
-            reason=reason,
-            peer=context.peer(),
-        )
+    def _audited(self, method: str, behaviour: Any) -> Any:
+        """An admin action, which is written down however it ends.
+
+        It is shielded: a caller that hangs up must not leave an action half-done, or unwritten.
+        """
+
+        async def act(request: Any, context: Context) -> Any:
+            write = partial(
+                self._auditor.record, current_caller.get(), method, request, peer=context.peer()
+            )
+            try:
+                response = await behaviour(request, context)
+            except Exception as error:
+                await write(code=code_of(error).name, reason=getattr(error, "reason", ""))
+                raise
+            await write(code=grpc.StatusCode.OK.name, reason="")
+            return response
+
+        async def act_to_the_end(request: Any, context: Context) -> Any:
+            return await asyncio.shield(act(request, context))
+
+        return act_to_the_end
 
 
 async def _fail(record: CallRecord, context: Context, error: Exception) -> None:

@@ -52,23 +52,23 @@ class CallRecord:
 
     Attributes:
         method: `PredictionService/Predict`.
+        peer: the address that it comes from.
         caller: who calls, once that is known.
         request: the message of a unary call.
-        is_admitted: whether that is known.
         reason: of the error that it failed with.
     """
 
     __slots__ = (
         *("_context", "_observed", "_recorder", "_span", "_start"),
-        *("caller", "is_admitted", "method", "reason", "request"),
+        *("caller", "method", "peer", "reason", "request"),
     )
 
     def __init__(
         self, recorder: Recorder, method: str, observed: MethodMetrics, context: Any
     ) -> None:
         self.method = method
+        self.peer: str = context.peer()  # at the end of a cancelled call, asking would crash grpcio
         self.caller = NOBODY
-        self.is_admitted = False
         self.request: Any = None
         self.reason = ""
         self._recorder = recorder
@@ -81,11 +81,6 @@ class CallRecord:
         self._observed.in_flight.inc()
         self._span.__enter__()
         return self
-
-    def admitted(self, caller: Caller) -> None:
-        """It is known who calls."""
-        self.caller = caller
-        self.is_admitted = True
 
     def __exit__(
         self,
@@ -110,7 +105,7 @@ class CallRecord:
             seconds,
             task=getattr(self.request, "task", ""),
             caller=self.caller.name,
-            peer=self._context.peer(),
+            peer=self.peer,
             request_id=getattr(self.request, "request_id", ""),
             trace_id=self._span.trace_id,
         )
@@ -120,4 +115,5 @@ class CallRecord:
             return grpc.StatusCode.OK.name
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
             return grpc.StatusCode.CANCELLED.name
-        return _NAMES.get(self._context.code(), grpc.StatusCode.UNKNOWN.name)
+        code = self._context.code()  # of a call that was aborted a StatusCode, or else its number
+        return code.name if isinstance(code, grpc.StatusCode) else _NAMES.get(code, "UNKNOWN")

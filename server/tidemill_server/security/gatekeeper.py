@@ -129,7 +129,8 @@ def _credential(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
         return None
     if len(shown) == 1 and isinstance(shown[0], str) and shown[0].isascii():
         scheme, _, credential = shown[0].partition(" ")
+        credential = credential.strip()
         if credential and scheme.lower() == "bearer":
-            return credential.strip()
+            return credential
     message = f"{HEADER} must be there once, and read: Bearer <API key or token>"
     raise Unauthenticated("MALFORMED_CREDENTIAL", message)

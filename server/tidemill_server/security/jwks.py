@@ -18,8 +18,8 @@ ALGORITHMS = frozenset(
 """Asymmetric ones only: whoever can read the JWKS cannot sign with it."""
 URL_SECONDS = 300.0
 """How often a URL is read again."""
-UNKNOWN_KEY_SECONDS = 10.0
-"""How soon after the last attempt an unknown key makes a URL be read again."""
+PAUSE_SECONDS = 10.0
+"""Between two attempts to read a URL, at least."""
 _FILE_SECONDS = 0.5
 _FETCH_TIMEOUT_SECONDS = 5.0
 _WHAT_READING_RAISES = (OSError, ValueError, PyJWTError)
@@ -32,10 +32,13 @@ class SigningKeys:
 
     Args:
         source: a file's path, or an https URL.
+        pause_seconds: how soon after the last attempt an unknown key, or the lack of any, makes a
+            URL be read again.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._source = source
+        self._pause_seconds = pause_seconds
         self._is_url = source.lower().startswith("https://")
         self._keys: Mapping[str, PyJWK] = {}
         self._signature: tuple[int, ...] = ()
@@ -94,13 +97,13 @@ class SigningKeys:
         if not self._is_url:
             await asyncio.sleep(_FILE_SECONDS)
             return
-        regular = self._attempt + (URL_SECONDS if self._keys else UNKNOWN_KEY_SECONDS)
+        regular = self._attempt + (URL_SECONDS if self._keys else self._pause_seconds)
         self._unknown_key_seen.clear()
         try:
             await asyncio.wait_for(self._unknown_key_seen.wait(), regular - time.monotonic())
         except TimeoutError:
             return
-        early = self._attempt + UNKNOWN_KEY_SECONDS - time.monotonic()
+        early = self._attempt + self._pause_seconds - time.monotonic()
         await asyncio.sleep(max(early, 0))
 
     def _read(self) -> bool:

@@ -9,6 +9,7 @@ was cancelled with requests in flight, and a cancelled unary call leaves nothing
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn
 
@@ -133,8 +134,10 @@ class InferenceProtocol:
     ) -> AsyncIterator[bytes]:
         """Answer in the order of the requests; a refused one has an `error_message` of its own."""
         with self._windows.opened() as window:
-            async for answer in pipelined(requests, partial(self._stream_answer, context), window):
-                yield answer
+            answers = pipelined(requests, partial(self._stream_answer, context), window)
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
 
     async def _stream_answer(
         self, context: Context, request: pb.ModelInferRequest

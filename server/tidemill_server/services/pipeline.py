@@ -1,7 +1,7 @@
 """Answering the requests of a stream side by side, and in their order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 Request = TypeVar("Request")
@@ -13,7 +13,7 @@ async def pipelined(
     requests: AsyncIterator[Request],
     answer: Answer[Request, Response],
     window: int,
-) -> AsyncIterator[Response]:
+) -> AsyncGenerator[Response, None]:
     """Yield one response a request, in order.
 
     Whoever reads slowly holds back whoever writes. When the iteration ends early, the answers

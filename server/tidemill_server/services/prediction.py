@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -100,8 +101,10 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> AsyncIterator[pb.StreamPredictResponse]:
         """Predict for as long as the caller sends texts; answers in the order of the requests."""
         with self._windows.opened() as window:
-            async for answer in pipelined(request_iterator, partial(self._answer, context), window):
-                yield answer
+            answers = pipelined(request_iterator, partial(self._answer, context), window)
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
 
     async def _answer(
         self, context: Context, request: pb.StreamPredictRequest

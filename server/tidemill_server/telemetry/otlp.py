@@ -109,7 +109,7 @@ class OtlpTracing:
 
     def close(self) -> None:
         """See `Tracing`."""
-        limit = threading.Timer(_CLOSE_SECONDS, self._exporter.give_up)
+        limit = threading.Timer(_CLOSE_SECONDS, self._exporter.shutdown)
         limit.daemon = True
         limit.start()
         self._provider.shutdown()
@@ -155,31 +155,23 @@ class _TritonSpan:
 
 
 class _Exporter(SpanExporter):
-    """Exports through another one; complains once a minute, and gives up when it is told to."""
+    """Exports through another one, and complains once a minute."""
 
     def __init__(self, inner: OTLPSpanExporter) -> None:
         self._inner = inner
-        self._given_up = False
         self._dropped = 0
         self._complain_at = 0.0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if self._given_up:
-            return SpanExportResult.FAILURE
         result = self._inner.export(spans)
         if result is not SpanExportResult.SUCCESS:
             self._dropped += len(spans)
             self._complain()
         return result
 
-    def give_up(self) -> None:
-        """End the export under way, and begin no other."""
-        self._given_up = True
-        self._inner.shutdown()
-
     def shutdown(self) -> None:
-        if not self._given_up:
-            self._inner.shutdown()
+        """End the export under way; all that come after it fail at once."""
+        self._inner.shutdown()
 
     def _complain(self) -> None:
         now = time.monotonic()

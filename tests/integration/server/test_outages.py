@@ -52,13 +52,14 @@ def warm(frail_front: Front) -> None:
 def test_a_callers_deadline_holds_when_triton_hangs(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """200 calls of 50 ms end in time, leave no work behind, and the next call is answered."""
+    """200 calls of 50 ms are refused or end in time, leave no work, and the next is answered."""
     before = rows(frail_triton)
     with halted(frail_triton):
         start = time.monotonic()
         calls = [frail_front.predictions.Predict.future(REQUEST, timeout=0.05) for _ in range(200)]
         codes = {refusal(call.result).code for call in calls}
-        assert codes == {"DEADLINE_EXCEEDED"}
+        assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+        assert "DEADLINE_EXCEEDED" in codes
         assert time.monotonic() - start < 1.0
         time.sleep(0.1)
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill_core.errors import AlreadyRunning, ConfigurationError
-from tidemill_core.settings import CsvSource, Settings, TaskSettings, TritonSettings
+from tidemill_core.settings import CsvSource, ServerSettings, Settings, TaskSettings, TritonSettings
 from tidemill_core.supervisor import (
     ListeningPort,
     Restarts,
@@ -109,21 +109,34 @@ def test_the_holder_of_the_lock_is_known_without_taking_it(tmp_path: Path) -> No
 def test_a_stack_ends_its_server_first_and_triton_last(tmp_path: Path) -> None:
     """Processes start in the order Triton, jobs, server, and so end in the opposite one."""
     names = [process.name for process in stack_processes(settings(tmp_path))]
-    assert names == ["triton", "jobs", "server"]
+    assert names == ["triton", "jobs", "server-1"]
+
+
+def test_every_worker_of_the_server_is_a_process_that_can_be_replaced(tmp_path: Path) -> None:
+    """Three workers share ports and metrics, whatever tidemill.toml says when one is replaced."""
+    several = settings(tmp_path, server=ServerSettings(workers=3), grpc_port=50_123)
+    workers = [each for each in stack_processes(several) if each.name.startswith("server")]
+    assert [worker.name for worker in workers] == ["server-1", "server-2", "server-3"]
+    for worker in workers:
+        assert worker.retire_seconds is not None
+        assert "--share-ports" in worker.argv
+        assert worker.env["TIDEMILL_GRPC_PORT"] == "50123"
+        assert worker.env["PROMETHEUS_MULTIPROC_DIR"] == str(tmp_path / "metrics")
 
 
 def test_a_triton_that_runs_already_is_neither_started_nor_probed(tmp_path: Path) -> None:
     """With triton.url only our own front, jobs and ports remain."""
     elsewhere = settings(tmp_path, triton=TritonSettings(url="triton:8001"))
-    assert [process.name for process in stack_processes(elsewhere)] == ["jobs", "server"]
-    assert [port.setting for port in stack_ports(elsewhere)] == ["grpc_port"]
+    assert [process.name for process in stack_processes(elsewhere)] == ["jobs", "server-1"]
+    assert [port.setting for port in stack_ports(elsewhere)] == ["grpc_port", "metrics_port"]
 
 
 def test_every_port_of_the_embedded_stack_is_probed(tmp_path: Path) -> None:
-    """The front's port is probed on its host and Triton's three on loopback."""
+    """The front's ports are probed on their hosts and Triton's three on loopback."""
     ports = stack_ports(settings(tmp_path, grpc_host="0.0.0.0"))  # noqa: S104 -- the case itself
     assert [(port.setting, port.host) for port in ports] == [
         ("grpc_port", "0.0.0.0"),  # noqa: S104 -- the case itself
+        ("metrics_port", LOOPBACK),
         ("triton_grpc_port", LOOPBACK),
         ("triton_http_port", LOOPBACK),
         ("triton_metrics_port", LOOPBACK),

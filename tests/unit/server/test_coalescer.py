@@ -9,6 +9,9 @@ from tidemill_core.text import TextEncoder
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.inference.coalescer import MAX_IN_FLIGHT, MAX_ROWS_A_CALL, Coalescer
 from tidemill_server.inference.router import ServedModel
+from tidemill_server.telemetry.labels import Labels
+from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.tracing import NoTracing
 
 CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
 
@@ -20,10 +23,11 @@ def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
 
     async def ask() -> list[object]:
         triton = TritonClient(f"127.0.0.1:{port}")
-        coalescer = Coalescer(triton)
+        metrics = Metrics(Labels((), (), ()), "test")
+        coalescer = Coalescer(triton, metrics, NoTracing())
         deadline = asyncio.get_running_loop().time() + 30
         batches = [*[CANNOT_BE_ENCODED] * MAX_IN_FLIGHT, ["card"]]
-        calls = [coalescer.infer(model, batch, deadline) for batch in batches]
+        calls = [coalescer.submit(model, batch, deadline).answer for batch in batches]
         async with asyncio.timeout(10):
             answers = await asyncio.gather(*calls, return_exceptions=True)
         await triton.close()

@@ -5,7 +5,7 @@ from google.rpc import code_pb2, error_details_pb2
 from structlog.testing import capture_logs
 
 from tidemill_core import errors
-from tidemill_server.interceptors.drain import ShuttingDown
+from tidemill_server.drain import ShuttingDown
 from tidemill_server.status import to_status
 
 
@@ -27,7 +27,7 @@ from tidemill_server.status import to_status
         (errors.ModelVersionNotServed("m", 1), "UNAVAILABLE", "MODEL_VERSION_NOT_SERVED"),
         (errors.ModelOutputInvalid("m", 1, "NaN"), "INTERNAL", "MODEL_OUTPUT_INVALID"),
         (errors.DataError("DAMAGED", "m"), "INTERNAL", "DAMAGED"),
-        (ShuttingDown("m"), "UNAVAILABLE", "SHUTTING_DOWN"),
+        (ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
     ],
 )
 def test_each_error_has_its_code_and_reason(

@@ -14,11 +14,16 @@ from tidemill_core.clock import system_clock
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.settings import TaskSettings
 from tidemill_core.triton.client import TritonClient
+from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
 from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.services.prediction import PredictionServicer
+from tidemill_server.services.stream_windows import StreamWindows
+from tidemill_server.telemetry.labels import Labels
+from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.tracing import NoTracing
 
 TASKS = {"support": TaskSettings.model_validate({"sources": [{"path": "x.csv"}]})}
 
@@ -58,8 +63,18 @@ def test_an_item_waits_no_longer_than_its_caller(tmp_path: Path) -> None:
         await router.refresh()
         signer = PredictionIdSigner(load_keys(tmp_path / "var"))
         prediction_log = PredictionLog(workspace.storage.predictions, workspace.spool)
-        predictor = Predictor(router, Coalescer(triton), signer, prediction_log, system_clock)
-        servicer = PredictionServicer(predictor, workspace.storage.predictions, signer)
+        metrics = Metrics(Labels((), (), ()), "test")
+        predictor = Predictor(
+            router,
+            Coalescer(triton, metrics, NoTracing()),
+            {"support": Admission(1.0)},
+            signer,
+            prediction_log,
+            system_clock,
+            metrics,
+        )
+        store = workspace.storage.predictions
+        servicer = PredictionServicer(predictor, store, signer, StreamWindows())
         async with asyncio.timeout(5):
             [answer] = [each async for each in servicer.StreamPredict(_items(), ShortCall())]
         await triton.close()

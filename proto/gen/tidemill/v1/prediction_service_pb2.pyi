@@ -150,7 +150,7 @@ class GetPredictionResponse(_message.Message):
     task: _builtins.str
     """The task that was asked."""
     text: _builtins.str
-    """The text that was asked about."""
+    """The text that was asked about; empty where the task does not keep it, or no longer."""
     request_id: _builtins.str
     """The caller's request id."""
     routing_key: _builtins.str

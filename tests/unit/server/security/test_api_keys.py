@@ -21,7 +21,7 @@ PREDICT = frozenset({Scope.PREDICT})
 def _refused(keys: ApiKeys, shown: str) -> str:
     with pytest.raises(Unauthenticated) as refused:
         keys.find(shown)
-    assert shown.rpartition("_")[2] not in str(refused.value)
+    assert shown not in str(refused.value)
     return refused.value.reason
 
 
@@ -47,9 +47,7 @@ def test_a_changed_secret_is_refused(storage: Storage) -> None:
     swapped = "_".join([*shown.split("_", 2)[:2], other.split("_", 2)[2]])
     last = "A" if shown[-1] != "A" else "B"
     for wrong in (shown + "x", shown[:-1], shown[:-1] + last, swapped, "tm_", "tm__", "tm_x"):
-        assert _refused(keys, wrong + " ") == "INVALID_API_KEY"
-        with pytest.raises(Unauthenticated):
-            keys.find(wrong)
+        assert _refused(keys, wrong) == "INVALID_API_KEY"
 
 
 def test_a_revoked_key_is_refused_from_the_next_refresh(storage: Storage) -> None:

@@ -1,8 +1,10 @@
 """The access log: what a line says, and what a slow or full disk costs."""
 
+import fcntl
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -133,19 +135,20 @@ def test_a_disk_that_is_full_costs_lines_and_is_told_once(metrics: Metrics) -> N
 
 
 def test_a_full_file_is_set_aside_once_for_all_workers(path: Path, metrics: Metrics) -> None:
-    """Two workers write to one file; when it is full, both go on in a new one, and none is lost."""
-    workers = [AccessLog(path, metrics, max_bytes=4000) for _ in range(2)]
-    for each in workers:
-        for _ in range(20):
+    """Of two workers that find it full at once, one sets it aside, and both go on in a new one."""
+    path.parent.mkdir()
+    path.write_text('{"method": "before"}\n' * 500)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        workers = [AccessLog(path, metrics, max_bytes=4000) for _ in range(2)]
+        for each in workers:
             each.write(PREDICT, "OK", "", 0.001)
+        time.sleep(0.5)  # both have found it full by then, and wait for the lock
     for each in workers:
         each.close()
-    last = AccessLog(path, metrics, max_bytes=4000)
-    last.write("Health/Check", "OK", "", 0.001)
-    last.close()
+    assert [line["method"] for line in lines(path)] == [PREDICT] * 2
     aside = path.with_name("access.log.1")
-    assert [line["method"] for line in lines(path)] == ["Health/Check"]
-    assert [line["method"] for line in lines(aside)] == [PREDICT] * 40
+    assert [line["method"] for line in lines(aside)] == ["before"] * 500
 
 
 def test_a_file_that_was_taken_away_is_made_anew(path: Path, metrics: Metrics) -> None:

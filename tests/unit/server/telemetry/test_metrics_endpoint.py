@@ -93,6 +93,9 @@ def test_connections_are_bounded(port: int) -> None:
     try:
         with socket.create_connection((HOST, port), timeout=10) as one_more:
             assert one_more.recv(1) == b""
+        # At once: of the others, the last has seconds to go until its turn to be cut.
+        with pytest.raises(BlockingIOError):
+            silent[-1].recv(1, socket.MSG_DONTWAIT)
     finally:
         for each in silent:
             each.close()

@@ -3,15 +3,13 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any
 
-import grpc
 import pytest
 import structlog
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.plugins.otlp import Receiver, attributes, receiving
 from tests.plugins.stack import free_ports
 from tests.unit.server.telemetry.conftest import PREDICT
 from tidemill_core.errors import ConfigurationError
@@ -24,50 +22,16 @@ SAMPLED = (("user-agent", "grpc"), ("traceparent", f"00-{TRACE}-{CALLER}-01"))
 UNSAMPLED = (("traceparent", f"00-{TRACE}-{CALLER}-00"),)
 
 
-class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps the spans that it is sent."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-        self.resources: list[dict[str, str]] = []
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 -- grpc's name
-        """Take spans."""
-        del context
-        for each in request.resource_spans:
-            self.resources.append({a.key: a.value.string_value for a in each.resource.attributes})
-            self.spans += [span for scope in each.scope_spans for span in scope.spans]
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    def named(self, name: str) -> list[Span]:
-        """The spans of a name."""
-        return [span for span in self.spans if span.name == name]
-
-
 @pytest.fixture
 def receiver() -> Iterator[tuple[Receiver, str]]:
     """A receiver, and its URL."""
-    with futures.ThreadPoolExecutor(2) as threads:
-        server, kept = grpc.server(threads), Receiver()
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        yield kept, f"http://127.0.0.1:{port}"
-        server.stop(grace=0).wait()
+    with receiving() as running:
+        yield running
 
 
 def tracing_to(url: str, sample: float = 0.0) -> Tracing:
     """Tracing that is on."""
     return open_tracing(TracingSettings(otlp_endpoint=url, sample=sample), "0.1.0")
-
-
-def attributes(span: Span) -> dict[str, str | int]:
-    """A span's attributes."""
-    found = {}
-    for each in span.attributes:
-        kind = each.value.WhichOneof("value")
-        found[each.key] = getattr(each.value, kind or "string_value")
-    return found
 
 
 def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -> str:

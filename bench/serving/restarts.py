@@ -1,0 +1,152 @@
+"""How many calls fail while the server's workers are restarted one at a time.
+
+    python -m bench.serving.restarts [--restarts 10]
+
+Three kinds of callers ask a stack of two workers all the while: plain ones, ones that repeat what
+is UNAVAILABLE by gRPC's own retry policy, and ones that keep streams open. A stream that is ended
+between two answers has not failed: its caller opens another one.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.load import TASK, free_ports, stack, texts
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
+
+CHANNELS, CALLERS, STREAMS = 4, 8, 8
+RETRY = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+
+class Callers:
+    """Callers of one kind, over a few connections of their own."""
+
+    def __init__(self, port: int, service_config: str = "") -> None:
+        options: list[tuple[str, str | int]] = [("grpc.use_local_subchannel_pool", 1)]
+        if service_config:
+            options.append(("grpc.service_config", service_config))
+        address = f"127.0.0.1:{port}"
+        self._channels = [grpc.aio.insecure_channel(address, options) for _ in range(CHANNELS)]
+        self._texts = texts()
+        self.outcomes: Counter[str] = Counter()
+
+    async def ask(self, stopping: asyncio.Event) -> None:
+        """Ask one text after another on every connection, side by side, until the end."""
+        stubs = [PredictionServiceStub(each) for each in self._channels]
+        callers = itertools.islice(itertools.cycle(stubs), CALLERS)
+        await asyncio.gather(*(self._ask(stub, stopping) for stub in callers))
+        await self.close()
+
+    async def stream(self, stopping: asyncio.Event) -> None:
+        """Keep streams open until the end, one text under way in each."""
+        stubs = [PredictionServiceStub(each) for each in self._channels]
+        streams = itertools.islice(itertools.cycle(stubs), STREAMS)
+        await asyncio.gather(*(self._stream(stub, stopping) for stub in streams))
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels:
+            await channel.close()
+
+    async def _ask(self, stub: Any, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            request = pb.PredictRequest(task=TASK, text=next(self._texts))
+            try:
+                await stub.Predict(request, timeout=10)
+                self.outcomes["OK"] += 1
+            except grpc.aio.AioRpcError as error:
+                self.outcomes[f"{error.code().name}: {error.details()}"] += 1
+
+    async def _stream(self, stub: Any, stopping: asyncio.Event) -> None:
+        answered = asyncio.Semaphore(1)
+
+        async def requests() -> AsyncIterator[pb.StreamPredictRequest]:
+            while not stopping.is_set():
+                await answered.acquire()
+                await asyncio.sleep(0.02)
+                yield pb.StreamPredictRequest(task=TASK, text=next(self._texts))
+
+        while not stopping.is_set():
+            try:
+                async for answer in stub.StreamPredict(requests()):
+                    kind = "OK" if answer.HasField("prediction") else answer.error.message
+                    self.outcomes[kind] += 1
+                    answered.release()
+            except grpc.aio.AioRpcError as error:
+                self.outcomes[f"ended, {error.code().name}: {error.details()}"] += 1
+                answered = asyncio.Semaphore(1)
+
+
+async def measure(workspace: Path, port: int, env: dict[str, str], restarts: int) -> None:
+    """Restart under load, and print."""
+    kinds = {
+        "plain": Callers(port),
+        "with retries": Callers(port, json.dumps(RETRY)),
+        "streams": Callers(port),
+    }
+    stopping = asyncio.Event()
+    load = [
+        asyncio.create_task(each.stream(stopping) if name == "streams" else each.ask(stopping))
+        for name, each in kinds.items()
+    ]
+    await asyncio.sleep(2.0)
+    begin = time.monotonic()
+    for _ in range(restarts):
+        command = (sys.executable, "-m", "tidemill_cli.main", "restart")
+        process = await asyncio.create_subprocess_exec(*command, cwd=workspace, env=env)
+        if await process.wait() != 0:
+            raise RuntimeError(f"the restart failed; see {workspace}/var/logs")
+    seconds = (time.monotonic() - begin) / restarts
+    stopping.set()
+    await asyncio.gather(*load)
+    table = Table("callers", "OK", "otherwise")
+    for name, each in kinds.items():
+        otherwise = [f"{count} {what}" for what, count in each.outcomes.items() if what != "OK"]
+        table.add_row(name, f"{each.outcomes['OK']:,}", "\n".join(otherwise) or "0")
+    Console().print(table, f"{restarts} restarts of two workers, {seconds:.1f} s each")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--restarts", type=int, default=10, help="how often both are restarted")
+    options = parser.parse_args()
+    os.environ["TIDEMILL_SERVER__WORKERS"] = "2"
+    os.environ["TIDEMILL_METRICS_PORT"] = str(free_ports(1)[0])
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), rows=1000) as ports:
+        env = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
+        uvloop.run(measure(Path(folder), ports["GRPC"], env, options.restarts))
+
+
+if __name__ == "__main__":
+    main()

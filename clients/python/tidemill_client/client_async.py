@@ -1,0 +1,170 @@
+"""The client for asyncio: as `client`, with calls that are awaited."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import Self
+
+from tidemill.v1.prediction_service_pb2 import (
+    PredictRequest,
+    StreamPredictRequest,
+)
+from tidemill_client.connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_KEEPALIVE_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Tls,
+    connection,
+)
+from tidemill_client.errors import TidemillError, translated_errors
+from tidemill_client.many import Progress
+from tidemill_client.many_async import ask_all_async
+from tidemill_client.requests import batch_request, feedback_request
+from tidemill_client.results import Feedback, Prediction, feedback_of, prediction_of, result_of
+from tidemill_client.stubs import AsyncStubs
+from tidemill_client.window import Question, Window
+
+
+class AsyncTidemillClient(AsyncStubs):
+    """A connection to one Tidemill server, for one event loop: make it where that runs.
+
+    Methods, arguments, results, errors and what is sent again are those of `TidemillClient`.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        api_key: str | None = None,
+        tls: bool | Tls = False,
+        insecure: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
+    ) -> None:
+        """As `TidemillClient`."""
+        wanted = connection(
+            address,
+            api_key=api_key,
+            tls=tls,
+            insecure=insecure,
+            keepalive_seconds=keepalive_seconds,
+        )
+        super().__init__(wanted)
+        self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls that are under way are cancelled."""
+        await self._channel.close()
+
+    async def predict(
+        self,
+        task: str,
+        text: str,
+        *,
+        top_k: int = 1,
+        model_version: int = 0,
+        request_id: str = "",
+        routing_key: str = "",
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """As `TidemillClient.predict`."""
+        request = PredictRequest(
+            task=task,
+            text=text,
+            top_k=top_k,
+            model_version=model_version,
+            request_id=request_id,
+            routing_key=routing_key,
+            attributes=attributes,
+        )
+        with translated_errors(request_id):
+            response = await self.predictions.Predict(request, timeout=self._seconds(timeout))
+        return prediction_of(response.prediction)
+
+    async def predict_batch(
+        self,
+        task: str,
+        texts: Iterable[str],
+        *,
+        top_k: int = 1,
+        model_version: int = 0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> list[Prediction | TidemillError]:
+        """As `TidemillClient.predict_batch`."""
+        request = batch_request(task, texts, top_k, model_version, request_id)
+        with translated_errors(request_id):
+            response = await self.predictions.BatchPredict(request, timeout=self._seconds(timeout))
+        return [result_of(result, request_id) for result in response.results]
+
+    def predict_many(
+        self,
+        texts: Iterable[str] | AsyncIterable[str],
+        *,
+        task: str,
+        window: int = 256,
+        top_k: int = 1,
+        model_version: int = 0,
+        routing_key: str = "",
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[Prediction | TidemillError]:
+        """As `TidemillClient.predict_many`.
+
+        Reading a plain iterable holds the event loop up; one that has to wait should be
+        asynchronous. Leave the loop over the results by `contextlib.aclosing`, or to its end.
+        """
+        question = Question(task, top_k, model_version, routing_key, attributes)
+        bounded = Window(question, window)
+        return ask_all_async(
+            self.predictions.StreamPredict, texts, bounded, self._seconds(timeout), progress
+        )
+
+    async def predict_stream(
+        self, requests: Iterable[StreamPredictRequest] | AsyncIterable[StreamPredictRequest]
+    ) -> AsyncIterator[tuple[str, Prediction | TidemillError]]:
+        """As `TidemillClient.predict_stream`."""
+        with translated_errors():
+            stream = self.predictions.StreamPredict(
+                aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+            )
+            try:
+                async for response in stream:
+                    yield response.id, result_of(response, response.id)
+            finally:  # the caller may stop listening before the end
+                stream.cancel()
+
+    async def submit_feedback(
+        self,
+        prediction_id: str,
+        *,
+        correct: bool | None = None,
+        label: str | None = None,
+        source: str = "",
+        comment: str = "",
+        text: str = "",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Feedback:
+        """As `TidemillClient.submit_feedback`."""
+        request = feedback_request(
+            prediction_id,
+            correct=correct,
+            label=label,
+            source=source,
+            comment=comment,
+            text=text,
+            request_id=request_id,
+        )
+        with translated_errors(request_id):
+            response = await self.feedback.SubmitFeedback(request, timeout=self._seconds(timeout))
+        return feedback_of(response.feedback)
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else timeout

@@ -1,0 +1,246 @@
+"""`predict_many` for asyncio: as `many`, with tasks in the place of threads."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from typing import Protocol
+
+import grpc
+
+from tidemill.v1.prediction_service_pb2 import StreamPredictRequest, StreamPredictResponse
+from tidemill_client.errors import TidemillError
+from tidemill_client.many import Progress
+from tidemill_client.window import (
+    Result,
+    Window,
+    backoff_seconds,
+    ended_early,
+    is_passing,
+    silence,
+)
+
+
+class AsyncCall(Protocol):
+    """A StreamPredict call under way."""
+
+    def __aiter__(self) -> AsyncIterator[StreamPredictResponse]: ...
+
+    def cancel(self) -> bool:
+        """End it."""
+
+
+OpenAsyncStream = Callable[[AsyncIterator[StreamPredictRequest]], AsyncCall]
+
+
+async def ask_all_async(
+    open_stream: OpenAsyncStream,
+    texts: Iterable[str] | AsyncIterable[str],
+    window: Window,
+    timeout: float,
+    progress: Progress | None,
+) -> AsyncIterator[Result]:
+    """Ask about every text; as `AsyncTidemillClient.predict_many`."""
+    woken, count = asyncio.Event(), 0
+    source = _AsyncTexts(texts, woken) if isinstance(texts, AsyncIterable) else _Texts(texts)
+    session = _Session(open_stream, window, timeout, woken)
+    try:
+        while True:
+            while (
+                window.has_room and not session.has_answer and (text := source.take()) is not None
+            ):
+                session.send(window.add(text))
+            if window.is_empty and source.is_exhausted:
+                return
+            await session.wait()
+            for result in window.answered():
+                count += 1
+                if progress is not None:
+                    progress(count)
+                yield result
+    finally:
+        await source.close()
+        await session.close()
+
+
+class _Texts:
+    """Texts that are there when they are asked for."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = iter(texts)
+        self.is_exhausted = False
+
+    def take(self) -> str | None:
+        """The next text; None where there is none any more."""
+        for text in self._texts:
+            return text
+        self.is_exhausted = True
+        return None
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+class _AsyncTexts:
+    """Texts that must be waited for; one is, at any time."""
+
+    def __init__(self, texts: AsyncIterable[str], woken: asyncio.Event) -> None:
+        self._texts = aiter(texts)
+        self._woken = woken
+        self._next: asyncio.Task[str] | None = None
+        self.is_exhausted = False
+
+    def take(self) -> str | None:
+        """The next text; None where there is none any more, or not yet: then `woken` is set once.
+
+        Raises:
+            Exception: what the iterable raised.
+        """
+        if self.is_exhausted:
+            return None
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._read())
+            self._next.add_done_callback(lambda _: self._woken.set())
+        if not self._next.done():
+            return None
+        finished, self._next = self._next, None
+        try:
+            return finished.result()
+        except StopAsyncIteration:
+            self.is_exhausted = True
+            return None
+
+    async def _read(self) -> str:
+        return await anext(self._texts)
+
+    async def close(self) -> None:
+        """Wait no longer for the text under way."""
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
+
+
+class _Session:
+    """Streams, one after the other, over which a window is answered."""
+
+    def __init__(
+        self, open_stream: OpenAsyncStream, window: Window, timeout: float, woken: asyncio.Event
+    ) -> None:
+        self._open_stream = open_stream
+        self._window = window
+        self._timeout = timeout
+        self._woken = woken
+        self._patience = timeout
+        self._stream: _Stream | None = None
+        self._losses = 0
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether `wait` would return at once."""
+        return self._stream is not None and bool(self._stream.answers)
+
+    def send(self, request: StreamPredictRequest) -> None:
+        """Send a request that is in the window."""
+        if self._stream is None:
+            self._opened()
+        else:
+            self._stream.send(request)
+
+    async def wait(self) -> None:
+        """Wait for an answer, which the window takes, or until `woken` is set.
+
+        Raises:
+            TidemillError: no answer came within the timeout, or the stream was refused.
+        """
+        if self._window.is_empty:
+            self._woken.clear()
+            await self._woken.wait()
+            return
+        stream, now = self._opened(), time.monotonic()
+        for request in self._window.due(now):
+            stream.send(request)
+        if not stream.answers:
+            await self._until_woken(now)
+        if not stream.answers:
+            return
+        answer = stream.answers.popleft()
+        if isinstance(answer, TidemillError):
+            await self._lost(answer)
+        else:
+            self._losses, self._patience = 0, self._timeout
+            self._window.take(answer, time.monotonic())
+
+    async def _until_woken(self, now: float) -> None:
+        """Wait until `woken` is set, something is to be sent again, or patience ends."""
+        retry_at = self._window.next_retry()
+        seconds = self._patience if retry_at is None else min(self._patience, retry_at - now)
+        self._woken.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._patience -= time.monotonic() - now
+        if self._patience <= 0 and not self.has_answer:
+            raise silence(self._timeout)
+
+    def _opened(self) -> "_Stream":
+        if self._stream is None:
+            self._stream = _Stream(self._open_stream, self._woken)
+            for request in self._window.unanswered():
+                self._stream.send(request)
+        return self._stream
+
+    async def _lost(self, error: TidemillError) -> None:
+        """Pause before the next stream is opened; or raise what ended this one."""
+        await self.close()
+        self._losses += 1
+        pause = error.retry_after_seconds
+        if pause is None:
+            pause = backoff_seconds(self._losses)
+        self._patience -= pause
+        if not is_passing(error) or self._patience <= 0:
+            raise error
+        await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """End the call that is open."""
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            await stream.close()
+
+
+class _Stream:
+    """One call. A task reads its answers."""
+
+    def __init__(self, open_stream: OpenAsyncStream, woken: asyncio.Event) -> None:
+        self.answers: deque[StreamPredictResponse | TidemillError] = deque()
+        self._woken = woken
+        self._requests: asyncio.Queue[StreamPredictRequest] = asyncio.Queue()
+        self._call = open_stream(self._outgoing())
+        self._reader = asyncio.create_task(self._read())
+
+    def send(self, request: StreamPredictRequest) -> None:
+        self._requests.put_nowait(request)
+
+    async def close(self) -> None:
+        """End the call and its task."""
+        self._call.cancel()
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+
+    async def _outgoing(self) -> AsyncIterator[StreamPredictRequest]:
+        while True:
+            yield await self._requests.get()
+
+    async def _read(self) -> None:
+        try:
+            async for response in self._call:
+                self._note(response)
+        except grpc.RpcError as error:
+            self._note(TidemillError.from_rpc_error(error))
+        else:
+            self._note(ended_early())
+
+    def _note(self, answer: StreamPredictResponse | TidemillError) -> None:
+        self.answers.append(answer)
+        self._woken.set()

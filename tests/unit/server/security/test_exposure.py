@@ -1,0 +1,56 @@
+"""Who can reach the port, and what is said about it."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tidemill_core.settings import AuthSettings, Settings, TlsSettings
+from tidemill_server.security.exposure import authentication_required, check_exposure, is_loopback
+
+TLS = TlsSettings(certificate=Path("c"), private_key=Path("k"))
+
+
+def _settings(host: str, required: bool | None, tls: TlsSettings | None = None) -> Settings:
+    return Settings(
+        grpc_host=host, auth=AuthSettings(required=required), tls=tls or TlsSettings(), tasks={}
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_credential_by_default(host: str) -> None:
+    """Only this machine reaches it, and the log says so."""
+    assert is_loopback(host)
+    assert not authentication_required(_settings(host, None))
+    assert authentication_required(_settings(host, True))
+    with capture_logs() as logged:
+        check_exposure(_settings(host, None))
+    assert [(entry["event"], entry["log_level"]) for entry in logged] == [("loopback_only", "info")]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.0.0.7", "mill.example", ""])  # noqa: S104 -- not bound
+def test_every_other_address_needs_one(host: str) -> None:
+    """Unless it is switched off in so many words."""
+    assert not is_loopback(host)
+    assert authentication_required(_settings(host, None))
+    assert not authentication_required(_settings(host, False))
+
+
+@pytest.mark.parametrize(
+    ("required", "tls", "warning"),
+    [
+        (None, None, "keys_travel_in_clear"),
+        (True, None, "keys_travel_in_clear"),
+        (False, None, "open_to_everybody"),
+        (False, TLS, "open_to_everybody"),
+        (None, TLS, None),
+    ],
+)
+def test_what_is_risky_is_told(
+    required: bool | None, tls: TlsSettings | None, warning: str | None
+) -> None:
+    """A warning with the risk and the remedy; none where there is TLS and a credential."""
+    with capture_logs() as logged:
+        check_exposure(_settings("10.0.0.7", required, tls))
+    assert [entry["event"] for entry in logged] == ([warning] if warning else [])
+    assert all(entry["log_level"] == "warning" and entry["remedy"] for entry in logged)

@@ -1,0 +1,65 @@
+"""How streams learn of the drain, without a server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import pytest
+
+from tidemill_server.drain import Drain, ShuttingDown
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    """Some numbers at once, then nothing for ever."""
+    for number in range(count):
+        yield number
+    await asyncio.Event().wait()
+
+
+def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
+    """What has come is passed on; the wait for the next message ends as SHUTTING_DOWN."""
+
+    async def scenario() -> list[int]:
+        drain, server = Drain(1), grpc.aio.server()
+        seen: list[int] = []
+        await server.start()
+
+        async def read() -> None:
+            async for number in drain.until_drained(numbers(3)):
+                seen.append(number)  # noqa: PERF401 -- a list that is built at the end sees no end
+
+        drain.check()
+        readers = [asyncio.create_task(each) for each in (read(), read())]
+        readers.append(asyncio.create_task(drain.run_until_drained(asyncio.Event().wait())))
+        await asyncio.sleep(0.05)
+        await drain.drain(server)
+        for reader in readers:
+            with pytest.raises(ShuttingDown):
+                await asyncio.wait_for(reader, 5)
+        with pytest.raises(ShuttingDown):
+            drain.check()
+        with pytest.raises(ShuttingDown):
+            await anext(drain.until_drained(numbers(1)))
+        return seen
+
+    assert sorted(asyncio.run(scenario())) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None:
+    """Its end is its end, and its own TimeoutError is not taken for the drain's."""
+
+    async def two() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+
+    async def late() -> AsyncIterator[int]:
+        raise TimeoutError("its own")
+        yield 0
+
+    async def scenario() -> None:
+        drain = Drain(1)
+        assert [number async for number in drain.until_drained(two())] == [1, 2]
+        with pytest.raises(TimeoutError, match="its own"):
+            await anext(drain.until_drained(late()))
+
+    asyncio.run(scenario())
