@@ -40,8 +40,9 @@ check: $(INSTALLED_DEV) ## Lint, types, imports, and the contract with its gener
 	@echo "import-linter";      $(BIN)/lint-imports
 	@echo "proto: buf lint, generated code up to date"; $(BIN)/python proto/generate.py --check
 
-bench: $(INSTALLED_DEV) ## Measure front, merging and training (about 8 minutes)
-	@for name in serving two_fronts training; do echo "bench/$$name.py"; $(BIN)/python -m bench.$$name; done
+bench: $(INSTALLED_DEV) ## Measure serving beside its peers, and training (about 30 minutes)
+	@$(BIN)/python -m bench.serving
+	@$(BIN)/python -m bench.training
 
 proto: $(INSTALLED_DEV) ## Generate proto/gen from proto/tidemill
 	@$(BIN)/python proto/generate.py

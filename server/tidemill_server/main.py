@@ -34,6 +34,7 @@ from tidemill_core.telemetry import configure_logging
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.app import SERVICE_MODULES, Servicers, listen, new_server, register
+from tidemill_server.arrival_probe import ArrivalProbe
 from tidemill_server.drain import Drain
 from tidemill_server.feedback_intake import FeedbackIntake
 from tidemill_server.health import HealthWatch
@@ -101,6 +102,7 @@ class Front:
     """
 
     server: grpc.aio.Server
+    probe: ArrivalProbe
     router: Router
     api_keys: ApiKeys
     health: HealthWatch
@@ -152,14 +154,22 @@ def assemble(settings: Settings, storage: Storage, telemetry: Telemetry) -> Fron
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: Admission(delay) for task in settings.tasks}
     coalescer = Coalescer(triton, metrics, telemetry.tracing)
+    server = new_server(share_port=SHARE_PORTS in sys.argv[1:])
+    probe = ArrivalProbe(server)
     predictor = Predictor(
-        router, coalescer, admissions, signer, prediction_log, system_clock, metrics
+        router,
+        coalescer,
+        admissions,
+        signer,
+        prediction_log,
+        system_clock,
+        metrics,
+        lambda: probe.seconds,
     )
     windows = StreamWindows()
     health = HealthWatch(router, triton, settings.tasks)
     inference = InferenceProtocol(settings.triton_address, admissions, windows)
     drain = Drain(settings.grpc_port)
-    server = new_server(share_port=SHARE_PORTS in sys.argv[1:])
     api_keys = ApiKeys(storage.api_keys)
     tokens = Tokens(settings.auth) if settings.auth.jwks else None
     gatekeeper = Gatekeeper(
@@ -188,12 +198,21 @@ def assemble(settings: Settings, storage: Storage, telemetry: Telemetry) -> Fron
         settings.server.reflection,
     )
     watch = partial(watch_load, admissions, coalescer, metrics)
-    watchers: list[Watcher] = [router.watch, health.run, watch, api_keys.watch]
+    watchers: list[Watcher] = [router.watch, health.run, watch, api_keys.watch, probe.watch]
     if tokens is not None:
         tokens.open()
         watchers.append(tokens.watch)
     return Front(
-        server, router, api_keys, health, drain, prediction_log, inference, triton, watchers
+        server,
+        probe,
+        router,
+        api_keys,
+        health,
+        drain,
+        prediction_log,
+        inference,
+        triton,
+        watchers,
     )
 
 
@@ -235,6 +254,7 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     front.prediction_log.close()
     await writer
     await asyncio.gather(*watchers, return_exceptions=True)
+    front.probe.close()
     await front.inference.close()
     await front.triton.close()
     for each in ended:

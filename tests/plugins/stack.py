@@ -51,7 +51,9 @@ class Stack:
 
     def __post_init__(self) -> None:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        self.env = {**os.environ, "NO_COLOR": "1", **ports, **self.environment}
+        # A busy machine must not make it refuse what a test asks.
+        patient = {"TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000"}
+        self.env = {**os.environ, "NO_COLOR": "1", **patient, **ports, **self.environment}
         self.output = self.workspace / "up.txt"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -3,14 +3,17 @@
 import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Protocol, TypeVar
 
 import grpc
 import typer
 from google.protobuf.message import Message
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed, NothingRuns, NotNow
-from tidemill_client import TidemillClient, TidemillError, translated_errors
+from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed, NothingRuns, NotNow
+from tidemill_client import TidemillClient, TidemillError, Tls, translated_errors
 from tidemill_core.settings import load_settings
 
 CALL_SECONDS = 30.0
@@ -32,6 +35,24 @@ Limit = Annotated[int, typer.Option(min=1, help="How many to show, newest first.
 OnlyTask = Annotated[str, typer.Option(help="Only this task's.", show_default=False)]
 
 
+class CallerSettings(BaseSettings):
+    """What a caller shows and trusts: `TIDEMILL_API_KEY` and so on, in the environment only."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", frozen=True)
+
+    api_key: SecretStr | None = None
+    """An API key or a token."""
+    root_certificates: str = ""
+    """PEM file of the roots that the server's certificate must come from, which turns TLS on;
+    `system` stands for the roots that gRPC ships."""
+    client_certificate: Path | None = None
+    """PEM file of the caller's own certificate."""
+    client_key: Path | None = None
+    """PEM file of that certificate's key."""
+    insecure: bool = False
+    """Whether the API key may travel in clear to another machine."""
+
+
 def server_address(address: str) -> str:
     """The address given, or the one that the workspace's settings imply.
 
@@ -45,12 +66,65 @@ def server_address(address: str) -> str:
     return f"{host}:{settings.grpc_port}"
 
 
+def new_client(address: str = "") -> TidemillClient:
+    """A client with the caller's key and certificates, as `CallerSettings` and the workspace say.
+
+    The workspace's own server is known by its certificate's file, whatever name that bears.
+
+    Args:
+        address: host:port; empty is the workspace's own server.
+
+    Raises:
+        ConfigurationError: no address is given, and the settings cannot be read.
+        CommandFailed: a certificate cannot be read, or the key would travel in clear.
+    """
+    caller = CallerSettings()
+    certificate = None if address else load_settings().tls.certificate
+    roots = caller.root_certificates or certificate
+    try:
+        return TidemillClient(
+            server_address(address),
+            api_key=None if caller.api_key is None else caller.api_key.get_secret_value(),
+            tls=roots is not None
+            and Tls(
+                root_certificates=None if roots == "system" else roots,
+                certificate=caller.client_certificate,
+                private_key=caller.client_key,
+                server_name=None if certificate is None else _name_of(certificate),
+            ),
+            insecure=caller.insecure,
+            timeout=CALL_SECONDS,
+        )
+    except (OSError, ValueError) as error:
+        raise CommandFailed(f"no connection can be made: {error}", WRONG_USAGE) from error
+
+
+def _name_of(certificate: Path) -> str:
+    """A name that a certificate bears.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no certificate, or one without a name.
+    """
+    # Comes with the server's packages, as whatever serves this workspace does.
+    from cryptography import x509
+
+    leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound as error:
+        raise ValueError(f"{certificate} bears no subject alternative name") from error
+    addresses = map(str, names.get_values_for_type(x509.IPAddress))
+    name: str = next(iter([*names.get_values_for_type(x509.DNSName), *addresses]))
+    return name.replace("*", "tidemill")
+
+
 @contextmanager
 def connected(address: str) -> Iterator[TidemillClient]:
     """A client for the block; what its calls raise becomes a failure of the command."""
     target = server_address(address)
     try:
-        with TidemillClient(target, timeout=CALL_SECONDS) as client, translated_errors():
+        with new_client(address) as client, translated_errors():
             yield client
     except TidemillError as error:
         if is_unreachable(error):

@@ -15,15 +15,21 @@ Each has the server's `reason`, the word for programs to compare.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+
+STREAM_ENDED = "STREAM_ENDED"
+"""The reason where the server ended a stream, and no more is known."""
+# What asyncio's streams say where the call ended while a request was being sent: it hides the
+# server's own answer (`_StreamRequestMixin._write` in grpc/aio/_call.py).
+_HIDDEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -107,11 +113,14 @@ class TidemillError(Exception):
                 grpc.StatusCode.UNKNOWN, "UNKNOWN", str(error), request_id=request_id
             )
         call = cast("grpc.Call", error)  # both have code, details and trailing_metadata
-        status = rpc_status.from_call(call)
-        if status is not None:
-            return TidemillError.from_status(status, request_id)
+        with suppress(ValueError, DecodeError):  # a proxy changed the code, or cut the details
+            status = rpc_status.from_call(call)
+            if status is not None:
+                return TidemillError.from_status(status, request_id)
         code = call.code() or grpc.StatusCode.UNKNOWN
         message = call.details() or code.name
+        if (code, message) == _HIDDEN:
+            return ended_early(request_id)
         return TidemillError.of_code(code, message, request_id)
 
     @staticmethod
@@ -178,6 +187,12 @@ _KINDS: dict[grpc.StatusCode, type[TidemillError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.INTERNAL: Internal,
 }
+
+
+def ended_early(request_id: str = "") -> Unavailable:
+    """The error for a stream that the server ended while answers were due."""
+    message = "the server ended the stream"
+    return Unavailable(grpc.StatusCode.UNAVAILABLE, STREAM_ENDED, message, request_id=request_id)
 
 
 def _unpack(status: status_pb2.Status, detail: Message) -> bool:

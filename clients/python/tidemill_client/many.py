@@ -9,15 +9,17 @@ from typing import Protocol, Self
 import grpc
 
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest, StreamPredictResponse
-from tidemill_client.errors import TidemillError
+from tidemill_client.errors import TidemillError, ended_early
 from tidemill_client.window import (
     Result,
     Window,
     backoff_seconds,
-    ended_early,
     is_passing,
     silence,
 )
+
+# A signal may reach one of gRPC's threads: the caller's own notices it when it stops waiting.
+_LOOK_UP_SECONDS = 0.1
 
 Progress = Callable[[int], None]
 
@@ -132,7 +134,9 @@ class _Session:
             pause = backoff_seconds(self._losses)
         if not is_passing(error) or time.monotonic() + pause >= give_up_at:
             raise error
-        time.sleep(pause)
+        end = time.monotonic() + pause
+        while (remaining := end - time.monotonic()) > 0:
+            time.sleep(min(remaining, _LOOK_UP_SECONDS))
 
     def _close(self) -> None:
         if self._stream is not None:
@@ -159,10 +163,14 @@ class _Stream:
 
     def receive(self, timeout: float) -> StreamPredictResponse | TidemillError | None:
         """The next answer, or what ended the call; None where nothing came in time."""
-        try:
-            return self._answers.get(timeout=timeout)
-        except Empty:
-            return None
+        end = time.monotonic() + timeout
+        while True:
+            remaining = max(0.0, end - time.monotonic())
+            try:
+                return self._answers.get(timeout=min(remaining, _LOOK_UP_SECONDS))
+            except Empty:
+                if remaining <= _LOOK_UP_SECONDS:
+                    return None
 
     def close(self) -> None:
         """End the call and its threads."""

@@ -10,16 +10,19 @@ from typing import Protocol
 import grpc
 
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest, StreamPredictResponse
-from tidemill_client.errors import TidemillError
+from tidemill_client.errors import STREAM_ENDED, TidemillError, ended_early
 from tidemill_client.many import Progress
+from tidemill_client.sources import AsyncTexts, Texts
 from tidemill_client.window import (
     Result,
     Window,
     backoff_seconds,
-    ended_early,
     is_passing,
     silence,
 )
+
+# Long enough for a refusal to come before the first request goes out.
+_LISTEN_SECONDS = 0.25
 
 
 class AsyncCall(Protocol):
@@ -43,7 +46,7 @@ async def ask_all_async(
 ) -> AsyncIterator[Result]:
     """Ask about every text; as `AsyncTidemillClient.predict_many`."""
     woken, count = asyncio.Event(), 0
-    source = _AsyncTexts(texts, woken) if isinstance(texts, AsyncIterable) else _Texts(texts)
+    source = AsyncTexts(texts, woken) if isinstance(texts, AsyncIterable) else Texts(texts)
     session = _Session(open_stream, window, timeout, woken)
     try:
         while True:
@@ -64,63 +67,6 @@ async def ask_all_async(
         await session.close()
 
 
-class _Texts:
-    """Texts that are there when they are asked for."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = iter(texts)
-        self.is_exhausted = False
-
-    def take(self) -> str | None:
-        """The next text; None where there is none any more."""
-        for text in self._texts:
-            return text
-        self.is_exhausted = True
-        return None
-
-    async def close(self) -> None:
-        """Nothing is under way."""
-
-
-class _AsyncTexts:
-    """Texts that must be waited for; one is, at any time."""
-
-    def __init__(self, texts: AsyncIterable[str], woken: asyncio.Event) -> None:
-        self._texts = aiter(texts)
-        self._woken = woken
-        self._next: asyncio.Task[str] | None = None
-        self.is_exhausted = False
-
-    def take(self) -> str | None:
-        """The next text; None where there is none any more, or not yet: then `woken` is set once.
-
-        Raises:
-            Exception: what the iterable raised.
-        """
-        if self.is_exhausted:
-            return None
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._read())
-            self._next.add_done_callback(lambda _: self._woken.set())
-        if not self._next.done():
-            return None
-        finished, self._next = self._next, None
-        try:
-            return finished.result()
-        except StopAsyncIteration:
-            self.is_exhausted = True
-            return None
-
-    async def _read(self) -> str:
-        return await anext(self._texts)
-
-    async def close(self) -> None:
-        """Wait no longer for the text under way."""
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.wait([self._next])
-
-
 class _Session:
     """Streams, one after the other, over which a window is answered."""
 
@@ -134,6 +80,7 @@ class _Session:
         self._patience = timeout
         self._stream: _Stream | None = None
         self._losses = 0
+        self._listen_seconds = 0.0
 
     @property
     def has_answer(self) -> bool:
@@ -185,7 +132,7 @@ class _Session:
 
     def _opened(self) -> "_Stream":
         if self._stream is None:
-            self._stream = _Stream(self._open_stream, self._woken)
+            self._stream = _Stream(self._open_stream, self._woken, self._listen_seconds)
             for request in self._window.unanswered():
                 self._stream.send(request)
         return self._stream
@@ -194,6 +141,8 @@ class _Session:
         """Pause before the next stream is opened; or raise what ended this one."""
         await self.close()
         self._losses += 1
+        # What was being sent may hide why the server ended it: listen to the next one first.
+        self._listen_seconds = _LISTEN_SECONDS if error.reason == STREAM_ENDED else 0.0
         pause = error.retry_after_seconds
         if pause is None:
             pause = backoff_seconds(self._losses)
@@ -212,11 +161,13 @@ class _Session:
 class _Stream:
     """One call. A task reads its answers."""
 
-    def __init__(self, open_stream: OpenAsyncStream, woken: asyncio.Event) -> None:
+    def __init__(
+        self, open_stream: OpenAsyncStream, woken: asyncio.Event, listen_seconds: float
+    ) -> None:
         self.answers: deque[StreamPredictResponse | TidemillError] = deque()
         self._woken = woken
-        self._requests: asyncio.Queue[StreamPredictRequest] = asyncio.Queue()
-        self._call = open_stream(self._outgoing())
+        self._requests: asyncio.Queue[StreamPredictRequest | None] = asyncio.Queue()
+        self._call = open_stream(self._outgoing(listen_seconds))
         self._reader = asyncio.create_task(self._read())
 
     def send(self, request: StreamPredictRequest) -> None:
@@ -225,12 +176,14 @@ class _Stream:
     async def close(self) -> None:
         """End the call and its task."""
         self._call.cancel()
+        self._requests.put_nowait(None)
         self._reader.cancel()
         await asyncio.wait([self._reader])
 
-    async def _outgoing(self) -> AsyncIterator[StreamPredictRequest]:
-        while True:
-            yield await self._requests.get()
+    async def _outgoing(self, listen_seconds: float) -> AsyncIterator[StreamPredictRequest]:
+        await asyncio.wait([self._reader], timeout=listen_seconds)
+        while (request := await self._requests.get()) is not None:
+            yield request
 
     async def _read(self) -> None:
         try:

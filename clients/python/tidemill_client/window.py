@@ -17,7 +17,7 @@ from tidemill_client.connection import (
     MAX_BACKOFF_SECONDS,
     RETRIED_CODES,
 )
-from tidemill_client.errors import DeadlineExceeded, TidemillError, Unavailable
+from tidemill_client.errors import DeadlineExceeded, TidemillError
 from tidemill_client.results import Prediction, result_of
 
 Result = Prediction | TidemillError
@@ -147,11 +147,6 @@ def silence(seconds: float) -> TidemillError:
     return DeadlineExceeded(
         grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", f"no answer within {seconds:g} s"
     )
-
-
-def ended_early() -> TidemillError:
-    """The error for a stream that the server ended while answers were due."""
-    return Unavailable(grpc.StatusCode.UNAVAILABLE, "STREAM_ENDED", "the server ended the stream")
 
 
 def backoff_seconds(attempts: int) -> float:

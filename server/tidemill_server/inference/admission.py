@@ -15,7 +15,7 @@ from collections import deque
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 
-MIN_LIMIT = 64.0
+MIN_LIMIT = 16.0
 MAX_LIMIT = 4096.0
 FIRST_LIMIT = 512.0
 MAX_WAITING_ROWS = 16_384
@@ -23,7 +23,7 @@ MAX_WAITING_ROWS = 16_384
 _DECREASE = 0.9
 _SMOOTHING = 0.05
 _PATIENT_SHARE = 0.75
-_RETRY_SECONDS = (0.1, 0.5)
+_RETRY_SECONDS = (0.2, 0.8)
 """Callers that are refused are told to wait for a time in this range, so that they spread."""
 
 
@@ -103,7 +103,9 @@ class Admission:
         self._queue_delay += _SMOOTHING * (queue_delay - self._queue_delay)
         if self._queue_delay > self._max_queue_delay:
             if now >= self._next_decrease:
-                self.limit = max(MIN_LIMIT, self.limit * _DECREASE)
+                # Far above what is under way it would bound nothing.
+                used = min(self.limit, 2.0 * self.rows)
+                self.limit = max(MIN_LIMIT, used * _DECREASE)
                 self._next_decrease = now + round_trip
         elif not self._has_room:
             self.limit = min(MAX_LIMIT, self.limit + rows / self.limit)

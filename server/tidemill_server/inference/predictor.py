@@ -1,7 +1,7 @@
 """The use case: check, route, let in, ask, sign, write down, answer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -42,6 +42,7 @@ class Predictor:
         prediction_log: takes the answers.
         clock: says when they were given.
         metrics: counts them.
+        arrival_delay: seconds that a call waits now before it comes here.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Predictor:
         prediction_log: PredictionLog,
         clock: Clock,
         metrics: Metrics,
+        arrival_delay: Callable[[], float],
     ) -> None:
         self._router = router
         self._coalescer = coalescer
@@ -61,6 +63,7 @@ class Predictor:
         self._log = prediction_log
         self._clock = clock
         self._metrics = metrics
+        self._arrival_delay = arrival_delay
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
     async def predict(self, query: Query, text: str) -> Prediction:
@@ -140,7 +143,7 @@ class Predictor:
             now = asyncio.get_running_loop().time()
             round_trip = now - work.arrival
             delay = round_trip - work.triton_seconds
-            admission.observe(len(texts), delay, round_trip, now)
+            admission.observe(len(texts), self._arrival_delay() + delay, round_trip, now)
             overhead = self._metrics.task(query.task).overhead_seconds
             overhead.observe(max(0.0, delay - work.queue_seconds))
             return rows

@@ -75,6 +75,8 @@ class EveryCall:
     def _wrapped(self, method: str, handler: Any) -> Any:
         decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
         one, many = self._one_message, self._many_messages
+        # Of a method with one request, too, grpcio is told that it takes a stream: otherwise it
+        # never answers a caller that half-closes without a message.
         if handler.request_streaming and handler.response_streaming:
             call = self._streaming(method, handler.stream_stream, many, ends=aiter)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
@@ -83,10 +85,10 @@ class EveryCall:
             return grpc.stream_unary_rpc_method_handler(call, decode, encode)
         if handler.response_streaming:
             ends = self._drain.until_drained
-            call = self._streaming(method, handler.unary_stream, one, ends)
-            return grpc.unary_stream_rpc_method_handler(call, decode, encode)
-        call = self._unary(method, handler.unary_unary, one)
-        return grpc.unary_unary_rpc_method_handler(call, decode, encode)
+            call = _after_one_message(self._streaming(method, handler.unary_stream, one, ends))
+            return grpc.stream_stream_rpc_method_handler(call, decode, encode)
+        call = _after_one_message(self._unary(method, handler.unary_unary, one))
+        return grpc.stream_unary_rpc_method_handler(call, decode, encode)
 
     def _unary(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
         begin = self._recorder.of(method)

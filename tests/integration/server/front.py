@@ -126,6 +126,8 @@ class Front:
             "TIDEMILL_METRICS_PORT": str(self.metrics_port),
             "TIDEMILL_TRITON__URL": triton_address,
             "TIDEMILL_SERVER__REFLECTION": "true",
+            # A busy machine must not make it refuse what a test asks.
+            "TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000",
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes]

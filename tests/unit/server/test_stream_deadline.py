@@ -72,6 +72,7 @@ def test_an_item_waits_no_longer_than_its_caller(tmp_path: Path) -> None:
             prediction_log,
             system_clock,
             metrics,
+            lambda: 0.0,
         )
         store = workspace.storage.predictions
         servicer = PredictionServicer(predictor, store, signer, StreamWindows())

@@ -1,0 +1,161 @@
+/** How the client reaches a server: credentials, options, and what is tried again. */
+import {
+  credentials,
+  InterceptingCall,
+  status as Code,
+  type ChannelCredentials,
+  type ClientOptions,
+  type Interceptor,
+} from "@grpc/grpc-js";
+
+import { FeedbackServiceService } from "./gen/tidemill/v1/feedback_service.js";
+import { PredictionServiceService } from "./gen/tidemill/v1/prediction_service.js";
+
+/** Certificates, as PEM. */
+export interface Tls {
+  /** Whom the server's certificate must come from; without it, Node's roots. */
+  readonly rootCertificates?: Buffer;
+  /** The client's own, for servers that ask for one. */
+  readonly certificate?: Buffer;
+  /** That certificate's key. */
+  readonly privateKey?: Buffer;
+  /** The name that the server's certificate must bear; without it, the address's. */
+  readonly serverName?: string;
+}
+
+/** How to reach a server. */
+export interface ConnectionOptions {
+  /** An API key or a token; goes with every call. */
+  readonly apiKey?: string;
+  /** Whether the connection is encrypted; an object names the certificates. */
+  readonly tls?: boolean | Tls;
+  /** Let the API key travel in clear to another machine. */
+  readonly insecure?: boolean;
+  /** Milliseconds that each call may take; a call can have its own. 10,000 by default. */
+  readonly timeoutMs?: number;
+  /**
+   * A connection with calls under way is tested when nothing came for so long, in milliseconds.
+   * 330,000 by default: more often than every five minutes, a gRPC server may break it.
+   */
+  readonly keepaliveMs?: number;
+}
+
+export const DEFAULT_ADDRESS = "127.0.0.1:50051";
+export const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_KEEPALIVE_MS = 330_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+const MAX_RECONNECT_BACKOFF_MS = 2_000;
+/** The server's own limit: room for 1,024 texts of 4,096 characters at four bytes each. */
+const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
+
+export const MAX_ATTEMPTS = 5;
+const FIRST_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 2_000;
+const RETRIED_CODES = [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED];
+
+/** Whether what failed with this code is worth asking again. */
+export function isRetried(code: Code): boolean {
+  return RETRIED_CODES.includes(code);
+}
+
+/** The pause after so many attempts, spread so that callers do not come back together. */
+export function backoffMs(attempts: number): number {
+  const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempts - 1));
+  return longest * (0.8 + 0.4 * Math.random());
+}
+
+/** Credentials and options for any generated client.
+ *
+ * @throws RangeError the API key would travel in clear, or is none.
+ */
+export function connection(
+  address: string,
+  options: ConnectionOptions,
+): [ChannelCredentials, ClientOptions] {
+  const { apiKey, tls, insecure = false, keepaliveMs = DEFAULT_KEEPALIVE_MS } = options;
+  if (apiKey !== undefined) checkKey(apiKey, address, Boolean(tls) || insecure);
+  const certificates = tls === true ? {} : tls || undefined;
+  const serverName = certificates?.serverName;
+  return [
+    certificates
+      ? credentials.createSsl(
+          certificates.rootCertificates,
+          certificates.privateKey,
+          certificates.certificate,
+        )
+      : credentials.createInsecure(),
+    {
+      "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+      "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+      "grpc.initial_reconnect_backoff_ms": FIRST_BACKOFF_MS,
+      "grpc.max_reconnect_backoff_ms": MAX_RECONNECT_BACKOFF_MS,
+      "grpc.keepalive_time_ms": keepaliveMs,
+      "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+      "grpc.primary_user_agent": "tidemill-node",
+      "grpc.enable_retries": 1,
+      "grpc.service_config": serviceConfig(),
+      ...(serverName !== undefined && { "grpc.ssl_target_name_override": serverName }),
+      interceptors: apiKey === undefined ? [] : [authorization(apiKey)],
+    },
+  ];
+}
+
+/** Whether an address can be this machine's only. */
+export function isLocal(address: string): boolean {
+  if (address.startsWith("unix:")) return true;
+  const target = address.slice(address.lastIndexOf("/") + 1).replace(/^ipv[46]:/, "");
+  const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function checkKey(apiKey: string, address: string, isProtected: boolean): void {
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) {
+    throw new RangeError("apiKey is empty, or has characters that no key has");
+  }
+  if (!isProtected && !isLocal(address)) {
+    throw new RangeError(
+      `the API key would travel to ${address} in clear: use tls, ` +
+        "or insecure: true where something else protects the network",
+    );
+  }
+}
+
+function authorization(apiKey: string): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start(metadata, listener, next) {
+        metadata.set("authorization", `Bearer ${apiKey}`);
+        next(metadata, listener);
+      },
+    });
+}
+
+/** Which methods gRPC sends again by itself, when, how often: its service config in JSON. */
+function serviceConfig(): string {
+  const repeatable = [
+    PredictionServiceService.getPrediction,
+    PredictionServiceService.predict,
+    PredictionServiceService.batchPredict,
+    FeedbackServiceService.listFeedback,
+    FeedbackServiceService.submitFeedback, // the server knows a repeated verdict again
+  ];
+  return JSON.stringify({
+    methodConfig: [
+      {
+        name: repeatable.map(({ path }) => {
+          const [, service, method] = path.split("/");
+          return { service, method };
+        }),
+        retryPolicy: {
+          maxAttempts: MAX_ATTEMPTS,
+          initialBackoff: `${FIRST_BACKOFF_MS / 1000}s`,
+          maxBackoff: `${MAX_BACKOFF_MS / 1000}s`,
+          backoffMultiplier: 2,
+          retryableStatusCodes: RETRIED_CODES.map((code) => Code[code]),
+        },
+      },
+    ],
+    // Half of the tokens used up stops retries: they must not keep a server overloaded.
+    retryThrottling: { maxTokens: 100, tokenRatio: 0.1 },
+  });
+}

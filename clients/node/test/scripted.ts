@@ -1,0 +1,127 @@
+/** A gRPC server that answers as a test wants: what the real front does only under duress. */
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  status as Code,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+} from "@grpc/grpc-js";
+
+import { RetryInfo } from "../src/gen/google/rpc/error_details.js";
+import { Status } from "../src/gen/google/rpc/status.js";
+import {
+  PredictionServiceService,
+  type Prediction,
+  type PredictionServiceServer,
+  type PredictRequest,
+  type StreamPredictRequest,
+  type StreamPredictResponse,
+} from "../src/gen/tidemill/v1/prediction_service.js";
+
+export function status(code: Code, retryMs?: number): Status {
+  const details =
+    retryMs === undefined
+      ? []
+      : [
+          {
+            typeUrl: "type.googleapis.com/google.rpc.RetryInfo",
+            value: Buffer.from(
+              RetryInfo.encode({ retryDelay: { seconds: 0, nanos: retryMs * 1e6 } }).finish(),
+            ),
+          },
+        ];
+  return { code, message: "as the test wants", details };
+}
+
+/** Labels every text with itself, unless it is told otherwise. */
+export class ScriptedServer {
+  /** Each refuses a call before it begins. */
+  readonly refusals: Status[] = [];
+  /** Each answers an item of a stream. */
+  readonly itemErrors: Status[] = [];
+  /** Each ends a stream after so many answers, as a dying server does. */
+  readonly answersAStream: number[] = [];
+  /** What came with each call that was let in. */
+  readonly metadata: Metadata[] = [];
+  /** The texts that were asked about over streams, repeated ones included. */
+  readonly asked: string[] = [];
+  calls = 0;
+  isSilent = false;
+  private readonly server = new Server();
+  private port = 0;
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    this.server.addService(PredictionServiceService, {
+      getPrediction: (_, answer) => answer({ code: Code.UNIMPLEMENTED }),
+      batchPredict: (_, answer) => answer({ code: Code.UNIMPLEMENTED }),
+      predict: (call, answer) => {
+        const refusal = this.letIn(call);
+        if (refusal !== undefined) answer(refusal);
+        else answer(null, { prediction: prediction(call.request.text) });
+      },
+      streamPredict: (call) => this.stream(call),
+    } satisfies PredictionServiceServer);
+    this.port = await new Promise<number>((resolve, reject) => {
+      this.server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
+    });
+  }
+
+  stop(): void {
+    this.server.forceShutdown();
+  }
+
+  private letIn(
+    call: ServerUnaryCall<PredictRequest, unknown> | ServerDuplexStream<StreamPredictRequest, never>,
+  ): { code: Code; details: string; metadata: Metadata } | undefined {
+    this.calls++;
+    const refusal = this.refusals.shift();
+    if (refusal === undefined) {
+      this.metadata.push(call.metadata);
+      return undefined;
+    }
+    const metadata = new Metadata();
+    metadata.set("grpc-status-details-bin", Buffer.from(Status.encode(refusal).finish()));
+    return { code: refusal.code, details: refusal.message, metadata };
+  }
+
+  private stream(call: ServerDuplexStream<StreamPredictRequest, StreamPredictResponse>): void {
+    const refusal = this.letIn(call as ServerDuplexStream<StreamPredictRequest, never>);
+    if (refusal !== undefined) {
+      call.emit("error", refusal);
+      return;
+    }
+    let left = this.answersAStream.shift() ?? Infinity;
+    call.on("data", ({ id, text }: StreamPredictRequest) => {
+      if (left-- === 0) call.emit("error", { code: Code.UNAVAILABLE, details: "dying" });
+      if (left < 0) return;
+      this.asked.push(text);
+      if (this.isSilent) return;
+      const error = this.itemErrors.shift();
+      call.write({
+        id,
+        result: error
+          ? { $case: "error", value: error }
+          : { $case: "prediction", value: prediction(text) },
+      });
+    });
+    call.on("end", () => call.end());
+  }
+}
+
+function prediction(label: string): Prediction {
+  return {
+    predictionId: "p",
+    label,
+    confidence: 1,
+    scores: [{ label, score: 1 }],
+    modelVersion: 1,
+    abstained: false,
+  };
+}

@@ -1,0 +1,48 @@
+"""Settings: `tidemill.toml` in the workspace, then `TIDEMILL_*` in the environment.
+
+The one place that reads the environment. A nested setting's variable joins the names by
+two underscores: `TIDEMILL_FEEDBACK__RETRAIN_AFTER=500`. Relative paths are relative to the
+workspace, the folder that Tidemill is started in.
+"""
+
+from tidemill_core.settings.sections import (
+    AuthSettings,
+    CsvSource,
+    FeedbackSettings,
+    GateSettings,
+    MonitoringSettings,
+    PredictionLogSettings,
+    ScheduleSettings,
+    ServerSettings,
+    TaskSettings,
+    TlsSettings,
+    TracingSettings,
+    TritonSettings,
+)
+from tidemill_core.settings.workspace import (
+    TASK_NAME,
+    WORKSPACE_FILE,
+    Port,
+    Settings,
+    load_settings,
+)
+
+__all__ = [
+    "TASK_NAME",
+    "WORKSPACE_FILE",
+    "AuthSettings",
+    "CsvSource",
+    "FeedbackSettings",
+    "GateSettings",
+    "MonitoringSettings",
+    "Port",
+    "PredictionLogSettings",
+    "ScheduleSettings",
+    "ServerSettings",
+    "Settings",
+    "TaskSettings",
+    "TlsSettings",
+    "TracingSettings",
+    "TritonSettings",
+    "load_settings",
+]

@@ -1,0 +1,127 @@
+"""All settings of a workspace, and where they come from."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings.sections import (
+    AuthSettings,
+    FeedbackSettings,
+    GateSettings,
+    MonitoringSettings,
+    PredictionLogSettings,
+    ScheduleSettings,
+    ServerSettings,
+    TaskSettings,
+    TlsSettings,
+    TracingSettings,
+    TritonSettings,
+)
+
+WORKSPACE_FILE = "tidemill.toml"
+TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All that a user can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEMILL_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    tasks: dict[Annotated[str, Field(pattern=TASK_NAME)], TaskSettings] = {}
+    """The tasks by name."""
+    state_dir: Path = Path("var")
+    """Holds the database, datasets, spool, keys and logs. Private to Tidemill."""
+    model_repository: Path = Path("model_repository")
+    """Triton's model repository. Whoever can write to it can run code."""
+    database_url: str = ""
+    """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty is SQLite in state_dir."""
+    mlflow_tracking_uri: str = ""
+    """Where training is tracked; empty is a local store in state_dir."""
+    grpc_host: str = "127.0.0.1"
+    """Address that the gRPC front listens on."""
+    grpc_port: Port = 50051
+    """Port that the gRPC front listens on."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the Prometheus metrics are served on."""
+    metrics_port: Port = 9464
+    """Port that the Prometheus metrics are served on."""
+    triton_grpc_port: Port = 8001
+    """gRPC port of the embedded Triton, on loopback."""
+    triton_http_port: Port = 8000
+    """HTTP port of the embedded Triton, on loopback."""
+    triton_metrics_port: Port = 8002
+    """Metrics port of the embedded Triton, on loopback."""
+    triton: TritonSettings = TritonSettings()
+    server: ServerSettings = ServerSettings()
+    tls: TlsSettings = TlsSettings()
+    auth: AuthSettings = AuthSettings()
+    prediction_log: PredictionLogSettings = PredictionLogSettings()
+    tracing: TracingSettings = TracingSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    gate: GateSettings = GateSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+
+    @field_validator("state_dir", "model_repository")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before file."""
+        file = TomlConfigSettingsSource(settings_cls, WORKSPACE_FILE)
+        return init_settings, env_settings, file
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL, the default filled in."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'tidemill.db'}"
+
+    @property
+    def effective_mlflow_tracking_uri(self) -> str:
+        """MLflow's tracking URI, the default filled in."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.state_dir / 'mlflow.db'}"
+
+    @property
+    def triton_address(self) -> str:
+        """host:port of the Triton that answers."""
+        return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
+
+
+def load_settings() -> Settings:
+    """Read the workspace's settings.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; names it and the rule.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from error
+    except SettingsError as error:
+        raise ConfigurationError(f"wrong settings:\n  {error}: {error.__cause__}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{Path(WORKSPACE_FILE).absolute()}: {error}") from error

@@ -1,0 +1,161 @@
+"""Calls of all kinds, well-behaved and not, and what became of them."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import MethodDescriptor
+from hypothesis import strategies as st
+
+from tests.integration.server.fuzzing.messages import METHODS, Dictionary, messages
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+HANG_SECONDS = 15.0
+"""A caller that hears nothing for so long takes the front for hung."""
+_WATCHED_SECONDS = 0.2
+"""Answers to one request may have no end, as those of a watch; they are followed for so long."""
+_READ_PAUSE_SECONDS = 0.01
+_MOST_MESSAGES = 6
+_RESERVED = ("grpc-", ":", "te", "content-type", "user-agent", "host")
+
+
+class Habit(Enum):
+    """How a caller behaves."""
+
+    PATIENT = "sends all, half-closes, reads all"
+    SLOW = "as PATIENT, and reads slowly"
+    SILENT = "half-closes without a message"
+    HURRIED = "has a deadline of milliseconds"
+    CANCELLING = "never half-closes, and cancels after milliseconds"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it hears the call to its end."""
+        return self in (Habit.PATIENT, Habit.SLOW, Habit.SILENT)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call.
+
+    Attributes:
+        method: that is called.
+        sent: its messages.
+        metadata: that goes along.
+        habit: how its caller behaves.
+        pause: seconds that a HURRIED caller waits, or a CANCELLING one.
+    """
+
+    method: MethodDescriptor
+    sent: tuple[bytes, ...]
+    metadata: Metadata = ()
+    habit: Habit = Habit.PATIENT
+    pause: float = 0.0
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether its answers may have no end."""
+        return self.method.server_streaming and not self.method.client_streaming
+
+    @property
+    def path(self) -> str:
+        """As gRPC names the method."""
+        return f"/{self.method.containing_service.full_name}/{self.method.name}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call.
+
+    Attributes:
+        code: its status; "" where none came in HANG_SECONDS.
+        words: its status in words.
+        answers: its messages.
+        seconds: how long it took.
+    """
+
+    code: str
+    words: str
+    answers: tuple[bytes, ...]
+    seconds: float
+
+
+def cases(dictionary: Dictionary) -> st.SearchStrategy[Case]:
+    """Calls of any method."""
+
+    def of(method: MethodDescriptor) -> st.SearchStrategy[Case]:
+        most = _MOST_MESSAGES if method.client_streaming else 1
+        each = messages(method, dictionary)
+        return st.builds(
+            Case,
+            st.just(method),
+            st.lists(each, min_size=1, max_size=most).map(tuple),
+            st.just(()) | _metadata(),
+            st.sampled_from([Habit.PATIENT, *Habit]),
+            st.floats(0, 0.05),
+        )
+
+    return st.one_of([of(method) for method in METHODS])
+
+
+def _metadata() -> st.SearchStrategy[Metadata]:
+    """Whatever gRPC can send, credentials and traces among it."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
+    keys = st.text(letters, min_size=1, max_size=20).filter(
+        lambda key: not key.startswith(_RESERVED) and not key.endswith("-bin")
+    )
+    known = ("authorization", "traceparent", "tracestate", "triton-grpc-protocol-key", "baggage")
+    values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60)
+    credentials = st.sampled_from(("Bearer ", "Bearer x", "Basic eDp5", "bearer a.b.c"))
+    traces = st.sampled_from(("00-" + "0" * 32 + "-" + "0" * 16 + "-01", "00-x-y-z"))
+    large = st.integers(4_000, 20_000).map(lambda size: "x" * size)
+    ascii_pairs = st.tuples(st.sampled_from(known) | keys, values | credentials | traces | large)
+    binary_pairs = st.tuples(keys.map(lambda key: key + "-bin"), st.binary(max_size=60))
+    return st.lists(ascii_pairs | binary_pairs, max_size=4).map(tuple)
+
+
+async def ask(channel: grpc.aio.Channel, case: Case) -> Outcome:
+    """Make a call; every method is called as a stream of raw messages, which is all the same."""
+    timeout = HANG_SECONDS
+    if case.habit is Habit.HURRIED:
+        timeout = case.pause
+    elif case.is_endless:
+        timeout = _WATCHED_SECONDS
+    start = time.monotonic()
+    method: Any = channel.stream_stream(case.path)
+    call = method(metadata=case.metadata, timeout=timeout)
+    answers: list[bytes] = []
+    try:
+        async with asyncio.timeout(HANG_SECONDS + 1):
+            await _behave(call, case, answers)
+            code, words = (await call.code()).name, await call.details()
+    except TimeoutError:
+        call.cancel()
+        code, words = "", "no answer"
+    return Outcome(code, words or "", tuple(answers), time.monotonic() - start)
+
+
+async def _behave(call: Any, case: Case, answers: list[bytes]) -> None:
+    try:
+        if case.habit is not Habit.SILENT:
+            for message in case.sent:
+                await call.write(message)
+        if case.habit is Habit.CANCELLING:
+            await asyncio.sleep(case.pause)
+            call.cancel()
+            return
+        await call.done_writing()
+        while (answer := await call.read()) is not grpc.aio.EOF:
+            answers.append(answer)
+            if case.habit is Habit.SLOW:
+                await asyncio.sleep(_READ_PAUSE_SECONDS)
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        return  # it has ended, which its status tells
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise  # it is this caller that gives up, not the call that was cancelled

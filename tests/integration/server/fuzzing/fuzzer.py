@@ -1,0 +1,144 @@
+"""Makes calls in bundles, at once and beside a well-behaved neighbour, and judges each."""
+
+import asyncio
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import grpc.aio
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.integration.server.front import Front
+from tests.integration.server.fuzzing.answers import WrongAnswer, check
+from tests.integration.server.fuzzing.calls import Case, Outcome, ask, cases
+from tests.integration.server.fuzzing.messages import METHODS, Dictionary, texts
+from tidemill.v1 import feedback_service_pb2, job_service_pb2
+from tidemill.v1 import prediction_service_pb2 as pb
+
+BUNDLE = 8
+"""Calls that are made at once."""
+_PREDICT = next(method for method in METHODS if method.name == "Predict")
+
+
+@dataclass
+class Tally:
+    """What became of all calls.
+
+    Attributes:
+        cases: calls made, the neighbours' aside.
+        codes: (service, code) of them.
+        habits: of their callers.
+        compared: answers that were compared with the model's own.
+        neighbours: well-formed calls beside them.
+        problems: what was wrong, with the case that brought it out.
+        slowest: seconds of the longest call whose caller waited.
+    """
+
+    cases: int = 0
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    habits: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
+    neighbours: int = 0
+    problems: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+    def add(self, case: Case, outcome: Outcome) -> None:
+        """Judge a call."""
+        self.cases += 1
+        self.codes[case.method.containing_service.name, outcome.code] += 1
+        self.habits[case.habit.name] += 1
+        if case.habit.waits:
+            self.slowest = max(self.slowest, outcome.seconds)
+        self._judge(case, outcome)
+
+    def add_neighbour(self, case: Case, outcome: Outcome) -> None:
+        """Judge a call that nothing is wrong with."""
+        self.neighbours += 1
+        if outcome.code != "OK":
+            self.problems.append(f"a neighbour got {outcome.code}: {outcome.words}")
+        self._judge(case, outcome)
+
+    def _judge(self, case: Case, outcome: Outcome) -> None:
+        try:
+            self.compared += check(case, outcome)
+        except WrongAnswer as wrong:
+            self.problems.append(f"{wrong}\n    {case.path} {case}"[:3000])
+        except Exception:  # an answer that the checks cannot even read
+            self.problems.append(f"{traceback.format_exc()}\n    {case.path} {case}"[:3000])
+
+
+def fuzz(front: Front, count: int, number: int) -> Tally:
+    """Make calls of all methods.
+
+    Args:
+        front: over a workspace with the tasks `support`, `swapped`, `mixed` and `untrained`.
+        count: of calls.
+        number: a seed; the same one makes the same calls.
+    """
+    tally = Tally()
+    bundles = st.lists(cases(_dictionary(front)), min_size=BUNDLE, max_size=BUNDLE)
+    with asyncio.Runner() as runner:
+
+        @seed(number)
+        @settings(
+            max_examples=-(-count // BUNDLE),
+            phases=[Phase.generate],
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(bundles, texts())
+        def bundle(bundled: Sequence[Case], text: str) -> None:
+            runner.run(_ask_all(channel, bundled, text, tally))
+
+        channel = runner.run(_open(front.address))
+        try:
+            bundle()
+        finally:
+            runner.run(channel.close())
+    return tally
+
+
+async def _open(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
+
+
+async def _ask_all(
+    channel: grpc.aio.Channel, bundled: Sequence[Case], text: str, tally: Tally
+) -> None:
+    request = pb.PredictRequest(task="support", text=text, top_k=4)
+    neighbour = Case(_PREDICT, (request.SerializeToString(),))
+    outcomes = await asyncio.gather(*(ask(channel, each) for each in (*bundled, neighbour)))
+    for case, outcome in zip(bundled, outcomes, strict=False):
+        tally.add(case, outcome)
+    tally.add_neighbour(neighbour, outcomes[-1])
+
+
+def _dictionary(front: Front) -> Dictionary:
+    """What means something to this front, ids of a prediction, a verdict and a run among it."""
+    made = front.predictions.Predict(pb.PredictRequest(task="support", text="card")).prediction
+    verdict = feedback_service_pb2.SubmitFeedbackRequest(
+        prediction_id=made.prediction_id, correct=True
+    )
+    front.feedback.SubmitFeedback(verdict)
+    jobs = [job.job for job in front.jobs.ListJobs(job_service_pb2.ListJobsRequest()).jobs]
+    tasks = ("support", "swapped", "mixed", "untrained")
+    models = tuple(f"{task}-onnx" for task in tasks)
+    return {
+        "task": tasks,
+        "text": ("lost my card", "refund the fee"),
+        "texts": ("lost my card", "refund the fee"),
+        "prediction_id": (made.prediction_id, made.prediction_id[:-1]),
+        "label": ("billing", "card"),
+        "model_name": models,
+        "name": (*models, "input_ids", "probabilities__0"),
+        "version": ("", "1", "2", "99"),
+        "datatype": ("INT32", "FP32", "BYTES"),
+        "job": tuple(jobs) or ("retrain",),
+        "run_id": ("1", "99"),
+        "page_token": ("", "1", "0", "-1", "x"),
+        "service": ("", "tidemill.task.support", "tidemill.task.untrained"),
+        "dataset_version": ("d" * 64,),
+    }

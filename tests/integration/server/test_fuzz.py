@@ -1,0 +1,38 @@
+"""Calls of every kind to every method: none breaks the front, and none gets another's answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server.front import Front, Workspace
+from tests.integration.server.fuzzing.fuzzer import fuzz
+from tests.integration.server.fuzzing.messages import METHODS
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.triton.testing import RunningTriton
+
+CASES, SEED = 640, 3
+VERSIONS = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
+
+
+@pytest.fixture
+def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
+    """A front with a database of its own, for the fuzzer changes traffic; Triton's is the same."""
+    with Front(Workspace(tmp_path, VERSIONS), triton.grpc_address) as running:
+        yield running
+
+
+def test_nothing_that_callers_send_breaks_the_front(front: Front) -> None:
+    """No INTERNAL or UNKNOWN, no hang, no other caller's answer, and afterwards it serves."""
+    tally = fuzz(front, CASES, SEED)
+    assert tally.problems == []
+    assert tally.cases >= CASES
+    assert tally.compared > CASES / 4
+    assert {service for service, _code in tally.codes} == {
+        method.containing_service.name for method in METHODS
+    }
+    request = pb.PredictRequest(task="support", text="lost my card")
+    assert front.predictions.Predict(request, timeout=5).prediction.label
+    assert front.process.poll() is None
+    assert "unexpected_error" not in front.log()
+    assert "Traceback" not in front.log()
