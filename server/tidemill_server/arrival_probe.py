@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -47,7 +48,7 @@ class ArrivalProbe:
         """Measure for ever."""
         clock = asyncio.get_running_loop().time
         async with grpc.aio.insecure_channel(self._address) as channel:
-            call = channel.unary_unary("/tidemill.Probe/Probe")
+            call: Any = channel.unary_unary("/tidemill.Probe/Probe")
             while True:
                 self._begin = clock()
                 with contextlib.suppress(grpc.RpcError):

@@ -19,6 +19,7 @@ from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
 from tidemill_cli.feedback_file import send_file
 from tidemill_cli.messages import time_text, to_json
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table
+from tidemill_client.requests import feedback_request
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,20 +40,27 @@ def submit(
         str, typer.Option(help="Who says so; without it, you.", show_default=False)
     ] = "",
     comment: Annotated[str, typer.Option(help="Their words.", show_default=False)] = "",
+    text: Annotated[
+        str,
+        typer.Option(help="What was predicted, where texts are not kept.", show_default=False),
+    ] = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Say whether a prediction was right, or which label is."""
     if (correct is None) == (label is None):
         raise typer.BadParameter("give one of --correct, --incorrect and --label")
+    request = feedback_request(
+        prediction_id,
+        correct=correct,
+        label=label,
+        source=source or current_user(),
+        comment=comment,
+        text=text,
+        request_id="",
+    )
     with connected(address) as client:
-        stored = client.submit_feedback(
-            prediction_id,
-            correct=correct,
-            label=label,
-            source=source or current_user(),
-            comment=comment,
-        )
+        stored = client.feedback.SubmitFeedback(request, timeout=CALL_SECONDS).feedback
     if as_json:
         print_json(to_json(stored))
         return
@@ -105,7 +113,7 @@ def import_file(
     """Store many verdicts from a file.
 
     Each line is an object with prediction_id, and correct (true or false) or label; source,
-    comment and request_id are optional.
+    comment, text and request_id are optional.
     """
     with connected(address) as client:
         outcome = send_file(client, file)

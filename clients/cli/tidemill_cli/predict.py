@@ -2,17 +2,17 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
-from tidemill.v1.prediction_service_pb2 import Prediction
 from tidemill_cli.connection import Address, connected, explanation
 from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
-from tidemill_cli.messages import error_to_json, to_json
+from tidemill_cli.messages import error_to_json
 from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table
-from tidemill_client import TidemillClient, TidemillError
+from tidemill_client import Prediction, TidemillClient, TidemillError
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = (
@@ -42,7 +42,7 @@ def predict(
         if len(texts) == 1 and texts != ["-"]:
             text = _valid(texts[0])
             prediction = client.predict(task, text, top_k=top_k, model_version=model_version)
-            print_json(to_json(prediction)) if as_json else _print_one(prediction)
+            print_json(asdict(prediction)) if as_json else _print_one(prediction)
             return
         asked = list(_lines()) if texts == ["-"] else [_valid(text) for text in texts]
         results = _predict_all(client, task, asked, top_k, model_version)
@@ -84,7 +84,7 @@ def _lines() -> Iterator[str]:
 def _to_json(result: Result) -> Any:
     if isinstance(result, TidemillError):
         return {"error": error_to_json(result)}
-    return to_json(result)
+    return asdict(result)
 
 
 def _print_one(prediction: Prediction) -> None:

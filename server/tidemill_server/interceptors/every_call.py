@@ -25,7 +25,7 @@ import structlog
 from tidemill_core.domain.access import Caller
 from tidemill_core.errors import TidemillError
 from tidemill_server.drain import Drain
-from tidemill_server.interceptors.decoding import checked, tolerant
+from tidemill_server.interceptors.decoding import checked, only_message, tolerant
 from tidemill_server.interceptors.record import CallRecord, Recorder, current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
@@ -85,9 +85,9 @@ class EveryCall:
             return grpc.stream_unary_rpc_method_handler(call, decode, encode)
         if handler.response_streaming:
             ends = self._drain.until_drained
-            call = _after_one_message(self._streaming(method, handler.unary_stream, one, ends))
+            call = _streaming_to_one(self._streaming(method, handler.unary_stream, one, ends))
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
-        call = _after_one_message(self._unary(method, handler.unary_unary, one))
+        call = _unary_to_one(self._unary(method, handler.unary_unary, one))
         return grpc.stream_unary_rpc_method_handler(call, decode, encode)
 
     def _unary(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
@@ -178,9 +178,41 @@ class EveryCall:
             return response
 
         async def act_to_the_end(request: Any, context: Context) -> Any:
-            return await asyncio.shield(act(request, context))
+            acting = asyncio.create_task(act(request, context))
+            try:
+                return await asyncio.shield(acting)
+            except asyncio.CancelledError:
+                acting.add_done_callback(partial(_note_end, method))
+                raise
 
         return act_to_the_end
+
+
+def _unary_to_one(call: Any) -> Any:
+    """A handler of calls with one request, which reads it itself."""
+
+    async def read_and_call(_requests: object, context: Context) -> Any:
+        return await call(await only_message(context), context)
+
+    return read_and_call
+
+
+def _streaming_to_one(call: Any) -> Any:
+    """The same for calls that are answered by a stream."""
+
+    async def read_and_call(_requests: object, context: Context) -> AsyncIterator[Any]:
+        async with aclosing(call(await only_message(context), context)) as answers:
+            async for answer in answers:
+                yield answer
+
+    return read_and_call
+
+
+def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
+    """Hear how an action ended whose caller is gone."""
+    error = None if acted.cancelled() else acted.exception()
+    if error is not None and not isinstance(error, TidemillError):
+        log.error("unexpected_error", method=method, exc_info=error)
 
 
 async def _fail(record: CallRecord, context: Context, error: Exception) -> None:

@@ -34,7 +34,7 @@ class Threads:
         """The results of `predict_many`, of which the first `limit` are taken."""
         results: list[Result] = []
         with TidemillClient(address, **options.pop("client", {})) as client:
-            stream: Any = client.predict_many(texts, task="t", **options)
+            stream: Any = client.predict_many(texts, **{"task": "t", **options})
             for result in stream:
                 results.append(result)
                 if on_result is not None:
@@ -76,7 +76,7 @@ class Asyncio:
         async def many() -> list[Result]:
             results: list[Result] = []
             async with AsyncTidemillClient(address, **options.pop("client", {})) as client:
-                stream: Any = client.predict_many(texts, task="t", **options)
+                stream: Any = client.predict_many(texts, **{"task": "t", **options})
                 async with aclosing(stream):
                     async for result in stream:
                         results.append(result)

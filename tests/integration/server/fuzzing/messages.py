@@ -45,10 +45,11 @@ _ENCODER = TextEncoder(tokenizer_json(), LENGTH)
 def messages(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrategy[bytes]:
     """Messages of a method: good, wrong in their fields, damaged, or no messages at all."""
     structured = _structured(method.input_type, dictionary, _DEPTH).map(_encoded)
-    good = _GOOD.get(method.name)
-    sound = structured if good is None else good() | structured
-    merged = structured if good is None else st.builds(_joined, good(), structured)
-    return st.one_of(sound, merged, _damaged(sound), st.binary(max_size=64))
+    if method.name not in ANSWERED:
+        return structured | _damaged(structured) | st.binary(max_size=64)
+    good = ANSWERED[method.name]()
+    merged = st.builds(_joined, good, structured)
+    return st.one_of(good, structured, merged, _damaged(good), st.binary(max_size=64))
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -161,14 +162,14 @@ def _infer() -> st.SearchStrategy[bytes]:
     return st.builds(request, rows, st.uuids().map(str))
 
 
-_GOOD: Mapping[str, Callable[[], st.SearchStrategy[bytes]]] = {
+ANSWERED: Mapping[str, Callable[[], st.SearchStrategy[bytes]]] = {
     "Predict": _predict,
     "BatchPredict": _batch_predict,
     "StreamPredict": _stream_predict,
     "ModelInfer": _infer,
     "ModelStreamInfer": _infer,
 }
-"""What is answered, by method."""
+"""Well-formed messages that a model answers, by method."""
 
 
 def _joined(first: bytes, second: bytes) -> bytes:

@@ -1,0 +1,76 @@
+"""The Node client: its generated code, and its own tests against the real front."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server.front import Front
+
+PACKAGE = Path(__file__).parents[3] / "clients" / "node"
+LOCK = PACKAGE / "package-lock.json"
+MODULES = PACKAGE / "node_modules"
+
+
+def missing() -> str:
+    """Why these tests cannot run here; empty where they can."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return "node and npm are not installed; the Node client needs Node 20 or newer"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    if int(version.stdout.removeprefix("v").partition(".")[0]) < 20:
+        return f"node is {version.stdout.strip()}; the Node client needs Node 20 or newer"
+    return ""
+
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+def run(*command: str, **environment: str) -> str:
+    """What a command says that must succeed in the package's folder."""
+    done = subprocess.run(
+        command,
+        cwd=PACKAGE,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    """What package-lock.json names; installed again when that has changed."""
+    wanted, marker = hashlib.sha256(LOCK.read_bytes()).hexdigest(), MODULES / ".installed"
+    if not marker.exists() or marker.read_text() != wanted:
+        run("npm", "ci", "--ignore-scripts")
+        marker.write_text(wanted)
+
+
+def test_generated_code_is_up_to_date() -> None:
+    """`src/gen` is what the contract says; else run `clients/node/generate.py`."""
+    run(sys.executable, "generate.py", "--check")
+
+
+def test_no_package_names_the_host_it_came_from() -> None:
+    """The lock file installs from whatever registry npm is set to."""
+    assert '"resolved"' not in LOCK.read_text()
+
+
+def test_the_client_works_against_the_real_front(front: Front) -> None:
+    """It compiles under strict, and its tests pass: unary, batch, stream, verdict, errors."""
+    shutil.rmtree(PACKAGE / "dist", ignore_errors=True)
+    run("node_modules/.bin/tsc")
+    said = run(
+        *("node", "--test", "--test-reporter=tap", "dist/test/"),
+        TIDEMILL_TEST_ADDRESS=front.address,
+    )
+    assert "# SKIP" not in said
+    assert "\n# fail 0" in said
