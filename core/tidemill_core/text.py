@@ -1,5 +1,6 @@
 """Text to token ids, the same in training and in serving, so that the two cannot drift apart."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,17 @@ PADDING_ID = 0
 UNKNOWN_ID = 1
 PADDING_TOKEN = "[PAD]"  # noqa: S105 - a piece of vocabulary, not a password
 UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
+# Separators, controls, formats such as the zero-width space, surrogates; not what this Python's
+# Unicode does not know yet, as the newest emoji.
+_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing in a text can be seen: separators and invisible characters only."""
+    # `isprintable` looks at all characters in C, and holds for almost every text.
+    if text.isprintable():
+        return not text or text.isspace()
+    return all(unicodedata.category(character) in _INVISIBLE for character in text)
 
 
 class TextEncoder:

@@ -31,6 +31,7 @@ CORRECTIONS = 1000
 # check_feedback runs every minute; then a dataset is built and a model trained.
 PATIENCE_SECONDS = 180
 MIN_ACCURACY = 0.90
+TASKS = ("support", "script", "tenth", "shuffled")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def banking(tmp_path_factory: pytest.TempPathFactory, train_rows: Rows) -> Itera
     folder = tmp_path_factory.mktemp("banking")
     whole = write_rows(folder / "train.csv", train_rows)
     tenth = write_rows(folder / "tenth.csv", train_rows[:1000])
-    write_workspace(folder, {"support": whole, "tenth": tenth, "shuffled": tenth})
+    tasks = {"support": whole, "tenth": tenth, "shuffled": tenth}
+    write_workspace(folder, tasks, extra="[server]\nreflection = true")
     with (folder / "tidemill.toml").open("a") as file:
         file.write(f'[tasks.script]\nformat = "torchscript"\nsources = [{{ path = "{whole}" }}]\n')
     with running(Stack(folder), seconds=400) as stack:
@@ -182,3 +184,21 @@ def test_true_corrections_help_and_shuffled_ones_are_rejected(
         assert "accuracy" in worse.reason
         answer = client.predict("shuffled", "I lost my card")
         assert answer.model_version == 1
+
+
+def test_the_second_start_is_quick_and_trains_nothing(banking: Stack) -> None:
+    """After Ctrl-C the stack is ready again within 20 s, with the versions that it had."""
+    with banking.client() as client:
+        before = [version_numbers(client, task) for task in TASKS]
+    assert banking.stop() == 0
+    banking.start()
+    assert banking.wait_ready(20) < 20
+    with banking.client() as client:
+        assert [version_numbers(client, task) for task in TASKS] == before
+
+
+def version_numbers(client: TidemillClient, task: str) -> list[int]:
+    """The numbers of all versions of a task."""
+    request = model_service_pb2.ListModelVersionsRequest(task=task)
+    listed = client.models.ListModelVersions(request, timeout=10).model_versions
+    return [version.model_version for version in listed]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from tidemill_cli.connection import new_client
 from tidemill_cli.status import health_of, task_service
-from tidemill_client import TidemillClient, TidemillError
+from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
@@ -39,10 +40,10 @@ class TaskStartup:
 class Startup:
     """Looks at the tasks of a stack that is starting."""
 
-    def __init__(self, settings: Settings, address: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._tasks = list(settings.tasks)
         self._storage = open_storage(settings.effective_database_url)
-        self._client = TidemillClient(address)
+        self._client = new_client()
         self._begin = system_clock()
         self._told: set[str] = set()
 

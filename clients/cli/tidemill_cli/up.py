@@ -9,7 +9,7 @@ import typer
 
 from tidemill_cli.connection import server_address
 from tidemill_cli.local import require_extras, settings_with_tasks
-from tidemill_cli.output import say, stdout
+from tidemill_cli.output import AsJson, print_json, say, stdout
 from tidemill_cli.progress import progress_view
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
@@ -33,7 +33,7 @@ _WORRYING_DEATHS = 3
 
 
 @app.command(epilog=_EXAMPLE)
-def up() -> None:
+def up(as_json: AsJson = False) -> None:
     """Start Triton, the server and the jobs, and keep them running until Ctrl-C."""
     require_extras()
     keep_files_private()
@@ -48,7 +48,7 @@ def up() -> None:
     try:
         say(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
         if _wait_until_ready(settings, supervisor, asked):
-            _announce(settings)
+            _announce(settings, as_json)
         while not asked.to_stop:
             _keep_alive(supervisor, asked)
     finally:
@@ -97,7 +97,7 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
     # The database's packages take half a second to import, which no other command should pay.
     from tidemill_cli.startup import Startup
 
-    with Startup(settings, server_address("")) as startup, progress_view() as show_progress:
+    with Startup(settings) as startup, progress_view() as show_progress:
         next_look = 0.0
         while not asked.to_stop:
             _keep_alive(supervisor, asked)
@@ -114,9 +114,13 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
     return False
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: Settings, as_json: bool) -> None:
     address, task = server_address(""), next(iter(settings.tasks))
     console = stdout()
+    if as_json:
+        print_json({"state": "READY", "address": address, "tasks": list(settings.tasks)})
+        console.file.flush()
+        return
     served = ", ".join(settings.tasks)
     console.print(f"ready: {served} at {address} (gRPC)", style="green")
     console.print(f"""

@@ -2,9 +2,12 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from tidemill_core.errors import AlreadyRunning
+
+_PATIENCE_SECONDS = 0.3
 
 
 class StateDirectoryLock:
@@ -25,7 +28,7 @@ class StateDirectoryLock:
         path = self._state_dir / "lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError as error:
             holder = _written_pid(descriptor)
             os.close(descriptor)
@@ -56,6 +59,24 @@ class StateDirectoryLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. A command that looks who holds it has it for a moment: that is waited out.
+
+    Raises:
+        BlockingIOError: somebody keeps it.
+    """
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PATIENCE_SECONDS / 10)
+        else:
+            return
 
 
 def _written_pid(descriptor: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tidemill_core.domain.example import Example, QuarantinedRow
+from tidemill_core.text import is_blank
 from tidemill_jobs.data.rows import set_aside
 
 # C0, DEL and C1, without tab, line feed and carriage return, which are whitespace in a text.
@@ -31,7 +32,7 @@ RULES: Mapping[str, Callable[[Example], bool]] = {
     "NULL_LABEL": lambda row: row.label.strip() == "",
     "LONE_SURROGATE": lambda row: bool(_LONE_SURROGATES.search(row.text + row.label)),
     "CONTROL_CHARACTERS": lambda row: bool(_CONTROL_CHARACTERS.search(row.text + row.label)),
-    "BLANK_TEXT": lambda row: _is_blank(row.text),
+    "BLANK_TEXT": lambda row: is_blank(row.text),
 }
 """The rules, in the order they are tried; each says whether a row breaks it."""
 
@@ -52,8 +53,3 @@ def clean(row: Example, max_text_length: int) -> Example | QuarantinedRow:
     if len(text) > max_text_length:
         return set_aside(row.origin, "TEXT_TOO_LONG", text)
     return replace(row, text=text, label=label)
-
-
-def _is_blank(text: str) -> bool:
-    """Whether nothing in a text can be seen: separators and invisible characters only."""
-    return all(unicodedata.category(character)[0] in "ZC" for character in text)

@@ -1,5 +1,6 @@
 """The `retrain` job: once round the loop, from data to a new champion or a reasoned no."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import polars as pl
@@ -43,9 +44,9 @@ def run(context: JobContext) -> Result:
     data = training_data(read_dataset(dataset.uri))
     trained = _train(context, dataset, data)
     context.progress(0.85, "exporting")
-    model = _export(trained, context.task_settings.format, data.test)
+    model = _export(trained, context.task_settings.format, data.proof_texts)
     candidate = new_candidate(context, dataset)
-    verdict = _verdict(context, candidate, trained, model, data.test)
+    verdict = _verdict(context, candidate, trained, model, data)
     judged = _settle(context, candidate, trained, verdict)
     return {
         "dataset_version": dataset.dataset_version,
@@ -85,15 +86,15 @@ def _train(context: JobContext, dataset: DatasetVersion, data: TrainingData) -> 
         return train(data, TrainingConfig(), _part(context.progress, 0.1, 0.85), tracker)
 
 
-def _export(trained: TrainedModel, model_format: str, test: LabelledTexts) -> bytes:
-    """Export a model, and prove on the hold-out that the export answers the same.
+def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]) -> bytes:
+    """Export a model, and prove that the export answers the same.
 
     Raises:
         ExportMismatch: it does not.
     """
     exporters = {"onnx": export_onnx, "torchscript": export_torchscript}
     model = exporters[model_format](trained.classifier, trained.sequence_length)
-    compare(model, model_format, trained.classifier, trained.encoder(), test.texts)
+    compare(model, model_format, trained.classifier, trained.encoder(), proof_texts)
     return model
 
 
@@ -102,13 +103,13 @@ def _verdict(
     candidate: ModelVersion,
     trained: TrainedModel,
     model: bytes,
-    test: LabelledTexts,
+    data: TrainingData,
 ) -> Verdict:
     try:
         context.progress(0.9, "publishing")
         publish(context, candidate, trained, model)
         context.progress(0.92, "testing the candidate in Triton")
-        return try_candidate(context, candidate, trained, test)
+        return try_candidate(context, candidate, trained, data.test, data.proof_texts)
     except (ModelLoadFailed, AnswersDiffer) as error:
         return Verdict(False, f"{error.reason}: {error}")
     except BaseException as error:

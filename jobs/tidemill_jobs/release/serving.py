@@ -90,8 +90,8 @@ class Reconciler:
                     return  # the next task would wait for it just as long
 
     def _repair(self, task: str) -> None:
-        # A retraining has a candidate loaded for its tests, and puts things right at its end.
         if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
+            self._reload_lost(task)
             return
         deployment = self._storage.models.deployment(task)
         if deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER:
@@ -103,6 +103,17 @@ class Reconciler:
             if self._triton.ready_versions(name):
                 log.info("model_unloaded", model=name)
                 self._triton.unload(name)
+
+    def _reload_lost(self, task: str) -> None:
+        """Load trusted versions again that a Triton has lost, by a restart, say.
+
+        The versions that are named in the configuration stay as they are: a retraining has a
+        candidate loaded for its tests, and puts things right at its end.
+        """
+        for name, versions in by_model(self._storage.models.versions_to_serve(task)).items():
+            if not {version.version for version in versions} & self._triton.ready_versions(name):
+                log.info("serving_repaired", model=name)
+                self._triton.load(name)
 
     def _repair_model(self, name: str, versions: Sequence[ModelVersion]) -> None:
         ready = self._triton.ready_versions(name)

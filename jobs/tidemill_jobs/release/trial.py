@@ -29,15 +29,26 @@ class AnswersDiffer(TidemillError):
 
     def __init__(self, candidate: ModelVersion, rows: int, largest: float) -> None:
         super().__init__(
-            f"version {candidate.version} answers {rows} hold-out rows otherwise through Triton "
+            f"version {candidate.version} answers {rows} texts otherwise through Triton "
             f"than offline; probabilities differ by up to {largest:.2e}"
         )
 
 
 def try_candidate(
-    context: JobContext, candidate: ModelVersion, trained: TrainedModel, test: LabelledTexts
+    context: JobContext,
+    candidate: ModelVersion,
+    trained: TrainedModel,
+    test: LabelledTexts,
+    proof_texts: Sequence[str],
 ) -> Verdict:
     """Load a candidate, compare its answers with the trained model's, and judge it.
+
+    Args:
+        context: its surroundings.
+        candidate: published already.
+        trained: what it was made from.
+        test: what the gate judges on; may be empty.
+        proof_texts: what both must answer alike; at least one.
 
     Raises:
         ModelLoadFailed: Triton refuses the version.
@@ -46,7 +57,7 @@ def try_candidate(
     """
     context.triton.wait_ready(TRITON_READY_SECONDS)
     serve(context.storage, context.repository, context.triton, context.task, candidate)
-    _compare(context, candidate, trained, test.texts)
+    _compare(context, candidate, trained, proof_texts)
     champion = _champion(context)
     if champion is None:
         commonest = max(Counter(test.labels).values(), default=0)
@@ -99,11 +110,11 @@ def ask(
 def _compare(
     context: JobContext, candidate: ModelVersion, trained: TrainedModel, texts: Sequence[str]
 ) -> None:
-    offline = trained.test_probabilities
+    offline = trained.probabilities(texts)
     online = ask(context, candidate, trained.encoder(), texts, len(trained.labels))
     if online.shape != offline.shape:
         raise AnswersDiffer(candidate, len(texts), 1.0)
     difference = np.abs(offline - online).max(axis=1, initial=0.0)
-    if (difference > TOLERANCE).any():
-        differing = int((difference > TOLERANCE).sum())
+    differing = int((~(difference <= TOLERANCE)).sum())  # what is not a number differs too
+    if differing:
         raise AnswersDiffer(candidate, differing, float(difference.max()))

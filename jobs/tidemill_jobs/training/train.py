@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ from tidemill_jobs.training.tokenizer import (
 )
 from tidemill_jobs.training.tracking import Tracker
 
+_PROOF_ROWS = 256
+_ROWS_A_PASS = 512
+
 
 @dataclass(frozen=True)
 class LabelledTexts:
@@ -62,6 +66,11 @@ class TrainingData:
     validation: LabelledTexts = field(default_factory=LabelledTexts)
     test: LabelledTexts = field(default_factory=LabelledTexts)
     weights: Sequence[float] | None = None
+
+    @property
+    def proof_texts(self) -> Sequence[str]:
+        """What a model must answer alike wherever it runs: the test split, or some of train."""
+        return self.test.texts or self.train.texts[:_PROOF_ROWS]
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,10 @@ class TrainedModel:
     def encoder(self) -> TextEncoder:
         """The encoder that the model was trained with."""
         return TextEncoder(self.tokenizer_json, self.sequence_length)
+
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """What the classifier answers here; n texts -> float32 [n, labels]."""
+        return _probabilities(self.classifier, torch.from_numpy(self.encoder().encode(texts)))
 
 
 def train(
@@ -229,10 +242,16 @@ def _measure(
     labels: tuple[str, ...],
 ) -> tuple[Measures, npt.NDArray[np.float32]]:
     encoded = _encode(encoder, rows, labels)
-    with torch.no_grad():
-        parts = [classifier(piece) for piece in torch.split(encoded.input_ids, 512)]
-    probabilities = torch.cat(parts).numpy()
+    probabilities = _probabilities(classifier, encoded.input_ids)
     return evaluate(probabilities, encoded.targets.numpy()), probabilities
+
+
+def _probabilities(
+    classifier: CalibratedClassifier, input_ids: torch.Tensor
+) -> npt.NDArray[np.float32]:
+    with torch.no_grad():
+        parts = [classifier(piece) for piece in torch.split(input_ids, _ROWS_A_PASS)]
+    return cast("npt.NDArray[np.float32]", torch.cat(parts).numpy())
 
 
 def _parameters(

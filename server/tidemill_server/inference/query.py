@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tidemill_core.errors import InvalidArgument
+from tidemill_core.text import is_blank
 
 UNARY_METHOD = "Predict"
 MAX_BATCH_TEXTS = 1024
@@ -66,9 +67,9 @@ def check_text(text: str, field: str, max_length: int) -> None:
     if len(text) > max_length:
         rule = f"has {len(text)} characters; the task's limit is {max_length}"
         raise InvalidArgument("TEXT_TOO_LONG", field, rule)
-    if not text or text.isspace():
-        raise InvalidArgument("BLANK_TEXT", field, "is empty or blank")
     _check_controls(field, text)
+    if is_blank(text):
+        raise InvalidArgument("BLANK_TEXT", field, "is empty, or nothing in it can be seen")
 
 
 def check_words(field: str, value: str, max_length: int) -> None:

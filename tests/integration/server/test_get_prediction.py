@@ -9,6 +9,7 @@ import pytest
 from tests.integration.server.front import Front, Workspace, eventually
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner, load_keys
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_PREDICTION_ID", "prediction_id")
@@ -48,7 +49,7 @@ def test_a_prediction_comes_back_as_it_was_answered(front: Front, workspace: Wor
     "change", ["empty", "cut", "flipped", "longer", "words", "huge", "foreign"]
 )
 def test_an_id_that_is_not_ours_is_refused(front: Front, workspace: Workspace, change: str) -> None:
-    """Forged, shortened, changed and foreign ids are INVALID_ARGUMENT."""
+    """Forged, shortened, changed and foreign ids are INVALID_ARGUMENT, in feedback as well."""
     keys = load_keys(workspace.folder / "var")
     ours = PredictionIdSigner(keys).sign(CLAIMS)
     data = bytearray(base64.urlsafe_b64decode(ours + "=" * (-len(ours) % 4)))
@@ -63,6 +64,8 @@ def test_an_id_that_is_not_ours_is_refused(front: Front, workspace: Workspace, c
         "foreign": PredictionIdSigner({0: secrets.token_bytes(32)}).sign(CLAIMS),
     }
     assert words(refusal(lambda: get(front, ids[change]))) == INVALID
+    verdict = SubmitFeedbackRequest(prediction_id=ids[change], correct=True)
+    assert words(refusal(lambda: front.feedback.SubmitFeedback(verdict, timeout=10))) == INVALID
 
 
 def test_a_valid_id_without_a_row_is_not_found(front: Front, workspace: Workspace) -> None:

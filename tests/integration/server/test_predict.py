@@ -46,6 +46,7 @@ def test_top_k_limits_the_scores(front: Front, top_k: int, count: int) -> None:
         ({"top_k": -1}, "INVALID_TOP_K", "top_k"),
         ({"text": ""}, "BLANK_TEXT", "text"),
         ({"text": " \n\t\u3000"}, "BLANK_TEXT", "text"),
+        ({"text": "\u200b\u200d"}, "BLANK_TEXT", "text"),
         ({"text": "x" * (MAX_TEXT_LENGTH + 1)}, "TEXT_TOO_LONG", "text"),
         ({"text": "a\0b"}, "CONTROL_CHARACTERS", "text"),
         ({"text": "a\x1bb"}, "CONTROL_CHARACTERS", "text"),

@@ -39,6 +39,14 @@ def test_the_help_of_every_command_teaches_with_an_example(
         assert f"Example: {'cd' if name == 'up' else 'tidemill'}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_print_json(name: str) -> None:
+    """A program can read what any command says: each takes --json."""
+    command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
+    for leaf in getattr(command, "commands", {"": command}).values():
+        assert "--json" in {option for each in leaf.params for option in each.opts}, leaf.name
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

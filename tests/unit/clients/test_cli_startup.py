@@ -53,10 +53,10 @@ def test_a_training_that_made_a_champion_is_no_trouble() -> None:
 @pytest.mark.parametrize(
     ("status", "serving"),
     [
-        (Status("SERVING", [SERVED]), True),
-        (Status("SERVING", [SERVED, replace(SERVED, health="NOT_SERVING")]), False),
-        (Status("NOT_SERVING", [SERVED]), False),
-        (Status("SERVING", []), False),
+        (Status("SERVING", [SERVED], []), True),
+        (Status("SERVING", [SERVED, replace(SERVED, health="NOT_SERVING")], []), False),
+        (Status("NOT_SERVING", [SERVED], []), False),
+        (Status("SERVING", [], []), False),
     ],
     ids=["all", "one task is not", "draining", "no tasks"],
 )

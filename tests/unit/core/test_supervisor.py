@@ -1,7 +1,9 @@
 """The supervisor's rules, without processes."""
 
+import fcntl
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,17 @@ def test_the_holder_of_the_lock_is_known_without_taking_it(tmp_path: Path) -> No
     assert watcher.holder() == str(os.getpid())
     lock.release()
     assert watcher.holder() is None
+
+
+def test_a_look_at_the_holder_does_not_keep_a_stack_from_starting(tmp_path: Path) -> None:
+    """Somebody who looks has the lock for a moment, and a stack that starts waits that out."""
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        timer = threading.Timer(0.1, looking.close)
+        timer.start()
+        StateDirectoryLock(tmp_path).acquire()
+        timer.join()
 
 
 def test_a_stack_ends_its_server_first_and_triton_last(tmp_path: Path) -> None:

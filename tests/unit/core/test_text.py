@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tidemill_core.errors import DataError
-from tidemill_core.text import UNKNOWN_TOKEN, TextEncoder
+from tidemill_core.text import UNKNOWN_TOKEN, TextEncoder, is_blank
 
 
 def tokenizer_json() -> str:
@@ -31,6 +31,18 @@ def test_pads_and_truncates_to_the_sequence_length() -> None:
     encoded = ENCODER.encode(["Cards", "card " * 9, ""])
     assert encoded.dtype == np.int32
     assert encoded.tolist() == [[2, 3, 0, 0], [2, 2, 2, 2], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n", "\u00a0\u2003", "\u200b\u200d", "\ufeff \u2060"])
+def test_a_text_in_which_nothing_can_be_seen_is_blank(text: str) -> None:
+    """Spaces of every kind, and characters without a glyph, alone or together."""
+    assert is_blank(text)
+
+
+@pytest.mark.parametrize("text", ["a", " a ", "\u200ba", "?", "\U0001f44d", "\U0001fae8", "\ue000"])
+def test_a_text_with_anything_to_see_is_not_blank(text: str) -> None:
+    """One visible character is enough, even one that is newer than this Python's Unicode."""
+    assert not is_blank(text)
 
 
 def test_no_texts_make_no_rows() -> None:

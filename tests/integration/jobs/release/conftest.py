@@ -20,6 +20,7 @@ from tidemill_core.triton.testing import RunningTriton
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.build import build
 from tidemill_jobs.release import retrain
+from tidemill_jobs.release.gate import Verdict
 from tidemill_jobs.release.publish import new_candidate, publish
 from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler
 from tidemill_jobs.release.trial import try_candidate
@@ -94,10 +95,15 @@ class Loop:
         publish(self.context, candidate, trained.model, exported or trained.exported)
         return candidate
 
+    def try_(self, candidate: ModelVersion, trained: Trained) -> Verdict:
+        """Load, compare and judge a candidate as `retrain` does."""
+        test = trained.test
+        return try_candidate(self.context, candidate, trained.model, test, test.texts)
+
     def champion(self, trained: Trained) -> ModelVersion:
         """Publish a model, try it and promote it as `retrain` does."""
         candidate = self.candidate(trained)
-        verdict = try_candidate(self.context, candidate, trained.model, trained.test)
+        verdict = self.try_(candidate, trained)
         assert verdict.passed
         models, now = self.context.storage.models, datetime.now(UTC)
         place = (self.context.task, candidate.version)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from shutil import rmtree
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.integration.jobs.release.conftest import Loop, Trained, garbled, write_rows
+from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
 from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError, TritonUnavailable
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.testing import RunningTriton
@@ -61,6 +63,26 @@ def _check_tracking(loop: Loop, dataset_version: str) -> None:
     curves = [name for name in run.data.metrics if not name.startswith("final_")]
     assert curves
     assert all(len(client.get_metric_history(run.info.run_id, name)) > 1 for name in curves)
+
+
+def test_without_a_hold_out_answers_are_compared_all_the_same(loop: Loop, other: Trained) -> None:
+    """A small source may hold nothing out; a model that Triton answers otherwise still fails."""
+    rows = [row for row in rows_of(400) if split_of(content_hash(row[0])) is Split.TRAIN][:60]
+    lines = "\n".join(f"{text},{label}" for text, label in rows)
+    loop.source.write_text(f"text,label\n{lines}\n")
+    first = loop.retrain()
+    assert (first["state"], loop.version(1).measures["n"]) == (CHAMPION, 0)
+
+    def replace_model() -> None:
+        place = (loop.context.task, "onnx", 2)
+        folder, manifest = loop.model_file(2).parent, loop.context.repository.manifest(*place)
+        tokenizer = (folder / "tokenizer.json").read_text()
+        rmtree(folder)
+        loop.context.repository.publish(manifest, other.exported, tokenizer)
+
+    result = loop.retrain(progress=_when(TRYING, replace_model))
+    assert result["state"] == REJECTED
+    assert str(result["reason"]).startswith("ANSWERS_DIFFER: ")
 
 
 def test_garbage_is_rejected(loop: Loop, trained: Trained) -> None:

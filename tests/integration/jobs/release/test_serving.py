@@ -1,6 +1,6 @@
 """A candidate's trial, and what Triton serves before, during and after it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from tests.integration.jobs.release.conftest import Loop, Trained, learn
 from tidemill_core.domain.model import ModelState, model_name
 from tidemill_core.errors import ModelLoadFailed
 from tidemill_core.storage.deployments import Change
+from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.triton.main import configure_all
 from tidemill_core.triton.testing import RunningTriton
+from tidemill_jobs.catalogue import RETRAIN
 from tidemill_jobs.release.serving import serve
-from tidemill_jobs.release.trial import AnswersDiffer, ask, try_candidate
+from tidemill_jobs.release.trial import AnswersDiffer, ask
 
 
 def _answers(loop: Loop, trained: Trained, version: int) -> bool:
@@ -52,6 +54,23 @@ def test_what_was_unloaded_is_loaded_again(loop: Loop, trained: Trained) -> None
     assert _answers(loop, trained, 1)
 
 
+def test_a_triton_that_lost_its_champion_gets_it_back_while_a_retraining_runs(
+    loop: Loop, trained: Trained
+) -> None:
+    """A long training does not leave the task unserved, and its candidate is left alone."""
+    loop.champion(trained)
+    context, now = loop.context, datetime.now(UTC)
+    context.storage.jobs.enqueue(RunRequest(RETRAIN, context.task, "test"), now)
+    assert context.storage.jobs.claim(now) is not None
+    candidate = loop.candidate(trained)
+    serve(context.storage, context.repository, context.triton, context.task, candidate)
+    loop.reconcile()
+    assert loop.ready() == {1, 2}
+    context.triton.unload(model_name(context.task, "onnx"))
+    loop.reconcile()
+    assert loop.ready() == {1, 2}
+
+
 def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trained) -> None:
     """A trusted version whose file is damaged is left out, and the others go on."""
     loop.champion(trained)
@@ -73,7 +92,7 @@ def test_a_model_that_does_not_load(loop: Loop, trained: Trained, broken: bytes 
     half = trained.exported[: len(trained.exported) // 2]
     candidate = loop.candidate(trained, broken or half)
     with pytest.raises(ModelLoadFailed):
-        try_candidate(loop.context, candidate, trained.model, trained.test)
+        loop.try_(candidate, trained)
     assert loop.ready() == {1}
     assert _answers(loop, trained, 1)
 
@@ -85,7 +104,7 @@ def test_a_broken_candidate_survives_no_cold_start(
     loop.champion(trained)
     candidate = loop.candidate(trained, trained.exported[:1000])
     with pytest.raises(ModelLoadFailed):
-        try_candidate(loop.context, candidate, trained.model, trained.test)
+        loop.try_(candidate, trained)
     triton.kill()
     triton.start()
     loop.context.triton.wait_ready(30)
@@ -98,8 +117,8 @@ def test_a_broken_candidate_survives_no_cold_start(
 def test_another_model_is_noticed(loop: Loop, trained: Trained, other: Trained) -> None:
     """A file that is another model's answers otherwise, and that fails the trial."""
     candidate = loop.candidate(trained, other.exported)
-    with pytest.raises(AnswersDiffer, match=r"version 1 answers .* hold-out rows otherwise"):
-        try_candidate(loop.context, candidate, trained.model, trained.test)
+    with pytest.raises(AnswersDiffer, match=r"version 1 answers \d+ texts otherwise"):
+        loop.try_(candidate, trained)
 
 
 def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> None:
@@ -107,7 +126,7 @@ def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> Non
     two = learn(lambda _text, label: "pay" if label == "pay" else "card")
     candidate = loop.candidate(trained, two.exported)
     with pytest.raises(AnswersDiffer) as caught:
-        try_candidate(loop.context, candidate, trained.model, trained.test)
+        loop.try_(candidate, trained)
     assert caught.value.reason == "ANSWERS_DIFFER"
     assert loop.state(1) is ModelState.CANDIDATE
 
@@ -116,6 +135,6 @@ def test_a_damaged_champion_is_taken_over(loop: Loop, trained: Trained) -> None:
     """Triton cannot load a damaged champion, so a candidate is judged as if there were none."""
     loop.champion(trained)
     loop.model_file(1).write_bytes(b"damaged")
-    verdict = try_candidate(loop.context, loop.candidate(trained), trained.model, trained.test)
+    verdict = loop.try_(loop.candidate(trained), trained)
     assert verdict.passed
     assert "no champion" in verdict.reason

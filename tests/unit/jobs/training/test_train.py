@@ -51,6 +51,19 @@ def test_learns_two_easy_classes(model: TrainedModel) -> None:
     assert model.sequence_length == 16
 
 
+def test_it_answers_alike_afterwards(model: TrainedModel, data: TrainingData) -> None:
+    """What it is asked again gets the probabilities that were measured."""
+    answered = model.probabilities(data.test.texts)
+    assert np.allclose(answered, model.test_probabilities, atol=1e-6)
+
+
+def test_without_a_test_split_training_texts_are_the_proof(data: TrainingData) -> None:
+    """Exports are always compared on something, the test split where there is one."""
+    assert data.proof_texts == data.test.texts
+    alone = replace(data, test=LabelledTexts())
+    assert alone.proof_texts == data.train.texts[:256]
+
+
 def test_the_same_seed_gives_the_same_model(
     model: TrainedModel, data: TrainingData, recorder: Tracker
 ) -> None:
