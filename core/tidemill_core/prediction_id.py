@@ -126,18 +126,23 @@ def _invalid() -> InvalidArgument:
     return InvalidArgument("INVALID_PREDICTION_ID", "prediction_id", rule)
 
 
-def load_keys(state_dir: Path) -> dict[int, bytes]:
-    """The signing keys of a state directory; the first caller makes them.
+def load_keys(state_dir: Path, given: str = "") -> dict[int, bytes]:
+    """The signing keys that are given, or else those of a state directory.
+
+    Args:
+        state_dir: has them in a file, which the first caller makes.
+        given: the content of such a file: JSON, keys in hexadecimal by their ids.
 
     Raises:
-        ConfigurationError: the file is damaged, or others may read it.
+        ConfigurationError: what is given or the file is damaged, or others may read the file.
     """
     path = state_dir / KEYS_FILE
+    place = "prediction_id_keys" if given else str(path)
     try:
-        content = read_or_create(path, lambda: json.dumps({"0": secrets.token_hex(32)}))
+        content = given or read_or_create(path, lambda: json.dumps({"0": secrets.token_hex(32)}))
         keys = {int(key_id): bytes.fromhex(key) for key_id, key in json.loads(content).items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise ConfigurationError(f"{path} is damaged; restore it from a backup") from error
+        raise ConfigurationError(f"{place} is damaged; restore it from a backup") from error
     if not keys or not all(0 <= key_id <= 255 and len(key) >= 32 for key_id, key in keys.items()):
-        raise ConfigurationError(f"{path} needs keys of 32 bytes with ids from 0 to 255")
+        raise ConfigurationError(f"{place} needs keys of 32 bytes with ids from 0 to 255")
     return keys

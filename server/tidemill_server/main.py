@@ -139,7 +139,7 @@ def assemble(settings: Settings, storage: Storage, telemetry: Telemetry) -> Fron
         ConfigurationError: keys, certificates or tokens cannot be used.
     """
     metrics = telemetry.metrics
-    signer = PredictionIdSigner(load_keys(settings.state_dir))
+    signer = PredictionIdSigner(load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value()))
     triton = TritonClient(settings.triton_address)
     repository = ModelRepository(settings.model_repository)
     router = Router(storage.models, repository, settings.tasks)

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     """Triton's model repository. Whoever can write to it can run code."""
     database_url: str = ""
     """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty is SQLite in state_dir."""
+    prediction_id_keys: SecretStr = SecretStr("")
+    """Keys that sign prediction ids, where several machines share them: JSON, 32 bytes in
+    hexadecimal by their ids. The highest id signs, all verify. Empty takes the file
+    `prediction_id_keys.json` in state_dir, which the first start makes."""
     mlflow_tracking_uri: str = ""
     """Where training is tracked; empty is a local store in state_dir."""
     grpc_host: str = "127.0.0.1"

@@ -197,6 +197,16 @@ def test_a_damaged_file(tmp_path: Path, content: str) -> None:
     assert path.read_text() == content
 
 
+def test_keys_that_are_given_leave_the_state_directory_alone(tmp_path: Path) -> None:
+    """Machines that are given the same keys know each other's ids, and write no file."""
+    keys = load_keys(tmp_path / "var", json.dumps({"3": "ab" * 32}))
+    assert keys == {3: b"\xab" * 32}
+    assert not (tmp_path / "var").exists()
+    with pytest.raises(ConfigurationError, match="prediction_id_keys") as caught:
+        load_keys(tmp_path / "var", '{"3": "abab"}')
+    assert "abab" not in str(caught.value)
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     """A key file that is not UTF-8 is damaged."""
     path = tmp_path / KEYS_FILE

@@ -1,0 +1,33 @@
+"""What the documents say of the tree they lie in."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.supervisor import stack_ports
+
+ROOT = Path(__file__).parents[2]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+    cwd=ROOT, capture_output=True, text=True, check=True,
+).stdout.split()  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_every_link_leads_somewhere(name: str) -> None:
+    """A relative link names a file or folder of the repository."""
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    relative = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [link for link in relative if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_names_every_port_that_a_second_stack_must_change(tmp_path: Path) -> None:
+    """Who follows it has a stack beside another one, not a refusal."""
+    task = TaskSettings(sources=[CsvSource(path=tmp_path / "rows.csv")])
+    ports = stack_ports(Settings.model_validate({"tasks": {"t": task}}))
+    own_data = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Your own data")[2]
+    assert [port.variable for port in ports if f"`{port.variable}`" not in own_data] == []
