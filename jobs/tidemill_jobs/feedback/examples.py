@@ -1,6 +1,6 @@
 """Users' verdicts, turned into examples that a model can learn from."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -45,7 +45,8 @@ def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackE
 
     A given label is the label; a confirmed prediction's is the predicted one. Where several
     sources judged one prediction, the latest verdict counts. The text is the one that was stored;
-    where none was, the one that came with the feedback, whoever gave it.
+    where none was, the one that came with the feedback, whoever gave it. A verdict whose own text
+    is not the one that was predicted teaches nothing.
 
     Args:
         storage: the database's tables.
@@ -58,12 +59,13 @@ def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackE
     verdicts = storage.feedback.latest_verdicts(task)
     latest = {verdict.prediction_id: verdict for verdict in verdicts}
     labelled = [verdict for verdict in latest.values() if _gives_label(verdict)]
-    given = {verdict.prediction_id: verdict.text for verdict in verdicts if verdict.text}
+    with_text = [verdict for verdict in verdicts if verdict.text]
     stored = storage.predictions.texts_and_labels([v.prediction_id for v in labelled])
-    forged = _mismatches(storage.predictions, given, text_key)
+    forged = _mismatches(storage.predictions, with_text, text_key)
+    given = {v.prediction_id: v.text for v in with_text if v.feedback_id not in forged}
     outcomes = [
-        set_aside(verdict.feedback_id, "TEXT_MISMATCH", given[verdict.prediction_id])
-        if verdict.prediction_id in forged
+        set_aside(verdict.feedback_id, "TEXT_MISMATCH", verdict.text)
+        if verdict.feedback_id in forged
         else _example(verdict, stored.get(verdict.prediction_id), given.get(verdict.prediction_id))
         for verdict in labelled
     ]
@@ -95,16 +97,17 @@ def _example(
 
 
 def _mismatches(
-    predictions: PredictionStore, given: Mapping[str, str], text_key: bytes
+    predictions: PredictionStore, with_text: Sequence[Feedback], text_key: bytes
 ) -> frozenset[str]:
-    """Ids of the predictions whose feedback came with another text, where that can be told."""
-    stored = predictions.texts_and_labels(list(given))
-    hashes = predictions.text_hashes(list(given))
+    """Ids of the feedback that came with another text than was predicted, where that shows."""
+    prediction_ids = [verdict.prediction_id for verdict in with_text]
+    stored = predictions.texts_and_labels(prediction_ids)
+    hashes = predictions.text_hashes(prediction_ids)
     return frozenset(
-        prediction_id
-        for prediction_id, text in given.items()
-        if stored.get(prediction_id, ("", ""))[0] not in ("", text)
-        or hashes.get(prediction_id, hashed := text_hash(text_key, text)) != hashed
+        verdict.feedback_id
+        for verdict in with_text
+        if stored.get(verdict.prediction_id, ("", ""))[0] not in ("", verdict.text)
+        or hashes.get(verdict.prediction_id, hashed := text_hash(text_key, verdict.text)) != hashed
     )
 
 

@@ -140,6 +140,22 @@ def test_another_text_is_quarantined(
     assert taught.quarantined == (QuarantinedRow("f1", "TEXT_MISMATCH", "another text"),)
 
 
+@pytest.mark.parametrize("prediction_id", ["p1", "hashed"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_text_costs_nobody_elses_verdict(
+    storage: Storage, verdict: Feedback, prediction_id: str, order: int
+) -> None:
+    """A good correction teaches though another source sent a wrong text, before it or after."""
+    good = replace(verdict, prediction_id=prediction_id, text="the text")
+    wrong = replace(good, feedback_id="f2", source="mallory", correct=False, text="another text")
+    storage.feedback.add([good, wrong][::order])
+    taught = feedback_examples(storage, "support", TEXT_KEY)
+    if order == 1:  # the latest verdict is a no, which gives no label
+        assert taught == _taught(without_label=1)
+    else:
+        assert taught == _taught(_example("predicted", "f1"))
+
+
 def test_a_prediction_out_of_the_sample_can_be_corrected(
     storage: Storage, verdict: Feedback
 ) -> None:
