@@ -1,0 +1,234 @@
+"""Wires the front: what `main` runs, made of its parts."""
+
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from tidemill_core.clock import system_clock
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.prediction_id import PredictionIdSigner, load_keys
+from tidemill_core.settings import Settings
+from tidemill_core.storage.predictions import SHADOW_METHOD
+from tidemill_core.storage.storage import Storage
+from tidemill_core.text_hash import load_text_key
+from tidemill_core.triton.client import TritonClient
+from tidemill_server.app import SERVICE_MODULES, Servicers, new_server, register
+from tidemill_server.arrival_probe import ArrivalProbe
+from tidemill_server.drain import Drain
+from tidemill_server.feedback_intake import FeedbackIntake
+from tidemill_server.health import HealthWatch
+from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.coalescer import Coalescer
+from tidemill_server.inference.load_watch import watch_load
+from tidemill_server.inference.predictor import Predictor
+from tidemill_server.inference.router import Router
+from tidemill_server.interceptors.every_call import EveryCall
+from tidemill_server.interceptors.record import Recorder
+from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.security.api_keys import ApiKeys
+from tidemill_server.security.audit import Auditor
+from tidemill_server.security.exposure import authentication_required
+from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.security.rate_limits import RateLimits
+from tidemill_server.security.tokens import Tokens
+from tidemill_server.services.dataset import DatasetServicer
+from tidemill_server.services.feedback import FeedbackServicer
+from tidemill_server.services.inference_protocol import InferenceProtocol
+from tidemill_server.services.job import JobServicer
+from tidemill_server.services.model import ModelServicer
+from tidemill_server.services.monitoring import MonitoringServicer
+from tidemill_server.services.prediction import PREDICTION_METHODS, PredictionServicer
+from tidemill_server.services.stream_windows import StreamWindows
+from tidemill_server.telemetry.access_log import AccessLog
+from tidemill_server.telemetry.labels import Labels, methods_of
+from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
+from tidemill_server.telemetry.tracing import Tracing, open_tracing
+
+WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that names the folder in which several workers share their metrics."""
+
+Watcher = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass
+class Telemetry:
+    """What tells how the front does."""
+
+    metrics: Metrics
+    endpoint: MetricsEndpoint
+    tracing: Tracing
+    access_log: AccessLog
+
+    def close(self) -> None:
+        """Write what is left, and stop listening."""
+        self.tracing.close()
+        self.access_log.close()
+        self.endpoint.close()
+
+
+@dataclass
+class Front:
+    """What the process is made of.
+
+    Attributes:
+        watchers: what runs beside the server for ever.
+    """
+
+    server: grpc.aio.Server
+    probe: ArrivalProbe
+    router: Router
+    api_keys: ApiKeys
+    health: HealthWatch
+    drain: Drain
+    prediction_log: PredictionLog
+    inference: InferenceProtocol
+    triton: TritonClient
+    watchers: list[Watcher]
+
+
+@dataclass
+class _Security:
+    api_keys: ApiKeys
+    gatekeeper: Gatekeeper
+    watchers: list[Watcher]
+
+
+def open_telemetry(settings: Settings) -> Telemetry:
+    """Metrics, traces and the access log.
+
+    Raises:
+        AlreadyRunning: the metrics' port is taken.
+        ConfigurationError: a setting cannot be used.
+    """
+    release = version("tidemill")
+    methods = (*PREDICTION_METHODS, SHADOW_METHOD)
+    metrics = Metrics(Labels(methods_of(SERVICE_MODULES), methods, settings.tasks), release)
+    folder = os.environ.get(WORKERS_METRICS)
+    endpoint = MetricsEndpoint(metrics, Path(folder) if folder else None)
+    endpoint.start(settings.metrics_host, settings.metrics_port)
+    tracing = open_tracing(settings.tracing, release)
+    access_log = AccessLog(settings.state_dir / "logs" / "access.log", metrics)
+    return Telemetry(metrics, endpoint, tracing, access_log)
+
+
+def assemble(
+    settings: Settings, storage: Storage, telemetry: Telemetry, *, share_port: bool
+) -> Front:
+    """Wire the front; the event loop runs already.
+
+    Args:
+        settings: the workspace's.
+        storage: its database.
+        telemetry: what is told.
+        share_port: whether other workers listen on the same port.
+
+    Raises:
+        AlreadyRunning: the port is taken.
+        ConfigurationError: keys, certificates or tokens cannot be used.
+    """
+    keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
+    signer = PredictionIdSigner(keys)
+    server = new_server(share_port)
+    probe = ArrivalProbe(server)
+    triton = TritonClient(settings.triton_address)
+    router = Router(storage.models, ModelRepository(settings.model_repository), settings.tasks)
+    prediction_log = _prediction_log(settings, storage, telemetry.metrics)
+    delay = settings.server.max_queue_delay_ms / 1000
+    admissions = {task: Admission(delay) for task in settings.tasks}
+    coalescer = Coalescer(triton, telemetry.metrics, telemetry.tracing)
+    predictor = Predictor(
+        router,
+        coalescer,
+        admissions,
+        signer,
+        prediction_log,
+        system_clock,
+        telemetry.metrics,
+        lambda: probe.seconds,
+    )
+    windows = StreamWindows()
+    health = HealthWatch(router, triton, settings.tasks)
+    inference = InferenceProtocol(settings.triton_address, admissions, windows)
+    drain = Drain(settings.grpc_port)
+    security = _security(settings, storage, signer)
+    prediction = PredictionServicer(predictor, storage.predictions, signer, windows)
+    register(
+        _servicers(storage, router, signer, prediction, inference, health),
+        EveryCall(
+            server,
+            security.gatekeeper,
+            Auditor(storage.audit, system_clock),
+            drain,
+            Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
+        ),
+        settings.server.reflection,
+    )
+    load = partial(watch_load, admissions, coalescer, telemetry.metrics)
+    return Front(
+        server=server,
+        probe=probe,
+        router=router,
+        api_keys=security.api_keys,
+        health=health,
+        drain=drain,
+        prediction_log=prediction_log,
+        inference=inference,
+        triton=triton,
+        watchers=[router.watch, health.run, load, probe.watch, *security.watchers],
+    )
+
+
+def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> PredictionLog:
+    return PredictionLog(
+        storage.predictions,
+        settings.state_dir / "spool",
+        LogPolicy(settings.tasks, load_text_key(settings.state_dir)),
+        settings.prediction_log,
+        metrics,
+    )
+
+
+def _security(settings: Settings, storage: Storage, signer: PredictionIdSigner) -> _Security:
+    api_keys = ApiKeys(storage.api_keys)
+    watchers: list[Watcher] = [api_keys.watch]
+    tokens = None
+    if settings.auth.jwks:
+        tokens = Tokens(settings.auth)
+        tokens.open()
+        watchers.append(tokens.watch)
+    gatekeeper = Gatekeeper(
+        api_keys,
+        tokens,
+        RateLimits(settings.server.workers),
+        signer,
+        is_required=authentication_required(settings),
+    )
+    return _Security(api_keys, gatekeeper, watchers)
+
+
+def _servicers(
+    storage: Storage,
+    router: Router,
+    signer: PredictionIdSigner,
+    prediction: PredictionServicer,
+    inference: InferenceProtocol,
+    health: HealthWatch,
+) -> Servicers:
+    intake = FeedbackIntake(signer, router, system_clock)
+    return Servicers(
+        prediction=prediction,
+        feedback=FeedbackServicer(intake, storage.feedback),
+        dataset=DatasetServicer(storage.datasets),
+        model=ModelServicer(storage.models, router, system_clock),
+        monitoring=MonitoringServicer(storage.reports, system_clock),
+        job=JobServicer(storage.jobs, router, system_clock),
+        inference=inference,
+        health=health.servicer,
+    )
