@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,11 +37,22 @@ def total(scraped: Sequence[Sample], name: str, **labels: str) -> float:
     )
 
 
+def settled(front: Front) -> list[Sample]:
+    """All samples, once what other tests have asked is written down."""
+    before, now = samples(front), samples(front)
+    while total(now, "log_held_rows") or total(now, "log_rows_total") != total(
+        before, "log_rows_total"
+    ):
+        time.sleep(0.1)
+        before, now = now, samples(front)
+    return now
+
+
 def grown(
     front: Front, counts: Mapping[str, Mapping[str, str]], act: Callable[[], object]
 ) -> dict[str, float]:
     """By how much metrics grow while something is done; a call counts just after its answer."""
-    before = samples(front)
+    before = settled(front)
     act()
     growth: dict[str, float] = {}
 
