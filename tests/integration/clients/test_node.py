@@ -26,7 +26,8 @@ def missing() -> str:
     return ""
 
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+# Where every change is judged, a missing Node is a failure: nobody would look at a skip.
+pytestmark = pytest.mark.skipif(bool(missing()) and "CI" not in os.environ, reason=missing())
 
 
 def run(*command: str, **environment: str) -> str:
