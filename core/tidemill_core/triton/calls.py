@@ -33,6 +33,10 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
 )
 
+_FLOAT_BYTES = 4
+_TOLERANCE = 1e-3
+"""How far beside [0, 1] a probability may lie: half precision rounds by as much."""
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _STUB_DIED = "is not healthy"
 """What the Python backend says about a model whose process died, with the code INTERNAL."""
 
@@ -50,22 +54,36 @@ def infer_request(
 
 
 def probabilities(
-    response: service_pb2.ModelInferResponse, model_name: str, version: int, rows: int
+    response: service_pb2.ModelInferResponse | None, model_name: str, version: int, rows: int
 ) -> npt.NDArray[np.float32]:
     """Read the answer, float32 [rows, labels], read-only.
 
+    Args:
+        response: None is what grpc.aio returns for a message that it cannot decode.
+        model_name: Who was asked.
+        version: Of it.
+        rows: How many were asked about.
+
     Raises:
-        ModelOutputInvalid: Another tensor, another shape, or values that are not finite.
+        ModelOutputInvalid: No message, another tensor, another shape, or values that are no
+            probabilities.
     """
+    if response is None:
+        raise ModelOutputInvalid(model_name, version, "what cannot be decoded")
     if len(response.outputs) != 1 or response.outputs[0].name != OUTPUT_NAME:
         names = [output.name for output in response.outputs]
         raise ModelOutputInvalid(model_name, version, f"outputs {names}, not [{OUTPUT_NAME!r}]")
     shape = tuple(response.outputs[0].shape)
-    values = np.frombuffer(response.raw_output_contents[0], dtype="<f4")
-    if len(shape) != 2 or shape[0] != rows or shape[1] < 1 or math.prod(shape) != values.size:
+    if len(shape) != 2 or shape[0] != rows or shape[1] < 1:
         raise ModelOutputInvalid(model_name, version, f"shape {shape} to {rows} rows")
-    if not np.isfinite(values).all():
-        raise ModelOutputInvalid(model_name, version, "NaN or infinity")
+    contents = response.raw_output_contents
+    sizes = [len(content) for content in contents]
+    if sizes != [_FLOAT_BYTES * math.prod(shape)]:
+        raise ModelOutputInvalid(model_name, version, f"{sizes} bytes for shape {shape}")
+    values = np.frombuffer(contents[0], dtype="<f4")
+    # The least and the largest of values with NaN is NaN, which compares as false.
+    if not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
+        raise ModelOutputInvalid(model_name, version, "NaN, or values outside [0, 1]")
     return values.reshape(shape)
 
 
@@ -76,13 +94,14 @@ def infer_error(
 
     Triton answers UNAVAILABLE both for a version that is coming or going and for itself ending,
     and INTERNAL both for a failed run and for a process that died: its words tell them apart.
+    CANCELLED is Triton ending too: a call that we cancel has nobody left to tell.
     """
     code, details = status(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(timeout_seconds)
     if code is grpc.StatusCode.NOT_FOUND or "is not at ready state" in details:
         return ModelVersionNotServed(model_name, version)
-    if code is grpc.StatusCode.UNAVAILABLE or _STUB_DIED in details:
+    if code in _AWAY or _STUB_DIED in details:
         return TritonUnavailable(address, details)
     return ModelOutputInvalid(model_name, version, f"{code.name}: {details}")
 

@@ -39,11 +39,11 @@ class TritonClient:
             request_id: For Triton's own traces and log.
 
         Returns:
-            Probabilities, float32 [rows, labels], finite, read-only.
+            Probabilities, float32 [rows, labels], all in [0, 1] but for rounding, read-only.
 
         Raises:
             ModelVersionNotServed: Triton does not serve it, or not yet, or no longer.
-            ModelOutputInvalid: NaN, a shape that does not fit the rows, or a failed run.
+            ModelOutputInvalid: What are no probabilities of the rows, or a failed run.
             DeadlineExceeded: No answer in time.
             TritonUnavailable: No connection; at once, for the call does not wait for one.
         """
@@ -64,7 +64,8 @@ class TritonClient:
             )
         except grpc.aio.AioRpcError:
             return False
-        return bool(answer.ready)
+        # None: grpc.aio could not decode it.
+        return answer is not None and bool(answer.ready)
 
     async def model_ready(self, model_name: str, version: int) -> bool:
         """Say whether Triton serves the version; False too where it cannot be reached."""
@@ -73,7 +74,7 @@ class TritonClient:
             answer = await self._stub.ModelReady(request, timeout=_PROBE_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError:
             return False
-        return bool(answer.ready)
+        return answer is not None and bool(answer.ready)
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""

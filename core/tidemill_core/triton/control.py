@@ -150,7 +150,7 @@ class TritonControl:
 
         Raises:
             ModelVersionNotServed: Triton does not serve it.
-            ModelOutputInvalid: NaN, or a shape that does not fit the rows.
+            ModelOutputInvalid: What are no probabilities of the rows, or a failed run.
             DeadlineExceeded: No answer in time.
             TritonUnavailable: It cannot be reached, or failed.
         """
