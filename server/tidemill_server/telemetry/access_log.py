@@ -7,6 +7,7 @@ is kept under its name with `.1`. Texts and credentials are never given to it.
 
 import contextlib
 import fcntl
+import json
 import os
 import threading
 import time
@@ -28,7 +29,7 @@ _MAX_LINES_A_WRITE = 1000
 _CLOSE_SECONDS = 2.0
 _COMPLAINT_SECONDS = 60.0
 
-_render = structlog.processors.JSONRenderer(ensure_ascii=False)
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 log = structlog.get_logger()
 
 
@@ -81,20 +82,24 @@ class AccessLog:
         if len(self._lines) >= MAX_HELD_LINES:
             self._dropped.inc()
             return
-        fields = {
-            "event": "rpc",
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "method": method,
-            "code": code,
-            "reason": reason,
-            "milliseconds": round(seconds * 1000, 3),
-            "task": task[:_MAX_VALUE_LENGTH],
-            "caller": caller[:_MAX_VALUE_LENGTH],
-            "peer": peer,
-            "request_id": request_id[:_MAX_VALUE_LENGTH],
-            "trace_id": trace_id,
-        }
-        self._lines.append(str(_render(None, "", {k: v for k, v in fields.items() if v != ""})))
+        # Put together by hand: an encoder for the whole line costs several times as much.
+        line = (
+            f'{{"event": "rpc", "timestamp": "{datetime.now(UTC).isoformat("T", "milliseconds")}", '
+            f'"method": "{method}", "code": "{code}", "milliseconds": {seconds * 1000:.3f}'
+        )
+        if reason:
+            line += f', "reason": "{reason}"'
+        if task:
+            line += f', "task": {_quoted(task[:_MAX_VALUE_LENGTH])}'
+        if caller:
+            line += f', "caller": {_quoted(caller[:_MAX_VALUE_LENGTH])}'
+        if peer:
+            line += f', "peer": {_quoted(peer)}'
+        if request_id:
+            line += f', "request_id": {_quoted(request_id[:_MAX_VALUE_LENGTH])}'
+        if trace_id:
+            line += f', "trace_id": "{trace_id}"'
+        self._lines.append(line + "}")
 
     def close(self) -> None:
         """Write what is left, for at most two seconds."""

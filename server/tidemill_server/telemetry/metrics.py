@@ -2,7 +2,8 @@
 
 The methods of `Metrics` give the *bound children* that hot paths keep or ask for: `labels()` of
 prometheus_client costs more than the observation. They are also where values are bounded before
-they become labels, so nothing else calls `labels()`.
+they become labels, so nothing else calls `labels()`. What changes with every request is a tally,
+which `refresh` brings into its metric.
 
 With several workers, each writes its values to files in a folder that they share, and each answers
 for all: prometheus_client's multiprocess mode, which the environment variable
@@ -18,25 +19,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tidemill_server.telemetry.families import Families, LogOutcome
 from tidemill_server.telemetry.labels import Labels
+from tidemill_server.telemetry.tallies import Count, Distribution, Level, Tally
 
 _Child = TypeVar("_Child")
-
-
-class Level:
-    """A number that goes up and down with every call, on one thread; a gauge is set from it."""
-
-    __slots__ = ("value",)
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def inc(self) -> None:
-        """One more."""
-        self.value += 1
-
-    def dec(self) -> None:
-        """One less."""
-        self.value -= 1
+_Tally = TypeVar("_Tally", bound=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +30,25 @@ class MethodMetrics:
     """Of one method."""
 
     in_flight: Level
-    seconds: Histogram
+    seconds: Distribution
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionMetrics:
     """Of one method, task and version."""
 
-    total: Counter
-    seconds: Histogram
+    total: Count
+    seconds: Distribution
 
 
 @dataclass(frozen=True, slots=True)
 class TaskMetrics:
     """Of one task; named as the attributes of `Metrics`."""
 
-    queue_seconds: Histogram
-    batch_rows: Histogram
-    tokenization_seconds: Histogram
-    overhead_seconds: Histogram
+    queue_seconds: Distribution
+    batch_rows: Distribution
+    tokenization_seconds: Distribution
+    overhead_seconds: Distribution
     admission_limit: Gauge
     admitted_rows: Gauge
     queued_rows: Gauge
@@ -70,7 +56,7 @@ class TaskMetrics:
 
 
 class Metrics(Families):
-    """Every metric. Safe to use from any thread.
+    """Every metric. Its tallies belong to the event loop's thread.
 
     Args:
         labels: bounds the values of the labels.
@@ -80,19 +66,21 @@ class Metrics(Families):
     def __init__(self, labels: Labels, version: str) -> None:
         super().__init__(version)
         self._labels = labels
-        self._levels: list[tuple[Gauge, Level]] = []
+        self._tallies: list[Tally] = []
+        self._refreshing = threading.Lock()
         self._methods = _Children(self._bind_method)
-        self._ended = _Children(self.requests_total.labels)
+        self._ended = _Children(self._bind_ended)
         self._predictions = _Children(self._bind_prediction)
         self._prediction_errors = _Children(self.prediction_errors_total.labels)
         self._tasks = _Children(self._bind_task)
-        self._triton = _Children(self.triton_seconds.labels)
+        self._triton = _Children(self._bind_triton)
         self._shed = _Children(self.shed_total.labels)
 
     def refresh(self) -> None:
-        """Set the gauges of what is counted elsewhere; the endpoint does it every half second."""
-        for gauge, level in list(self._levels):
-            gauge.set(level.value)
+        """Bring the tallies into their metrics; the endpoint does it every half second."""
+        with self._refreshing:
+            for tally in list(self._tallies):
+                tally.flush()
 
     def method(self, method: str) -> MethodMetrics:
         """What is observed of a method's calls.
@@ -102,7 +90,7 @@ class Metrics(Families):
         """
         return self._methods.get((method,)) or self._methods.make(self._labels.method(method))
 
-    def ended(self, method: str, code: str, reason: str) -> Counter:
+    def ended(self, method: str, code: str, reason: str) -> Count:
         """`tidemill_requests_total` of calls that end so.
 
         Args:
@@ -147,7 +135,7 @@ class Metrics(Families):
         """What is observed of a task, whatever the version."""
         return self._tasks.get((task,)) or self._tasks.make(self._labels.task(task))
 
-    def triton(self, task: str, version: int) -> Histogram:
+    def triton(self, task: str, version: int) -> Distribution:
         """`tidemill_triton_seconds` of a version of a task."""
         name = str(version)
         found = self._triton.get((task, name))
@@ -171,27 +159,37 @@ class Metrics(Families):
         return self.auth_failures_total.labels(self._labels.reason(reason))
 
     def _bind_method(self, method: str) -> MethodMetrics:
-        level = Level()
-        self._levels.append((self.in_flight_requests.labels(method), level))
-        return MethodMetrics(level, self.request_seconds.labels(method))
+        in_flight = self._kept(Level(self.in_flight_requests.labels(method)))
+        return MethodMetrics(in_flight, self._seen(self.request_seconds, method))
 
-    def _bind_prediction(self, method: str, task: str, version: str) -> PredictionMetrics:
-        values = (method, task, version)
-        return PredictionMetrics(
-            self.predictions_total.labels(*values), self.prediction_seconds.labels(*values)
-        )
+    def _bind_ended(self, *values: str) -> Count:
+        return self._kept(Count(self.requests_total.labels(*values)))
+
+    def _bind_prediction(self, *values: str) -> PredictionMetrics:
+        total = self._kept(Count(self.predictions_total.labels(*values)))
+        return PredictionMetrics(total, self._seen(self.prediction_seconds, *values))
+
+    def _bind_triton(self, *values: str) -> Distribution:
+        return self._seen(self.triton_seconds, *values)
 
     def _bind_task(self, task: str) -> TaskMetrics:
         return TaskMetrics(
-            queue_seconds=self.queue_seconds.labels(task),
-            batch_rows=self.batch_rows.labels(task),
-            tokenization_seconds=self.tokenization_seconds.labels(task),
-            overhead_seconds=self.overhead_seconds.labels(task),
+            queue_seconds=self._seen(self.queue_seconds, task),
+            batch_rows=self._seen(self.batch_rows, task),
+            tokenization_seconds=self._seen(self.tokenization_seconds, task),
+            overhead_seconds=self._seen(self.overhead_seconds, task),
             admission_limit=self.admission_limit.labels(task),
             admitted_rows=self.admitted_rows.labels(task),
             queued_rows=self.queued_rows.labels(task),
             triton_calls_in_flight=self.triton_calls_in_flight.labels(task),
         )
+
+    def _seen(self, histogram: Histogram, *values: str) -> Distribution:
+        return self._kept(Distribution(histogram.labels(*values)))
+
+    def _kept(self, tally: _Tally) -> _Tally:
+        self._tallies.append(tally)
+        return tally
 
 
 class _Children(Generic[_Child]):

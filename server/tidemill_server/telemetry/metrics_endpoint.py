@@ -80,7 +80,8 @@ class MetricsEndpoint:
         return int(self._server.server_address[1])
 
     def close(self) -> None:
-        """Stop listening. Takes up to half a second."""
+        """Bring the last tallies into their metrics, and stop listening: up to half a second."""
+        self._metrics.refresh()
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
