@@ -6,12 +6,13 @@ than `max_queue_delay`, it is cut by a tenth, once a round trip. So the limit fo
 and this process really do, and the queue in front of them stays short.
 
 Unary calls are refused above the limit: their callers can go elsewhere, or come back. Batches and
-streams wait for their turn instead, and leave a quarter of the limit to unary calls.
+streams wait for their turn instead. A quarter of the limit is kept for unary calls, and while
+batches or streams wait, a quarter for those: neither kind starves the other.
 """
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 
@@ -22,7 +23,10 @@ MAX_WAITING_ROWS = 16_384
 """Texts of batches and streams that wait to be let in."""
 _DECREASE = 0.9
 _SMOOTHING = 0.05
-_PATIENT_SHARE = 0.75
+_WAIT_SMOOTHING = 0.1
+_LONG_QUEUE = 1024
+_SHARE = 0.75
+"""Of the limit, what either kind of call may take while the other needs room."""
 _RETRY_SECONDS = (0.2, 0.8)
 """Callers that are refused are told to wait for a time in this range, so that they spread."""
 
@@ -43,53 +47,65 @@ class Admission:
         self.limit = FIRST_LIMIT
         self.rows = 0
         self.waiting_rows = 0
+        self._patient_rows = 0  # of those under way, what waited or would have
         self._max_queue_delay = max_queue_delay
         self._queue_delay = 0.0  # smoothed: one slow answer says little
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._wait_a_row = 0.0  # smoothed: seconds by which each waiting text makes the next wait
+        self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
         self._next_decrease = 0.0
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether more than half of the limit is under way."""
+        return self.rows > self.limit / 2
+
     def enter(self, rows: int) -> None:
-        """Let texts in, or refuse them at once.
+        """Let texts of a unary call in, or refuse them at once; then `leave` is due.
 
         Raises:
             ResourceExhausted: OVERLOADED; as many as the limit are under way.
         """
-        if self.rows >= self.limit:
+        if self.rows >= self.limit or (
+            self._waiting and self.rows - self._patient_rows >= self.limit * _SHARE
+        ):
             raise overloaded(f"{self.rows} texts are under way; the limit is {self.limit:.0f} now")
         self.rows += rows
 
     async def wait(self, rows: int, deadline: float) -> None:
-        """Let texts in once there is room.
+        """Let texts of a batch or a stream in once there is room; then `leave_patient` is due.
 
         Args:
             rows: how many.
             deadline: on the event loop's clock; after it nobody waits.
 
         Raises:
-            ResourceExhausted: OVERLOADED; too many wait already.
+            ResourceExhausted: OVERLOADED; too many wait already, or so many that there would be
+                no room in time, judged by how long those before them waited.
             DeadlineExceeded: there was no room in time.
         """
-        if self._has_room and not self._waiting:
+        if not self._waiting and self._has_room:
             self.rows += rows
+            self._patient_rows += rows
             return
-        if self.waiting_rows + rows > MAX_WAITING_ROWS:
-            raise overloaded(
-                f"{self.waiting_rows} texts wait already; the limit is {MAX_WAITING_ROWS}"
-            )
         loop = asyncio.get_running_loop()
+        begin = loop.time()
+        self._refuse_queue(rows, deadline - begin)
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((turn, rows))
+        self._waiting[turn] = rows
         self.waiting_rows += rows
-        patience = deadline - loop.time()
+        queued = self.waiting_rows
         try:
             async with asyncio.timeout_at(deadline):
                 await turn
         except TimeoutError:
             self._give_up(turn, rows)
-            raise DeadlineExceeded(max(patience, 0.0)) from None
+            # It would have waited at least so long.
+            self._learn_wait(max(loop.time() - begin, queued * self._wait_a_row), queued)
+            raise DeadlineExceeded(max(deadline - begin, 0.0)) from None
         except asyncio.CancelledError:
             self._give_up(turn, rows)
             raise
+        self._learn_wait(loop.time() - begin, queued)
 
     def observe(self, rows: int, queue_delay: float, round_trip: float, now: float) -> None:
         """Learn from texts that were answered, before they leave.
@@ -100,38 +116,80 @@ class Admission:
             round_trip: seconds from their coming to their going.
             now: on the event loop's clock.
         """
-        self._queue_delay += _SMOOTHING * (queue_delay - self._queue_delay)
+        self._learn_delay(queue_delay)
         if self._queue_delay > self._max_queue_delay:
-            if now >= self._next_decrease:
-                # Far above what is under way it would bound nothing.
-                used = min(self.limit, 2.0 * self.rows)
-                self.limit = max(MIN_LIMIT, used * _DECREASE)
-                self._next_decrease = now + round_trip
-        elif not self._has_room:
+            self._decrease(round_trip, now)
+        elif self.rows >= self.limit * _SHARE:
             self.limit = min(MAX_LIMIT, self.limit + rows / self.limit)
 
+    def observe_given_up(self, queue_delay: float, round_trip: float, now: float) -> None:
+        """Learn from texts that nobody waits for any more; as `observe`.
+
+        They would have waited at least so long: that counts where it is more than usual, or else
+        impatient callers would make a long queue look short.
+        """
+        if queue_delay > self._queue_delay:
+            self._learn_delay(queue_delay)
+            if self._queue_delay > self._max_queue_delay:
+                self._decrease(round_trip, now)
+
     def leave(self, rows: int) -> None:
-        """Texts that were let in are answered, or given up."""
+        """Texts that `enter` let in are answered, or given up."""
         self.rows -= rows
         self._let_in()
 
+    def leave_patient(self, rows: int) -> None:
+        """Texts that `wait` let in are answered, or given up."""
+        self._patient_rows -= rows
+        self.leave(rows)
+
+    def _learn_delay(self, seconds: float) -> None:
+        self._queue_delay += _SMOOTHING * (seconds - self._queue_delay)
+
+    def _decrease(self, round_trip: float, now: float) -> None:
+        if now >= self._next_decrease:
+            # Far above what is under way it would bound nothing.
+            used = min(self.limit, 2.0 * self.rows)
+            self.limit = max(MIN_LIMIT, used * _DECREASE)
+            self._next_decrease = now + round_trip
+
     def _let_in(self) -> None:
         while self._waiting and self._has_room:
-            turn, rows = self._waiting.popleft()
+            turn, rows = self._waiting.popitem(last=False)
             self.waiting_rows -= rows
             if not turn.done():
                 self.rows += rows
+                self._patient_rows += rows
                 turn.set_result(None)
 
     @property
     def _has_room(self) -> bool:
-        return self.rows < self.limit * _PATIENT_SHARE
+        """Whether texts of a batch or a stream may come in."""
+        if self.rows < self.limit * _SHARE:
+            return True
+        return self.rows < self.limit and self._patient_rows < self.limit * (1 - _SHARE)
+
+    def _refuse_queue(self, rows: int, remaining: float) -> None:
+        if self.waiting_rows + rows > MAX_WAITING_ROWS:
+            raise overloaded(
+                f"{self.waiting_rows} texts wait already; the limit is {MAX_WAITING_ROWS}"
+            )
+        # While nobody waits nobody is refused: how fast it goes now is found out again.
+        expected = (self.waiting_rows + rows) * self._wait_a_row
+        if self._waiting and expected > remaining:
+            raise overloaded(f"the wait would be {expected:.3f} s; {remaining:.3f} s are left")
+
+    def _learn_wait(self, seconds: float, queued: int) -> None:
+        """Learn how long a place in the queue took; a short queue says little of a row's part."""
+        weight = _WAIT_SMOOTHING * min(1.0, queued / _LONG_QUEUE)
+        self._wait_a_row += weight * (seconds / queued - self._wait_a_row)
 
     def _give_up(self, turn: asyncio.Future[None], rows: int) -> None:
         """Who waited is gone; what was let in at the same moment leaves again."""
-        if turn.done() and not turn.cancelled():
-            self.leave(rows)
-        turn.cancel()
+        if self._waiting.pop(turn, None) is not None:
+            self.waiting_rows -= rows
+        elif not turn.cancelled():
+            self.leave_patient(rows)
 
 
 def overloaded(message: str) -> ResourceExhausted:

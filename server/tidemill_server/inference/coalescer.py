@@ -10,15 +10,16 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
+from math import inf
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 
 from tidemill_core.errors import DeadlineExceeded, ModelOutputInvalid, TidemillError
 from tidemill_core.triton.client import TritonClient
-from tidemill_server.inference.admission import overloaded
+from tidemill_server.inference.bisection import Probabilities, Row, TokenIds, answered
+from tidemill_server.inference.pace import Pace
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.tracing import Tracing
@@ -27,14 +28,8 @@ MAX_ROWS_A_CALL = 128
 MAX_IN_FLIGHT = 4
 ROWS_WORTH_A_CALL = 32
 """As many go out beside a call that is under way."""
-_SMOOTHING = 0.2
 
 log = structlog.get_logger()
-
-Probabilities = npt.NDArray[np.float32]
-TokenIds = npt.NDArray[np.int32]
-Row = Probabilities | ModelOutputInvalid
-"""The answer to one text: float32 [labels], or why the model has none for it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +42,7 @@ class Work:
         arrival: on the same clock.
         answer: one row a text.
         span: of the request that it is for.
-        queue_seconds: from its coming to its Triton call.
+        turn: when its Triton call began, on the same clock; infinity before.
         triton_seconds: how long that took.
     """
 
@@ -56,8 +51,12 @@ class Work:
     arrival: float
     answer: asyncio.Future[list[Row]]
     span: object
-    queue_seconds: float = 0.0
+    turn: float = inf
     triton_seconds: float = 0.0
+
+    def queue_seconds(self, now: float) -> float:
+        """How long it waited for its Triton call, up to now."""
+        return min(self.turn, now) - self.arrival
 
 
 @dataclass
@@ -65,22 +64,20 @@ class _Lane:
     model: ServedModel
     queue: deque[Work] = field(default_factory=deque)
     queued_rows: int = 0
-    in_flight: int = 0
     dispatching: bool = False
-    call_seconds: float = 0.0
-    """Of a Triton call, smoothed over the last ones."""
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def has_call_to_make(self) -> bool:
         """Whether what is queued should go out now."""
-        if not self.in_flight:
+        if not self.pace.in_flight:
             return self.queued_rows > 0
-        return self.in_flight < MAX_IN_FLIGHT and self.queued_rows >= ROWS_WORTH_A_CALL
+        return self.pace.in_flight < MAX_IN_FLIGHT and self.queued_rows >= ROWS_WORTH_A_CALL
 
     @property
     def is_busy(self) -> bool:
         """Whether anybody waits for it."""
-        return bool(self.queue or self.in_flight)
+        return bool(self.queue or self.pace.in_flight)
 
 
 class Coalescer:
@@ -106,8 +103,8 @@ class Coalescer:
 
         Returns:
             The work. Its answer holds, for each text, calibrated probabilities or why there are
-            none; or it fails with DeadlineExceeded, TritonUnavailable, ModelVersionNotServed
-            or ModelOutputInvalid.
+            none; or it fails with DeadlineExceeded, TritonUnavailable or ModelVersionNotServed
+            where that is so of all of them.
 
         Raises:
             ResourceExhausted: OVERLOADED; the answer would come after the deadline.
@@ -117,7 +114,8 @@ class Coalescer:
         if lane is None:
             lane = self._open_lane(model)
         now = loop.time()
-        _refuse_late(lane, deadline - now)
+        calls_before = (lane.queued_rows // MAX_ROWS_A_CALL + 1) / MAX_IN_FLIGHT
+        lane.pace.refuse_late(calls_before + 1, deadline - now)
         work = Work(texts, deadline, now, loop.create_future(), self._tracing.current())
         lane.queue.append(work)
         lane.queued_rows += len(texts)
@@ -130,7 +128,7 @@ class Coalescer:
     def load(self, task: str) -> tuple[int, int]:
         """Texts of a task that are queued, and its Triton calls under way."""
         lanes = [lane for lane in self._lanes.values() if lane.model.task == task]
-        return sum(lane.queued_rows for lane in lanes), sum(lane.in_flight for lane in lanes)
+        return sum(lane.queued_rows for lane in lanes), sum(lane.pace.in_flight for lane in lanes)
 
     def _open_lane(self, model: ServedModel) -> _Lane:
         # Versions come and go; their quiet lanes go with them.
@@ -141,7 +139,7 @@ class Coalescer:
     def _dispatch(self, lane: _Lane) -> None:
         lane.dispatching = False
         while lane.has_call_to_make and (batch := _take(lane)):
-            lane.in_flight += 1
+            lane.pace.in_flight += 1
             task = asyncio.get_running_loop().create_task(self._answer(lane, batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -156,11 +154,9 @@ class Coalescer:
             _refuse(batch, error)
         else:
             for work in batch:
-                answer = list(islice(rows, len(work.texts)))
-                if not work.answer.done():
-                    work.answer.set_result(answer)
+                _settle(work, list(islice(rows, len(work.texts))))
         finally:
-            lane.in_flight -= 1
+            lane.pace.in_flight -= 1
             self._dispatch(lane)
 
     async def _rows(self, lane: _Lane, batch: Sequence[Work]) -> list[Row]:
@@ -168,8 +164,8 @@ class Coalescer:
         observed = self._metrics.task(lane.model.task)
         begin = clock()
         for work in batch:
-            work.queue_seconds = begin - work.arrival
-            observed.queue_seconds.observe(work.queue_seconds)
+            work.turn = begin
+            observed.queue_seconds.observe(begin - work.arrival)
         ids = lane.model.encoder.encode([text for work in batch for text in work.texts])
         sent = clock()
         observed.tokenization_seconds.observe(sent - begin)
@@ -178,50 +174,32 @@ class Coalescer:
         deadline = max(work.deadline for work in batch)
         spans = [work.span for work in batch]
         try:
-            return await self._ask(lane.model, ids, deadline, spans)
+            return await answered(partial(self._call, lane, deadline, spans), ids)
         finally:
             seconds = clock() - sent
-            lane.call_seconds += _SMOOTHING * (seconds - lane.call_seconds)
-            self._metrics.triton(lane.model.task, lane.model.version).observe(seconds)
             for work in batch:
                 work.triton_seconds = seconds
 
-    async def _ask(
-        self, model: ServedModel, ids: TokenIds, deadline: float, spans: Sequence[object]
-    ) -> list[Row]:
-        """Ask for all rows; where that fails, for each half, down to the row at fault."""
-        remaining = deadline - asyncio.get_running_loop().time()
-        if remaining <= 0:
+    async def _call(
+        self, lane: _Lane, deadline: float, spans: Sequence[object], ids: TokenIds
+    ) -> Probabilities:
+        clock, model = asyncio.get_running_loop().time, lane.model
+        begin = clock()
+        if begin >= deadline:
             raise DeadlineExceeded(0.0)
         try:
             with self._tracing.triton_span(model.name, model.version, len(ids), spans) as span:
                 answers = await self._triton.infer(
-                    model.name, model.version, ids, remaining, span.request_id
+                    model.name, model.version, ids, deadline - begin, span.request_id
                 )
-        except ModelOutputInvalid as error:
-            if len(ids) == 1:
-                return [error]
-            half = len(ids) // 2
-            first = await self._ask(model, ids[:half], deadline, spans)
-            return first + await self._ask(model, ids[half:], deadline, spans)
+        finally:
+            seconds = clock() - begin
+            lane.pace.took(seconds)
+            self._metrics.triton(model.task, model.version).observe(seconds)
         if answers.shape[1] != len(model.labels):
             detail = f"{answers.shape[1]} probabilities for {len(model.labels)} labels"
             raise ModelOutputInvalid(model.name, model.version, detail)
-        return list(answers)
-
-
-def _refuse_late(lane: _Lane, remaining: float) -> None:
-    """Refuse what cannot be answered in time, judged by the calls before it.
-
-    While nothing is under way nothing is refused: a lane that was slow once finds out that it is
-    not any more.
-    """
-    if not lane.in_flight:
-        return
-    calls_before = (lane.queued_rows // MAX_ROWS_A_CALL + 1) / MAX_IN_FLIGHT
-    expected = (calls_before + 1) * lane.call_seconds
-    if expected > remaining:
-        raise overloaded(f"an answer would take {expected:.3f} s; {remaining:.3f} s are left")
+        return answers
 
 
 def _take(lane: _Lane) -> list[Work]:
@@ -240,6 +218,20 @@ def _take(lane: _Lane) -> list[Work]:
         batch.append(work)
         rows += len(work.texts)
     return batch
+
+
+def _settle(work: Work, rows: list[Row]) -> None:
+    if work.answer.done():
+        return
+    first = rows[0]
+    if (
+        isinstance(first, TidemillError)
+        and not isinstance(first, ModelOutputInvalid)
+        and all(row is first for row in rows)
+    ):
+        work.answer.set_exception(first)  # it concerns no text, but the whole work
+    else:
+        work.answer.set_result(rows)
 
 
 def _refuse(batch: Sequence[Work], error: Exception) -> None:

@@ -17,8 +17,10 @@ from tidemill_core.errors import (
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_server.inference.admission import Admission
-from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer, Probabilities, Row
-from tidemill_server.inference.query import UNARY_METHOD, Query, check_query, check_text
+from tidemill_server.inference.admitted import AdmittedCalls
+from tidemill_server.inference.bisection import Probabilities, Row
+from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer
+from tidemill_server.inference.query import Query, check_batch_size, check_query, check_text
 from tidemill_server.inference.router import Choice, Router, ServedModel
 from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.telemetry.metrics import Metrics
@@ -63,7 +65,7 @@ class Predictor:
         self._log = prediction_log
         self._clock = clock
         self._metrics = metrics
-        self._arrival_delay = arrival_delay
+        self._admitted = AdmittedCalls(coalescer, admissions, metrics, arrival_delay)
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
     async def predict(self, query: Query, text: str) -> Prediction:
@@ -73,8 +75,12 @@ class Predictor:
             TidemillError: InvalidArgument, NoChampion, or what `Admission` or
                 `Coalescer.submit` raise.
         """
-        check_query(query)
-        check_text(text, "text", self._router.task_settings(query.task).max_text_length)
+        try:
+            check_query(query)
+            check_text(text, "text", self._router.task_settings(query.task).max_text_length)
+        except TidemillError as error:
+            self._count_failed(query, error, 1)
+            raise
         answer = (await self._ask(query, [text]))[0]
         if isinstance(answer, TidemillError):
             raise answer
@@ -86,9 +92,17 @@ class Predictor:
         Raises:
             TidemillError: as `predict`, for what concerns all texts.
         """
-        check_query(query)
-        limit = self._router.task_settings(query.task).max_text_length
+        try:
+            check_batch_size(len(texts))
+            check_query(query)
+            limit = self._router.task_settings(query.task).max_text_length
+        except TidemillError as error:
+            self._count_failed(query, error, len(texts))
+            raise
         answers: list[Answer | None] = [_violation(text, i, limit) for i, text in enumerate(texts)]
+        for answer in answers:
+            if isinstance(answer, TidemillError):
+                self._count_failed(query, answer, 1)
         good = [i for i, answer in enumerate(answers) if answer is None]
         if good:
             found = await self._ask(query, [texts[i] for i in good])
@@ -100,7 +114,7 @@ class Predictor:
         try:
             choice, rows = await self._infer(query, texts)
         except TidemillError as error:
-            self._metrics.prediction_failed(query.method, query.task, error.reason).inc(len(texts))
+            self._count_failed(query, error, len(texts))
             if isinstance(error, ResourceExhausted):
                 self._metrics.shed(query.task, error.reason).inc()
             raise
@@ -109,46 +123,18 @@ class Predictor:
             self._copy_to(shadow, query, texts)
         return answers
 
+    def _count_failed(self, query: Query, error: TidemillError, count: int) -> None:
+        self._metrics.prediction_failed(query.method, query.task, error.reason).inc(count)
+
     async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
         choice = self._router.choose(query.task, query.model_version, query.routing_key)
         try:
-            return choice, await self._rows(choice.model, query, texts)
+            return choice, await self._admitted.rows(choice.model, query, texts)
         except ModelVersionNotServed:
             # The traffic may have moved on since our routes were read.
             await self._router.refresh()
             choice = self._router.choose(query.task, query.model_version, query.routing_key)
-            return choice, await self._rows(choice.model, query, texts)
-
-    async def _rows(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        if len(texts) <= MAX_ROWS_A_CALL:
-            return await self._let_in(model, query, texts)
-        chunks = [texts[i : i + MAX_ROWS_A_CALL] for i in range(0, len(texts), MAX_ROWS_A_CALL)]
-        calls = [asyncio.create_task(self._let_in(model, query, chunk)) for chunk in chunks]
-        try:
-            return [row for call in calls for row in await call]
-        finally:
-            for call in calls:
-                call.cancel()
-
-    async def _let_in(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        """Ask once there is room; a unary call is refused where there is none."""
-        admission = self._admissions[query.task]
-        if query.method == UNARY_METHOD:
-            admission.enter(len(texts))
-        else:
-            await admission.wait(len(texts), query.deadline)
-        try:
-            work = self._coalescer.submit(model, texts, query.deadline)
-            rows = await work.answer
-            now = asyncio.get_running_loop().time()
-            round_trip = now - work.arrival
-            delay = round_trip - work.triton_seconds
-            admission.observe(len(texts), self._arrival_delay() + delay, round_trip, now)
-            overhead = self._metrics.task(query.task).overhead_seconds
-            overhead.observe(max(0.0, delay - work.queue_seconds))
-            return rows
-        finally:
-            admission.leave(len(texts))
+            return choice, await self._admitted.rows(choice.model, query, texts)
 
     def _answers(
         self,
@@ -166,7 +152,7 @@ class Predictor:
         answers: list[Answer] = []
         for text, prediction_id, row in zip(texts, ids, rows, strict=True):
             if isinstance(row, TidemillError):
-                self._metrics.prediction_failed(query.method, query.task, row.reason).inc()
+                self._count_failed(query, row, 1)
                 answers.append(row)
                 continue
             scores = best_scores(row, model.labels, query.top_k)
@@ -208,8 +194,12 @@ class Predictor:
         )
 
     def _copy_to(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
-        """Let a shadow see a copy; nobody waits for it, and above the bound it sees none."""
-        if len(self._shadow_calls) >= MAX_SHADOW_CALLS:
+        """Let a shadow see a copy; nobody waits for it.
+
+        Above the bound it sees none, nor while callers need more than half of what is let in.
+        """
+        busy = self._admissions[query.task].is_half_full
+        if busy or len(self._shadow_calls) >= MAX_SHADOW_CALLS:
             return
         task = asyncio.get_running_loop().create_task(self._shadow(shadow, query, texts))
         self._shadow_calls.add(task)

@@ -17,7 +17,6 @@ from tidemill_server.inference.query import (
     MAX_KEY_LENGTH,
     UNARY_METHOD,
     Query,
-    check_batch_size,
     check_words,
 )
 from tidemill_server.services.deadline import DEFAULT_SECONDS, deadline_of
@@ -77,7 +76,6 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: pb.BatchPredictRequest, context: Context
     ) -> pb.BatchPredictResponse:
         """Predict up to 1,024 texts."""
-        check_batch_size(len(request.texts))
         query = Query(
             request.task,
             "BatchPredict",
