@@ -34,7 +34,9 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
                 f"the model answered shape {probabilities.shape} to {sum(counts)} rows"
             )
     except Exception as error:  # whatever a model file does, the stub lives on
-        failure = pb_utils.TritonError(f"{type(error).__name__}: {error}")
-        return [pb_utils.InferenceResponse(error=failure) for _ in requests]
+        words = f"{type(error).__name__}: {error}"
+        # One error object a response: Triton frees what a shared one holds with the first of them,
+        # and reads it for the others, until it crashes.
+        return [pb_utils.InferenceResponse(error=pb_utils.TritonError(words)) for _ in requests]
     parts = np.split(probabilities, np.cumsum(counts)[:-1])
     return [pb_utils.InferenceResponse([pb_utils.Tensor(OUTPUT_NAME, part)]) for part in parts]

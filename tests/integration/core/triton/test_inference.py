@@ -159,6 +159,28 @@ def test_a_failed_run_is_an_error_and_the_model_lives_on(
     assert control.infer("fails-onnx", 1, token_ids(1)).shape == (1, 4)
 
 
+def test_merged_runs_that_fail_leave_triton_whole(
+    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+) -> None:
+    """Each of many requests that fail together is told the same words, and Triton lives on."""
+    publish("merged-failure-onnx", 1)
+    configure("merged-failure-onnx", 1)
+    control.load("merged-failure-onnx")
+    outside = token_ids(1) + 1000
+
+    async def fail_together(client: TritonClient) -> list[BaseException | Any]:
+        calls = [client.infer("merged-failure-onnx", 1, outside, 20) for _ in range(400)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    pid = triton.process.pid
+    failures = ask(triton.grpc_address, fail_together)
+    assert {type(failure) for failure in failures} == {ModelOutputInvalid}
+    assert all("indices element out of data bounds" in str(failure) for failure in failures)
+    assert control.infer("merged-failure-onnx", 1, token_ids(1)).shape == (1, 4)
+    assert triton.process.pid == pid
+    assert triton.process.poll() is None
+
+
 def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
     """Write a model.onnx that takes some tens of milliseconds a row."""
     random = np.random.default_rng(0)

@@ -1,0 +1,1 @@
+"""What the front must survive, done to a running stack, and what came of it."""

@@ -1,0 +1,82 @@
+"""What the front must survive, done to a running stack, and what came of it.
+
+    python -m bench.serving.survival [--cases 10000] [--only streams,fuzz]
+
+Everything shares the machine's cores. Exits with 1 where something did not hold. A run of
+everything writes docs/benchmarks/survival.md.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from bench.serving.machine import machine
+from bench.serving.report import DOCS, Rows, markdown
+from bench.serving.survival.deaths import triton_killed, triton_stopped, worker_killed
+from bench.serving.survival.found import Found
+from bench.serving.survival.fuzzed import fuzzed
+from bench.serving.survival.unread import unread_streams
+from bench.serving.workspace import Stack, Workspace, make_workspace, running_stack
+
+CASES = ("worker", "triton-killed", "triton-stopped", "streams", "fuzz")
+_SEED = 1
+_PAGE = Path(__file__).parent / "survival.md.template"
+_HEADER = ("what was done", "what must hold", "what was found", "")
+
+
+def main() -> int:
+    """Do it all; 1 where something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--cases", type=int, default=10_000, help="calls of the fuzzer")
+    parser.add_argument("--only", default="", help=f"some of {','.join(CASES)}")
+    options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else list(CASES)
+    if unknown := set(chosen) - set(CASES):
+        parser.error(f"{', '.join(unknown)}: --only takes some of {', '.join(CASES)}")
+    console, found = Console(), []
+    for each in _cases(chosen, options.cases):
+        console.print(f"  {each.case}: {each.found}", style="" if each.reached else "red")
+        found.append(each)
+    rows: Rows = [(f.case, f.wanted, f.found, "reached" if f.reached else "SHORT") for f in found]
+    table = Table(*_HEADER)
+    for row in rows:
+        table.add_row(*row, style="red" if "SHORT" in row else None)
+    console.print(table)
+    if set(chosen) == set(CASES):
+        command = " ".join(["python -m bench.serving.survival", *sys.argv[1:]])
+        page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
+            command=command, machine=machine(), cases=markdown(_HEADER, rows)
+        )
+        DOCS.mkdir(parents=True, exist_ok=True)
+        (DOCS / "survival.md").write_text(page, encoding="utf-8")
+    return 0 if all(each.reached for each in found) else 1
+
+
+def _cases(chosen: list[str], fuzz_cases: int) -> Iterator[Found]:
+    on_a_stack: dict[str, Callable[[Stack, Workspace], Coroutine[Any, Any, Found]]] = {
+        "worker": lambda stack, space: worker_killed(stack, space.folder / "var"),
+        "triton-killed": lambda stack, _: triton_killed(stack),
+        "triton-stopped": lambda stack, _: triton_stopped(stack),
+        "streams": lambda stack, _: unread_streams(stack),
+    }
+    if on_a_stack.keys() & set(chosen):
+        with tempfile.TemporaryDirectory() as folder:
+            workspace = make_workspace(Path(folder))
+            with running_stack(workspace, 2) as stack:
+                for name, case in on_a_stack.items():
+                    if name in chosen:
+                        yield uvloop.run(case(stack, workspace))
+    if "fuzz" in chosen:
+        yield fuzzed(fuzz_cases, _SEED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""A worker killed, Triton killed, Triton stopped for a while: all under load."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+
+from bench.serving.processes import FRONT, named
+from bench.serving.survival.found import Found
+from bench.serving.survival.steady import client_callers, plain_callers
+from bench.serving.workspace import Stack
+from tidemill_core.supervisor import ProcessState, read_processes
+
+_BEFORE_SECONDS = 2.0
+_AFTER_SECONDS = 3.0
+_WORKER_SECONDS = 15.0
+_TRITON_SECONDS = 15.0
+_STOPPED_SECONDS = 2.0
+_SHORT_SECONDS = 0.5
+
+
+async def worker_killed(stack: Stack, state_dir: Path) -> Found:
+    """A worker of two is killed: what it had in hand is lost, which the client hides."""
+    async with plain_callers(stack) as plain, client_callers(stack) as clients:
+        await asyncio.sleep(_BEFORE_SECONDS)
+        victim = named(stack.pid)[FRONT][0]
+        victim.kill()
+        killed = time.monotonic()
+        while not _both_run(state_dir, victim.pid) and time.monotonic() - killed < _WORKER_SECONDS:
+            await asyncio.sleep(0.05)
+        back = time.monotonic() - killed
+        await asyncio.sleep(_AFTER_SECONDS)
+    codes = {code for _, _, code in plain.ended} - {"OK"}
+    return Found(
+        "one of two workers killed (-9)",
+        "no failed call with the client; UNAVAILABLE at most with a plain stub; two workers again",
+        f"client: {clients.failed():,} of {len(clients.ended):,} calls failed; plain stub: "
+        f"{plain.failed():,} of {len(plain.ended):,}; both workers again after {back:.1f} s",
+        clients.failed() == 0 and codes <= {"UNAVAILABLE"} and back < _WORKER_SECONDS,
+    )
+
+
+def _both_run(state_dir: Path, killed: int) -> bool:
+    workers = [each for each in read_processes(state_dir) if each.name.startswith("server-")]
+    return all(each.state is ProcessState.RUNNING and each.pid != killed for each in workers)
+
+
+async def triton_killed(stack: Stack) -> Found:
+    """Triton is killed: UNAVAILABLE at once, and served again by itself."""
+    async with plain_callers(stack) as plain:
+        await asyncio.sleep(_BEFORE_SECONDS)
+        (triton,) = named(stack.pid)["Triton"]
+        triton.kill()
+        killed = time.monotonic()
+        while time.monotonic() - killed < _TRITON_SECONDS and not _well(plain.last_failure()):
+            await asyncio.sleep(0.1)
+    last = plain.last_failure()
+    away = 0.0 if last is None else last - killed
+    codes = plain.codes(since=killed)
+    return Found(
+        "Triton killed (-9)",
+        f"UNAVAILABLE meanwhile, and answers again within {_TRITON_SECONDS:g} s",
+        f"answers again after {away:.1f} s; meanwhile {codes['UNAVAILABLE']:,} calls UNAVAILABLE",
+        set(codes) <= {"OK", "UNAVAILABLE"} and codes["OK"] > 0 and away < _TRITON_SECONDS,
+    )
+
+
+def _well(last_failure: float | None) -> bool:
+    return last_failure is not None and time.monotonic() - last_failure > 1.0
+
+
+async def triton_stopped(stack: Stack) -> Found:
+    """Triton does nothing for two seconds: who has the time waits, who has not is told in time."""
+    async with plain_callers(stack) as patient, plain_callers(stack, _SHORT_SECONDS) as hurried:
+        await asyncio.sleep(_BEFORE_SECONDS)
+        processes = [*named(stack.pid)["Triton"], *named(stack.pid)["Triton's backend"]]
+        _signal(processes, signal.SIGSTOP)
+        stopped = time.monotonic()
+        await asyncio.sleep(_STOPPED_SECONDS)
+        _signal(processes, signal.SIGCONT)
+        going = time.monotonic()
+        await asyncio.sleep(_AFTER_SECONDS)
+    longest = max(end - begin for begin, end, _ in hurried.ended)
+    settled = going + 1.0
+    after = patient.codes(settled) + hurried.codes(settled)
+    allowed = {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
+    refused = hurried.codes(stopped)
+    return Found(
+        "Triton stopped for 2 s",
+        f"calls with 5 s are answered; none with {_SHORT_SECONDS:g} s takes longer than 1 s; "
+        "all are answered a second after it goes on",
+        f"with 5 s: {patient.failed():,} of {len(patient.ended):,} failed; with 0.5 s: "
+        f"{refused['DEADLINE_EXCEEDED']:,} DEADLINE_EXCEEDED, {refused['RESOURCE_EXHAUSTED']:,} "
+        f"RESOURCE_EXHAUSTED, the longest took {longest:.2f} s; afterwards "
+        f"{after.total() - after['OK']:,} of {after.total():,} failed",
+        {code for _, _, code in (*patient.ended, *hurried.ended)} <= allowed
+        and longest < 2 * _SHORT_SECONDS
+        and after.total() == after["OK"] > 0,
+    )
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        process.send_signal(number)

@@ -1,0 +1,41 @@
+"""The fuzzer of the tests, for longer."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from bench.serving.survival.found import Found
+from tests.integration.server.front import Front, Workspace
+from tests.integration.server.fuzzing.fuzzer import fuzz
+from tests.integration.server.test_fuzz import VERSIONS
+from tidemill_core.triton.testing import RunningTriton
+
+
+def fuzzed(cases: int, seed: int) -> Found:
+    """Calls of every method: arbitrary bytes, field values, metadata, habits of reading.
+
+    Args:
+        cases: how many.
+        seed: the same one makes the same calls.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        workspace = Workspace(Path(name), VERSIONS)
+        root, models = workspace.repository.root, workspace.models
+        with (
+            RunningTriton(root, workspace.folder / "triton", models) as triton,
+            Front(workspace, triton.grpc_address) as front,
+        ):
+            tally = fuzz(front, cases, seed)
+            alive = front.process.poll() is None and "unexpected_error" not in front.log()
+    codes: Counter[str] = Counter()
+    for (_service, code), count in tally.codes.items():
+        codes[code] += count
+    told = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
+    first = f"; the first: {tally.problems[0].splitlines()[0]}" if tally.problems else ""
+    return Found(
+        f"{tally.cases:,} fuzzed calls of every method and the passthrough (seed {seed})",
+        "never INTERNAL or UNKNOWN, never a hang, never another caller's answer",
+        f"{told}; {tally.compared:,} answers compared with the model's own; the longest call "
+        f"{tally.slowest:.1f} s; {len(tally.problems)} problems{first}",
+        not tally.problems and alive,
+    )

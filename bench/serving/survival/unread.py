@@ -1,0 +1,86 @@
+"""A client that opens 5,000 streams, asks on each, and reads nothing."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import grpc.aio
+import psutil  # type: ignore[import-untyped]  # it has no types
+
+from bench.serving.messages import example_texts
+from bench.serving.processes import FRONT, named
+from bench.serving.survival.found import Found
+from bench.serving.survival.steady import client_callers
+from bench.serving.workspace import TASK, Stack
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
+
+STREAMS = 5000
+_CONNECTIONS = 2  # a connection may have 4,096
+_MESSAGES = 20
+_BEFORE_SECONDS = 3.0
+_HELD_SECONDS = 20.0
+_AFTER_SECONDS = 5.0
+_MOST_MB = 500.0
+
+
+async def unread_streams(stack: Stack) -> Found:
+    """Others are answered all the while, and the front's memory has a bound."""
+    before = _megabytes(stack)
+    async with client_callers(stack) as others:
+        await asyncio.sleep(_BEFORE_SECONDS)
+        begin = time.monotonic()
+        channels, calls = await _open(stack)
+        opened = time.monotonic()
+        most = 0.0
+        while time.monotonic() - opened < _HELD_SECONDS:
+            most = max(most, _megabytes(stack))
+            await asyncio.sleep(0.5)
+        end = time.monotonic()
+        for call in calls:
+            call.cancel()
+        for channel in channels:
+            await channel.close()
+        await asyncio.sleep(_AFTER_SECONDS)
+        recovered = time.monotonic()
+        await asyncio.sleep(_BEFORE_SECONDS)
+    return Found(
+        f"{STREAMS:,} streams that ask {_MESSAGES} times each and read nothing, "
+        f"for {_HELD_SECONDS:g} s",
+        f"no other caller's call fails; the fronts grow by less than {_MOST_MB:g} MB",
+        f"{others.failed():,} of {len(others.ended):,} calls of others failed; their p99 "
+        f"{others.p99_ms(until=begin):.0f} ms before, {others.p99_ms(opened, end):.0f} ms "
+        f"meanwhile, {others.p99_ms(since=recovered):.0f} ms afterwards; the fronts' memory "
+        f"{before:.0f} MB before, {most:.0f} MB at most, {_megabytes(stack):.0f} MB afterwards",
+        others.failed() == 0 and most - before < _MOST_MB,
+    )
+
+
+async def _open(stack: Stack) -> tuple[list[grpc.aio.Channel], list[Any]]:
+    channels = [
+        grpc.aio.insecure_channel(stack.grpc_address, [("grpc.use_local_subchannel_pool", 1)])
+        for _ in range(_CONNECTIONS)
+    ]
+    texts, calls, writing = example_texts(), [], []
+    for number in range(STREAMS):
+        stub = PredictionServiceStub(channels[number % _CONNECTIONS])
+        calls.append(stub.StreamPredict(metadata=stack.metadata))
+        writing.append(asyncio.create_task(_write(calls[-1], texts[number % len(texts)])))
+        if number % 100 == 0:
+            await asyncio.sleep(0)
+    await asyncio.wait(writing, timeout=_HELD_SECONDS)
+    for each in writing:  # held back by flow control, as it should be
+        each.cancel()
+    return channels, calls
+
+
+async def _write(call: Any, text: str) -> None:
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        for number in range(_MESSAGES):
+            await call.write(pb.StreamPredictRequest(id=str(number), task=TASK, text=text))
+
+
+def _megabytes(stack: Stack) -> float:
+    fronts: list[psutil.Process] = named(stack.pid)[FRONT]
+    return float(sum(process.memory_info().rss for process in fronts)) / 1e6
