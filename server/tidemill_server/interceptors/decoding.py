@@ -1,7 +1,7 @@
-"""Messages that cannot be decoded, or never come: INVALID_ARGUMENT, MALFORMED_MESSAGE.
+"""Messages that cannot be decoded, or never come.
 
 Left alone, grpcio answers UNKNOWN to the first before a servicer sees the call, and nothing at all
-to a caller that half-closes where one message is due.
+to a caller that half-closes where one message is due, or sends nothing for ever.
 """
 
 from collections.abc import Callable
@@ -9,15 +9,27 @@ from typing import Any
 
 import grpc.aio
 
-from tidemill_core.errors import InvalidArgument
+from tidemill_core.errors import DeadlineExceeded, InvalidArgument
+
+MESSAGE_SECONDS = 10.0
+"""For the one message of a call to come; where the caller's deadline is sooner, that holds."""
 
 
 class _Malformed:
-    """Stands in for a message that cannot be decoded, or that never came."""
+    """Stands in for a message that cannot be decoded."""
 
 
 _MALFORMED = _Malformed()
-_MISSING = _Malformed()
+
+
+class MessageNotSent(DeadlineExceeded):
+    """A call was opened, and its one message did not come."""
+
+    reason = "MESSAGE_NOT_SENT"
+
+    def __init__(self) -> None:
+        message = f"the call's message did not come within {MESSAGE_SECONDS:g} s"
+        super(DeadlineExceeded, self).__init__(message)  # whose own words are about an answer
 
 
 def tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
@@ -32,14 +44,8 @@ def tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
     return decode_or_mark
 
 
-async def only_message(context: Any) -> Any:
-    """The message of a call that has one; `checked` tells that it never came."""
-    message = await context.read()
-    return _MISSING if message is grpc.aio.EOF else message
-
-
 def checked(message: Any) -> Any:
-    """A message that was decoded.
+    """A message that came and was decoded.
 
     Raises:
         InvalidArgument: MALFORMED_MESSAGE.
@@ -47,7 +53,7 @@ def checked(message: Any) -> Any:
     if message is _MALFORMED:
         rule = "cannot be decoded: text must be UTF-8, and the message of the method's type"
         raise InvalidArgument("MALFORMED_MESSAGE", "message", rule)
-    if message is _MISSING:
+    if message is grpc.aio.EOF:
         rule = "is missing: the method takes one, and the call was half-closed without it"
         raise InvalidArgument("MALFORMED_MESSAGE", "message", rule)
     return message

@@ -2,7 +2,8 @@
 
 1. A call that comes while the process drains is refused.
 2. Its caller is known, may call the method, and keeps to its rate.
-3. Its messages can be decoded, and are about tasks that the caller may use.
+3. Its messages come (where there is one, in time, and while the process does not drain), can be
+   decoded, and are about tasks that the caller may use.
 4. A `TidemillError` becomes its status. Anything else is a bug: it is logged, and the caller
    learns INTERNAL and no more.
 5. An admin action is written down before its answer is sent.
@@ -25,11 +26,20 @@ import structlog
 from tidemill_core.domain.access import Caller
 from tidemill_core.errors import TidemillError
 from tidemill_server.drain import Drain
-from tidemill_server.interceptors.decoding import checked, only_message, tolerant
+from tidemill_server.interceptors.decoding import (
+    MESSAGE_SECONDS,
+    MessageNotSent,
+    checked,
+    tolerant,
+)
 from tidemill_server.interceptors.record import CallRecord, Recorder, current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.status import abort, code_of
+
+_CANCELLED_BY_THEN_SECONDS = 0.02
+"""To grpcio a call that ends without its message, too, reads as one that was half-closed: what
+cancels it, its caller or its deadline, follows so soon."""
 
 log = structlog.get_logger()
 
@@ -76,7 +86,8 @@ class EveryCall:
         decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
         one, many = self._one_message, self._many_messages
         # Of a method with one request, too, grpcio is told that it takes a stream: otherwise it
-        # never answers a caller that half-closes without a message.
+        # reads the message before anybody is asked who calls, waits for it as long as the caller
+        # likes, and never answers one that half-closes without it.
         if handler.request_streaming and handler.response_streaming:
             call = self._streaming(method, handler.stream_stream, many, ends=aiter)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
@@ -85,46 +96,50 @@ class EveryCall:
             return grpc.stream_unary_rpc_method_handler(call, decode, encode)
         if handler.response_streaming:
             ends = self._drain.until_drained
-            call = _streaming_to_one(self._streaming(method, handler.unary_stream, one, ends))
+            call = self._streaming(method, handler.unary_stream, one, ends)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
-        call = _unary_to_one(self._unary(method, handler.unary_unary, one))
+        call = self._unary(method, handler.unary_unary, one)
         return grpc.stream_unary_rpc_method_handler(call, decode, encode)
 
-    def _unary(self, method: str, behaviour: Any, check: Callable[..., Any]) -> Any:
+    def _unary(self, method: str, behaviour: Any, take: Callable[..., Awaitable[Any]]) -> Any:
         begin = self._recorder.of(method)
         if self._gatekeeper.audited(method):
             behaviour = self._audited(method, behaviour)
 
-        async def call(request: Any, context: Context) -> Any:
+        async def call(requests: Any, context: Context) -> Any:
             with begin(context) as record:
-                record.request = request
                 try:
-                    caller = self._open(record, method, context)
-                    return await behaviour(check(caller, method, request), context)
+                    self._open(record, method, context)
+                    request = await take(record, method, requests, context)
+                    return await behaviour(request, context)
                 except Exception as error:
                     await _fail(record, context, error)
 
         return call
 
     def _streaming(
-        self, method: str, behaviour: Any, check: Callable[..., Any], ends: Callable[..., Any]
+        self,
+        method: str,
+        behaviour: Any,
+        take: Callable[..., Awaitable[Any]],
+        ends: Callable[..., Any],
     ) -> Any:
         """A method that streams answers.
 
         Args:
             method: its path.
             behaviour: the servicer's.
-            check: lets its request, or its stream of them, pass.
+            take: reads its request, or gives its stream of them, and lets each pass or not.
             ends: ends its answers when the process drains; those to a stream of requests end
                 when the requests do.
         """
         begin = self._recorder.of(method)
 
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
             with begin(context) as record:
                 try:
-                    caller = self._open(record, method, context)
-                    answers = behaviour(check(caller, method, request), context)
+                    self._open(record, method, context)
+                    answers = behaviour(await take(record, method, requests, context), context)
                     if isinstance(answers, Awaitable):  # it writes itself, as Health.Watch
                         await self._drain.run_until_drained(answers)
                         return
@@ -136,7 +151,7 @@ class EveryCall:
 
         return call
 
-    def _open(self, record: CallRecord, method: str, context: Context) -> Caller:
+    def _open(self, record: CallRecord, method: str, context: Context) -> None:
         """Let a call begin.
 
         Raises:
@@ -146,18 +161,31 @@ class EveryCall:
         caller = self._gatekeeper.admit(method, context.invocation_metadata() or ())
         record.caller = caller
         current_caller.set(caller)
-        return caller
 
-    def _one_message(self, caller: Caller, method: str, request: Any) -> Any:
-        self._gatekeeper.check_request(caller, method, checked(request))
-        return request
+    async def _one_message(
+        self, record: CallRecord, method: str, _requests: object, context: Context
+    ) -> Any:
+        request = await self._drain.in_time(context.read, MESSAGE_SECONDS, MessageNotSent)
+        record.request = request
+        if request is grpc.aio.EOF:
+            await asyncio.sleep(_CANCELLED_BY_THEN_SECONDS)
+        return self._checked(record.caller, method, request)
 
     async def _many_messages(
+        self, record: CallRecord, method: str, requests: AsyncIterator[Any], _context: Context
+    ) -> AsyncIterator[Any]:
+        return self._each_message(record.caller, method, requests)
+
+    async def _each_message(
         self, caller: Caller, method: str, requests: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
         async for request in self._drain.until_drained(requests):
             await self._gatekeeper.pace(caller)
-            yield self._one_message(caller, method, request)
+            yield self._checked(caller, method, request)
+
+    def _checked(self, caller: Caller, method: str, request: Any) -> Any:
+        self._gatekeeper.check_request(caller, method, checked(request))
+        return request
 
     def _audited(self, method: str, behaviour: Any) -> Any:
         """An admin action, which is written down however it ends.
@@ -186,26 +214,6 @@ class EveryCall:
                 raise
 
         return act_to_the_end
-
-
-def _unary_to_one(call: Any) -> Any:
-    """A handler of calls with one request, which reads it itself."""
-
-    async def read_and_call(_requests: object, context: Context) -> Any:
-        return await call(await only_message(context), context)
-
-    return read_and_call
-
-
-def _streaming_to_one(call: Any) -> Any:
-    """The same for calls that are answered by a stream."""
-
-    async def read_and_call(_requests: object, context: Context) -> AsyncIterator[Any]:
-        async with aclosing(call(await only_message(context), context)) as answers:
-            async for answer in answers:
-                yield answer
-
-    return read_and_call
 
 
 def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:

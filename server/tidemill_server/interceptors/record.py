@@ -59,7 +59,7 @@ class CallRecord:
     """
 
     __slots__ = (
-        *("_context", "_observed", "_recorder", "_span", "_start"),
+        *("_context", "_observed", "_recorder", "_seconds_given", "_span", "_start"),
         *("caller", "method", "peer", "reason", "request"),
     )
 
@@ -67,7 +67,9 @@ class CallRecord:
         self, recorder: Recorder, method: str, observed: MethodMetrics, context: Any
     ) -> None:
         self.method = method
-        self.peer: str = context.peer()  # at the end of a cancelled call, asking would crash grpcio
+        # At the end of a cancelled call, asking would crash grpcio.
+        self.peer: str = context.peer()
+        self._seconds_given: float | None = context.time_remaining()
         self.caller = NOBODY
         self.request: Any = None
         self.reason = ""
@@ -89,7 +91,7 @@ class CallRecord:
         traceback: TracebackType | None,
     ) -> None:
         seconds = time.perf_counter() - self._start
-        code = self._code_of(error)
+        code = self._code_of(error, seconds)
         self._span.ended(code, self.reason)
         self._span.__exit__(kind, error, traceback)
         self._observed.in_flight.dec()
@@ -110,10 +112,22 @@ class CallRecord:
             trace_id=self._span.trace_id,
         )
 
-    def _code_of(self, error: BaseException | None) -> str:
+    def _code_of(self, error: BaseException | None, seconds: float) -> str:
         if error is None:
             return grpc.StatusCode.OK.name
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            return grpc.StatusCode.CANCELLED.name
+            is_late = _is_used_up(self._seconds_given, seconds)
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
+            return code.name
         code = self._context.code()  # of a call that was aborted a StatusCode, or else its number
         return code.name if isinstance(code, grpc.StatusCode) else _NAMES.get(code, "UNKNOWN")
+
+
+def _is_used_up(given: float | None, seconds: float) -> bool:
+    """Whether a call that was cancelled after so many seconds had used up what it was given.
+
+    grpcio tells that only by cancelling, as where the caller hangs up. A caller whose deadline has
+    passed hangs up too, by its own clock: gRPC rounds the time that it announces up, by a hundredth
+    at most, and the announcement took its time on the way.
+    """
+    return given is not None and seconds > given - 0.01 * (1.0 + given)

@@ -1,0 +1,98 @@
+"""Callers that open a call and do not send its one message."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.refusal import refusal, words
+from tests.integration.server.test_metrics import access_log, grown, samples, total
+from tidemill_core.triton.testing import RunningTriton
+
+PREDICT = "PredictionService/Predict"
+WATCH = "JobService/WatchJobRun"
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def silently() -> Iterator[Open]:
+    """Opens a call of a method on a channel, and sends nothing."""
+    over = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        over.wait(60)
+        yield from ()
+
+    def opened(channel: Any, method: str, **options: Any) -> Any:
+        path = f"/tidemill.v1.{method}"
+        if method == WATCH:
+            return channel.stream_stream(path)(nothing(), **options)
+        return channel.stream_unary(path).future(nothing(), **options)
+
+    yield opened
+    over.set()
+
+
+def in_flight(front: Front, *methods: str) -> list[float]:
+    """Calls under way, by method."""
+    now = samples(front)
+    return [total(now, "in_flight_requests", method=method) for method in methods]
+
+
+def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open) -> None:
+    """After 10 s the call fails, answered by a stream or not; until then it counts."""
+    start = time.monotonic()
+    calls = silently(front.channel, PREDICT), silently(front.channel, WATCH)
+    eventually(lambda: in_flight(front, PREDICT, WATCH) == [1, 1])
+    refused = [words(refusal(calls[0].result)), words(refusal(lambda: next(calls[1])))]
+    assert 9.5 < time.monotonic() - start < 12
+    assert refused == [("DEADLINE_EXCEEDED", "MESSAGE_NOT_SENT", "")] * 2
+    eventually(lambda: in_flight(front, PREDICT, WATCH) == [0, 0])
+
+
+def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: Open) -> None:
+    """Calls without their message are SHUTTING_DOWN at once, and do not hold the process up."""
+    with Front(Workspace(tmp_path, {"support": 1}), triton.grpc_address) as front:
+        calls = [silently(front.channel, PREDICT) for _ in range(20)]
+        watch = silently(front.channel, WATCH)
+        eventually(lambda: in_flight(front, PREDICT, WATCH) == [20, 1])
+        start = time.monotonic()
+        assert front.stop() == 0
+        assert time.monotonic() - start < 4
+        ended = {words(refusal(call.result)) for call in calls} | {
+            words(refusal(lambda: next(watch)))
+        }
+        assert ended == {("UNAVAILABLE", "SHUTTING_DOWN", "")}
+        assert "unexpected_error" not in front.log()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.5])
+def test_a_deadline_that_passes_is_told_from_a_caller_that_hangs_up(
+    front: Front, workspace: Workspace, silently: Open, seconds: float
+) -> None:
+    """Metrics and access log say DEADLINE_EXCEEDED of the one, and CANCELLED of the other."""
+    ends = ("DEADLINE_EXCEEDED", "CANCELLED")
+    counts = [{"requests_total": {"method": PREDICT, "code": code}} for code in ends]
+    before = len(access_log(workspace))
+
+    def miss() -> None:
+        call = silently(front.channel, PREDICT, timeout=seconds)
+        assert refusal(call.result).code == "DEADLINE_EXCEEDED"
+
+    def hang_up() -> None:
+        call = silently(front.channel, PREDICT, timeout=seconds + 20)
+        eventually(lambda: in_flight(front, PREDICT) == [1])
+        call.cancel()
+        with pytest.raises(grpc.FutureCancelledError):
+            call.result()
+
+    assert grown(front, counts[0], miss) == {"requests_total": 1}
+    assert grown(front, counts[1], hang_up) == {"requests_total": 1}
+    eventually(lambda: len(access_log(workspace)) >= before + 2)
+    told = [line["code"] for line in access_log(workspace)[before:]]
+    assert [code for code in told if code != "OK"] == list(ends)
