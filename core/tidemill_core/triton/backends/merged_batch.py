@@ -23,7 +23,8 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
         run_model: int32 [all rows, sequence_length] -> float32 [all rows, labels].
 
     Returns:
-        One `InferenceResponse` a request, in order; where the run failed, each with its error.
+        One `InferenceResponse` a request, in order. Where the run fails each request has one of its
+        own, so that the error is only that of the request at fault.
     """
     rows = [pb_utils.get_input_tensor_by_name(each, INPUT_NAME).as_numpy() for each in requests]
     counts = [len(each) for each in rows]
@@ -34,9 +35,10 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
                 f"the model answered shape {probabilities.shape} to {sum(counts)} rows"
             )
     except Exception as error:  # whatever a model file does, the stub lives on
-        words = f"{type(error).__name__}: {error}"
-        # One error object a response: Triton frees what a shared one holds with the first of them,
-        # and reads it for the others, until it crashes.
-        return [pb_utils.InferenceResponse(error=pb_utils.TritonError(words)) for _ in requests]
+        if len(requests) > 1:
+            return [response for each in requests for response in answer([each], run_model)]
+        # Never one error for several responses: Triton frees it with the first, and crashes.
+        failure = pb_utils.TritonError(f"{type(error).__name__}: {error}")
+        return [pb_utils.InferenceResponse(error=failure)]
     parts = np.split(probabilities, np.cumsum(counts)[:-1])
     return [pb_utils.InferenceResponse([pb_utils.Tensor(OUTPUT_NAME, part)]) for part in parts]

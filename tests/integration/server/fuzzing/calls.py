@@ -23,6 +23,11 @@ _READ_PAUSE_SECONDS = 0.01
 _MOST_MESSAGES = 6
 _OFTEN = 4
 """What is answered with what the model gives is called so much more often than the rest."""
+ENDED_WHILE_SENDING = "ENDED_WHILE_SENDING"
+"""Stands in for a status that the caller's own library hides."""
+_HIDDEN = ("INTERNAL", "Internal error from Core")
+"""What grpc.aio says where the call ended while it was sending, whatever the server's status is. An
+INTERNAL of the server's own has other words, and leaves `unexpected_error` in its log."""
 _RESERVED = ("grpc-", ":", "te", "content-type", "user-agent", "host")
 
 
@@ -137,6 +142,8 @@ async def ask(channel: grpc.aio.Channel, case: Case) -> Outcome:
         async with asyncio.timeout(HANG_SECONDS + 1):
             await _behave(call, case, answers)
             code, words = (await call.code()).name, await call.details()
+            if (code, words) == _HIDDEN:
+                code = ENDED_WHILE_SENDING
     except TimeoutError:
         call.cancel()
         code, words = "", "no answer"
