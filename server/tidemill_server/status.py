@@ -1,5 +1,6 @@
 """Errors as gRPC knows them: a canonical code, an ErrorInfo, and what helps the caller."""
 
+import math
 from typing import NoReturn
 
 import grpc
@@ -14,6 +15,8 @@ log = structlog.get_logger()
 
 DOMAIN = "tidemill"
 DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Tells gRPC's own retries when to try again; a negative number, not to."""
 
 _CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
     (errors.InvalidArgument, code_pb2.INVALID_ARGUMENT),
@@ -74,7 +77,16 @@ def to_status(error: errors.TidemillError) -> status_pb2.Status:
 async def abort(
     context: "grpc.aio.ServicerContext[object, object]", error: errors.TidemillError
 ) -> NoReturn:
-    """End a call with an error."""
+    """End a call with an error.
+
+    Where RetryInfo says when to try again, gRPC's own retries are told the same; and not to, where
+    that is after the caller's deadline, so that the caller learns of the error at once.
+    """
     status = to_status(error)
-    metadata = ((DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(_GRPC_CODES[status.code], status.message, metadata)
+    metadata: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
+    if isinstance(error, errors.ResourceExhausted):
+        left = context.time_remaining()
+        is_in_time = left is None or error.retry_after_seconds < left
+        pushback = math.ceil(error.retry_after_seconds * 1000) if is_in_time else -1
+        metadata.append((PUSHBACK_KEY, str(pushback)))
+    await context.abort(_GRPC_CODES[status.code], status.message, tuple(metadata))

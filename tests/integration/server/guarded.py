@@ -1,0 +1,64 @@
+"""A front that asks for credentials, and the keys and tokens that its callers show."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import grpc
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.refusal import Refusal, of, refusal
+from tests.unit.server.security.issuer import Issuer
+from tidemill.v1 import job_service_pb2
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import Scope
+from tidemill_core.storage.api_keys import NewApiKey
+
+Metadata = tuple[tuple[str, str], ...]
+TEXT = "lost my card"
+
+
+def bearer(credential: str) -> Metadata:
+    """The metadata that shows a credential."""
+    return (("authorization", f"Bearer {credential}"),)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A front with `auth.required`, its workspace, and whose tokens it takes."""
+
+    workspace: Workspace
+    front: Front
+    issuer: Issuer
+
+    def key(
+        self,
+        *scopes: Scope,
+        tasks: Iterable[str] = (),
+        rate: float | None = None,
+        expire_time: datetime | None = None,
+    ) -> str:
+        """Make a key; what its owner shows, once the front knows it."""
+        new = NewApiKey("shop", frozenset(scopes), frozenset(tasks), rate, expire_time)
+        _, shown = self.workspace.storage.api_keys.create(new, system_clock())
+        eventually(lambda: self.is_known(shown), 2)
+        return shown
+
+    def predict(self, metadata: Metadata | None, task: str = "support") -> pb.Prediction:
+        """One prediction."""
+        request = pb.PredictRequest(task=task, text=TEXT)
+        return self.front.predictions.Predict(request, timeout=10, metadata=metadata).prediction
+
+    def refused(self, metadata: Metadata | None, task: str = "support") -> Refusal:
+        """Why a prediction is refused."""
+        return refusal(lambda: self.predict(metadata, task))
+
+    def is_known(self, shown: str) -> bool:
+        """Whether the front knows a key; asks what costs one without the scope `admin` no rate."""
+        asked, metadata = job_service_pb2.ListJobsRequest(), bearer(shown)
+        try:
+            self.front.jobs.ListJobs(asked, timeout=10, metadata=metadata)
+        except grpc.RpcError as error:
+            return of(error).reason != "INVALID_API_KEY"
+        return True
