@@ -155,7 +155,9 @@ def assemble(
     )
     windows = StreamWindows()
     health = HealthWatch(router, triton, settings.tasks)
-    inference = InferenceProtocol(settings.triton_address, admissions, windows)
+    inference = InferenceProtocol(
+        settings.triton_address, admissions, windows, telemetry.metrics, lambda: probe.seconds
+    )
     drain = Drain(settings.grpc_port)
     security = _security(settings, storage, signer)
     prediction = PredictionServicer(predictor, storage.predictions, signer, windows)

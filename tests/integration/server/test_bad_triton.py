@@ -1,0 +1,238 @@
+"""The front over a Triton that is slow, ends, or answers garbage."""
+
+import queue
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_json
+from tests.integration.server.refusal import read, refusal, words
+from tests.integration.server.test_overload import metric
+from tests.plugins.fake_triton import (
+    Behaviour,
+    FakeTriton,
+    fails,
+    filled_with,
+    healthy,
+    label_of,
+    no_contents,
+    odd_size,
+    slow,
+    too_few_rows,
+    undecodable,
+    wrong_width,
+)
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.text import TextEncoder
+
+MODEL = "support-onnx"
+ENCODER = TextEncoder(tokenizer_json(), LENGTH)
+TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[:8]]
+INVALID = ("INTERNAL", "MODEL_OUTPUT_INVALID", "")
+AWAY = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
+CANCELLED = fails(grpc.StatusCode.CANCELLED, "CANCELLED")
+GARBAGE = {
+    "undecodable": undecodable,
+    "no contents": no_contents,
+    "odd size": odd_size,
+    "wrong width": wrong_width,
+    "too few rows": too_few_rows,
+    "NaN": filled_with(np.nan),
+    "above 1": filled_with(1.5),
+    "below 0": filled_with(-0.5),
+}
+BAD_DAYS = [
+    *(pytest.param(each, INVALID, id=name) for name, each in GARBAGE.items()),
+    pytest.param(CANCELLED, AWAY, id="cancelled"),
+]
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeTriton]:
+    """A Triton that each test tells how to behave."""
+    with FakeTriton() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def victim(fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """The front over it, with one task to break and one that stays whole."""
+    workspace = Workspace(tmp_path_factory.mktemp("bad"), {"support": 1, "other": 1})
+    with Front(workspace, fake.address) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def recovered(fake: FakeTriton, victim: Front) -> Iterator[None]:
+    """Each test begins, and must end, with right answers; nobody restarts anything between."""
+    fake.behave(MODEL, 1, healthy)
+    eventually(lambda: is_right(victim, "lost card"), 10)
+    yield
+    fake.behave(MODEL, 1, healthy)
+    eventually(lambda: is_right(victim, "lost card"), 10)
+
+
+def expected(text: str) -> str:
+    """The label that is a text's own."""
+    return LABELS[label_of(ENCODER.encode([text])[0])]
+
+
+def predict(front: Front, text: str, seconds: float = 10.0, task: str = "support") -> Any:
+    """A call under way."""
+    return front.predictions.Predict.future(
+        pb.PredictRequest(task=task, text=text), timeout=seconds
+    )
+
+
+def is_right(front: Front, text: str) -> bool:
+    """Whether a text gets its label."""
+    try:
+        return bool(predict(front, text).result().prediction.label == expected(text))
+    except grpc.RpcError:
+        return False
+
+
+class Stream:
+    """A StreamPredict that is asked one text after another."""
+
+    def __init__(self, front: Front) -> None:
+        self._sent: queue.SimpleQueue[pb.StreamPredictRequest | None] = queue.SimpleQueue()
+        requests = iter(self._sent.get, None)
+        self._answers = front.predictions.StreamPredict(requests, timeout=60)
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sent.put(None)
+        assert list(self._answers) == []
+
+    def ask(self, text: str) -> pb.StreamPredictResponse:
+        """The answer to a text."""
+        self._sent.put(pb.StreamPredictRequest(id=text, task="support", text=text))
+        answer = next(self._answers)
+        assert answer.id == text
+        return answer
+
+
+@pytest.mark.parametrize(("behaviour", "refused"), BAD_DAYS)
+def test_nobody_gets_garbage(
+    fake: FakeTriton, victim: Front, behaviour: Behaviour, refused: tuple[str, str, str]
+) -> None:
+    """64 callers at once get an error of ours, never UNKNOWN, and then their own answers again."""
+    fake.behave(MODEL, 1, behaviour)
+    calls = [predict(victim, text) for text in TEXTS]
+    assert {words(refusal(call.result)) for call in calls} == {refused}
+    fake.behave(MODEL, 1, healthy)
+    calls = [predict(victim, text) for text in TEXTS]
+    assert [call.result().prediction.label for call in calls] == [expected(t) for t in TEXTS]
+
+
+@pytest.mark.parametrize(("behaviour", "refused"), BAD_DAYS)
+def test_a_stream_outlives_garbage(
+    fake: FakeTriton, victim: Front, behaviour: Behaviour, refused: tuple[str, str, str]
+) -> None:
+    """Items that meet a bad Triton have errors of their own, and later ones their answers."""
+    with Stream(victim) as stream:
+        assert stream.ask("lost card").prediction.label == expected("lost card")
+        fake.behave(MODEL, 1, behaviour)
+        assert words(read(stream.ask("my fee").error)) == refused
+        fake.behave(MODEL, 1, healthy)
+        for text in TEXTS[:8]:
+            assert stream.ask(text).prediction.label == expected(text)
+
+
+def test_a_broken_model_costs_few_calls(fake: FakeTriton, victim: Front) -> None:
+    """A batch of 128 that it cannot answer is given up after 31 calls, not after 255."""
+    fake.behave(MODEL, 1, no_contents)
+    before = len(fake.calls)
+    request = pb.BatchPredictRequest(task="support", texts=(TEXTS * 2)[:128])
+    results = victim.predictions.BatchPredict(request, timeout=20).results
+    assert {words(read(result.error)) for result in results} == {INVALID}
+    assert len(fake.calls) - before <= 31
+
+
+def test_a_slow_triton_costs_each_caller_its_own_patience(fake: FakeTriton, victim: Front) -> None:
+    """With 2 s a call the hurried end in time, the patient are answered; no other task notices."""
+    fake.behave(MODEL, 1, slow(2.0))
+    begin = time.monotonic()
+    patient = [predict(victim, text, seconds=20) for text in TEXTS[:16]]
+    hurried = [predict(victim, text, seconds=0.5) for text in TEXTS]
+    others = [predict(victim, text, seconds=5, task="other") for text in TEXTS]
+    assert [call.result().prediction.label for call in others] == [expected(t) for t in TEXTS]
+    assert time.monotonic() - begin < 1.5
+    codes = {refusal(call.result).code for call in hurried}
+    assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+    assert time.monotonic() - begin < 1.5
+    assert [call.result().prediction.label for call in patient] == [
+        expected(text) for text in TEXTS[:16]
+    ]
+
+
+def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
+    fake: FakeTriton, victim: Front
+) -> None:
+    """Once its calls have taken 2 s each, half a second is refused in a moment, unasked."""
+    fake.behave(MODEL, 1, slow(2.0))
+    for _ in range(3):
+        predict(victim, "lost card").result()
+    patient = predict(victim, "my fee")
+    time.sleep(0.2)
+    before, begin = len(fake.calls), time.monotonic()
+    refused = refusal(predict(victim, "refund money", seconds=0.5).result)
+    assert time.monotonic() - begin < 0.4
+    assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    assert 0.2 <= refused.retry_seconds <= 0.8
+    assert len(fake.calls) == before
+    assert patient.result().prediction.label == expected("my fee")
+
+
+def infer_request(text: str) -> Any:
+    """The same question to the Open Inference Protocol."""
+    ids = ENCODER.encode([text])
+    made = service_pb2.ModelInferRequest(model_name=MODEL, id=text)
+    made.inputs.add(name="input_ids", datatype="INT32", shape=ids.shape)
+    made.raw_input_contents.append(ids.tobytes())
+    return made
+
+
+def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Front) -> None:
+    """What cannot be decoded is UNAVAILABLE, an `error_message` on a stream, which goes on."""
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
+    sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    answers = stub.ModelStreamInfer(iter(sent.get, None), timeout=20)
+    for behaviour, message in ((healthy, ""), (undecodable, "Triton's answer"), (healthy, "")):
+        fake.behave(MODEL, 1, behaviour)
+        sent.put(infer_request("my fee"))
+        answer = next(answers)
+        assert answer.error_message.startswith(message)
+        assert bool(answer.error_message) == bool(message)
+        assert bool(answer.infer_response.outputs) != bool(message)
+    sent.put(None)
+    fake.behave(MODEL, 1, undecodable)
+    refused = refusal(lambda: stub.ModelInfer(infer_request("my fee"), timeout=5))
+    assert words(refused) == ("UNAVAILABLE", "TRITON_UNREADABLE", "")
+
+
+def test_the_passthrough_refuses_the_hurried_too(fake: FakeTriton, victim: Front) -> None:
+    """A deadline under what Triton's calls take is OVERLOADED at once, and all is counted."""
+    asked, shed = metric(victim, "triton_seconds_count"), metric(victim, "shed_total")
+    stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
+    fake.behave(MODEL, 1, slow(1.0))
+    for _ in range(5):
+        stub.ModelInfer(infer_request("my fee"), timeout=10)
+    patient = stub.ModelInfer.future(infer_request("my fee"), timeout=10)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    refused = refusal(lambda: stub.ModelInfer(infer_request("my fee"), timeout=0.3))
+    assert time.monotonic() - begin < 0.2
+    assert words(refused) == ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
+    assert patient.result().outputs
+    eventually(lambda: metric(victim, "triton_seconds_count") == asked + 6)
+    eventually(lambda: metric(victim, "shed_total") == shed + 1)

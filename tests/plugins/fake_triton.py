@@ -1,0 +1,165 @@
+"""A Triton that misbehaves as it is told to: a real gRPC server, and no model behind it.
+
+>>> with FakeTriton() as triton:
+...     triton.behave("support-onnx", 1, no_answer)
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, Self
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+from tritonclient.grpc import service_pb2 as pb
+
+from tidemill_core.triton.tensors import OUTPUT_NAME
+
+LABEL_COUNT = 4
+_SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+_THREADS = 64
+_FOR_EVER = 60.0
+
+Ids = npt.NDArray[np.int32]
+Context = Any
+Behaviour = Callable[[Ids, Context], bytes]
+"""Answers int32 [rows, length] with the bytes of a ModelInferResponse."""
+
+
+class FakeTriton:
+    """A context manager that serves while it lasts.
+
+    Attributes:
+        address: `host:port`.
+        calls: model, version and rows of each ModelInfer call so far.
+    """
+
+    def __init__(self) -> None:
+        self._server = grpc.server(futures.ThreadPoolExecutor(_THREADS))
+        self._server.add_generic_rpc_handlers((_handlers(self),))
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.calls: list[tuple[str, int, int]] = []
+        self._behaviours: dict[tuple[str, int], Behaviour] = {}
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(0).wait()
+
+    def behave(self, model: str, version: int, behaviour: Behaviour) -> None:
+        """From now on a version answers so; the others are healthy."""
+        self._behaviours[model, version] = behaviour
+
+    def infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
+        """ModelInfer."""
+        shape = tuple(request.inputs[0].shape)
+        ids = np.frombuffer(request.raw_input_contents[0], "<i4").reshape(shape)
+        model, version = request.model_name, int(request.model_version or 1)
+        self.calls.append((model, version, len(ids)))
+        return self._behaviours.get((model, version), healthy)(ids, context)
+
+
+def label_of(row: Ids) -> int:
+    """The label that a healthy version gives a row: each word of a text has its own part in it."""
+    return int(row.sum()) % LABEL_COUNT
+
+
+def healthy(ids: Ids, _context: Context) -> bytes:
+    """0.7 for the label that is right."""
+    return _message(_answers(ids))
+
+
+def slow(seconds: float) -> Behaviour:
+    """Healthy, after a while or when nobody waits any more."""
+
+    def behaviour(ids: Ids, context: Context) -> bytes:
+        over = threading.Event()
+        if context.add_callback(over.set):  # or else it is over already
+            over.wait(seconds)
+        return healthy(ids, context)
+
+    return behaviour
+
+
+def no_answer(ids: Ids, context: Context) -> bytes:
+    """Nothing comes."""
+    return slow(_FOR_EVER)(ids, context)
+
+
+def fails(code: grpc.StatusCode, words: str) -> Behaviour:
+    """An error comes."""
+
+    def behaviour(_ids: Ids, context: Context) -> bytes:
+        context.abort(code, words)
+        raise AssertionError  # abort raises
+
+    return behaviour
+
+
+def undecodable(_ids: Ids, _context: Context) -> bytes:
+    """No message at all."""
+    return b"\xff\xff\xff\xff"
+
+
+def no_contents(ids: Ids, _context: Context) -> bytes:
+    """An output without its bytes."""
+    response = _response(_answers(ids))
+    response.ClearField("raw_output_contents")
+    return bytes(response.SerializeToString())
+
+
+def odd_size(ids: Ids, _context: Context) -> bytes:
+    """A byte too few."""
+    response = _response(_answers(ids))
+    response.raw_output_contents[0] = response.raw_output_contents[0][:-1]
+    return bytes(response.SerializeToString())
+
+
+def wrong_width(ids: Ids, _context: Context) -> bytes:
+    """One label too many."""
+    wide = np.full((len(ids), LABEL_COUNT + 1), 1 / (LABEL_COUNT + 1), np.float32)
+    return _message(wide)
+
+
+def too_few_rows(ids: Ids, _context: Context) -> bytes:
+    """One row too few."""
+    return _message(_answers(ids)[1:])
+
+
+def filled_with(value: float) -> Behaviour:
+    """Values that are no probabilities."""
+
+    def behaviour(ids: Ids, _context: Context) -> bytes:
+        values = np.full((len(ids), LABEL_COUNT), value, np.float32)
+        return _message(values)
+
+    return behaviour
+
+
+def _answers(ids: Ids) -> npt.NDArray[np.float32]:
+    values = np.full((len(ids), LABEL_COUNT), 0.1, np.float32)
+    values[np.arange(len(ids)), [label_of(row) for row in ids]] = 0.7
+    return values
+
+
+def _message(values: npt.NDArray[np.float32]) -> bytes:
+    return bytes(_response(values).SerializeToString())
+
+
+def _response(values: npt.NDArray[np.float32]) -> pb.ModelInferResponse:
+    response = pb.ModelInferResponse(model_version="1", raw_output_contents=[values.tobytes()])
+    response.outputs.add(name=OUTPUT_NAME, datatype="FP32", shape=values.shape)
+    return response
+
+
+def _handlers(triton: FakeTriton) -> grpc.GenericRpcHandler:
+    """Inference, and the readiness that the front asks for; answers are bytes."""
+    infer: Any = grpc.unary_unary_rpc_method_handler(triton.infer, pb.ModelInferRequest.FromString)
+    ready: Any = grpc.unary_unary_rpc_method_handler(
+        lambda _request, _context: pb.ModelReadyResponse(ready=True).SerializeToString()
+    )
+    methods = {"ModelInfer": infer, "ModelReady": ready, "ServerReady": ready}
+    return grpc.method_handlers_generic_handler(_SERVICE.full_name, methods)

@@ -1,0 +1,56 @@
+"""A predictor without the front around it, over a Triton that a test has made."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from tests.integration.server.front import Workspace
+from tidemill_core.clock import system_clock
+from tidemill_core.prediction_id import PredictionIdSigner, load_keys
+from tidemill_core.settings import TaskSettings
+from tidemill_core.triton.client import TritonClient
+from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.coalescer import Coalescer
+from tidemill_server.inference.predictor import Predictor
+from tidemill_server.inference.router import Router
+from tidemill_server.prediction_log import PredictionLog
+from tidemill_server.telemetry.labels import Labels
+from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.tracing import NoTracing
+
+TASKS = {"support": TaskSettings.model_validate({"sources": [{"path": "x.csv"}]})}
+
+
+@dataclass
+class Asked:
+    """A predictor of the task `support`, and what a test looks at beside its answers."""
+
+    predictor: Predictor
+    admission: Admission
+    metrics: Metrics
+    signer: PredictionIdSigner
+
+
+@contextlib.asynccontextmanager
+async def asked(
+    workspace: Workspace, triton_address: str, max_queue_delay: float = 1.0
+) -> AsyncIterator[Asked]:
+    """Open it on this event loop, with the routes as they are now."""
+    triton = TritonClient(triton_address)
+    router = Router(workspace.storage.models, workspace.repository, TASKS)
+    await router.refresh()
+    signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
+    metrics = Metrics(Labels((), ("Predict", "BatchPredict", "StreamPredict"), TASKS), "test")
+    admission = Admission(max_queue_delay)
+    predictor = Predictor(
+        router,
+        Coalescer(triton, metrics, NoTracing()),
+        {"support": admission},
+        signer,
+        PredictionLog(workspace.storage.predictions, workspace.spool),
+        system_clock,
+        metrics,
+        lambda: 0.0,
+    )
+    yield Asked(predictor, admission, metrics, signer)
+    await triton.close()

@@ -1,0 +1,203 @@
+"""The predictor where something goes wrong, and what it counts."""
+
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests.integration.server.front import Workspace
+from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_json
+from tests.plugins.fake_triton import FakeTriton, fails, label_of, no_answer, slow
+from tests.unit.server.asking import Asked, asked
+from tidemill_core.domain.traffic import Traffic
+from tidemill_core.errors import DeadlineExceeded, InvalidArgument, TritonUnavailable
+from tidemill_core.storage.deployments import Change
+from tidemill_core.text import TextEncoder
+from tidemill_server.inference.admission import FIRST_LIMIT
+from tidemill_server.inference.query import Query
+
+MODEL = "support-onnx"
+BROKEN = fails(grpc.StatusCode.INTERNAL, "the run failed")
+AWAY = fails(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+
+def query(method: str = "Predict", seconds: float = 10.0, **fields: Any) -> Query:
+    """A question to `support`."""
+    now = asyncio.get_running_loop().time()
+    fields = {"task": "support", **fields}
+    return Query(**fields, method=method, deadline=now + seconds, arrival=now)
+
+
+def value(world: Asked, name: str, **labels: str) -> float | None:
+    """A sample of the metrics; None where there is none."""
+    world.metrics.refresh()
+    return world.metrics.registry.get_sample_value(f"tidemill_{name}", labels)
+
+
+def run(
+    workspace: Workspace,
+    address: str,
+    test: Callable[[Asked], Awaitable[None]],
+    max_queue_delay: float = 1.0,
+) -> None:
+    """A test's coroutine over a predictor; what asyncio complains of fails it."""
+
+    async def bounded() -> None:
+        complaints: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+        async with asked(workspace, address, max_queue_delay) as world, asyncio.timeout(20):
+            await test(world)
+        gc.collect()
+        assert complaints == []
+
+    asyncio.run(bounded())
+
+
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    """Healthy at first."""
+    with FakeTriton() as running:
+        yield running
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Three versions, of which two are shadows."""
+    made = Workspace(tmp_path, {"support": 3})
+    change = Change("test", "", "", datetime.now(UTC))
+    made.storage.models.set_traffic("support", Traffic({}, (2, 3)), change)
+    return made
+
+
+def shadows_asked(triton: FakeTriton) -> set[int]:
+    """Versions beside the champion that were asked."""
+    return {version for _model, version, _rows in triton.calls} - {1}
+
+
+def test_shadows_neither_delay_nor_fail_anybody(workspace: Workspace, triton: FakeTriton) -> None:
+    """With a shadow that hangs and one that fails, all callers get the champion's answers soon."""
+    triton.behave(MODEL, 2, no_answer)
+    triton.behave(MODEL, 3, BROKEN)
+    encoder = TextEncoder(tokenizer_json(), LENGTH)
+
+    async def test(world: Asked) -> None:
+        for word in WORDS:
+            begin = time.monotonic()
+            calls = [world.predictor.predict(query(), f"{word} {other}") for other in WORDS]
+            answers = await asyncio.gather(*calls)
+            assert time.monotonic() - begin < 1.0
+            ids = encoder.encode([answer.text for answer in answers])
+            assert [answer.label for answer in answers] == [LABELS[label_of(row)] for row in ids]
+            assert {answer.model_version for answer in answers} == {1}
+        assert shadows_asked(triton) == {2, 3}
+
+    run(workspace, triton.address, test)
+
+
+def test_shadows_see_nothing_while_callers_need_the_room(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """Above half of the limit no copies are made; below it they are made again."""
+
+    async def test(world: Asked) -> None:
+        busy = int(FIRST_LIMIT / 2) + 1
+        world.admission.enter(busy)
+        for _ in range(5):
+            await world.predictor.predict(query(), "card")
+        await asyncio.sleep(0.1)
+        assert shadows_asked(triton) == set()
+        world.admission.leave(busy)
+        await world.predictor.predict(query(), "card")
+        while shadows_asked(triton) != {2, 3}:
+            await asyncio.sleep(0.01)
+
+    run(workspace, triton.address, test)
+
+
+def test_every_chunk_of_a_batch_that_fails_is_heard(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """The first to fail fails the batch at once, and none leaves an error that nobody has read."""
+
+    def first_hangs(ids: Any, context: Any) -> bytes:
+        return (no_answer if ids[0, 0] != ids[-1, 0] else AWAY)(ids, context)
+
+    triton.behave(MODEL, 1, first_hangs)
+
+    async def test(world: Asked) -> None:
+        batch = query("BatchPredict", seconds=2.0)
+        with pytest.raises(TritonUnavailable):
+            await world.predictor.predict_batch(batch, ["lost", *["card"] * 1023])
+        await asyncio.sleep(0.1)
+        assert (world.admission.rows, world.admission.waiting_rows) == (0, 0)
+
+    run(workspace, triton.address, test)
+
+
+def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTriton) -> None:
+    """Before they are routed, alone or in a batch; a task that nobody knows is `unknown`."""
+
+    async def test(world: Asked) -> None:
+        for wrong in (query(top_k=-1), query(task="nonsense"), query()):
+            with pytest.raises(InvalidArgument):
+                await world.predictor.predict(wrong, " ")
+        await world.predictor.predict_batch(query("BatchPredict"), ["card", "", "\0", " "])
+        with pytest.raises(InvalidArgument):
+            await world.predictor.predict_batch(query("BatchPredict"), ["card"] * 1025)
+        counted = {
+            labels: value(
+                world,
+                "prediction_errors_total",
+                **dict(zip(("method", "task", "reason"), labels, strict=True)),
+            )
+            for labels in (
+                ("Predict", "support", "INVALID_TOP_K"),
+                ("Predict", "unknown", "UNKNOWN_TASK"),
+                ("Predict", "support", "BLANK_TEXT"),
+                ("BatchPredict", "support", "BLANK_TEXT"),
+                ("BatchPredict", "support", "CONTROL_CHARACTERS"),
+                ("BatchPredict", "support", "BATCH_TOO_LARGE"),
+            )
+        }
+        assert list(counted.values()) == [1, 1, 1, 2, 1, 1025]
+
+    run(workspace, triton.address, test)
+
+
+def test_deadlines_that_end_before_triton_teach_the_limit(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """Texts that wait behind a slow call until their time is over are a sign of overload."""
+    triton.behave(MODEL, 1, slow(0.5))
+
+    async def test(world: Asked) -> None:
+        first = asyncio.create_task(world.predictor.predict(query(), "card"))
+        await asyncio.sleep(0.1)
+        calls = [world.predictor.predict(query(seconds=0.2), "card") for _ in range(20)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in found} == {DeadlineExceeded}
+        assert world.admission.limit < FIRST_LIMIT
+        await first
+
+    run(workspace, triton.address, test, max_queue_delay=0.01)
+
+
+def test_deadlines_that_end_in_triton_teach_nothing(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """A slow model is no overload: nothing queues before it, and the limit stays."""
+    triton.behave(MODEL, 1, no_answer)
+
+    async def test(world: Asked) -> None:
+        for _ in range(20):
+            with pytest.raises(DeadlineExceeded):
+                await world.predictor.predict(query(seconds=0.05), "card")
+        assert world.admission.limit == FIRST_LIMIT
+
+    run(workspace, triton.address, test, max_queue_delay=0.01)
