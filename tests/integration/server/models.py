@@ -57,9 +57,10 @@ class TinyModel:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def onnx(self) -> bytes:
-        """The content of model.onnx."""
+        """The content of model.onnx, which clamps ids, as what Tidemill exports does."""
         nodes = [
-            helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+            helper.make_node("Clip", ["input_ids", "first", "last"], ["ids"]),
+            helper.make_node("Gather", ["table", "ids"], ["rows"]),
             helper.make_node("ReduceMean", ["rows"], ["pooled"], axes=[1], keepdims=0),
             helper.make_node("MatMul", ["pooled", "weights"], ["scores"]),
             helper.make_node("Softmax", ["scores"], ["probabilities__0"], axis=1),
@@ -73,6 +74,8 @@ class TinyModel:
             [
                 numpy_helper.from_array(self._table, "table"),
                 numpy_helper.from_array(self._weights, "weights"),
+                numpy_helper.from_array(np.array(0, np.int32), "first"),
+                numpy_helper.from_array(np.array(len(self._table) - 1, np.int32), "last"),
             ],
         )
         opset = [helper.make_opsetid("", 17)]
