@@ -11,6 +11,8 @@ SOURCES := pyproject.toml constraints.txt
 INSTALLED := .venv/.installed-all
 INSTALLED_DEV := .venv/.installed-all-dev
 INSTALL_LOG := .venv/install.log
+BENCHMARKS := bench.serving bench.serving.profile bench.serving.survival bench.serving.restarts \
+	bench.serving.outage bench.serving.memory bench.training
 
 # Constraints from the environment pin what builds the package too; pip's own option does not.
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
@@ -40,9 +42,10 @@ check: $(INSTALLED_DEV) ## Lint, types, imports, and the contract with its gener
 	@echo "import-linter";      $(BIN)/lint-imports
 	@echo "proto: buf lint, generated code up to date"; $(BIN)/python proto/generate.py --check
 
-bench: $(INSTALLED_DEV) ## Measure serving beside its peers, and training (about 30 minutes)
-	@$(BIN)/python -m bench.serving
-	@$(BIN)/python -m bench.training
+bench: $(INSTALLED_DEV) ## Measure all: serving beside its peers, memory, what it survives (2 hours)
+	@status=0; for part in $(BENCHMARKS); do \
+		echo "python -m $$part"; $(BIN)/python -m $$part || status=$$?; \
+	done; exit $$status
 
 proto: $(INSTALLED_DEV) ## Generate proto/gen from proto/tidemill
 	@$(BIN)/python proto/generate.py

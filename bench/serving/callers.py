@@ -6,6 +6,7 @@ they or the server set the limit.
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Called:
         answered_per_second: calls answered.
         p50_ms: median latency of the answered, in milliseconds.
         p99_ms: its 99th percentile.
-        refused_p99_ms: 99th percentile of the latency of refusals; 0 without any.
+        refused_p99_ms: 99th percentile of the latency of refusals; NaN without any.
         unanswered: calls that had neither answer nor refusal 2 s after the end.
         busy: CPU seconds of the generator a second.
     """
@@ -137,6 +138,8 @@ async def _measured(
 
 
 def _percentiles(seconds: list[float]) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds; zeros of nothing."""
-    p50, p99 = np.percentile(seconds or [0.0], [50, 99]) * 1000
+    """Median and 99th percentile in milliseconds; NaN of nothing, which reaches no target."""
+    if not seconds:
+        return math.nan, math.nan
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return float(p50), float(p99)

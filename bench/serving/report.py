@@ -1,6 +1,7 @@
 """Results as tables, as JSON, as a plot and as a page of the docs."""
 
 import json
+import math
 import statistics
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from bench.serving.load import Load
 from bench.serving.machine import machine, versions
-from bench.serving.measure import PROCESSES
+from bench.serving.measure import PROCESSES, Sample
 from bench.serving.peer import ALL
 from bench.serving.targets import Results, targets
 
@@ -102,10 +103,14 @@ def call_rows(results: Results) -> Rows:
             rows.append((
                 title, str(processes), f"{middle['asked_per_second']:,.0f}",
                 f"{middle['answered_per_second']:,.0f}", f"{middle['p50_ms']:.1f}",
-                f"{middle['p99_ms']:.1f}", f"{middle['refused_p99_ms']:.1f}",
+                f"{middle['p99_ms']:.1f}", _milliseconds(middle["refused_p99_ms"]),
                 f"{middle['unanswered']:.0f}", f"{middle['busy']:.0%}",
             ))  # fmt: skip
     return rows
+
+
+def _milliseconds(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
 
 
 def target_rows(results: Results) -> Rows:
@@ -121,9 +126,18 @@ def as_json(results: Results, command: str) -> str:
         "machine": machine(),
         "versions": versions(),
         "targets": judged,
-        "samples": [asdict(sample) for sample in results.samples],
+        "samples": [_sample(sample) for sample in results.samples],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _sample(sample: Sample) -> dict[str, object]:
+    """A sample as JSON knows it: null for the percentile of nothing."""
+    found = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(sample.found).items()
+    }
+    return {**asdict(sample), "found": found}
 
 
 def write(results: Results, command: str) -> None:

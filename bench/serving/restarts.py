@@ -4,14 +4,13 @@
 
 Three kinds of callers ask a stack of two workers all the while: plain ones, ones that repeat what
 is UNAVAILABLE by gRPC's own retry policy, and ones that keep streams open. A stream that is ended
-between two answers has not failed: its caller opens another one.
+between two answers has not failed: its caller opens another one. Exits with 1 where a call failed.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
-import os
 import sys
 import tempfile
 import time
@@ -26,7 +25,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import TASK, free_ports, stack, texts
+from bench.serving.messages import example_texts
+from bench.serving.workspace import TASK, Stack, make_workspace, running_stack
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -50,13 +50,14 @@ RETRY = {
 class Callers:
     """Callers of one kind, over a few connections of their own."""
 
-    def __init__(self, port: int, service_config: str = "") -> None:
+    def __init__(self, stack: Stack, service_config: str = "") -> None:
         options: list[tuple[str, str | int]] = [("grpc.use_local_subchannel_pool", 1)]
         if service_config:
             options.append(("grpc.service_config", service_config))
-        address = f"127.0.0.1:{port}"
+        address = stack.grpc_address
         self._channels = [grpc.aio.insecure_channel(address, options) for _ in range(CHANNELS)]
-        self._texts = texts()
+        self._metadata = stack.metadata
+        self._texts = itertools.cycle(example_texts())
         self.outcomes: Counter[str] = Counter()
 
     async def ask(self, stopping: asyncio.Event) -> None:
@@ -82,7 +83,7 @@ class Callers:
         while not stopping.is_set():
             request = pb.PredictRequest(task=TASK, text=next(self._texts))
             try:
-                await stub.Predict(request, timeout=10)
+                await stub.Predict(request, timeout=10, metadata=self._metadata)
                 self.outcomes["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 self.outcomes[f"{error.code().name}: {error.details()}"] += 1
@@ -98,7 +99,7 @@ class Callers:
 
         while not stopping.is_set():
             try:
-                async for answer in stub.StreamPredict(requests()):
+                async for answer in stub.StreamPredict(requests(), metadata=self._metadata):
                     kind = "OK" if answer.HasField("prediction") else answer.error.message
                     self.outcomes[kind] += 1
                     answered.release()
@@ -107,12 +108,12 @@ class Callers:
                 answered = asyncio.Semaphore(1)
 
 
-async def measure(workspace: Path, port: int, env: dict[str, str], restarts: int) -> None:
-    """Restart under load, and print."""
+async def measure(stack: Stack, workspace: Path, restarts: int) -> bool:
+    """Restart under load, and print; whether every call was answered."""
     kinds = {
-        "plain": Callers(port),
-        "with retries": Callers(port, json.dumps(RETRY)),
-        "streams": Callers(port),
+        "plain": Callers(stack),
+        "with retries": Callers(stack, json.dumps(RETRY)),
+        "streams": Callers(stack),
     }
     stopping = asyncio.Event()
     load = [
@@ -123,7 +124,7 @@ async def measure(workspace: Path, port: int, env: dict[str, str], restarts: int
     begin = time.monotonic()
     for _ in range(restarts):
         command = (sys.executable, "-m", "tidemill_cli.main", "restart")
-        process = await asyncio.create_subprocess_exec(*command, cwd=workspace, env=env)
+        process = await asyncio.create_subprocess_exec(*command, cwd=workspace)
         if await process.wait() != 0:
             raise RuntimeError(f"the restart failed; see {workspace}/var/logs")
     seconds = (time.monotonic() - begin) / restarts
@@ -134,19 +135,20 @@ async def measure(workspace: Path, port: int, env: dict[str, str], restarts: int
         otherwise = [f"{count} {what}" for what, count in each.outcomes.items() if what != "OK"]
         table.add_row(name, f"{each.outcomes['OK']:,}", "\n".join(otherwise) or "0")
     Console().print(table, f"{restarts} restarts of two workers, {seconds:.1f} s each")
+    return all(kinds[name].outcomes.keys() <= {"OK"} for name in ("plain", "with retries"))
 
 
-def main() -> None:
-    """Run the benchmark."""
+def main() -> int:
+    """Run the benchmark; 1 where a call failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--restarts", type=int, default=10, help="how often both are restarted")
     options = parser.parse_args()
-    os.environ["TIDEMILL_SERVER__WORKERS"] = "2"
-    os.environ["TIDEMILL_METRICS_PORT"] = str(free_ports(1)[0])
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), rows=1000) as ports:
-        env = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
-        uvloop.run(measure(Path(folder), ports["GRPC"], env, options.restarts))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with running_stack(make_workspace(folder), 2) as stack:
+            answered = uvloop.run(measure(stack, folder, options.restarts))
+    return 0 if answered else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,6 +35,7 @@ class Target:
         """`reached`, `SHORT` or `not measured`."""
         if self.value is None:
             return "not measured"
+        # What is not a number reaches nothing.
         reached = self.value >= self.limit if self.at_least else self.value < self.limit
         return "reached" if reached else "SHORT"
 
