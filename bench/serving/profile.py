@@ -3,7 +3,9 @@
     python -m bench.serving.profile [--seconds 15]
 
 Loads one front as `python -m bench.serving` does, and takes the CPU time of each process for a
-request, and py-spy's samples of the front by what it was doing. Writes docs/benchmarks/profile.md.
+request, and py-spy's samples of the front by what it was doing. A
+bare grpc.aio server beside it shows what no front can go below. Writes
+docs/benchmarks/profile.md.
 """
 
 import argparse
@@ -18,8 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.serving import messages
+from bench.serving.echo import measured
 from bench.serving.load import h2load, require_programs
 from bench.serving.machine import machine
+from bench.serving.measure import PROCESSES
 from bench.serving.processes import FRONT, named
 from bench.serving.report import DOCS, Rows, markdown
 from bench.serving.workspace import Stack, make_workspace, running_stack
@@ -54,8 +58,13 @@ def main() -> None:
         with running_stack(workspace, 1) as stack:
             processes = cpu_by_process(stack, options.seconds)
             doing = front_by_area(stack, options.seconds)
+    floor = [
+        (str(processes), f"{echo.per_second:,.0f}", f"{echo.cpu_us:.0f}")
+        for processes in PROCESSES
+        for echo in [measured(processes, options.seconds)]
+    ]
     command = " ".join(["python -m bench.serving.profile", *sys.argv[1:]])
-    _write(command, processes, doing)
+    _write(command, processes, doing, floor)
 
 
 def cpu_by_process(stack: Stack, seconds: int) -> Rows:
@@ -137,9 +146,13 @@ def _area(frames: list[str]) -> str:
     return _BENEATH
 
 
-def _write(command: str, processes: Rows, doing: Rows) -> None:
-    headers = ("process", "CPU µs a request", "of the machine"), ("the front was at", "of its time")
-    for header, rows in zip(headers, (processes, doing), strict=True):
+def _write(command: str, processes: Rows, doing: Rows, floor: Rows) -> None:
+    headers = (
+        ("process", "CPU µs a request", "of the machine"),
+        ("the front was at", "of its time"),
+        ("processes", "calls/s", "CPU µs a call"),
+    )
+    for header, rows in zip(headers, (processes, doing, floor), strict=True):
         table = Table(*header)
         for row in rows:
             table.add_row(*row)
@@ -159,6 +172,11 @@ front runs out of. A sample counts for the deepest frame of ours on its stack; o
 the event loop's, or gRPC's, both compiled.
 
 {markdown(headers[1], doing)}
+
+The floor: a bare grpc.aio server that sends the same request back, asked in the same way
+(`python -m bench.serving.echo`). It knows no caller, asks no model and writes nothing down.
+
+{markdown(headers[2], floor)}
 """
     DOCS.mkdir(parents=True, exist_ok=True)
     (DOCS / "profile.md").write_text(page, encoding="utf-8")
