@@ -3,9 +3,8 @@
     python -m bench.serving.profile [--seconds 15]
 
 Loads one front as `python -m bench.serving` does, and takes the CPU time of each process for a
-request, and py-spy's samples of the front by what it was doing. A
-bare grpc.aio server beside it shows what no front can go below. Writes
-docs/benchmarks/profile.md.
+request, and py-spy's samples of the front by what it was doing. A bare grpc.aio server beside it
+shows what no front can go below. Writes docs/benchmarks/profile.md.
 """
 
 import argparse
@@ -58,7 +57,7 @@ def main() -> None:
         with running_stack(workspace, 1) as stack:
             processes = cpu_by_process(stack, options.seconds)
             doing = front_by_area(stack, options.seconds)
-    floor = [
+    floor: Rows = [
         (str(processes), f"{echo.per_second:,.0f}", f"{echo.cpu_us:.0f}")
         for processes in PROCESSES
         for echo in [measured(processes, options.seconds)]
