@@ -41,6 +41,21 @@ MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 MAX_METADATA_BYTES = 16 * 1024
 MAX_STREAMS_A_CONNECTION = 4096
 
+SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
+    # Rolling restarts wait for it, and it spreads callers over the workers.
+    ("grpc.max_connection_age_ms", int(CONNECTION_AGE_SECONDS * 1000)),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_A_CONNECTION),
+    # A caller that vanished without a word would leave its streams open.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
+    # Tidemill's clients ask every 30 s whether the server is still there.
+    ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
+)
+
 SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,
     feedback_service_pb2,
@@ -74,18 +89,7 @@ def new_server(share_port: bool) -> grpc.aio.Server:
         share_port: whether other processes may listen on the same port. If not, a second server
             on it fails instead of taking a part of the calls silently.
     """
-    return grpc.aio.server(
-        options=[
-            ("grpc.so_reuseport", int(share_port)),
-            # Rolling restarts wait for it, and it spreads callers over the workers.
-            ("grpc.max_connection_age_ms", int(CONNECTION_AGE_SECONDS * 1000)),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-            ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-            ("grpc.max_concurrent_streams", MAX_STREAMS_A_CONNECTION),
-        ],
-    )
+    return grpc.aio.server(options=[("grpc.so_reuseport", int(share_port)), *SERVER_OPTIONS])
 
 
 def register(servicers: Servicers, server: EveryCall, reflect: bool) -> None:

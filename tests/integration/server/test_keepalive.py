@@ -1,0 +1,106 @@
+"""Pings on idle connections, with every period a fortieth of what it is in production."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from tidemill_client.connection import DEFAULT_KEEPALIVE_SECONDS, channel_options
+from tidemill_server.app import SERVER_OPTIONS
+
+FASTER = 40
+PERIODS = (
+    "grpc.keepalive_time_ms",
+    "grpc.http2.ping_timeout_ms",
+    "grpc.http2.min_ping_interval_without_data_ms",
+)
+METHOD = "/test.Test/Idle"
+
+
+def hurried() -> list[tuple[str, int]]:
+    """The server's own options."""
+    return [(name, n // FASTER if name in PERIODS else n) for name, n in SERVER_OPTIONS]
+
+
+class Idle:
+    """A stream that sends one message and then nothing, and how its calls ended."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    async def answer(self, _requests: object, _context: object) -> AsyncIterator[bytes]:
+        """Handle a call."""
+        try:
+            yield b"begun"
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
+@contextlib.asynccontextmanager
+async def idle_server() -> AsyncIterator[tuple[Idle, int]]:
+    """A server with the real one's options, and its port."""
+    idle, server = Idle(), grpc.aio.server(options=hurried())
+    handlers: dict[str, Any] = {"Idle": grpc.stream_stream_rpc_method_handler(idle.answer)}
+    server.add_registered_method_handlers("test.Test", handlers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield idle, port
+    finally:
+        await server.stop(0)
+
+
+@contextlib.asynccontextmanager
+async def begun(port: int, keepalive_seconds: float) -> AsyncIterator[Any]:
+    """A stream of a client with the Python client's options, after its first message."""
+    options = channel_options(keepalive_seconds)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        call: Any = channel.stream_stream(METHOD)()
+        assert await call.read() == b"begun"
+        yield call
+
+
+def test_the_clients_own_pings_are_taken() -> None:
+    """A stream on which nothing comes for ten of their periods goes on."""
+
+    async def scenario() -> None:
+        period = DEFAULT_KEEPALIVE_SECONDS / FASTER
+        async with idle_server() as (idle, port), begun(port, period) as call:
+            await asyncio.sleep(10 * period)
+            assert not call.done()
+            assert not idle.ended.is_set()
+
+    asyncio.run(scenario())
+
+
+CALLER = f"""
+import grpc, sys
+call = grpc.insecure_channel(sys.argv[1]).stream_stream("{METHOD}")(iter(()))
+print(next(call), flush=True)
+next(call)
+"""
+
+
+def test_a_caller_that_vanishes_is_noticed() -> None:
+    """The stream of one that answers nothing any more, pings neither, is ended."""
+
+    async def scenario() -> None:
+        async with idle_server() as (idle, port):
+            command = (sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
+            caller = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            try:
+                assert caller.stdout is not None
+                assert await caller.stdout.readline() == b"b'begun'\n"
+                caller.send_signal(signal.SIGSTOP)
+                await asyncio.wait_for(idle.ended.wait(), 6)
+            finally:
+                caller.kill()
+                await caller.wait()
+
+    asyncio.run(scenario())
