@@ -67,21 +67,18 @@ class AdmittedCalls:
             except (DeadlineExceeded, asyncio.CancelledError):
                 self._note_given_up(admission, work)
                 raise
-            self._note_answered(admission, work, query.task)
+            now = asyncio.get_running_loop().time()
+            round_trip = now - work.arrival
+            delay = round_trip - work.triton_seconds
+            admission.observe(count, self._arrival_delay() + delay, round_trip, now)
+            overhead = self._metrics.task(query.task).overhead_seconds
+            overhead.observe(max(0.0, delay - (work.turn - work.arrival)))
             return rows
         finally:
             leave(count)
 
-    def _note_answered(self, admission: Admission, work: Work, task: str) -> None:
-        now = asyncio.get_running_loop().time()
-        round_trip = now - work.arrival
-        delay = round_trip - work.triton_seconds
-        admission.observe(len(work.texts), self._arrival_delay() + delay, round_trip, now)
-        overhead = self._metrics.task(task).overhead_seconds
-        overhead.observe(max(0.0, delay - work.queue_seconds(now)))
-
     def _note_given_up(self, admission: Admission, work: Work) -> None:
         """The time before its Triton call counts; what Triton takes is no sign of overload."""
         now = asyncio.get_running_loop().time()
-        waited = self._arrival_delay() + work.queue_seconds(now)
+        waited = self._arrival_delay() + min(work.turn, now) - work.arrival
         admission.observe_given_up(waited, now - work.arrival, now)

@@ -54,10 +54,6 @@ class Work:
     turn: float = inf
     triton_seconds: float = 0.0
 
-    def queue_seconds(self, now: float) -> float:
-        """How long it waited for its Triton call, up to now."""
-        return min(self.turn, now) - self.arrival
-
 
 @dataclass
 class _Lane:
@@ -154,7 +150,9 @@ class Coalescer:
             _refuse(batch, error)
         else:
             for work in batch:
-                _settle(work, list(islice(rows, len(work.texts))))
+                answer = list(islice(rows, len(work.texts)))
+                if not work.answer.done():
+                    _settle(work, answer)
         finally:
             lane.pace.in_flight -= 1
             self._dispatch(lane)
@@ -221,17 +219,16 @@ def _take(lane: _Lane) -> list[Work]:
 
 
 def _settle(work: Work, rows: list[Row]) -> None:
-    if work.answer.done():
-        return
     first = rows[0]
-    if (
-        isinstance(first, TidemillError)
-        and not isinstance(first, ModelOutputInvalid)
-        and all(row is first for row in rows)
-    ):
-        work.answer.set_exception(first)  # it concerns no text, but the whole work
+    if isinstance(first, TidemillError) and _fails_all(first, rows):
+        work.answer.set_exception(first)
     else:
         work.answer.set_result(rows)
+
+
+def _fails_all(error: TidemillError, rows: Sequence[Row]) -> bool:
+    """Whether an error is of no text, but of the whole work."""
+    return not isinstance(error, ModelOutputInvalid) and all(row is error for row in rows)
 
 
 def _refuse(batch: Sequence[Work], error: Exception) -> None:
