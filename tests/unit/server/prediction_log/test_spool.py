@@ -119,6 +119,18 @@ def test_what_cannot_be_read_or_stored_is_set_aside(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [aside]
 
 
+def test_a_file_stays_until_its_bad_lines_are_aside(tmp_path: Path) -> None:
+    """Where they cannot be written, the file that has them is not removed."""
+    spool, database = Spool(tmp_path, PLENTY), Database()
+    spool.write([prediction("refused", "\0")])
+    spool.seal()
+    (path,) = tmp_path.iterdir()
+    path.with_suffix(".damaged").mkdir()
+    with pytest.raises(IsADirectoryError):
+        bring_back(tmp_path, database)
+    assert path.exists()
+
+
 def test_files_stay_while_the_database_is_away(tmp_path: Path) -> None:
     """A replay that fails says why and leaves the file for the next one."""
     spool, database = Spool(tmp_path, PLENTY), Database()
