@@ -1,10 +1,16 @@
-"""Exits 0 if the server in this container says that it serves: the image's health check."""
+"""Exits 0 if the server in this container says that it serves: the image's health check.
+
+It goes where the `tidemill` command goes: to the workspace's own port, over TLS where that is set
+up, with the certificate in TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY where the server
+asks clients for one.
+"""
 
 import sys
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
+from tidemill_cli.connection import CallerSettings, new_client
 from tidemill_core.settings import load_settings
 
 _TIMEOUT_SECONDS = 5
@@ -12,10 +18,12 @@ _TIMEOUT_SECONDS = 5
 
 def main() -> None:
     """Ask the standard health service for the whole server's state."""
-    with grpc.insecure_channel(f"127.0.0.1:{load_settings().grpc_port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+    if load_settings().tls.client_ca and not CallerSettings().client_certificate:
+        sys.exit("tls.client_ca: the check needs TIDEMILL_CLIENT_CERTIFICATE and _KEY as well")
+    with new_client() as client:
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_SECONDS)
+            request = health_pb2.HealthCheckRequest()
+            answer = client.health.Check(request, timeout=_TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             sys.exit(f"no answer: {error.code().name}")
     if answer.status != health_pb2.HealthCheckResponse.SERVING:

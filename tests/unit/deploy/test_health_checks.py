@@ -1,5 +1,6 @@
 """The images' health checks, run as the container engine runs them."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -8,12 +9,14 @@ from collections.abc import Iterator
 from concurrent import futures
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 
+from tests.integration.server.certificates import Authority
 from tidemill_core.clock import system_clock
 from tidemill_core.storage.storage import Storage, open_storage
 
@@ -22,16 +25,26 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-@pytest.fixture
-def server() -> Iterator[tuple[HealthServicer, int]]:
+@contextlib.contextmanager
+def serving(credentials: grpc.ServerCredentials | None = None) -> Iterator[tuple[Any, int]]:
     """A gRPC server's health, and its port."""
     with futures.ThreadPoolExecutor(2) as threads:
         running, health = grpc.server(threads), HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, running)
-        port = running.add_insecure_port("127.0.0.1:0")
+        if credentials is None:
+            port = running.add_insecure_port("127.0.0.1:0")
+        else:
+            port = running.add_secure_port("127.0.0.1:0", credentials)
         running.start()
         yield health, port
         running.stop(grace=0).wait()
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[HealthServicer, int]]:
+    """A server without TLS."""
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture
@@ -71,6 +84,47 @@ def test_a_server_that_does_not_answer_is_not_healthy(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         failing = (1, "no answer: UNAVAILABLE")
         assert check("server_healthy.py", tmp_path, TIDEMILL_GRPC_PORT=port) == failing
+
+
+def test_a_server_with_tls_is_known_by_its_own_certificate(tmp_path: Path) -> None:
+    """Over TLS only the server with the certificate in the workspace's settings is healthy."""
+    own, other = Authority("own").issue(), Authority("other").issue()
+    own.write(tmp_path / "server.crt", tmp_path / "server.key")
+    settings = '[tls]\ncertificate = "server.crt"\nprivate_key = "server.key"\n'
+    (tmp_path / "tidemill.toml").write_text(settings)
+    outcomes = []
+    for pair in (own, other):
+        credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
+        with serving(credentials) as (health, port):
+            health.set("", SERVING)
+            code, said = check("server_healthy.py", tmp_path, TIDEMILL_GRPC_PORT=str(port))
+            outcomes.append((code, said.splitlines()[-1:]))  # gRPC logs its own words before
+    assert outcomes == [(0, []), (1, ["no answer: UNAVAILABLE"])]
+
+
+def test_a_server_that_asks_for_certificates_gets_the_callers(tmp_path: Path) -> None:
+    """With mutual TLS the check shows the caller's; without one it says what is missing."""
+    ours = Authority("ours")
+    pair = ours.issue()
+    pair.write(tmp_path / "server.crt", tmp_path / "server.key")
+    ours.issue().write(tmp_path / "probe.crt", tmp_path / "probe.key")
+    (tmp_path / "ca.crt").write_bytes(ours.certificate)
+    settings = 'certificate = "server.crt"\nprivate_key = "server.key"\nclient_ca = "ca.crt"\n'
+    (tmp_path / "tidemill.toml").write_text(f"[tls]\n{settings}")
+    shown = {
+        "TIDEMILL_CLIENT_CERTIFICATE": str(tmp_path / "probe.crt"),
+        "TIDEMILL_CLIENT_KEY": str(tmp_path / "probe.key"),
+    }
+    credentials = grpc.ssl_server_credentials(
+        [(pair.key, pair.certificate)], ours.certificate, require_client_auth=True
+    )
+    with serving(credentials) as (health, port):
+        health.set("", SERVING)
+        number = str(port)
+        assert check("server_healthy.py", tmp_path, TIDEMILL_GRPC_PORT=number, **shown) == (0, "")
+        code, said = check("server_healthy.py", tmp_path, TIDEMILL_GRPC_PORT=number)
+        assert code == 1
+        assert "TIDEMILL_CLIENT_CERTIFICATE" in said
 
 
 def test_jobs_are_healthy_while_the_lease_is_renewed(storage: Storage, tmp_path: Path) -> None:
