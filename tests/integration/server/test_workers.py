@@ -13,18 +13,10 @@ import pytest
 
 from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
-from tests.plugins.stack import free_ports
+from tests.integration.server.workers import Workers, running
 from tidemill.v1 import feedback_service_pb2, feedback_service_pb2_grpc, prediction_service_pb2_grpc
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.settings import load_settings
-from tidemill_core.supervisor import (
-    ProcessState,
-    Supervisor,
-    metrics_folder,
-    read_processes,
-    read_report,
-    stack_processes,
-)
+from tidemill_core.supervisor import read_report
 from tidemill_core.triton.testing import RunningTriton
 
 RETRY = {
@@ -43,50 +35,11 @@ RETRY = {
 }
 
 
-class Workers:
-    """Two workers under a supervisor, and a port that they share."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        settings = load_settings()
-        specs = [spec for spec in stack_processes(settings) if spec.name.startswith("server")]
-        self.state_dir = settings.state_dir
-        self.address = f"127.0.0.1:{settings.grpc_port}"
-        self.workspace = workspace
-        scratch = [metrics_folder(self.state_dir)]
-        self.supervisor = Supervisor(specs, self.state_dir, scratch=scratch)
-
-    def until_all_run(self) -> None:
-        """Wait until both answer."""
-        deadline = time.monotonic() + 40
-        while {one.state for one in read_processes(self.state_dir)} != {ProcessState.RUNNING}:
-            self.poll(deadline)
-
-    def poll(self, deadline: float) -> None:
-        """Look after them once."""
-        assert time.monotonic() < deadline, "not in time"
-        self.supervisor.poll()
-        time.sleep(0.05)
-
-
 @pytest.fixture
-def workers(
-    frail_workspace: Workspace, frail_triton: RunningTriton, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Workers]:
-    """Two workers that answer."""
-    grpc_port, metrics_port = free_ports(2)
-    monkeypatch.chdir(frail_workspace.folder)
-    monkeypatch.setenv("TIDEMILL_TRITON__URL", frail_triton.grpc_address)
-    monkeypatch.setenv("TIDEMILL_GRPC_PORT", str(grpc_port))
-    monkeypatch.setenv("TIDEMILL_METRICS_PORT", str(metrics_port))
-    monkeypatch.setenv("TIDEMILL_SERVER__WORKERS", "2")
-    pair = Workers(frail_workspace)
-    pair.supervisor.start()
-    try:
-        pair.until_all_run()
+def workers(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Workers]:
+    """Two workers over the workspace that outages visit."""
+    with running(frail_workspace, frail_triton) as pair:
         yield pair
-    finally:
-        pair.supervisor.hurry()
-        pair.supervisor.stop()
 
 
 class Caller(threading.Thread):

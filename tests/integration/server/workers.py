@@ -1,0 +1,75 @@
+"""Two of the front's real workers on one port."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tests.integration.server.front import Workspace
+from tests.plugins.stack import free_ports
+from tidemill_core.settings import load_settings
+from tidemill_core.supervisor import (
+    ProcessState,
+    Supervisor,
+    metrics_folder,
+    read_processes,
+    stack_processes,
+)
+from tidemill_core.triton.testing import RunningTriton
+
+
+class Workers:
+    """Two workers under a supervisor, and a port that they share."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        settings = load_settings()
+        specs = [spec for spec in stack_processes(settings) if spec.name.startswith("server")]
+        self.state_dir = settings.state_dir
+        self.address = f"127.0.0.1:{settings.grpc_port}"
+        self.workspace = workspace
+        scratch = [metrics_folder(self.state_dir)]
+        self.supervisor = Supervisor(specs, self.state_dir, scratch=scratch)
+
+    def answering(self) -> list[bool]:
+        """Whether each has a connection."""
+        port = int(self.address.rpartition(":")[2])
+        return [
+            any(
+                each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+                for each in psutil.Process(pid).net_connections("tcp")
+            )
+            for pid in self.supervisor.pids().values()
+        ]
+
+    def until_all_run(self) -> None:
+        """Wait until both answer."""
+        deadline = time.monotonic() + 40
+        while {one.state for one in read_processes(self.state_dir)} != {ProcessState.RUNNING}:
+            self.poll(deadline)
+
+    def poll(self, deadline: float) -> None:
+        """Look after them once."""
+        assert time.monotonic() < deadline, "not in time"
+        self.supervisor.poll()
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def running(workspace: Workspace, triton: RunningTriton) -> Iterator[Workers]:
+    """Two workers that answer."""
+    grpc_port, metrics_port = free_ports(2)
+    with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TIDEMILL_TRITON__URL", triton.grpc_address)
+        environment.setenv("TIDEMILL_GRPC_PORT", str(grpc_port))
+        environment.setenv("TIDEMILL_METRICS_PORT", str(metrics_port))
+        environment.setenv("TIDEMILL_SERVER__WORKERS", "2")
+        pair = Workers(workspace)
+        pair.supervisor.start()
+        try:
+            pair.until_all_run()
+            yield pair
+        finally:
+            pair.supervisor.hurry()
+            pair.supervisor.stop()
