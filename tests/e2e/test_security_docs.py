@@ -1,0 +1,89 @@
+"""docs/security.md, followed step by step in a workspace of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import write_rows
+from tests.integration.server.front import eventually
+from tests.plugins.stack import Stack, running, write_workspace
+from tidemill_client import TidemillClient, TidemillError, Tls, Unavailable
+from tidemill_core.supervisor import ProcessState, read_processes
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+TASK = "support"  # the page's own
+ROWS = [(f"text number {n} is {word}", word) for n in range(30) for word in ("red", "blue")]
+
+
+def blocks(title: str, language: str) -> list[str]:
+    """The blocks of code under a title of the page."""
+    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+
+
+def shell(stack: Stack, commands: str, **variables: str) -> str:
+    """What commands print, run in the workspace as a user runs them."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=stack.workspace,
+        env={**stack.env, "PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack after the steps that come before `tidemill up`, and two workers."""
+    above, tls = blocks("1. A certificate", "toml")
+    (workers,) = blocks("3. Two workers", "toml")
+    source = write_rows(tmp_path / "rows.csv", ROWS)
+    settings = write_workspace(tmp_path, {TASK: source}, extra=above) / "tidemill.toml"
+    settings.write_text(f"{settings.read_text()}\n{tls}\n{workers}")
+    whole = Stack(tmp_path)
+    (certificate,) = blocks("1. A certificate", "sh")
+    shell(whole, certificate)
+    with running(whole):
+        yield whole
+
+
+def reason(stack: Stack, key: str | None) -> str:
+    """Why a call over TLS fails; empty where it is answered."""
+    tls = Tls(root_certificates=stack.workspace / "tls" / "ca.crt")
+    with TidemillClient(stack.address, api_key=key, tls=tls, timeout=10) as client:
+        try:
+            return "" if client.predict(TASK, "it is red").label == "red" else "another label"
+        except TidemillError as error:
+            return error.reason
+
+
+def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
+    """Its commands make a key, its program predicts with it over TLS, and nobody else gets in."""
+    processes = read_processes(stack.settings().state_dir)
+    workers = [one.state for one in processes if one.name.startswith("server-")]
+    assert workers == [ProcessState.RUNNING] * 2
+    (commands,), (program,) = blocks("2. A key", "sh"), blocks("2. A key", "python")
+    create, show, revoke = commands.splitlines()
+    made = re.search(r"tm_([0-9a-f]+)_[\w-]+", shell(stack, create))
+    assert made is not None
+    key, key_id = made.group(), made.group(1)
+    assert key_id in shell(stack, show)
+    eventually(lambda: reason(stack, key) == "", 5)
+    port = stack.address.rpartition(":")[2]
+    (stack.workspace / "program.py").write_text(program.replace("50051", port))
+    assert "prediction_id" in shell(stack, "python program.py", TIDEMILL_API_KEY=key)
+    assert reason(stack, None) == "MISSING_CREDENTIAL"
+    with TidemillClient(stack.address) as in_clear, pytest.raises(Unavailable):
+        in_clear.predict(TASK, "it is red", timeout=10)
+    shell(stack, f"{revoke.rpartition(' ')[0]} {key_id}")
+    eventually(lambda: reason(stack, key) == "INVALID_API_KEY", 5)
