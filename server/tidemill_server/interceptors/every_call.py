@@ -225,6 +225,8 @@ def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
 
 async def _fail(record: CallRecord, context: Context, error: Exception) -> None:
     """End a call with the status of an error."""
+    if isinstance(error, grpc.aio.InternalError):  # its caller is gone, so nothing can be sent
+        raise asyncio.CancelledError from error
     if isinstance(error, TidemillError):
         record.reason = error.reason
         await abort(context, error)

@@ -11,7 +11,7 @@ from tests.integration.server.fuzzing.messages import METHODS
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.testing import RunningTriton
 
-CASES, SEED = 640, 3
+CASES, SEED = 640, 6
 VERSIONS = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
 
 
