@@ -24,6 +24,7 @@ import grpc.aio
 import numpy as np
 import psutil
 import uvloop
+from google.rpc import code_pb2
 from rich.console import Console
 from rich.table import Table
 
@@ -64,7 +65,7 @@ class Observed:
 
     Attributes:
         rows: texts answered.
-        failures: calls, or texts of a stream or batch, that were not, by what was said.
+        failures: calls, or texts of a stream or batch, that were not, by their codes.
         versions: model versions that answered.
         megabytes: (minutes since the start, resident size) by process.
     """
@@ -79,7 +80,7 @@ class Observed:
     def count(self, answer: pb.StreamPredictResponse | pb.BatchPredictResult) -> None:
         """Count the answer to one text."""
         if answer.HasField("error"):
-            self.failures[answer.error.message] += 1
+            self.failures[code_pb2.Code.Name(answer.error.code)] += 1
         else:
             self.rows += 1
             self.versions.add(answer.prediction.model_version)
@@ -115,7 +116,7 @@ class Mixed:
             try:
                 await call()
             except grpc.aio.AioRpcError as error:
-                self._observed.failures[f"{error.code().name}: {error.details()}"] += 1
+                self._observed.failures[error.code().name] += 1
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _unary(self) -> None:
@@ -209,7 +210,7 @@ def main() -> None:
 
 
 def _summary(observed: Observed) -> str:
-    failed = "; ".join(f"{words}: {n}" for words, n in observed.failures.items()) or "none"
+    failed = "; ".join(f"{n:,} {code}" for code, n in observed.failures.items()) or "none"
     versions = len(observed.versions)
     return f"{observed.rows:,} texts were answered by {versions} versions. Failures: {failed}."
 

@@ -1,7 +1,7 @@
 """How many requests of a stream may be under way: fewer, the more streams are open when it opens.
 
-What a stream's caller does not read is held here, so streams share a bound. A window does not change
-while its stream lives.
+What a stream's caller does not read is held here, so streams share a bound. A window does not
+change while its stream lives.
 """
 
 import contextlib
