@@ -192,7 +192,7 @@ class ModelLoadFailed(TidemillError):
 
 
 class ModelOutputInvalid(TidemillError):
-    """A model's output has NaN or the wrong shape."""
+    """A model's output cannot be read, has the wrong shape, or is no probabilities."""
 
     reason = "MODEL_OUTPUT_INVALID"
 

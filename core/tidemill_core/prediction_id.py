@@ -138,11 +138,12 @@ def load_keys(state_dir: Path, given: str = "") -> dict[int, bytes]:
     """
     path = state_dir / KEYS_FILE
     place = "prediction_id_keys" if given else str(path)
+    cure = "it is JSON: keys in hexadecimal by their ids" if given else "restore it from a backup"
     try:
         content = given or read_or_create(path, lambda: json.dumps({"0": secrets.token_hex(32)}))
         keys = {int(key_id): bytes.fromhex(key) for key_id, key in json.loads(content).items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise ConfigurationError(f"{place} is damaged; restore it from a backup") from error
+        raise ConfigurationError(f"{place} is damaged; {cure}") from error
     if not keys or not all(0 <= key_id <= 255 and len(key) >= 32 for key_id, key in keys.items()):
         raise ConfigurationError(f"{place} needs keys of 32 bytes with ids from 0 to 255")
     return keys

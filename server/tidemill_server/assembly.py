@@ -130,8 +130,7 @@ def assemble(
         share_port: whether other workers listen on the same port.
 
     Raises:
-        AlreadyRunning: the port is taken.
-        ConfigurationError: keys, certificates or tokens cannot be used.
+        ConfigurationError: signing keys, or those of tokens, cannot be used.
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)

@@ -58,12 +58,12 @@ async def triton_killed(stack: Stack) -> Found:
             await asyncio.sleep(0.1)
     last = plain.last_failure()
     away = 0.0 if last is None else last - killed
-    codes = plain.codes(since=killed)
+    codes, well = plain.codes(since=killed), _well(last)
     return Found(
         "Triton killed (-9)",
         f"UNAVAILABLE meanwhile, and answers again within {_TRITON_SECONDS:g} s",
         f"answers again after {away:.1f} s; meanwhile {codes['UNAVAILABLE']:,} calls UNAVAILABLE",
-        set(codes) <= {"OK", "UNAVAILABLE"} and codes["OK"] > 0 and away < _TRITON_SECONDS,
+        set(codes) == {"OK", "UNAVAILABLE"} and well and away < _TRITON_SECONDS,
     )
 
 

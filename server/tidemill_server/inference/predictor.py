@@ -160,9 +160,10 @@ class Predictor:
             self._log.append(prediction)
             answers.append(prediction)
             made += 1
-        observed = self._metrics.predicted(query.method, query.task, model.version)
-        observed.total.inc(made)
-        observed.seconds.observe(latency)
+        if made:
+            observed = self._metrics.predicted(query.method, query.task, model.version)
+            observed.total.inc(made)
+            observed.seconds.observe(latency)
         return answers
 
     def _prediction(

@@ -225,7 +225,9 @@ def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
 
 async def _fail(record: CallRecord, context: Context, error: Exception) -> None:
     """End a call with the status of an error."""
-    if isinstance(error, grpc.aio.InternalError):  # its caller is gone, so nothing can be sent
+    if isinstance(error, grpc.aio.InternalError):
+        # gRPC refuses to send: the call has ended already, and nobody is left to tell.
+        log.warning("not_sent", method=record.method, detail=str(error))
         raise asyncio.CancelledError from error
     if isinstance(error, TidemillError):
         record.reason = error.reason
