@@ -4,7 +4,7 @@
 
 Server, Triton and load generators share the machine's cores: look at the ratios of one run, not at
 its absolute figures, and let nothing else run meanwhile. A run of everything writes
-docs/benchmarks/serving.{md,json,svg}.
+docs/benchmarks/serving.{md,json,svg}. Exits with 1 where a figure falls short.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from bench.serving.load import require_programs
 from bench.serving.measure import SYSTEMS, Bench, Sample, expected_label
 from bench.serving.peer import ALL
 from bench.serving.report import as_json, show, write
-from bench.serving.targets import Results
+from bench.serving.targets import Results, targets
 from bench.serving.workspace import make_workspace
 
 
-def main() -> None:
-    """Run the benchmark."""
+def main() -> int:
+    """Run the benchmark; 1 where a figure falls short."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--only", default="", help=f"some of {','.join(SYSTEMS)}")
     parser.add_argument("--seconds", type=int, default=5, help="length of each measurement")
@@ -54,7 +54,8 @@ def main() -> None:
         show(results, console)
     if set(systems) == set(SYSTEMS):
         write(results, command)
+    return 1 if any(each.verdict == "SHORT" for each in targets(results)) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

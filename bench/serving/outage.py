@@ -10,10 +10,7 @@ where one is missing. All of it shares the machine's cores.
 import argparse
 import asyncio
 import contextlib
-import os
-import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +28,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.serving.workspace import EXAMPLE, TASK, free_ports
+from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
 
     from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceAsyncStub
 
-_PORTS = ("GRPC", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
 _BEFORE_SECONDS = 3.0
 _AFTER_SECONDS = 3.0
 _TICK_SECONDS = 0.02
@@ -97,32 +93,22 @@ def postgres() -> Iterator["PostgresServer"]:
         server.cleanup()
 
 
-@contextlib.contextmanager
-def stack(folder: Path, database_url: str) -> Iterator[str]:
-    """A stack on a database; yields the front's address once it serves."""
-    source = f'sources = [{{ path = "{EXAMPLE}", label_column = "category" }}]'
-    (folder / "tidemill.toml").write_text(f"[tasks.{TASK}]\n{source}\n")
-    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-    environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
-    environment["TIDEMILL_DATABASE_URL"] = database_url
-    command = [sys.executable, "-m", "tidemill_cli.main", "up"]
-    process = subprocess.Popen(  # noqa: S603 -- our own words
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        if process.stdout is None or not any(re.match("ready", line) for line in process.stdout):
-            raise RuntimeError(f"the stack did not get ready; see {folder}/var/logs")
-        yield f"127.0.0.1:{ports['GRPC']}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+def settings(url: str) -> str:
+    """Of a workspace on a database."""
+    return f"""\
+database_url = "{url}"
+[tasks.{TASK}]
+sources = [{{ path = "{EXAMPLE}", label_column = "category" }}]
+[auth]
+required = true
+"""
 
 
-async def ask(stub: "PredictionServiceAsyncStub", answers: Answers) -> None:
+async def ask(stub: "PredictionServiceAsyncStub", stack: Stack, answers: Answers) -> None:
     """Ask once."""
-    start = time.perf_counter()
+    request, start = pb.PredictRequest(task=TASK, text=_TEXT), time.perf_counter()
     try:
-        answer = await stub.Predict(pb.PredictRequest(task=TASK, text=_TEXT), timeout=5)
+        answer = await stub.Predict(request, timeout=5, metadata=stack.metadata)
     except grpc.aio.AioRpcError as error:
         answers.failures.append(error.code().name)
     else:
@@ -130,14 +116,15 @@ async def ask(stub: "PredictionServiceAsyncStub", answers: Answers) -> None:
         answers.ids.append(answer.prediction.prediction_id)
 
 
-async def ask_steadily(address: str, rate: int, seconds: float, answers: Answers) -> None:
+async def ask_steadily(stack: Stack, rate: int, seconds: float, answers: Answers) -> None:
     """Ask at a rate, whether or not answers come; returns when all have come."""
-    async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as calls:
+    channel = grpc.aio.insecure_channel(stack.grpc_address)
+    async with channel, asyncio.TaskGroup() as calls:
         stub = PredictionServiceStub(channel)
         start, asked = time.perf_counter(), 0
         while (passed := time.perf_counter() - start) < seconds:
             for _ in range(int(passed * rate) - asked):
-                calls.create_task(ask(stub, answers))
+                calls.create_task(ask(stub, stack, answers))
                 asked += 1
             await asyncio.sleep(_TICK_SECONDS)
 
@@ -151,12 +138,12 @@ async def outage(server: "PostgresServer", seconds: float) -> None:
 
 
 async def measure(
-    server: "PostgresServer", address: str, spool: Path, rate: int, seconds: float
+    server: "PostgresServer", stack: Stack, spool: Path, rate: int, seconds: float
 ) -> Outcome:
     """Ask before, during and after an outage, and wait until everything is stored."""
     answers = Answers()
     length = _BEFORE_SECONDS + seconds + _AFTER_SECONDS
-    asking = asyncio.create_task(ask_steadily(address, rate, length, answers))
+    asking = asyncio.create_task(ask_steadily(stack, rate, length, answers))
     await asyncio.sleep(_BEFORE_SECONDS)
     await outage(server, seconds)
     spool_bytes = sum(path.stat().st_size for path in spool.iterdir())
@@ -200,11 +187,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--rate", type=int, default=500)
     options = parser.parse_args()
-    with postgres() as server, tempfile.TemporaryDirectory() as folder:
+    with postgres() as server, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-        with stack(Path(folder), url) as address:
-            spool = Path(folder) / "var" / "spool"
-            measuring = measure(server, address, spool, options.rate, options.seconds)
+        (folder / "tidemill.toml").write_text(settings(url))
+        with running_stack(Workspace(folder), 1) as stack:
+            spool = folder / "var" / "spool"
+            measuring = measure(server, stack, spool, options.rate, options.seconds)
             outcome = uvloop.run(measuring)
     show(outcome, options.rate, options.seconds)
     return 1 if outcome.lost or outcome.answers.failures else 0

@@ -8,10 +8,11 @@ shows what no front can go below. Writes docs/benchmarks/profile.md.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import psutil
@@ -72,7 +73,10 @@ def cpu_by_process(stack: Stack, seconds: int) -> Rows:
     load.run(_WARM_UP_SECONDS)
     before = _cpu_seconds(stack)
     rate = load.run(seconds)
-    spent = {name: after - before[name] for name, after in _cpu_seconds(stack).items()}
+    spent: dict[str, float] = defaultdict(float)
+    for (name, pid), after in _cpu_seconds(stack).items():
+        if (name, pid) in before:  # what came or went meanwhile is somebody's run of a job
+            spent[name] += after - before[name, pid]
     available = seconds * (psutil.cpu_count() or 1)
     return [
         (name, f"{cpu / (rate * seconds) * 1e6:.0f}", f"{cpu / available:.0%}")
@@ -118,13 +122,16 @@ class _Load:
         return found.rows_per_second
 
 
-def _cpu_seconds(stack: Stack) -> dict[str, float]:
-    spent: dict[str, float] = {}
+def _cpu_seconds(stack: Stack) -> dict[tuple[str, int], float]:
+    """Of each process so far, by what it is and its id."""
+    spent: dict[tuple[str, int], float] = {}
     for name, processes in named(stack.pid).items():
-        times = [process.cpu_times() for process in processes]
-        spent[name] = sum(each.user + each.system for each in times)
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                spent[name, process.pid] = times.user + times.system
     mine = psutil.Process().cpu_times()
-    spent["load generator"] = mine.children_user + mine.children_system
+    spent["load generator", 0] = mine.children_user + mine.children_system
     return spent
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.serving.load import Load
 from bench.serving.machine import machine, versions
-from bench.serving.measure import PROCESSES, Sample
+from bench.serving.measure import PROCESSES
 from bench.serving.peer import ALL
 from bench.serving.targets import Results, targets
 
@@ -102,8 +102,8 @@ def call_rows(results: Results) -> Rows:
             }
             rows.append((
                 title, str(processes), f"{middle['asked_per_second']:,.0f}",
-                f"{middle['answered_per_second']:,.0f}", f"{middle['p50_ms']:.1f}",
-                f"{middle['p99_ms']:.1f}", _milliseconds(middle["refused_p99_ms"]),
+                f"{middle['answered_per_second']:,.0f}", _milliseconds(middle["p50_ms"]),
+                _milliseconds(middle["p99_ms"]), _milliseconds(middle["refused_p99_ms"]),
                 f"{middle['unanswered']:.0f}", f"{middle['busy']:.0%}",
             ))  # fmt: skip
     return rows
@@ -120,24 +120,25 @@ def target_rows(results: Results) -> Rows:
 
 def as_json(results: Results, command: str) -> str:
     """Everything, samples included."""
-    judged = [asdict(each) | {"verdict": each.verdict} for each in targets(results)]
+    judged = [_plain(asdict(each)) | {"verdict": each.verdict} for each in targets(results)]
     content = {
         "command": command,
         "machine": machine(),
         "versions": versions(),
         "targets": judged,
-        "samples": [_sample(sample) for sample in results.samples],
+        "samples": [
+            asdict(sample) | {"found": _plain(asdict(sample.found))} for sample in results.samples
+        ],
     }
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _sample(sample: Sample) -> dict[str, object]:
-    """A sample as JSON knows it: null for the percentile of nothing."""
-    found = {
+def _plain(fields: dict[str, object]) -> dict[str, object]:
+    """Fields as JSON knows them: null for the percentile of nothing."""
+    return {
         name: None if isinstance(value, float) and math.isnan(value) else value
-        for name, value in asdict(sample.found).items()
+        for name, value in fields.items()
     }
-    return {**asdict(sample), "found": found}
 
 
 def write(results: Results, command: str) -> None:

@@ -1,5 +1,6 @@
 """The figures to reach, and whether they were."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,7 +136,11 @@ def targets(results: Results) -> list[Target]:
 
 
 def _median(found: Sequence[_Found], value: Callable[[_Found], float]) -> float | None:
-    return statistics.median(map(value, found)) if found else None
+    """The median over the rounds: NaN where one of them had no answer."""
+    values = [value(each) for each in found]
+    if any(map(math.isnan, values)):
+        return math.nan
+    return statistics.median(values) if values else None
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:

@@ -26,7 +26,8 @@ def fuzzed(cases: int, seed: int) -> Found:
             Front(workspace, triton.grpc_address) as front,
         ):
             tally = fuzz(front, cases, seed)
-            alive = front.process.poll() is None and "unexpected_error" not in front.log()
+            ended = front.process.poll() is not None
+            surprises = sum(front.log().count(word) for word in ("unexpected_error", "Traceback"))
     codes: Counter[str] = Counter()
     for (_service, code), count in tally.codes.items():
         codes[code] += count
@@ -36,6 +37,8 @@ def fuzzed(cases: int, seed: int) -> Found:
         f"{tally.cases:,} fuzzed calls of every method and the passthrough (seed {seed})",
         "never INTERNAL or UNKNOWN, never a hang, never another caller's answer",
         f"{told}; {tally.compared:,} answers compared with the model's own; the longest call "
-        f"{tally.slowest:.1f} s; {len(tally.problems)} problems{first}",
-        not tally.problems and alive,
+        f"{tally.slowest:.1f} s; {len(tally.problems)} problems{first}; "
+        f"{surprises} errors in the front's log that it did not expect"
+        f"{'; the front has ended' if ended else ''}",
+        not tally.problems and not ended and not surprises,
     )

@@ -36,6 +36,12 @@ class Calls:
         """How many ended how, of those that began since a moment."""
         return Counter(code for begin, _, code in self.ended if begin >= since)
 
+    def told(self, since: float = 0.0) -> str:
+        """The failures among them, in words."""
+        codes = self.codes(since)
+        failed = ", ".join(f"{n:,} {code}" for code, n in codes.most_common() if code != "OK")
+        return f"{failed or '0'} of {codes.total():,}"
+
     def failed(self) -> int:
         """How many were not answered."""
         return sum(code != "OK" for _, _, code in self.ended)
