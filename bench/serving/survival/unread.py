@@ -33,7 +33,7 @@ async def unread_streams(stack: Stack) -> Found:
     async with client_callers(stack) as others:
         await asyncio.sleep(_BEFORE_SECONDS)
         begin = time.monotonic()
-        channels, calls = await _open(stack)
+        channels, calls, writing = await _open(stack)
         opened = time.monotonic()
         most, streams = 0.0, 0
         while time.monotonic() - opened < _HELD_SECONDS:
@@ -43,6 +43,7 @@ async def unread_streams(stack: Stack) -> Found:
         end = time.monotonic()
         for call in calls:
             call.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
         for channel in channels:
             await channel.close()
         await asyncio.sleep(_AFTER_SECONDS)
@@ -59,11 +60,13 @@ async def unread_streams(stack: Stack) -> Found:
         f"meanwhile, {others.p99_ms(since=recovered):.0f} ms afterwards; the fronts' memory "
         f"{before:.0f} MB before, {most:.0f} MB at most, {_megabytes(stack):.0f} MB afterwards; "
         f"{left:,} streams left",
-        streams > 0 and others.failed() == 0 and most - before < _MOST_MB and left == 0,
+        streams == STREAMS and others.failed() == 0 and most - before < _MOST_MB and left == 0,
     )
 
 
-async def _open(stack: Stack) -> tuple[list[grpc.aio.Channel], list[Any]]:
+async def _open(
+    stack: Stack,
+) -> tuple[list[grpc.aio.Channel], list[Any], list["asyncio.Task[None]"]]:
     channels = [
         grpc.aio.insecure_channel(stack.grpc_address, [("grpc.use_local_subchannel_pool", 1)])
         for _ in range(_CONNECTIONS)
@@ -75,10 +78,9 @@ async def _open(stack: Stack) -> tuple[list[grpc.aio.Channel], list[Any]]:
         writing.append(asyncio.create_task(_write(calls[-1], texts[number % len(texts)])))
         if number % 100 == 0:
             await asyncio.sleep(0)
+    # What flow control holds back goes on waiting: to cancel a write would cancel its stream.
     await asyncio.wait(writing, timeout=_HELD_SECONDS)
-    for each in writing:  # held back by flow control, as it should be
-        each.cancel()
-    return channels, calls
+    return channels, calls, writing
 
 
 async def _write(call: Any, text: str) -> None:

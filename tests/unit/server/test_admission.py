@@ -222,7 +222,7 @@ def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
         begin = now()
         with pytest.raises(ResourceExhausted):
             await admission.wait(1024, begin + 0.1)
-        assert now() - begin < 0.5
+        assert now() - begin < 0.1  # before its time is up
         assert not patient.done()
         admission.leave_patient(1024)
         await patient
