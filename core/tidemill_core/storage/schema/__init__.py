@@ -1,0 +1,36 @@
+"""The tables. `migrations/` brings a database to this shape, and a test compares the two."""
+
+from tidemill_core.storage.schema.base import UtcDateTime, metadata
+from tidemill_core.storage.schema.lifecycle import (
+    alerts,
+    dataset_versions,
+    deployments,
+    job_runs,
+    jobs,
+    leases,
+    model_versions,
+    reports,
+)
+from tidemill_core.storage.schema.serving import (
+    api_keys,
+    audit_records,
+    feedback,
+    predictions,
+)
+
+__all__ = [
+    "UtcDateTime",
+    "alerts",
+    "api_keys",
+    "audit_records",
+    "dataset_versions",
+    "deployments",
+    "feedback",
+    "job_runs",
+    "jobs",
+    "leases",
+    "metadata",
+    "model_versions",
+    "predictions",
+    "reports",
+]

@@ -1,0 +1,85 @@
+"""What callers leave behind: predictions, feedback, keys and who changed what."""
+
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text, text
+
+from tidemill_core.storage.schema.base import UtcDateTime, metadata
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("prediction_id", String(160), primary_key=True),
+    Column("task", String(40), nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("abstained", Boolean, nullable=False),
+    Column("method", String(20), nullable=False),
+    Column("request_id", String(200), nullable=False),
+    Column("routing_key", String(200), nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("predict_time", UtcDateTime, nullable=False),
+    # In place of the text, where the task keeps only that.
+    Column("text_hash", String(64)),
+    Index(None, "task", "model_version", "predict_time"),
+)
+# What is left to expire, and nothing else, so that looking for it costs little every night.
+Index(
+    "ix_predictions_text",
+    predictions.c.task,
+    predictions.c.predict_time,
+    sqlite_where=text("text <> '' OR text_hash IS NOT NULL"),
+    postgresql_where=text("text <> '' OR text_hash IS NOT NULL"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    # Grows with time: the order in which verdicts count, and the key of pages.
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("feedback_id", String(32), nullable=False, unique=True),
+    Column("prediction_id", String(160), nullable=False, index=True),
+    Column("task", String(40), nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("correct", Boolean),
+    Column("label", Text),
+    Column("source", String(200), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("request_id", String(200), unique=True),
+    Column("create_time", UtcDateTime, nullable=False),
+    # The text that was judged, where the caller gave it again.
+    Column("text", Text),
+    Index(None, "task", "create_time"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("tasks", JSON, nullable=False),
+    Column("requests_per_second", Float),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("expire_time", UtcDateTime),
+    Column("revoke_time", UtcDateTime),
+)
+
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("caller", String(200), nullable=False, index=True),
+    Column("authentication", String(20), nullable=False),
+    Column("method", String(100), nullable=False),
+    Column("task", String(40), nullable=False, index=True),
+    Column("code", String(40), nullable=False),
+    Column("reason", String(100), nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("peer", String(200), nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+)
