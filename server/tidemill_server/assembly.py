@@ -31,6 +31,7 @@ from tidemill_server.inference.router import Router
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.interceptors.record import Recorder
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.preference_intake import PreferenceIntake
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.exposure import authentication_required
@@ -222,10 +223,14 @@ def _servicers(
     inference: InferenceProtocol,
     health: HealthWatch,
 ) -> Servicers:
-    intake = FeedbackIntake(signer, router, system_clock)
     return Servicers(
         prediction=prediction,
-        feedback=FeedbackServicer(intake, storage.feedback),
+        feedback=FeedbackServicer(
+            FeedbackIntake(signer, router, system_clock),
+            storage.feedback,
+            PreferenceIntake(router, system_clock),
+            storage.preferences,
+        ),
         dataset=DatasetServicer(storage.datasets),
         model=ModelServicer(storage.models, router, system_clock),
         monitoring=MonitoringServicer(storage.reports, system_clock),

@@ -20,6 +20,7 @@ from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import Job, JobRun
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
+from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.report import Alert, Report
 
 
@@ -82,6 +83,21 @@ def feedback(value: Feedback) -> feedback_service_pb2.Feedback:
     if value.label is not None:
         message.label = value.label
     return message
+
+
+def preference(value: Preference) -> feedback_service_pb2.Preference:
+    """To the contract."""
+    return feedback_service_pb2.Preference(
+        preference_id=value.preference_id,
+        task=value.task,
+        prompt=value.prompt,
+        chosen=value.chosen,
+        rejected=value.rejected,
+        annotator=value.annotator,
+        reason=value.reason,
+        replaced_preference_id=value.replaced_preference_id,
+        create_time=timestamp(value.create_time),
+    )
 
 
 def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion:

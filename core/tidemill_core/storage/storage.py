@@ -12,6 +12,7 @@ from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.migrate import migrate
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.predictions import PredictionStore
+from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
 
 
@@ -22,6 +23,7 @@ class Storage:
     database: Database
     predictions: PredictionStore
     feedback: FeedbackStore
+    preferences: PreferenceStore
     datasets: DatasetStore
     models: ModelStore
     jobs: JobStore
@@ -44,6 +46,7 @@ def open_storage(url: str) -> Storage:
         database,
         PredictionStore(database),
         FeedbackStore(database),
+        PreferenceStore(database),
         DatasetStore(database),
         ModelStore(database),
         JobStore(database),

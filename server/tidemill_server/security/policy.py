@@ -1,8 +1,8 @@
 """What each method on the port needs.
 
-Reading one's own predictions is part of predicting; reading what others said (ListFeedback), and
-everything about models, datasets, reports and jobs, is an admin's. A method that is not listed
-needs `admin` as well.
+Reading one's own predictions is part of predicting; reading what others said (ListFeedback,
+ListPreferences), and everything about models, datasets, reports and jobs, is an admin's. A method
+that is not listed needs `admin` as well.
 """
 
 from collections.abc import Mapping
@@ -65,6 +65,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "SubmitFeedback": _FEEDBACK,
         "StreamFeedback": _FEEDBACK,
         "ListFeedback": _SEE,
+        "SubmitPreference": Rule(Scope.FEEDBACK, TaskSource.TASK),
+        "ListPreferences": _SEE,
     },
     "tidemill.v1.DatasetService": {
         "ListDatasetVersions": _SEE,

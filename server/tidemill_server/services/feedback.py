@@ -7,26 +7,39 @@ from typing import Any
 from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill.v1 import feedback_service_pb2_grpc
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.preference import Preference
 from tidemill_core.errors import InvalidArgument, TidemillError
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_server import convert
 from tidemill_server.feedback_intake import FeedbackIntake, Verdict
+from tidemill_server.preference_intake import Judgement, PreferenceIntake
 from tidemill_server.status import to_status
 
 CHUNK = 500
 """Verdicts of a stream that are stored in one transaction."""
 MAX_LISTED_REJECTIONS = 1000
+MAX_PREFERENCES_A_PAGE = 100
+"""So many of the largest fit into one message."""
 
 Context = Any
 
 
 class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
-    """Takes users' verdicts on predictions."""
+    """Takes users' verdicts on predictions, and which of two answers they prefer."""
 
-    def __init__(self, intake: FeedbackIntake, store: FeedbackStore) -> None:
+    def __init__(
+        self,
+        intake: FeedbackIntake,
+        store: FeedbackStore,
+        preference_intake: PreferenceIntake,
+        preferences: PreferenceStore,
+    ) -> None:
         self._intake = intake
         self._store = store
+        self._preference_intake = preference_intake
+        self._preferences = preferences
 
     async def SubmitFeedback(
         self, request: pb.SubmitFeedbackRequest, context: Context
@@ -85,6 +98,39 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
             self._store.page, request.task, request.prediction_id, page
         )
         return pb.ListFeedbackResponse(feedback=map(convert.feedback, found), next_page_token=token)
+
+    async def SubmitPreference(
+        self, request: pb.SubmitPreferenceRequest, context: Context
+    ) -> pb.SubmitPreferenceResponse:
+        """Store which of two answers is better."""
+        del context
+        # Hashing the longest answers takes milliseconds, which other callers need not wait for.
+        stored = await asyncio.to_thread(self._store_preference, request)
+        return pb.SubmitPreferenceResponse(preference=convert.preference(stored))
+
+    def _store_preference(self, request: pb.SubmitPreferenceRequest) -> Preference:
+        judgement = Judgement(
+            task=request.task,
+            prompt=request.prompt,
+            chosen=request.chosen,
+            rejected=request.rejected,
+            annotator=request.annotator,
+            reason=request.reason,
+            request_id=request.request_id,
+        )
+        return self._preferences.add(self._preference_intake.check(judgement))
+
+    async def ListPreferences(
+        self, request: pb.ListPreferencesRequest, context: Context
+    ) -> pb.ListPreferencesResponse:
+        """List judgements of preference pairs, newest first."""
+        del context
+        size = min(request.page_size, MAX_PREFERENCES_A_PAGE)
+        page = Page.parse(size, request.page_token)
+        found, token = await asyncio.to_thread(self._preferences.page, request.task, page)
+        return pb.ListPreferencesResponse(
+            preferences=map(convert.preference, found), next_page_token=token
+        )
 
 
 def _verdict(request: pb.SubmitFeedbackRequest | pb.StreamFeedbackRequest) -> Verdict:

@@ -9,9 +9,11 @@ from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.feedback import new_feedback_id
+from tidemill_core.storage.preferences import new_preference_id
 from tidemill_core.storage.storage import Storage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -64,6 +66,22 @@ def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
         "create_time": NOW,
     }
     return Feedback(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+
+
+def preference(chosen: str = "a card", rejected: str = "a cat", **changes: object) -> Preference:
+    """Ana's judgement of two answers to one prompt."""
+    values: dict[str, object] = {
+        "preference_id": new_preference_id(),
+        "task": "support",
+        "prompt": "what did I lose?",
+        "chosen": chosen,
+        "rejected": rejected,
+        "annotator": "ana",
+        "reason": "",
+        "request_id": "",
+        "create_time": NOW,
+    }
+    return Preference(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
 
 
 def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d") -> DatasetVersion:

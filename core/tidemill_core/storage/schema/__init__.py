@@ -11,6 +11,7 @@ from tidemill_core.storage.schema.lifecycle import (
     model_versions,
     reports,
 )
+from tidemill_core.storage.schema.preferences import preferences
 from tidemill_core.storage.schema.serving import (
     api_keys,
     audit_records,
@@ -32,5 +33,6 @@ __all__ = [
     "metadata",
     "model_versions",
     "predictions",
+    "preferences",
     "reports",
 ]

@@ -326,3 +326,197 @@ class ListFeedbackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListFeedbackResponse: _TypeAlias = ListFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class Preference(_message.Message):
+    """One stored judgement of a preference pair. Two judgements are of the same pair where prompt and
+    answers, in either order, are the same but for case, spacing and Unicode form.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCE_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    ANNOTATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REPLACED_PREFERENCE_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    preference_id: _builtins.str
+    """Its id."""
+    task: _builtins.str
+    """The task it belongs to; may be empty."""
+    prompt: _builtins.str
+    """What was asked."""
+    chosen: _builtins.str
+    """The better answer."""
+    rejected: _builtins.str
+    """The other answer."""
+    annotator: _builtins.str
+    """Who says so."""
+    reason: _builtins.str
+    """Why, in their words."""
+    replaced_preference_id: _builtins.str
+    """The annotator's earlier judgement, where this one turns it round. Both are kept; that one
+    counts no longer.
+    """
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored."""
+
+    def __init__(
+        self,
+        *,
+        preference_id: _builtins.str = ...,
+        task: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        chosen: _builtins.str = ...,
+        rejected: _builtins.str = ...,
+        annotator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        replaced_preference_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "chosen", b"chosen", "create_time", b"create_time", "preference_id", b"preference_id", "prompt", b"prompt", "reason", b"reason", "rejected", b"rejected", "replaced_preference_id", b"replaced_preference_id", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preference: _TypeAlias = Preference  # noqa: Y015
+
+@_typing.final
+class SubmitPreferenceRequest(_message.Message):
+    """A request for SubmitPreference."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    ANNOTATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task it belongs to; empty for none."""
+    prompt: _builtins.str
+    """What was asked, up to 16,000 characters."""
+    chosen: _builtins.str
+    """The better answer, up to 16,000 characters."""
+    rejected: _builtins.str
+    """The other answer, up to 16,000 characters; it must differ from the better one by more than
+    case, spacing and Unicode form.
+    """
+    annotator: _builtins.str
+    """Who says so, up to 200 characters; not blank. A later judgement of the same annotator on the
+    same pair of the same task replaces an earlier one; both are kept.
+    """
+    reason: _builtins.str
+    """Why, in their words, up to 2,000 characters."""
+    request_id: _builtins.str
+    """Makes repeating safe: the same id gets the first answer again. Without it, repeating the
+    annotator's latest judgement of the pair changes nothing.
+    """
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        chosen: _builtins.str = ...,
+        rejected: _builtins.str = ...,
+        annotator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "chosen", b"chosen", "prompt", b"prompt", "reason", b"reason", "rejected", b"rejected", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPreferenceRequest: _TypeAlias = SubmitPreferenceRequest  # noqa: Y015
+
+@_typing.final
+class SubmitPreferenceResponse(_message.Message):
+    """The answer of SubmitPreference."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preference(self) -> Global___Preference:
+        """The judgement as stored."""
+
+    def __init__(
+        self,
+        *,
+        preference: Global___Preference | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preference", b"preference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preference", b"preference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPreferenceResponse: _TypeAlias = SubmitPreferenceResponse  # noqa: Y015
+
+@_typing.final
+class ListPreferencesRequest(_message.Message):
+    """A request for ListPreferences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """Only this task's; empty lists all."""
+    page_size: _builtins.int
+    """How many to return, up to 100; 0 means 100."""
+    page_token: _builtins.str
+    """next_page_token of the page before."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPreferencesRequest: _TypeAlias = ListPreferencesRequest  # noqa: Y015
+
+@_typing.final
+class ListPreferencesResponse(_message.Message):
+    """The answer of ListPreferences."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last one."""
+    @_builtins.property
+    def preferences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Preference]:
+        """The judgements, newest first."""
+
+    def __init__(
+        self,
+        *,
+        preferences: _abc.Iterable[Global___Preference] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "preferences", b"preferences"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPreferencesResponse: _TypeAlias = ListPreferencesResponse  # noqa: Y015

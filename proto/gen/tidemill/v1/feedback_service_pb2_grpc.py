@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class FeedbackServiceStub:
-    """Takes users' verdicts on predictions. The next version learns from them.
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
     """
 
     def __init__(self, channel):
@@ -50,10 +51,21 @@ class FeedbackServiceStub:
                 request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.FromString,
                 _registered_method=True)
+        self.SubmitPreference = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/SubmitPreference',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceResponse.FromString,
+                _registered_method=True)
+        self.ListPreferences = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/ListPreferences',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.FromString,
+                _registered_method=True)
 
 
 class FeedbackServiceServicer:
-    """Takes users' verdicts on predictions. The next version learns from them.
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
     """
 
     def SubmitFeedback(self, request, context):
@@ -77,6 +89,20 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitPreference(self, request, context):
+        """Stores which of two answers to a prompt is better. Once it is answered it is durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPreferences(self, request, context):
+        """Lists judgements of preference pairs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeedbackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +121,16 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.SerializeToString,
             ),
+            'SubmitPreference': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitPreference,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceResponse.SerializeToString,
+            ),
+            'ListPreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPreferences,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tidemill.v1.FeedbackService', rpc_method_handlers)
@@ -104,7 +140,8 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FeedbackService:
-    """Takes users' verdicts on predictions. The next version learns from them.
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
     """
 
     @staticmethod
@@ -178,6 +215,60 @@ class FeedbackService:
             '/tidemill.v1.FeedbackService/ListFeedback',
             tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.SerializeToString,
             tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitPreference(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/SubmitPreference',
+            tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/ListPreferences',
+            tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FeedbackServiceStub:
-    """Takes users' verdicts on predictions. The next version learns from them."""
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,10 +41,16 @@ class FeedbackServiceStub:
     """Stores many verdicts. Those that are rejected are listed; the others are stored."""
     ListFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]
     """Lists feedback, newest first."""
+    SubmitPreference: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]
+    """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+    ListPreferences: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]
+    """Lists judgements of preference pairs, newest first."""
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
-    """Takes users' verdicts on predictions. The next version learns from them."""
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
@@ -51,9 +59,15 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """Stores many verdicts. Those that are rejected are listed; the others are stored."""
     ListFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]  # type: ignore[assignment]
     """Lists feedback, newest first."""
+    SubmitPreference: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]  # type: ignore[assignment]
+    """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+    ListPreferences: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]  # type: ignore[assignment]
+    """Lists judgements of preference pairs, newest first."""
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes users' verdicts on predictions. The next version learns from them."""
+    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+    people prefer.
+    """
 
     @_abc_1.abstractmethod
     def SubmitFeedback(
@@ -78,5 +92,21 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.ListFeedbackResponse]]:
         """Lists feedback, newest first."""
+
+    @_abc_1.abstractmethod
+    def SubmitPreference(
+        self,
+        request: _feedback_service_pb2.SubmitPreferenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.SubmitPreferenceResponse, _abc.Awaitable[_feedback_service_pb2.SubmitPreferenceResponse]]:
+        """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+
+    @_abc_1.abstractmethod
+    def ListPreferences(
+        self,
+        request: _feedback_service_pb2.ListPreferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.ListPreferencesResponse, _abc.Awaitable[_feedback_service_pb2.ListPreferencesResponse]]:
+        """Lists judgements of preference pairs, newest first."""
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,87 @@
+"""Judgements of preference pairs: durable once written, and written once however often sent."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from tidemill_core.domain.preference import Preference
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.schema import preferences
+
+
+def new_preference_id() -> str:
+    """A fresh id."""
+    return uuid.uuid4().hex
+
+
+class PreferenceStore:
+    """The table of preference pairs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, item: Preference) -> Preference:
+        """Write a judgement and return it as stored.
+
+        A request id that was seen before returns what was stored then. Without one, a judgement
+        equal to its annotator's latest on that pair of the task returns that one. A judgement
+        that turns the latest round is stored with that one's id as `replaced_preference_id`.
+
+        Raises:
+            StorageUnavailable: it was not written.
+        """
+        with self._database.write(alone_on=preferences) as connection:
+            if item.request_id:
+                known = _find(connection, preferences.c.request_id == item.request_id)
+                if known is not None:
+                    return known
+            latest = _find(
+                connection,
+                preferences.c.pair_hash == item.pair_hash,
+                preferences.c.annotator == item.annotator,
+                preferences.c.task == item.task,
+            )
+            if latest is not None:
+                if not item.request_id and _same_judgement(latest, item):
+                    return latest
+                if latest.prefers_first is not item.prefers_first:
+                    item = replace(item, replaced_preference_id=latest.preference_id)
+            connection.execute(preferences.insert(), _row(item))
+        return item
+
+    def page(self, task: str, page: Page) -> tuple[list[Preference], str]:
+        """A page of judgements, newest first, and the next page's token."""
+        query = select(preferences)
+        if task:
+            query = query.where(preferences.c.task == task)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, preferences.c.sequence, page)
+        return [_preference(row) for row in rows], token
+
+
+def _find(connection: Connection, *conditions: Any) -> Preference | None:
+    """The latest judgement for which all conditions hold."""
+    query = select(preferences).where(*conditions).order_by(preferences.c.sequence.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _preference(row)
+
+
+def _same_judgement(one: Preference, other: Preference) -> bool:
+    return (one.prompt, one.chosen, one.rejected, one.reason) == (
+        other.prompt,
+        other.chosen,
+        other.rejected,
+        other.reason,
+    )
+
+
+def _row(item: Preference) -> dict[str, Any]:
+    return {**vars(item), "request_id": item.request_id or None, "pair_hash": item.pair_hash}
+
+
+def _preference(row: Mapping[Any, Any]) -> Preference:
+    values = {name: row[name] for name in row if name not in ("sequence", "pair_hash")}
+    return Preference(**{**values, "request_id": values["request_id"] or ""})
