@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
     "predict": "Predict which label a text has.",
     "feedback": "Say which predictions were right; the next version learns from it.",
+    "preferences": "Say which of two answers is better, and export such pairs.",
     "models": "Show model versions and decide which of them answer.",
     "datasets": "Show what models were trained on.",
     "jobs": "Start and follow the batch jobs.",

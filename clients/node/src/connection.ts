@@ -138,6 +138,8 @@ function serviceConfig(): string {
     PredictionServiceService.batchPredict,
     FeedbackServiceService.listFeedback,
     FeedbackServiceService.submitFeedback, // the server knows a repeated verdict again
+    FeedbackServiceService.listPreferences,
+    FeedbackServiceService.submitPreference,
   ];
   return JSON.stringify({
     methodConfig: [

@@ -36,8 +36,12 @@ MAX_ATTEMPTS = 5
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
 RETRIED_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-# Reads; predictions, which change nothing that counts; and verdicts, which the server knows again.
-_REPEATABLE = ("Get", "List", "Diff", "Predict", "BatchPredict", "SubmitFeedback")
+# Reads; predictions, which change nothing that counts; and what people say, which the server knows
+# again.
+_REPEATABLE = (
+    *("Get", "List", "Diff", "Predict", "BatchPredict"),
+    *("SubmitFeedback", "SubmitPreference"),
+)
 _SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,
     feedback_service_pb2,

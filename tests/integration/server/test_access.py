@@ -184,6 +184,30 @@ def test_a_key_of_one_task_is_held_to_it_in_every_message(guarded: Guarded) -> N
     assert {words(each) for each in refused} == {TASK_NOT_ALLOWED}
 
 
+def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded) -> None:
+    """Another scope is MISSING_SCOPE; a key of one task must name it, and no other."""
+    pair = {"prompt": "p", "chosen": "x", "rejected": "y", "annotator": "ana"}
+    feedback, listing = guarded.front.feedback, feedback_pb.ListPreferencesRequest(task="support")
+
+    def submit(key: str, task: str) -> feedback_pb.Preference:
+        request = feedback_pb.SubmitPreferenceRequest(task=task, **pair)
+        options: Options = {"timeout": 10, "metadata": bearer(key)}
+        return feedback.SubmitPreference(request, **options).preference
+
+    judging, admin = guarded.key(FEEDBACK, tasks=["support"]), guarded.key(ADMIN)
+    made = submit(judging, "support")
+    seen = feedback.ListPreferences(listing, timeout=10, metadata=bearer(admin)).preferences
+    assert made in seen
+    others = [partial(submit, judging, task) for task in ("", "swapped")]
+    assert {words(refusal(call)) for call in others} == {TASK_NOT_ALLOWED}
+    unfit = [
+        partial(submit, admin, "support"),
+        partial(submit, guarded.key(PREDICT), "support"),
+        partial(feedback.ListPreferences, listing, timeout=10, metadata=bearer(judging)),
+    ]
+    assert {words(refusal(call)) for call in unfit} == {MISSING_SCOPE}
+
+
 def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -> None:
     """RATE_LIMITED with RetryInfo, and for gRPC's own retries the same in milliseconds."""
     metadata = bearer(guarded.key(PREDICT, rate=0.5))

@@ -151,6 +151,85 @@ export interface ListFeedbackResponse {
   nextPageToken: string;
 }
 
+/**
+ * One stored judgement of a preference pair. Two judgements are of the same pair where prompt and
+ * answers, in either order, are the same but for case, spacing and Unicode form.
+ */
+export interface Preference {
+  /** Its id. */
+  preferenceId: string;
+  /** The task it belongs to; may be empty. */
+  task: string;
+  /** What was asked. */
+  prompt: string;
+  /** The better answer. */
+  chosen: string;
+  /** The other answer. */
+  rejected: string;
+  /** Who says so. */
+  annotator: string;
+  /** Why, in their words. */
+  reason: string;
+  /**
+   * The annotator's earlier judgement, where this one turns it round. Both are kept; that one
+   * counts no longer.
+   */
+  replacedPreferenceId: string;
+  /** When it was stored. */
+  createTime: Date | undefined;
+}
+
+/** A request for SubmitPreference. */
+export interface SubmitPreferenceRequest {
+  /** The task it belongs to; empty for none. */
+  task: string;
+  /** What was asked, up to 16,000 characters. */
+  prompt: string;
+  /** The better answer, up to 16,000 characters. */
+  chosen: string;
+  /**
+   * The other answer, up to 16,000 characters; it must differ from the better one by more than
+   * case, spacing and Unicode form.
+   */
+  rejected: string;
+  /**
+   * Who says so, up to 200 characters; not blank. A later judgement of the same annotator on the
+   * same pair of the same task replaces an earlier one; both are kept.
+   */
+  annotator: string;
+  /** Why, in their words, up to 2,000 characters. */
+  reason: string;
+  /**
+   * Makes repeating safe: the same id gets the first answer again. Without it, repeating the
+   * annotator's latest judgement of the pair changes nothing.
+   */
+  requestId: string;
+}
+
+/** The answer of SubmitPreference. */
+export interface SubmitPreferenceResponse {
+  /** The judgement as stored. */
+  preference: Preference | undefined;
+}
+
+/** A request for ListPreferences. */
+export interface ListPreferencesRequest {
+  /** Only this task's; empty lists all. */
+  task: string;
+  /** How many to return, up to 100; 0 means 100. */
+  pageSize: number;
+  /** next_page_token of the page before. */
+  pageToken: string;
+}
+
+/** The answer of ListPreferences. */
+export interface ListPreferencesResponse {
+  /** The judgements, newest first. */
+  preferences: Preference[];
+  /** Asks for the next page; empty on the last one. */
+  nextPageToken: string;
+}
+
 function createBaseFeedback(): Feedback {
   return {
     feedbackId: "",
@@ -970,7 +1049,501 @@ export const ListFeedbackResponse: MessageFns<ListFeedbackResponse> = {
   },
 };
 
-/** Takes users' verdicts on predictions. The next version learns from them. */
+function createBasePreference(): Preference {
+  return {
+    preferenceId: "",
+    task: "",
+    prompt: "",
+    chosen: "",
+    rejected: "",
+    annotator: "",
+    reason: "",
+    replacedPreferenceId: "",
+    createTime: undefined,
+  };
+}
+
+export const Preference: MessageFns<Preference> = {
+  encode(message: Preference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.preferenceId !== "") {
+      writer.uint32(10).string(message.preferenceId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.prompt !== "") {
+      writer.uint32(26).string(message.prompt);
+    }
+    if (message.chosen !== "") {
+      writer.uint32(34).string(message.chosen);
+    }
+    if (message.rejected !== "") {
+      writer.uint32(42).string(message.rejected);
+    }
+    if (message.annotator !== "") {
+      writer.uint32(50).string(message.annotator);
+    }
+    if (message.reason !== "") {
+      writer.uint32(58).string(message.reason);
+    }
+    if (message.replacedPreferenceId !== "") {
+      writer.uint32(66).string(message.replacedPreferenceId);
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Preference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.preferenceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prompt = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.chosen = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rejected = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.annotator = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.replacedPreferenceId = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Preference>, I>>(base?: I): Preference {
+    return Preference.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Preference>, I>>(object: I): Preference {
+    const message = createBasePreference();
+    message.preferenceId = object.preferenceId ?? "";
+    message.task = object.task ?? "";
+    message.prompt = object.prompt ?? "";
+    message.chosen = object.chosen ?? "";
+    message.rejected = object.rejected ?? "";
+    message.annotator = object.annotator ?? "";
+    message.reason = object.reason ?? "";
+    message.replacedPreferenceId = object.replacedPreferenceId ?? "";
+    message.createTime = object.createTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSubmitPreferenceRequest(): SubmitPreferenceRequest {
+  return { task: "", prompt: "", chosen: "", rejected: "", annotator: "", reason: "", requestId: "" };
+}
+
+export const SubmitPreferenceRequest: MessageFns<SubmitPreferenceRequest> = {
+  encode(message: SubmitPreferenceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.prompt !== "") {
+      writer.uint32(18).string(message.prompt);
+    }
+    if (message.chosen !== "") {
+      writer.uint32(26).string(message.chosen);
+    }
+    if (message.rejected !== "") {
+      writer.uint32(34).string(message.rejected);
+    }
+    if (message.annotator !== "") {
+      writer.uint32(42).string(message.annotator);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(58).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubmitPreferenceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubmitPreferenceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prompt = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.chosen = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rejected = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.annotator = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SubmitPreferenceRequest>, I>>(base?: I): SubmitPreferenceRequest {
+    return SubmitPreferenceRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SubmitPreferenceRequest>, I>>(object: I): SubmitPreferenceRequest {
+    const message = createBaseSubmitPreferenceRequest();
+    message.task = object.task ?? "";
+    message.prompt = object.prompt ?? "";
+    message.chosen = object.chosen ?? "";
+    message.rejected = object.rejected ?? "";
+    message.annotator = object.annotator ?? "";
+    message.reason = object.reason ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseSubmitPreferenceResponse(): SubmitPreferenceResponse {
+  return { preference: undefined };
+}
+
+export const SubmitPreferenceResponse: MessageFns<SubmitPreferenceResponse> = {
+  encode(message: SubmitPreferenceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.preference !== undefined) {
+      Preference.encode(message.preference, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubmitPreferenceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubmitPreferenceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.preference = Preference.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SubmitPreferenceResponse>, I>>(base?: I): SubmitPreferenceResponse {
+    return SubmitPreferenceResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SubmitPreferenceResponse>, I>>(object: I): SubmitPreferenceResponse {
+    const message = createBaseSubmitPreferenceResponse();
+    message.preference = (object.preference !== undefined && object.preference !== null)
+      ? Preference.fromPartial(object.preference)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListPreferencesRequest(): ListPreferencesRequest {
+  return { task: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListPreferencesRequest: MessageFns<ListPreferencesRequest> = {
+  encode(message: ListPreferencesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPreferencesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPreferencesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListPreferencesRequest>, I>>(base?: I): ListPreferencesRequest {
+    return ListPreferencesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListPreferencesRequest>, I>>(object: I): ListPreferencesRequest {
+    const message = createBaseListPreferencesRequest();
+    message.task = object.task ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListPreferencesResponse(): ListPreferencesResponse {
+  return { preferences: [], nextPageToken: "" };
+}
+
+export const ListPreferencesResponse: MessageFns<ListPreferencesResponse> = {
+  encode(message: ListPreferencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.preferences) {
+      Preference.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPreferencesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPreferencesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.preferences.push(Preference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListPreferencesResponse>, I>>(base?: I): ListPreferencesResponse {
+    return ListPreferencesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListPreferencesResponse>, I>>(object: I): ListPreferencesResponse {
+    const message = createBaseListPreferencesResponse();
+    message.preferences = object.preferences?.map((e) => Preference.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+/**
+ * Takes users' verdicts on predictions, which the next version learns from, and which of two answers
+ * people prefer.
+ */
 export type FeedbackServiceService = typeof FeedbackServiceService;
 export const FeedbackServiceService = {
   /** Stores one verdict. Once it is answered it is durable. */
@@ -1008,6 +1581,30 @@ export const FeedbackServiceService = {
       Buffer.from(ListFeedbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListFeedbackResponse => ListFeedbackResponse.decode(value),
   },
+  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  submitPreference: {
+    path: "/tidemill.v1.FeedbackService/SubmitPreference" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SubmitPreferenceRequest): Buffer =>
+      Buffer.from(SubmitPreferenceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SubmitPreferenceRequest => SubmitPreferenceRequest.decode(value),
+    responseSerialize: (value: SubmitPreferenceResponse): Buffer =>
+      Buffer.from(SubmitPreferenceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SubmitPreferenceResponse => SubmitPreferenceResponse.decode(value),
+  },
+  /** Lists judgements of preference pairs, newest first. */
+  listPreferences: {
+    path: "/tidemill.v1.FeedbackService/ListPreferences" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListPreferencesRequest): Buffer =>
+      Buffer.from(ListPreferencesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPreferencesRequest => ListPreferencesRequest.decode(value),
+    responseSerialize: (value: ListPreferencesResponse): Buffer =>
+      Buffer.from(ListPreferencesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPreferencesResponse => ListPreferencesResponse.decode(value),
+  },
 } as const;
 
 export interface FeedbackServiceServer extends UntypedServiceImplementation {
@@ -1017,6 +1614,10 @@ export interface FeedbackServiceServer extends UntypedServiceImplementation {
   streamFeedback: handleClientStreamingCall<StreamFeedbackRequest, StreamFeedbackResponse>;
   /** Lists feedback, newest first. */
   listFeedback: handleUnaryCall<ListFeedbackRequest, ListFeedbackResponse>;
+  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  submitPreference: handleUnaryCall<SubmitPreferenceRequest, SubmitPreferenceResponse>;
+  /** Lists judgements of preference pairs, newest first. */
+  listPreferences: handleUnaryCall<ListPreferencesRequest, ListPreferencesResponse>;
 }
 
 export interface FeedbackServiceClient extends Client {
@@ -1068,6 +1669,38 @@ export interface FeedbackServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  submitPreference(
+    request: SubmitPreferenceRequest,
+    callback: (error: ServiceError | null, response: SubmitPreferenceResponse) => void,
+  ): ClientUnaryCall;
+  submitPreference(
+    request: SubmitPreferenceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SubmitPreferenceResponse) => void,
+  ): ClientUnaryCall;
+  submitPreference(
+    request: SubmitPreferenceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SubmitPreferenceResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists judgements of preference pairs, newest first. */
+  listPreferences(
+    request: ListPreferencesRequest,
+    callback: (error: ServiceError | null, response: ListPreferencesResponse) => void,
+  ): ClientUnaryCall;
+  listPreferences(
+    request: ListPreferencesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListPreferencesResponse) => void,
+  ): ClientUnaryCall;
+  listPreferences(
+    request: ListPreferencesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListPreferencesResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -1,0 +1,210 @@
+"""`tidemill preferences`."""
+
+import sys
+from dataclasses import asdict
+from datetime import UTC
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidemill.v1.feedback_service_pb2 import (
+    ListPreferencesRequest,
+    Preference,
+    SubmitPreferenceRequest,
+)
+from tidemill_cli.connection import (
+    CALL_SECONDS,
+    Address,
+    Limit,
+    OnlyTask,
+    collect,
+    connected,
+    current_user,
+)
+from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.local import require_extras
+from tidemill_cli.messages import time_text, to_json
+from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table
+from tidemill_cli.preference_export import Format, rows_by_split, write_export
+from tidemill_cli.preference_statistics import Statistics, statistics_of
+from tidemill_client import TidemillClient
+from tidemill_core.domain import preference as domain
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Say which of two answers is better, and export such pairs.",
+    epilog="Example: tidemill preferences export --format jsonl --out pairs",
+)
+_SHOWN_CHARACTERS = 60
+
+
+@app.command(
+    epilog='Example: tidemill preferences submit --prompt "Where is my card?" '
+    '--chosen "It was sent on Monday." --rejected "No idea."'
+)
+def submit(
+    prompt: Annotated[str, typer.Option(help="What was asked.")],
+    chosen: Annotated[str, typer.Option(help="The better answer.")],
+    rejected: Annotated[str, typer.Option(help="The other answer.")],
+    task: Annotated[str, typer.Option(help="The task it is for.", show_default=False)] = "",
+    annotator: Annotated[
+        str, typer.Option(help="Who says so; without it, you.", show_default=False)
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why.", show_default=False)] = "",
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say which of two answers to a prompt is better."""
+    try:
+        request = SubmitPreferenceRequest(
+            task=task,
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
+            annotator=annotator or current_user(),
+            reason=reason,
+        )
+    except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
+        raise CommandFailed(f"the text {error.object!r} is not UTF-8", WRONG_USAGE) from error
+    with connected(address) as client:
+        stored = client.feedback.SubmitPreference(request, timeout=CALL_SECONDS).preference
+    if as_json:
+        print_json(to_json(stored))
+        return
+    print_fields(
+        {
+            "stored": stored.preference_id,
+            "task": stored.task,
+            "annotator": stored.annotator,
+            "replaces": stored.replaced_preference_id,
+        }
+    )
+
+
+@app.command("list", epilog="Example: tidemill preferences list --task support --json")
+def list_preferences(
+    task: OnlyTask = "", limit: Limit = 20, address: Address = "", as_json: AsJson = False
+) -> None:
+    """List judgements."""
+    with connected(address) as client:
+        found = _judgements(client, task, limit)
+    if as_json:
+        print_json([to_json(judgement) for judgement in found])
+        return
+    columns = ("stored (UTC)", "task", "prompt", "chosen", "rejected", "annotator", "reason")
+    print_table(columns, map(_row, found), empty="no judgements yet")
+
+
+@app.command(epilog="Example: tidemill preferences stats --task support")
+def stats(task: OnlyTask = "", address: Address = "", as_json: AsJson = False) -> None:
+    """Show how far annotators agree."""
+    require_extras()
+    pairs, judgements = _pairs(task, address)
+    found = statistics_of(pairs, judgements)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_fields(_described(found))
+
+
+@app.command(epilog="Example: tidemill preferences export --format parquet --out pairs")
+def export(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the files.")],
+    file_format: Annotated[
+        Format, typer.Option("--format", help="Of the files; parquet needs the extra [jobs].")
+    ] = Format.JSONL,
+    task: OnlyTask = "",
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the pairs as TRL reads them: prompt, chosen, rejected.
+
+    The majority of a pair's annotators decides; ties are left out. There is a file each for train,
+    validation and test, as far as they have rows; a prompt's own hash decides which it is in.
+    """
+    if file_format is Format.PARQUET:
+        require_extras()
+    folder = out.absolute()
+    if folder.exists():
+        raise CommandFailed(f"{out} is there already: name a new folder", WRONG_USAGE)
+    pairs, _ = _pairs(task, address)
+    rows = rows_by_split(pairs)
+    exported = sum(map(len, rows.values()))
+    ties = len(pairs) - exported
+    if not exported:
+        raise CommandFailed(f"there is nothing to export: of {len(pairs)} pairs {ties} are ties")
+    try:
+        files = write_export(folder, rows, file_format)
+    except OSError as error:
+        raise CommandFailed(f"{out} cannot be written: {error}") from error
+    counts = {str(split): len(of_split) for split, of_split in rows.items()}
+    if as_json:
+        print_json({"files": list(map(str, files)), "rows": counts, "ties": ties})
+        return
+    print_fields({**counts, "ties left out": ties, "files": "\n".join(map(str, files))})
+
+
+def _judgements(client: TidemillClient, task: str, limit: int) -> list[Preference]:
+    return collect(
+        lambda size, token: client.feedback.ListPreferences(
+            ListPreferencesRequest(task=task, page_size=size, page_token=token),
+            timeout=CALL_SECONDS,
+        ),
+        lambda page: page.preferences,
+        limit,
+    )
+
+
+def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:
+    """The pairs that were judged, and how many judgements there are."""
+    with connected(address) as client:
+        found = _judgements(client, task, sys.maxsize)
+    return domain.pairs_of(map(_from_message, reversed(found))), len(found)
+
+
+def _from_message(message: Preference) -> domain.Preference:
+    return domain.Preference(
+        preference_id=message.preference_id,
+        task=message.task,
+        prompt=message.prompt,
+        chosen=message.chosen,
+        rejected=message.rejected,
+        annotator=message.annotator,
+        reason=message.reason,
+        request_id="",  # the server keeps it to itself
+        create_time=message.create_time.ToDatetime(tzinfo=UTC),
+        replaced_preference_id=message.replaced_preference_id,
+    )
+
+
+def _row(judgement: Preference) -> tuple[Any, ...]:
+    texts = (judgement.prompt, judgement.chosen, judgement.rejected)
+    return (
+        time_text(judgement.create_time),
+        judgement.task,
+        *map(_shortened, texts),
+        judgement.annotator,
+        judgement.reason,
+    )
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _described(found: Statistics) -> dict[str, Any]:
+    agreement = "" if found.agreement is None else percent(found.agreement)
+    return {
+        "judgements": f"{found.judgements}, of which {found.votes} count",
+        "annotators": found.annotators,
+        "prompts": found.prompts,
+        "pairs": found.pairs,
+        "ties": found.ties,
+        "judged by several": found.judged_by_several,
+        "they agree on": f"{found.agreed} ({agreement})" if agreement else "",
+        "they disagree on": found.disagreed if agreement else "",
+        "Krippendorff's alpha": "not known yet" if found.alpha is None else f"{found.alpha:.3f}",
+    }
