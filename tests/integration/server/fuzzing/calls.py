@@ -94,21 +94,22 @@ class Outcome:
 
 def cases(dictionary: Dictionary) -> st.SearchStrategy[Case]:
     """Calls of any method."""
-
-    def of(method: MethodDescriptor) -> st.SearchStrategy[Case]:
-        most = _MOST_MESSAGES if method.client_streaming else 1
-        each = messages(method, dictionary)
-        return st.builds(
-            Case,
-            st.just(method),
-            st.lists(each, min_size=1, max_size=most).map(tuple),
-            st.just(()) | _metadata(),
-            st.sampled_from([Habit.PATIENT, *Habit]),
-            st.floats(0.001, 0.05),
-        )
-
     often = [method for method in METHODS if method.name in ANSWERED]
-    return st.one_of([of(method) for method in (*METHODS, *_OFTEN * often)])
+    return st.one_of([cases_of(method, dictionary) for method in (*METHODS, *_OFTEN * often)])
+
+
+def cases_of(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrategy[Case]:
+    """Calls of one method."""
+    most = _MOST_MESSAGES if method.client_streaming else 1
+    each = messages(method, dictionary)
+    return st.builds(
+        Case,
+        st.just(method),
+        st.lists(each, min_size=1, max_size=most).map(tuple),
+        st.just(()) | _metadata(),
+        st.sampled_from([Habit.PATIENT, *Habit]),
+        st.floats(0.001, 0.05),
+    )
 
 
 def _metadata() -> st.SearchStrategy[Metadata]:

@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from tests.integration.server.front import Front
 from tests.integration.server.fuzzing.answers import WrongAnswer, check
-from tests.integration.server.fuzzing.calls import Case, Outcome, ask, cases
+from tests.integration.server.fuzzing.calls import Case, Outcome, ask, cases, cases_of
 from tests.integration.server.fuzzing.messages import METHODS, Dictionary, texts
 from tidemill.v1 import feedback_service_pb2, job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 
 BUNDLE = 8
 """Calls that are made at once."""
+_BUNDLES_OF_EACH = 2
+"""The first that is drawn is the plainest, with hardly anything in it."""
 _PREDICT = next(method for method in METHODS if method.name == "Predict")
 
 
@@ -70,35 +72,54 @@ class Tally:
 
 
 def fuzz(front: Front, count: int, number: int) -> Tally:
-    """Make calls of all methods.
+    """Make calls of all methods: first some of each, then by chance.
 
     Args:
         front: over a workspace with the tasks `support`, `swapped`, `mixed` and `untrained`.
-        count: of calls.
+        count: of calls by chance.
         number: a seed; the same one makes the same calls.
     """
     tally = Tally()
-    bundles = st.lists(cases(_dictionary(front)), min_size=BUNDLE, max_size=BUNDLE)
+    dictionary = _dictionary(front)
+    every = [cases_of(method, dictionary) for method in METHODS]
+    by_chance = st.lists(cases(dictionary), min_size=BUNDLE, max_size=BUNDLE)
     with asyncio.Runner() as runner:
+        channel = runner.run(_open(front.address))
 
-        @seed(number)
-        @settings(
-            max_examples=-(-count // BUNDLE),
-            phases=[Phase.generate],
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(bundles, texts())
-        def bundle(bundled: Sequence[Case], text: str) -> None:
+        def ask_all(bundled: Sequence[Case], text: str) -> None:
             runner.run(_ask_all(channel, bundled, text, tally))
 
-        channel = runner.run(_open(front.address))
         try:
-            bundle()
+            for start in range(0, len(every), BUNDLE):
+                of_each = st.tuples(*every[start : start + BUNDLE])
+                _draw(of_each, ask_all, _BUNDLES_OF_EACH, number)
+            _draw(by_chance, ask_all, -(-count // BUNDLE), number)
         finally:
             runner.run(channel.close())
     return tally
+
+
+def _draw(
+    bundles: st.SearchStrategy[Sequence[Case]],
+    ask_all: Callable[[Sequence[Case], str], None],
+    count: int,
+    number: int,
+) -> None:
+    """Draw bundles, each with its neighbour's text, and make their calls."""
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(bundles, texts())
+    def bundle(bundled: Sequence[Case], text: str) -> None:
+        ask_all(bundled, text)
+
+    bundle()
 
 
 async def _open(address: str) -> grpc.aio.Channel:
