@@ -28,8 +28,9 @@ def ask_in_each_way(front: Front, caller: int) -> list[str]:
     stub, ids = front.predictions, []
     name = f"log-{caller}"
     one = pb.PredictRequest(task="support", text=TEXT, request_id=name)
-    calls = [stub.Predict.future(one, timeout=20) for _ in range(250)]
-    ids += [call.result().prediction.prediction_id for call in calls]
+    for _ in range(5):  # all at once would be more than the front lets in on a slow day
+        calls = [stub.Predict.future(one, timeout=20) for _ in range(50)]
+        ids += [call.result().prediction.prediction_id for call in calls]
     for _ in range(5):
         many = pb.BatchPredictRequest(task="support", texts=[TEXT] * 250, request_id=name)
         results = stub.BatchPredict(many, timeout=20).results
