@@ -1,7 +1,7 @@
 """What a section of `tidemill.toml` can say."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,6 +30,15 @@ class TaskSettings(_Section):
     """What its models are exported as."""
     max_text_length: int = Field(default=4096, ge=1, le=100_000)
     """Longest text that is answered or learned from, in characters."""
+    min_text_length: int = Field(default=1, ge=1)
+    """Shortest text that is learned from, in characters."""
+    redact: list[Literal["email", "phone", "card", "iban"]] = []
+    """What is replaced by a placeholder in texts that are learned from."""
+    near_duplicate_similarity: float = Field(default=0.85, ge=0.5, le=1.0)
+    """How similar two texts must be to count as nearly the same: the share of their five-letter
+    windows that they have in common. 1 looks for equal texts only."""
+    max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    """Share of the rows that may break a rule; with more, no dataset version is published."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
@@ -46,6 +55,8 @@ class FeedbackSettings(_Section):
 
     retrain_after: int = Field(default=1000, ge=1)
     """New labelled examples from feedback that start a retraining."""
+    trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
+    """How much the verdicts of a source of feedback weigh, by its name; 1 where it is not named."""
 
 
 class GateSettings(_Section):
