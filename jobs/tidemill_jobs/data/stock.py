@@ -56,10 +56,10 @@ class Stock:
                 frames.append(prepared.read(columns)[within.cast(pl.UInt32)])
         return pl.concat(frames)
 
-    def sources(self) -> Iterator[tuple[str, int, int]]:
-        """Each segment's source, its first row's number, and the number that no row of it has."""
-        for place, prepared in enumerate(self._prepared):
-            yield prepared.segment.source, place << _ROW_BITS, (place + 1) << _ROW_BITS
+    def source_of(self, numbers: pl.Series) -> pl.Series:
+        """The names of the sources that rows of these numbers came from."""
+        names = pl.Series([prepared.segment.source for prepared in self._prepared], dtype=pl.String)
+        return names.gather((numbers // (1 << _ROW_BITS)).cast(pl.UInt32))
 
     def _replaced_parts(self) -> Iterator[pl.DataFrame]:
         """Rows of parts that were read anew later."""
