@@ -86,6 +86,15 @@ def _tidemill(version: Version = False) -> None:
     del version
 
 
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse what no message and no settings file can hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
+            raise CommandFailed(f"the argument {argument!r} is not UTF-8", WRONG_USAGE) from error
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
@@ -94,6 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         130 ended by Ctrl-C.
     """
     try:
+        _require_utf8(arguments)
         app(args=list(arguments), prog_name="tidemill")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else REQUEST_FAILED

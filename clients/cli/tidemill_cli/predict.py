@@ -40,11 +40,10 @@ def predict(
     """Predict which label a text has."""
     with connected(address) as client:
         if len(texts) == 1 and texts != ["-"]:
-            text = _valid(texts[0])
-            prediction = client.predict(task, text, top_k=top_k, model_version=model_version)
+            prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
             print_json(asdict(prediction)) if as_json else _print_one(prediction)
             return
-        asked = list(_lines()) if texts == ["-"] else [_valid(text) for text in texts]
+        asked = list(_lines()) if texts == ["-"] else texts
         results = _predict_all(client, task, asked, top_k, model_version)
     if as_json:
         print_json([_to_json(result) for result in results])
@@ -62,15 +61,6 @@ def _predict_all(
     while batch := list(islice(remaining, _BATCH)):
         results += client.predict_batch(task, batch, top_k=top_k, model_version=model_version)
     return results
-
-
-def _valid(text: str) -> str:
-    """A text from the command line, where bytes that are not UTF-8 arrive as surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise CommandFailed(f"the text {text!r} is not UTF-8", WRONG_USAGE) from error
-    return text
 
 
 def _lines() -> Iterator[str]:

@@ -57,17 +57,14 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Say which of two answers to a prompt is better."""
-    try:
-        request = SubmitPreferenceRequest(
-            task=task,
-            prompt=prompt,
-            chosen=chosen,
-            rejected=rejected,
-            annotator=annotator or current_user(),
-            reason=reason,
-        )
-    except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
-        raise CommandFailed(f"the text {error.object!r} is not UTF-8", WRONG_USAGE) from error
+    request = SubmitPreferenceRequest(
+        task=task,
+        prompt=prompt,
+        chosen=chosen,
+        rejected=rejected,
+        annotator=annotator or current_user(),
+        reason=reason,
+    )
     with connected(address) as client:
         stored = client.feedback.SubmitPreference(request, timeout=CALL_SECONDS).preference
     if as_json:

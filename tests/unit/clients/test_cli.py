@@ -101,6 +101,7 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
         ["predict", "support", "hello", "--top-k", "0"],
         ["feedback", "submit", "id"],
         ["feedback", "submit", "id", "--correct", "--label", "refund"],
+        ["feedback", "submit", "id", "--label=\udcff"],
         ["feedback", "import", "missing.jsonl"],
         ["preferences", "submit", "--prompt", "p", "--chosen", "a"],
         ["preferences", "submit", "--prompt", "p", "--chosen", "\udcff", "--rejected", "b"],
