@@ -39,8 +39,13 @@ RETRIED_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
 # Reads; predictions, which change nothing that counts; and what people say, which the server knows
 # again.
 _REPEATABLE = (
-    *("Get", "List", "Diff", "Predict", "BatchPredict"),
-    *("SubmitFeedback", "SubmitPreference"),
+    "Get",
+    "List",
+    "Diff",
+    "Predict",
+    "BatchPredict",
+    "SubmitFeedback",
+    "SubmitPreference",
 )
 _SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,

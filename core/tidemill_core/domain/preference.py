@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from tidemill_core.domain.split import content_hash
 
@@ -64,7 +65,7 @@ class Pair:
     pair_hash: str
     votes: tuple[Preference, ...]
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, int]:
         """Votes for the answer whose content hash is the smaller, and for the other."""
         first = sum(vote.prefers_first for vote in self.votes)
