@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.supervisor import stack_ports
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def test_every_link_leads_somewhere(name: str) -> None:
 
 def test_the_readme_names_every_port_that_a_second_stack_must_change(tmp_path: Path) -> None:
     """Who follows it has a stack beside another one, not a refusal."""
-    task = TaskSettings(sources=[CsvSource(path=tmp_path / "rows.csv")])
+    task = TaskSettings(sources=[FilesSource(path=tmp_path / "rows.csv")])
     ports = stack_ports(Settings.model_validate({"tasks": {"t": task}}))
     own_data = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Your own data")[2]
     assert [port.variable for port in ports if f"`{port.variable}`" not in own_data] == []

@@ -5,12 +5,13 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import iglob
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 from tidemill_core.errors import TidemillError
-from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
+from tidemill_core.settings import WORKSPACE_FILE, FilesSource, Settings, load_settings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor import (
     ListeningPort,
@@ -70,14 +71,21 @@ def _settings(settings: Settings) -> Check:
         remedy = "run `tidemill init`, or change to a workspace's folder"
         return Check("settings", "fail", "no task is configured", remedy)
     missing = [
-        str(source.path)
+        source.path
         for task in settings.tasks.values()
         for source in task.sources
-        if not source.path.is_file()
+        if isinstance(source, FilesSource) and not _is_there(source.path)
     ]
     if missing:
         return Check("settings", "fail", f"missing: {', '.join(missing)}", "mend the sources")
     return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file, a folder or a glob's first match is there; what is elsewhere is not asked."""
+    if "://" in path or Path(path).exists():
+        return True
+    return next(iglob(path, recursive=True), None) is not None  # noqa: PTH207 -- a whole path
 
 
 def _triton(settings: Settings) -> Check:

@@ -1,8 +1,41 @@
 """Dataset versions: immutable and content-addressed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of a row that came in."""
+
+    KEPT = "kept"
+    """It is an example of the version."""
+    MERGED = "merged"
+    """Another row says the same, or says it with more authority."""
+    LEFT_OUT = "left_out"
+    """Nothing is wrong with it, but no model may learn from it."""
+    QUARANTINED = "quarantined"
+    """It breaks a rule; mended, it comes in with the next build."""
+
+
+_OUTCOMES = {
+    "DUPLICATE": Outcome.MERGED,
+    "NEAR_DUPLICATE": Outcome.MERGED,
+    "CORRECTED": Outcome.MERGED,
+    "REPLACED": Outcome.MERGED,
+    "CONTRADICTORY_LABELS": Outcome.LEFT_OUT,
+    "HELD_OUT": Outcome.LEFT_OUT,
+    "NEAR_HELD_OUT": Outcome.LEFT_OUT,
+    "UNLABELLED": Outcome.LEFT_OUT,
+    "WITHDRAWN": Outcome.LEFT_OUT,
+    "ERASED": Outcome.LEFT_OUT,
+}
+
+
+def outcome_of(rule: str) -> Outcome:
+    """What the rule that set a row aside makes of it."""
+    return _OUTCOMES.get(rule, Outcome.QUARANTINED)
 
 
 @dataclass(frozen=True)
@@ -16,8 +49,12 @@ class DatasetVersion:
         row_counts: rows by split.
         label_counts: rows by label.
         label_source_counts: rows by where the label came from.
-        quarantine_counts: quarantined rows by rule.
+        quarantine_counts: rows set aside, by rule.
         create_time: when it was first built.
+        source_counts: rows that came in from each source, by `Outcome`.
+        parents: the versions that it was built after; empty for a task's first.
+        code_version: the Tidemill that built it.
+        erased_count: rows whose text was erased from it since.
     """
 
     dataset_version: str
@@ -28,3 +65,15 @@ class DatasetVersion:
     label_source_counts: Mapping[str, int]
     quarantine_counts: Mapping[str, int]
     create_time: datetime
+    source_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    parents: tuple[str, ...] = ()
+    code_version: str = ""
+    erased_count: int = 0
+
+    @property
+    def outcome_counts(self) -> dict[str, int]:
+        """Rows that came in, by `Outcome`, all sources together."""
+        return {
+            str(outcome): sum(counts.get(outcome, 0) for counts in self.source_counts.values())
+            for outcome in Outcome
+        }

@@ -7,7 +7,6 @@ workspace, the folder that Tidemill is started in.
 
 from tidemill_core.settings.sections import (
     AuthSettings,
-    CsvSource,
     FeedbackSettings,
     GateSettings,
     MonitoringSettings,
@@ -19,6 +18,7 @@ from tidemill_core.settings.sections import (
     TracingSettings,
     TritonSettings,
 )
+from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettings, SqlSource
 from tidemill_core.settings.workspace import (
     TASK_NAME,
     WORKSPACE_FILE,
@@ -31,15 +31,18 @@ __all__ = [
     "TASK_NAME",
     "WORKSPACE_FILE",
     "AuthSettings",
-    "CsvSource",
     "FeedbackSettings",
+    "FilesSource",
     "GateSettings",
+    "HttpSource",
     "MonitoringSettings",
     "Port",
     "PredictionLogSettings",
     "ScheduleSettings",
     "ServerSettings",
     "Settings",
+    "SourceSettings",
+    "SqlSource",
     "TaskSettings",
     "TlsSettings",
     "TracingSettings",

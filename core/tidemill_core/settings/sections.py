@@ -1,35 +1,35 @@
 """What a section of `tidemill.toml` can say."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tidemill_core.settings.sources import SourceSettings
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CsvSource(_Section):
-    """A CSV file with a header line."""
-
-    path: Path
-    """The file."""
-    text_column: str = "text"
-    """The column that holds the text."""
-    label_column: str = "label"
-    """The column that holds the label."""
-
-
 class TaskSettings(_Section):
     """One classification problem."""
 
-    sources: list[CsvSource] = Field(min_length=1)
+    sources: list[SourceSettings] = Field(min_length=1)
     """Where its examples come from."""
     format: Literal["onnx", "torchscript"] = "onnx"
     """What its models are exported as."""
     max_text_length: int = Field(default=4096, ge=1, le=100_000)
     """Longest text that is answered or learned from, in characters."""
+    min_text_length: int = Field(default=1, ge=1)
+    """Shortest text that is learned from, in characters."""
+    redact: list[Literal["email", "phone", "card", "iban"]] = []
+    """What is replaced by a placeholder in texts that are learned from."""
+    near_duplicate_similarity: float = Field(default=0.85, ge=0.5, le=1.0)
+    """How similar two texts must be to count as nearly the same: the share of their five-letter
+    windows that they have in common. 1 looks for equal texts only."""
+    max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
+    """Share of the rows that may break a rule; with more, no dataset version is published."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
@@ -40,12 +40,21 @@ class TaskSettings(_Section):
     text_retention_days: float | None = Field(default=None, gt=0)
     """After how many days a prediction's text is removed; never, where it is not set."""
 
+    @field_validator("sources")
+    @classmethod
+    def _declared_once(cls, sources: list[SourceSettings]) -> list[SourceSettings]:
+        if any(source in sources[:place] for place, source in enumerate(sources)):
+            raise ValueError("two sources are the same: their rows would count twice")
+        return sources
+
 
 class FeedbackSettings(_Section):
     """When feedback makes a new version worth training."""
 
     retrain_after: int = Field(default=1000, ge=1)
     """New labelled examples from feedback that start a retraining."""
+    trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
+    """How much the verdicts of a source of feedback weigh, by its name; 1 where it is not named."""
 
 
 class GateSettings(_Section):

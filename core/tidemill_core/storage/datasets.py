@@ -58,4 +58,5 @@ class DatasetStore:
 
 
 def _dataset_version(row: Mapping[Any, Any]) -> DatasetVersion:
-    return DatasetVersion(**{name: value for name, value in row.items() if name != "sequence"})
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return DatasetVersion(**{**values, "parents": tuple(values["parents"])})

@@ -1,27 +1,26 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.example import QuarantinedRow
+import polars as pl
+
+from tidemill_core.domain.dataset import DatasetVersion, Outcome, outcome_of
 from tidemill_core.errors import DataError
+from tidemill_core.storage.database import Page
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.clean import clean
-from tidemill_jobs.data.dataset import Content, publish
-from tidemill_jobs.data.deduplicate import deduplicate
-from tidemill_jobs.data.rows import count_by_rule
-from tidemill_jobs.data.sources import SourceRows, read_csv
-from tidemill_jobs.data.split import place
+from tidemill_jobs.data.clean import Recipe
+from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
+from tidemill_jobs.data.decide import Decided, decide
+from tidemill_jobs.data.intake import Intake, Segment
+from tidemill_jobs.data.platform import FEEDBACK, platform_rows
+from tidemill_jobs.data.prepare import Prepared, Workshop
+
+from tidemill_jobs.data.stock import Stock
+from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
-
-_Item = TypeVar("_Item")
-_Passed = TypeVar("_Passed")
-
-NOT_BAD = ("CORRECTED", "DUPLICATE", "LEFT_OUT_HELD_OUT")
-"""Rules that set aside rows with nothing wrong with them."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,6 @@ class _Build:
     """A version, and the figures of the run that made it."""
 
     version: DatasetVersion
-    rows_in: int
-    rows_kept: int
-    set_aside: Mapping[str, int]
     feedback: FeedbackExamples
 
 
@@ -39,27 +35,23 @@ def run(context: JobContext) -> Result:
     """Build the task's dataset version from all that is there now.
 
     Returns:
-        Its id and its rows' whereabouts: `rows_in` is `rows_kept`, `duplicates`, `corrected`,
-        `left_out_held_out` and `quarantined` together. Feedback that gives no example is
-        counted apart: it is no row.
+        Its id and its rows' whereabouts: `rows_in` is what the counts by outcome add up to.
+        Feedback that gives no example is counted apart: it is no row.
 
     Raises:
-        DataError: a source cannot be used, or leaves fewer than two labels to tell apart.
+        DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
+            than two labels to tell apart.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
     built = _build(context)
-    bad = {rule: count for rule, count in built.set_aside.items() if rule not in NOT_BAD}
+    version = built.version
     return {
-        "dataset_version": built.version.dataset_version,
-        "rows_in": built.rows_in,
-        "rows_kept": built.rows_kept,
-        "duplicates": built.set_aside.get("DUPLICATE", 0),
-        "corrected": built.set_aside.get("CORRECTED", 0),
-        "left_out_held_out": built.set_aside.get("LEFT_OUT_HELD_OUT", 0),
-        "quarantined": sum(bad.values()),
-        "quarantined_by_rule": bad,
-        "row_counts": dict(built.version.row_counts),
-        "label_source_counts": dict(built.version.label_source_counts),
+        "dataset_version": version.dataset_version,
+        "rows_in": sum(version.outcome_counts.values()),
+        **{f"rows_{outcome}": count for outcome, count in version.outcome_counts.items()},
+        "set_aside_by_rule": dict(version.quarantine_counts),
+        "row_counts": dict(version.row_counts),
+        "label_source_counts": dict(version.label_source_counts),
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
         "feedback_without_text": built.feedback.without_text,
@@ -77,49 +69,128 @@ def build(context: JobContext) -> DatasetVersion:
 
 
 def _build(context: JobContext) -> _Build:
-    context.progress(0.0, "reads the sources")
-    found = [read_csv(s.path, s.text_column, s.label_column) for s in context.task_settings.sources]
+    state, task = context.settings.state_dir, context.task
+    intake = Intake(state / "intake" / task)
+    with intake.locked(context.progress):
+        feedback, segments = _land(context, intake)
+        stock = Stock(list(_prepare(context, segments)))
+        context.progress(0.6, "decides what to keep")
+        decided = decide(
+            stock, context.task_settings.near_duplicate_similarity, _nothing(), _no_labels
+        )
+        context.progress(0.8, "writes the dataset version")
+        content = _content(context, segments, stock, decided)
+        newest, _ = context.storage.datasets.page(task, Page(size=1))
+        parents = tuple(version.dataset_version for version in newest)
+        version = publish(content, state / "datasets", parents, context.clock())
+        context.storage.datasets.add(version)
+    return _Build(version, feedback)
+
+
+def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
+    """Bring in what is new; all segments of the sources that are declared now."""
+    segments: list[Segment] = []
+    for settings in context.task_settings.sources:
+        source = open_source(settings)
+        intake.land(source, context.progress)
+        segments += intake.segments(source.name)
     context.progress(0.3, "reads the feedback")
     text_key = load_text_key(context.settings.state_dir)
-    feedback = feedback_examples(context.storage, context.task, text_key)
-    context.progress(0.4, "cleans, splits and deduplicates")
-    content = _refine(context, found, feedback)
-    context.progress(0.8, "writes the dataset version")
-    version = publish(content, context.settings.state_dir / "datasets", context.clock())
-    context.storage.datasets.add(version)
-    kept, aside = len(content.examples), count_by_rule(content.set_aside)
-    return _Build(version, kept + len(content.set_aside), kept, aside, feedback)
+    trust = context.settings.feedback.trust
+    feedback = feedback_examples(context.storage, context.task, text_key, trust)
+    intake.land_snapshot(FEEDBACK, platform_rows([*feedback.examples, *feedback.quarantined]))
+    return feedback, segments + intake.segments(FEEDBACK)
 
 
-def _refine(
-    context: JobContext, found: Iterable[SourceRows], feedback: FeedbackExamples
+def _prepare(context: JobContext, segments: list[Segment]) -> Iterator[Prepared]:
+    workshop = Workshop(context.settings.state_dir / "prepared" / context.task, _recipe(context))
+    for done, segment in enumerate(segments):
+        context.progress(0.3 + 0.3 * done / len(segments), "cleans and measures texts")
+        yield workshop.prepare(segment)
+
+
+def _recipe(context: JobContext) -> Recipe:
+    settings = context.task_settings
+    return Recipe(settings.max_text_length, settings.min_text_length, tuple(settings.redact))
+
+
+def _content(
+    context: JobContext, segments: list[Segment], stock: Stock, decided: Decided
 ) -> Content:
-    """Take rows through the stages between reading and writing."""
-    rows = [row for source in found for row in source.examples]
-    rows += feedback.examples
-    unreadable = [row for source in found for row in source.quarantined]
-    unreadable += feedback.quarantined
-    max_text_length = context.task_settings.max_text_length
-    cleaned, unclean = _partition(rows, lambda row: clean(row, max_text_length))
-    placed, left_out = _partition(cleaned, place)
-    kept, surplus = deduplicate(placed)
-    labels = {item.example.label for item in kept}
+    labels = decided.kept["label"].unique()
     if len(labels) < 2:
-        told = f"only the label {labels.pop()!r}" if labels else "no example"
+        told = f"only the label {labels[0]!r}" if len(labels) else "no example"
         raise DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
-    return Content(context.task, kept, [*unreadable, *unclean, *left_out, *surplus])
+    set_aside = _set_aside(stock, decided.set_aside)
+    counts = _source_counts(stock, decided)
+    _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
+    recipe = {
+        "settings": asdict(_recipe(context)),
+        "steps": [step.name for step in _recipe(context).steps],
+        "segments": {segment.source: segment.number for segment in segments},
+    }
+    return Content(context.task, _examples(stock, decided.kept), set_aside, counts, recipe)
 
 
-def _partition(
-    items: Iterable[_Item], stage: Callable[[_Item], _Passed | QuarantinedRow]
-) -> tuple[list[_Passed], list[QuarantinedRow]]:
-    """What a stage passes on, and what it sets aside."""
-    passed: list[_Passed] = []
-    aside: list[QuarantinedRow] = []
-    for item in items:
-        outcome = stage(item)
-        if isinstance(outcome, QuarantinedRow):
-            aside.append(outcome)
-        else:
-            passed.append(outcome)
-    return passed, aside
+def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:
+    beside = stock.gather(kept["number"], ["text", "annotator", "origin", "text_hash"])
+    rows = pl.concat([kept.drop("number"), beside], how="horizontal")
+    rows = rows.with_columns(pl.col("label_source").cast(pl.String), pl.col("annotator").fill_null(""))
+    return rows.select(list(EXAMPLE_COLUMNS)).sort("text_hash")
+
+
+def _set_aside(stock: Stock, aside: pl.DataFrame) -> pl.DataFrame:
+    beside = stock.gather(aside["number"], ["origin", "value", "label", "text_hash"])
+    rules = aside["rule"].unique()
+    outcomes = {rule: str(outcome_of(rule)) for rule in rules}
+    return pl.concat([aside, beside], how="horizontal").select(
+        source=stock.source_of(aside["number"]),
+        origin="origin",
+        rule="rule",
+        outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String),
+        value=pl.coalesce("value", "label", pl.lit("")),
+        text_hash="text_hash",
+    ).select(list(QUARANTINE_COLUMNS))
+
+
+def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
+    rules = decided.set_aside["rule"].unique()
+    outcomes = {rule: str(outcome_of(rule)) for rule in rules}
+    kept = decided.kept.select("number", outcome=pl.lit(str(Outcome.KEPT)))
+    aside = decided.set_aside.select(
+        "number", outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String)
+    )
+    rows = pl.concat([kept, aside])
+    counted = rows.with_columns(source=stock.source_of(rows["number"])).group_by("source", "outcome").len()
+    counts: dict[str, dict[str, int]] = {}
+    for source, outcome, count in counted.sort("source", "outcome").iter_rows():
+        counts.setdefault(source, {})[outcome] = count
+    return counts
+
+
+def _check_share(
+    set_aside: pl.DataFrame, counts: Mapping[str, Mapping[str, int]], share: float
+) -> None:
+    """Raises DataError TOO_MANY_QUARANTINED."""
+    total = sum(sum(outcomes.values()) for outcomes in counts.values())
+    bad = set_aside.filter(pl.col("outcome") == str(Outcome.QUARANTINED))
+    if len(bad) <= share * total:
+        return
+    worst = bad["rule"].value_counts(sort=True).head(3)
+    told = ", ".join(f"{rule} {count}" for rule, count in worst.iter_rows())
+    first = bad.row(0, named=True)
+    raise DataError(
+        "TOO_MANY_QUARANTINED",
+        f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = {share}: "
+        f"the first is {first['origin']}: {first['value']!r}. Nothing was published; mend the "
+        "source, or raise the share",
+    )
+
+
+def _nothing() -> pl.Series:
+    return pl.Series(dtype=pl.UInt64)
+
+
+def _no_labels(texts: pl.Series) -> pl.DataFrame:
+    unknown = pl.Series([None], dtype=pl.String).new_from_index(0, len(texts))
+    return pl.DataFrame({"label": unknown, "weight": pl.repeat(1.0, len(texts), eager=True)})

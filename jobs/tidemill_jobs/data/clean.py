@@ -1,55 +1,165 @@
-"""Second stage: bring each row into one form, and set aside what no model should learn from."""
+"""Second stage: bring each row into one form, and set aside what no model should learn from.
 
-import re
+`STEPS` is what is done to texts and labels, in order, and `schema` is what they must fulfil then.
+"""
+
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from tidemill_core.domain.example import Example, QuarantinedRow
+import ftfy
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
 from tidemill_core.text import is_blank
-from tidemill_jobs.data.rows import set_aside
+from tidemill_jobs.data.redact import redact
+from tidemill_jobs.data.rows import MAX_VALUE_LENGTH
 
 # C0, DEL and C1, without tab, line feed and carriage return, which are whitespace in a text.
-_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
 
 
-def compose(value: str) -> str:
+@dataclass(frozen=True)
+class Step:
+    """One thing that is done to a text.
+
+    Attributes:
+        name: what it is called in a manifest.
+        apply: does it to a series of texts; nulls stay.
+    """
+
+    name: str
+    apply: Callable[[pl.Series], pl.Series]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a task's rows are cleaned.
+
+    Attributes:
+        max_text_length: longest cleaned text, in characters.
+        min_text_length: shortest cleaned text, in characters.
+        redact: what is replaced by a placeholder: names of `redact.PATTERNS`.
+    """
+
+    max_text_length: int
+    min_text_length: int = 1
+    redact: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is done to a text, in order."""
+        redaction = (Step(f"redact_{kind}", _redaction(kind)) for kind in self.redact)
+        return (*STEPS, *redaction)
+
+
+def _redaction(kind: str) -> Callable[[pl.Series], pl.Series]:
+    return lambda texts: redact(texts, kind)
+
+
+def repair_encoding(texts: pl.Series) -> pl.Series:
+    """What was decoded by a wrong encoding, mended: `cafÃ©` is `café`."""
+    return _to_those_with_more_than_ascii(texts, ftfy.fix_encoding)
+
+
+def compose(texts: pl.Series) -> pl.Series:
     """Unicode NFC, so that one way of writing an accent is left."""
-    return unicodedata.normalize("NFC", value)
+    return _to_those_with_more_than_ascii(
+        texts, lambda text: unicodedata.normalize("NFC", text)
+    )
 
 
-def collapse_whitespace(value: str) -> str:
+def collapse_whitespace(texts: pl.Series) -> pl.Series:
     """No space around it, and single spaces for whitespace within, line ends included."""
-    return " ".join(value.split())
+    return texts.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
 
-STEPS: tuple[Callable[[str], str], ...] = (compose, collapse_whitespace)
-"""What is done to texts and labels, in order."""
-
-RULES: Mapping[str, Callable[[Example], bool]] = {
-    "NULL_TEXT": lambda row: row.text == "",
-    "NULL_LABEL": lambda row: row.label.strip() == "",
-    "LONE_SURROGATE": lambda row: bool(_LONE_SURROGATES.search(row.text + row.label)),
-    "CONTROL_CHARACTERS": lambda row: bool(_CONTROL_CHARACTERS.search(row.text + row.label)),
-    "BLANK_TEXT": lambda row: is_blank(row.text),
-}
-"""The rules, in the order they are tried; each says whether a row breaks it."""
+STEPS: tuple[Step, ...] = (
+    Step("repair_encoding", repair_encoding),
+    Step("compose", compose),
+    Step("collapse_whitespace", collapse_whitespace),
+)
+"""What is done to each text and each label."""
 
 
-def clean(row: Example, max_text_length: int) -> Example | QuarantinedRow:
-    """The row, cleaned; or set aside, with the first rule that it breaks.
+def schema(recipe: Recipe) -> pa.DataFrameSchema:
+    """What cleaned rows must fulfil; each check bears the name of its rule, in order of trial."""
+    length = pl.col("text").str.len_chars()
+    checks = [
+        _check("NULL_TEXT", pl.col("text").is_not_null()),
+        _check("NULL_LABEL", (pl.col("label") != "") | pl.col("label_source").is_null()),
+        _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(_CONTROL_CHARACTERS)),
+        _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(_CONTROL_CHARACTERS)),
+        _check("BLANK_TEXT", ~pl.col("is_blank")),
+        _check("TEXT_TOO_LONG", length <= recipe.max_text_length),
+        _check("TEXT_TOO_SHORT", length >= recipe.min_text_length),
+    ]
+    columns = {name: pa.Column(pl.String, nullable=True) for name in ("text", "label")}
+    return pa.DataFrameSchema(columns, checks=checks)
+
+
+def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Rows with their texts and labels cleaned; those that break a rule get it, and its value.
 
     Args:
-        row: a row as it was found.
-        max_text_length: longest cleaned text, in characters; TEXT_TOO_LONG above.
+        rows: a segment's rows. Those that have a rule already stay as they are.
+        recipe: how.
+
+    Returns:
+        As many rows, in their order. Text and label are null where there is a rule.
     """
-    for rule, is_broken in RULES.items():
-        if is_broken(row):
-            return set_aside(row.origin, rule, row.text or row.label)
-    text, label = row.text, row.label
+    text, label = rows["text"].replace("", None), rows["label"]
+    for step in recipe.steps:
+        text = step.apply(text)
     for step in STEPS:
-        text, label = step(text), step(label)
-    if len(text) > max_text_length:
-        return set_aside(row.origin, "TEXT_TOO_LONG", text)
-    return replace(row, text=text, label=label)
+        label = step.apply(label)
+    blank = _to_those_with_more_than_ascii(text, lambda value: "" if is_blank(value) else value)
+    cleaned = rows.with_columns(
+        text=text,
+        label=label.replace("", None) if label.is_null().all() else label.fill_null(""),
+        is_blank=(blank == ""),
+        index=pl.int_range(len(rows), dtype=pl.Int32),
+    )
+    broken = _broken(cleaned, recipe)
+    found = cleaned.join(broken, on="index", how="left", maintain_order="left")
+    read = pl.col("rule").is_null()
+    found = found.with_columns(
+        rule=pl.coalesce("rule", "broken"),
+        value=pl.when(read & pl.col("broken").is_not_null())
+        .then(pl.coalesce(rows["text"].replace("", None), rows["label"], pl.lit("")))
+        .otherwise("value")
+        .str.slice(0, MAX_VALUE_LENGTH),
+    )
+    fit = pl.col("rule").is_null()
+    found = found.with_columns(
+        text=pl.when(fit).then("text"),
+        label=pl.when(fit & pl.col("label_source").is_not_null()).then("label"),
+    )
+    return found.select(rows.columns)
+
+
+def _check(rule: str, holds: pl.Expr) -> pa.Check:
+    return pa.Check(lambda data: data.lazyframe.select(holds.fill_null(value=True)), name=rule)
+
+
+def _broken(cleaned: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """`index` and `broken`, the first rule that it breaks, of the rows that break one."""
+    try:
+        schema(recipe).validate(cleaned, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases.sort("check_number", maintain_order=True)
+        return cases.unique("index", keep="first").select("index", broken="check")
+    return pl.DataFrame(schema={"index": pl.Int32, "broken": pl.String})
+
+
+def _to_those_with_more_than_ascii(
+    texts: pl.Series, change: Callable[[str], str]
+) -> pl.Series:
+    """Python's work on the few texts that need it; what is ASCII only is passed on."""
+    beyond = texts.str.len_bytes() != texts.str.len_chars()
+    if not beyond.any():
+        return texts
+    places = beyond.arg_true()
+    changed = [change(text) for text in texts.gather(places)]
+    return texts.scatter(places, pl.Series(changed, dtype=pl.String))

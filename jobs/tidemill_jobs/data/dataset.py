@@ -1,43 +1,64 @@
 """Last stage: an immutable dataset version on disk, and back.
 
-    <state_dir>/datasets/<task>/<id>/examples.parquet     text, label, label_source, origin,
-                                                          split, text_hash; sorted by text_hash
-                                    /quarantine.parquet   origin, rule, value
-                                    /manifest.json        what the catalogue says of it
+    <state_dir>/datasets/<task>/<id>/examples.parquet     EXAMPLE_COLUMNS, sorted by text_hash
+                                    /quarantine.parquet   every row that is not in it, and why
+                                    /manifest.json        what the catalogue says of it, and from
+                                                          what and how it was built
+                                    /erased.parquet       what stands for the rows whose text was
+                                                          erased since, if any was
 
 The id is the SHA-256 of what the rows say, not of the files: the same input gives the same id
 on any machine and with any version of the Parquet writer. A version is staged beside the
-others and renamed in, so half a version is never seen; content that is there already is used
-again, with the rows that were set aside when it was first built.
+others and renamed in, so half a version is never seen. Content that is there already is used
+again, and what the last build of it set aside is told in place of what the first one did.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import uuid
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import polars_hash as plh
 
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.example import QuarantinedRow
 from tidemill_core.errors import DataError
-from tidemill_jobs.data.rows import PlacedExample, count_by_rule
+from tidemill_jobs.data.parquet import rename_whole, staged_folder, written_whole
 
 EXAMPLES_FILE = "examples.parquet"
 QUARANTINE_FILE = "quarantine.parquet"
+ERASED_FILE = "erased.parquet"
 MANIFEST_FILE = "manifest.json"
-COLUMNS = ("text", "label", "label_source", "origin", "split", "text_hash")
-QUARANTINE_COLUMNS = ("origin", "rule", "value")
 
-_STAGING = ".staging"
-_IDENTITY = ("text_hash", "text", "label", "label_source", "split")
+EXAMPLE_COLUMNS: Mapping[str, Any] = {
+    "text": pl.String,
+    "label": pl.String,
+    "label_source": pl.String,
+    "weight": pl.Float64,
+    "annotator": pl.String,
+    "origin": pl.String,
+    "split": pl.String,
+    "text_hash": pl.String,
+}
+"""One row a text; `weight` is in (0, 1]."""
+
+QUARANTINE_COLUMNS: Mapping[str, Any] = {
+    "source": pl.String,
+    "origin": pl.String,
+    "rule": pl.String,
+    "outcome": pl.String,
+    "value": pl.String,
+    "text_hash": pl.String,
+}
+"""One row for each that is not an example. `value` is what broke the rule, or the label of a row
+that breaks none; `text_hash` leads to the example that was kept in its stead, if one was."""
+
+_SEPARATOR = "\x1f"
+"""Between the fields of a row's digest; cleaning lets no control character through."""
 
 
 @dataclass(frozen=True)
@@ -46,49 +67,57 @@ class Content:
 
     Attributes:
         task: the task.
-        examples: one a text.
-        set_aside: the rows that are not in it, and why.
+        examples: EXAMPLE_COLUMNS, sorted by text_hash.
+        set_aside: QUARANTINE_COLUMNS.
+        source_counts: rows that came in, by source and outcome.
+        recipe: from what and how it was built: JSON values, for the manifest.
     """
 
     task: str
-    examples: Sequence[PlacedExample]
-    set_aside: Sequence[QuarantinedRow]
+    examples: pl.DataFrame
+    set_aside: pl.DataFrame
+    source_counts: Mapping[str, Mapping[str, int]]
+    recipe: Mapping[str, Any]
 
 
-def publish(content: Content, datasets: Path, now: datetime) -> DatasetVersion:
+def publish(
+    content: Content, datasets: Path, parents: tuple[str, ...], now: datetime
+) -> DatasetVersion:
     """Write a version into the folder of all datasets, whole or not at all.
 
     Returns:
-        The version; the one that is there already if its content is the same.
+        The version; where its content is there already, with the time and the parents of its
+        first build.
 
     Raises:
-        DataError: what is there under its id is damaged.
+        DataError: NOT_WRITTEN; or DATASET_DAMAGED, what is there under its id.
     """
-    examples = _examples_frame(content.examples)
-    dataset_version = content_id(content.task, examples)
+    digests = row_digests(content.examples)
+    dataset_version = content_id(content.task, digests)
     target = datasets / content.task / dataset_version
-    if not target.exists():
-        version = _describe(content, dataset_version, str(target), now)
-        with _staged(datasets) as staged:
-            examples.write_parquet(staged / EXAMPLES_FILE)
-            _quarantine_frame(content.set_aside).write_parquet(staged / QUARANTINE_FILE)
-            (staged / MANIFEST_FILE).write_text(_manifest(version), encoding="utf-8")
-            _rename_durably(staged, target)
-    return _read_manifest(target)
+    version = _describe(content, dataset_version, str(target), parents, now)
+    if target.exists():
+        return _tell_anew(content, version, target)
+    with staged_folder(datasets / content.task) as staged:
+        content.examples.write_parquet(staged / EXAMPLES_FILE)
+        content.set_aside.write_parquet(staged / QUARANTINE_FILE)
+        (staged / MANIFEST_FILE).write_text(_manifest(version, content.recipe), encoding="utf-8")
+        rename_whole(staged, target)
+    return version
 
 
 def read_dataset(uri: str) -> pl.DataFrame:
-    """The examples of a version, sorted by text_hash; all columns are strings.
+    """The examples of a version, sorted by text_hash: EXAMPLE_COLUMNS. Erased ones are not there.
 
     Raises:
         DataError: DATASET_MISSING; or DATASET_DAMAGED, if it cannot be read or is not what was
             published under its id.
     """
     folder = Path(uri)
-    version = _read_manifest(folder)
+    version = read_manifest(folder)
     try:
         examples = pl.read_parquet(folder / EXAMPLES_FILE)
-        found = content_id(version.task, examples)
+        found = content_id(version.task, _all_digests(folder, examples))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(folder / EXAMPLES_FILE, error) from error
     if found != version.dataset_version:
@@ -96,69 +125,96 @@ def read_dataset(uri: str) -> pl.DataFrame:
     return examples
 
 
-def content_id(task: str, examples: pl.DataFrame) -> str:
-    """SHA-256, in hex, of a task's name and of its rows, sorted, as lines of JSON."""
+def row_digests(examples: pl.DataFrame) -> pl.DataFrame:
+    """`text_hash` and `digest` of examples: the SHA-256, in hex, of what identifies a row."""
+    thousandths = (pl.col("weight") * 1000).round().cast(pl.Int64).cast(pl.String)
+    fields = ("text_hash", "text", "label", "label_source", "split", thousandths)
+    rows = examples.select("text_hash", row=pl.concat_str(fields, separator=_SEPARATOR))
+    return rows.select("text_hash", digest=plh.col("row").chash.sha2_256())
+
+
+def content_id(task: str, digests: pl.DataFrame) -> str:
+    """SHA-256, in hex, of a task's name and of its rows' digests, in the order of their texts'
+    hashes."""
     digest = hashlib.sha256(json.dumps([task]).encode())
-    for row in sorted(examples.select(_IDENTITY).iter_rows()):
-        digest.update(b"\n" + json.dumps(row).encode())
+    ordered = digests.sort("text_hash")["digest"]
+    for part in ordered.to_frame().iter_slices(100_000):
+        digest.update("".join(part["digest"]).encode())
     return digest.hexdigest()
 
 
-def _examples_frame(examples: Iterable[PlacedExample]) -> pl.DataFrame:
-    rows = sorted(
-        (
-            item.example.text,
-            item.example.label,
-            str(item.example.label_source),
-            item.example.origin,
-            str(item.split),
-            item.text_hash,
-        )
-        for item in examples
-    )
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
-    return frame.sort("text_hash", maintain_order=True)
-
-
-def _quarantine_frame(rows: Iterable[QuarantinedRow]) -> pl.DataFrame:
-    values = sorted((row.origin, row.rule, row.value) for row in rows)
-    schema = dict.fromkeys(QUARANTINE_COLUMNS, pl.String)
-    return pl.DataFrame(values, schema=schema, orient="row")
+def _all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
+    digests = row_digests(examples)
+    erased = folder / ERASED_FILE
+    if not erased.exists():
+        return digests
+    return pl.concat([digests, pl.read_parquet(erased, columns=digests.columns)])
 
 
 def _describe(
-    content: Content, dataset_version: str, uri: str, create_time: datetime
+    content: Content, dataset_version: str, uri: str, parents: tuple[str, ...], now: datetime
 ) -> DatasetVersion:
     return DatasetVersion(
         dataset_version=dataset_version,
         task=content.task,
         uri=uri,
-        row_counts=_counts(str(item.split) for item in content.examples),
-        label_counts=_counts(item.example.label for item in content.examples),
-        label_source_counts=_counts(str(item.example.label_source) for item in content.examples),
-        quarantine_counts=count_by_rule(content.set_aside),
-        create_time=create_time,
+        row_counts=_counts(content.examples["split"]),
+        label_counts=_counts(content.examples["label"]),
+        label_source_counts=_counts(content.examples["label_source"]),
+        quarantine_counts=_counts(content.set_aside["rule"]),
+        create_time=now,
+        source_counts=content.source_counts,
+        parents=parents,
+        code_version=installed_version("tidemill"),
     )
 
 
-def _counts(values: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
+def _counts(values: pl.Series) -> dict[str, int]:
+    return dict(sorted(values.value_counts().iter_rows()))
 
 
-def _manifest(version: DatasetVersion) -> str:
+def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> DatasetVersion:
+    """What was set aside this time, of content that is there already."""
+    first = read_manifest(target)
+    told = replace(
+        version,
+        create_time=first.create_time,
+        parents=first.parents,
+        code_version=first.code_version,
+        erased_count=first.erased_count,
+    )
+    if told != first or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE)):
+        with written_whole(target / QUARANTINE_FILE) as staged:
+            content.set_aside.write_parquet(staged)
+        with written_whole(target / MANIFEST_FILE) as staged:
+            staged.write_text(_manifest(told, content.recipe), encoding="utf-8")
+    return told
+
+
+def _manifest(version: DatasetVersion, recipe: Mapping[str, Any]) -> str:
     """A version as JSON, without its place: a folder may be moved with all that is in it."""
     values = {**asdict(version), "create_time": version.create_time.isoformat()}
     del values["uri"]
+    schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
+    values |= {"outcome_counts": version.outcome_counts, "schema": schema, "recipe": recipe}
     return json.dumps(values, indent=2, ensure_ascii=False)
 
 
-def _read_manifest(folder: Path) -> DatasetVersion:
-    """A version as its manifest describes it, wherever the folder lies now."""
+def read_manifest(folder: Path) -> DatasetVersion:
+    """A version as its manifest describes it, wherever the folder lies now.
+
+    Raises:
+        DataError: DATASET_MISSING or DATASET_DAMAGED.
+    """
     path = folder / MANIFEST_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        for told_beside in ("outcome_counts", "schema", "recipe"):
+            values.pop(told_beside, None)
         create_time = datetime.fromisoformat(values["create_time"])
-        return DatasetVersion(**{**values, "uri": str(folder), "create_time": create_time})
+        parents = tuple(values.get("parents", ()))
+        known = {**values, "uri": str(folder), "create_time": create_time, "parents": parents}
+        return DatasetVersion(**known)
     except FileNotFoundError as error:
         raise DataError("DATASET_MISSING", f"there is no {path}") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -168,35 +224,3 @@ def _read_manifest(folder: Path) -> DatasetVersion:
 def _damaged(path: Path, detail: object) -> DataError:
     cure = "remove its folder, and the next build_dataset makes it anew"
     return DataError("DATASET_DAMAGED", f"{path} is damaged: {detail}; {cure}")
-
-
-@contextmanager
-def _staged(datasets: Path) -> Iterator[Path]:
-    """A folder of its own beside the datasets, gone at the end if it was not renamed."""
-    folder = datasets / _STAGING / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _rename_durably(staged: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for path in (*staged.iterdir(), staged):
-        _sync(path)
-    try:
-        staged.rename(target)
-    except OSError:
-        # Another run built the same content in the meantime, which is as good.
-        if not target.exists():
-            raise
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

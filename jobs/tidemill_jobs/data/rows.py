@@ -26,9 +26,14 @@ class PlacedExample:
 
 
 def set_aside(origin: str, rule: str, value: str) -> QuarantinedRow:
-    """A row that goes no further; its value is cut, and made fit to be stored as UTF-8."""
-    printable = value[:MAX_VALUE_LENGTH].encode(errors="backslashreplace").decode()
-    return QuarantinedRow(origin, rule, printable[:MAX_VALUE_LENGTH])
+    """A row that goes no further, and the value that it broke the rule with."""
+    return QuarantinedRow(origin, rule, printable(value))
+
+
+def printable(value: str) -> str:
+    """A value, cut to MAX_VALUE_LENGTH characters and made fit to be stored as UTF-8."""
+    encoded = value[:MAX_VALUE_LENGTH].encode(errors="backslashreplace")
+    return encoded.decode()[:MAX_VALUE_LENGTH]
 
 
 def count_by_rule(rows: Iterable[QuarantinedRow]) -> Mapping[str, int]:

@@ -1,6 +1,6 @@
 """Users' verdicts, turned into examples that a model can learn from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -40,7 +40,9 @@ class _Lacking(Enum):
     TEXT = auto()
 
 
-def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackExamples:
+def feedback_examples(
+    storage: Storage, task: str, text_key: bytes, trust: Mapping[str, float]
+) -> FeedbackExamples:
     """Make examples of all feedback on a task.
 
     A given label is the label; a confirmed prediction's is the predicted one. Where several
@@ -52,6 +54,7 @@ def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackE
         storage: the database's tables.
         task: the task.
         text_key: the key that texts were hashed with.
+        trust: what the verdicts of a source of feedback weigh; 1 where it is not named.
 
     Raises:
         StorageUnavailable: the database cannot be read.
@@ -64,9 +67,14 @@ def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackE
     forged = _mismatches(storage.predictions, with_text, text_key)
     given = {v.prediction_id: v.text for v in with_text if v.feedback_id not in forged}
     outcomes = [
-        set_aside(verdict.feedback_id, "TEXT_MISMATCH", verdict.text)
+        set_aside(verdict.feedback_id, "TEXT_MISMATCH", verdict.text, verdict.prediction_id)
         if verdict.feedback_id in forged
-        else _example(verdict, stored.get(verdict.prediction_id), given.get(verdict.prediction_id))
+        else _example(
+            verdict,
+            stored.get(verdict.prediction_id),
+            given.get(verdict.prediction_id),
+            trust.get(verdict.source, 1.0),
+        )
         for verdict in labelled
     ]
     return FeedbackExamples(
@@ -79,7 +87,7 @@ def feedback_examples(storage: Storage, task: str, text_key: bytes) -> FeedbackE
 
 
 def _example(
-    verdict: Feedback, stored: tuple[str, str] | None, given_text: str | None
+    verdict: Feedback, stored: tuple[str, str] | None, given_text: str | None, weight: float
 ) -> Example | _Lacking:
     """The example that a verdict gives.
 
@@ -87,12 +95,22 @@ def _example(
         verdict: with a label, or a yes.
         stored: text, which may be empty, and label of the prediction; None where it has no row.
         given_text: the text that came with feedback on the prediction.
+        weight: how far its source is trusted.
     """
     stored_text, predicted = stored or ("", None)
     text = stored_text or given_text
     label = predicted if verdict.label is None else verdict.label
     if text and label is not None:
-        return Example(text, label, LabelSource.FEEDBACK, verdict.feedback_id)
+        return Example(
+            text,
+            label,
+            LabelSource.FEEDBACK,
+            verdict.feedback_id,
+            key=verdict.prediction_id,
+            weight=weight,
+            annotator=verdict.source,
+            time=verdict.create_time,
+        )
     return _Lacking.PREDICTION if stored is None else _Lacking.TEXT
 
 

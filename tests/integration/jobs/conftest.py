@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidemill_core.model_repository import ModelRepository
-from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import JobContext
@@ -30,7 +30,7 @@ def newcomer(tmp_path: Path, source: Path) -> Iterator[JobContext]:
     """
     with chdir(tmp_path):
         settings = Settings(
-            tasks={"support": TaskSettings(sources=[CsvSource(path=source)])},
+            tasks={"support": TaskSettings(sources=[FilesSource(path=source)])},
             state_dir=tmp_path / "var",
             model_repository=tmp_path / "models",
         )

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.contract.storage.values import prediction
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.settings import CsvSource, PredictionLogSettings, TaskSettings
+from tidemill_core.settings import FilesSource, PredictionLogSettings, TaskSettings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.text_hash import text_hash
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
@@ -37,7 +37,7 @@ def spool(tmp_path: Path) -> Path:
 
 def policy(**settings: object) -> LogPolicy:
     """The policy of a task `support` with these settings."""
-    values = {"sources": [CsvSource(path=Path("x.csv"))], **settings}
+    values = {"sources": [FilesSource(path=Path("x.csv"))], **settings}
     return LogPolicy({"support": TaskSettings.model_validate(values)}, KEY)
 
 

@@ -24,7 +24,7 @@ def test_init_copies_a_csv_and_writes_settings_that_load(
     assert printed.out.split("\n")[:2] == ["  cd desk", "  tidemill up"]
     monkeypatch.chdir(workspace / "desk")
     (source,) = Settings().tasks["desk"].sources
-    assert source.path.read_text() == CSV
+    assert Path(source.path).read_text() == CSV
     assert (source.text_column, source.label_column) == ("message", "topic")
 
 

@@ -43,7 +43,7 @@ def test_the_file() -> None:
     assert settings.grpc_port == 6000
     assert settings.feedback.retrain_after == 7
     assert settings.tasks["support"].format == "torchscript"
-    assert settings.tasks["support"].sources[0].path == Path("data/train.csv")
+    assert settings.tasks["support"].sources[0].path == "data/train.csv"
     assert settings.tasks["support"].sources[0].label_column == "label"
 
 

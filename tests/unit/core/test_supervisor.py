@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from tidemill_core.errors import AlreadyRunning, ConfigurationError
-from tidemill_core.settings import CsvSource, ServerSettings, Settings, TaskSettings, TritonSettings
+from tidemill_core.settings import (
+    FilesSource,
+    ServerSettings,
+    Settings,
+    TaskSettings,
+    TritonSettings,
+)
 from tidemill_core.supervisor import (
     ListeningPort,
     Restarts,
@@ -31,7 +37,7 @@ def free_port() -> int:
 
 def settings(tmp_path: Path, **values: object) -> Settings:
     """Settings of one task, independent of any workspace."""
-    task = TaskSettings(sources=[CsvSource(path=tmp_path / "examples.csv")])
+    task = TaskSettings(sources=[FilesSource(path=tmp_path / "examples.csv")])
     return Settings.model_validate({"tasks": {"support": task}, "state_dir": tmp_path, **values})
 
 

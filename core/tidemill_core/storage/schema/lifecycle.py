@@ -28,6 +28,10 @@ dataset_versions = Table(
     Column("label_source_counts", JSON, nullable=False),
     Column("quarantine_counts", JSON, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+    Column("source_counts", JSON, nullable=False, server_default="{}"),
+    Column("parents", JSON, nullable=False, server_default="[]"),
+    Column("code_version", String(40), nullable=False, server_default=""),
+    Column("erased_count", Integer, nullable=False, server_default="0"),
 )
 
 model_versions = Table(

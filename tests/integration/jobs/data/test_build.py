@@ -13,7 +13,7 @@ import pytest
 
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
-from tidemill_core.settings import CsvSource, TaskSettings
+from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCancelled
@@ -148,7 +148,7 @@ def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> 
     second = source.with_name("second.csv")
     _write(source, [("x", "a")])
     _write(second, [("y", "b"), ("x", "a")])
-    task = TaskSettings(sources=[CsvSource(path=source), CsvSource(path=second)])
+    task = TaskSettings(sources=[FilesSource(path=source), FilesSource(path=second)])
     settings = context.settings.model_copy(update={"tasks": {"support": task}})
     rows = read_dataset(build(replace(context, settings=settings)).uri)
     assert set(rows["origin"]) == {f"{second}:3", f"{second}:2"}
@@ -220,7 +220,7 @@ def _hashes(path: Path) -> set[str]:
 
 def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext) -> None:
     """BANKING77's train.csv is built without loss, and nothing of test.csv gets into it."""
-    file = CsvSource(path=SUPPORT / "train.csv", label_column="category")
+    file = FilesSource(path=SUPPORT / "train.csv", label_column="category")
     settings = context.settings.model_copy(
         update={"tasks": {"support": TaskSettings(sources=[file])}}
     )

@@ -13,7 +13,7 @@ from tests.unit.jobs.training.conftest import Untracked
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.model_repository import ModelRepository
-from tidemill_core.settings import CsvSource, Settings, TaskSettings
+from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.testing import RunningTriton
@@ -161,7 +161,7 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
     write_rows(source)
     with chdir(folder):
         settings = Settings(
-            tasks={task: TaskSettings(sources=[CsvSource(path=source)])},
+            tasks={task: TaskSettings(sources=[FilesSource(path=source)])},
             state_dir=folder / "var",
             model_repository=repository,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import prediction
-from tidemill_core.settings import CsvSource, TaskSettings
+from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.text_hash import text_hash
 from tidemill_server.prediction_log import LogPolicy
 
@@ -17,7 +17,7 @@ PREDICTION = prediction("p1", "a text")
 
 def policy(**settings: object) -> LogPolicy:
     """The policy of one task with these settings."""
-    values = {"sources": [CsvSource(path=Path("x.csv"))], **settings}
+    values = {"sources": [FilesSource(path=Path("x.csv"))], **settings}
     return LogPolicy({"support": TaskSettings.model_validate(values)}, KEY)
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tidemill_core.domain.example import Example, LabelSource
 from tidemill_core.errors import DataError
-from tidemill_jobs.data.sources import SourceRows, read_csv
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.whole import SourceRows, read_whole
 
 
 @pytest.fixture
@@ -20,7 +22,11 @@ def path(tmp_path: Path) -> Path:
 
 def _read(path: Path, content: str | bytes) -> SourceRows:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_csv(path, "text", "label")
+    return _found(path)
+
+
+def _found(path: Path) -> SourceRows:
+    return read_whole(open_source(FilesSource(path=path)))
 
 
 def _pairs(rows: SourceRows) -> list[tuple[str, str]]:
@@ -92,15 +98,8 @@ def test_a_missing_column_is_named_with_those_there(path: Path) -> None:
 def test_a_missing_file_is_refused(path: Path) -> None:
     """A source that is not there has a reason of its own."""
     with pytest.raises(DataError) as caught:
-        read_csv(path, "text", "label")
+        _found(path)
     assert caught.value.reason == "SOURCE_MISSING"
-
-
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    """A source that is no file has a reason of its own."""
-    with pytest.raises(DataError) as caught:
-        read_csv(tmp_path, "text", "label")
-    assert caught.value.reason == "SOURCE_UNREADABLE"
 
 
 def test_rows_in_another_encoding_are_quarantined(path: Path) -> None:
@@ -180,5 +179,5 @@ def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str,
     """Commas, quotes and line ends in a text survive, and no row is quarantined."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
-    found = read_csv(path, "text", "label")
+    found = _found(path)
     assert (_pairs(found), found.quarantined) == (rows, ())

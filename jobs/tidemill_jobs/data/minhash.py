@@ -1,0 +1,78 @@
+"""MinHash signatures: how alike two texts are, without comparing the texts.
+
+A text is the set of its normalised form's windows of five bytes. The share of the places at which
+two signatures agree estimates the Jaccard similarity of two such sets (Broder 1997, "On the
+resemblance and containment of documents"); rensa computes them. Of each of the 128 values the
+lowest byte is kept (Li and König 2010, "b-bit minwise hashing"), so that 8 values in a row, one
+band of locality-sensitive hashing, are one 64-bit number, and a signature is 16 of them.
+"""
+
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+from rensa import RMinHash
+
+BANDS = 16
+VALUES_A_BAND = 8
+BAND_COLUMNS = tuple(f"band_{number:02d}" for number in range(BANDS))
+_VALUES = BANDS * VALUES_A_BAND
+_WINDOW = 5
+_SEED = 1
+# One value in 256 agrees by chance.
+_BY_CHANCE = 1 / 256
+_ODD_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+Bands = npt.NDArray[np.uint64]
+
+
+def signatures(normalised: pl.Series) -> Bands:
+    """The signatures of n texts: uint64, shape [n, BANDS]. Texts must not be null or empty."""
+    if not len(normalised):
+        return np.empty((0, BANDS), dtype=np.uint64)
+    windows, offsets = _windows(normalised)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(windows, offsets, _VALUES, _SEED)
+    values = np.fromiter(
+        chain.from_iterable(matrix.to_rows()), np.uint32, count=_VALUES * len(normalised)
+    )
+    lowest = values.astype(np.uint8).reshape(-1, _VALUES)
+    return lowest.view(np.dtype(np.uint64).newbyteorder("<")).astype(np.uint64)
+
+
+def similarity(left: Bands, right: Bands) -> npt.NDArray[np.float64]:
+    """The estimated Jaccard similarity of n pairs of signatures, in [0, 1], shape [n]."""
+    agreeing = (left.view(np.uint8) == right.view(np.uint8)).reshape(len(left), -1).mean(axis=1)
+    estimate: npt.NDArray[np.float64] = (agreeing - _BY_CHANCE) / (1 - _BY_CHANCE)
+    return np.clip(estimate, 0.0, 1.0)
+
+
+def _windows(texts: pl.Series) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """All windows of all texts, hashed, and where each text's begin, and the last one's end.
+
+    A text of fewer bytes than a window has one window, filled up with zeros.
+    """
+    data, starts = _bytes(texts)
+    lengths = np.diff(starts)
+    windows = np.zeros(len(data), dtype=np.uint64)
+    padded = np.concatenate([data, np.zeros(_WINDOW, dtype=np.uint8)])
+    ends = np.repeat(starts[1:], lengths)
+    for place in range(_WINDOW):
+        within = np.arange(place, place + len(data)) < ends
+        windows = (windows << np.uint64(8)) | np.where(within, padded[place : place + len(data)], 0)
+    counts = np.maximum(lengths - _WINDOW + 1, 1)
+    kept = np.arange(len(data)) - np.repeat(starts[:-1], lengths) < np.repeat(counts, lengths)
+    # Neighbouring windows differ by few bits; MinHash wants them far apart.
+    hashed = windows[kept] * _ODD_MULTIPLIER
+    hashed ^= hashed >> np.uint64(32)
+    return hashed, np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
+
+
+def _bytes(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The texts' UTF-8, one after another, and where each begins, and the last one ends."""
+    array = texts.rechunk().to_arrow().cast(pa.large_string())
+    _, offsets, data = array.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    content = np.frombuffer(data, dtype=np.uint8)[starts[0] : starts[-1]]
+    return content, starts - starts[0]

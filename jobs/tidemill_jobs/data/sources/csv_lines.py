@@ -1,0 +1,139 @@
+"""CSV: rows from a file's lines, each with the line that it begins on.
+
+A file without the columns it should have, or with a header that cannot be read, cannot be used at
+all. A damaged row costs itself alone: BROKEN_QUOTES, WRONG_COLUMN_COUNT (which lines left over of
+a record with broken quotes mostly are) or NOT_UTF8.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.csv_records import (
+    Record,
+    Shape,
+    SoundRecords,
+    first_record,
+    records,
+    sound_records,
+)
+from tidemill_jobs.data.sources.found import NOTHING, Found, Piece, Unreadable, checked
+from tidemill_jobs.data.sources.lines import Block, LineStream
+from tidemill_jobs.data.sources.source import ROWS
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where what is wanted stands in a row; None where it is in none."""
+
+    text: int
+    label: int | None
+    annotator: int | None
+    time: int | None
+
+
+class CsvLines:
+    """Reads a CSV file's blocks of lines. Making one takes the header from the file's beginning.
+
+    Raises:
+        DataError: BROKEN_HEADER, NOT_UTF8, MISSING_COLUMN or AMBIGUOUS_COLUMN; names the file, the
+            line and the column.
+    """
+
+    def __init__(self, stream: LineStream, name: str, settings: FilesSource) -> None:
+        self._name = name
+        delimiter = settings.delimiter or ("\t" if ".tsv" in name.lower() else ",")
+        names, place = _header(stream, name, delimiter)
+        text = _index(names, settings.text_column, place, delimiter)
+        others = (settings.label_column, settings.annotator_column, settings.time_column)
+        label, annotator, time = (
+            _index(names, wanted, place, delimiter) if wanted else None for wanted in others
+        )
+        self._columns = _Columns(text, label, annotator, time)
+        self._shape = Shape(delimiter, len(names), label)
+
+    def read(self, block: Block, part: str) -> tuple[Piece, int]:
+        """The rows of a block, as rows of a part; and how many of the block's lines they took.
+
+        A record that is open at the end of an open block is left.
+        """
+        if block.is_utf8 and self._columns.time is None:
+            sound = sound_records(block.lines, self._shape, block.is_open)
+            if sound is not None:
+                return self._piece(sound, block.number, part), sound.end
+        found = records(block.lines, self._shape, block.is_open)
+        rows = (self._found(record, block) for record in found if record.fields != [])
+        return checked(part, rows), found[-1].end if found else 0
+
+    def _piece(self, sound: SoundRecords, first: int, part: str) -> Piece:
+        """Rows of which nothing needs to be checked."""
+
+        def column(index: int | None) -> pl.Series:
+            values = [None if index is None else row[index] for row in sound.fields]
+            return pl.Series(values, dtype=pl.String)
+
+        frame = pl.DataFrame(
+            {
+                "number": pl.Series(sound.begins, dtype=pl.Int64) + first,
+                "text": column(self._columns.text),
+                "label": column(self._columns.label),
+                "annotator": column(self._columns.annotator),
+            }
+        ).select(
+            pl.lit(part).alias("part"),
+            pl.concat_str(pl.lit(f"{self._name}:"), "number").alias("origin"),
+            pl.lit(None, pl.String).alias("key"),
+            *("text", "label", "annotator"),
+            pl.lit(None, ROWS["time"]).alias("time"),
+        )
+        return Piece(frame, NOTHING.unreadable)
+
+    def _found(self, record: Record, block: Block) -> Found | Unreadable:
+        origin = f"{self._name}:{block.number + record.begin}"
+        line, fields = block.lines[record.begin].rstrip("\r\n"), record.fields
+        if fields is None:
+            return Unreadable(origin, "BROKEN_QUOTES", line)
+        if len(fields) != self._shape.columns:
+            return Unreadable(origin, "WRONG_COLUMN_COUNT", line)
+        at = self._columns
+        places = (at.text, at.label, at.annotator, at.time)
+        values = [None if place is None else fields[place] for place in places]
+        if not block.is_utf8 and any(value and _UNDECODED.search(value) for value in values):
+            return Unreadable(origin, "NOT_UTF8", line)
+        return Found(origin, None, *values)
+
+
+def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:
+    """Take the header: the columns' names, and the place where it stands."""
+    block = stream.block() or stream.rest()
+    header = first_record(block.lines, delimiter) if block else None
+    place = f"{name}, line {header.begin + 1 if header else 1}"
+    if block is None or header is None or header.fields is None or header.spans_lines:
+        told = "the header's quotes are not closed, or it is too long: mend that line"
+        raise DataError("BROKEN_HEADER", f"{place}: {told}")
+    names = [column.strip() for column in header.fields]
+    if _UNDECODED.search("".join(names)):
+        raise DataError("NOT_UTF8", f"{place}: the header is not UTF-8; save the file as UTF-8")
+    stream.take(block, header.end)
+    return names, place
+
+
+def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
+    """Where a column stands."""
+    if names.count(wanted) > 1:
+        cure = "rename the others, or the setting takes another column"
+        raise DataError("AMBIGUOUS_COLUMN", f"{place}: several columns {wanted!r}; {cure}")
+    if wanted in names:
+        return names.index(wanted)
+    told = f"{place}: no column {wanted!r} among {', '.join(names)}"
+    other = next((sign for sign in _DELIMITERS if sign != delimiter and sign in names[0]), None)
+    if len(names) == 1 and other:
+        raise DataError("MISSING_COLUMN", f"{told}; set delimiter = {other!r}")
+    raise DataError("MISSING_COLUMN", f"{told}; mend the header, or the source's settings")

@@ -1,0 +1,62 @@
+"""A database's cursor values: to the watermark and back, and where an overlap before one begins."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+_NAMES: Mapping[type, str] = {
+    datetime: "datetime",
+    date: "date",
+    Decimal: "decimal",
+    UUID: "uuid",
+}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "datetime": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "decimal": Decimal,
+    "uuid": UUID,
+}
+
+
+def to_json(value: Any) -> Any:
+    """A value as the watermark keeps it.
+
+    Raises:
+        TypeError: it has none of the types that a cursor or a key may have.
+    """
+    if isinstance(value, str | int | float):
+        return value
+    name = _NAMES.get(type(value))
+    if name is None:
+        raise TypeError(type(value).__name__)
+    return {name: value.isoformat() if isinstance(value, date) else str(value)}
+
+
+def from_json(value: Any) -> Any:
+    """A value that the watermark kept."""
+    if not isinstance(value, dict):
+        return value
+    ((name, told),) = value.items()
+    return _READERS[name](told)
+
+
+def before(value: Any, overlap: float) -> Any:
+    """The cursor that lies so far before another: seconds before a time, units before a number.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, datetime):
+        return value - timedelta(seconds=overlap)
+    if isinstance(value, date):
+        return value - timedelta(days=math.ceil(overlap / 86_400))
+    if isinstance(value, int):
+        return value - math.ceil(overlap)
+    if isinstance(value, float):
+        return value - overlap
+    if isinstance(value, Decimal):
+        return value - Decimal(overlap)
+    raise TypeError(type(value).__name__)

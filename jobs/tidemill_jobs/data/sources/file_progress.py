@@ -1,0 +1,148 @@
+"""How far one file was read, and what is new in it.
+
+A last line without an end, or with quotes that are still open, may not be finished. It counts as it
+is, as a part of its own, which is replaced when the file has grown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import IO, Protocol
+
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.csv_lines import CsvLines
+from tidemill_jobs.data.sources.found import NOTHING, Piece, Unreadable, unreadable_frame
+from tidemill_jobs.data.sources.json_lines import JsonLines
+from tidemill_jobs.data.sources.lines import Block, LineStream
+from tidemill_jobs.data.sources.parquet_file import content_digest, read_parquet
+from tidemill_jobs.data.sources.stored_file import FORMATS, StoredFile
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a file was read.
+
+    Attributes:
+        stamp: the file's when it was read to its end; empty before.
+        read: bytes that were read, without compression; rows of a Parquet file.
+        line: number of the line that comes next.
+        digest: SHA-256 of what was read; of the whole of a Parquet file.
+        tail: SHA-256 of the unfinished end, which landed as a part of its own; empty without one.
+        rows: rows so far, those that could not be read among them.
+    """
+
+    stamp: str = ""
+    read: int = 0
+    line: int = 1
+    digest: str = ""
+    tail: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some rows of a file, how far it is read with them, and the parts that they make void."""
+
+    part: str
+    piece: Piece
+    progress: Progress
+    replaced: frozenset[str] = frozenset()
+
+
+class _Lines(Protocol):
+    def read(self, block: Block, part: str) -> tuple[Piece, int]: ...
+
+
+def tail_part(part: str) -> str:
+    """The part that a file's unfinished end lands as."""
+    return f"{part}#tail"
+
+
+def news(file: StoredFile, before: Progress, settings: FilesSource) -> Iterator[Step]:
+    """What a file says that was not read before, and what it no longer says.
+
+    Raises:
+        DataError: the file cannot be used; names it.
+    """
+    kind = settings.format or FORMATS.get(file.suffix, "csv")
+    if kind == "parquet":
+        yield from _parquet_news(file, before, settings)
+        return
+    with file.opened() as content:
+        stream, lines = _begun(content, file, kind, settings)
+        stream.skip(before.read, before.line)
+        begins_alike = (stream.offset, stream.digest) == (before.read, before.digest)
+        if begins_alike or before == Progress():
+            yield from _read_on(stream, lines, file, before)
+            return
+    replaced = frozenset([file.part, tail_part(file.part)])
+    with file.opened() as content:
+        stream, lines = _begun(content, file, kind, settings)
+        yield from _read_on(stream, lines, file, Progress(), replaced)
+
+
+def _parquet_news(file: StoredFile, before: Progress, settings: FilesSource) -> Iterator[Step]:
+    replaced = frozenset[str]()
+    with file.opened() as content:
+        digest = content_digest(content)
+        if digest != before.digest:
+            replaced = frozenset([file.part]) if before.rows else replaced
+            before = Progress(digest=digest)
+        for piece in read_parquet(content, file.part, before.read, settings):
+            rows = before.rows + len(piece)
+            before = replace(before, read=rows, rows=rows)
+            yield Step(file.part, piece, before, replaced)
+            replaced = frozenset()
+    yield Step(file.part, NOTHING, replace(before, stamp=file.stamp), replaced)
+
+
+def _begun(
+    content: IO[bytes], file: StoredFile, kind: str, settings: FilesSource
+) -> tuple[LineStream, _Lines]:
+    stream = LineStream(content, file.part)
+    stream.begin()
+    if kind == "jsonl":
+        return stream, JsonLines(stream, file.part, settings)
+    return stream, CsvLines(stream, file.part, settings)
+
+
+def _read_on(
+    stream: LineStream,
+    lines: _Lines,
+    file: StoredFile,
+    before: Progress,
+    replaced: frozenset[str] = frozenset(),
+) -> Iterator[Step]:
+    """All rows from the stream's place on."""
+    reached = replace(before, read=stream.offset, line=stream.number, digest=stream.digest)
+    if stream.rest_digest == before.tail:
+        yield Step(file.part, NOTHING, replace(reached, stamp=file.stamp), replaced)
+        return
+    if before.tail:
+        replaced |= {tail_part(file.part)}
+    while (piece := _next(stream, lines, file.part)) is not None:
+        rows = reached.rows + len(piece)
+        reached = Progress("", stream.offset, stream.number, stream.digest, "", rows)
+        yield Step(file.part, piece, reached, replaced)
+        replaced = frozenset()
+    rest = stream.rest()
+    piece = lines.read(rest, tail_part(file.part))[0] if rest else NOTHING
+    whole = replace(reached, stamp=file.stamp, tail=stream.rest_digest or "")
+    yield Step(file.part, piece, whole, replaced)
+
+
+def _next(stream: LineStream, lines: _Lines, part: str) -> Piece | None:
+    """Take the next rows; None, if nothing is left, or nothing that is finished."""
+    number, block = stream.number, stream.block()
+    if block is None:
+        beginning = stream.take_long_line()
+        if beginning is None:
+            return None
+        told = Unreadable(f"{part}:{number}", "LINE_TOO_LONG", beginning)
+        return Piece(NOTHING.rows, unreadable_frame(part, [told]))
+    piece, count = lines.read(block, part)
+    if count == 0 and stream.is_ended:
+        return None
+    if count == 0:  # a record as long as that has broken quotes
+        piece, count = lines.read(replace(block, is_open=False), part)
+    stream.take(block, count)
+    return piece

@@ -1,0 +1,70 @@
+"""Files of user events: what is new in them since the last time.
+
+Of each file the watermark keeps how far it was read and the SHA-256 of that much. A file whose
+stamp has not changed is not opened. One that begins as it did is read on from where it ended; one
+that does not was rewritten, and replaces its rows. One that vanished keeps its rows.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.file_progress import Progress, Step, news
+from tidemill_jobs.data.sources.found import joined
+from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Watermark
+from tidemill_jobs.data.sources.stored_file import shown, stored_files
+
+_BATCH_BYTES = 64 << 20
+
+
+class Files:
+    """A file, a folder or a glob; a `Source`."""
+
+    def __init__(self, name: str, settings: FilesSource) -> None:
+        self.name = name
+        self.labelled = settings.label_column != ""
+        self._settings = settings
+
+    def read(self, watermark: Watermark) -> Iterator[Batch]:
+        """What is new in the files, in the order of their names.
+
+        Raises:
+            DataError: SOURCE_MISSING, SOURCE_UNREADABLE, EMPTY_FILE, NOT_UTF8, BROKEN_HEADER,
+                MISSING_COLUMN, AMBIGUOUS_COLUMN or WRONG_COLUMN_TYPE; names the file, and the
+                line and column where there is one. NO_ROWS, if none of the files has any.
+        """
+        files: dict[str, Any] = dict(watermark.get("files", {}))
+        waiting: list[Step] = []
+        for step in self._steps(files):
+            if _is_full(waiting, step):
+                yield _batch(waiting, files)
+                waiting = []
+            waiting.append(step)
+        if waiting:
+            yield _batch(waiting, files)
+        if not any(progress["rows"] or progress["tail"] for progress in files.values()):
+            path = shown(self._settings.path)
+            raise DataError("NO_ROWS", f"{path} holds no rows; fill it, or mend the path")
+
+    def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
+        for file in stored_files(self._settings.path, self._settings.format is not None):
+            before = Progress(**files.get(file.part, {}))
+            if not file.stamp or file.stamp != before.stamp:
+                yield from news(file, before, self._settings)
+
+
+def _is_full(waiting: Sequence[Step], step: Step) -> bool:
+    """Whether a batch of the steps that wait has no room for another."""
+    rows = sum(len(other.piece) for other in [*waiting, step])
+    size = sum(other.piece.rows.estimated_size() for other in [*waiting, step])
+    return bool(waiting) and (rows > BATCH_ROWS or size > _BATCH_BYTES)
+
+
+def _batch(steps: Sequence[Step], files: dict[str, Any]) -> Batch:
+    """Steps as one batch; the files' progress is brought up to it."""
+    piece = joined([step.piece for step in steps])
+    files |= {step.part: asdict(step.progress) for step in steps}
+    replaced = frozenset[str]().union(*(step.replaced for step in steps))
+    return Batch(piece.rows, piece.unreadable, {"files": dict(files)}, replaced)

@@ -1,0 +1,158 @@
+"""Rows as a source gave them, brought into the columns that all sources share."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from tidemill_jobs.data.rows import printable
+from tidemill_jobs.data.sources.source import ROWS, UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row, its values of whatever type they came.
+
+    Attributes:
+        origin: where a person would look for it.
+        key: what a later row of the same key replaces; None where none does.
+        text: None or a string, or the row is WRONG_TYPE.
+        label: None, a string, an integer or a boolean.
+        annotator: None, a string or an integer.
+        time: None, a time, a date, ISO 8601 or seconds since 1970.
+    """
+
+    origin: str
+    key: str | None
+    text: object
+    label: object = None
+    annotator: object = None
+    time: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One row that could not be read, the rule that it broke and its offending value."""
+
+    origin: str
+    rule: str
+    value: str
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows of a source.
+
+    Attributes:
+        rows: ROWS.
+        unreadable: UNREADABLE.
+    """
+
+    rows: pl.DataFrame
+    unreadable: pl.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.unreadable)
+
+
+NOTHING = Piece(pl.DataFrame(schema=dict(ROWS)), pl.DataFrame(schema=dict(UNREADABLE)))
+
+
+def joined(pieces: Sequence[Piece]) -> Piece:
+    """All rows of some pieces, in their order."""
+    rows = pl.concat([NOTHING.rows, *(piece.rows for piece in pieces)])
+    return Piece(rows, pl.concat([NOTHING.unreadable, *(piece.unreadable for piece in pieces)]))
+
+
+def checked(part: str, found: Iterable[Found | Unreadable]) -> Piece:
+    """Rows whose values have the types they should; the others are unreadable.
+
+    A text or label of another type is WRONG_TYPE, a time that is none is BAD_TIME, and half a
+    UTF-16 character, which no file can hold, is LONE_SURROGATE.
+    """
+    rows, unreadable = [], []
+    for item in found:
+        outcome = _values(item) if isinstance(item, Found) else item
+        if isinstance(outcome, Unreadable):
+            unreadable.append(outcome)
+        else:
+            rows.append((part, *outcome))
+    frame = pl.DataFrame(rows, schema=dict(ROWS), orient="row")
+    return Piece(frame, unreadable_frame(part, unreadable))
+
+
+def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:
+    """UNREADABLE; values are cut, and made fit to be stored as UTF-8."""
+    values = [(part, row.origin, row.key, row.rule, printable(row.value)) for row in found]
+    return pl.DataFrame(values, schema=dict(UNREADABLE), orient="row")
+
+
+def as_time(value: object) -> datetime | None:
+    """A time in UTC; a time without a zone is taken for UTC.
+
+    Raises:
+        ValueError: the value is none.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.strip())
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = datetime.fromtimestamp(value, UTC)
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise ValueError("no time")
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def as_word(value: object) -> str | None:
+    """A label or a name as text: an integer in digits, a boolean as `true` or `false`.
+
+    Raises:
+        TypeError: it is of another type.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    raise TypeError
+
+
+def shown(value: object) -> str:
+    """A value for a person to recognise."""
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _values(row: Found) -> tuple[object, ...] | Unreadable:
+    """The row's values in the order of ROWS, without the part."""
+    if row.text is not None and not isinstance(row.text, str):
+        return Unreadable(row.origin, "WRONG_TYPE", f"text: {shown(row.text)}", row.key)
+    words = []
+    for name in ("label", "annotator"):
+        try:
+            words.append(as_word(getattr(row, name)))
+        except TypeError:
+            told = f"{name}: {shown(getattr(row, name))}"
+            return Unreadable(row.origin, "WRONG_TYPE", told, row.key)
+    try:
+        time = as_time(row.time)
+    except (ValueError, OverflowError, OSError):
+        return Unreadable(row.origin, "BAD_TIME", shown(row.time), row.key)
+    for word in (row.text, *words):
+        if word is not None and not word.isascii() and not _is_storable(word):
+            return Unreadable(row.origin, "LONE_SURROGATE", word, row.key)
+    return row.origin, row.key, row.text, *words, time
+
+
+def _is_storable(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,168 @@
+"""Files, wherever they are stored: which there are, what tells of a change, and their bytes."""
+
+import bz2
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+from fsspec.core import url_to_fs
+
+from tidemill_core.errors import DataError
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+"""Formats by suffix."""
+
+_STAMPS = (
+    *("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified"),
+    *("Last-Modified", "Content-MD5", "Digest", "md5Hash", "updated", "modified"),
+)
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
+
+
+def _decompress_zstandard(raw: IO[bytes]) -> Any:
+    return pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
+
+
+_DECOMPRESSORS: Mapping[str, Any] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _decompress_zstandard,
+}
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file.
+
+    Attributes:
+        part: its name for people, and in what has landed.
+        stamp: changes when the file does; empty where the storage cannot tell.
+    """
+
+    part: str
+    stamp: str
+    _name: str
+    _file_system: Any = field(repr=False)
+
+    @property
+    def suffix(self) -> str:
+        """The format's suffix, in lower case: `.csv` of `tickets.CSV.gz`."""
+        path = PurePosixPath(self.part.lower())
+        return PurePosixPath(path.stem).suffix if self.compression else path.suffix
+
+    @property
+    def compression(self) -> str:
+        """The suffix of what the file is compressed with; empty where it is not."""
+        suffix = PurePosixPath(self.part.lower()).suffix
+        return suffix if suffix in _DECOMPRESSORS else ""
+
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """The file's bytes, without compression.
+
+        Raises:
+            DataError: SOURCE_UNREADABLE, from the block too.
+        """
+        with read_errors(self.part), self._file_system.open(self._name, "rb") as raw:
+            if not self.compression:
+                yield raw
+                return
+            opener = _DECOMPRESSORS[self.compression]
+            with opener(raw) as plain:
+                yield plain
+
+
+@contextmanager
+def read_errors(part: str) -> Iterator[None]:
+    """What goes wrong while a file is read, as a DataError that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError("SOURCE_MISSING", f"there is no file {part}") from error
+    except EOFError as error:
+        raise _unreadable(part, "its compressed content ends in the middle") from error
+    except _UNREADABLE as error:
+        raise _unreadable(part, getattr(error, "strerror", None) or error) from error
+
+
+def stored_files(path: str, format_set: bool) -> list[StoredFile]:
+    """The file, the files in a folder and those below it, or those that a glob finds; by name.
+
+    Args:
+        path: what the settings say.
+        format_set: whether the settings say what the files are; otherwise a folder's or a glob's
+            files with no known suffix are none of ours. Hidden files never are.
+
+    Raises:
+        DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
+    """
+    with read_errors(shown(path)):
+        file_system, name = _located(path)
+        file_system.invalidate_cache()
+        if _is_web(path) or file_system.isfile(name):
+            return [_stored(path, file_system, file_system.info(name))]
+        if file_system.isdir(name):
+            found = file_system.find(name, detail=True)
+        else:
+            found = file_system.glob(name, detail=True)
+        files = [_stored(path, file_system, i) for i in found.values() if i["type"] == "file"]
+    ours = [file for file in files if _is_ours(file, format_set)]
+    if not ours:
+        cure = "mend the path, or say which format its files have"
+        raise DataError("SOURCE_MISSING", f"no file to read is found at {shown(path)}: {cure}")
+    return sorted(ours, key=lambda file: file.part)
+
+
+def _located(path: str) -> tuple[Any, str]:
+    try:
+        return url_to_fs(path)  # type: ignore[no-any-return]  # it has no types
+    except (ImportError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _stored(path: str, file_system: Any, info: Mapping[str, Any]) -> StoredFile:
+    name = info["name"]
+    part = name if _is_local(file_system) else file_system.unstrip_protocol(name)
+    if _is_local(file_system) and not path.startswith(("/", "file:", "local:")):
+        part = os.path.relpath(name)
+    told = any(info.get(key) for key in _STAMPS[1:])
+    stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
+    return StoredFile(shown(part), stamp if told else "", name, file_system)
+
+
+def _is_ours(file: StoredFile, format_set: bool) -> bool:
+    hidden = PurePosixPath(file.part).name.startswith((".", "_"))
+    return not hidden and (format_set or file.suffix in FORMATS)
+
+
+def _is_local(file_system: Any) -> bool:
+    return isinstance(file_system, fsspec.get_filesystem_class("file"))
+
+
+def _is_web(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def shown(path: str) -> str:
+    """A path as it may be shown: a URL's parameters may hold a signature."""
+    return path.partition("?")[0] if _is_web(path) else path
+
+
+def _unreadable(part: str, detail: object) -> DataError:
+    cure = "mend the file, and the next run reads on"
+    return DataError("SOURCE_UNREADABLE", f"{shown(part)} cannot be read: {detail}; {cure}")

@@ -1,0 +1,354 @@
+"""An API as a source: a real server, in good shape and in bad."""
+
+import gzip
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import stamina
+from structlog.testing import capture_logs
+
+from tests.integration.jobs.data.sources.api import Answer, Api, Asked, running
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import ConfigurationError, DataError
+from tidemill_core.settings import HttpSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.api_client import ATTEMPTS, MAX_RESPONSE_BYTES
+from tidemill_jobs.data.sources.source import BATCH_ROWS, Source
+
+Declare = Callable[..., Source]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Api]:
+    """One server for all tests here."""
+    with running() as api:
+        yield api
+
+
+@pytest.fixture
+def api(server: Api) -> Iterator[Api]:
+    """The server, asked nothing yet; between two tries of a request no time passes."""
+    server.asked.clear()
+    with stamina.set_testing(True, attempts=ATTEMPTS):
+        yield server
+
+
+@pytest.fixture
+def declare(server: Api) -> Declare:
+    """Makes a source of the API; settings are given by name."""
+
+    def declared(**values: object) -> Source:
+        settings = {"kind": "http", "url": server.url, "requests_per_second": 1e4, **values}
+        return open_source(HttpSource.model_validate(settings))
+
+    return declared
+
+
+def _item(key: int, **values: object) -> dict[str, object]:
+    return {"id": key, "text": f"text {key}", "label": "a", **values}
+
+
+def _pages(*keys: list[int]) -> list[list[dict[str, object]]]:
+    return [[_item(key) for key in page] for page in keys]
+
+
+def _keys(landing: Landing) -> list[object]:
+    return [row["key"] for row in landing.rows]
+
+
+def test_an_answer_s_items_are_rows(api: Api, declare: Declare) -> None:
+    """Dotted paths lead to the items and into them; each knows where it came from."""
+    item = {
+        "meta": {"n": 7},
+        "body": {"de": "x"},
+        "topic": True,
+        "by": 3,
+        "at": "2026-01-02T12:00Z",
+    }
+    api.answer = lambda _: Answer({"data": {"tickets": [item]}})
+    source = declare(
+        items="data.tickets",
+        key_field="meta.n",
+        text_field="body.de",
+        label_field="topic",
+        annotator_field="by",
+        time_field="at",
+    )
+    landing = Landing()
+    landing.read(source)
+    (row,) = landing.rows
+    assert (row["origin"], row["key"]) == ("api:127.0.0.1/v1/tickets#7", "7")
+    assert (row["text"], row["label"], row["annotator"]) == ("x", "true", "3")
+    assert row["time"] == datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def test_numbered_pages_end_with_an_empty_one(api: Api, declare: Declare) -> None:
+    """Pages are asked for by number, beside the URL's own parameters."""
+    pages = _pages([1, 2], [3], [])
+    api.answer = lambda asked: Answer(pages[int(asked.parameters["p"])])
+    source = declare(url=f"{api.url}?limit=2", pagination="page", page_parameter="p", first_page=0)
+    landing = Landing()
+    landing.read(source)
+    assert _keys(landing) == ["1", "2", "3"]
+    assert [asked.parameters for asked in api.asked] == [
+        {"limit": "2", "p": str(page)} for page in range(3)
+    ]
+
+
+def test_cursors_are_followed(api: Api, declare: Declare) -> None:
+    """Each answer's cursor asks for the next page, until there is none."""
+    pages = {"": (_pages([1])[0], "b c"), "b c": (_pages([2])[0], None)}
+
+    def answer(asked: Asked) -> Answer:
+        items, following = pages[asked.parameters.get("after", "")]
+        return Answer({"items": items, "paging": {"next": following}})
+
+    api.answer = answer
+    source = declare(
+        items="items", pagination="cursor", cursor_parameter="after", cursor_field="paging.next"
+    )
+    landing = Landing()
+    landing.read(source)
+    assert _keys(landing) == ["1", "2"]
+
+
+def test_link_headers_are_followed(api: Api, declare: Declare) -> None:
+    """A relative link to the next page is one too."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.parameters:
+            return Answer(_pages([2])[0], headers={"link": '<https://else/>; rel="prev"'})
+        return Answer(_pages([1])[0], headers={"link": '<?page=2>; rel="next"'})
+
+    api.answer = answer
+    landing = Landing()
+    landing.read(declare(pagination="link"))
+    assert _keys(landing) == ["1", "2"]
+
+
+def test_only_what_is_new_is_asked_for(api: Api, declare: Declare) -> None:
+    """The highest time seen goes into the next read, and items that changed replace themselves."""
+    items = [_item(1, at="2026-01-02T12:00:00Z"), _item(2, at="2026-01-02T11:30:00+01:00")]
+    api.answer = lambda _: Answer(items)
+    source, landing = declare(since_parameter="since", time_field="at"), Landing()
+    landing.read(source)
+    assert landing.watermark == {"since": "2026-01-02T12:00:00Z"}
+    items[:] = [_item(1, text="changed", at="2026-01-02T12:00:00Z")]
+    landing.read(source)
+    assert [asked.parameters for asked in api.asked] == [{}, {"since": "2026-01-02T12:00:00Z"}]
+    assert landing.texts == ["text 2", "changed"]
+    items.clear()
+    assert landing.read(source) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "highest"), [([9, 10, 2], 10), (["b", "c", "a"], "c"), ([None, 3, True], 3)]
+)
+def test_since_may_be_of_any_kind(
+    api: Api, declare: Declare, values: list[object], highest: object
+) -> None:
+    """Numbers are compared as numbers, words as words; what is neither does not count."""
+    api.answer = lambda _: Answer([_item(n, seq=value) for n, value in enumerate(values)])
+    landing = Landing()
+    landing.read(declare(since_parameter="after", since_field="seq"))
+    assert landing.watermark == {"since": highest}
+
+
+def test_a_read_that_breaks_off_is_made_again(api: Api, declare: Declare) -> None:
+    """The watermark has not moved, so nothing is skipped; what comes again replaces itself."""
+    broken = True
+
+    def answer(asked: Asked) -> Answer:
+        page = int(asked.parameters["page"])
+        if page == 3 and broken:
+            return Answer(b"", status=500)
+        items = [_item(page * BATCH_ROWS + n, seq=-page) for n in range(55_000)]
+        return Answer(items if page < 3 else [])
+
+    api.answer = answer
+    source, landing = declare(pagination="page", since_parameter="s", since_field="seq"), Landing()
+    assert landing.try_to_read(source) == "API_BROKEN"
+    assert (len(landing.rows), landing.watermark) == (BATCH_ROWS, {})
+    broken = False
+    landing.read(source)
+    assert (len(landing.rows), landing.watermark) == (110_000, {"since": -1})
+
+
+@pytest.mark.parametrize(
+    ("auth", "header", "shown"),
+    [("bearer", "Authorization", "Bearer hunter2"), ("header", "X-API-Key", "hunter2")],
+)
+def test_the_token_is_shown_to_the_api_alone(
+    api: Api,
+    declare: Declare,
+    monkeypatch: pytest.MonkeyPatch,
+    auth: str,
+    header: str,
+    shown: str,
+) -> None:
+    """It goes into its header, and into no error and no log; without it, its variable is named."""
+    values = {"auth": auth, "token_env": "SHOP_TOKEN", "url": f"{api.url}?key=hunter2"}
+    source = declare(**values)
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        Landing().read(source)
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2")
+    for status in (401, 500):
+        api.answer = lambda _, status=status: Answer({}, status=status)
+        with capture_logs() as logged, pytest.raises(DataError) as caught:
+            Landing().read(source)
+        assert api.asked[-1].headers[header] == shown
+        assert "hunter2" not in f"{caught.value}{logged}"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Answer(b"", status=429, headers={"retry-after": "0"}),
+        Answer(b"", status=500),
+        Answer(b"", status=503, headers={"retry-after": "soon"}),
+        Answer(b'[{"id": 1', missing_bytes=5),
+        Answer(b"not gzip", headers={"content-encoding": "gzip"}),
+    ],
+)
+def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer) -> None:
+    """An API that is overloaded, broken or cut off is asked again, and then read."""
+    api.answer = lambda _: bad if len(api.asked) < ATTEMPTS else Answer([_item(1)])
+    landing = Landing()
+    landing.read(declare())
+    assert _keys(landing) == ["1"]
+    assert len(api.asked) == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "told", "requests"),
+    [
+        (Answer(b"", status=429), "API_OVERLOADED", "answered 429", ATTEMPTS),
+        (
+            Answer(b"", status=429, headers={"retry-after": "86400"}),
+            "API_OVERLOADED",
+            "left alone for 86400 s",
+            1,
+        ),
+        (Answer(b"", status=502), "API_BROKEN", "answered 502", ATTEMPTS),
+        (Answer(b"", status=403), "API_DENIED", "token_env", 1),
+        (Answer(b"", status=404), "SOURCE_MISSING", "answered 404", 1),
+        (Answer(b"", status=400), "API_REFUSED", "answered 400", 1),
+        (
+            Answer(b"", status=301, headers={"location": "https://else/v2?key=x"}),
+            "API_REFUSED",
+            "redirects to https://else/v2:",
+            1,
+        ),
+        (
+            Answer(b"<html>Sign in</html>", headers={"content-type": "text/html"}),
+            "NOT_JSON",
+            "text/html that is no whole JSON",
+            1,
+        ),
+        (Answer(b'[{"id": 1, "te'), "NOT_JSON", 'beginning \'[{"id": 1, "te\'', 1),
+        (Answer(b"\xff\xfe\xff"), "NOT_JSON", "beginning", 1),
+        (Answer({"error": "none"}), "MISSING_ITEMS", "an object of error", 1),
+        (Answer("x"), "MISSING_ITEMS", "no list", 1),
+        (
+            Answer([{"id": 1, "body": "x"}]),
+            "MISSING_FIELD",
+            "no item has 'text'; there are id, body",
+            1,
+        ),
+    ],
+)
+def test_an_api_that_cannot_be_read_is_named(
+    api: Api, declare: Declare, answer: Answer, reason: str, told: str, requests: int
+) -> None:
+    """The error has its reason, the URL and the cure, and what is hopeless is asked for once."""
+    api.answer = lambda _: answer
+    with pytest.raises(DataError, match=f"{api.url}") as caught:
+        Landing().read(declare())
+    assert (caught.value.reason, told in str(caught.value)) == (reason, True), str(caught.value)
+    assert len(api.asked) == requests
+
+
+@pytest.mark.usefixtures("api")
+def test_an_api_that_is_away_is_named(declare: Declare) -> None:
+    """Nobody listens there."""
+    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:1/ did not answer") as caught:
+        Landing().read(declare(url="http://127.0.0.1:1/"))
+    assert caught.value.reason == "API_UNREACHABLE"
+
+
+def test_an_answer_has_a_bound_even_unpacked(api: Api, declare: Declare) -> None:
+    """A small answer that unpacks to a huge one is given up in the middle."""
+    bomb = gzip.compress(b" " * (MAX_RESPONSE_BYTES + 1), compresslevel=1)
+    api.answer = lambda _: Answer(bomb, headers={"content-encoding": "gzip"})
+    with pytest.raises(DataError, match="64 MiB") as caught:
+        Landing().read(declare())
+    assert caught.value.reason == "RESPONSE_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ({"pagination": "page"}, Answer([_item(1)])),
+        ({"pagination": "cursor", "items": "i"}, Answer({"i": [_item(1)], "next_cursor": "c"})),
+        ({"pagination": "link"}, Answer([_item(1)], headers={"link": '</v1/tickets>; rel="next"'})),
+    ],
+)
+def test_a_list_that_goes_round_is_noticed(
+    api: Api, declare: Declare, values: dict[str, object], answer: Answer
+) -> None:
+    """The same page or cursor a second time is an end to it."""
+    api.answer = lambda _: answer
+    assert Landing().try_to_read(declare(**values)) == "ENDLESS_PAGES"
+    assert len(api.asked) == 2
+
+
+def test_a_list_without_end_is_noticed(api: Api, declare: Declare) -> None:
+    """Pages that are all different end at max_pages; what they gave is replaced next time."""
+    api.answer = lambda _: Answer([_item(len(api.asked))])
+    assert Landing().try_to_read(declare(pagination="page", max_pages=7)) == "ENDLESS_PAGES"
+    assert len(api.asked) == 7
+
+
+def test_a_link_to_another_server_is_not_followed(api: Api, declare: Declare) -> None:
+    """The token must not go there."""
+    link = {"link": '<https://else.example/?page=2>; rel="next"'}
+    api.answer = lambda _: Answer([_item(1)], headers=link)
+    with pytest.raises(DataError, match=r"links to https://else\.example/, another server"):
+        Landing().read(declare(pagination="link"))
+
+
+def test_items_that_cannot_be_read_are_told_of_once(api: Api, declare: Declare) -> None:
+    """By their key, or one made of their content, so that they do not add up from read to read."""
+    items = ["x", _item(1, text=5), {"text": "y", "id": None}, {"text": "z", "id": "\ud800"}]
+    api.answer = lambda _: Answer(items)
+    landing, source = Landing(), declare()
+    for _ in range(2):
+        landing.read(source)
+        assert sorted(map(str, landing.texts)) == ["y", "z"]
+        assert [rule for _, rule in landing.unreadable] == ["WRONG_TYPE", "WRONG_TYPE"]
+
+
+@pytest.mark.parametrize("kind", ["seconds", "date"])
+def test_retry_after_is_obeyed(server: Api, declare: Declare, kind: str) -> None:
+    """What the API asks to wait is waited, as a number and as a date."""
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    wait = {"retry-after": "1" if kind == "seconds" else date}
+    answers = iter([Answer(b"", status=429, headers=wait)])
+    server.answer = lambda _: next(answers, Answer([_item(1)]))
+    begin = time.monotonic()
+    landing = Landing()
+    landing.read(declare())
+    assert len(landing.rows) == 1
+    assert time.monotonic() - begin >= 1.0
+
+
+def test_requests_keep_their_distance(api: Api, declare: Declare) -> None:
+    """No more are sent in a second than is allowed."""
+    pages = _pages([1], [2], [3], [])
+    api.answer = lambda asked: Answer(pages[int(asked.parameters["page"]) - 1])
+    begin = time.monotonic()
+    Landing().read(declare(pagination="page", requests_per_second=10))
+    assert time.monotonic() - begin >= 0.3

@@ -1,0 +1,285 @@
+"""A database as a source: real ones, SQLite and PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+
+from tests.plugins.postgres import Postgres
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import ConfigurationError, DataError
+from tidemill_core.settings import SqlSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Source, Watermark
+
+TICKETS = "CREATE TABLE tickets (id BIGINT, changed {time}, text TEXT, label TEXT, who TEXT)"
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path_factory.mktemp('sql')}/shop.db"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.url(postgres.new_database())
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[sa.Engine]:
+    """The database, with an empty table `tickets`."""
+    engine = sa.create_engine(server)
+    time = "TIMESTAMPTZ" if engine.dialect.name == "postgresql" else "TEXT"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE IF EXISTS tickets")
+        connection.exec_driver_sql(TICKETS.format(time=time))
+    yield engine
+    engine.dispose()
+
+
+Declare = Callable[..., Source]
+
+
+@pytest.fixture
+def declare(server: str) -> Declare:
+    """Makes a source of the table; settings are given by name."""
+
+    def declared(**values: object) -> Source:
+        what = {} if "query" in values else {"table": "tickets"}
+        settings = {"kind": "sql", "url": server, "cursor_column": "id", **what, **values}
+        return open_source(SqlSource.model_validate(settings))
+
+    return declared
+
+
+def _insert(database: sa.Engine, *rows: tuple[object, ...]) -> None:
+    statement = sa.text("INSERT INTO tickets VALUES (:id, :changed, :text, :label, :who)")
+    names = ("id", "changed", "text", "label", "who")
+    with database.begin() as connection:
+        connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _ticket(number: int, hour: int = 12, text: str | None = None) -> tuple[object, ...]:
+    return number, f"2026-01-02 {hour:02}:00:00+00:00", text or f"text {number}", "a", "ann"
+
+
+def test_new_rows_are_read_on_from_the_last(database: sa.Engine, declare: Declare) -> None:
+    """Each row comes once, with its place, key, annotator and time."""
+    landing = Landing()
+    source = declare(annotator_column="who", time_column="changed")
+    assert landing.read(source) == []
+    _insert(database, _ticket(1), _ticket(2))
+    landing.read(source)
+    assert landing.read(source) == []
+    _insert(database, _ticket(5))
+    (batch,) = landing.read(source)
+    assert batch.rows.select("origin", "key", "text", "label", "annotator").rows() == [
+        ("db:tickets#5", "5", "text 5", "a", "ann")
+    ]
+    assert str(batch.rows["time"][0]) == "2026-01-02 12:00:00+00:00"
+    assert len(landing.rows) == 3
+
+
+def test_rows_with_one_cursor_are_neither_lost_nor_doubled(
+    database: sa.Engine, declare: Declare
+) -> None:
+    """Rows that come later with the last row's very time are read, each once."""
+    source, landing = declare(cursor_column="changed", key_column="id"), Landing()
+    _insert(database, _ticket(1, 9), _ticket(2, 10), _ticket(4, 10))
+    landing.read(source)
+    _insert(database, _ticket(5, 10), _ticket(3, 11))
+    (batch,) = landing.read(source)
+    assert batch.rows["key"].to_list() == ["5", "3"]
+
+
+def test_a_changed_row_replaces_the_earlier_one(database: sa.Engine, declare: Declare) -> None:
+    """With a time of change as the cursor, a row's last state counts."""
+    source, landing = declare(cursor_column="changed", key_column="id"), Landing()
+    _insert(database, _ticket(1, 9), _ticket(2, 10))
+    landing.read(source)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM tickets WHERE id = 1")
+    _insert(database, _ticket(1, 11, "changed"))
+    landing.read(source)
+    assert sorted(map(str, landing.texts)) == ["changed", "text 2"]
+
+
+def test_an_overlap_finds_rows_that_were_committed_late(
+    database: sa.Engine, declare: Declare
+) -> None:
+    """A row whose cursor lies before the last one is found, if within the overlap."""
+    source, landing = declare(key_column="id", overlap=3), Landing()
+    _insert(database, _ticket(10), _ticket(20))
+    landing.read(source)
+    _insert(database, _ticket(18), _ticket(11))
+    landing.read(source)
+    assert sorted(map(str, landing.texts)) == ["text 10", "text 18", "text 20"]
+    assert landing.watermark == {"last": [20, 20]}
+
+
+def test_an_overlap_before_a_time_is_in_seconds(postgres_url: str) -> None:
+    """An hour's overlap reads again what changed in the last hour, and nothing before."""
+    engine, landing = sa.create_engine(postgres_url), Landing()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(TICKETS.format(time="TIMESTAMPTZ"))
+    _insert(engine, _ticket(1, 9), _ticket(2, 12))
+    settings = {"url": postgres_url, "table": "public.tickets", "cursor_column": "changed"}
+    settings |= {"kind": "sql", "key_column": "id", "overlap": 3600}
+    source = open_source(SqlSource.model_validate(settings))
+    landing.read(source)
+    _insert(engine, _ticket(3, 11), _ticket(4, 10))
+    landing.read(source)
+    engine.dispose()
+    assert [row["origin"] for row in landing.rows][-1] == "db:public.tickets#2"
+    assert sorted(map(str, landing.texts)) == ["text 1", "text 2", "text 3"]
+
+
+def test_a_query_is_read_like_a_table(database: sa.Engine, declare: Declare) -> None:
+    """Colons, per cents and a semicolon in it mean what they mean in SQL."""
+    _insert(database, _ticket(1), _ticket(2, text="100 % :sure"))
+    query = "SELECT id AS n, text AS body, 1 AS mark FROM tickets WHERE text LIKE '% :s%';"
+    source = declare(query=query, cursor_column="n", text_column="body", label_column="mark")
+    landing = Landing()
+    landing.read(source)
+    assert [(row["text"], row["label"], row["origin"]) for row in landing.rows] == [
+        ("100 % :sure", "1", "db:query#2")
+    ]
+
+
+def _first(source: Source, watermark: Watermark) -> Batch | None:
+    """The next batch, of a read that ends there."""
+    with closing(source.read(watermark)) as reading:
+        return next(reading, None)
+
+
+def test_a_large_table_comes_in_batches_and_goes_on(database: sa.Engine, declare: Declare) -> None:
+    """Cut off after any batch and begun again, each row comes once, in order."""
+    with database.begin() as connection:
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010) "
+            "INSERT INTO tickets (id, changed, text, label) "
+            "SELECT i, '2026-01-02 12:00:00+00:00', 'x', 'a' FROM n"
+        )
+    source, watermark, sizes = declare(cursor_column="changed", key_column="id"), {}, []
+    while batch := _first(source, watermark):
+        sizes.append(len(batch.rows))
+        watermark = batch.watermark
+    assert sizes == [BATCH_ROWS, 10]
+    assert watermark["last"][1] == BATCH_ROWS + 10
+
+
+def test_nothing_can_be_written(postgres_url: str) -> None:
+    """The source's connection refuses to write, whatever its query holds."""
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SEQUENCE s")
+    engine.dispose()
+    settings = {"kind": "sql", "url": postgres_url, "cursor_column": "id"}
+    query = "SELECT setval('s', 5) AS id, 'x' AS text, 'a' AS label"
+    source = open_source(SqlSource.model_validate({**settings, "query": query}))
+    with pytest.raises(DataError, match="read-only transaction"):
+        Landing().read(source)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason", "told"),
+    [
+        ({"text_column": "body"}, "MISSING_COLUMN", "no column 'body' among id, changed, text"),
+        ({"table": "tickes"}, "SOURCE_UNREADABLE", "tickes"),
+        ({"query": "SELEC id"}, "SOURCE_UNREADABLE", "db:query"),
+        ({"cursor_column": "label"}, "CURSOR_NOT_UNIQUE", "several rows have a in 'label'"),
+        ({"cursor_column": "who"}, "NULL_CURSOR", "'who'"),
+        ({"cursor_column": "label", "key_column": "who"}, "NULL_KEY", "'who'"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(
+    database: sa.Engine, declare: Declare, values: dict[str, object], reason: str, told: str
+) -> None:
+    """The error has its reason, and names the table and the column."""
+    _insert(database, _ticket(1), (2, None, "y", "a", None))
+    with pytest.raises(DataError, match="db:") as caught:
+        Landing().read(declare(**values))
+    assert (caught.value.reason, told in str(caught.value)) == (reason, True)
+
+
+def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) -> None:
+    """A table restored from an old copy gives no new rows for long: that is said, not hidden."""
+    source, landing = declare(), Landing()
+    _insert(database, _ticket(5), _ticket(6))
+    landing.read(source)
+    with database.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM tickets WHERE id = 6")
+    assert landing.try_to_read(source) == "CURSOR_WENT_BACK"
+    _insert(database, _ticket(7))
+    landing.read(source)
+    assert len(landing.rows) == 3
+
+
+def test_wrong_types_cost_their_row(database: sa.Engine, declare: Declare) -> None:
+    """A text that is none and a label with a point are told of by their key."""
+    _insert(database, _ticket(1), _ticket(2))
+    query = "SELECT id, CASE id WHEN 1 THEN 1.5 END AS label, text FROM tickets"
+    landing = Landing()
+    landing.read(declare(query=query))
+    assert landing.unreadable == [("1", "WRONG_TYPE")]
+    assert landing.texts == ["text 2"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:////nowhere/shop.db", "SOURCE_MISSING"),
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:1/d", "SOURCE_UNREADABLE"),
+        ("carrier://u:hunter2@pigeon", "SOURCE_UNREADABLE"),
+        ("hunter2", "SOURCE_UNREADABLE"),
+    ],
+)
+def test_a_database_that_is_not_there_is_told_without_its_password(
+    declare: Declare, url: str, reason: str
+) -> None:
+    """No server, no file, no driver, no URL: each has a reason, and none repeats a secret."""
+    with pytest.raises(DataError, match="db:tickets") as caught:
+        Landing().read(declare(url=url))
+    assert caught.value.reason == reason
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_url_may_come_from_the_environment(
+    database: sa.Engine, server: str, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable is read when the source is, and named where it is not set."""
+    _insert(database, _ticket(1))
+    source = declare(url="", url_env="SHOP_URL")
+    with pytest.raises(ConfigurationError, match="SHOP_URL"):
+        Landing().read(source)
+    monkeypatch.setenv("SHOP_URL", server)
+    landing = Landing()
+    landing.read(source)
+    assert landing.texts == ["text 1"]
+
+
+def test_a_connection_that_is_cut_costs_nothing(postgres_url: str) -> None:
+    """What came before it stands, the error says where, and the next read has the rest."""
+    engine, landing = sa.create_engine(postgres_url), []
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE tickets (id BIGINT, text TEXT, label TEXT)")
+        connection.exec_driver_sql(
+            "INSERT INTO tickets "
+            "SELECT i, repeat('x', 100), 'a' FROM generate_series(1, 100010) AS numbers(i)"
+        )
+    settings = {"kind": "sql", "url": postgres_url, "table": "tickets", "cursor_column": "id"}
+    source = open_source(SqlSource.model_validate(settings))
+    reading = source.read({})
+    landing.append(next(reading))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    engine.dispose()
+    with pytest.raises(DataError, match=r"db:tickets: .*; mend it") as caught:
+        landing.extend(reading)
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+    landing.extend(source.read(landing[-1].watermark))
+    keys = [int(key) for batch in landing for key in batch.rows["key"]]
+    assert keys == list(range(1, BATCH_ROWS + 11))

@@ -1,0 +1,291 @@
+"""Files that come late, grow, are rewritten or vanish, read again and again."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import os
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
+from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS, UNREADABLE, Source
+
+Write = Callable[[str, str | bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file of that name into the source's folder, as it is at a later time each time."""
+    times = iter(range(1, 1000))
+
+    def written(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.utime(path, (next(times), next(times)))
+        return path
+
+    return written
+
+
+def _source(path: Path, **values: str) -> Source:
+    return open_source(FilesSource(path=str(path), **values))
+
+
+def _csv(rows: int, width: int = 10) -> str:
+    """A CSV of so many rows; every ninth has a text of two lines."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["text", "label"])
+    for n in range(rows):
+        writer.writerow([f"text, {n}" + "\nmore" * (n % 9 == 0) + " word" * width, "ab"[n % 2]])
+    return out.getvalue()
+
+
+def _parquet(**columns: list[object]) -> bytes:
+    out = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(out)
+    return out.getvalue()
+
+
+def test_the_columns_are_those_of_the_contract(tmp_path: Path, write: Write) -> None:
+    """Rows and unreadable rows have the declared columns, whatever kind of file they come from."""
+    write("a.csv", 'text,label\nx,a\n"broken,b\n')
+    write("b.jsonl", '{"text": "y", "label": true}\n')
+    write("c.parquet", _parquet(text=["z"], label=[1]))
+    (batch,) = _source(tmp_path).read({})
+    assert dict(batch.rows.schema) == dict(ROWS)
+    assert dict(batch.unreadable.schema) == dict(UNREADABLE)
+    assert batch.rows["label"].to_list() == ["a", "true", "1"]
+    assert json.loads(json.dumps(batch.watermark)) == batch.watermark
+
+
+def test_an_unchanged_file_is_not_read_again(write: Write) -> None:
+    """A second read gives nothing, not even a batch."""
+    landing, source = Landing(), _source(write("a.csv", "text,label\nx,a\n"))
+    landing.read(source)
+    assert landing.read(source) == []
+
+
+def test_a_file_that_was_only_touched_gives_no_rows(write: Write) -> None:
+    """A new time with the old content moves the watermark alone."""
+    landing = Landing()
+    landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
+    (batch,) = landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
+    assert (len(batch.rows), batch.replaced) == (0, frozenset())
+    assert landing.texts == ["x", "unfinished"]
+
+
+def test_a_file_that_grew_is_read_from_where_it_ended(write: Write) -> None:
+    """Only the rows behind the old end come in, and their line numbers go on."""
+    landing = Landing()
+    landing.read(_source(write("a.csv", "text,label\nx,a\n")))
+    (batch,) = landing.read(_source(path := write("a.csv", "text,label\nx,a\ny,b\n")))
+    assert batch.rows.select("origin", "text").rows() == [(f"{path}:3", "y")]
+    assert batch.replaced == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "texts"),
+    [
+        ("x,a\ny,b", "x,a\ny,b\nz,a\n", ["x", "y", "z"]),
+        ("x,a\ny,b", "x,a\ny,bcd\n", ["x", "y"]),
+        ("x,a\nhal", "x,a\nhalf,b\n", ["x", "half"]),
+        ('x,a\n"two\n', 'x,a\n"two\nlines",b\n', ["x", "two\nlines"]),
+        ("x,a\r", "x,a\r\ny,b\r\n", ["x", "y"]),
+    ],
+)
+def test_an_unfinished_end_is_never_counted_twice(
+    write: Write, before: str, after: str, texts: list[str]
+) -> None:
+    """A last line without an end counts as it is, until it has grown: then as it is then."""
+    landing = Landing()
+    landing.read(_source(write("a.csv", f"text,label\n{before}")))
+    landing.read(_source(write("a.csv", f"text,label\n{after}")))
+    assert (landing.texts, landing.unreadable) == (texts, [])
+    whole = Landing()
+    whole.read(_source(write("a.csv", f"text,label\n{after}")))
+    assert landing.rows == whole.rows
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_rewritten_file_replaces_its_rows(tmp_path: Path, write: Write, name: str) -> None:
+    """What it said before is void; other files' rows stay."""
+    landing = Landing()
+    write("b.csv", "text,label\nother,b\n")
+    for texts in (["one", "two", "three"], ["two", "four"], ["four"]):
+        if name == "a.csv":
+            write(name, "text,label\n" + "".join(f"{text},a\n" for text in texts))
+        else:
+            write(name, _parquet(text=texts, label=["a"] * len(texts)))
+        landing.read(_source(tmp_path))
+        assert sorted(map(str, landing.texts)) == sorted(["other", *texts])
+
+
+def test_late_files_are_new_and_vanished_ones_keep_their_rows(tmp_path: Path, write: Write) -> None:
+    """The order in which files come does not matter, nor that some are cleared away."""
+    landing = Landing()
+    vanished = write("b.csv", "text,label\nb,b\n")
+    landing.read(_source(tmp_path))
+    vanished.unlink()
+    write("a.csv", "text,label\na,a\n")
+    landing.read(_source(tmp_path))
+    assert landing.texts == ["b", "a"]
+
+
+def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
+    """Killed after any batch and begun again, each row is there once, in its place."""
+    path = write("a.csv", _csv(120_000, width=1))
+    whole = pl.concat([batch.rows for batch in _source(path).read({})])
+    pieces, watermark = [], {}
+    while (batch := next(_source(path).read(watermark), None)) is not None:
+        pieces.append(batch.rows)
+        watermark = batch.watermark
+    assert (len(whole), len(pieces)) == (120_000, 2)
+    assert pl.concat(pieces).equals(whole)
+
+
+def test_a_file_that_grows_while_it_is_read_loses_nothing(write: Write) -> None:
+    """Rows that come between two batches of one read are there once, then or the next time."""
+    path = write("a.csv", "text,label\n" + "x,a\n" * 150_000)
+    source = _source(path)
+    reading = source.read({})
+    batches = [next(reading)]
+    with path.open("a") as file:
+        file.write("y,a\n" * 10)
+    batches += reading
+    batches += source.read(batches[-1].watermark)
+    texts = pl.concat([batch.rows for batch in batches])["text"]
+    assert texts.value_counts(sort=True).rows() == [("x", 150_000), ("y", 10)]
+    assert list(source.read(batches[-1].watermark)) == []
+
+
+def test_batches_are_bounded(tmp_path: Path, write: Write) -> None:
+    """No batch has more than BATCH_ROWS rows, and small files share one."""
+    write("big.csv", "text,label\n" + "x,a\n" * 250_000)
+    for number in range(20):
+        write(f"small{number}.csv", "text,label\nx,a\n")
+    sizes = [len(batch.rows) for batch in _source(tmp_path).read({})]
+    assert max(sizes) <= BATCH_ROWS
+    assert sum(sizes) == 250_020
+    assert len(sizes) == 3
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rows=st.lists(st.text(alphabet='x ",\n\r\u00e9', max_size=6), min_size=1, max_size=6),
+    cuts=st.lists(st.integers(0, 60), max_size=4),
+)
+def test_growing_anywhere_ends_the_same(write: Write, rows: list[str], cuts: list[int]) -> None:
+    """Wherever a file was cut when it was read, in the end its rows are those of the whole."""
+    out = io.StringIO()
+    csv.writer(out).writerows([("text", "label"), *((text, "label") for text in rows)])
+    content = out.getvalue().encode()
+    grown, whole = Landing(), Landing()
+    for cut in [*sorted(cuts), len(content)]:
+        source = _source(write("a.csv", content[:cut]))
+        grown.try_to_read(source)
+    whole.read(source)
+    assert grown.rows == whole.rows
+    assert whole.texts == rows
+
+
+COMPRESSORS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_compressed_files_are_read_on_too(write: Write, suffix: str) -> None:
+    """Each compression is read, and a file that was written anew with more rows grew."""
+    landing, compress = Landing(), COMPRESSORS[suffix]
+    landing.read(_source(write(f"a.csv.{suffix}", compress(b"text,label\nx,a\n"))))
+    path = write(f"a.csv.{suffix}", compress(b"text,label\nx,a\ny,b\n"))
+    (batch,) = landing.read(_source(path))
+    assert batch.rows["origin"].to_list() == [f"{path}:3"]
+    assert landing.texts == ["x", "y"]
+
+
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+def test_a_compressed_file_that_is_cut_off_is_told(write: Write, suffix: str) -> None:
+    """Nothing of it counts twice when the whole of it has come."""
+    content = _csv(20_000, width=60).encode()
+    whole = COMPRESSORS[suffix](content)
+    landing = Landing()
+    source = _source(write(f"a.csv.{suffix}", whole[: len(whole) * 9 // 10]))
+    assert landing.try_to_read(source) == "SOURCE_UNREADABLE"
+    landed = len(landing.rows)
+    landing.read(_source(write(f"a.csv.{suffix}", whole)))
+    assert landed < len(landing.rows) == 20_000
+    assert len({row["origin"] for row in landing.rows}) == 20_000
+
+
+def test_a_line_of_any_length_costs_itself_alone(write: Write) -> None:
+    """A line of 100 MB is told of, and takes no more memory than any other file."""
+    with (path := write("a.csv", b"")).open("wb") as file:
+        file.write(b"text,label\nx,a\n")
+        for _ in range(100):
+            file.write(b"y" * (1 << 20))
+        file.write(b",b\nz,a\n")
+    landing = Landing()
+    tracemalloc.start()
+    landing.read(_source(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert landing.texts == ["x", "z"]
+    assert landing.unreadable == [("3", "LINE_TOO_LONG")]
+    assert len(str(landing.rows[-1]["value"])) == 200
+    assert peak < 40 << 20
+
+
+def test_long_lines_between_rows_are_all_told(write: Write) -> None:
+    """However they lie, every row between them is there, and the line numbers are right."""
+    long = "y" * (MAX_LINE_BYTES + 1)
+    landing = Landing()
+    landing.read(_source(write("a.csv", f"text,label\n{long}\nx,a\n{long}\n{long}\nz,b\n{long}")))
+    assert [row["origin"][-2:] for row in landing.rows if "text" in row] == [":3", ":6"]
+    assert [line for line, _ in landing.unreadable] == ["2", "4", "5", "7"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason", "told"),
+    [
+        ("a.csv", b"", "EMPTY_FILE", "empty"),
+        ("a.csv", b"text,label\n", "NO_ROWS", "no rows"),
+        ("a.csv", b"text;label\nx;a\n", "MISSING_COLUMN", "set delimiter = ';'"),
+        ("a.csv", b"body,label\nx,a\n", "MISSING_COLUMN", "no column 'text' among body, label"),
+        ("a.csv", b"t\xe9xt,text,label\nx,a\n", "NOT_UTF8", "line 1"),
+        ("a.csv", "text,label\nx,a\n".encode("utf-16"), "NOT_UTF8", "save it as UTF-8"),
+        ("a.csv", b"y" * (2 << 20), "BROKEN_HEADER", "too long"),
+        ("a.csv.gz", b"text,label\nx,a\n", "SOURCE_UNREADABLE", "a.csv.gz"),
+        ("a.jsonl", b"", "EMPTY_FILE", "empty"),
+        ("a.jsonl", b'{"body": "x"}\n{"b": 1}\n', "MISSING_COLUMN", "there are body, b"),
+        ("a.jsonl", '{"text": "x"}'.encode("utf-16-le"), "NOT_UTF8", "save it as UTF-8"),
+        ("a.parquet", b"", "EMPTY_FILE", "empty"),
+        ("a.parquet", b"PAR1 and then nothing", "SOURCE_UNREADABLE", "cut off"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(
+    write: Write, name: str, content: bytes, reason: str, told: str
+) -> None:
+    """The error has its reason, and names the file and what is wrong with it."""
+    with pytest.raises(DataError, match=r"a\.") as caught:
+        Landing().read(_source(write(name, content)))
+    assert caught.value.reason == reason
+    assert told in str(caught.value)

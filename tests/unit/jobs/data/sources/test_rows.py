@@ -1,0 +1,180 @@
+"""What becomes of single rows: JSON Lines, Parquet, and values of all types."""
+
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.source import BATCH_ROWS
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def _read(path: Path, **values: str) -> Landing:
+    landing = Landing()
+    landing.read(open_source(FilesSource(path=str(path), **values)))
+    return landing
+
+
+def _json_lines(folder: Path, *lines: str | bytes, **values: str) -> Landing:
+    path = folder / "a.jsonl"
+    path.write_bytes(b"".join((s.encode() if isinstance(s, str) else s) + b"\n" for s in lines))
+    return _read(path, **values)
+
+
+def _parquet(folder: Path, frame: pl.DataFrame, **values: str) -> Landing:
+    path = folder / "a.parquet"
+    frame.write_parquet(path)
+    return _read(path, **values)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ('{"text": "x", "lab', "BROKEN_JSON"),
+        ("[" * 100_000, "BROKEN_JSON"),
+        ('["x", "a"]', "WRONG_TYPE"),
+        ('{"text": 5, "label": "a"}', "WRONG_TYPE"),
+        ('{"text": ["x"], "label": "a"}', "WRONG_TYPE"),
+        ('{"text": "x", "label": 1.5}', "WRONG_TYPE"),
+        ('{"text": "x", "label": {"name": "a"}}', "WRONG_TYPE"),
+        ('{"text": "\\ud800", "label": "a"}', "LONE_SURROGATE"),
+        (b'{"text": "caf\xe9", "label": "a"}', "NOT_UTF8"),
+        (b'{"text": "caf\xe9", ', "NOT_UTF8"),
+        ('{"text": "x", "when": "yesterday"}', "BAD_TIME"),
+        ('{"text": "x", "when": 1e300}', "BAD_TIME"),
+        ('{"text": "x", "when": true}', "BAD_TIME"),
+    ],
+)
+def test_a_damaged_line_costs_itself_alone(tmp_path: Path, line: str | bytes, rule: str) -> None:
+    """The line is told of with its rule, and those around it are read."""
+    landing = _json_lines(tmp_path, '{"text": "x"}', line, "", '{"text": "y"}', time_column="when")
+    assert landing.texts == ["x", "y"]
+    assert landing.unreadable == [("2", rule)]
+    assert [row["origin"] for row in landing.rows if row.get("text") == "y"] == [
+        f"{tmp_path}/a.jsonl:4"
+    ]
+
+
+def test_labels_are_words_whatever_they_were(tmp_path: Path) -> None:
+    """Integers are in digits and booleans in letters; what is missing is null."""
+    labels = ['"a"', "7", "true", "false", "null"]
+    lines = [f'{{"text": "x", "label": {label}}}' for label in labels]
+    landing = _json_lines(tmp_path, *lines, '{"label": "b"}')
+    assert [row["label"] for row in landing.rows] == ["a", "7", "true", "false", None, "b"]
+    assert landing.texts == [*["x"] * 5, None]
+
+
+def test_annotator_and_time_come_along(tmp_path: Path) -> None:
+    """Times in ISO 8601 with and without a zone and in seconds are all times in UTC."""
+    times = ['"2026-01-02T13:00:00+01:00"', '"2026-01-02T12:00:00"', "1767355200", "null"]
+    lines = [f'{{"text": "x", "by": "ann", "when": {time}}}' for time in times]
+    landing = _json_lines(tmp_path, *lines, annotator_column="by", time_column="when")
+    assert [row["time"] for row in landing.rows] == [NOON, NOON, NOON, None]
+    assert {row["annotator"] for row in landing.rows} == {"ann"}
+
+
+def test_a_csv_s_times_are_read_and_checked(tmp_path: Path) -> None:
+    """An empty time is none, and one that cannot be read costs its row."""
+    path = tmp_path / "a.csv"
+    path.write_text("text,label,when\nx,a,2026-01-02 12:00\ny,a,\nz,a,noon\n")
+    landing = _read(path, time_column="when")
+    assert [row["time"] for row in landing.rows if "time" in row] == [NOON, None]
+    assert landing.unreadable == [("4", "BAD_TIME")]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.TSV.gz.csv"])
+def test_the_delimiter_follows_the_suffix(tmp_path: Path, name: str) -> None:
+    """A .tsv has tabs, another name has commas, and the setting beats both."""
+    path = tmp_path / name
+    path.write_text("text\tlabel\nx, y\ta\n")
+    values = {} if name.endswith(".tsv") else {"delimiter": "\t"}
+    assert _read(path, **values).texts == ["x, y"]
+
+
+def test_rows_without_labels_have_none(tmp_path: Path) -> None:
+    """An empty label_column makes a source without labels, of any columns."""
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\nx,a\n"y\nz",b\n')
+    source = open_source(FilesSource(path=str(path), label_column=""))
+    assert not source.labelled
+    (batch,) = source.read({})
+    assert batch.rows.select("text", "label").rows() == [("x", None), ("y\nz", None)]
+
+
+def test_parquet_s_types_are_brought_into_form(tmp_path: Path) -> None:
+    """Integer, boolean and categorical labels, times with a zone, without one, and days."""
+    frame = pl.DataFrame(
+        {
+            "text": pl.Series(["x", None], dtype=pl.Categorical),
+            "label": [3, None],
+            "day": [date(2026, 1, 2), None],
+            "naive": [NOON.replace(tzinfo=None), None],
+            "zoned": pl.Series([NOON, None]).dt.convert_time_zone("Europe/Berlin"),
+            "word": ["2026-01-02T12:00Z", None],
+        }
+    )
+    for column in ("naive", "zoned", "word"):
+        landing = _parquet(tmp_path, frame, time_column=column)
+        assert [row["time"] for row in landing.rows] == [NOON, None]
+    landing = _parquet(tmp_path, frame, time_column="day", annotator_column="label")
+    first, second = landing.rows
+    assert (first["text"], first["label"], first["annotator"]) == ("x", "3", "3")
+    assert first["time"] == NOON.replace(hour=0)
+    assert (second["text"], second["label"], second["origin"]) == (
+        None,
+        None,
+        f"{tmp_path}/a.parquet:2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason", "told"),
+    [
+        ({"text": [1], "label": ["a"]}, "WRONG_COLUMN_TYPE", "column 'text' is int64"),
+        ({"text": ["x"], "label": [0.5]}, "WRONG_COLUMN_TYPE", "column 'label' is double"),
+        ({"text": [["x"]], "label": ["a"]}, "WRONG_COLUMN_TYPE", "column 'text' is large_list"),
+        ({"body": ["x"], "label": ["a"]}, "MISSING_COLUMN", "no column 'text' among body, label"),
+        ({"text": [], "label": []}, "NO_ROWS", "no rows"),
+    ],
+)
+def test_parquet_of_other_columns_is_refused(
+    tmp_path: Path, frame: dict[str, list[object]], reason: str, told: str
+) -> None:
+    """A column that is missing, or of another type, is named with what is there."""
+    with pytest.raises(DataError, match=r"a\.parquet") as caught:
+        _parquet(tmp_path, pl.DataFrame(frame))
+    assert (caught.value.reason, told in str(caught.value)) == (reason, True)
+
+
+def test_parquet_that_is_cut_off_is_refused_and_then_read(tmp_path: Path) -> None:
+    """Half a file gives nothing; the whole of it, later, gives all."""
+    out = io.BytesIO()
+    pl.DataFrame({"text": ["x", "y"], "label": ["a", "b"]}).write_parquet(out)
+    path, landing = tmp_path / "a.parquet", Landing()
+    source = open_source(FilesSource(path=str(path)))
+    path.write_bytes(out.getvalue()[:-20])
+    assert landing.try_to_read(source) == "SOURCE_UNREADABLE"
+    assert landing.rows == []
+    path.write_bytes(out.getvalue())
+    landing.read(source)
+    assert landing.texts == ["x", "y"]
+
+
+def test_parquet_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    """Read batch by batch, each begun anew, a large file's rows are all there once."""
+    count = BATCH_ROWS * 2 + 10
+    frame = pl.DataFrame({"text": pl.int_range(count, eager=True).cast(pl.String), "label": "a"})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=70_000)
+    source, watermark, texts = open_source(FilesSource(path=str(tmp_path))), {}, []
+    while (batch := next(source.read(watermark), None)) is not None:
+        texts.append(batch.rows["text"])
+        watermark = batch.watermark
+    assert len(texts) == 3
+    assert pl.concat(texts).equals(frame["text"])

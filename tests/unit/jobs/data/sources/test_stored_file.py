@@ -1,0 +1,135 @@
+"""Which files a path means, here and elsewhere, and what a source is called."""
+
+import functools
+import gzip
+import re
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource, HttpSource, SqlSource
+from tidemill_jobs.data.sources import open_source
+
+CSV = b"text,label\nx,a\n"
+
+
+def _origins(path: str, **values: str) -> list[object]:
+    landing = Landing()
+    landing.read(open_source(FilesSource(path=path, **values)))
+    return [row["origin"] for row in landing.rows]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with files of all kinds below `data`."""
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    for name in ("b.csv", "deep/c.CSV", "a[1].csv", ".hidden.csv", "_started.csv", "notes.txt"):
+        (tmp_path / "data" / name).write_bytes(CSV)
+    (tmp_path / "data" / "d.csv.gz").write_bytes(gzip.compress(CSV))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("data", ["data/a[1].csv:2", "data/b.csv:2", "data/d.csv.gz:2", "data/deep/c.CSV:2"]),
+        ("data/*.csv", ["data/a[1].csv:2", "data/b.csv:2"]),
+        ("data/**/c.*", ["data/deep/c.CSV:2"]),
+        ("data/a[1].csv", ["data/a[1].csv:2"]),
+        ("data/[a-c].csv", ["data/b.csv:2"]),
+        ("data/notes.txt", ["data/notes.txt:2"]),
+    ],
+)
+def test_a_path_means_files(path: str, found: list[str]) -> None:
+    """A folder means what is in it and below, of known formats and not hidden; globs choose."""
+    assert _origins(path) == found
+
+
+def test_a_set_format_takes_files_of_any_name() -> None:
+    """Where the settings say what files are, their suffixes do not matter."""
+    assert _origins("data/*.txt", format="csv") == ["data/notes.txt:2"]
+    with pytest.raises(DataError, match=re.escape("no file to read is found at data/*.txt")):
+        _origins("data/*.txt")
+
+
+@pytest.mark.parametrize("path", ["none.csv", "data/none", "data/*.parquet", "file:///none.csv"])
+def test_a_path_without_files_is_told(path: str) -> None:
+    """No file, no folder, or a glob that finds nothing."""
+    with pytest.raises(DataError, match=r"none|parquet") as caught:
+        _origins(path)
+    assert caught.value.reason == "SOURCE_MISSING"
+
+
+def test_files_elsewhere_are_read() -> None:
+    """What fsspec reads is read like the local files, grown files too."""
+    store, landing = fsspec.filesystem("memory"), Landing()
+    store.pipe_file("/shop/a.csv", CSV)
+    source = open_source(FilesSource(path="memory://shop/*.csv"))
+    landing.read(source)
+    assert landing.read(source) == []
+    store.pipe_file("/shop/a.csv", CSV + b"y,b\n")
+    store.pipe_file("/shop/b.csv", CSV)
+    landing.read(source)
+    assert [row["origin"] for row in landing.rows] == [
+        "memory:///shop/a.csv:2",
+        "memory:///shop/a.csv:3",
+        "memory:///shop/b.csv:2",
+    ]
+
+
+def test_an_unknown_protocol_is_told() -> None:
+    """A URL that no file system reads is named, with what fsspec says of it."""
+    with pytest.raises(DataError, match="carrier://pigeon cannot be read") as caught:
+        _origins("carrier://pigeon")
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    """An HTTP server of the folder `data`; its URL."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder / "data"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> None:
+    """What may be secret in a URL stands in no origin and in no error."""
+    assert _origins(f"{web}/b.csv?signature=secret", format="csv") == [f"{web}/b.csv:2"]
+    with pytest.raises(DataError, match=r"none\.csv") as caught:
+        _origins(f"{web}/none.csv?signature=secret")
+    assert caught.value.reason == "SOURCE_MISSING"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_name_says_what_is_read_and_not_how() -> None:
+    """Another column makes another source; another password or rate does not."""
+
+    def sql(**values: object) -> str:
+        declared = {"kind": "sql", "url": "postgresql://u:p@h/d", "table": "t", **values}
+        return open_source(SqlSource.model_validate({"cursor_column": "id", **declared})).name
+
+    def http(**values: object) -> str:
+        return open_source(HttpSource(kind="http", url="https://h/v1/t?key=secret", **values)).name
+
+    assert sql() == sql(url="postgresql://u:changed@h/d") != sql(url="postgresql://u:p@h/other")
+    assert sql() != sql(text_column="body")
+    assert http() == http(requests_per_second=1.0, max_pages=3) != http(items="x")
+    assert all(re.fullmatch("[a-z0-9_-]+", name) for name in (sql(), http()))
+    assert "secret" not in http()
