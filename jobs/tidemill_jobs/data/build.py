@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import polars as pl
 
@@ -17,9 +16,8 @@ from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
-
-from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 
 
@@ -135,7 +133,9 @@ def _content(
 def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:
     beside = stock.gather(kept["number"], ["text", "annotator", "origin", "text_hash"])
     rows = pl.concat([kept.drop("number"), beside], how="horizontal")
-    rows = rows.with_columns(pl.col("label_source").cast(pl.String), pl.col("annotator").fill_null(""))
+    rows = rows.with_columns(
+        pl.col("label_source").cast(pl.String), pl.col("annotator").fill_null("")
+    )
     return rows.select(list(EXAMPLE_COLUMNS)).sort("text_hash")
 
 
@@ -143,14 +143,18 @@ def _set_aside(stock: Stock, aside: pl.DataFrame) -> pl.DataFrame:
     beside = stock.gather(aside["number"], ["origin", "value", "label", "text_hash"])
     rules = aside["rule"].unique()
     outcomes = {rule: str(outcome_of(rule)) for rule in rules}
-    return pl.concat([aside, beside], how="horizontal").select(
-        source=stock.source_of(aside["number"]),
-        origin="origin",
-        rule="rule",
-        outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String),
-        value=pl.coalesce("value", "label", pl.lit("")),
-        text_hash="text_hash",
-    ).select(list(QUARANTINE_COLUMNS))
+    return (
+        pl.concat([aside, beside], how="horizontal")
+        .select(
+            source=stock.source_of(aside["number"]),
+            origin="origin",
+            rule="rule",
+            outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String),
+            value=pl.coalesce("value", "label", pl.lit("")),
+            text_hash="text_hash",
+        )
+        .select(list(QUARANTINE_COLUMNS))
+    )
 
 
 def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
@@ -161,7 +165,11 @@ def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
         "number", outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String)
     )
     rows = pl.concat([kept, aside])
-    counted = rows.with_columns(source=stock.source_of(rows["number"])).group_by("source", "outcome").len()
+    counted = (
+        rows.with_columns(source=stock.source_of(rows["number"]))
+        .group_by("source", "outcome")
+        .len()
+    )
     counts: dict[str, dict[str, int]] = {}
     for source, outcome, count in counted.sort("source", "outcome").iter_rows():
         counts.setdefault(source, {})[outcome] = count
@@ -181,8 +189,8 @@ def _check_share(
     first = bad.row(0, named=True)
     raise DataError(
         "TOO_MANY_QUARANTINED",
-        f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = {share}: "
-        f"the first is {first['origin']}: {first['value']!r}. Nothing was published; mend the "
+        f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = "
+        f"{share}: the first is {first['origin']}: {first['value']!r}. Nothing was published; mend the "
         "source, or raise the share",
     )
 

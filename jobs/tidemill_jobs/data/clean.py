@@ -65,9 +65,7 @@ def repair_encoding(texts: pl.Series) -> pl.Series:
 
 def compose(texts: pl.Series) -> pl.Series:
     """Unicode NFC, so that one way of writing an accent is left."""
-    return _to_those_with_more_than_ascii(
-        texts, lambda text: unicodedata.normalize("NFC", text)
-    )
+    return _to_those_with_more_than_ascii(texts, lambda text: unicodedata.normalize("NFC", text))
 
 
 def collapse_whitespace(texts: pl.Series) -> pl.Series:
@@ -148,14 +146,13 @@ def _broken(cleaned: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     try:
         schema(recipe).validate(cleaned, lazy=True)
     except SchemaErrors as errors:
-        cases = errors.failure_cases.sort("check_number", maintain_order=True)
+        found: pl.DataFrame = errors.failure_cases
+        cases = found.sort("check_number", maintain_order=True)
         return cases.unique("index", keep="first").select("index", broken="check")
     return pl.DataFrame(schema={"index": pl.Int32, "broken": pl.String})
 
 
-def _to_those_with_more_than_ascii(
-    texts: pl.Series, change: Callable[[str], str]
-) -> pl.Series:
+def _to_those_with_more_than_ascii(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
     """Python's work on the few texts that need it; what is ASCII only is passed on."""
     beyond = texts.str.len_bytes() != texts.str.len_chars()
     if not beyond.any():

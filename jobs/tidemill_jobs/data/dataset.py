@@ -134,8 +134,11 @@ def row_digests(examples: pl.DataFrame) -> pl.DataFrame:
 
 
 def content_id(task: str, digests: pl.DataFrame) -> str:
-    """SHA-256, in hex, of a task's name and of its rows' digests, in the order of their texts'
-    hashes."""
+    """A version's id, from its rows' digests.
+
+    It is the SHA-256, in hex, of the task's name and of the digests in the order of their texts'
+    hashes.
+    """
     digest = hashlib.sha256(json.dumps([task]).encode())
     ordered = digests.sort("text_hash")["digest"]
     for part in ordered.to_frame().iter_slices(100_000):

@@ -65,7 +65,11 @@ def _candidates(
         for name in names:
             band = bands[name].gather(ranked["place"])
             shared = band.is_duplicated()
-            same = ranked.with_columns(band=band).filter(shared).select("rank", "side", "group", "band")
+            same = (
+                ranked.with_columns(band=band)
+                .filter(shared)
+                .select("rank", "side", "group", "band")
+            )
             yield from _pairs(same, held_out)
 
 

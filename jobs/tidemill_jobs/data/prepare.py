@@ -29,11 +29,12 @@ _KEY_DIGITS = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """A segment and the file with what was made of it: its rows in their order, with
+    """A segment and the file with what was made of it.
 
-    `text` and `label` cleaned; `rule` and `value` where it breaks a rule; and, where it does not,
-    `text_hash` (as `content_hash`), `text_key` (its first 64 bits), `exact_key` (a hash of the
-    text as it is written) and the columns of `BAND_COLUMNS`.
+    The file holds the segment's rows in their order: `text` and `label` cleaned; `rule` and
+    `value` where a row breaks a rule; and, where it does not, `text_hash` (as `content_hash`),
+    `text_key` (its first 64 bits), `exact_key` (a hash of the text as it is written) and the
+    columns of `BAND_COLUMNS`.
     """
 
     segment: Segment
@@ -48,9 +49,11 @@ class Workshop:
     """Prepares segments, each once for a recipe."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
-        """Args:
-        folder: where to keep what was prepared.
-        recipe: how to clean.
+        """Nothing is prepared yet.
+
+        Args:
+            folder: where to keep what was prepared.
+            recipe: how to clean.
         """
         described = json.dumps([_VERSION, asdict(recipe)], sort_keys=True)
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]

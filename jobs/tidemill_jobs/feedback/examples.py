@@ -9,7 +9,7 @@ from tidemill_core.domain.feedback import Feedback
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import text_hash
-from tidemill_jobs.data.rows import set_aside
+from tidemill_jobs.data.rows import printable
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def feedback_examples(
     forged = _mismatches(storage.predictions, with_text, text_key)
     given = {v.prediction_id: v.text for v in with_text if v.feedback_id not in forged}
     outcomes = [
-        set_aside(verdict.feedback_id, "TEXT_MISMATCH", verdict.text, verdict.prediction_id)
+        _forged(verdict)
         if verdict.feedback_id in forged
         else _example(
             verdict,
@@ -112,6 +112,11 @@ def _example(
             time=verdict.create_time,
         )
     return _Lacking.PREDICTION if stored is None else _Lacking.TEXT
+
+
+def _forged(verdict: Feedback) -> QuarantinedRow:
+    origin, value = verdict.feedback_id, printable(verdict.text)
+    return QuarantinedRow(origin, "TEXT_MISMATCH", value, key=verdict.prediction_id)
 
 
 def _mismatches(

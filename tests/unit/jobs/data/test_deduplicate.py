@@ -5,10 +5,10 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tidemill_jobs.data.deduplicate import deduplicate
 
 from tidemill_core.domain.example import Example, LabelSource
 from tidemill_core.domain.split import Split, content_hash
-from tidemill_jobs.data.deduplicate import deduplicate
 from tidemill_jobs.data.rows import PlacedExample
 
 SOURCE, FEEDBACK = LabelSource.SOURCE, LabelSource.FEEDBACK

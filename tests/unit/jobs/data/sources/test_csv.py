@@ -7,11 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tidemill_core.domain.example import Example, LabelSource
+from tests.unit.jobs.data.sources.landing import Landing, Row
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources import open_source
-from tidemill_jobs.data.sources.whole import SourceRows, read_whole
 
 
 @pytest.fixture
@@ -20,29 +19,35 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "train.csv"
 
 
-def _read(path: Path, content: str | bytes) -> SourceRows:
+def _read(path: Path, content: str | bytes) -> Landing:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return _found(path)
 
 
-def _found(path: Path) -> SourceRows:
-    return read_whole(open_source(FilesSource(path=path)))
+def _found(path: Path) -> Landing:
+    landing = Landing()
+    landing.read(open_source(FilesSource(path=path)))
+    return landing
 
 
-def _pairs(rows: SourceRows) -> list[tuple[str, str]]:
-    return [(row.text, row.label) for row in rows.examples]
+def _pairs(landing: Landing) -> list[tuple[object, object]]:
+    rows = [row for row in landing.rows if "rule" not in row]
+    return [(row["text"] or "", row["label"] or "") for row in rows]
 
 
-def _quarantined(rows: SourceRows) -> list[tuple[int, str]]:
-    return [(int(row.origin.rsplit(":")[-1]), row.rule) for row in rows.quarantined]
+def _quarantined(landing: Landing) -> list[tuple[int, object]]:
+    return [(int(str(row["origin"]).rsplit(":")[-1]), row["rule"]) for row in _broken(landing)]
+
+
+def _broken(landing: Landing) -> list[Row]:
+    return [row for row in landing.rows if "rule" in row]
 
 
 def test_each_row_knows_where_it_stands(path: Path) -> None:
     """A row's origin is its file and the line that it begins on; blank lines are no rows."""
     rows = _read(path, 'text,label\n"two\nlines",a\n\nlast,b\n')
-    first, last = rows.examples
-    assert first == Example("two\nlines", "a", LabelSource.SOURCE, f"{path}:2")
-    assert (last.text, last.origin) == ("last", f"{path}:5")
+    found = [(row["text"], row["label"], row["origin"]) for row in rows.rows]
+    assert found == [("two\nlines", "a", f"{path}:2"), ("last", "b", f"{path}:5")]
 
 
 def test_columns_are_found_by_name(path: Path) -> None:
@@ -107,7 +112,7 @@ def test_rows_in_another_encoding_are_quarantined(path: Path) -> None:
     rows = _read(path, b"text,label\ncaf\xe9,a\nx,b\n")
     assert _pairs(rows) == [("x", "b")]
     assert _quarantined(rows) == [(2, "NOT_UTF8")]
-    assert rows.quarantined[0].value == "caf\\udce9,a"
+    assert _broken(rows)[0]["value"] == "caf\\udce9,a"
 
 
 def test_rows_of_another_width_are_quarantined(path: Path) -> None:
@@ -122,7 +127,7 @@ def test_a_quote_open_to_the_end_costs_one_row(path: Path) -> None:
     rows = _read(path, 'text,label\n"broken,a\nx,a\ny,b\n')
     assert _pairs(rows) == [("x", "a"), ("y", "b")]
     assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
-    assert rows.quarantined[0].value == '"broken,a'
+    assert _broken(rows)[0]["value"] == '"broken,a'
 
 
 def test_a_quote_closed_by_the_next_row_costs_one_row(path: Path) -> None:
@@ -169,7 +174,7 @@ def test_no_file_is_read_wrong_silently(path: Path, pieces: list[str]) -> None:
     """Whatever a file holds, each line is part of one row at most, kept or quarantined."""
     rows = _read(path, "text,label\nfirst,label\n" + "".join(pieces))
     assert _pairs(rows)[0] == ("first", "label")
-    origins = [row.origin for row in rows.examples] + [row.origin for row in rows.quarantined]
+    origins = [row["origin"] for row in rows.rows]
     assert len(set(origins)) == len(origins)
 
 
@@ -180,4 +185,4 @@ def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str,
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
     found = _found(path)
-    assert (_pairs(found), found.quarantined) == (rows, ())
+    assert (_pairs(found), _broken(found)) == (rows, [])
