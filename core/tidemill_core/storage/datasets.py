@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import FailedPrecondition, NotFound
@@ -12,6 +12,9 @@ from tidemill_core.storage.database import Database, Page, newest_first
 from tidemill_core.storage.schema import dataset_versions
 
 MIN_PREFIX = 8
+
+_TOLD_ANEW = ("quarantine_counts", "source_counts", "erased_count")
+"""What a later build, or an erasure, says of the same content."""
 
 
 class DatasetStore:
@@ -21,10 +24,13 @@ class DatasetStore:
         self._database = database
 
     def add(self, version: DatasetVersion) -> None:
-        """Record a version; one that is recorded already stays as it is."""
+        """Record a version; of one that is recorded already, what was told of it since."""
+        values = asdict(version)
+        told = {name: values[name] for name in _TOLD_ANEW}
+        is_it = dataset_versions.c.dataset_version == version.dataset_version
         with self._database.write() as connection:
-            rows = [asdict(version)]
-            self._database.insert_ignoring_repeats(connection, dataset_versions, rows)
+            self._database.insert_ignoring_repeats(connection, dataset_versions, [values])
+            connection.execute(update(dataset_versions).where(is_it).values(told))
 
     def get(self, dataset_version: str) -> DatasetVersion:
         """The version of that id, or the only one whose id starts so.

@@ -88,6 +88,7 @@ def _build(context: JobContext) -> _Build:
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
     """Bring in what is new; all segments of the sources that are declared now."""
     segments: list[Segment] = []
+    context.progress(0.0, "reads the sources")
     for settings in context.task_settings.sources:
         source = open_source(settings)
         intake.land(source, context.progress)
@@ -115,13 +116,13 @@ def _recipe(context: JobContext) -> Recipe:
 def _content(
     context: JobContext, segments: list[Segment], stock: Stock, decided: Decided
 ) -> Content:
+    set_aside = _set_aside(stock, decided.set_aside)
+    counts = _source_counts(stock, decided)
+    _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
     labels = decided.kept["label"].unique()
     if len(labels) < 2:
         told = f"only the label {labels[0]!r}" if len(labels) else "no example"
         raise DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
-    set_aside = _set_aside(stock, decided.set_aside)
-    counts = _source_counts(stock, decided)
-    _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
     recipe = {
         "settings": asdict(_recipe(context)),
         "steps": [step.name for step in _recipe(context).steps],
@@ -190,8 +191,8 @@ def _check_share(
     raise DataError(
         "TOO_MANY_QUARANTINED",
         f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = "
-        f"{share}: the first is {first['origin']}: {first['value']!r}. Nothing was published; mend the "
-        "source, or raise the share",
+        f"{share}: the first is {first['origin']}: {first['value']!r}. Nothing was published; "
+        "mend the source, or raise the share",
     )
 
 

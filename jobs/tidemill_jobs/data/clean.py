@@ -115,7 +115,7 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     blank = _to_those_with_more_than_ascii(text, lambda value: "" if is_blank(value) else value)
     cleaned = rows.with_columns(
         text=text,
-        label=label.replace("", None) if label.is_null().all() else label.fill_null(""),
+        label=label.fill_null(""),
         is_blank=(blank == ""),
         index=pl.int_range(len(rows), dtype=pl.Int32),
     )

@@ -1,6 +1,7 @@
 """The catalogue of dataset versions."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -23,11 +24,19 @@ def test_reads_back_what_was_written(storage: Storage) -> None:
     assert found.create_time.tzinfo is UTC
 
 
-def test_repeats_leave_the_first(storage: Storage) -> None:
-    """A version that is recorded already stays as it is: same content, same version."""
+def test_a_repeat_tells_anew_what_was_set_aside(storage: Storage) -> None:
+    """Same content, same version, of the first build; only what lies outside it may differ."""
+    storage.datasets.add(dataset(TWO))
     storage.datasets.add(dataset(ONE))
-    storage.datasets.add(dataset(ONE, uri="file:///elsewhere"))
-    assert storage.datasets.get(ONE) == dataset(ONE)
+    again = replace(
+        dataset(ONE, uri="file:///elsewhere"),
+        quarantine_counts={"NULL_TEXT": 7},
+        source_counts={"a": {"kept": 2, "quarantined": 7}},
+        erased_count=1,
+    )
+    storage.datasets.add(again)
+    assert storage.datasets.get(ONE) == replace(again, uri=dataset(ONE).uri)
+    assert storage.datasets.get(TWO) == dataset(TWO)
 
 
 def test_the_start_of_an_id_is_enough(storage: Storage) -> None:

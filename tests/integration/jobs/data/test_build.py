@@ -2,6 +2,7 @@
 
 import csv
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tidemill_core.domain.dataset import Outcome
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
@@ -18,7 +20,7 @@ from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCancelled
 from tidemill_jobs.data.build import build, run
-from tidemill_jobs.data.dataset import read_dataset
+from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, read_dataset
 
 SUPPORT = Path(__file__).parents[4] / "examples" / "support"
 Correct = Callable[[str, str, str], None]
@@ -52,20 +54,18 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
     correct("p2", held_out, "b")
     result = run(context)
     assert result["rows_in"] == 8
-    assert result["rows_kept"] == 2
-    assert (result["duplicates"], result["corrected"], result["left_out_held_out"]) == (1, 1, 1)
-    assert result["quarantined_by_rule"] == {"BROKEN_QUOTES": 1, "NULL_LABEL": 1, "NULL_TEXT": 1}
-    assert result["rows_in"] == result["rows_kept"] + sum(
-        result[part] for part in ("duplicates", "corrected", "left_out_held_out", "quarantined")
-    )
-    assert _quarantine(context, result["dataset_version"]) == {
+    outcomes = {name: result[f"rows_{name}"] for name in map(str, Outcome)}
+    assert outcomes == {"kept": 2, "merged": 2, "left_out": 1, "quarantined": 3}
+    found = _quarantine(context, result["dataset_version"])
+    assert found == {
         f"{source}:2": "CORRECTED",
         f"{source}:4": "DUPLICATE",
         f"{source}:5": "NULL_TEXT",
         f"{source}:6": "BROKEN_QUOTES",
         f"{source}:7": "NULL_LABEL",
-        "feedback-p2": "LEFT_OUT_HELD_OUT",
+        "feedback-p2": "HELD_OUT",
     }
+    assert result["set_aside_by_rule"] == Counter(found.values())
 
 
 def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> None:
@@ -79,7 +79,7 @@ def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> N
     assert built.label_source_counts == {"source": 2}
     assert built.quarantine_counts == {"DUPLICATE": 1}
     rows = read_dataset(built.uri)
-    assert rows.columns == ["text", "label", "label_source", "origin", "split", "text_hash"]
+    assert rows.schema == EXAMPLE_COLUMNS
     assert rows["text_hash"].is_sorted()
     assert set(rows.select("text", "split").iter_rows()) == {(train, "train"), (test, "test")}
 
@@ -127,7 +127,10 @@ def test_the_same_content_is_the_same_version(context: JobContext, source: Path)
     _write(source, rows)
     first = build(context)
     _write(source, [*random.Random(1).sample(rows, 50), ("", "a")])
-    assert build(context) == first
+    again = build(context)
+    assert again.quarantine_counts == {"NULL_TEXT": 1, "REPLACED": 50}
+    assert (again.dataset_version, again.create_time) == (first.dataset_version, first.create_time)
+    assert context.storage.datasets.get(first.dataset_version) == again
     elsewhere = context.settings.model_copy(
         update={"state_dir": context.settings.state_dir / "elsewhere"}
     )
@@ -150,8 +153,13 @@ def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> 
     _write(second, [("y", "b"), ("x", "a")])
     task = TaskSettings(sources=[FilesSource(path=source), FilesSource(path=second)])
     settings = context.settings.model_copy(update={"tasks": {"support": task}})
-    rows = read_dataset(build(replace(context, settings=settings)).uri)
-    assert set(rows["origin"]) == {f"{second}:3", f"{second}:2"}
+    built = build(replace(context, settings=settings))
+    origins = set(read_dataset(built.uri)["origin"])
+    assert origins == {f"{source}:2", f"{second}:2"}
+    assert sorted(map(str, built.source_counts.values())) == [
+        "{'kept': 1, 'merged': 1}",
+        "{'kept': 1}",
+    ]
 
 
 @pytest.mark.parametrize("content", ["text,label\n,a\n", "text,label\nx,a\ny,a\n"])
@@ -186,8 +194,9 @@ def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> Non
     datasets = context.settings.state_dir / "datasets"
     datasets.mkdir()
     (datasets / "support").write_text("in the way", encoding="utf-8")
-    with pytest.raises(OSError, match="support"):
+    with pytest.raises(DataError, match="support") as caught:
         build(context)
+    assert caught.value.reason == "NOT_WRITTEN"
     assert context.storage.datasets.page("support", Page()) == ([], "")
     assert not list(datasets.glob("**/*.parquet"))
 
@@ -226,10 +235,12 @@ def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext
     )
     result = run(replace(context, settings=settings))
     assert result["rows_in"] == 9_996
-    assert result["quarantined"] == 0
+    assert result["rows_quarantined"] == 0
     rows = read_dataset(context.storage.datasets.get(result["dataset_version"]).uri)
     assert rows["label"].n_unique() == 77
     trained, tested = _hashes(SUPPORT / "train.csv"), _hashes(SUPPORT / "test.csv")
-    assert set(rows["text_hash"]) == trained
+    assert result["set_aside_by_rule"].keys() <= {"DUPLICATE", "NEAR_DUPLICATE", "NEAR_HELD_OUT"}
+    assert len(rows) > 9_000
+    assert set(rows["text_hash"]) <= trained
     assert len(tested) > 3_000
     assert not tested & trained

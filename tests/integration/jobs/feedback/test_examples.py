@@ -66,6 +66,13 @@ def _example(label: str, origin: str, text: str = "the text") -> Example:
     return Example(text, label, LabelSource.FEEDBACK, origin)
 
 
+def _learnt(storage: Storage, task: str = "support") -> FeedbackExamples:
+    """What a task's feedback teaches, without who said so, when and about which prediction."""
+    taught = feedback_examples(storage, task, TEXT_KEY, {})
+    bare = [replace(each, key="", annotator="", time=None) for each in taught.examples]
+    return replace(taught, examples=tuple(bare))
+
+
 def _taught(*examples: Example, **counts: int) -> FeedbackExamples:
     """These examples, and nothing else but what is counted."""
     zero = {"without_label": 0, "without_prediction": 0, "without_text": 0}
@@ -77,44 +84,58 @@ def test_a_confirmed_prediction_has_the_predicted_label(
 ) -> None:
     """A yes makes an example of the text and what was predicted."""
     storage.feedback.add([verdict])
-    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(_example("predicted", "f1"))
+    assert _learnt(storage) == _taught(_example("predicted", "f1"))
+
+
+def test_an_example_tells_who_said_so_and_how_far_they_are_trusted(
+    storage: Storage, verdict: Feedback
+) -> None:
+    """It bears the prediction, the source, the time, and the source's trust, 1 by default."""
+    bob = replace(verdict, feedback_id="f2", prediction_id="p1", source="bob")
+    storage.feedback.add([verdict])
+    (example,) = feedback_examples(storage, "support", TEXT_KEY, {"alice": 0.4}).examples
+    assert (example.key, example.annotator, example.time) == ("p1", "alice", verdict.create_time)
+    assert (example.weight, example.judges) == (0.4, False)
+    storage.feedback.add([bob])
+    (example,) = feedback_examples(storage, "support", TEXT_KEY, {"alice": 0.4}).examples
+    assert (example.annotator, example.weight) == ("bob", 1.0)
 
 
 def test_a_corrected_prediction_has_the_given_label(storage: Storage, verdict: Feedback) -> None:
     """A label makes an example of the text and that label."""
     storage.feedback.add([replace(verdict, correct=None, label="right")])
-    assert feedback_examples(storage, "support", TEXT_KEY).examples == (_example("right", "f1"),)
+    assert _learnt(storage).examples == (_example("right", "f1"),)
 
 
 def test_a_no_teaches_no_label(storage: Storage, verdict: Feedback) -> None:
     """A no without the right label is counted and gives no example."""
     storage.feedback.add([replace(verdict, correct=False)])
-    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_label=1)
+    assert _learnt(storage) == _taught(without_label=1)
 
 
 def test_the_latest_verdict_on_a_prediction_wins(storage: Storage, verdict: Feedback) -> None:
     """Where several sources judged, the last one counts, and once."""
     bob = replace(verdict, feedback_id="f2", source="bob", correct=None, label="right")
     storage.feedback.add([verdict, bob])
-    assert feedback_examples(storage, "support", TEXT_KEY).examples == (_example("right", "f2"),)
+    assert _learnt(storage).examples == (_example("right", "f2"),)
 
 
 def test_a_source_that_changes_its_mind_is_heard(storage: Storage, verdict: Feedback) -> None:
     """A later no takes an earlier yes back."""
     storage.feedback.add([verdict, replace(verdict, feedback_id="f2", correct=False)])
-    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_label=1)
+    assert _learnt(storage) == _taught(without_label=1)
 
 
 def test_a_prediction_not_stored_yet_is_counted(storage: Storage, verdict: Feedback) -> None:
     """Feedback can overtake its prediction; its example comes once the text is there."""
     storage.feedback.add([replace(verdict, prediction_id="p2")])
-    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(without_prediction=1)
+    assert _learnt(storage) == _taught(without_prediction=1)
 
 
 def test_tasks_do_not_share_feedback(storage: Storage, verdict: Feedback) -> None:
     """Only the task's own feedback makes its examples."""
     storage.feedback.add([verdict])
-    assert feedback_examples(storage, "other", TEXT_KEY) == _taught()
+    assert _learnt(storage, "other") == _taught()
 
 
 @pytest.mark.parametrize("prediction_id", ["p1", "hashed", "bare"])
@@ -126,7 +147,7 @@ def test_a_text_is_taken_from_where_it_is(
     storage.feedback.add([replace(verdict, prediction_id=prediction_id, text=given)])
     known = prediction_id == "p1" or given
     expected = _taught(_example("predicted", "f1")) if known else _taught(without_text=1)
-    assert feedback_examples(storage, "support", TEXT_KEY) == expected
+    assert _learnt(storage) == expected
 
 
 @pytest.mark.parametrize("prediction_id", ["p1", "hashed"])
@@ -135,9 +156,11 @@ def test_another_text_is_quarantined(
 ) -> None:
     """Feedback with a text that was not the predicted one teaches nothing where that shows."""
     storage.feedback.add([replace(verdict, prediction_id=prediction_id, text="another text")])
-    taught = feedback_examples(storage, "support", TEXT_KEY)
+    taught = _learnt(storage)
     assert taught.examples == ()
-    assert taught.quarantined == (QuarantinedRow("f1", "TEXT_MISMATCH", "another text"),)
+    assert taught.quarantined == (
+        QuarantinedRow("f1", "TEXT_MISMATCH", "another text", key=prediction_id),
+    )
 
 
 @pytest.mark.parametrize("prediction_id", ["p1", "hashed"])
@@ -149,7 +172,7 @@ def test_another_text_costs_nobody_elses_verdict(
     good = replace(verdict, prediction_id=prediction_id, text="the text")
     wrong = replace(good, feedback_id="f2", source="mallory", correct=False, text="another text")
     storage.feedback.add([good, wrong][::order])
-    taught = feedback_examples(storage, "support", TEXT_KEY)
+    taught = _learnt(storage)
     if order == 1:  # the latest verdict is a no, which gives no label
         assert taught == _taught(without_label=1)
     else:
@@ -166,7 +189,7 @@ def test_a_prediction_out_of_the_sample_can_be_corrected(
     )
     storage.feedback.add([yes, label])
     expected = _taught(_example("right", "f2", "a text"), without_prediction=1)
-    assert feedback_examples(storage, "support", TEXT_KEY) == expected
+    assert _learnt(storage) == expected
 
 
 def test_a_text_of_any_source_serves_the_latest_verdict(
@@ -178,4 +201,4 @@ def test_a_text_of_any_source_serves_the_latest_verdict(
         verdict, prediction_id="bare", feedback_id="f2", source="bob", correct=None, label="right"
     )
     storage.feedback.add([first, later])
-    assert feedback_examples(storage, "support", TEXT_KEY) == _taught(_example("right", "f2"))
+    assert _learnt(storage) == _taught(_example("right", "f2"))

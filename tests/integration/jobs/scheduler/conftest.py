@@ -1,7 +1,10 @@
-"""Workspaces whose jobs a test holds in its hand: their source is a named pipe."""
+"""Workspaces whose jobs a test holds in its hand: their source is an API that waits."""
 
 import contextlib
+import csv
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -44,8 +47,8 @@ def until(what: Callable[[], object], seconds: float = 20.0) -> None:
 class Workspace:
     """A folder with tidemill.toml, its database, and the processes started in it.
 
-    Task `support` reads a CSV file. Task `held` reads a named pipe: its `build_dataset` does
-    nothing at all, and looks at nothing, until `let_go` writes the rows.
+    Task `support` reads a CSV file. Task `held` asks an API: its `build_dataset` does nothing at
+    all, and looks at nothing, until `let_go` answers with the rows.
     """
 
     folder: Path
@@ -53,8 +56,7 @@ class Workspace:
     processes: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pipe = self.folder / "pipe.csv"
-        os.mkfifo(self.pipe)
+        self.api = socket.create_server(("127.0.0.1", 0))
         (self.folder / "rows.csv").write_text(CSV)
         self.write("")
         (port,) = free_ports(1)  # nobody listens: these jobs need no Triton
@@ -70,10 +72,14 @@ class Workspace:
         silent = {f"{job} = ''" for job in ScheduleSettings.model_fields if job not in schedule}
         lines = [
             *(f"[tasks.{TASK}]", "sources = [{ path = 'rows.csv' }]"),
-            *("[tasks.held]", f"sources = [{{ path = '{self.pipe}' }}]"),
+            *("[tasks.held]", f"sources = [{{ kind = 'http', url = '{self._url}' }}]"),
             *("[schedule]", *sorted(silent), schedule),
         ]
         (self.folder / "tidemill.toml").write_text("\n".join(lines))
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self.api.getsockname()[1]}/rows"
 
     def settings(self) -> Settings:
         """The settings that its processes have."""
@@ -121,7 +127,13 @@ class Workspace:
 
     def let_go(self) -> None:
         """Let the job of task `held` have its rows."""
-        self.pipe.write_text(CSV)
+        rows = list(csv.DictReader(CSV.splitlines()))
+        body = json.dumps([{"id": number, **row} for number, row in enumerate(rows)]).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        connection, _ = self.api.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(head.encode() + b"\r\nConnection: close\r\n\r\n" + body)
 
     def end(self) -> None:
         """End what is left."""
@@ -131,6 +143,7 @@ class Workspace:
                     each.kill()
             process.kill()
             process.wait()
+        self.api.close()
         self.storage.database.close()
 
 
