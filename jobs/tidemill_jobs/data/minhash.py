@@ -21,6 +21,8 @@ BAND_COLUMNS = tuple(f"band_{number:02d}" for number in range(BANDS))
 _VALUES = BANDS * VALUES_A_BAND
 _WINDOW = 5
 _SEED = 1
+_TEXTS_AT_ONCE = 1024
+"""rensa hands its values over as lists of Python's numbers, 8 KiB a text."""
 # One value in 256 agrees by chance.
 _BY_CHANCE = 1 / 256
 _ODD_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -30,15 +32,8 @@ Bands = npt.NDArray[np.uint64]
 
 def signatures(normalised: pl.Series) -> Bands:
     """The signatures of n texts: uint64, shape [n, BANDS]. Texts must not be null or empty."""
-    if not len(normalised):
-        return np.empty((0, BANDS), dtype=np.uint64)
-    windows, offsets = _windows(normalised)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(windows, offsets, _VALUES, _SEED)
-    values = np.fromiter(
-        chain.from_iterable(matrix.to_rows()), np.uint32, count=_VALUES * len(normalised)
-    )
-    lowest = values.astype(np.uint8).reshape(-1, _VALUES)
-    return lowest.view(np.dtype(np.uint64).newbyteorder("<")).astype(np.uint64)
+    parts = [_signatures(part) for part in normalised.to_frame().iter_slices(_TEXTS_AT_ONCE)]
+    return np.concatenate([np.empty((0, BANDS), dtype=np.uint64), *parts])
 
 
 def similarity(left: Bands, right: Bands) -> npt.NDArray[np.float64]:
@@ -46,6 +41,14 @@ def similarity(left: Bands, right: Bands) -> npt.NDArray[np.float64]:
     agreeing = (left.view(np.uint8) == right.view(np.uint8)).reshape(len(left), -1).mean(axis=1)
     estimate: npt.NDArray[np.float64] = (agreeing - _BY_CHANCE) / (1 - _BY_CHANCE)
     return np.clip(estimate, 0.0, 1.0)
+
+
+def _signatures(texts: pl.DataFrame) -> Bands:
+    windows, offsets = _windows(texts.to_series())
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(windows, offsets, _VALUES, _SEED)
+    values = np.fromiter(chain.from_iterable(matrix.to_rows()), np.uint32, _VALUES * len(texts))
+    lowest = values.astype(np.uint8).reshape(-1, _VALUES)
+    return lowest.view(np.dtype(np.uint64).newbyteorder("<")).astype(np.uint64)
 
 
 def _windows(texts: pl.Series) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

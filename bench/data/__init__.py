@@ -1,0 +1,1 @@
+"""How quickly rows become a dataset version, and how much memory that takes."""
