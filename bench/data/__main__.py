@@ -114,7 +114,7 @@ def _page(builds: list[Build]) -> str:
             "# From rows to a dataset version",
             f"Written by `python -m bench.data`. Machine: {machine()}.",
             "Rows are arXiv titles, mixed: 20 % equal an earlier one but for case and space,\n"
-            "5 % are nearly the same as one. Each build is a process of its own that lands files of\n"
+            "5 % are nearly the same as one. Each build is a process of its own: lands files of\n"
             "Parquet, cleans, finds duplicates and near ones, splits, publishes; imports are not\n"
             "counted.",
             markdown(_HEADER, _figures(builds)),
