@@ -67,6 +67,11 @@ CATALOGUE = (
         "Removes the texts of predictions and feedback that are older than the task keeps them",
         "tidemill_jobs.data.expire",
     ),
+    JobDefinition(
+        "erase_texts",
+        "Takes texts that a person asked to have erased out of the database and the datasets",
+        "tidemill_jobs.data.erase",
+    ),
 )
 
 CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"))

@@ -93,6 +93,8 @@ class ScheduleSettings(_Section):
     """Compares the latency with its limit."""
     expire_texts: str = "30 3 * * *"
     """Removes the texts that are older than their task's `text_retention_days`."""
+    erase_texts: str = "45 3 * * *"
+    """Erases what `tidemill erase` asked for, where that did not happen at once."""
 
 
 class TritonSettings(_Section):

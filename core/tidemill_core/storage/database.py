@@ -150,6 +150,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
     _turn_wal_on(connection)
     connection.execute("PRAGMA synchronous = FULL")
+    # What is removed is gone from the file too, not only from the tables.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _turn_wal_on(connection: Any) -> None:

@@ -6,6 +6,7 @@ from tidemill_core.storage.api_keys import ApiKeyStore
 from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.feedback import FeedbackStore
 from tidemill_core.storage.jobs import JobStore
 from tidemill_core.storage.leases import LeaseStore
@@ -25,6 +26,7 @@ class Storage:
     feedback: FeedbackStore
     preferences: PreferenceStore
     datasets: DatasetStore
+    erasures: ErasureStore
     models: ModelStore
     jobs: JobStore
     reports: ReportStore
@@ -48,6 +50,7 @@ def open_storage(url: str) -> Storage:
         FeedbackStore(database),
         PreferenceStore(database),
         DatasetStore(database),
+        ErasureStore(database),
         ModelStore(database),
         JobStore(database),
         ReportStore(database),

@@ -1,6 +1,6 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
 
 import polars as pl
@@ -13,6 +13,7 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.clean import Recipe
 from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
 from tidemill_jobs.data.decide import Decided, decide
+from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
@@ -68,13 +69,14 @@ def build(context: JobContext) -> DatasetVersion:
 
 def _build(context: JobContext) -> _Build:
     state, task = context.settings.state_dir, context.task
-    intake = Intake(state / "intake" / task)
+    erased = {erasure.text_hash for erasure in context.storage.erasures.of_task(task)}
+    intake = Intake(state / "intake" / task, erased)
     with intake.locked(context.progress):
         feedback, segments = _land(context, intake)
         stock = Stock(list(_prepare(context, segments)))
         context.progress(0.6, "decides what to keep")
         decided = decide(
-            stock, context.task_settings.near_duplicate_similarity, _nothing(), _no_labels
+            stock, context.task_settings.near_duplicate_similarity, _keys(erased), _no_labels
         )
         context.progress(0.8, "writes the dataset version")
         content = _content(context, segments, stock, decided)
@@ -102,10 +104,15 @@ def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[S
 
 
 def _prepare(context: JobContext, segments: list[Segment]) -> Iterator[Prepared]:
-    workshop = Workshop(context.settings.state_dir / "prepared" / context.task, _recipe(context))
+    prepares = workshop(context)
     for done, segment in enumerate(segments):
         context.progress(0.3 + 0.3 * done / len(segments), "cleans and measures texts")
-        yield workshop.prepare(segment)
+        yield prepares.prepare(segment)
+
+
+def workshop(context: JobContext) -> Workshop:
+    """What prepares the segments of the run's task."""
+    return Workshop(context.settings.state_dir / "prepared" / context.task, _recipe(context))
 
 
 def _recipe(context: JobContext) -> Recipe:
@@ -196,8 +203,12 @@ def _check_share(
     )
 
 
-def _nothing() -> pl.Series:
-    return pl.Series(dtype=pl.UInt64)
+def _keys(hashes: Set[str]) -> pl.Series:
+    return (
+        pl.DataFrame({"hash": list(hashes)}, schema={"hash": pl.String})
+        .select(text_key(pl.col("hash")))
+        .to_series()
+    )
 
 
 def _no_labels(texts: pl.Series) -> pl.DataFrame:

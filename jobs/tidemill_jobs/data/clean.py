@@ -13,6 +13,7 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from tidemill_core.text import is_blank
+from tidemill_jobs.data.hashing import collapse_whitespace
 from tidemill_jobs.data.redact import redact
 from tidemill_jobs.data.rows import MAX_VALUE_LENGTH
 
@@ -66,11 +67,6 @@ def repair_encoding(texts: pl.Series) -> pl.Series:
 def compose(texts: pl.Series) -> pl.Series:
     """Unicode NFC, so that one way of writing an accent is left."""
     return _to_those_with_more_than_ascii(texts, lambda text: unicodedata.normalize("NFC", text))
-
-
-def collapse_whitespace(texts: pl.Series) -> pl.Series:
-    """No space around it, and single spaces for whitespace within, line ends included."""
-    return texts.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
 
 STEPS: tuple[Step, ...] = (

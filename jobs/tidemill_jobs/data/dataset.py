@@ -119,9 +119,9 @@ def read_dataset(uri: str) -> pl.DataFrame:
         examples = pl.read_parquet(folder / EXAMPLES_FILE)
         found = content_id(version.task, _all_digests(folder, examples))
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise _damaged(folder / EXAMPLES_FILE, error) from error
+        raise damaged(folder / EXAMPLES_FILE, error) from error
     if found != version.dataset_version:
-        raise _damaged(folder / EXAMPLES_FILE, "its rows are not those that were published")
+        raise damaged(folder / EXAMPLES_FILE, "its rows are not those that were published")
     return examples
 
 
@@ -151,7 +151,7 @@ def _all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
     erased = folder / ERASED_FILE
     if not erased.exists():
         return digests
-    return pl.concat([digests, pl.read_parquet(erased, columns=digests.columns)])
+    return pl.concat([digests, pl.read_parquet(erased, columns=digests.columns)]).unique()
 
 
 def _describe(
@@ -200,7 +200,12 @@ def _manifest(version: DatasetVersion, recipe: Mapping[str, Any]) -> str:
     del values["uri"]
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
     values |= {"outcome_counts": version.outcome_counts, "schema": schema, "recipe": recipe}
-    return json.dumps(values, indent=2, ensure_ascii=False)
+    return as_json(values)
+
+
+def as_json(manifest: Mapping[str, Any]) -> str:
+    """A manifest as it is written."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False)
 
 
 def read_manifest(folder: Path) -> DatasetVersion:
@@ -221,9 +226,10 @@ def read_manifest(folder: Path) -> DatasetVersion:
     except FileNotFoundError as error:
         raise DataError("DATASET_MISSING", f"there is no {path}") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path: Path, detail: object) -> DataError:
+def damaged(path: Path, detail: object) -> DataError:
+    """The error for a version that is not what was published."""
     cure = "remove its folder, and the next build_dataset makes it anew"
     return DataError("DATASET_DAMAGED", f"{path} is damaged: {detail}; {cure}")

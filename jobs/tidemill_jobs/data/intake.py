@@ -12,7 +12,7 @@ its manifest names; from them it can be built again.
 import fcntl
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import polars as pl
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import Progress
+from tidemill_jobs.data.hashing import text_hashes
 from tidemill_jobs.data.parquet import remove_left_over, written_whole
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 
@@ -63,8 +64,15 @@ class Segment:
 class Intake:
     """What has landed of a task's sources. One process at a time may land: see `locked`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, erased: Set[str] = frozenset()) -> None:
+        """Nothing is read yet.
+
+        Args:
+            folder: where rows land.
+            erased: `content_hash` of texts that must not be kept.
+        """
         self._folder = folder
+        self._erased = erased
 
     @contextmanager
     def locked(self, progress: Progress) -> Iterator[None]:
@@ -109,7 +117,8 @@ class Intake:
             progress(0.0, f"reads {source.name}")
             if _is_news(batch, watermark):
                 number += 1
-                self._write(source.name, number, _landed(batch, labelled), batch)
+                rows = without_texts(_landed(batch, labelled), self._erased)
+                self._write(source.name, number, rows, batch)
             watermark = batch.watermark
 
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
@@ -124,6 +133,7 @@ class Intake:
         Raises:
             DataError: INTAKE_DAMAGED.
         """
+        rows = without_texts(rows, self._erased)
         segments = self.segments(source)
         before = self._latest(segments)
         changed = rows.join(before, on=list(LANDED), how="anti", nulls_equal=True)
@@ -137,15 +147,34 @@ class Intake:
             number = segments[-1].number + 1 if segments else 1
             self._write(source, number, news, Batch(pl.DataFrame(), pl.DataFrame(), {}))
 
+    def sources(self) -> list[str]:
+        """The names of all sources that have landed, declared still or not."""
+        return sorted(path.parent.name for path in self._folder.glob("*/000001.parquet"))
+
+    def erase(self, segment: Segment, which: pl.Series) -> None:
+        """Take the texts out of rows of a segment, which else never changes.
+
+        Args:
+            segment: the segment.
+            which: whether a row is to be erased, by its place.
+
+        Raises:
+            DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
+        """
+        rows = _erased(read_segment(segment), which)
+        facts = _facts(segment.watermark, segment.replaced)
+        with written_whole(segment.path) as staged:
+            rows.write_parquet(staged, metadata={_METADATA: facts})
+
     def _latest(self, segments: list[Segment]) -> pl.DataFrame:
         """The rows that count now, one a key."""
         frames = [read_segment(segment) for segment in segments]
         return pl.concat([pl.DataFrame(schema=LANDED), *frames]).unique("key", keep="last")
 
     def _write(self, source: str, number: int, rows: pl.DataFrame, batch: Batch) -> None:
-        facts = {"watermark": batch.watermark, "replaced": sorted(batch.replaced)}
+        facts = _facts(batch.watermark, batch.replaced)
         with written_whole(self._folder / source / f"{number:06d}.parquet") as staged:
-            rows.write_parquet(staged, metadata={_METADATA: json.dumps(facts)})
+            rows.write_parquet(staged, metadata={_METADATA: facts})
 
 
 def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataFrame:
@@ -158,6 +187,28 @@ def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataF
         return pl.read_parquet(segment.path, columns=columns)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(segment.path, error) from error
+
+
+def without_texts(rows: pl.DataFrame, erased: Set[str]) -> pl.DataFrame:
+    """Rows, those whose text is one of the erased ones without text and label, as ERASED."""
+    if not erased:
+        return rows
+    return _erased(rows, text_hashes(rows["text"]).is_in(list(erased)).fill_null(value=False))
+
+
+def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    erased, nothing = pl.lit(which), pl.lit(None, pl.String)
+    return rows.with_columns(
+        text=pl.when(~erased).then("text").otherwise(nothing),
+        label=pl.when(~erased).then("label").otherwise(nothing),
+        annotator=pl.when(~erased).then("annotator").otherwise(nothing),
+        rule=pl.when(~erased).then("rule").otherwise(pl.lit("ERASED")),
+        value=pl.when(~erased).then("value").otherwise(pl.lit("")),
+    )
+
+
+def _facts(watermark: Watermark, replaced: Set[str]) -> str:
+    return json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
 
 
 def _is_news(batch: Batch, watermark: Watermark) -> bool:

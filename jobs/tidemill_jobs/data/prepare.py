@@ -15,16 +15,14 @@ from pathlib import Path
 import polars as pl
 import polars_hash as plh
 
-from tidemill_core.domain.split import normalise
 from tidemill_jobs.data.clean import Recipe, clean
+from tidemill_jobs.data.hashing import normalised, text_key
 from tidemill_jobs.data.intake import Segment, read_segment
 from tidemill_jobs.data.minhash import BAND_COLUMNS, signatures
 from tidemill_jobs.data.parquet import written_whole
 
 _VERSION = 1
 """To be raised with every change of what this module or `clean` writes."""
-
-_KEY_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -72,25 +70,10 @@ class Workshop:
                 prepared.write_parquet(staged)
         return Prepared(segment, target)
 
-
-def text_key(text_hash: pl.Expr) -> pl.Expr:
-    """The first 64 bits of a text's hash, as a number.
-
-    Two of n texts share one by chance with a probability of n² / 2⁶⁵: one in two million at 4
-    million texts.
-    """
-    return text_hash.str.slice(0, _KEY_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
-
-
-def normalised(texts: pl.Series) -> pl.Series:
-    """`tidemill_core.domain.split.normalise` of texts with collapsed whitespace."""
-    ascii_only = texts.str.len_bytes() == texts.str.len_chars()
-    lowered = texts.str.to_lowercase()
-    beyond = (~ascii_only).arg_true()
-    if not len(beyond):
-        return lowered
-    changed = [normalise(text) for text in texts.gather(beyond)]
-    return lowered.scatter(beyond, pl.Series(changed, dtype=pl.String))
+    def forget(self, segment: Segment) -> None:
+        """Remove what was made of a segment, by any recipe."""
+        for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
+            path.unlink()
 
 
 def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """The tables. `migrations/` brings a database to this shape, and a test compares the two."""
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
+from tidemill_core.storage.schema.erasures import erasures
 from tidemill_core.storage.schema.lifecycle import (
     alerts,
     dataset_versions,
@@ -26,6 +27,7 @@ __all__ = [
     "audit_records",
     "dataset_versions",
     "deployments",
+    "erasures",
     "feedback",
     "job_runs",
     "jobs",

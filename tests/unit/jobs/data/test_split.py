@@ -7,7 +7,7 @@ import pytest
 
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.split import Split, content_hash, split_of
-from tidemill_jobs.data.prepare import text_key
+from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.split import held_out, place
 
 

@@ -1,0 +1,122 @@
+"""Erasures: which texts must go, and taking them out of the other tables."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Delete, Table, Update, delete, select, update
+
+from tidemill_core.domain.erasure import Erasure
+from tidemill_core.domain.split import content_hash
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import erasures, feedback, predictions, preferences
+
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """A table with texts of a task.
+
+    Attributes:
+        table: the table.
+        key: what its rows are told apart by.
+        texts: the columns that hold texts.
+        erase: takes the texts out of the rows it is restricted to.
+    """
+
+    table: Table
+    key: Column[Any]
+    texts: tuple[Column[Any], ...]
+    erase: Callable[[], Update | Delete]
+
+
+_HOLDERS = (
+    _Holder(
+        predictions,
+        predictions.c.prediction_id,
+        (predictions.c.text,),
+        lambda: update(predictions).values(text="", text_hash=None),
+    ),
+    _Holder(
+        feedback,
+        feedback.c.sequence,
+        (feedback.c.text,),
+        lambda: update(feedback).values(text=None),
+    ),
+    # A pair without one of its texts is no pair.
+    _Holder(
+        preferences,
+        preferences.c.sequence,
+        (preferences.c.prompt, preferences.c.chosen, preferences.c.rejected),
+        lambda: delete(preferences),
+    ),
+)
+
+
+class ErasureStore:
+    """The table of erasures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request(self, task: str, text_hash: str, requested_by: str, now: datetime) -> Erasure:
+        """Write down that a text must go; asked again, it must go again.
+
+        Args:
+            task: the task.
+            text_hash: the text's `content_hash`.
+            requested_by: who asks.
+            now: the time.
+        """
+        known = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
+        new = Erasure(uuid.uuid4().hex, task, text_hash, requested_by, now)
+        with self._database.write() as connection:
+            self._database.insert_ignoring_repeats(connection, erasures, [asdict(new)])
+            connection.execute(update(erasures).where(known).values(erase_time=None))
+            return _erasure(connection.execute(select(erasures).where(known)).mappings().one())
+
+    def of_task(self, task: str) -> list[Erasure]:
+        """A task's erasures, in the order they were asked for."""
+        query = select(erasures).where(erasures.c.task == task).order_by(erasures.c.sequence)
+        with self._database.read() as connection:
+            return [_erasure(row) for row in connection.execute(query).mappings()]
+
+    def finish(self, erasure_id: str, counts: Mapping[str, int], now: datetime) -> None:
+        """Write down that a text is gone, and where it was found."""
+        done = update(erasures).where(erasures.c.erasure_id == erasure_id)
+        with self._database.write() as connection:
+            connection.execute(done.values(erase_time=now, counts=dict(counts)))
+
+    def erase_stored(self, task: str, text_hashes: Set[str]) -> Iterator[tuple[str, list[str]]]:
+        """Take texts out of all tables, a thousand rows at a time.
+
+        Yields:
+            A table's name, and the hash of the text of each row of it that was found.
+        """
+        for holder in _HOLDERS:
+            for found in self._pages(holder, task, text_hashes):
+                with self._database.write() as connection:
+                    connection.execute(holder.erase().where(holder.key.in_(list(found))))
+                yield holder.table.name, list(found.values())
+
+    def _pages(self, holder: _Holder, task: str, text_hashes: Set[str]) -> Iterator[dict[Any, str]]:
+        """The hash of the text to erase by key, page by page."""
+        query = select(holder.key, *holder.texts).where(holder.table.c.task == task)
+        query = query.order_by(holder.key).limit(_ROWS_AT_ONCE)
+        page = query
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(page).all()
+            hashes = ((key, content_hash(text)) for key, *texts in rows for text in texts if text)
+            found = {key: text_hash for key, text_hash in hashes if text_hash in text_hashes}
+            yield found
+            if len(rows) < _ROWS_AT_ONCE:
+                return
+            page = query.where(holder.key > rows[-1][0])
+
+
+def _erasure(row: Mapping[Any, Any]) -> Erasure:
+    return Erasure(**{name: value for name, value in row.items() if name != "sequence"})
