@@ -29,6 +29,7 @@ COMMANDS = {
     "datasets": "Show what models were trained on.",
     "jobs": "Start and follow the batch jobs.",
     "reports": "Show what the checks found, and take alerts on.",
+    "erase": "Erase a person's texts, and show which were erased.",
     "keys": "Make and revoke the API keys that callers show.",
     "audit": "Show who changed what.",
     "doctor": "Check whether this machine and this workspace can run Tidemill.",

@@ -1,7 +1,5 @@
 """`tidemill predict`."""
 
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any
@@ -9,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from tidemill_cli.connection import Address, connected, explanation
-from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
+from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
 from tidemill_cli.messages import error_to_json
 from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table
+from tidemill_cli.standard_input import stdin_lines
 from tidemill_client import Prediction, TidemillClient, TidemillError
 
 app = typer.Typer(add_completion=False)
@@ -43,7 +42,7 @@ def predict(
             prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
             print_json(asdict(prediction)) if as_json else _print_one(prediction)
             return
-        asked = list(_lines()) if texts == ["-"] else texts
+        asked = list(stdin_lines()) if texts == ["-"] else texts
         results = _predict_all(client, task, asked, top_k, model_version)
     if as_json:
         print_json([_to_json(result) for result in results])
@@ -61,14 +60,6 @@ def _predict_all(
     while batch := list(islice(remaining, _BATCH)):
         results += client.predict_batch(task, batch, top_k=top_k, model_version=model_version)
     return results
-
-
-def _lines() -> Iterator[str]:
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise CommandFailed(f"line {number} of stdin is not UTF-8", WRONG_USAGE) from error
 
 
 def _to_json(result: Result) -> Any:

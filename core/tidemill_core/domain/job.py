@@ -34,6 +34,8 @@ class Trigger(StrEnum):
     """A task that nobody answers for yet."""
     RPC = "rpc"
     """A caller of RunJob."""
+    ERASURE = "erasure"
+    """Texts to be erased, asked for on this machine."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Erasures, and taking texts out of the other tables."""
+
+from collections import Counter
+
+from tests.contract.storage.values import NOW, later, prediction, preference, verdict
+from tidemill_core.domain.split import content_hash
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.storage import Storage
+
+TEXT = "My Name"
+HASH = content_hash(TEXT)
+
+
+def _erase(storage: Storage) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for table, hashes in storage.erasures.erase_stored("support", {HASH}):
+        assert set(hashes) <= {HASH}
+        found[table] += len(hashes)
+    return found
+
+
+def test_a_request_is_kept_once(storage: Storage) -> None:
+    """Asked twice it is one; finished and asked again, it is open again."""
+    first = storage.erasures.request("support", HASH, "ann", NOW)
+    assert storage.erasures.request("support", HASH, "bob", later(1)) == first
+    assert storage.erasures.request("other", HASH, "ann", NOW) != first
+    storage.erasures.finish(first.erasure_id, {"predictions": 2}, later(2))
+    (done,) = storage.erasures.of_task("support")
+    assert (done.erase_time, done.counts) == (later(2), {"predictions": 2})
+    assert storage.erasures.request("support", HASH, "ann", later(3)).erase_time is None
+
+
+def test_texts_go_and_rows_stay(storage: Storage) -> None:
+    """More than a page of predictions, verdicts with a text, and pairs with it in any place."""
+    names = [f"p{number:05d}" for number in range(2001)]
+    storage.predictions.add([prediction(name, text="my  NAME") for name in names])
+    storage.predictions.add([prediction("q1", text="another"), prediction("q2", text="")])
+    storage.predictions.add([prediction("r1", text=TEXT, task="other")])
+    storage.feedback.add([verdict("p00001", text=TEXT), verdict("q1", text="another")])
+    for place in ("prompt", "chosen", "rejected"):
+        storage.preferences.add(preference(**{place: TEXT}))
+    storage.preferences.add(preference())
+    assert _erase(storage) == {"predictions": 2001, "feedback": 1, "preferences": 3}
+    assert _erase(storage).total() == 0
+    texts = storage.predictions.texts_and_labels([*names, "q1", "r1"])
+    assert Counter(text for text, _ in texts.values()) == {"": 2001, "another": 1, TEXT: 1}
+    assert [v.text for v in storage.feedback.latest_verdicts("support")] == ["", "another"]
+    (left,) = storage.preferences.page("support", Page())[0]
+    assert TEXT not in (left.prompt, left.chosen, left.rejected)
