@@ -1,7 +1,7 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -21,6 +21,9 @@ from tidemill_jobs.data.prepare import Prepared, Workshop
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
+
+RECIPE_SETTINGS = ("max_text_length", "min_text_length", "redact", "near_duplicate_similarity")
+"""The task's settings that decide what becomes of a row."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,27 @@ def _build(context: JobContext) -> _Build:
     intake = Intake(state / "intake" / task)
     with intake.locked(context.progress):
         feedback, segments = _land(context, intake)
-        stock = Stock(list(_prepare(context, segments)))
-        context.progress(0.6, "decides what to keep")
-        decided = decide(
-            stock, context.task_settings.near_duplicate_similarity, _nothing(), _no_labels
-        )
+        content = assemble(context, segments)
         context.progress(0.8, "writes the dataset version")
-        content = _content(context, segments, stock, decided)
         newest, _ = context.storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
     return _Build(version, feedback)
+
+
+def assemble(context: JobContext, segments: list[Segment]) -> Content:
+    """What a version of these segments is made of, by the settings of the context's task.
+
+    Raises:
+        DataError: TOO_FEW_LABELS, TOO_MANY_QUARANTINED, INTAKE_DAMAGED or NOT_WRITTEN.
+        RunCancelled: somebody asked the run to stop.
+    """
+    stock = Stock(list(_prepare(context, segments)))
+    context.progress(0.6, "decides what to keep")
+    similarity = context.task_settings.near_duplicate_similarity
+    decided = decide(stock, similarity, _nothing(), _no_labels)
+    return _content(context, segments, stock, decided)
 
 
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
@@ -125,7 +137,7 @@ def _content(
     counts = _source_counts(stock, decided)
     _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
     recipe = {
-        "settings": asdict(_recipe(context)),
+        "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
         "steps": [step.name for step in _recipe(context).steps],
         "segments": {segment.source: segment.number for segment in segments},
     }
