@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from tidemill_cli.local import require_extras
-from tidemill_cli.output import bar, percent, print_table, stdout
+from tidemill_cli.output import bar, print_table, stdout
 from tidemill_core.dataset_folder import (
     EXAMPLES_FILE,
     damaged,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # comes with the extra [jobs], and takes a while to import
 
 KINDS = ("rows_in", "rows_out", "relabelled")
 _BAR_WIDTH = 20
+_NOTEWORTHY = 0.001
+"""A share that moved so far is told of a label whose rows are as many as before."""
 
 
 def compare(base: Path, other: Path, shown: int) -> dict[str, Any]:
@@ -75,8 +77,11 @@ def print_difference(found: Mapping[str, Any]) -> None:
     if KINDS[0] in found:
         rows_in, rows_out, relabelled = (found[kind] for kind in KINDS)
         console.print(f"{rows_in} in, {rows_out} out, {relabelled} relabelled")
+    told = [change for change in found["label_changes"] if _is_news(change)]
     columns = ("label", "before", "after", "change", "share", "", "moved by", "")
-    print_table(columns, _moves(found["label_changes"]), empty="no label's count or share differs")
+    print_table(columns, _moves(told), empty="no label's count differs")
+    if others := len(found["label_changes"]) - len(told):
+        console.print(f"{others} other labels: as many rows as before, and nearly the same share")
     for kind, rows in found.get("rows", {}).items():
         if rows:
             console.print(f"\n{kind.replace('_', ' ')}:")
@@ -121,11 +126,16 @@ def _moves(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
             change["base_count"],
             change["count"],
             f"{change['count'] - change['base_count']:+d}",
-            percent(change["base_share"]),
-            f"→ {percent(change['share'])}",
-            f"{100 * moved:+.1f}",
+            f"{100 * change['base_share']:.2f} %",
+            f"→ {100 * change['share']:.2f} %",
+            f"{100 * moved:+.2f}",
             Text(bar(abs(moved) / farthest, _BAR_WIDTH), style="green" if moved > 0 else "red"),
         )
+
+
+def _is_news(change: Mapping[str, Any]) -> bool:
+    moved = abs(change["share"] - change["base_share"])
+    return change["base_count"] != change["count"] or moved >= _NOTEWORTHY
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from tidemill_cli.dataset_description import (
 from tidemill_cli.dataset_difference import compare, print_difference
 from tidemill_cli.dataset_files import EXPORTS, export_rows, require_suffix, write_whole
 from tidemill_cli.dataset_page import page
+from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import WRONG_USAGE, CommandFailed
 from tidemill_cli.local import require_extras
 from tidemill_cli.messages import time_text, to_json
@@ -195,6 +196,18 @@ def gc(
     print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, empty="none can go")
     if found:
         say("removed" if yes else "nothing was removed: --yes removes the rows of these")
+
+
+@app.command(epilog="Example: tidemill datasets rebuild 3f9a1c20")
+def rebuild(dataset_version: Version, as_json: AsJson = False) -> None:
+    """Make the rows of a dataset version again, as its manifest says it was built.
+
+    Rows that are there already are read and checked against the id.
+    """
+    require_extras()
+    folder = _folder(dataset_version)
+    done = {"dataset_version": folder.name, "rows": rebuilt(folder)}
+    print_json(done) if as_json else print_fields(done)
 
 
 def _in_catalogue(dataset_version: str, address: str) -> Description:

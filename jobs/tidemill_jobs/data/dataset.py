@@ -122,7 +122,7 @@ def read_dataset(uri: str) -> pl.DataFrame:
     version = read_manifest(folder)
     try:
         examples = pl.read_parquet(folder / EXAMPLES_FILE)
-        found = content_id(version.task, _all_digests(folder, examples))
+        found = content_id(version.task, all_digests(folder, examples))
     except FileNotFoundError as error:
         raise rows_removed(folder) from error
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -150,7 +150,8 @@ def content_id(task: str, digests: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
+def all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
+    """`row_digests` of a version's examples, and of the rows that were erased from it since."""
     digests = row_digests(examples)
     erased = folder / ERASED_FILE
     if not erased.exists():
