@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.clean import Recipe
 from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
 from tidemill_jobs.data.decide import Decided, decide
+from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
@@ -32,6 +34,7 @@ class _Build:
 
     version: DatasetVersion
     feedback: FeedbackExamples
+    warnings: tuple[str, ...]
 
 
 def run(context: JobContext) -> Result:
@@ -58,6 +61,7 @@ def run(context: JobContext) -> Result:
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
         "feedback_without_text": built.feedback.without_text,
+        "warnings": list(built.warnings),
     }
 
 
@@ -82,7 +86,8 @@ def _build(context: JobContext) -> _Build:
         parents = tuple(version.dataset_version for version in newest)
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
-    return _Build(version, feedback)
+    warning = track(version, Path.cwd())
+    return _Build(version, feedback, (warning,) if warning else ())
 
 
 def assemble(context: JobContext, segments: list[Segment]) -> Content:
