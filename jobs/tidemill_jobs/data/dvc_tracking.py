@@ -9,6 +9,7 @@ to the state directory.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -63,9 +64,9 @@ def _track(version: DatasetVersion, workspace: Path) -> None:
         told = f"wdir: ../..\nouts:\n- path: {json.dumps(place)}\n"
         with written_whole(workspace / file) as staged:
             staged.write_text(told, encoding="utf-8")
-    _dvc(workspace, "commit", "--quiet", "--force", str(file))
-    if _dvc(workspace, "config", "--list").find("core.remote=") >= 0:
-        _dvc(workspace, "push", "--quiet", str(file))
+    _dvc(workspace, "commit", "--force", str(file))
+    if "core.remote=" in _dvc(workspace, "config", "--list"):
+        _dvc(workspace, "push", str(file))
 
 
 def _dvc(workspace: Path, *arguments: str) -> str:
@@ -85,6 +86,6 @@ def _dvc(workspace: Path, *arguments: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise _NotTracked(f"DVC took longer than {_SECONDS:g} s; {by_hand}") from error
     if done.returncode:
-        said = next((line for line in done.stderr.splitlines() if line.strip()), "")
-        raise _NotTracked(f"{said or f'DVC ended with code {done.returncode}'}; {by_hand}")
+        said = re.findall(r"^ERROR: (.+)", done.stderr, re.MULTILINE)
+        raise _NotTracked(f"{'; '.join(said) or f'it ended with {done.returncode}'}; {by_hand}")
     return done.stdout
