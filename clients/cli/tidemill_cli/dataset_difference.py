@@ -85,8 +85,8 @@ def print_difference(found: Mapping[str, Any]) -> None:
     for kind, rows in found.get("rows", {}).items():
         if rows:
             console.print(f"\n{kind.replace('_', ' ')}:")
-            columns = ("label before", "label", "text") if kind == KINDS[2] else ("label", "text")
-            print_table(columns, map(_row, rows), empty="")
+            labels = ("label before", "label") if kind == KINDS[2] else ("label",)
+            print_table((*labels, "text"), map(_row, rows), empty="")
 
 
 def _labels(folder: Path) -> "pl.DataFrame":
@@ -134,8 +134,8 @@ def _moves(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
 
 
 def _is_news(change: Mapping[str, Any]) -> bool:
-    moved = abs(change["share"] - change["base_share"])
-    return change["base_count"] != change["count"] or moved >= _NOTEWORTHY
+    moved = abs(float(change["share"] - change["base_share"]))
+    return bool(change["base_count"] != change["count"]) or moved >= _NOTEWORTHY
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:

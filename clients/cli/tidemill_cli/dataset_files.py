@@ -73,6 +73,10 @@ def export_rows(folder: Path, target: Path, split: str) -> int:
         rows = rows.filter(pl.col("split") == split)
     if not len(rows):
         raise CommandFailed(f"there is nothing to export: no row of the split {split!r}")
-    writers = {".parquet": rows.write_parquet, ".jsonl": rows.write_ndjson, ".csv": rows.write_csv}
+    writers: dict[str, Callable[[Path], None]] = {
+        ".parquet": rows.write_parquet,
+        ".jsonl": rows.write_ndjson,
+        ".csv": rows.write_csv,
+    }
     write_whole(target, writers[target.suffix])
     return len(rows)
