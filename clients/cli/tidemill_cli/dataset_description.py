@@ -73,7 +73,7 @@ def summary(version: Description) -> dict[str, Any]:
 
 def sections(version: Description) -> Iterator[Section]:
     """The tables, those that have nothing to tell left out."""
-    profile, recipe = version.get("profile", {}), version.get("recipe", {})
+    profile = version.get("profile", {})
     yield _shares("Classes", "label", version["label_counts"])
     yield _shares("Label sources", "label source", version["label_source_counts"])
     if version["source_counts"]:
@@ -82,7 +82,7 @@ def sections(version: Description) -> Iterator[Section]:
         yield from _lengths(profile)
     if version["quarantine_counts"]:
         yield _set_aside(version["quarantine_counts"], profile.get("set_aside", {}))
-    if functions := recipe.get("labeling_functions"):
+    if functions := version.get("labeling_functions"):
         columns = list(functions[0])
         rows = [[_cell(function.get(name)) for name in columns] for function in functions]
         yield Section("Labelling functions", [name.replace("_", " ") for name in columns], rows)
@@ -144,6 +144,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else value
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else value

@@ -1,6 +1,7 @@
 """`tidemill datasets` on the files of a workspace whose versions were really built."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import build
-from tidemill_jobs.data.dataset import read_dataset
+from tidemill_jobs.data.dataset import read_dataset, row_digests
 from tidemill_jobs.data.rebuild import rebuild
 
 ODD_LABEL = "<script>alert('x')</script>"
@@ -144,6 +145,17 @@ def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: T
     assert f"{source}  {sum(versions[2].source_counts[source].values())} " in told
 
 
+def test_labelling_functions_are_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
+    """What the build wrote of each function is a row of a table, whatever was measured."""
+    path = Path(versions[0].uri) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    measured = {"function": "asks_for_money", "labels": ["refund"], "coverage": 0.25}
+    manifest["labeling_functions"] = [measured | {"accuracy": None}, measured | {"accuracy": 1.0}]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    told = tidemill("show", versions[0].dataset_version)
+    assert re.search(r"^asks_for_money +refund +0\.250 +1\.000 *$", told, re.MULTILINE)
+
+
 def test_no_text_is_in_a_manifest(versions: list[DatasetVersion]) -> None:
     """A text that is erased from the rows is nowhere else in the version's folder."""
     said = (Path(versions[2].uri) / "manifest.json").read_text()
@@ -252,19 +264,42 @@ def test_a_build_of_the_same_content_brings_rows_back(
     assert read_dataset(versions[2].uri).equals(before["examples.parquet"])
 
 
+def test_erased_rows_do_not_come_back(context: JobContext, versions: list[DatasetVersion]) -> None:
+    """A row that was erased, where it landed too, is stood for by its digest."""
+    folder = Path(versions[0].uri)
+    rows = read_dataset(versions[0].uri)
+    erased = rows["text"] == "nobody can log in today"
+    row_digests(rows.filter(erased)).write_parquet(folder / "erased.parquet")
+    rows.filter(~erased).write_parquet(folder / "examples.parquet")
+    assert len(read_dataset(versions[0].uri)) == 3
+    for name in ("examples.parquet", "quarantine.parquet"):
+        (folder / name).unlink()
+    rule = pl.when(pl.col("text") == "nobody can log in today").then(pl.lit("ERASED"))
+    _change_landed(context, versions[0], "000001", rule=rule)
+    assert rebuild(context, folder) == 3
+    assert read_dataset(versions[0].uri).equals(rows.filter(~erased))
+
+
+def _change_landed(
+    context: JobContext, version: DatasetVersion, segment: str, **columns: pl.Expr
+) -> Path:
+    """Change the rows of a segment, as they landed; its file."""
+    (source,) = version.source_counts
+    state = context.settings.state_dir
+    landed = state / "intake" / "support" / source / f"{segment}.parquet"
+    metadata = {"tidemill": pl.read_parquet_metadata(landed)["tidemill"]}
+    pl.read_parquet(landed).with_columns(**columns).write_parquet(landed, metadata=metadata)
+    shutil.rmtree(state / "prepared")
+    return landed
+
+
 def test_a_version_that_would_differ_is_not_built_again(
     context: JobContext, versions: list[DatasetVersion]
 ) -> None:
     """Where what landed was removed or changed, nothing is written and the error says so."""
     folder = Path(versions[1].uri)
     _remove_rows(versions[1])
-    (source,) = versions[1].source_counts
-    state = context.settings.state_dir
-    landed = state / "intake" / "support" / source / "000002.parquet"
-    metadata = {"tidemill": pl.read_parquet_metadata(landed)["tidemill"]}
-    rows = pl.read_parquet(landed).with_columns(pl.col("label") + "s")
-    rows.write_parquet(landed, metadata=metadata)
-    shutil.rmtree(state / "prepared")
+    landed = _change_landed(context, versions[1], "000002", label=pl.col("label") + "s")
     for told in ("other rows come out", "000002.parquet is not whole"):
         with pytest.raises(DataError, match=told) as caught:
             rebuild(context, folder)
