@@ -1,10 +1,11 @@
 """Which dataset versions nobody needs the rows of, and what removing them gives back."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from tidemill_core.dataset_folder import (
     EXAMPLES_FILE,
@@ -14,7 +15,9 @@ from tidemill_core.dataset_folder import (
     version_folders,
 )
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
-from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.storage import Storage
+
+RowT = TypeVar("RowT")
 
 _ROWS = (EXAMPLES_FILE, QUARANTINE_FILE)
 
@@ -38,24 +41,21 @@ class Removable:
     size: int
 
 
-def trained_on(models: ModelStore) -> set[str]:
-    """The dataset versions that any model version was trained on."""
-    found: set[str] = set()
-    token = ""
-    while True:
-        versions, token = models.page("", Page.parse(MAX_PAGE_SIZE, token))
-        found.update(version.dataset_version for version in versions)
-        if not token:
-            return found
+def catalogued_and_needed(storage: Storage) -> tuple[set[str], set[str]]:
+    """The ids of the versions in the catalogue, and of those that a model was trained on."""
+    return (
+        {version.dataset_version for version in _all(storage.datasets.page)},
+        {version.dataset_version for version in _all(storage.models.page)},
+    )
 
 
-def removable(datasets: Path, needed: Set[str], keep: int, before: datetime) -> list[Removable]:
+def removable(datasets: Path, free: Set[str], keep: int, before: datetime) -> list[Removable]:
     """The versions whose rows can go, the oldest of each task first.
 
     Args:
         datasets: the folder of all datasets.
-        needed: ids of versions that stay.
-        keep: so many of the newest of each task stay too.
+        free: ids of the versions that may go; what the catalogue does not know is not ours.
+        keep: so many of the newest of each task stay.
         before: what was built later stays as well.
 
     Raises:
@@ -69,7 +69,7 @@ def removable(datasets: Path, needed: Set[str], keep: int, before: datetime) -> 
         version
         for versions in by_task.values()
         for version in sorted(versions, key=lambda version: version.create_time)[:-keep]
-        if version.create_time < before and version.dataset_version not in needed
+        if version.create_time < before and version.dataset_version in free
     ]
 
 
@@ -88,3 +88,13 @@ def _described(folder: Path) -> Removable:
     create_time = datetime.fromisoformat(read_manifest(folder)["create_time"])
     size = sum((folder / name).stat().st_size for name in _ROWS if (folder / name).exists())
     return Removable(folder, folder.parent.name, folder.name, create_time, size)
+
+
+def _all(fetch: Callable[[str, Page], tuple[list[RowT], str]]) -> Iterator[RowT]:
+    """Rows of all pages and tasks."""
+    token = ""
+    while True:
+        rows, token = fetch("", Page.parse(MAX_PAGE_SIZE, token))
+        yield from rows
+        if not token:
+            return

@@ -172,14 +172,14 @@ def gc(
     """
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.dataset_removal import removable, remove, trained_on
+    from tidemill_cli.dataset_removal import catalogued_and_needed, removable, remove
     from tidemill_cli.workspace_storage import opened_storage
 
     settings = load_settings()
     with opened_storage(settings) as storage:
-        needed = trained_on(storage.models)
+        catalogued, needed = catalogued_and_needed(storage)
     before = system_clock() - timedelta(days=keep_days)
-    found = removable(settings.state_dir / "datasets", needed, keep, before)
+    found = removable(settings.state_dir / "datasets", catalogued - needed, keep, before)
     if yes:
         try:
             remove(found)

@@ -37,7 +37,8 @@ def profile(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, Any]:
 
 
 def _length_counts(lengths: pl.Series) -> list[dict[str, int]]:
-    powers = lengths.log(2).floor().cast(pl.Int64).value_counts().sort(lengths.name)
+    bits = 32 - lengths.cast(pl.UInt32).bitwise_leading_zeros().cast(pl.Int64)
+    powers = (bits - 1).value_counts().sort(lengths.name)
     return [
         {"from": 2**power, "to": 2 ** (power + 1) - 1, "rows": rows}
         for power, rows in powers.iter_rows()

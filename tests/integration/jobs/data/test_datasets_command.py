@@ -203,7 +203,10 @@ def test_rows_are_exported_whole_or_not_at_all(
 
 
 def test_rows_that_no_model_needs_are_removed(
-    context: JobContext, versions: list[DatasetVersion], tidemill: Tidemill
+    context: JobContext,
+    versions: list[DatasetVersion],
+    tidemill: Tidemill,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What a model was trained on, what is young and the newest stay; the manifest always does."""
     moment = datetime(2020, 2, 1, tzinfo=UTC)
@@ -214,6 +217,9 @@ def test_rows_that_no_model_needs_are_removed(
         "versions": [],
     }
     asked = ("gc", "--keep", "1", "--keep-days", "30")
+    with monkeypatch.context() as elsewhere:  # another database knows nothing of who needs them
+        elsewhere.setenv("TIDEMILL_DATABASE_URL", f"sqlite:///{folders[0].parent / 'other.db'}")
+        assert json.loads(tidemill(*asked, "--yes", "--json"))["versions"] == []
     assert versions[1].dataset_version[:12] in tidemill(*asked)
     assert all((folder / "examples.parquet").exists() for folder in folders)
     done = json.loads(tidemill(*asked, "--yes", "--json"))
