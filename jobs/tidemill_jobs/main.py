@@ -1,21 +1,25 @@
 """The jobs' processes.
 
 `python -m tidemill_jobs.main` is the one that schedules: it holds the lease, queues what is
-due and starts a process for each run. `… --run RUN_ID` is such a process.
+due and starts a process for each run. `… --run RUN_ID` is such a process. `… --rebuild FOLDER`
+makes the rows of the dataset version in that folder again, and ends; it says how far it is, and how
+it ended, in a line of JSON each.
 """
 
 import argparse
 import itertools
+import json
 import signal
 import sys
 import threading
 import uuid
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import structlog
 
 from tidemill_core.clock import system_clock
-from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.errors import ConfigurationError, StorageUnavailable, TidemillError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
@@ -134,11 +138,45 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
     return 0 if execute(run, context, heart) else 1
 
 
+def rebuild_one(folder: Path, settings: Settings, storage: Storage, triton: TritonControl) -> int:
+    """Make the rows of a dataset version again, and tell of it on stdout; the exit code."""
+    # Brings Polars, which the process that schedules has no use for.
+    from tidemill_jobs.data.rebuild import rebuild
+
+    try:
+        task = folder.parent.name
+        if task not in settings.tasks:
+            raise ConfigurationError(f"tidemill.toml names no task {task!r}")
+        context = JobContext(
+            task=task,
+            run_id="",
+            settings=settings,
+            storage=storage,
+            repository=ModelRepository(settings.model_repository),
+            triton=triton,
+            clock=system_clock,
+            progress=lambda done, message: _tell(progress=done, message=message),
+        )
+        _tell(rows=rebuild(context, folder))
+    except TidemillError as error:
+        _tell(reason=error.reason, error=str(error))
+        return 1
+    return 0
+
+
+def _tell(**told: object) -> None:
+    print(json.dumps(told), flush=True)
+
+
 def main() -> int:
     """Run the process; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tidemill_jobs.main", description=__doc__)
     parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run and end")
-    run_id: str | None = parser.parse_args().run
+    parser.add_argument(
+        "--rebuild", metavar="FOLDER", type=Path, help="make a dataset version's rows again and end"
+    )
+    asked = parser.parse_args()
+    run_id: str | None = asked.run
     configure_logging("jobs" if run_id is None else "run")
     keep_files_private()
     stopping = threading.Event()
@@ -148,6 +186,8 @@ def main() -> int:
         with TritonControl(settings.triton_address, control_key(settings)) as triton:
             if run_id is not None:
                 return run_one(run_id, settings, storage, triton)
+            if asked.rebuild is not None:
+                return rebuild_one(asked.rebuild, settings, storage, triton)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
             JobsProcess(settings, storage, triton).run(stopping)

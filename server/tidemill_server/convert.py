@@ -1,6 +1,7 @@
 """Between the contract's messages and the domain's values. All conversion is here."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from tidemill.v1 import (
     monitoring_service_pb2,
     prediction_service_pb2,
 )
-from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.dataset import DatasetVersion, LabelChange
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import Job, JobRun
 from tidemill_core.domain.model import Deployment, ModelVersion
@@ -111,7 +112,19 @@ def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion
         label_source_counts=value.label_source_counts,
         quarantine_counts=value.quarantine_counts,
         create_time=timestamp(value.create_time),
+        source_counts=[
+            dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
+            for source, outcomes in sorted(value.source_counts.items())
+        ],
+        parents=value.parents,
+        code_version=value.code_version,
+        erased_count=value.erased_count,
     )
+
+
+def label_count_change(value: LabelChange) -> dataset_service_pb2.LabelCountChange:
+    """To the contract."""
+    return dataset_service_pb2.LabelCountChange(**asdict(value))
 
 
 def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:

@@ -183,12 +183,23 @@ def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
     assert again == first
     assert second["dataset_version"][:12] in tidemill("datasets", "list")
     short = [one["dataset_version"][:8] for one in (first, second)]
-    assert as_json(tidemill, "datasets", "show", short[0]) == first
+    asked = ("--address", stack.address)
+    counts = ("task", "row_counts", "label_counts", "quarantine_counts", "parents")
+    for shown in (
+        as_json(tidemill, "datasets", "show", short[0]),
+        as_json(tidemill, "datasets", "show", short[0], *asked),
+    ):
+        assert {name: shown[name] for name in counts} == {name: first[name] for name in counts}
+    assert as_json(tidemill, "datasets", "show")["dataset_version"] == second["dataset_version"]
     assert "card_arrival" in tidemill("datasets", "show", short[1])
     found = as_json(tidemill, "datasets", "diff", *short)
     assert found["row_count"] == found["base_row_count"] + 1
+    assert (found["rows_in"], found["rows_out"], found["relabelled"]) == (1, 0, 0)
+    by_counts = as_json(tidemill, "datasets", "diff", *short, *asked)
+    assert by_counts["label_changes"] == found["label_changes"]
     shown = tidemill("datasets", "diff", *short)
-    assert re.search(r"^card_arrival +60 +61 +\+1\b", shown, re.MULTILINE)
+    before = first["label_counts"]["card_arrival"]
+    assert re.search(rf"^card_arrival +{before} +{before + 1} +\+1\b", shown, re.MULTILINE)
 
 
 def test_jobs(tidemill: Tidemill) -> None:

@@ -1,6 +1,7 @@
 """`tidemill datasets`."""
 
-from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,17 +13,44 @@ from tidemill.v1.dataset_service_pb2 import (
     ListDatasetVersionsRequest,
 )
 from tidemill_cli.connection import CALL_SECONDS, Address, Limit, OnlyTask, collect, connected
+from tidemill_cli.dataset_description import (
+    Description,
+    from_folder,
+    from_message,
+    print_description,
+)
+from tidemill_cli.dataset_difference import compare, print_difference
+from tidemill_cli.dataset_files import EXPORTS, export_rows, require_suffix, write_whole
+from tidemill_cli.dataset_page import page
+from tidemill_cli.dataset_rebuild import rebuilt
+from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.local import require_extras
 from tidemill_cli.messages import time_text, to_json
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
+from tidemill_core.clock import system_clock
+from tidemill_core.dataset_folder import find_version, read_manifest, version_folders
+from tidemill_core.domain.split import Split
+from tidemill_core.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Show what models were trained on.",
+    help="Show, compare, export and clear away what models were trained on.",
     epilog="Example: tidemill datasets list --task support",
 )
 
+_NONE_YET = "there is no dataset version yet: `tidemill jobs run build_dataset` builds one"
+
 Version = Annotated[str, typer.Argument(help="The id, or its first 8 or more characters.")]
+Catalogue = Annotated[
+    str,
+    typer.Option(
+        envvar="TIDEMILL_ADDRESS",
+        metavar="HOST:PORT",
+        help="Ask this server's catalogue; without it, this workspace's files are read.",
+        show_default=False,
+    ),
+]
 
 
 @app.command("list", epilog="Example: tidemill datasets list --task support --json")
@@ -57,48 +85,160 @@ def list_versions(
     print_table(columns, rows, empty="no dataset versions yet")
 
 
-@app.command(epilog="Example: tidemill datasets show 3f9a1c20")
-def show(dataset_version: Version, address: Address = "", as_json: AsJson = False) -> None:
-    """Show one dataset version."""
-    request = GetDatasetVersionRequest(dataset_version=dataset_version)
-    with connected(address) as client:
-        version = client.datasets.GetDatasetVersion(request, timeout=CALL_SECONDS).dataset_version
-    if as_json:
-        print_json(to_json(version))
-        return
-    print_fields(
-        {
-            "dataset version": version.dataset_version,
-            "task": version.task,
-            "folder": version.uri,
-            "rows": _counts(version.row_counts),
-            "labelled by": _counts(version.label_source_counts),
-            "quarantined": _counts(version.quarantine_counts),
-            "built": time_text(version.create_time) + " UTC",
-        }
-    )
-    labels = sorted(version.label_counts.items(), key=lambda item: -item[1])
-    print_table(("label", "rows"), labels, empty="it has no labels")
-
-
-@app.command(epilog="Example: tidemill datasets diff 3f9a1c20 b7710e4d")
-def diff(
-    base: Version, dataset_version: Version, address: Address = "", as_json: AsJson = False
+@app.command(epilog="Example: tidemill datasets show 3f9a1c20 --html dataset.html")
+def show(
+    dataset_version: Annotated[
+        str,
+        typer.Argument(help="The id, or its first 8 or more characters; without it, the newest."),
+    ] = "",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
+    ] = None,
+    address: Catalogue = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Compare two dataset versions by their counts."""
-    request = DiffDatasetVersionsRequest(base_dataset_version=base, dataset_version=dataset_version)
-    with connected(address) as client:
-        found = client.datasets.DiffDatasetVersions(request, timeout=CALL_SECONDS)
+    """Show one dataset version: classes, lengths, sources, and what was set aside and why.
+
+    A server's catalogue knows counts alone; the rest is in the files.
+    """
+    if html is not None:
+        require_suffix(html, (".html", ".htm"))
+    version = _in_catalogue(dataset_version, address) if address else _here(dataset_version)
+    if html is not None:
+        write_whole(html.absolute(), lambda staged: _write_text(staged, page(version)))
+        say(f"written to {html}")
     if as_json:
-        print_json(to_json(found))
+        print_json(version)
+    elif html is None:
+        print_description(version)
+
+
+@app.command(epilog="Example: tidemill datasets diff 3f9a1c20 b7710e4d --rows 5")
+def diff(
+    base: Version,
+    dataset_version: Version,
+    rows: Annotated[int, typer.Option(min=0, help="Show so many rows of each kind.")] = 0,
+    address: Catalogue = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two dataset versions: rows in, out and relabelled, and how class shares moved.
+
+    A server's catalogue knows counts alone: which rows differ, only the files say.
+    """
+    if address:
+        if rows:
+            raise CommandFailed("--rows reads files: leave --address out", WRONG_USAGE)
+        request = DiffDatasetVersionsRequest(
+            base_dataset_version=base, dataset_version=dataset_version
+        )
+        with connected(address) as client:
+            found = to_json(client.datasets.DiffDatasetVersions(request, timeout=CALL_SECONDS))
+    else:
+        found = compare(_folder(base), _folder(dataset_version), rows)
+    if as_json:
+        print_json(found)
+    else:
+        print_difference(found)
+
+
+@app.command(epilog="Example: tidemill datasets export 3f9a1c20 train.jsonl --split train")
+def export(
+    dataset_version: Version,
+    file: Annotated[Path, typer.Argument(help=f"What to write; {', '.join(EXPORTS)} says how.")],
+    split: Annotated[Split | None, typer.Option(help="Only this split's rows.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over the file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows of a dataset version to a file, whole or not at all."""
+    require_suffix(file, EXPORTS)
+    if file.exists() and not force:
+        raise CommandFailed(f"{file} is there already: --force writes over it", WRONG_USAGE)
+    folder = _folder(dataset_version)
+    count = export_rows(folder, file.absolute(), "" if split is None else str(split))
+    done = {"dataset_version": folder.name, "file": str(file), "rows": count}
+    print_json(done) if as_json else print_fields(done)
+
+
+@app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")
+def gc(
+    keep: Annotated[int, typer.Option(min=1, help="So many of the newest of a task stay.")] = 5,
+    keep_days: Annotated[int, typer.Option(min=0, help="What is younger stays.")] = 30,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the rows of old dataset versions that no model was trained on.
+
+    The manifests stay, and from them `tidemill datasets rebuild` makes the rows again.
+    """
+    require_extras()
+    # The database's packages take half a second to import, which help should not pay.
+    from tidemill_cli.dataset_removal import catalogued_and_needed, removable, remove
+    from tidemill_cli.workspace_storage import opened_storage
+
+    settings = load_settings()
+    with opened_storage(settings) as storage:
+        catalogued, needed = catalogued_and_needed(storage)
+    before = system_clock() - timedelta(days=keep_days)
+    found = removable(settings.state_dir / "datasets", catalogued - needed, keep, before)
+    if yes:
+        try:
+            remove(found)
+        except OSError as error:
+            raise CommandFailed(f"not all could be removed: {error}") from error
+    if as_json:
+        versions = [{"dataset_version": one.dataset_version, "size": one.size} for one in found]
+        print_json({"removed": yes, "versions": versions})
         return
-    say(f"rows: {found.base_row_count} → {found.row_count}")
     rows = (
-        (change.label, change.base_count, change.count, f"{change.count - change.base_count:+d}")
-        for change in found.label_changes
+        (one.dataset_version[:12], one.task, f"{one.create_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
+        for one in found
     )
-    print_table(("label", "before", "after", "change"), rows, empty="no label's count differs")
+    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, empty="none can go")
+    if found:
+        say("removed" if yes else "nothing was removed: --yes removes the rows of these")
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+@app.command(epilog="Example: tidemill datasets rebuild 3f9a1c20")
+def rebuild(dataset_version: Version, as_json: AsJson = False) -> None:
+    """Make the rows of a dataset version again, as its manifest says it was built.
+
+    Rows that are there already are read and checked against the id.
+    """
+    require_extras()
+    folder = _folder(dataset_version)
+    done = {"dataset_version": folder.name, "rows": rebuilt(folder)}
+    print_json(done) if as_json else print_fields(done)
+
+
+def _in_catalogue(dataset_version: str, address: str) -> Description:
+    with connected(address) as client:
+        if dataset_version:
+            request = GetDatasetVersionRequest(dataset_version=dataset_version)
+            answer = client.datasets.GetDatasetVersion(request, timeout=CALL_SECONDS)
+            return from_message(answer.dataset_version)
+        newest = ListDatasetVersionsRequest(page_size=1)
+        listed = client.datasets.ListDatasetVersions(newest, timeout=CALL_SECONDS)
+    if not listed.dataset_versions:
+        raise CommandFailed(_NONE_YET)
+    return from_message(listed.dataset_versions[0])
+
+
+def _here(dataset_version: str) -> Description:
+    if dataset_version:
+        return from_folder(_folder(dataset_version))
+    folders = version_folders(_datasets())
+    if not folders:
+        raise CommandFailed(_NONE_YET)
+    return from_folder(max(folders, key=lambda folder: str(read_manifest(folder)["create_time"])))
+
+
+def _folder(dataset_version: str) -> Path:
+    return find_version(_datasets(), dataset_version)
+
+
+def _datasets() -> Path:
+    return load_settings().state_dir / "datasets"
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -26,7 +26,7 @@ COMMANDS = {
     "feedback": "Say which predictions were right; the next version learns from it.",
     "preferences": "Say which of two answers is better, and export such pairs.",
     "models": "Show model versions and decide which of them answer.",
-    "datasets": "Show what models were trained on.",
+    "datasets": "Show, compare, export and clear away what models were trained on.",
     "jobs": "Start and follow the batch jobs.",
     "reports": "Show what the checks found, and take alerts on.",
     "erase": "Erase a person's texts, and show which were erased.",

@@ -70,3 +70,9 @@ def complain(text: str) -> None:
 def percent(fraction: float) -> str:
     """A fraction for people: `93.1 %`."""
     return f"{100 * fraction:.1f} %"
+
+
+def bar(fraction: float, width: int) -> str:
+    """A bar of a plot: `fraction`, in [0, 1], of `width` characters, to an eighth of one."""
+    eighths = round(8 * width * fraction)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()

@@ -77,3 +77,42 @@ class DatasetVersion:
             str(outcome): sum(counts.get(outcome, 0) for counts in self.source_counts.values())
             for outcome in Outcome
         }
+
+
+@dataclass(frozen=True)
+class LabelChange:
+    """How often a label occurs in two dataset versions.
+
+    Attributes:
+        label: the label.
+        base_count: its rows in the base version.
+        count: its rows in the other version.
+        base_share: its share of the base version's rows, in [0, 1]; 0 of a version without rows.
+        share: its share of the other version's rows.
+    """
+
+    label: str
+    base_count: int
+    count: int
+    base_share: float
+    share: float
+
+
+def label_changes(base: Mapping[str, int], other: Mapping[str, int]) -> list[LabelChange]:
+    """The labels whose count or share differs between two versions' `label_counts`, by label."""
+    base_total, total = sum(base.values()) or 1, sum(other.values()) or 1
+    changes = (
+        LabelChange(
+            label,
+            base.get(label, 0),
+            other.get(label, 0),
+            base.get(label, 0) / base_total,
+            other.get(label, 0) / total,
+        )
+        for label in sorted(base.keys() | other.keys())
+    )
+    return [
+        change
+        for change in changes
+        if (change.base_count, change.base_share) != (change.count, change.share)
+    ]

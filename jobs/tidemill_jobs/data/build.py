@@ -1,7 +1,8 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.clean import Recipe
 from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
 from tidemill_jobs.data.decide import Decided, decide
+from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
@@ -21,6 +23,9 @@ from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 
+RECIPE_SETTINGS = ("max_text_length", "min_text_length", "redact", "near_duplicate_similarity")
+"""The task's settings that decide what becomes of a row."""
+
 
 @dataclass(frozen=True)
 class _Build:
@@ -28,6 +33,7 @@ class _Build:
 
     version: DatasetVersion
     feedback: FeedbackExamples
+    warnings: tuple[str, ...]
 
 
 def run(context: JobContext) -> Result:
@@ -54,6 +60,7 @@ def run(context: JobContext) -> Result:
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
         "feedback_without_text": built.feedback.without_text,
+        "warnings": list(built.warnings),
     }
 
 
@@ -69,22 +76,31 @@ def build(context: JobContext) -> DatasetVersion:
 
 def _build(context: JobContext) -> _Build:
     state, task = context.settings.state_dir, context.task
-    erased = {erasure.text_hash for erasure in context.storage.erasures.of_task(task)}
-    intake = Intake(state / "intake" / task, erased)
+    intake = Intake(state / "intake" / task, _erased(context))
     with intake.locked(context.progress):
         feedback, segments = _land(context, intake)
-        stock = Stock(list(_prepare(context, segments)))
-        context.progress(0.6, "decides what to keep")
-        decided = decide(
-            stock, context.task_settings.near_duplicate_similarity, _keys(erased), _no_labels
-        )
+        content = assemble(context, segments)
         context.progress(0.8, "writes the dataset version")
-        content = _content(context, segments, stock, decided)
         newest, _ = context.storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
-    return _Build(version, feedback)
+    warning = track(version, Path.cwd())
+    return _Build(version, feedback, (warning,) if warning else ())
+
+
+def assemble(context: JobContext, segments: list[Segment]) -> Content:
+    """What a version of these segments is made of, by the settings of the context's task.
+
+    Raises:
+        DataError: TOO_FEW_LABELS, TOO_MANY_QUARANTINED, INTAKE_DAMAGED or NOT_WRITTEN.
+        RunCancelled: somebody asked the run to stop.
+    """
+    stock = Stock(list(_prepare(context, segments)))
+    context.progress(0.6, "decides what to keep")
+    similarity = context.task_settings.near_duplicate_similarity
+    decided = decide(stock, similarity, _keys(_erased(context)), _no_labels)
+    return _content(context, segments, stock, decided)
 
 
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
@@ -131,7 +147,7 @@ def _content(
         told = f"only the label {labels[0]!r}" if len(labels) else "no example"
         raise DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
     recipe = {
-        "settings": asdict(_recipe(context)),
+        "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
         "steps": [step.name for step in _recipe(context).steps],
         "segments": {segment.source: segment.number for segment in segments},
     }
@@ -201,6 +217,11 @@ def _check_share(
         f"{share}: the first is {first['origin']}: {first['value']!r}. Nothing was published; "
         "mend the source, or raise the share",
     )
+
+
+def _erased(context: JobContext) -> Set[str]:
+    """The hashes of the task's texts that must not be kept."""
+    return {erasure.text_hash for erasure in context.storage.erasures.of_task(context.task)}
 
 
 def _keys(hashes: Set[str]) -> pl.Series:

@@ -16,7 +16,7 @@ again, and what the last build of it set aside is told in place of what the firs
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -25,14 +25,19 @@ from typing import Any
 import polars as pl
 import polars_hash as plh
 
+from tidemill_core import dataset_folder
+from tidemill_core.dataset_folder import (
+    ERASED_FILE,
+    EXAMPLES_FILE,
+    MANIFEST_FILE,
+    QUARANTINE_FILE,
+    damaged,
+    has_rows,
+    rows_removed,
+)
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.errors import DataError
 from tidemill_jobs.data.parquet import rename_whole, staged_folder, written_whole
-
-EXAMPLES_FILE = "examples.parquet"
-QUARANTINE_FILE = "quarantine.parquet"
-ERASED_FILE = "erased.parquet"
-MANIFEST_FILE = "manifest.json"
+from tidemill_jobs.data.profile import profile
 
 EXAMPLE_COLUMNS: Mapping[str, Any] = {
     "text": pl.String,
@@ -101,7 +106,7 @@ def publish(
     with staged_folder(datasets / content.task) as staged:
         content.examples.write_parquet(staged / EXAMPLES_FILE)
         content.set_aside.write_parquet(staged / QUARANTINE_FILE)
-        (staged / MANIFEST_FILE).write_text(_manifest(version, content.recipe), encoding="utf-8")
+        (staged / MANIFEST_FILE).write_text(_manifest(version, content), encoding="utf-8")
         rename_whole(staged, target)
     return version
 
@@ -110,14 +115,16 @@ def read_dataset(uri: str) -> pl.DataFrame:
     """The examples of a version, sorted by text_hash: EXAMPLE_COLUMNS. Erased ones are not there.
 
     Raises:
-        DataError: DATASET_MISSING; or DATASET_DAMAGED, if it cannot be read or is not what was
-            published under its id.
+        DataError: DATASET_MISSING; DATASET_REMOVED, only its manifest is left; or DATASET_DAMAGED,
+            if it cannot be read or is not what was published under its id.
     """
     folder = Path(uri)
     version = read_manifest(folder)
     try:
         examples = pl.read_parquet(folder / EXAMPLES_FILE)
-        found = content_id(version.task, _all_digests(folder, examples))
+        found = content_id(version.task, all_digests(folder, examples))
+    except FileNotFoundError as error:
+        raise rows_removed(folder) from error
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(folder / EXAMPLES_FILE, error) from error
     if found != version.dataset_version:
@@ -146,7 +153,8 @@ def content_id(task: str, digests: pl.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
+def all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
+    """`row_digests` of a version's examples, and of the rows that were erased from it since."""
     digests = row_digests(examples)
     erased = folder / ERASED_FILE
     if not erased.exists():
@@ -186,20 +194,38 @@ def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> Datas
         code_version=first.code_version,
         erased_count=first.erased_count,
     )
-    if told != first or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE)):
-        with written_whole(target / QUARANTINE_FILE) as staged:
-            content.set_aside.write_parquet(staged)
+    if (
+        told != first
+        or not has_rows(target)
+        or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE))
+    ):
+        write_rows(content, target)
         with written_whole(target / MANIFEST_FILE) as staged:
-            staged.write_text(_manifest(told, content.recipe), encoding="utf-8")
+            staged.write_text(_manifest(told, content), encoding="utf-8")
     return told
 
 
-def _manifest(version: DatasetVersion, recipe: Mapping[str, Any]) -> str:
+def write_rows(content: Content, folder: Path) -> None:
+    """Write what was set aside, and the examples where they are not there, into a version's folder.
+
+    Raises:
+        DataError: NOT_WRITTEN.
+    """
+    with written_whole(folder / QUARANTINE_FILE) as staged:
+        content.set_aside.write_parquet(staged)
+    # Last, for a version with examples counts as whole.
+    if not has_rows(folder):
+        with written_whole(folder / EXAMPLES_FILE) as staged:
+            content.examples.write_parquet(staged)
+
+
+def _manifest(version: DatasetVersion, content: Content) -> str:
     """A version as JSON, without its place: a folder may be moved with all that is in it."""
     values = {**asdict(version), "create_time": version.create_time.isoformat()}
     del values["uri"]
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
-    values |= {"outcome_counts": version.outcome_counts, "schema": schema, "recipe": recipe}
+    values |= {"outcome_counts": version.outcome_counts, "schema": schema}
+    values |= {"recipe": content.recipe, "profile": profile(content.examples, content.set_aside)}
     return as_json(values)
 
 
@@ -214,22 +240,13 @@ def read_manifest(folder: Path) -> DatasetVersion:
     Raises:
         DataError: DATASET_MISSING or DATASET_DAMAGED.
     """
-    path = folder / MANIFEST_FILE
+    manifest = dataset_folder.read_manifest(folder)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        for told_beside in ("outcome_counts", "schema", "recipe"):
-            values.pop(told_beside, None)
+        names = {known.name for known in fields(DatasetVersion)}
+        values = {name: value for name, value in manifest.items() if name in names}
         create_time = datetime.fromisoformat(values["create_time"])
         parents = tuple(values.get("parents", ()))
         known = {**values, "uri": str(folder), "create_time": create_time, "parents": parents}
         return DatasetVersion(**known)
-    except FileNotFoundError as error:
-        raise DataError("DATASET_MISSING", f"there is no {path}") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise damaged(path, error) from error
-
-
-def damaged(path: Path, detail: object) -> DataError:
-    """The error for a version that is not what was published."""
-    cure = "remove its folder, and the next build_dataset makes it anew"
-    return DataError("DATASET_DAMAGED", f"{path} is damaged: {detail}; {cure}")
+    except (ValueError, TypeError, KeyError) as error:
+        raise damaged(folder / MANIFEST_FILE, error) from error

@@ -1,6 +1,5 @@
 """Tombstones: what stays in a dataset version of rows whose text was erased."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,17 +7,17 @@ from typing import Any
 
 import polars as pl
 
-from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_jobs.data.dataset import (
+from tidemill_core import dataset_folder
+from tidemill_core.dataset_folder import (
     ERASED_FILE,
     EXAMPLES_FILE,
     MANIFEST_FILE,
     QUARANTINE_FILE,
-    as_json,
     damaged,
-    read_manifest,
-    row_digests,
+    has_rows,
 )
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_jobs.data.dataset import as_json, read_manifest, row_digests
 from tidemill_jobs.data.parquet import written_whole
 
 ERASED_COLUMNS: Mapping[str, Any] = {
@@ -50,7 +49,7 @@ def erase_rows(
         DataError: DATASET_DAMAGED; NOT_WRITTEN.
     """
     version = read_manifest(folder)
-    if not (folder / EXAMPLES_FILE).exists():
+    if not has_rows(folder):
         return version, []
     found = [*_erase_examples(folder, asked), *_erase_values(folder, asked, landed)]
     erased_count = len(_tombstones(folder))
@@ -104,6 +103,6 @@ def _write(path: Path, rows: pl.DataFrame) -> None:
 
 
 def _retell(folder: Path, changes: Mapping[str, Any]) -> None:
-    values = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    values = dataset_folder.read_manifest(folder)
     with written_whole(folder / MANIFEST_FILE) as staged:
         staged.write_text(as_json({**values, **changes}), encoding="utf-8")

@@ -79,8 +79,7 @@ def _train(context: JobContext, dataset: DatasetVersion, data: TrainingData) -> 
         artifact_folder=context.settings.state_dir / "mlflow",
         task=context.task,
         model_format=context.task_settings.format,
-        dataset_version=dataset.dataset_version,
-        dataset_uri=dataset.uri,
+        dataset=dataset,
     )
     with tracked_run(tracking) as tracker:
         return train(data, TrainingConfig(), _part(context.progress, 0.1, 0.85), tracker)

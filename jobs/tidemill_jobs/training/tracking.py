@@ -1,6 +1,7 @@
 """Writes the course of a training to MLflow, locally and without a word to anyone else."""
 
 import fcntl
+import json
 import logging
 import os
 import time
@@ -11,9 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.training.evaluate import Measures
 
 if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
     from mlflow.tracking import MlflowClient
 
 
@@ -26,16 +29,14 @@ class TrackingConfig:
         artifact_folder: where a new experiment keeps its artifacts.
         task: the task; it names the experiment.
         model_format: `onnx` or `torchscript`.
-        dataset_version: id of the dataset version, the run's input.
-        dataset_uri: where that dataset version lies.
+        dataset: what is learned from, the run's input.
     """
 
     tracking_uri: str
     artifact_folder: Path
     task: str
     model_format: str
-    dataset_version: str
-    dataset_uri: str
+    dataset: DatasetVersion
 
 
 class Tracker(Protocol):
@@ -113,7 +114,6 @@ def tracked_run(config: TrackingConfig) -> Iterator[MlflowTracker]:
 
 
 def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
-    from mlflow.entities import Dataset, DatasetInput
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(config.tracking_uri)
@@ -126,17 +126,32 @@ def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
     tags = {
         "task": config.task,
         "format": config.model_format,
-        "dataset_version": config.dataset_version,
+        "dataset_version": config.dataset.dataset_version,
     }
     run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
-    dataset = Dataset(
-        name=config.task,
-        digest=config.dataset_version[:_DIGEST_LENGTH],
-        source_type="tidemill",
-        source=config.dataset_uri,
-    )
-    client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+    client.log_inputs(run_id, datasets=[_input(config.dataset)])
     return client, run_id
+
+
+def _input(dataset: DatasetVersion) -> "DatasetInput":
+    """A dataset version in MLflow's words: its folder as a source, its counts as a profile."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    profile = {
+        "num_rows": sum(dataset.row_counts.values()),
+        "row_counts": dict(dataset.row_counts),
+        "label_counts": dict(dataset.label_counts),
+        "label_source_counts": dict(dataset.label_source_counts),
+    }
+    entity = Dataset(
+        name=dataset.task,
+        digest=dataset.dataset_version[:_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": dataset.uri}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
 
 
 @contextmanager

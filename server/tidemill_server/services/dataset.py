@@ -5,6 +5,7 @@ from typing import Any
 
 from tidemill.v1 import dataset_service_pb2 as pb
 from tidemill.v1 import dataset_service_pb2_grpc
+from tidemill_core.domain.dataset import label_changes
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_server import convert
@@ -44,17 +45,9 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         del context
         base = await asyncio.to_thread(self._store.get, request.base_dataset_version)
         other = await asyncio.to_thread(self._store.get, request.dataset_version)
-        changes = [
-            pb.LabelCountChange(
-                label=label,
-                base_count=base.label_counts.get(label, 0),
-                count=other.label_counts.get(label, 0),
-            )
-            for label in sorted(base.label_counts.keys() | other.label_counts.keys())
-            if base.label_counts.get(label, 0) != other.label_counts.get(label, 0)
-        ]
+        changes = label_changes(base.label_counts, other.label_counts)
         return pb.DiffDatasetVersionsResponse(
             base_row_count=sum(base.row_counts.values()),
             row_count=sum(other.row_counts.values()),
-            label_changes=changes,
+            label_changes=map(convert.label_count_change, changes),
         )

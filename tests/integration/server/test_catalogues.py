@@ -56,11 +56,15 @@ def dataset(number: int, **label_counts: int) -> DatasetVersion:
         label_source_counts={"source": sum(label_counts.values())},
         quarantine_counts={},
         create_time=NOW,
+        source_counts={"files": {"kept": sum(label_counts.values()), "merged": 2}},
+        parents=("00" * 32,),
+        code_version="0.1.0",
+        erased_count=1,
     )
 
 
 def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspace) -> None:
-    """Lists page newest first, ids may be cut, and a difference names the labels' counts."""
+    """Lists page newest first, ids may be cut, and a difference names the labels' moves."""
     for version in (dataset(1, card=3, fee=1), dataset(2, card=3, login=2), dataset(3, card=1)):
         workspace.storage.datasets.add(version)
     seen, token = [], ""
@@ -76,6 +80,10 @@ def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspa
     get = dataset_service_pb2.GetDatasetVersionRequest(dataset_version="02" * 6)
     found = front.datasets.GetDatasetVersion(get, timeout=10).dataset_version
     assert dict(found.label_counts) == {"card": 3, "login": 2}
+    ((source, outcomes),) = [(each.source, dict(each.outcomes)) for each in found.source_counts]
+    assert (source, outcomes) == ("files", {"kept": 5, "merged": 2})
+    assert (list(found.parents), found.code_version) == (["00" * 32], "0.1.0")
+    assert found.erased_count == 1
     difference = front.datasets.DiffDatasetVersions(
         dataset_service_pb2.DiffDatasetVersionsRequest(
             base_dataset_version="01" * 32, dataset_version="02" * 32
@@ -84,9 +92,14 @@ def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspa
     )
     assert (difference.base_row_count, difference.row_count) == (4, 5)
     changes = [
-        (change.label, change.base_count, change.count) for change in difference.label_changes
+        (change.label, change.base_count, change.count, change.base_share, change.share)
+        for change in difference.label_changes
     ]
-    assert changes == [("fee", 1, 0), ("login", 0, 2)]
+    assert changes == [
+        ("card", 3, 3, 0.75, 0.6),
+        ("fee", 1, 0, 0.25, 0.0),
+        ("login", 0, 2, 0.0, 0.4),
+    ]
     for wrong in ("", "ff" * 32, "0", "\0"):
         request = dataset_service_pb2.GetDatasetVersionRequest(dataset_version=wrong)
         refused = refusal(partial(front.datasets.GetDatasetVersion, request, timeout=10))

@@ -113,12 +113,20 @@ class DatasetVersion(_message.Message):
     LABEL_SOURCE_COUNTS_FIELD_NUMBER: _builtins.int
     QUARANTINE_COUNTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_COUNTS_FIELD_NUMBER: _builtins.int
+    PARENTS_FIELD_NUMBER: _builtins.int
+    CODE_VERSION_FIELD_NUMBER: _builtins.int
+    ERASED_COUNT_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """Its id: the SHA-256 of its content, in hex."""
     task: _builtins.str
     """The task it belongs to."""
     uri: _builtins.str
     """The folder that holds it."""
+    code_version: _builtins.str
+    """The Tidemill that built it; empty where that is not known."""
+    erased_count: _builtins.int
+    """Rows whose text was erased from it since."""
     @_builtins.property
     def row_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Rows by split: train, validation, test."""
@@ -133,11 +141,19 @@ class DatasetVersion(_message.Message):
 
     @_builtins.property
     def quarantine_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Quarantined rows by the rule they broke."""
+        """Rows that came in and are not in it, by the rule that set them aside."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was first built."""
+
+    @_builtins.property
+    def source_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceCounts]:
+        """What became of the rows that came in, by source."""
+
+    @_builtins.property
+    def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The versions that it was built after; empty for a task's first."""
 
     def __init__(
         self,
@@ -150,14 +166,66 @@ class DatasetVersion(_message.Message):
         label_source_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         quarantine_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        source_counts: _abc.Iterable[Global___SourceCounts] | None = ...,
+        parents: _abc.Iterable[_builtins.str] | None = ...,
+        code_version: _builtins.str = ...,
+        erased_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset_version", b"dataset_version", "label_counts", b"label_counts", "label_source_counts", b"label_source_counts", "quarantine_counts", b"quarantine_counts", "row_counts", b"row_counts", "task", b"task", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_version", b"code_version", "create_time", b"create_time", "dataset_version", b"dataset_version", "erased_count", b"erased_count", "label_counts", b"label_counts", "label_source_counts", b"label_source_counts", "parents", b"parents", "quarantine_counts", b"quarantine_counts", "row_counts", b"row_counts", "source_counts", b"source_counts", "task", b"task", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DatasetVersion: _TypeAlias = DatasetVersion  # noqa: Y015
+
+@_typing.final
+class SourceCounts(_message.Message):
+    """What became of the rows that came in from one source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class OutcomesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The source's name."""
+    @_builtins.property
+    def outcomes(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Rows by what became of them: kept, merged, left_out, quarantined."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        outcomes: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceCounts: _TypeAlias = SourceCounts  # noqa: Y015
 
 @_typing.final
 class ListDatasetVersionsRequest(_message.Message):
@@ -298,22 +366,30 @@ class LabelCountChange(_message.Message):
     LABEL_FIELD_NUMBER: _builtins.int
     BASE_COUNT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    BASE_SHARE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
     label: _builtins.str
     """The label."""
     base_count: _builtins.int
     """Its rows in the base version."""
     count: _builtins.int
     """Its rows in the other version."""
+    base_share: _builtins.float
+    """Its share of the base version's rows, in [0, 1]; 0 of a version without rows."""
+    share: _builtins.float
+    """Its share of the other version's rows, in [0, 1]."""
     def __init__(
         self,
         *,
         label: _builtins.str = ...,
         base_count: _builtins.int = ...,
         count: _builtins.int = ...,
+        base_share: _builtins.float = ...,
+        share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_count", b"base_count", "count", b"count", "label", b"label"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_count", b"base_count", "base_share", b"base_share", "count", b"count", "label", b"label", "share", b"share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,7 +410,7 @@ class DiffDatasetVersionsResponse(_message.Message):
     """Rows in the other version."""
     @_builtins.property
     def label_changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelCountChange]:
-        """The labels whose counts differ, by label."""
+        """The labels whose count or share differs, by label."""
 
     def __init__(
         self,

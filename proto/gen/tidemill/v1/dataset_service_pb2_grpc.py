@@ -71,7 +71,7 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DiffDatasetVersions(self, request, context):
-        """Compares two dataset versions by their counts.
+        """Compares two dataset versions by their counts; which rows differ, only their files say.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class DatasetServiceStub:
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]
     """Returns one dataset version."""
     DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]
-    """Compares two dataset versions by their counts."""
+    """Compares two dataset versions by their counts; which rows differ, only their files say."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -50,7 +50,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]  # type: ignore[assignment]
     """Returns one dataset version."""
     DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
-    """Compares two dataset versions by their counts."""
+    """Compares two dataset versions by their counts; which rows differ, only their files say."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells what models were trained on."""
@@ -77,6 +77,6 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.DiffDatasetVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.DiffDatasetVersionsResponse]]:
-        """Compares two dataset versions by their counts."""
+        """Compares two dataset versions by their counts; which rows differ, only their files say."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,9 +1,12 @@
 """MLflow tracking."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.training.evaluate import Measures
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
 
@@ -13,8 +16,19 @@ def test_a_run_is_written_with_its_dataset(
 ) -> None:
     """Parameters, curves, measures, tags and the dataset are kept, in silence; errors mark it."""
     version = "c" * 64
+    dataset = DatasetVersion(
+        dataset_version=version,
+        task="support",
+        uri=str(tmp_path / "datasets" / version),
+        row_counts={"train": 9, "test": 1},
+        label_counts={"card": 6, "refund": 4},
+        label_source_counts={"source": 10},
+        quarantine_counts={},
+        create_time=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    Path(dataset.uri).mkdir(parents=True)
     config = TrackingConfig(
-        f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "support", "onnx", version, "x"
+        f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "support", "onnx", dataset
     )
     with tracked_run(config) as tracker:
         tracker.log_parameters({"seed": 3})
@@ -25,6 +39,7 @@ def test_a_run_is_written_with_its_dataset(
         raise ValueError("broken")
     assert capfd.readouterr() == ("", "")
 
+    from mlflow.data import get_source
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(config.tracking_uri)
@@ -34,7 +49,11 @@ def test_a_run_is_written_with_its_dataset(
     assert run.data.metrics["final_test_accuracy"] == 0.9
     assert run.data.tags["dataset_version"] == version
     assert run.inputs is not None
-    assert run.inputs.dataset_inputs[0].dataset.digest == version[:36]
+    (logged,) = run.inputs.dataset_inputs
+    assert (logged.dataset.name, logged.dataset.digest) == ("support", version[:36])
+    assert get_source(logged).load() == dataset.uri
+    assert json.loads(logged.dataset.profile)["num_rows"] == 10
+    assert [(tag.key, tag.value) for tag in logged.tags] == [("mlflow.data.context", "training")]
     curve = client.get_metric_history(tracker.run_id, "train_loss")
     assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
     assert client.get_run(failed.run_id).info.status == "FAILED"

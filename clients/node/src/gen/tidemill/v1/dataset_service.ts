@@ -35,10 +35,20 @@ export interface DatasetVersion {
   labelCounts: { [key: string]: number };
   /** Rows by where the label came from. */
   labelSourceCounts: { [key: string]: number };
-  /** Quarantined rows by the rule they broke. */
+  /** Rows that came in and are not in it, by the rule that set them aside. */
   quarantineCounts: { [key: string]: number };
   /** When it was first built. */
-  createTime: Date | undefined;
+  createTime:
+    | Date
+    | undefined;
+  /** What became of the rows that came in, by source. */
+  sourceCounts: SourceCounts[];
+  /** The versions that it was built after; empty for a task's first. */
+  parents: string[];
+  /** The Tidemill that built it; empty where that is not known. */
+  codeVersion: string;
+  /** Rows whose text was erased from it since. */
+  erasedCount: number;
 }
 
 export interface DatasetVersion_RowCountsEntry {
@@ -57,6 +67,19 @@ export interface DatasetVersion_LabelSourceCountsEntry {
 }
 
 export interface DatasetVersion_QuarantineCountsEntry {
+  key: string;
+  value: number;
+}
+
+/** What became of the rows that came in from one source. */
+export interface SourceCounts {
+  /** The source's name. */
+  source: string;
+  /** Rows by what became of them: kept, merged, left_out, quarantined. */
+  outcomes: { [key: string]: number };
+}
+
+export interface SourceCounts_OutcomesEntry {
   key: string;
   value: number;
 }
@@ -107,6 +130,10 @@ export interface LabelCountChange {
   baseCount: number;
   /** Its rows in the other version. */
   count: number;
+  /** Its share of the base version's rows, in [0, 1]; 0 of a version without rows. */
+  baseShare: number;
+  /** Its share of the other version's rows, in [0, 1]. */
+  share: number;
 }
 
 /** The answer of DiffDatasetVersions. */
@@ -115,7 +142,7 @@ export interface DiffDatasetVersionsResponse {
   baseRowCount: number;
   /** Rows in the other version. */
   rowCount: number;
-  /** The labels whose counts differ, by label. */
+  /** The labels whose count or share differs, by label. */
   labelChanges: LabelCountChange[];
 }
 
@@ -129,6 +156,10 @@ function createBaseDatasetVersion(): DatasetVersion {
     labelSourceCounts: {},
     quarantineCounts: {},
     createTime: undefined,
+    sourceCounts: [],
+    parents: [],
+    codeVersion: "",
+    erasedCount: 0,
   };
 }
 
@@ -157,6 +188,18 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
     });
     if (message.createTime !== undefined) {
       Timestamp.encode(toTimestamp(message.createTime), writer.uint32(66).fork()).join();
+    }
+    for (const v of message.sourceCounts) {
+      SourceCounts.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.parents) {
+      writer.uint32(82).string(v!);
+    }
+    if (message.codeVersion !== "") {
+      writer.uint32(90).string(message.codeVersion);
+    }
+    if (message.erasedCount !== 0) {
+      writer.uint32(96).int64(message.erasedCount);
     }
     return writer;
   },
@@ -250,6 +293,38 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
             message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sourceCounts.push(SourceCounts.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.parents.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.codeVersion = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.erasedCount = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -305,6 +380,10 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
       {},
     );
     message.createTime = object.createTime ?? undefined;
+    message.sourceCounts = object.sourceCounts?.map((e) => SourceCounts.fromPartial(e)) || [];
+    message.parents = object.parents?.map((e) => e) || [];
+    message.codeVersion = object.codeVersion ?? "";
+    message.erasedCount = object.erasedCount ?? 0;
     return message;
   },
 };
@@ -583,6 +662,151 @@ export const DatasetVersion_QuarantineCountsEntry: MessageFns<DatasetVersion_Qua
     object: I,
   ): DatasetVersion_QuarantineCountsEntry {
     const message = createBaseDatasetVersion_QuarantineCountsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseSourceCounts(): SourceCounts {
+  return { source: "", outcomes: {} };
+}
+
+export const SourceCounts: MessageFns<SourceCounts> = {
+  encode(message: SourceCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    globalThis.Object.entries(message.outcomes).forEach(([key, value]: [string, number]) => {
+      SourceCounts_OutcomesEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = SourceCounts_OutcomesEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.outcomes[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SourceCounts>, I>>(base?: I): SourceCounts {
+    return SourceCounts.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SourceCounts>, I>>(object: I): SourceCounts {
+    const message = createBaseSourceCounts();
+    message.source = object.source ?? "";
+    message.outcomes = (globalThis.Object.entries(object.outcomes ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseSourceCounts_OutcomesEntry(): SourceCounts_OutcomesEntry {
+  return { key: "", value: 0 };
+}
+
+export const SourceCounts_OutcomesEntry: MessageFns<SourceCounts_OutcomesEntry> = {
+  encode(message: SourceCounts_OutcomesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).int64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceCounts_OutcomesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceCounts_OutcomesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SourceCounts_OutcomesEntry>, I>>(base?: I): SourceCounts_OutcomesEntry {
+    return SourceCounts_OutcomesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SourceCounts_OutcomesEntry>, I>>(object: I): SourceCounts_OutcomesEntry {
+    const message = createBaseSourceCounts_OutcomesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
     return message;
@@ -915,7 +1139,7 @@ export const DiffDatasetVersionsRequest: MessageFns<DiffDatasetVersionsRequest> 
 };
 
 function createBaseLabelCountChange(): LabelCountChange {
-  return { label: "", baseCount: 0, count: 0 };
+  return { label: "", baseCount: 0, count: 0, baseShare: 0, share: 0 };
 }
 
 export const LabelCountChange: MessageFns<LabelCountChange> = {
@@ -928,6 +1152,12 @@ export const LabelCountChange: MessageFns<LabelCountChange> = {
     }
     if (message.count !== 0) {
       writer.uint32(24).int64(message.count);
+    }
+    if (message.baseShare !== 0) {
+      writer.uint32(33).double(message.baseShare);
+    }
+    if (message.share !== 0) {
+      writer.uint32(41).double(message.share);
     }
     return writer;
   },
@@ -969,6 +1199,22 @@ export const LabelCountChange: MessageFns<LabelCountChange> = {
             message.count = longToNumber(reader.int64());
             continue;
           }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.baseShare = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.share = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -989,6 +1235,8 @@ export const LabelCountChange: MessageFns<LabelCountChange> = {
     message.label = object.label ?? "";
     message.baseCount = object.baseCount ?? 0;
     message.count = object.count ?? 0;
+    message.baseShare = object.baseShare ?? 0;
+    message.share = object.share ?? 0;
     return message;
   },
 };
@@ -1099,7 +1347,7 @@ export const DatasetServiceService = {
       Buffer.from(GetDatasetVersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetDatasetVersionResponse => GetDatasetVersionResponse.decode(value),
   },
-  /** Compares two dataset versions by their counts. */
+  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
   diffDatasetVersions: {
     path: "/tidemill.v1.DatasetService/DiffDatasetVersions" as const,
     requestStream: false as const,
@@ -1118,7 +1366,7 @@ export interface DatasetServiceServer extends UntypedServiceImplementation {
   listDatasetVersions: handleUnaryCall<ListDatasetVersionsRequest, ListDatasetVersionsResponse>;
   /** Returns one dataset version. */
   getDatasetVersion: handleUnaryCall<GetDatasetVersionRequest, GetDatasetVersionResponse>;
-  /** Compares two dataset versions by their counts. */
+  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
   diffDatasetVersions: handleUnaryCall<DiffDatasetVersionsRequest, DiffDatasetVersionsResponse>;
 }
 
@@ -1155,7 +1403,7 @@ export interface DatasetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetDatasetVersionResponse) => void,
   ): ClientUnaryCall;
-  /** Compares two dataset versions by their counts. */
+  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
   diffDatasetVersions(
     request: DiffDatasetVersionsRequest,
     callback: (error: ServiceError | null, response: DiffDatasetVersionsResponse) => void,

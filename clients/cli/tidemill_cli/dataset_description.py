@@ -1,0 +1,151 @@
+"""What is told of one dataset version, in the terminal and as a page."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill.v1.dataset_service_pb2 import DatasetVersion
+from tidemill_cli.messages import to_json
+from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
+from tidemill_core.dataset_folder import has_rows, read_manifest
+
+Description = Mapping[str, Any]
+"""A version as JSON: the fields of `DatasetVersion`, `source_counts` as counts by source and
+outcome; of a version in this workspace all that is in its manifest, and `rows_removed`."""
+
+_BAR_WIDTH = 30
+_OUTCOMES = ("kept", "merged", "left_out", "quarantined")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of a description.
+
+    Attributes:
+        title: what it is about.
+        columns: titles of its columns.
+        rows: as many cells each.
+        bars: a bar's length for each row, in [0, 1]; empty where there is nothing to plot.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    bars: Sequence[float] = ()
+
+
+def from_message(version: DatasetVersion) -> Description:
+    """A version as a server's catalogue knows it."""
+    counts = {each.source: dict(each.outcomes) for each in version.source_counts}
+    return {**to_json(version), "source_counts": counts}
+
+
+def from_folder(folder: Path) -> Description:
+    """A version as its folder tells of it.
+
+    Raises:
+        DataError: DATASET_MISSING or DATASET_DAMAGED.
+    """
+    return {**read_manifest(folder), "uri": str(folder), "rows_removed": not has_rows(folder)}
+
+
+def summary(version: Description) -> dict[str, Any]:
+    """What can be said in a line each; empty where nothing is known."""
+    agreement = version.get("profile", {}).get("agreement", {})
+    said = ""
+    if texts := agreement.get("texts"):
+        share = percent(agreement["agreed"] / texts)
+        said = f"{share} of {texts} texts that were labelled more than once"
+    return {
+        "dataset version": version["dataset_version"],
+        "task": version["task"],
+        "folder": version["uri"],
+        "rows": _counts(version["row_counts"]),
+        "rows came in": sum(sum(of.values()) for of in version["source_counts"].values()) or "",
+        "labels agree": said,
+        "erased since": version["erased_count"] or "",
+        "built": str(version["create_time"])[:19].replace("T", " ") + " UTC",
+        "built by": f"Tidemill {version['code_version']}" if version["code_version"] else "",
+        "built after": ", ".join(parent[:12] for parent in version["parents"]),
+    }
+
+
+def sections(version: Description) -> Iterator[Section]:
+    """The tables, those that have nothing to tell left out."""
+    profile = version.get("profile", {})
+    yield _shares("Classes", "label", version["label_counts"])
+    yield _shares("Label sources", "label source", version["label_source_counts"])
+    if version["source_counts"]:
+        yield _sources(version["source_counts"])
+    if profile:
+        yield from _lengths(profile)
+    if version["quarantine_counts"]:
+        yield _set_aside(version["quarantine_counts"], profile.get("set_aside", {}))
+    if functions := version.get("labeling_functions"):
+        columns = list(functions[0])
+        rows = [[_cell(function.get(name)) for name in columns] for function in functions]
+        yield Section("Labelling functions", [name.replace("_", " ") for name in columns], rows)
+
+
+def print_description(version: Description) -> None:
+    """Print it all."""
+    print_fields(summary(version))
+    if version.get("rows_removed"):
+        cure = f"`tidemill datasets rebuild {version['dataset_version'][:12]}` makes them again"
+        say(f"its rows were removed: {cure}", style="yellow")
+    for section in sections(version):
+        stdout().print(f"\n{section.title}", style="bold")
+        drawn = [(bar(length, _BAR_WIDTH),) for length in section.bars]
+        rows = section.rows if not drawn else map(tuple.__add__, map(tuple, section.rows), drawn)
+        columns = (*section.columns, "") if drawn else section.columns
+        print_table(columns, rows, empty="none")
+
+
+def _shares(title: str, name: str, counts: Mapping[str, int]) -> Section:
+    """Counts, the largest first."""
+    total, largest = sum(counts.values()) or 1, max(counts.values(), default=0) or 1
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(value, count, percent(count / total)) for value, count in ranked]
+    return Section(title, (name, "rows", "share"), rows, [count / largest for _, count in ranked])
+
+
+def _sources(counts: Mapping[str, Mapping[str, int]]) -> Section:
+    rows = [
+        (source, sum(of.values()), *(of.get(outcome, 0) for outcome in _OUTCOMES))
+        for source, of in sorted(counts.items())
+    ]
+    outcomes = (outcome.replace("_", " ") for outcome in _OUTCOMES)
+    return Section("Sources, and what became of their rows", ("source", "rows", *outcomes), rows)
+
+
+def _lengths(profile: Mapping[str, Any]) -> Iterator[Section]:
+    quantiles, counts = profile["lengths"], profile["length_counts"]
+    title = "Lengths of the texts, in characters"
+    yield Section(title, list(quantiles), [list(quantiles.values())])
+    largest = max((each["rows"] for each in counts), default=1)
+    rows = [(f"{each['from']} to {each['to']}", each["rows"]) for each in counts]
+    bars = [each["rows"] / largest for each in counts]
+    yield Section("Texts by length", ("characters", "texts"), rows, bars)
+
+
+def _set_aside(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section:
+    rows = []
+    for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        known = profile.get(rule, {})
+        places = ", ".join(known.get("places", ()))
+        rows.append((rule, known.get("outcome", "").replace("_", " "), count, places))
+    columns = ("rule", "outcome", "rows", "such as")
+    return Section("Rows that came in and are not in it", columns, rows)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else value

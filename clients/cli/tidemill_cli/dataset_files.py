@@ -1,0 +1,82 @@
+"""Files that commands on datasets write: whole, or not at all."""
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.local import require_extras
+from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
+from tidemill_core.durable import sync_folder
+
+EXPORTS = (".parquet", ".jsonl", ".csv")
+"""Suffixes that say how rows are written."""
+
+
+def write_whole(target: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file beside the target, and give it the target's name.
+
+    Raises:
+        CommandFailed: it cannot be written there; nothing of it is left.
+    """
+    staged = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    try:
+        write(staged)
+        with staged.open("rb") as file:
+            os.fsync(file.fileno())
+        staged.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise CommandFailed(f"{target} cannot be written: {error}") from error
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file whose name does not say what it is to be.
+
+    Raises:
+        CommandFailed: its suffix is none of these.
+    """
+    if target.suffix not in suffixes:
+        known = " or ".join(suffixes)
+        raise CommandFailed(f"{target}: the file's name must end in {known}", WRONG_USAGE)
+
+
+def export_rows(folder: Path, target: Path, split: str) -> int:
+    """Write a version's rows, in the order of their texts' hashes.
+
+    Args:
+        folder: the version's.
+        target: the file; its suffix, one of EXPORTS, says how it is written.
+        split: only this one's rows; empty takes all.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        ExtrasMissing: the packages that read the rows are not installed.
+        DataError: DATASET_REMOVED or DATASET_DAMAGED.
+        CommandFailed: there are no rows, or the file cannot be written.
+    """
+    require_extras()
+    import polars as pl
+
+    if not has_rows(folder):
+        raise rows_removed(folder)
+    try:
+        rows = pl.read_parquet(folder / EXAMPLES_FILE)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(folder / EXAMPLES_FILE, error) from error
+    if split:
+        rows = rows.filter(pl.col("split") == split)
+    if not len(rows):
+        raise CommandFailed(f"there is nothing to export: no row of the split {split!r}")
+    writers: dict[str, Callable[[Path], None]] = {
+        ".parquet": rows.write_parquet,
+        ".jsonl": rows.write_ndjson,
+        ".csv": rows.write_csv,
+    }
+    write_whole(target, writers[target.suffix])
+    return len(rows)

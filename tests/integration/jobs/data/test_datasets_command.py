@@ -1,0 +1,314 @@
+"""`tidemill datasets` on the files of a workspace whose versions were really built."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tidemill_cli.main import run
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.errors import DataError
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.dataset import read_dataset, row_digests
+from tidemill_jobs.data.rebuild import rebuild
+
+ODD_LABEL = "<script>alert('x')</script>"
+FIRST = (
+    "text,label\n"
+    "my card is lost somewhere,card\n"
+    "My card  is lost somewhere,card\n"
+    "when do I see the refund,refund\n"
+    f"please close this account,{ODD_LABEL}\n"
+    "nobody can log in today,card\n"
+    "they say both of this,card\n"
+    "they say both of this,refund\n"
+    ",card\n"
+)
+SECOND = FIRST.replace("the refund,refund", "the refund,money").replace(
+    "nobody can log in today,card", "an app that crashes at night,app"
+)
+
+Tidemill = Callable[..., str]
+
+
+@pytest.fixture
+def versions(context: JobContext, source: Path, tmp_path: Path) -> list[DatasetVersion]:
+    """Three versions, a day after each other in 2020; the last has one row more."""
+    (tmp_path / "tidemill.toml").write_text(
+        '[tasks.support]\n[[tasks.support.sources]]\npath = "train.csv"\n', encoding="utf-8"
+    )
+    built = []
+    third = SECOND + "one row more than before,card\n"
+    for day, content in enumerate((FIRST, SECOND, third), start=1):
+        source.write_text(content, encoding="utf-8")
+        moment = datetime(2020, 1, day, tzinfo=UTC)
+        built.append(build(replace(context, clock=lambda moment=moment: moment)))
+    return built
+
+
+@pytest.fixture
+def tidemill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Tidemill:
+    """Runs `tidemill datasets` in the workspace; what it prints, or its stderr where it fails."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str, ends_with: int = 0) -> str:
+        capsys.readouterr()
+        code = run(["datasets", *arguments])
+        printed = capsys.readouterr()
+        assert code == ends_with, printed
+        return printed.err if ends_with else printed.out
+
+    return call
+
+
+def ids(versions: list[DatasetVersion]) -> list[str]:
+    """The first 8 characters of each version's id."""
+    return [version.dataset_version[:8] for version in versions]
+
+
+def test_a_difference_names_rows_and_shares(
+    versions: list[DatasetVersion], tidemill: Tidemill
+) -> None:
+    """Rows in, out and relabelled are counted and shown; what moved most has the longest bar."""
+    first, second, third = ids(versions)
+    found = json.loads(tidemill("diff", first, second, "--rows", "3", "--json"))
+    assert (found["base_row_count"], found["row_count"]) == (4, 4)
+    assert (found["rows_in"], found["rows_out"], found["relabelled"]) == (1, 1, 1)
+    assert found["rows"] == {
+        "rows_in": [{"label": "app", "text": "an app that crashes at night"}],
+        "rows_out": [{"label": "card", "text": "nobody can log in today"}],
+        "relabelled": [
+            {"label": "money", "base_label": "refund", "text": "when do I see the refund"}
+        ],
+    }
+    moved = {each["label"]: each["share"] - each["base_share"] for each in found["label_changes"]}
+    assert moved == {"app": 0.25, "card": -0.25, "money": 0.25, "refund": -0.25}
+    told = tidemill("diff", first, second, "--rows", "1")
+    assert "1 in, 1 out, 1 relabelled" in told
+    assert "nobody can log in today" in told
+    bars = {
+        line.split()[0]: line.count("█") for line in tidemill("diff", second, third).splitlines()
+    }
+    assert bars["card"] > bars["app"] > 0
+    assert json.loads(tidemill("diff", first, first, "--json"))["label_changes"] == []
+
+
+def test_what_cannot_be_compared_is_said(
+    versions: list[DatasetVersion], tidemill: Tidemill
+) -> None:
+    """An id that names nothing, or too little of one, is told with what to do; so is damage."""
+    first, second, _ = ids(versions)
+    for wrong in ("0" * 8, first[:7], "../../..", "*", ""):
+        assert "DATASET_MISSING" in tidemill("diff", wrong, second, ends_with=1)
+    twin = Path(versions[0].uri).with_name(first + "0" * 56)
+    twin.mkdir()
+    (twin / "manifest.json").write_text("[]", encoding="utf-8")
+    assert "DATASET_AMBIGUOUS" in tidemill("show", first, ends_with=1)
+    assert "DATASET_DAMAGED" in tidemill("show", twin.name, ends_with=1)
+    path = Path(versions[0].uri) / "examples.parquet"
+    path.write_bytes(path.read_bytes()[:50])
+    told = tidemill("diff", versions[0].dataset_version, second, ends_with=1)
+    assert str(path) in told
+    assert "DATASET_DAMAGED" in told
+    told = tidemill("diff", first, second, "--rows", "1", "--address", "nobody:1", ends_with=2)
+    assert "leave --address out" in told
+
+
+def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
+    """The newest version is shown with lengths, sources, agreement, and places of what is out."""
+    profile = json.loads((Path(versions[2].uri) / "manifest.json").read_text())["profile"]
+    assert profile["agreement"] == {"texts": 2, "agreed": 1}
+    assert profile["lengths"]["min"] == len("when do I see the refund")
+    assert profile["lengths"]["max"] == len("an app that crashes at night")
+    assert profile["length_counts"] == [{"from": 16, "to": 31, "rows": 5}]
+    missing = profile["set_aside"]["NULL_TEXT"]
+    assert (missing["outcome"], missing["rows"]) == ("quarantined", 1)
+    assert missing["places"][0].endswith("train.csv:9")
+    shown = json.loads(tidemill("show", "--json"))
+    assert shown["dataset_version"] == versions[2].dataset_version
+    assert shown["profile"] == profile
+    told = tidemill("show")
+    for said in ("50.0 % of 2 texts", "CONTRADICTORY_LABELS", "train.csv:9", "16 to 31", ODD_LABEL):
+        assert said in told
+    (source,) = versions[2].source_counts
+    assert f"{source}  {sum(versions[2].source_counts[source].values())} " in told
+
+
+def test_labelling_functions_are_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
+    """What the build wrote of each function is a row of a table, whatever was measured."""
+    path = Path(versions[0].uri) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    measured = {"function": "asks_for_money", "labels": ["refund"], "coverage": 0.25}
+    manifest["labeling_functions"] = [measured | {"accuracy": None}, measured | {"accuracy": 1.0}]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    told = tidemill("show", versions[0].dataset_version)
+    assert re.search(r"^asks_for_money +refund +0\.250 +1\.000 *$", told, re.MULTILINE)
+
+
+def test_no_text_is_in_a_manifest(versions: list[DatasetVersion]) -> None:
+    """A text that is erased from the rows is nowhere else in the version's folder."""
+    said = (Path(versions[2].uri) / "manifest.json").read_text()
+    texts = [line.split(",")[0] for line in SECOND.splitlines()[1:]]
+    assert [text for text in texts if text and text in said] == []
+
+
+def test_a_page_holds_all_it_needs(
+    versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path
+) -> None:
+    """The page has plots, no script and nothing from elsewhere, and what data says is escaped."""
+    tidemill("show", versions[0].dataset_version, "--html", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5  # three classes, a label source, a class of lengths
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert not {"http:", "https:", "src=", "url("} & set(page.split('"'))
+    assert "must end in .html" in tidemill("show", "--html", "page.txt", ends_with=2)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl", "csv"])
+def test_rows_are_exported_whole_or_not_at_all(
+    versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path, suffix: str
+) -> None:
+    """A file has a split's rows; one that is there stays, unless it is to be written over."""
+    read = {"parquet": pl.read_parquet, "jsonl": pl.read_ndjson, "csv": pl.read_csv}[suffix]
+    version, name = versions[0].dataset_version, f"rows.{suffix}"
+    rows = read_dataset(versions[0].uri)
+    done = json.loads(tidemill("export", version, name, "--split", "train", "--json"))
+    found: Any = read(tmp_path / name)
+    kept = rows.filter(pl.col("split") == "train")
+    assert done["rows"] == len(kept)
+    assert found.select("text", "label", "text_hash").equals(
+        kept.select("text", "label", "text_hash")
+    )
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    assert "--force" in tidemill("export", version, name, ends_with=2)
+    assert (tmp_path / name).read_text() == "mine"
+    tidemill("export", version, name, "--force")
+    assert len(read(tmp_path / name)) == len(rows)
+    before = sorted(tmp_path.iterdir())
+    assert "must end in" in tidemill("export", version, "rows.xlsx", ends_with=2)
+    assert "cannot be written" in tidemill("export", version, f"none/{name}", ends_with=1)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_rows_that_no_model_needs_are_removed(
+    context: JobContext,
+    versions: list[DatasetVersion],
+    tidemill: Tidemill,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a model was trained on, what is young and the newest stay; the manifest always does."""
+    moment = datetime(2020, 2, 1, tzinfo=UTC)
+    context.storage.models.add_candidate("support", "onnx", versions[0].dataset_version, moment)
+    folders = [Path(version.uri) for version in versions]
+    assert json.loads(tidemill("gc", "--keep", "1", "--keep-days", "30000", "--yes", "--json")) == {
+        "removed": True,
+        "versions": [],
+    }
+    asked = ("gc", "--keep", "1", "--keep-days", "30")
+    with monkeypatch.context() as elsewhere:  # another database knows nothing of who needs them
+        elsewhere.setenv("TIDEMILL_DATABASE_URL", f"sqlite:///{folders[0].parent / 'other.db'}")
+        assert json.loads(tidemill(*asked, "--yes", "--json"))["versions"] == []
+    assert versions[1].dataset_version[:12] in tidemill(*asked)
+    assert all((folder / "examples.parquet").exists() for folder in folders)
+    done = json.loads(tidemill(*asked, "--yes", "--json"))
+    assert [one["dataset_version"] for one in done["versions"]] == [versions[1].dataset_version]
+    there = [[path.name for path in sorted(folder.iterdir())] for folder in folders]
+    whole = ["examples.parquet", "manifest.json", "quarantine.parquet"]
+    assert there == [whole, ["manifest.json"], whole]
+    assert json.loads(tidemill("gc", "--keep", "1", "--json"))["versions"] == []
+    assert json.loads(tidemill("show", folders[1].name, "--json"))["rows_removed"] is True
+    assert "datasets rebuild" in tidemill("export", folders[1].name, "x.csv", ends_with=1)
+    with pytest.raises(DataError, match="datasets rebuild"):
+        read_dataset(versions[1].uri)
+
+
+def _remove_rows(version: DatasetVersion) -> dict[str, pl.DataFrame]:
+    """Remove a version's rows; what they were, by file."""
+    paths = list(Path(version.uri).glob("*.parquet"))
+    rows = {path.name: pl.read_parquet(path) for path in paths}
+    for path in paths:
+        path.unlink()
+    return rows
+
+
+def test_removed_rows_are_built_again(
+    versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path
+) -> None:
+    """An old version comes back as it was, though settings and sources have changed since."""
+    before = _remove_rows(versions[1])
+    settings = tmp_path / "tidemill.toml"
+    changed = "[tasks.support]\nmin_text_length = 26\nmax_quarantine_share = 0.0"
+    settings.write_text(settings.read_text().replace("[tasks.support]", changed))
+    (tmp_path / "train.csv").unlink()
+    assert json.loads(tidemill("rebuild", versions[1].dataset_version, "--json"))["rows"] == 4
+    after = {path.name: pl.read_parquet(path) for path in Path(versions[1].uri).glob("*.parquet")}
+    assert after.keys() == before.keys()
+    assert all(after[name].equals(rows) for name, rows in before.items())
+    settings.write_text("", encoding="utf-8")
+    told = tidemill("rebuild", versions[1].dataset_version, ends_with=1)
+    assert "names no task 'support'" in told
+
+
+def test_a_build_of_the_same_content_brings_rows_back(
+    context: JobContext, versions: list[DatasetVersion]
+) -> None:
+    """A version whose rows were removed is whole again once its content is built again."""
+    before = _remove_rows(versions[2])
+    assert build(context).dataset_version == versions[2].dataset_version
+    assert read_dataset(versions[2].uri).equals(before["examples.parquet"])
+
+
+def test_erased_rows_do_not_come_back(context: JobContext, versions: list[DatasetVersion]) -> None:
+    """A row that was erased, where it landed too, is stood for by its digest."""
+    folder = Path(versions[0].uri)
+    rows = read_dataset(versions[0].uri)
+    erased = rows["text"] == "nobody can log in today"
+    row_digests(rows.filter(erased)).write_parquet(folder / "erased.parquet")
+    rows.filter(~erased).write_parquet(folder / "examples.parquet")
+    assert len(read_dataset(versions[0].uri)) == 3
+    for name in ("examples.parquet", "quarantine.parquet"):
+        (folder / name).unlink()
+    rule = pl.when(pl.col("text") == "nobody can log in today").then(pl.lit("ERASED"))
+    _change_landed(context, versions[0], "000001", rule=rule)
+    assert rebuild(context, folder) == 3
+    assert read_dataset(versions[0].uri).equals(rows.filter(~erased))
+
+
+def _change_landed(
+    context: JobContext, version: DatasetVersion, segment: str, **columns: pl.Expr
+) -> Path:
+    """Change the rows of a segment, as they landed; its file."""
+    (source,) = version.source_counts
+    state = context.settings.state_dir
+    landed = state / "intake" / "support" / source / f"{segment}.parquet"
+    metadata = {"tidemill": pl.read_parquet_metadata(landed)["tidemill"]}
+    pl.read_parquet(landed).with_columns(**columns).write_parquet(landed, metadata=metadata)
+    shutil.rmtree(state / "prepared")
+    return landed
+
+
+def test_a_version_that_would_differ_is_not_built_again(
+    context: JobContext, versions: list[DatasetVersion]
+) -> None:
+    """Where what landed was removed or changed, nothing is written and the error says so."""
+    folder = Path(versions[1].uri)
+    _remove_rows(versions[1])
+    landed = _change_landed(context, versions[1], "000002", label=pl.col("label") + "s")
+    for told in ("other rows come out", "000002.parquet is not whole"):
+        with pytest.raises(DataError, match=told) as caught:
+            rebuild(context, folder)
+        assert caught.value.reason == "DATASET_CHANGED"
+        landed.unlink(missing_ok=True)
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
