@@ -49,10 +49,11 @@ def compare(base: Path, other: Path, shown: int) -> dict[str, Any]:
         DataError: DATASET_MISSING, DATASET_REMOVED or DATASET_DAMAGED.
     """
     before, after = _labels(base), _labels(other)
-    both = after.join(before.rename({"label": "base_label"}), on="text_hash")
+    renamed = before.rename({"label": "base_label"})
+    both = after.join(renamed, on="text_hash", maintain_order="left")
     differing = {
-        "rows_in": after.join(before, on="text_hash", how="anti"),
-        "rows_out": before.join(after, on="text_hash", how="anti"),
+        "rows_in": after.join(before, on="text_hash", how="anti", maintain_order="left"),
+        "rows_out": before.join(after, on="text_hash", how="anti", maintain_order="left"),
         "relabelled": both.filter(both["label"] != both["base_label"]),
     }
     counts = [read_manifest(folder)["label_counts"] for folder in (base, other)]
