@@ -2,8 +2,12 @@
 
 import csv
 import random
+import resource
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -244,3 +248,43 @@ def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext
     assert set(rows["text_hash"]) <= trained
     assert len(tested) > 3_000
     assert not tested & trained
+
+
+def test_two_builds_at_once_are_one_after_the_other(context: JobContext, source: Path) -> None:
+    """Both come to the same version, and each row has landed once."""
+    _write(source, [(f"text {number}", "ab"[number % 2]) for number in range(2000)])
+    with ThreadPoolExecutor(4) as pool:
+        built = list(pool.map(lambda _: build(context), range(4)))
+    assert len(set(map(str, built))) == 1
+    assert sum(built[0].outcome_counts.values()) == 2000
+    assert len(list(context.settings.state_dir.glob("intake/*/*/*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("kilobytes", [0, 1, 20, 40, 80])
+def test_a_full_disk_leaves_nothing_half_done(
+    context: JobContext, source: Path, kilobytes: int
+) -> None:
+    """Wherever the room ends, nothing is published, and with room the next build is right."""
+    chance = random.Random(1)
+    rows = [(f"text {chance.random()} {number}", "ab"[number % 2]) for number in range(2000)]
+    _write(source, rows)
+    with _no_file_larger_than(kilobytes * 1024), pytest.raises(DataError) as caught:
+        build(context)
+    assert caught.value.reason == "NOT_WRITTEN"
+    assert "make room" in str(caught.value)
+    assert context.storage.datasets.page("support", Page()) == ([], "")
+    assert not list(context.settings.state_dir.rglob(".staged-*"))
+    assert sum(build(context).outcome_counts.values()) == 2000
+
+
+@contextmanager
+def _no_file_larger_than(size: int) -> Iterator[None]:
+    """Writing beyond a size fails as on a full disk; the database is open already."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
