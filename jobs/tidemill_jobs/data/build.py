@@ -1,6 +1,6 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,11 +15,13 @@ from tidemill_jobs.data.clean import Recipe
 from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
 from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.intake import Intake, Segment
+from tidemill_jobs.data.labeling_file import load_labeling_file
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
 
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.weak_labels import WeakLabels
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 
 
@@ -29,6 +31,7 @@ class _Build:
 
     version: DatasetVersion
     feedback: FeedbackExamples
+    labeling_functions: Sequence[Mapping[str, Any]]
 
 
 def run(context: JobContext) -> Result:
@@ -40,7 +43,8 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
-            than two labels to tell apart.
+            than two labels to tell apart; or a labelling function fails.
+        ConfigurationError: labelling functions are declared, and Snorkel is not installed.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
     built = _build(context)
@@ -52,6 +56,7 @@ def run(context: JobContext) -> Result:
         "set_aside_by_rule": dict(version.quarantine_counts),
         "row_counts": dict(version.row_counts),
         "label_source_counts": dict(version.label_source_counts),
+        "labeling_functions": list(built.labeling_functions),
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
         "feedback_without_text": built.feedback.without_text,
@@ -63,6 +68,7 @@ def build(context: JobContext) -> DatasetVersion:
 
     Raises:
         DataError: as `run`.
+        ConfigurationError: as `run`.
         RunCancelled: as `run`.
     """
     return _build(context).version
@@ -70,21 +76,27 @@ def build(context: JobContext) -> DatasetVersion:
 
 def _build(context: JobContext) -> _Build:
     state, task = context.settings.state_dir, context.task
+    weak = _weak_labels(context)
     intake = Intake(state / "intake" / task)
     with intake.locked(context.progress):
         feedback, segments = _land(context, intake)
         stock = Stock(list(_prepare(context, segments)))
         context.progress(0.6, "decides what to keep")
-        decided = decide(
-            stock, context.task_settings.near_duplicate_similarity, _nothing(), _no_labels
-        )
+        label_texts = _no_labels if weak is None else weak.label_texts
+        similarity = context.task_settings.near_duplicate_similarity
+        decided = decide(stock, similarity, _nothing(), label_texts)
         context.progress(0.8, "writes the dataset version")
-        content = _content(context, segments, stock, decided)
+        content = _content(context, segments, stock, decided, weak)
         newest, _ = context.storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
-    return _Build(version, feedback)
+    return _Build(version, feedback, content.labeling_functions)
+
+
+def _weak_labels(context: JobContext) -> WeakLabels | None:
+    path = context.task_settings.labeling_functions
+    return None if path is None else WeakLabels(load_labeling_file(path), context.progress)
 
 
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
@@ -115,7 +127,11 @@ def _recipe(context: JobContext) -> Recipe:
 
 
 def _content(
-    context: JobContext, segments: list[Segment], stock: Stock, decided: Decided
+    context: JobContext,
+    segments: list[Segment],
+    stock: Stock,
+    decided: Decided,
+    weak: WeakLabels | None,
 ) -> Content:
     labels = decided.kept["label"].unique()
     if len(labels) < 2:
@@ -128,8 +144,11 @@ def _content(
         "settings": asdict(_recipe(context)),
         "steps": [step.name for step in _recipe(context).steps],
         "segments": {segment.source: segment.number for segment in segments},
+        "labeling_functions": None if weak is None else weak.source,
     }
-    return Content(context.task, _examples(stock, decided.kept), set_aside, counts, recipe)
+    examples = _examples(stock, decided.kept)
+    report = () if weak is None else weak.report(examples)
+    return Content(context.task, examples, set_aside, counts, recipe, report)
 
 
 def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:

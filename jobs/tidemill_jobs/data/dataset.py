@@ -15,7 +15,7 @@ again, and what the last build of it set aside is told in place of what the firs
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as installed_version
@@ -71,6 +71,7 @@ class Content:
         set_aside: QUARANTINE_COLUMNS.
         source_counts: rows that came in, by source and outcome.
         recipe: from what and how it was built: JSON values, for the manifest.
+        labeling_functions: what they did, as `WeakLabels.report` tells it, for the manifest.
     """
 
     task: str
@@ -78,6 +79,7 @@ class Content:
     set_aside: pl.DataFrame
     source_counts: Mapping[str, Mapping[str, int]]
     recipe: Mapping[str, Any]
+    labeling_functions: Sequence[Mapping[str, Any]] = ()
 
 
 def publish(
@@ -101,7 +103,7 @@ def publish(
     with staged_folder(datasets / content.task) as staged:
         content.examples.write_parquet(staged / EXAMPLES_FILE)
         content.set_aside.write_parquet(staged / QUARANTINE_FILE)
-        (staged / MANIFEST_FILE).write_text(_manifest(version, content.recipe), encoding="utf-8")
+        (staged / MANIFEST_FILE).write_text(_manifest(version, content), encoding="utf-8")
         rename_whole(staged, target)
     return version
 
@@ -183,20 +185,23 @@ def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> Datas
         code_version=first.code_version,
         erased_count=first.erased_count,
     )
-    if told != first or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE)):
+    manifest = _manifest(told, content)
+    unchanged = manifest == (target / MANIFEST_FILE).read_text(encoding="utf-8")
+    if not unchanged or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE)):
         with written_whole(target / QUARANTINE_FILE) as staged:
             content.set_aside.write_parquet(staged)
         with written_whole(target / MANIFEST_FILE) as staged:
-            staged.write_text(_manifest(told, content.recipe), encoding="utf-8")
+            staged.write_text(manifest, encoding="utf-8")
     return told
 
 
-def _manifest(version: DatasetVersion, recipe: Mapping[str, Any]) -> str:
+def _manifest(version: DatasetVersion, content: Content) -> str:
     """A version as JSON, without its place: a folder may be moved with all that is in it."""
     values = {**asdict(version), "create_time": version.create_time.isoformat()}
     del values["uri"]
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
-    values |= {"outcome_counts": version.outcome_counts, "schema": schema, "recipe": recipe}
+    values |= {"outcome_counts": version.outcome_counts, "schema": schema}
+    values |= {"recipe": content.recipe, "labeling_functions": content.labeling_functions}
     return json.dumps(values, indent=2, ensure_ascii=False)
 
 
@@ -209,7 +214,7 @@ def read_manifest(folder: Path) -> DatasetVersion:
     path = folder / MANIFEST_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        for told_beside in ("outcome_counts", "schema", "recipe"):
+        for told_beside in ("outcome_counts", "schema", "recipe", "labeling_functions"):
             values.pop(told_beside, None)
         create_time = datetime.fromisoformat(values["create_time"])
         parents = tuple(values.get("parents", ()))
