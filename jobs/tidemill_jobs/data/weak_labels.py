@@ -68,7 +68,8 @@ class WeakLabels:
         best, probability = combine(self._votes, len(self._labels))
         labels = np.array([*self._labels, None], dtype=object)  # ABSTAINS, -1, is the last
         found = once.with_columns(
-            label=pl.Series(labels[best], dtype=pl.String), weight=pl.Series(probability.round(3))
+            label=pl.Series(labels[best].tolist(), dtype=pl.String),
+            weight=pl.Series(probability.round(3)),
         )
         rows = texts.alias("text").to_frame().join(found, "text", "left", maintain_order="left")
         return rows.select("label", "weight")
@@ -156,9 +157,7 @@ class WeakLabels:
             label = step.apply(label)
         number = self._numbers.setdefault(label[0], len(self._labels))
         if number == MAX_LABELS:
-            raise ValueError(
-                f"it gave a new label after {MAX_LABELS} others; is it the text's own?"
-            )
+            raise ValueError(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
         if number == len(self._labels):
             self._labels.append(label[0])
         self._numbers[given] = number
