@@ -96,7 +96,7 @@ def suspected_errors(examples: pl.DataFrame, limit: int) -> pl.DataFrame:
         n_jobs=1,
     )[:limit]
     quality = get_normalized_margin_for_each_label(numbers[found], probabilities[found])
-    suspects = rows[found].with_columns(
+    suspects: pl.DataFrame = rows[found].with_columns(
         suggested_label=labels.gather(probabilities[found].argmax(axis=1)),
         quality=pl.Series(quality, dtype=pl.Float64).round(4),
     )

@@ -40,7 +40,9 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def labelled(context: JobContext, workspace: Path) -> JobContext:
     """A run in that workspace."""
-    return replace(context, settings=load_settings())
+    settings = load_settings()
+    assert settings.state_dir == workspace / "var"
+    return replace(context, settings=settings)
 
 
 def _rows(context: JobContext) -> dict[str, tuple[str, str]]:
@@ -62,18 +64,12 @@ def _trained(texts: list[str]) -> list[str]:
 def test_rows_without_a_label_get_one(labelled: JobContext) -> None:
     """As the page says: by the functions, as weak labels, with what the functions did."""
     result = run(labelled)
-    refunds, deliveries = (
-        _trained(
-            ["I want my money back", "Please refund the second payment"]
-            + ["You charged twice and I want my money back"]
-        ),
-        _trained(["Where is my parcel?", "My parcel has not arrived yet"]),
-    )
     rows = _rows(labelled)
-    assert refunds
-    assert deliveries
-    assert [rows[text] for text in refunds] == [("refund", "weak")] * len(refunds)
-    assert [rows[text] for text in deliveries] == [("delivery", "weak")] * len(deliveries)
+    refunds = _trained(["I want my money back", "Please refund the second payment"])
+    deliveries = _trained(["Where is my parcel?", "My parcel has not arrived yet"])
+    for texts, label in ((refunds, "refund"), (deliveries, "delivery")):
+        assert texts
+        assert [rows[text] for text in texts] == [(label, "weak")] * len(texts)
     assert "Do you sell gift cards?" not in rows
     assert result["set_aside_by_rule"]["UNLABELLED"] >= 1
     assert result["rows_in"] == 7
