@@ -63,6 +63,11 @@ CATALOGUE = (
         "tidemill_jobs.monitoring.latency",
     ),
     JobDefinition(
+        "find_label_errors",
+        "Looks for examples of the newest dataset version that seem to have a wrong label",
+        "tidemill_jobs.feedback.label_errors",
+    ),
+    JobDefinition(
         "expire_texts",
         "Removes the texts of predictions and feedback that are older than the task keeps them",
         "tidemill_jobs.data.expire",

@@ -28,6 +28,7 @@ JOBS = (
     "check_drift",
     "check_accuracy",
     "check_latency",
+    "find_label_errors",
     "expire_texts",
 )
 TEXT = "where is my card 7"

@@ -30,6 +30,8 @@ class TaskSettings(_Section):
     windows that they have in common. 1 looks for equal texts only."""
     max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
     """Share of the rows that may break a rule; with more, no dataset version is published."""
+    labeling_functions: Path | None = None
+    """A Python file with labelling functions, for rows that come without a label."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
@@ -39,6 +41,11 @@ class TaskSettings(_Section):
     where it carries the text itself."""
     text_retention_days: float | None = Field(default=None, gt=0)
     """After how many days a prediction's text is removed; never, where it is not set."""
+
+    @field_validator("labeling_functions")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
 
     @field_validator("sources")
     @classmethod
@@ -55,6 +62,8 @@ class FeedbackSettings(_Section):
     """New labelled examples from feedback that start a retraining."""
     trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
     """How much the verdicts of a source of feedback weigh, by its name; 1 where it is not named."""
+    max_suspects: int = Field(default=100, ge=1, le=10_000)
+    """Suspected label errors that `find_label_errors` names, the least likely labels first."""
 
 
 class GateSettings(_Section):
@@ -91,6 +100,8 @@ class ScheduleSettings(_Section):
     """Estimates accuracy from the day's feedback."""
     check_latency: str = "*/10 * * * *"
     """Compares the latency with its limit."""
+    find_label_errors: str = "0 4 * * 0"
+    """Looks for wrong labels in the newest dataset version."""
     expire_texts: str = "30 3 * * *"
     """Removes the texts that are older than their task's `text_retention_days`."""
     erase_texts: str = "45 3 * * *"

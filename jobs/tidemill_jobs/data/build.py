@@ -1,8 +1,9 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -17,10 +18,12 @@ from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Intake, Segment
+from tidemill_jobs.data.labeling_file import load_labeling_file
 from tidemill_jobs.data.platform import FEEDBACK, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.stock import Stock
+from tidemill_jobs.data.weak_labels import WeakLabels
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 
 RECIPE_SETTINGS = ("max_text_length", "min_text_length", "redact", "near_duplicate_similarity")
@@ -34,6 +37,7 @@ class _Build:
     version: DatasetVersion
     feedback: FeedbackExamples
     warnings: tuple[str, ...]
+    labeling_functions: Sequence[Mapping[str, Any]]
 
 
 def run(context: JobContext) -> Result:
@@ -45,7 +49,8 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
-            than two labels to tell apart.
+            than two labels to tell apart; or a labelling function fails.
+        ConfigurationError: labelling functions are declared, and Snorkel is not installed.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
     built = _build(context)
@@ -57,6 +62,7 @@ def run(context: JobContext) -> Result:
         "set_aside_by_rule": dict(version.quarantine_counts),
         "row_counts": dict(version.row_counts),
         "label_source_counts": dict(version.label_source_counts),
+        "labeling_functions": list(built.labeling_functions),
         "feedback_without_label": built.feedback.without_label,
         "feedback_without_prediction": built.feedback.without_prediction,
         "feedback_without_text": built.feedback.without_text,
@@ -69,6 +75,7 @@ def build(context: JobContext) -> DatasetVersion:
 
     Raises:
         DataError: as `run`.
+        ConfigurationError: as `run`.
         RunCancelled: as `run`.
     """
     return _build(context).version
@@ -86,7 +93,8 @@ def _build(context: JobContext) -> _Build:
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
     warning = track(version, Path.cwd())
-    return _Build(version, feedback, (warning,) if warning else ())
+    warnings = (warning,) if warning else ()
+    return _Build(version, feedback, warnings, content.labeling_functions)
 
 
 def assemble(context: JobContext, segments: list[Segment]) -> Content:
@@ -99,8 +107,15 @@ def assemble(context: JobContext, segments: list[Segment]) -> Content:
     stock = Stock(list(_prepare(context, segments)))
     context.progress(0.6, "decides what to keep")
     similarity = context.task_settings.near_duplicate_similarity
-    decided = decide(stock, similarity, _keys(_erased(context)), _no_labels)
-    return _content(context, segments, stock, decided)
+    weak = _weak_labels(context)
+    label_texts = _no_labels if weak is None else weak.label_texts
+    decided = decide(stock, similarity, _keys(_erased(context)), label_texts)
+    return _content(context, segments, stock, decided, weak)
+
+
+def _weak_labels(context: JobContext) -> WeakLabels | None:
+    path = context.task_settings.labeling_functions
+    return None if path is None else WeakLabels(load_labeling_file(path), context.progress)
 
 
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
@@ -137,7 +152,11 @@ def _recipe(context: JobContext) -> Recipe:
 
 
 def _content(
-    context: JobContext, segments: list[Segment], stock: Stock, decided: Decided
+    context: JobContext,
+    segments: list[Segment],
+    stock: Stock,
+    decided: Decided,
+    weak: WeakLabels | None,
 ) -> Content:
     set_aside = _set_aside(stock, decided.set_aside)
     counts = _source_counts(stock, decided)
@@ -150,8 +169,11 @@ def _content(
         "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
         "steps": [step.name for step in _recipe(context).steps],
         "segments": {segment.source: segment.number for segment in segments},
+        "labeling_functions": None if weak is None else weak.source,
     }
-    return Content(context.task, _examples(stock, decided.kept), set_aside, counts, recipe)
+    examples = _examples(stock, decided.kept)
+    report = () if weak is None else weak.report(examples)
+    return Content(context.task, examples, set_aside, counts, recipe, report)
 
 
 def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:

@@ -15,7 +15,7 @@ again, and what the last build of it set aside is told in place of what the firs
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from importlib.metadata import version as installed_version
@@ -76,6 +76,7 @@ class Content:
         set_aside: QUARANTINE_COLUMNS.
         source_counts: rows that came in, by source and outcome.
         recipe: from what and how it was built: JSON values, for the manifest.
+        labeling_functions: what they did, as `WeakLabels.report` tells it, for the manifest.
     """
 
     task: str
@@ -83,6 +84,7 @@ class Content:
     set_aside: pl.DataFrame
     source_counts: Mapping[str, Mapping[str, int]]
     recipe: Mapping[str, Any]
+    labeling_functions: Sequence[Mapping[str, Any]] = ()
 
 
 def publish(
@@ -194,14 +196,15 @@ def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> Datas
         code_version=first.code_version,
         erased_count=first.erased_count,
     )
+    manifest = _manifest(told, content)
     if (
-        told != first
+        manifest != (target / MANIFEST_FILE).read_text(encoding="utf-8")
         or not has_rows(target)
         or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE))
     ):
         write_rows(content, target)
         with written_whole(target / MANIFEST_FILE) as staged:
-            staged.write_text(_manifest(told, content), encoding="utf-8")
+            staged.write_text(manifest, encoding="utf-8")
     return told
 
 
@@ -226,6 +229,7 @@ def _manifest(version: DatasetVersion, content: Content) -> str:
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
     values |= {"outcome_counts": version.outcome_counts, "schema": schema}
     values |= {"recipe": content.recipe, "profile": profile(content.examples, content.set_aside)}
+    values |= {"labeling_functions": content.labeling_functions}
     return as_json(values)
 
 
