@@ -1,6 +1,7 @@
 """The tables. `migrations/` brings a database to this shape, and a test compares the two."""
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
+from tidemill_core.storage.schema.labeling import label_items, label_origins, labels
 from tidemill_core.storage.schema.lifecycle import (
     alerts,
     dataset_versions,
@@ -29,6 +30,9 @@ __all__ = [
     "feedback",
     "job_runs",
     "jobs",
+    "label_items",
+    "label_origins",
+    "labels",
     "leases",
     "metadata",
     "model_versions",
