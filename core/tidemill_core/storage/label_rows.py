@@ -13,6 +13,11 @@ _IDS_A_QUERY = 500
 _INTERNAL = ("sequence", "text_hash", "judgements_given", "text_time")
 
 
+def is_waiting() -> ColumnElement[bool]:
+    """Whether an item waits for judgements."""
+    return label_items.c.state == LabelItemState.OPEN
+
+
 def is_held(now: datetime) -> ColumnElement[bool]:
     """Whether a row of `labels` is a lease that has not run out."""
     return and_(labels.c.label.is_(None), labels.c.lease_expire_time > now)
@@ -24,7 +29,7 @@ def of_item() -> ColumnElement[bool]:
 
 
 def items_of(
-    connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime
+    connection: Connection, rows: Sequence[Mapping[Any, Any]], now: datetime
 ) -> list[LabelItem]:
     """Rows of `label_items` with the judgements that are in, as they stand at a moment."""
     judgements: dict[str, list[Judgement]] = {row["label_item_id"]: [] for row in rows}
@@ -43,7 +48,7 @@ def items_of(
 
 
 def _item(
-    row: Mapping[str, Any], judgements: Sequence[Judgement], leases: Mapping[str, datetime]
+    row: Mapping[Any, Any], judgements: Sequence[Judgement], leases: Mapping[str, datetime]
 ) -> LabelItem:
     values = {name: value for name, value in row.items() if name not in _INTERNAL}
     state = LabelItemState(row["state"])
