@@ -1,11 +1,14 @@
 """Texts that wait for people's labels, and what people say of them."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+MAX_LABEL_LENGTH = 200
+"""Characters of a label that a person gives."""
 MAX_EXTRA_JUDGEMENTS = 2
 """How many more than wanted are asked for where people do not agree."""
 
@@ -116,6 +119,11 @@ class LabelItem:
     create_time: datetime
     lease_expire_time: datetime | None
     resolve_time: datetime | None
+
+
+def clean_label(label: str) -> str:
+    """A label as datasets have it: NFC, single-spaced, no space around it."""
+    return " ".join(unicodedata.normalize("NFC", label).split())
 
 
 def resolve(labels: Sequence[str], wanted: int) -> tuple[LabelItemState, str]:
