@@ -15,12 +15,13 @@ from tidemill_jobs.data.clean import Recipe
 from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content, publish
 from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.intake import Intake, Segment
-from tidemill_jobs.data.platform import FEEDBACK, platform_rows
+from tidemill_jobs.data.platform import FEEDBACK, LABELS, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
 
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
+from tidemill_jobs.feedback.labels import label_examples
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[S
     trust = context.settings.feedback.trust
     feedback = feedback_examples(context.storage, context.task, text_key, trust)
     intake.land_snapshot(FEEDBACK, platform_rows([*feedback.examples, *feedback.quarantined]))
-    return feedback, segments + intake.segments(FEEDBACK)
+    intake.land_snapshot(LABELS, platform_rows(label_examples(context.storage, context.task)))
+    return feedback, segments + intake.segments(FEEDBACK) + intake.segments(LABELS)
 
 
 def _prepare(context: JobContext, segments: list[Segment]) -> Iterator[Prepared]:
