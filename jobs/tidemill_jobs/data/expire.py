@@ -26,15 +26,15 @@ def run(context: JobContext) -> Result:
         StorageUnavailable: the database does not answer.
     """
     days = context.task_settings.text_retention_days
-    stores = {
-        "expired_predictions": context.storage.predictions,
-        "expired_feedback": context.storage.feedback,
-        "expired_label_items": context.storage.label_items,
+    kinds: dict[str, Expire] = {
+        "expired_predictions": context.storage.predictions.expire_texts,
+        "expired_feedback": context.storage.feedback.expire_texts,
+        "expired_label_items": context.storage.label_items.expire_texts,
     }
     if days is None:
-        return dict.fromkeys(stores, 0)
+        return dict.fromkeys(kinds, 0)
     before = context.clock() - timedelta(days=days)
-    return {name: _expire(context, store.expire_texts, before) for name, store in stores.items()}
+    return {name: _expire(context, expire, before) for name, expire in kinds.items()}
 
 
 def _expire(context: JobContext, expire: Expire, before: datetime) -> int:

@@ -75,7 +75,7 @@ def _audits(context: JobContext, span: Span) -> Iterator[list[LabelRequest]]:
 
 def _fraction(key: bytes, prediction_id: str) -> float:
     """A number in [0, 1) that is a prediction's own and, without the key, random."""
-    return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16**_HASH_DIGITS
+    return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16.0**_HASH_DIGITS
 
 
 def _uncertain(context: JobContext, span: Span) -> list[LabelRequest]:
