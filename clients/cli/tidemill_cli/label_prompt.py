@@ -84,7 +84,7 @@ def _ask_by_key(labels: Sequence[str]) -> str | None:
     bindings.add("space")(partial(end, result=None))
     bindings.add("c-c")(partial(end, exception=KeyboardInterrupt))
     bindings.add("c-d")(partial(end, exception=EOFError))
-    window = Window(FormattedTextControl("key: "), height=1)
+    window = Window(FormattedTextControl("key:"), height=1)
     application: Application[str | None] = Application(
         layout=Layout(window), key_bindings=bindings, erase_when_done=True
     )
