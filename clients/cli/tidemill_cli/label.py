@@ -62,6 +62,8 @@ def label(
     label it has. It goes on until none waits, or Ctrl-D. A skipped text comes back later.
     """
     if context.invoked_subcommand is not None:
+        if task or annotator:
+            raise typer.BadParameter(f"options go behind `{context.invoked_subcommand}`")
         return
     if not task:
         raise typer.BadParameter("name the task by --task")

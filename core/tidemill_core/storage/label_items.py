@@ -74,6 +74,8 @@ class LabelItemStore:
             query = select(label_items).where(label_items.c.label_item_id.in_(ids))
             rows = connection.execute(query.order_by(label_items.c.sequence)).mappings()
             items = items_of(connection, list(rows), now)
+        # Counting takes longer than leasing, and need not keep others out.
+        with self._database.read() as connection:
             return items, count_waiting(connection, wish.task, wish.annotator)
 
     def submit(self, task: str, judgement: Judgement) -> tuple[Judgement, LabelItem]:

@@ -112,6 +112,7 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
         ["preferences", "export", "--out", "."],
         ["label"],
         ["label", "--task", "support"],
+        ["label", "--task", "support", "list"],
         ["label", "agreement"],
         ["label", "export", "."],
         ["label", "import", "missing.json"],
