@@ -15,7 +15,7 @@ from tidemill_core.text_hash import load_text_key, text_hash
 from tidemill_jobs.catalogue import QUEUE_LABELS
 from tidemill_jobs.context import JobContext, Result
 
-SETTLING = timedelta(minutes=10)
+SETTLING = timedelta(minutes=1)
 """Younger predictions wait for the next run: they may not all be written down yet."""
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
