@@ -9,6 +9,7 @@ from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
 
 RETRAIN = "retrain"
+QUEUE_LABELS = "queue_labels"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,13 @@ CATALOGUE = (
         "tidemill_jobs.feedback.label_errors",
     ),
     JobDefinition(
+        QUEUE_LABELS,
+        "Chooses the predictions that people are asked to label",
+        "tidemill_jobs.feedback.queue",
+    ),
+    JobDefinition(
         "expire_texts",
-        "Removes the texts of predictions and feedback that are older than the task keeps them",
+        "Removes the texts that are older than the task keeps them",
         "tidemill_jobs.data.expire",
     ),
     JobDefinition(

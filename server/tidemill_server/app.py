@@ -18,6 +18,8 @@ from tidemill.v1 import (
     feedback_service_pb2_grpc,
     job_service_pb2,
     job_service_pb2_grpc,
+    labeling_service_pb2,
+    labeling_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     monitoring_service_pb2,
@@ -32,6 +34,7 @@ from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.job import JobServicer
+from tidemill_server.services.labeling import LabelingServicer
 from tidemill_server.services.model import ModelServicer
 from tidemill_server.services.monitoring import MonitoringServicer
 from tidemill_server.services.prediction import PredictionServicer
@@ -59,6 +62,7 @@ SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
 SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,
     feedback_service_pb2,
+    labeling_service_pb2,
     dataset_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,
@@ -74,6 +78,7 @@ class Servicers:
 
     prediction: PredictionServicer
     feedback: FeedbackServicer
+    labeling: LabelingServicer
     dataset: DatasetServicer
     model: ModelServicer
     monitoring: MonitoringServicer
@@ -97,6 +102,7 @@ def register(servicers: Servicers, server: EveryCall, reflect: bool) -> None:
     generated: tuple[tuple[Callable[[Any, Any], None], object], ...] = (
         (prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server, servicers.prediction),
         (feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server, servicers.feedback),
+        (labeling_service_pb2_grpc.add_LabelingServiceServicer_to_server, servicers.labeling),
         (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, servicers.dataset),
         (model_service_pb2_grpc.add_ModelServiceServicer_to_server, servicers.model),
         (monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server, servicers.monitoring),

@@ -30,6 +30,7 @@ from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.interceptors.record import Recorder
+from tidemill_server.label_intake import LabelIntake
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
 from tidemill_server.preference_intake import PreferenceIntake
 from tidemill_server.security.api_keys import ApiKeys
@@ -42,6 +43,7 @@ from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.job import JobServicer
+from tidemill_server.services.labeling import LabelingServicer
 from tidemill_server.services.model import ModelServicer
 from tidemill_server.services.monitoring import MonitoringServicer
 from tidemill_server.services.prediction import PREDICTION_METHODS, PredictionServicer
@@ -162,7 +164,7 @@ def assemble(
     security = _security(settings, storage, signer)
     prediction = PredictionServicer(predictor, storage.predictions, signer, windows)
     register(
-        _servicers(storage, router, signer, prediction, inference, health),
+        _servicers(settings, storage, router, signer, prediction, inference, health),
         EveryCall(
             server,
             security.gatekeeper,
@@ -216,6 +218,7 @@ def _security(settings: Settings, storage: Storage, signer: PredictionIdSigner) 
 
 
 def _servicers(
+    settings: Settings,
     storage: Storage,
     router: Router,
     signer: PredictionIdSigner,
@@ -230,6 +233,11 @@ def _servicers(
             storage.feedback,
             PreferenceIntake(router, system_clock),
             storage.preferences,
+        ),
+        labeling=LabelingServicer(
+            LabelIntake(router, system_clock, settings.labeling.lease_minutes),
+            storage.label_items,
+            storage.datasets,
         ),
         dataset=DatasetServicer(storage.datasets),
         model=ModelServicer(storage.models, router, system_clock),

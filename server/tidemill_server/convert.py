@@ -12,6 +12,7 @@ from tidemill.v1 import (
     dataset_service_pb2,
     feedback_service_pb2,
     job_service_pb2,
+    labeling_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,
     prediction_service_pb2,
@@ -19,6 +20,7 @@ from tidemill.v1 import (
 from tidemill_core.domain.dataset import DatasetVersion, LabelChange
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import Job, JobRun
+from tidemill_core.domain.labeling import Judgement, LabelItem
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.preference import Preference
@@ -97,6 +99,36 @@ def preference(value: Preference) -> feedback_service_pb2.Preference:
         annotator=value.annotator,
         reason=value.reason,
         replaced_preference_id=value.replaced_preference_id,
+        create_time=timestamp(value.create_time),
+    )
+
+
+def label_item(value: LabelItem, *, with_judgements: bool) -> labeling_service_pb2.LabelItem:
+    """To the contract."""
+    return labeling_service_pb2.LabelItem(
+        label_item_id=value.label_item_id,
+        task=value.task,
+        text=value.text,
+        reason=labeling_service_pb2.LabelReason.Value(f"LABEL_REASON_{value.reason}"),
+        suggested_labels=value.suggested_labels,
+        inclusion_probability=value.inclusion_probability,
+        state=labeling_service_pb2.LabelItemState.Value(f"LABEL_ITEM_STATE_{value.state}"),
+        judgements_wanted=value.judgements_wanted,
+        judgements_given=len(value.judgements),
+        judgements=map(label_judgement, value.judgements) if with_judgements else (),
+        label=value.label,
+        create_time=timestamp(value.create_time),
+        lease_expire_time=timestamp(value.lease_expire_time),
+        resolve_time=timestamp(value.resolve_time),
+    )
+
+
+def label_judgement(value: Judgement) -> labeling_service_pb2.LabelJudgement:
+    """To the contract."""
+    return labeling_service_pb2.LabelJudgement(
+        label_item_id=value.label_item_id,
+        annotator=value.annotator,
+        label=value.label,
         create_time=timestamp(value.create_time),
     )
 

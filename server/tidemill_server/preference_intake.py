@@ -7,8 +7,12 @@ from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.split import normalise
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.preferences import new_preference_id
-from tidemill_core.text import is_blank
-from tidemill_server.inference.query import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
+from tidemill_server.inference.query import (
+    MAX_COMMENT_LENGTH,
+    MAX_KEY_LENGTH,
+    check_visible,
+    check_words,
+)
 from tidemill_server.inference.router import Router
 
 MAX_TEXT_LENGTH = 16_000
@@ -44,8 +48,8 @@ class PreferenceIntake:
         if judgement.task:
             self._router.task_settings(judgement.task)
         for field in ("prompt", "chosen", "rejected"):
-            _check_visible(field, getattr(judgement, field), MAX_TEXT_LENGTH)
-        _check_visible("annotator", judgement.annotator, MAX_KEY_LENGTH)
+            check_visible(field, getattr(judgement, field), MAX_TEXT_LENGTH)
+        check_visible("annotator", judgement.annotator, MAX_KEY_LENGTH)
         check_words("reason", judgement.reason, MAX_COMMENT_LENGTH)
         check_words("request_id", judgement.request_id, MAX_KEY_LENGTH)
         if normalise(judgement.chosen) == normalise(judgement.rejected):
@@ -54,9 +58,3 @@ class PreferenceIntake:
         return Preference(
             preference_id=new_preference_id(), create_time=self._clock(), **vars(judgement)
         )
-
-
-def _check_visible(field: str, value: str, max_length: int) -> None:
-    check_words(field, value, max_length)
-    if is_blank(value):
-        raise InvalidArgument("BLANK_TEXT", field, "is empty, or nothing in it can be seen")

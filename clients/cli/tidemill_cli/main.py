@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "Predict which label a text has.",
     "feedback": "Say which predictions were right; the next version learns from it.",
     "preferences": "Say which of two answers is better, and export such pairs.",
+    "label": "Label texts that wait for people.",
     "models": "Show model versions and decide which of them answer.",
     "datasets": "Show, compare, export and clear away what models were trained on.",
     "jobs": "Start and follow the batch jobs.",

@@ -14,6 +14,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 
 # Wide enough that a table read by a program keeps each row on one line.
 _UNBOUNDED_WIDTH = 100_000
+_SHOWN_CHARACTERS = 60
 
 
 def stdout() -> Console:
@@ -65,6 +66,12 @@ def say(text: str, style: str = "") -> None:
 def complain(text: str) -> None:
     """Print why a command failed."""
     say(f"error: {text}", style="red")
+
+
+def shortened(text: str) -> str:
+    """A text on one line of 60 characters, for tables."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def percent(fraction: float) -> str:

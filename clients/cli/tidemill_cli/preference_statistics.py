@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tidemill_cli.agreement import nominal_alpha
 from tidemill_core.domain.preference import Pair
 
 
@@ -21,8 +22,8 @@ class Statistics:
         agreed: those of them whose votes are all for one answer.
         disagreed: the others of them.
         agreement: agreed / judged_by_several; None where that is 0.
-        alpha: Krippendorff's alpha, nominal: 1 is full agreement, 0 what chance gives. None where
-            no pair has two votes, or all are for answers of one side.
+        alpha: see `nominal_alpha`; None where no pair has two votes, or all are for answers of
+            one side.
     """
 
     judgements: int
@@ -53,18 +54,6 @@ def statistics_of(pairs: Sequence[Pair], judgements: int) -> Statistics:
         agreed=agreed,
         disagreed=len(several) - agreed,
         agreement=agreed / len(several) if several else None,
-        alpha=_alpha([pair.counts for pair in several]),
+        # Which answer is the first of a pair is its hash's choice and so a coin's toss.
+        alpha=nominal_alpha([pair.counts for pair in several]),
     )
-
-
-def _alpha(counts: Sequence[tuple[int, int]]) -> float | None:
-    """Krippendorff's alpha of pairs' votes for either answer.
-
-    Which answer is the first of a pair is its hash's choice and so a coin's toss.
-    Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
-    """
-    if not (any(first for first, _ in counts) and any(second for _, second in counts)):
-        return None  # nothing varies, so what chance gives is not known
-    import krippendorff
-
-    return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))

@@ -25,7 +25,7 @@ from tidemill_cli.connection import (
 from tidemill_cli.failure import WRONG_USAGE, CommandFailed
 from tidemill_cli.local import require_extras
 from tidemill_cli.messages import time_text, to_json
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table
+from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table, shortened
 from tidemill_cli.preference_export import Format, rows_by_split, write_export
 from tidemill_cli.preference_statistics import Statistics, statistics_of
 from tidemill_client import TidemillClient
@@ -37,7 +37,6 @@ app = typer.Typer(
     help="Say which of two answers is better, and export such pairs.",
     epilog="Example: tidemill preferences export --format jsonl --out pairs",
 )
-_SHOWN_CHARACTERS = 60
 
 
 @app.command(
@@ -181,15 +180,10 @@ def _row(judgement: Preference) -> tuple[Any, ...]:
     return (
         time_text(judgement.create_time),
         judgement.task,
-        *map(_shortened, texts),
+        *map(shortened, texts),
         judgement.annotator,
         judgement.reason,
     )
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def _described(found: Statistics) -> dict[str, Any]:

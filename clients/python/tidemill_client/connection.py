@@ -15,6 +15,7 @@ from tidemill.v1 import (
     dataset_service_pb2,
     feedback_service_pb2,
     job_service_pb2,
+    labeling_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,
     prediction_service_pb2,
@@ -46,10 +47,12 @@ _REPEATABLE = (
     "BatchPredict",
     "SubmitFeedback",
     "SubmitPreference",
+    "SubmitLabel",
 )
 _SERVICE_MODULES: tuple[Any, ...] = (
     prediction_service_pb2,
     feedback_service_pb2,
+    labeling_service_pb2,
     dataset_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,

@@ -10,6 +10,7 @@ from tidemill.v1 import (
     dataset_service_pb2_grpc,
     feedback_service_pb2_grpc,
     job_service_pb2_grpc,
+    labeling_service_pb2_grpc,
     model_service_pb2_grpc,
     monitoring_service_pb2_grpc,
     prediction_service_pb2_grpc,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # these classes are the type stubs' own
     from tidemill.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
     from tidemill.v1.feedback_service_pb2_grpc import FeedbackServiceAsyncStub
     from tidemill.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from tidemill.v1.labeling_service_pb2_grpc import LabelingServiceAsyncStub
     from tidemill.v1.model_service_pb2_grpc import ModelServiceAsyncStub
     from tidemill.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
     from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceAsyncStub
@@ -35,6 +37,7 @@ class Stubs:
     Attributes:
         predictions: stub of PredictionService.
         feedback: stub of FeedbackService.
+        labeling: stub of LabelingService.
         datasets: stub of DatasetService.
         models: stub of ModelService.
         monitoring: stub of MonitoringService.
@@ -52,6 +55,7 @@ class Stubs:
             channel = grpc.intercept_channel(channel, SendMetadata(wanted.metadata))
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.feedback = feedback_service_pb2_grpc.FeedbackServiceStub(channel)
+        self.labeling = labeling_service_pb2_grpc.LabelingServiceStub(channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(channel)
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(channel)
@@ -77,6 +81,9 @@ class AsyncStubs:
             prediction_service_pb2_grpc.PredictionServiceStub(channel)
         )
         self.feedback: FeedbackServiceAsyncStub = feedback_service_pb2_grpc.FeedbackServiceStub(
+            channel
+        )
+        self.labeling: LabelingServiceAsyncStub = labeling_service_pb2_grpc.LabelingServiceStub(
             channel
         )
         self.datasets: DatasetServiceAsyncStub = dataset_service_pb2_grpc.DatasetServiceStub(

@@ -66,6 +66,19 @@ class FeedbackSettings(_Section):
     """Suspected label errors that `find_label_errors` names, the least likely labels first."""
 
 
+class LabelingSettings(_Section):
+    """What people are asked to label."""
+
+    judgements: int = Field(default=1, ge=1, le=9)
+    """How many annotators judge a text, before two more where they do not agree."""
+    lease_minutes: float = Field(default=30.0, gt=0)
+    """How long a text that was handed out is kept for its annotator."""
+    audit_share: float = Field(default=0.01, ge=0.0, le=1.0)
+    """Share of the predictions that people label, so that accuracy is known without bias."""
+    uncertain_per_run: int = Field(default=50, ge=0)
+    """How many of the least confident predictions people label, at each run of `queue_labels`."""
+
+
 class GateSettings(_Section):
     """What a candidate must show before it may answer."""
 
@@ -102,6 +115,8 @@ class ScheduleSettings(_Section):
     """Compares the latency with its limit."""
     find_label_errors: str = "0 4 * * 0"
     """Looks for wrong labels in the newest dataset version."""
+    queue_labels: str = "30 2 * * *"
+    """Chooses the predictions that people are asked to label."""
     expire_texts: str = "30 3 * * *"
     """Removes the texts that are older than their task's `text_retention_days`."""
     erase_texts: str = "45 3 * * *"

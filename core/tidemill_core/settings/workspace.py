@@ -18,6 +18,7 @@ from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
     GateSettings,
+    LabelingSettings,
     MonitoringSettings,
     PredictionLogSettings,
     ScheduleSettings,
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     prediction_log: PredictionLogSettings = PredictionLogSettings()
     tracing: TracingSettings = TracingSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    labeling: LabelingSettings = LabelingSettings()
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     schedule: ScheduleSettings = ScheduleSettings()

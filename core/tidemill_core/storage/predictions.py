@@ -1,20 +1,31 @@
 """Predictions: written in batches, each once, read back by id and counted by window."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    case,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_rows import insert_rows
-from tidemill_core.storage.schema import predictions
+from tidemill_core.storage.schema import UtcDateTime, predictions
 
 SHADOW_METHOD = "Shadow"
 # SQLite's parameters a statement, divided by the columns used, with room to spare.
 _IDS_A_QUERY = 500
+_IDS_A_READ = 5000
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,21 @@ class Window:
     task: str
     model_version: int
     since: datetime
+
+
+@dataclass(frozen=True)
+class Span:
+    """Answers of a task to callers whose text is kept, between two moments.
+
+    Attributes:
+        task: the task.
+        since: the first moment.
+        until: the moment after the last.
+    """
+
+    task: str
+    since: datetime
+    until: datetime
 
 
 class PredictionStore:
@@ -77,6 +103,29 @@ class PredictionStore:
                 query = select(*columns).where(predictions.c.prediction_id.in_(ids), hashed)
                 found |= {row[0]: row[1] for row in connection.execute(query)}
         return found
+
+    def ids(self, span: Span) -> Iterator[str]:
+        """The id of each answer, oldest first; never many at once in memory."""
+        place = (predictions.c.predict_time, predictions.c.prediction_id)
+        query = select(predictions.c.prediction_id, predictions.c.predict_time)
+        query = query.where(*_with_text(span)).order_by(*place).limit(_IDS_A_READ)
+        after = query
+        while True:
+            with self._database.read() as connection:
+                found = connection.execute(after).all()
+            yield from (row[0] for row in found)
+            if len(found) < _IDS_A_READ:
+                return
+            last_id, last_time = found[-1]
+            bound = tuple_(literal(last_time, UtcDateTime()), literal(last_id))
+            after = query.where(tuple_(*place) > bound)
+
+    def least_confident(self, span: Span, limit: int) -> list[Prediction]:
+        """So many answers of the lowest confidence, the lowest first."""
+        place = (predictions.c.confidence, predictions.c.prediction_id)
+        query = select(predictions).where(*_with_text(span)).order_by(*place).limit(limit)
+        with self._database.read() as connection:
+            return [_prediction(row) for row in connection.execute(query).mappings()]
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
         """Remove the texts, and their hashes, of a task's oldest predictions before a moment.
@@ -144,6 +193,17 @@ def _within(window: Window) -> tuple[ColumnElement[bool], ...]:
         predictions.c.task == window.task,
         predictions.c.model_version == window.model_version,
         predictions.c.predict_time >= window.since,
+    )
+
+
+def _with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
+    # A literal, not a parameter: so the index over the texts that are kept is used.
+    return (
+        predictions.c.task == span.task,
+        predictions.c.predict_time >= span.since,
+        predictions.c.predict_time < span.until,
+        predictions.c.text != literal_column("''"),
+        predictions.c.method != SHADOW_METHOD,
     )
 
 

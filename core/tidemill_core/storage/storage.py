@@ -9,6 +9,7 @@ from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.feedback import FeedbackStore
 from tidemill_core.storage.jobs import JobStore
+from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.migrate import migrate
 from tidemill_core.storage.models import ModelStore
@@ -25,6 +26,7 @@ class Storage:
     predictions: PredictionStore
     feedback: FeedbackStore
     preferences: PreferenceStore
+    label_items: LabelItemStore
     datasets: DatasetStore
     erasures: ErasureStore
     models: ModelStore
@@ -49,6 +51,7 @@ def open_storage(url: str) -> Storage:
         PredictionStore(database),
         FeedbackStore(database),
         PreferenceStore(database),
+        LabelItemStore(database),
         DatasetStore(database),
         ErasureStore(database),
         ModelStore(database),

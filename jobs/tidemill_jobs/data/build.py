@@ -19,12 +19,13 @@ from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.labeling_file import load_labeling_file
-from tidemill_jobs.data.platform import FEEDBACK, platform_rows
+from tidemill_jobs.data.platform import FEEDBACK, LABELS, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.weak_labels import WeakLabels
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
+from tidemill_jobs.feedback.labels import label_examples
 
 RECIPE_SETTINGS = ("max_text_length", "min_text_length", "redact", "near_duplicate_similarity")
 """The task's settings that decide what becomes of a row."""
@@ -131,7 +132,8 @@ def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[S
     trust = context.settings.feedback.trust
     feedback = feedback_examples(context.storage, context.task, text_key, trust)
     intake.land_snapshot(FEEDBACK, platform_rows([*feedback.examples, *feedback.quarantined]))
-    return feedback, segments + intake.segments(FEEDBACK)
+    intake.land_snapshot(LABELS, platform_rows(label_examples(context.storage, context.task)))
+    return feedback, segments + intake.segments(FEEDBACK) + intake.segments(LABELS)
 
 
 def _prepare(context: JobContext, segments: list[Segment]) -> Iterator[Prepared]:

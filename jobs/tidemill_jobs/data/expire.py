@@ -14,25 +14,27 @@ Expire = Callable[[str, datetime, int], int]
 def run(context: JobContext) -> Result:
     """Remove the texts older than the task's `text_retention_days`, from what is stored.
 
-    A prediction's text, or its hash, goes so long after the prediction, and the text that came
-    with a verdict so long after the verdict. The rows stay, for they are counted. Dataset versions
-    stay as they are: they are immutable.
+    A prediction's text, or its hash, goes so long after the prediction, also where people are
+    asked to label it, and the text that came with a verdict so long after the verdict. The rows
+    stay, for they are counted. Dataset versions stay as they are: they are immutable.
 
     Returns:
-        `expired_predictions` and `expired_feedback`, in rows.
+        `expired_predictions`, `expired_feedback` and `expired_label_items`, in rows.
 
     Raises:
         RunCancelled: somebody asked the run to stop; what was removed stays removed.
         StorageUnavailable: the database does not answer.
     """
     days = context.task_settings.text_retention_days
-    if days is None:
-        return {"expired_predictions": 0, "expired_feedback": 0}
-    before = context.clock() - timedelta(days=days)
-    return {
-        "expired_predictions": _expire(context, context.storage.predictions.expire_texts, before),
-        "expired_feedback": _expire(context, context.storage.feedback.expire_texts, before),
+    kinds: dict[str, Expire] = {
+        "expired_predictions": context.storage.predictions.expire_texts,
+        "expired_feedback": context.storage.feedback.expire_texts,
+        "expired_label_items": context.storage.label_items.expire_texts,
     }
+    if days is None:
+        return dict.fromkeys(kinds, 0)
+    before = context.clock() - timedelta(days=days)
+    return {name: _expire(context, expire, before) for name, expire in kinds.items()}
 
 
 def _expire(context: JobContext, expire: Expire, before: datetime) -> int:

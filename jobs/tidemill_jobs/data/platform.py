@@ -12,7 +12,9 @@ from tidemill_core.domain.example import Example, QuarantinedRow
 from tidemill_jobs.data.intake import LANDED
 
 FEEDBACK = "feedback"
-"""What the source is called; no source of a task's own may be."""
+"""What users said; no source of a task's own may be called so."""
+LABELS = "labels"
+"""What people labelled; no source of a task's own may be called so."""
 
 
 def platform_rows(rows: Iterable[Example | QuarantinedRow]) -> pl.DataFrame:

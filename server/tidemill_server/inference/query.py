@@ -84,6 +84,17 @@ def check_words(field: str, value: str, max_length: int) -> None:
     _check_controls(field, value)
 
 
+def check_visible(field: str, value: str, max_length: int) -> None:
+    """Check a caller's own string that must not be blank.
+
+    Raises:
+        InvalidArgument: it is blank, too long, or has control characters.
+    """
+    check_words(field, value, max_length)
+    if is_blank(value):
+        raise InvalidArgument("BLANK_TEXT", field, "is empty, or nothing in it can be seen")
+
+
 def check_batch_size(count: int) -> None:
     """Check how many texts a batch has.
 

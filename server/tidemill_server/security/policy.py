@@ -1,8 +1,8 @@
 """What each method on the port needs.
 
 Reading one's own predictions is part of predicting; reading what others said (ListFeedback,
-ListPreferences), and everything about models, datasets, reports and jobs, is an admin's. A method
-that is not listed needs `admin` as well.
+ListPreferences, ListLabelItems), and everything about models, datasets, reports and jobs, is an
+admin's. A method that is not listed needs `admin` as well.
 """
 
 from collections.abc import Mapping
@@ -47,6 +47,7 @@ _PREDICT_ANY = Rule(Scope.PREDICT)
 _INFER = Rule(Scope.PREDICT, TaskSource.MODEL_NAME)
 _MODEL = Rule(Scope.PREDICT, TaskSource.NAME)
 _FEEDBACK = Rule(Scope.FEEDBACK, TaskSource.PREDICTION_ID)
+_LABEL = Rule(Scope.LABEL, TaskSource.TASK)
 _SEE = Rule(Scope.ADMIN, TaskSource.TASK)
 _SEE_ANY = Rule(Scope.ADMIN)
 _CHANGE = Rule(Scope.ADMIN, TaskSource.TASK, is_audited=True)
@@ -67,6 +68,11 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "ListFeedback": _SEE,
         "SubmitPreference": Rule(Scope.FEEDBACK, TaskSource.TASK),
         "ListPreferences": _SEE,
+    },
+    "tidemill.v1.LabelingService": {
+        "LeaseLabelItems": _LABEL,
+        "SubmitLabel": _LABEL,
+        "ListLabelItems": _SEE,
     },
     "tidemill.v1.DatasetService": {
         "ListDatasetVersions": _SEE,

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.contract.storage.values import NOW, later, prediction
 from tidemill_core.domain.prediction import Score
-from tidemill_core.storage.predictions import Window
+from tidemill_core.storage.predictions import SHADOW_METHOD, Span, Window
 from tidemill_core.storage.storage import Storage
 
 WINDOW = Window("support", 1, NOW)
@@ -145,3 +145,24 @@ def test_latencies_of_a_window(storage: Storage, count: int, percentiles: list[f
     found = storage.predictions.latency_percentiles(WINDOW, methods, (50, 99))
     assert found == (count, percentiles)
     assert storage.predictions.latency_percentiles(WINDOW, ("Shadow",), (50, 99)) == (0, [])
+
+
+def test_the_answers_of_a_span(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with a text, from its first moment to before its last, once each, oldest first."""
+    monkeypatch.setattr("tidemill_core.storage.predictions._IDS_A_READ", 2)
+    times = {"late": 10, "c": 2, "b": 1, "a": 1, "d": 9, "early": -1, "first": 0}
+    storage.predictions.add([prediction(name, predict_time=later(s)) for name, s in times.items()])
+    others = {"task": "arxiv"}, {"text": ""}, {"method": SHADOW_METHOD}
+    storage.predictions.add([prediction(f"x{n}", **other) for n, other in enumerate(others)])
+    span = Span("support", NOW, later(10))
+    assert list(storage.predictions.ids(span)) == ["first", "a", "b", "c", "d"]
+    assert list(storage.predictions.ids(Span("support", NOW, NOW))) == []
+
+
+def test_the_least_confident_answers_of_a_span(storage: Storage) -> None:
+    """Not more than are asked for, the least confident first."""
+    confidences = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.2}
+    made = [prediction(name, confidence=value) for name, value in confidences.items()]
+    storage.predictions.add([*made, prediction("shadow", confidence=0.0, method=SHADOW_METHOD)])
+    found = storage.predictions.least_confident(Span("support", NOW, later(1)), 3)
+    assert found == [made[1], made[3], made[2]]

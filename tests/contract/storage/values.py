@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.labeling import Judgement, LabelReason, LabelRequest
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.domain.preference import Preference
@@ -82,6 +83,29 @@ def preference(chosen: str = "a card", rejected: str = "a cat", **changes: objec
         "create_time": NOW,
     }
     return Preference(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+
+
+def label_request(text: str = "where is my card?", **changes: object) -> LabelRequest:
+    """A wish that people label a text of the task support."""
+    values: dict[str, object] = {
+        "task": "support",
+        "text": text,
+        "reason": LabelReason.UNCERTAIN,
+        "text_time": NOW,
+    }
+    return LabelRequest(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+
+
+def judgement(label_item_id: str, label: str = "lost_card", **changes: object) -> Judgement:
+    """What ana says of an item."""
+    values: dict[str, object] = {
+        "label_item_id": label_item_id,
+        "annotator": "ana",
+        "label": label,
+        "request_id": "",
+        "create_time": NOW,
+    }
+    return Judgement(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
 
 
 def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d") -> DatasetVersion:

@@ -20,6 +20,7 @@ from tidemill.v1 import (
     dataset_service_pb2_grpc,
     feedback_service_pb2_grpc,
     job_service_pb2_grpc,
+    labeling_service_pb2_grpc,
     model_service_pb2_grpc,
     monitoring_service_pb2_grpc,
     prediction_service_pb2_grpc,
@@ -178,6 +179,7 @@ class Front:
             raise AssertionError(self.log()) from None
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
         self.feedback = feedback_service_pb2_grpc.FeedbackServiceStub(self.channel)
+        self.labeling = labeling_service_pb2_grpc.LabelingServiceStub(self.channel)
         self.datasets = dataset_service_pb2_grpc.DatasetServiceStub(self.channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(self.channel)

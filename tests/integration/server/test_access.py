@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tritonclient.grpc import service_pb2 as inference_pb
 
+from tests.contract.storage.values import label_request
 from tests.integration.server.front import Front, Workspace, eventually
 from tests.integration.server.guarded import TEXT, Guarded, bearer
 from tests.integration.server.refusal import refusal, words
@@ -18,6 +19,7 @@ from tests.integration.server.test_inference_protocol import request, stub
 from tests.integration.server.test_metrics import grown
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
+from tidemill.v1 import labeling_service_pb2 as labeling_pb
 from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_client import Overloaded, TidemillClient
@@ -206,6 +208,39 @@ def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded
         partial(feedback.ListPreferences, listing, timeout=10, metadata=bearer(judging)),
     ]
     assert {words(refusal(call)) for call in unfit} == {MISSING_SCOPE}
+
+
+def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) -> None:
+    """Another scope is MISSING_SCOPE; a key of one task gets and labels no other's items."""
+    labeling, admin = guarded.front.labeling, guarded.key(ADMIN)
+    texts = [label_request(task=task) for task in ("support", "swapped")]
+    guarded.workspace.storage.label_items.add(texts, 1, system_clock())
+
+    def lease(key: str, task: str) -> labeling_pb.LabelItem:
+        asked = labeling_pb.LeaseLabelItemsRequest(task=task, annotator="ana")
+        found = labeling.LeaseLabelItems(asked, timeout=10, metadata=bearer(key))
+        return found.label_items[0]
+
+    def submit(key: str, item: labeling_pb.LabelItem, task: str) -> labeling_pb.LabelItem:
+        said = labeling_pb.SubmitLabelRequest(
+            task=task, label_item_id=item.label_item_id, annotator="ana", label="a"
+        )
+        return labeling.SubmitLabel(said, timeout=10, metadata=bearer(key)).label_item
+
+    def listed(key: str) -> labeling_pb.ListLabelItemsResponse:
+        asked = labeling_pb.ListLabelItemsRequest(task="support")
+        return labeling.ListLabelItems(asked, timeout=10, metadata=bearer(key))
+
+    labelling, other = guarded.key(Scope.LABEL, tasks=["support"]), guarded.key(Scope.LABEL)
+    theirs = lease(other, "swapped")
+    assert words(refusal(lambda: lease(labelling, "swapped"))) == TASK_NOT_ALLOWED
+    assert words(refusal(lambda: submit(labelling, theirs, "swapped"))) == TASK_NOT_ALLOWED
+    refused = refusal(lambda: submit(labelling, theirs, "support"))
+    assert words(refused) == ("NOT_FOUND", "LABEL_ITEM_NOT_FOUND", "")
+    done = submit(labelling, lease(labelling, "support"), "support")
+    assert [item.label for item in listed(admin).label_items] == [done.label]
+    for call in (lambda: listed(labelling), lambda: lease(admin, "support")):
+        assert words(refusal(call)) == MISSING_SCOPE
 
 
 def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -> None:

@@ -11,6 +11,7 @@ from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import (
     dataset_service_pb2,
     job_service_pb2,
+    labeling_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,
 )
@@ -22,6 +23,7 @@ LISTS: dict[str, tuple[Callable[[Front], Any], Any]] = {
         lambda front: front.datasets,
         dataset_service_pb2.ListDatasetVersionsRequest,
     ),
+    "ListLabelItems": (lambda front: front.labeling, labeling_service_pb2.ListLabelItemsRequest),
     "ListModelVersions": (lambda front: front.models, model_service_pb2.ListModelVersionsRequest),
     "ListDeployments": (lambda front: front.models, model_service_pb2.ListDeploymentsRequest),
     "ListReports": (lambda front: front.monitoring, monitoring_service_pb2.ListReportsRequest),
@@ -70,7 +72,9 @@ def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspa
     seen, token = [], ""
     while True:
         page = front.datasets.ListDatasetVersions(
-            dataset_service_pb2.ListDatasetVersionsRequest(page_size=2, page_token=token),
+            dataset_service_pb2.ListDatasetVersionsRequest(
+                task="support", page_size=2, page_token=token
+            ),
             timeout=10,
         )
         seen += [version.dataset_version[:2] for version in page.dataset_versions]

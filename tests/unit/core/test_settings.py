@@ -104,6 +104,9 @@ def test_unknown_settings(text: str, name: str) -> None:
         (TASK + "abstain_below = 1.5", "tasks.support.abstain_below"),
         ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours"),
         ("[feedback]\nretrain_after = 0", "feedback.retrain_after"),
+        ("[labeling]\naudit_share = 1.1", "labeling.audit_share"),
+        ("[labeling]\njudgements = 0", "labeling.judgements"),
+        ("[labeling]\nlease_minutes = 0", "labeling.lease_minutes"),
     ],
 )
 def test_wrong_values(text: str, name: str) -> None:

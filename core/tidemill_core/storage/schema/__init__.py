@@ -2,6 +2,7 @@
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 from tidemill_core.storage.schema.erasures import erasures
+from tidemill_core.storage.schema.labeling import label_items, label_origins, labels
 from tidemill_core.storage.schema.lifecycle import (
     alerts,
     dataset_versions,
@@ -31,6 +32,9 @@ __all__ = [
     "feedback",
     "job_runs",
     "jobs",
+    "label_items",
+    "label_origins",
+    "labels",
     "leases",
     "metadata",
     "model_versions",

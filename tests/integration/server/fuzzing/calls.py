@@ -21,7 +21,7 @@ _WATCHED_SECONDS = 0.2
 """Answers to one request may have no end, as those of a watch; they are followed for so long."""
 _READ_PAUSE_SECONDS = 0.01
 _MOST_MESSAGES = 6
-_OFTEN = 4
+_OFTEN = 5
 """What is answered with what the model gives is called so much more often than the rest."""
 ENDED_WHILE_SENDING = "ENDED_WHILE_SENDING"
 """Stands in for a status that the caller's own library hides."""

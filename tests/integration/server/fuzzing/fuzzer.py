@@ -14,7 +14,7 @@ from tests.integration.server.front import Front
 from tests.integration.server.fuzzing.answers import WrongAnswer, check
 from tests.integration.server.fuzzing.calls import Case, Outcome, ask, cases, cases_of
 from tests.integration.server.fuzzing.messages import METHODS, Dictionary, texts
-from tidemill.v1 import feedback_service_pb2, job_service_pb2
+from tidemill.v1 import feedback_service_pb2, job_service_pb2, labeling_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 
 BUNDLE = 8
@@ -138,7 +138,7 @@ async def _ask_all(
 
 
 def _dictionary(front: Front) -> Dictionary:
-    """What means something to this front, ids of a prediction, a verdict and a run among it."""
+    """What means something to this front, ids of a prediction, a verdict and an item among it."""
     made = front.predictions.Predict(pb.PredictRequest(task="support", text="card")).prediction
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
         prediction_id=made.prediction_id, correct=True
@@ -147,12 +147,15 @@ def _dictionary(front: Front) -> Dictionary:
     jobs = [job.job for job in front.jobs.ListJobs(job_service_pb2.ListJobsRequest()).jobs]
     tasks = ("support", "swapped", "mixed", "untrained")
     models = tuple(f"{task}-onnx" for task in tasks)
+    items = front.labeling.ListLabelItems(labeling_service_pb2.ListLabelItemsRequest()).label_items
     return {
         "task": tasks,
         "text": ("lost my card", "refund the fee"),
         "texts": ("lost my card", "refund the fee"),
         "prediction_id": (made.prediction_id, made.prediction_id[:-1]),
         "label": ("billing", "card"),
+        "label_item_id": tuple(item.label_item_id for item in items) or ("0" * 32,),
+        "annotator": ("ana", "ben"),
         "model_name": models,
         "name": (*models, "input_ids", "probabilities__0"),
         "version": ("", "1", "2", "99"),

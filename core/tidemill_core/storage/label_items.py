@@ -1,0 +1,196 @@
+"""Texts that wait for people's labels: handed out on leases, judged once by each annotator.
+
+Whoever hands out or judges is alone on the table of items until the transaction ends, so leases
+and judgements are counted exactly, however many ask at once.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, Connection, case, literal_column, or_, select, update
+
+from tidemill_core.domain.labeling import (
+    Judgement,
+    LabelItem,
+    LabelItemState,
+    LabelReason,
+    LabelRequest,
+)
+from tidemill_core.domain.split import content_hash
+from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.label_judgements import judge
+from tidemill_core.storage.label_leases import LeaseRequest, count_waiting, hand_out
+from tidemill_core.storage.label_rows import is_held, is_waiting, items_of, of_item
+from tidemill_core.storage.schema import label_items, label_origins, labels
+
+_REQUESTS_A_TRANSACTION = 500
+_NEVER = datetime.max.replace(tzinfo=UTC)
+"""After all leases."""
+
+
+class LabelItemStore:
+    """The tables of label items and of people's labels."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, requests: Sequence[LabelRequest], judgements_wanted: int, now: datetime) -> int:
+        """Queue texts; those that wait already, or whose origin was asked about, stay as they are.
+
+        Two texts are the same but for case, spacing and Unicode form.
+
+        Args:
+            requests: any number; each 500 of them are one transaction.
+            judgements_wanted: how many judgements decide.
+            now: the time.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            StorageUnavailable: what was queued before stays queued.
+        """
+        added = 0
+        for start in range(0, len(requests), _REQUESTS_A_TRANSACTION):
+            with self._database.write(alone_on=label_items) as connection:
+                for request in requests[start : start + _REQUESTS_A_TRANSACTION]:
+                    added += _queue(connection, request, judgements_wanted, now)
+        return added
+
+    def lease(self, wish: LeaseRequest, now: datetime) -> tuple[list[LabelItem], int]:
+        """Hand out the items that wait longest, none to more people than it needs judgements.
+
+        What the annotator has judged, or holds already, is not handed out to them.
+
+        Returns:
+            The items, and how many wait for judgements of the annotator, these included.
+
+        Raises:
+            StorageUnavailable: none was handed out.
+        """
+        with self._database.write(alone_on=label_items) as connection:
+            ids = hand_out(connection, wish, now)
+            query = select(label_items).where(label_items.c.label_item_id.in_(ids))
+            rows = connection.execute(query.order_by(label_items.c.sequence)).mappings()
+            items = items_of(connection, list(rows), now)
+        # Counting takes longer than leasing, and need not keep others out.
+        with self._database.read() as connection:
+            return items, count_waiting(connection, wish.task, wish.annotator)
+
+    def submit(self, task: str, judgement: Judgement) -> tuple[Judgement, LabelItem]:
+        """Write a judgement and decide the item where enough are in.
+
+        A lease is not needed: who was late is heard as long as the item waits. A request id that
+        was seen before returns what was stored then, and so does the annotator's same label again.
+
+        Returns:
+            The judgement as stored, and the item as it is now.
+
+        Raises:
+            NotFound: the task has no such item.
+            FailedPrecondition: ALREADY_JUDGED by the annotator with another label, or
+                LABEL_ITEM_CLOSED: it waits no longer.
+            StorageUnavailable: it was not written.
+        """
+        with self._database.write(alone_on=label_items) as connection:
+            stored, row = judge(connection, task, judgement)
+            [item] = items_of(connection, [row], judgement.create_time)
+        return stored, item
+
+    def page(
+        self,
+        task: str,
+        states: Collection[LabelItemState],
+        reason: LabelReason | None,
+        page: Page,
+        now: datetime,
+    ) -> tuple[list[LabelItem], str]:
+        """A page of items, newest first, and the next page's token.
+
+        Args:
+            task: only this task's; empty lists all.
+            states: only items in one of these; empty lists all.
+            reason: only items of this; None lists all.
+            page: which page.
+            now: the time, which says what is LEASED.
+        """
+        query = select(label_items)
+        if task:
+            query = query.where(label_items.c.task == task)
+        if states:
+            query = query.where(or_(*(_stands(state, now) for state in states)))
+        if reason is not None:
+            query = query.where(label_items.c.reason == reason)
+        with self._database.read() as connection:
+            rows, token = newest_first(connection, query, label_items.c.sequence, page)
+            return items_of(connection, rows, now), token
+
+    def decided(self, task: str) -> list[LabelItem]:
+        """The items of a task that people decided and whose text is kept, oldest first."""
+        query = select(label_items).where(
+            label_items.c.task == task,
+            label_items.c.state == LabelItemState.DONE,
+            label_items.c.text != "",
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(label_items.c.sequence)).mappings()
+            return items_of(connection, list(rows), _NEVER)
+
+    def expire_texts(self, task: str, before: datetime, limit: int) -> int:
+        """Remove the texts, and their hashes, of a task's oldest items before a moment.
+
+        Returns:
+            How many had one: less than `limit` once none is left.
+        """
+        oldest = (
+            select(label_items.c.label_item_id)
+            .where(label_items.c.task == task, label_items.c.text_time < before)
+            .where(label_items.c.text != "")
+            .order_by(label_items.c.text_time)
+            .limit(limit)
+        )
+        state = case((is_waiting(), literal_column("'EXPIRED'")), else_=label_items.c.state)
+        blank = update(label_items).where(label_items.c.label_item_id.in_(oldest))
+        with self._database.write(alone_on=label_items) as connection:
+            return connection.execute(blank.values(text="", text_hash="", state=state)).rowcount
+
+
+def _queue(connection: Connection, request: LabelRequest, wanted: int, now: datetime) -> bool:
+    """Queue one text; whether it is new."""
+    named = {"task": request.task, "reason": request.reason}
+    if request.origin:
+        known = select(label_origins).filter_by(**named, origin=request.origin)
+        if connection.execute(known).first() is not None:
+            return False
+    text_hash = content_hash(request.text)
+    waiting = select(label_items.c.label_item_id).filter_by(**named, text_hash=text_hash)
+    found = connection.execute(waiting.where(is_waiting())).scalar_one_or_none()
+    item_id = found or uuid.uuid4().hex
+    if found is None:
+        values = {name: value for name, value in vars(request).items() if name != "origin"}
+        new = {
+            **values,
+            "label_item_id": item_id,
+            "text_hash": text_hash,
+            "state": LabelItemState.OPEN,
+            "judgements_wanted": wanted,
+            "judgements_given": 0,
+            "label": "",
+            "create_time": now,
+        }
+        connection.execute(label_items.insert(), new)
+    if request.origin:
+        origin = {**named, "origin": request.origin, "label_item_id": item_id}
+        connection.execute(label_origins.insert(), origin)
+    return found is None
+
+
+def _stands(state: LabelItemState, now: datetime) -> ColumnElement[bool]:
+    """Whether an item is in a state."""
+    held = select(labels.c.sequence).where(of_item(), is_held(now)).exists()
+    if state is LabelItemState.LEASED:
+        return is_waiting() & held
+    if state is LabelItemState.OPEN:
+        return is_waiting() & ~held
+    return label_items.c.state == state

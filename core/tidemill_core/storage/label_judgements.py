@@ -1,0 +1,96 @@
+"""What annotators say of label items, and what their judgements decide."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from tidemill_core.domain.labeling import Judgement, LabelItemState, resolve
+from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.storage.label_rows import judgement_of
+from tidemill_core.storage.schema import label_items, labels
+
+Row = Mapping[Any, Any]
+
+
+def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judgement, Row]:
+    """Write a judgement and decide its item; the caller is alone on the table of items.
+
+    Returns:
+        The judgement as stored, and the item's row as it is now.
+
+    Raises:
+        NotFound: the task has no such item.
+        FailedPrecondition: ALREADY_JUDGED or LABEL_ITEM_CLOSED.
+    """
+    if (repeated := _repeated(connection, judgement)) is not None:
+        return repeated, _get(connection, task, repeated.label_item_id)
+    row = _get(connection, task, judgement.label_item_id)
+    if (said := _said(connection, judgement)) is not None:
+        return said, row
+    if row["state"] != LabelItemState.OPEN:
+        message = f"the item is {row['state']}: it waits for no more judgements"
+        raise FailedPrecondition(message, "LABEL_ITEM_CLOSED")
+    _write(connection, judgement)
+    _decide(connection, row, judgement.create_time)
+    return judgement, _get(connection, task, judgement.label_item_id)
+
+
+def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
+    """What was stored under a request id."""
+    if not judgement.request_id:
+        return None
+    query = select(labels).where(labels.c.request_id == judgement.request_id)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else judgement_of(row)
+
+
+def _said(connection: Connection, judgement: Judgement) -> Judgement | None:
+    """What the annotator said of the item before.
+
+    Raises:
+        FailedPrecondition: ALREADY_JUDGED: that was another label.
+    """
+    query = select(labels).where(
+        labels.c.label_item_id == judgement.label_item_id,
+        labels.c.annotator == judgement.annotator,
+        labels.c.label.is_not(None),
+    )
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    if row["label"] != judgement.label:
+        message = f"{judgement.annotator!r} has judged this item already, as {row['label']!r}"
+        raise FailedPrecondition(message, "ALREADY_JUDGED")
+    return judgement_of(row)
+
+
+def _get(connection: Connection, task: str, label_item_id: str) -> Row:
+    query = select(label_items).filter_by(task=task, label_item_id=label_item_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("label item", label_item_id)
+    return row
+
+
+def _write(connection: Connection, judgement: Judgement) -> None:
+    values = {**vars(judgement), "request_id": judgement.request_id or None}
+    mine = update(labels).filter_by(
+        label_item_id=judgement.label_item_id, annotator=judgement.annotator
+    )
+    if not connection.execute(mine.values(**values)).rowcount:
+        connection.execute(labels.insert(), {**values, "lease_request_id": ""})
+
+
+def _decide(connection: Connection, row: Row, now: datetime) -> None:
+    """Bring an item to the state that its judgements make of it."""
+    said = select(labels.c.label).where(
+        labels.c.label_item_id == row["label_item_id"], labels.c.label.is_not(None)
+    )
+    given = list(connection.execute(said).scalars())
+    state, label = resolve(given, row["judgements_wanted"])
+    ended = None if state is LabelItemState.OPEN else now
+    values = {"judgements_given": len(given), "state": state, "label": label, "resolve_time": ended}
+    this = update(label_items).where(label_items.c.label_item_id == row["label_item_id"])
+    connection.execute(this.values(**values))

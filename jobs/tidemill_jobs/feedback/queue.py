@@ -1,0 +1,124 @@
+"""The job `queue_labels`: chooses the predictions that people are asked to label."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.labeling import LabelReason, LabelRequest
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.storage.predictions import Span
+from tidemill_core.text_hash import load_text_key, text_hash
+from tidemill_jobs.catalogue import QUEUE_LABELS
+from tidemill_jobs.context import JobContext, Result
+
+SETTLING = timedelta(minutes=1)
+"""Younger predictions wait for the next run: they may not all be written down yet."""
+
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_BATCH = 500
+_HASH_DIGITS = 16
+
+
+def run(context: JobContext) -> Result:
+    """Queue predictions that came since the last successful run, as far as their text is kept.
+
+    Returns:
+        `since` and `until`: which predictions were looked at; and how many texts were queued as
+        `audits`, `uncertain` and `disagreements`. A text that waits already is not queued again.
+
+    Raises:
+        RunCancelled: somebody asked the run to stop; the next one goes on from where this began.
+        StorageUnavailable: the database does not answer.
+    """
+    span = Span(context.task, _since(context), context.clock() - SETTLING)
+    return {
+        "since": span.since.isoformat(),
+        "until": span.until.isoformat(),
+        "audits": sum(_add(context, batch) for batch in _audits(context, span)),
+        "uncertain": _add(context, _uncertain(context, span)),
+        "disagreements": _add(context, _disagreements(context, span)),
+    }
+
+
+def _since(context: JobContext) -> datetime:
+    """Where the last successful run ended."""
+    last = context.storage.jobs.latest(QUEUE_LABELS, context.task, [JobRunState.SUCCEEDED])
+    return _BEGINNING if last is None else datetime.fromisoformat(last.result["until"])
+
+
+def _add(context: JobContext, requests: Sequence[LabelRequest]) -> int:
+    judgements = context.settings.labeling.judgements
+    return context.storage.label_items.add(requests, judgements, context.clock())
+
+
+def _audits(context: JobContext, span: Span) -> Iterator[list[LabelRequest]]:
+    """A random slice, in batches: a keyed hash of its id decides on each prediction.
+
+    So the choice depends on nothing else, is the same in a repeated run, and cannot be foreseen
+    by callers, who know their ids. Nothing is suggested, for that would sway people.
+    """
+    key, share = load_text_key(context.settings.state_dir), context.settings.labeling.audit_share
+    ids = context.storage.predictions.ids(span)
+    for number, batch in enumerate(iter(lambda: list(islice(ids, _BATCH)), [])):
+        context.progress(0.0, f"has looked at {number * _BATCH} predictions")
+        chosen = [prediction_id for prediction_id in batch if _fraction(key, prediction_id) < share]
+        yield [
+            replace(_request(prediction, LabelReason.AUDIT), inclusion_probability=share)
+            for prediction in map(context.storage.predictions.get, chosen)
+            if prediction is not None and prediction.text
+        ]
+
+
+def _fraction(key: bytes, prediction_id: str) -> float:
+    """A number in [0, 1) that is a prediction's own and, without the key, random."""
+    return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16.0**_HASH_DIGITS
+
+
+def _uncertain(context: JobContext, span: Span) -> list[LabelRequest]:
+    limit = context.settings.labeling.uncertain_per_run
+    return [
+        _request(prediction, LabelReason.UNCERTAIN, prediction.label)
+        for prediction in context.storage.predictions.least_confident(span, limit)
+    ]
+
+
+def _disagreements(context: JobContext, span: Span) -> list[LabelRequest]:
+    """Predictions whose verdicts contradict each other, one of them since the last run."""
+    verdicts: dict[str, list[Feedback]] = defaultdict(list)
+    for verdict in context.storage.feedback.latest_verdicts(context.task):
+        verdicts[verdict.prediction_id].append(verdict)
+    requests = []
+    for prediction_id, given in verdicts.items():
+        if len(given) > 1 and given[-1].create_time >= span.since:
+            prediction = context.storage.predictions.get(prediction_id)
+            if prediction is None or not prediction.text:
+                continue
+            if suggested := _contradiction(given, prediction.label):
+                requests.append(_request(prediction, LabelReason.DISAGREEMENT, *suggested))
+    return requests
+
+
+def _request(prediction: Prediction, reason: LabelReason, *suggested: str) -> LabelRequest:
+    return LabelRequest(
+        task=prediction.task,
+        text=prediction.text,
+        reason=reason,
+        text_time=prediction.predict_time,
+        suggested_labels=suggested,
+        origin=prediction.prediction_id,
+    )
+
+
+def _contradiction(verdicts: Sequence[Feedback], predicted: str) -> tuple[str, ...]:
+    """The labels between which verdicts on one prediction leave a doubt; none where they agree."""
+    given = {v.label for v in verdicts if v.label is not None}
+    if any(v.correct is True for v in verdicts):
+        given.add(predicted)
+    is_denied = any(v.correct is False for v in verdicts)
+    if len(given) > 1 or (is_denied and predicted in given):
+        return tuple(sorted(given))
+    return ()

@@ -1,0 +1,173 @@
+"""Leases on label items, and what annotators say of them."""
+
+from collections import Counter
+
+import pytest
+
+from tests.contract.storage.labeling import LEASE, all_items, lease, say, texts_of
+from tests.contract.storage.values import NOW, at_once, judgement, label_request, later
+from tidemill_core.domain.labeling import LabelItemState, LabelReason
+from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.storage.label_leases import LeaseRequest
+from tidemill_core.storage.storage import Storage
+
+
+def test_the_oldest_are_handed_out_first_and_kept(storage: Storage) -> None:
+    """What one holds nobody else gets where one judgement is wanted, nor they themselves again."""
+    storage.label_items.add([label_request(f"text {n}") for n in range(3)], 1, NOW)
+    storage.label_items.add([label_request("of another", task="arxiv")], 1, NOW)
+    held = lease(storage, count=2)
+    assert texts_of(held) == ["text 0", "text 1"]
+    assert {(item.state, item.lease_expire_time) for item in held} == {("LEASED", later(LEASE))}
+    assert texts_of(lease(storage, "ben")) == ["text 2"]
+    assert lease(storage) == []
+    assert texts_of(all_items(storage, LabelItemState.LEASED)) == ["text 0", "text 1", "text 2"]
+
+
+def test_a_lease_that_ran_out_goes_to_who_asks_next(storage: Storage) -> None:
+    """From its last moment on; and then it is not the first holder's."""
+    storage.label_items.add([label_request()], 1, NOW)
+    lease(storage)
+    assert lease(storage, "ben", seconds=LEASE - 0.001) == []
+    assert len(all_items(storage, LabelItemState.OPEN, seconds=LEASE)) == 1
+    assert len(lease(storage, "ben", seconds=LEASE)) == 1
+    assert lease(storage, seconds=LEASE + 1) == []
+    assert len(lease(storage, seconds=LEASE * 2)) == 1
+
+
+def test_as_many_hold_an_item_as_it_wants_judgements(storage: Storage) -> None:
+    """Judgements that are in count too; after a tie one more is wanted."""
+    storage.label_items.add([label_request()], 2, NOW)
+    [item] = lease(storage)
+    assert len(lease(storage, "ben")) == 1
+    assert lease(storage, "cleo") == []
+    say(storage, item, "a", "ana")
+    assert lease(storage, "cleo") == []
+    say(storage, item, "b", "ben")
+    assert lease(storage) == []
+    assert len(lease(storage, "cleo")) == 1
+    assert lease(storage, "dan") == []
+
+
+def test_a_repeated_lease_gets_the_same_items(storage: Storage) -> None:
+    """A request id that was seen names its items, for that annotator alone."""
+    storage.label_items.add([label_request(f"text {n}") for n in range(4)], 1, NOW)
+    first = lease(storage, count=2, request="r1")
+    assert texts_of(lease(storage, count=2, request="r1")) == texts_of(first)
+    assert texts_of(lease(storage, "ben", request="r1")) == ["text 2", "text 3"]
+
+
+def test_counts_what_waits_for_an_annotator(storage: Storage) -> None:
+    """What they judged and what is decided does not wait for them."""
+    storage.label_items.add([label_request(f"text {n}") for n in range(3)], 2, NOW)
+    [item] = lease(storage, count=1)
+    say(storage, item, "a", "ana")
+    wish = LeaseRequest("support", "ana", 1, later(LEASE))
+    assert storage.label_items.lease(wish, NOW)[1] == 2
+    say(storage, item, "a", "ben")
+    wish = LeaseRequest("support", "cleo", 1, later(LEASE))
+    assert storage.label_items.lease(wish, NOW)[1] == 2
+
+
+def test_judgements_decide_an_item(storage: Storage) -> None:
+    """With the wanted number in, the label that most gave is the item's, and it is closed."""
+    storage.label_items.add([label_request()], 2, NOW)
+    [item] = lease(storage)
+    stored, now = storage.label_items.submit("support", judgement(item.label_item_id, "a"))
+    assert (now.state, now.label, now.judgements) == ("OPEN", "", (stored,))
+    say(storage, item, "b", "ben", seconds=1)
+    say(storage, item, "b", "cleo", seconds=2)
+    [done] = storage.label_items.decided("support")
+    assert (done.state, done.label, done.resolve_time) == ("DONE", "b", later(2))
+    assert [each.annotator for each in done.judgements] == ["ana", "ben", "cleo"]
+    with pytest.raises(FailedPrecondition, match="DONE") as closed:
+        say(storage, item, "a", "dan")
+    assert closed.value.reason == "LABEL_ITEM_CLOSED"
+
+
+def test_an_item_that_people_cannot_agree_on_is_listed(storage: Storage) -> None:
+    """After two judgements more than wanted it is UNRESOLVED, and handed out no more."""
+    storage.label_items.add([label_request()], 1, NOW)
+    storage.label_items.add([label_request(reason=LabelReason.AUDIT)], 2, NOW)
+    _, item = lease(storage)
+    for annotator, label in zip("abcd", ("w", "x", "y", "z"), strict=True):
+        say(storage, item, label, annotator)
+    [found] = all_items(storage, LabelItemState.UNRESOLVED)
+    assert (found.label_item_id, found.label, len(found.judgements)) == (item.label_item_id, "", 4)
+    assert item.label_item_id not in [each.label_item_id for each in lease(storage, "eve")]
+
+
+def test_who_is_late_is_heard(storage: Storage) -> None:
+    """A judgement after the lease, even while another holds the item, counts while it waits."""
+    storage.label_items.add([label_request()], 1, NOW)
+    [item] = lease(storage)
+    assert len(lease(storage, "ben", seconds=LEASE)) == 1
+    say(storage, item, "a", "ana", seconds=LEASE + 1)
+    assert storage.label_items.decided("support")[0].label == "a"
+    with pytest.raises(FailedPrecondition):
+        say(storage, item, "b", "ben", seconds=LEASE + 2)
+    [done] = storage.label_items.decided("support")
+    assert [each.annotator for each in done.judgements] == ["ana"]
+
+
+def test_an_annotator_is_heard_once(storage: Storage) -> None:
+    """The same again is the first answer, decided or not; another label is refused."""
+    storage.label_items.add([label_request()], 2, NOW)
+    [item] = lease(storage)
+    first = judgement(item.label_item_id, "a", request_id="r1")
+    stored, _ = storage.label_items.submit("support", first)
+    for request_id in ("", "r2"):
+        again = judgement(item.label_item_id, "a", request_id=request_id, create_time=later(1))
+        assert storage.label_items.submit("support", again)[0] == stored
+    other = judgement(item.label_item_id, "b", request_id="r1", annotator="ben")
+    assert storage.label_items.submit("support", other)[0] == stored
+    with pytest.raises(FailedPrecondition, match="already, as 'a'") as refused:
+        say(storage, item, "b", "ana")
+    assert refused.value.reason == "ALREADY_JUDGED"
+    assert [each.judgements for each in all_items(storage)] == [(stored,)]
+
+
+def test_only_the_tasks_own_items_are_judged(storage: Storage) -> None:
+    """An item of another task, and one that never was, are not found."""
+    storage.label_items.add([label_request()], 1, NOW)
+    [item] = lease(storage)
+    for task, item_id in (("arxiv", item.label_item_id), ("support", "x" * 32)):
+        with pytest.raises(NotFound) as missing:
+            storage.label_items.submit(task, judgement(item_id))
+        assert missing.value.reason == "LABEL_ITEM_NOT_FOUND"
+
+
+@pytest.mark.parametrize("wanted", [1, 3])
+def test_no_item_is_handed_out_too_often(
+    storage: Storage, second_storage: Storage, wanted: int
+) -> None:
+    """Twelve annotators who lease at once hold each item as often as it wants judgements."""
+    storage.label_items.add([label_request(f"text {n}") for n in range(5)], wanted, NOW)
+    stores = [storage, second_storage]
+    leased = at_once(lambda n: lease(stores[n % 2], f"annotator {n}", count=2), range(12))
+    counts = Counter(item.label_item_id for items in leased for item in items)
+    assert list(counts.values()) == [wanted] * 5
+    assert all(len({item.label_item_id for item in items}) == len(items) for items in leased)
+
+
+def test_judgements_sent_at_once_are_counted_once(
+    storage: Storage, second_storage: Storage
+) -> None:
+    """Of many annotators who send theirs twice at once, as many are heard as decide the item."""
+    storage.label_items.add([label_request()], 3, NOW)
+    [item] = all_items(storage)
+    stores = [storage, second_storage]
+
+    def judge(number: int) -> str:
+        annotator = f"annotator {number // 2}"
+        try:
+            say(stores[number % 2], item, "a", annotator)
+        except FailedPrecondition as refused:
+            return refused.reason
+        return annotator
+
+    answers = at_once(judge, range(16))
+    [done] = storage.label_items.decided("support")
+    heard = [each.annotator for each in done.judgements]
+    assert len(heard) == len(set(heard)) == 3
+    assert set(answers) == {*heard, "LABEL_ITEM_CLOSED"}
