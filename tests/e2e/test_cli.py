@@ -29,7 +29,9 @@ JOBS = (
     "check_accuracy",
     "check_latency",
     "find_label_errors",
+    "queue_labels",
     "expire_texts",
+    "erase_texts",
 )
 TEXT = "where is my card 7"
 

@@ -11,7 +11,14 @@ from sqlalchemy import Column, Delete, Table, Update, delete, select, update
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.schema import erasures, feedback, predictions, preferences
+from tidemill_core.storage.label_items import without_text
+from tidemill_core.storage.schema import (
+    erasures,
+    feedback,
+    label_items,
+    predictions,
+    preferences,
+)
 
 _ROWS_AT_ONCE = 1000
 
@@ -46,6 +53,7 @@ _HOLDERS = (
         (feedback.c.text,),
         lambda: update(feedback).values(text=None),
     ),
+    _Holder(label_items, label_items.c.sequence, (label_items.c.text,), without_text),
     # A pair without one of its texts is no pair.
     _Holder(
         preferences,

@@ -8,7 +8,16 @@ import uuid
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, case, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    case,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tidemill_core.domain.labeling import (
     Judgement,
@@ -150,10 +159,15 @@ class LabelItemStore:
             .order_by(label_items.c.text_time)
             .limit(limit)
         )
-        state = case((is_waiting(), literal_column("'EXPIRED'")), else_=label_items.c.state)
-        blank = update(label_items).where(label_items.c.label_item_id.in_(oldest))
+        blank = without_text().where(label_items.c.label_item_id.in_(oldest))
         with self._database.write(alone_on=label_items) as connection:
-            return connection.execute(blank.values(text="", text_hash="", state=state)).rowcount
+            return connection.execute(blank).rowcount
+
+
+def without_text() -> Update:
+    """Takes the texts, and their hashes, out of items; those that wait are EXPIRED then."""
+    state = case((is_waiting(), literal_column("'EXPIRED'")), else_=label_items.c.state)
+    return update(label_items).values(text="", text_hash="", state=state)
 
 
 def _queue(connection: Connection, request: LabelRequest, wanted: int, now: datetime) -> bool:

@@ -19,6 +19,7 @@ from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.labeling_file import load_labeling_file
+from tidemill_jobs.data.parquet import remove_left_over
 from tidemill_jobs.data.platform import FEEDBACK, LABELS, platform_rows
 from tidemill_jobs.data.prepare import Prepared, Workshop
 from tidemill_jobs.data.sources import open_source
@@ -86,6 +87,8 @@ def _build(context: JobContext) -> _Build:
     state, task = context.settings.state_dir, context.task
     intake = Intake(state / "intake" / task, _erased(context))
     with intake.locked(context.progress):
+        for place in ("prepared", "datasets"):
+            remove_left_over(state / place / task)
         feedback, segments = _land(context, intake)
         content = assemble(context, segments)
         context.progress(0.8, "writes the dataset version")

@@ -9,6 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from tidemill_core.domain.example import LabelSource
+from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.split import Split
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext, Result
@@ -33,17 +34,19 @@ def run(context: JobContext) -> Result:
 
     Labels that people gave on purpose are not suspected: they are what a suspicion leads to.
 
+    Suspects wait for people's labels then, each text once, whatever people say of it.
+
     Returns:
         The `dataset_version` (empty, if there is none yet), `rows` that could be suspected,
-        `suspects` found, and the ten `worst` of them: `origin`, `label`, `suggested_label` and
-        `quality`. Their texts stay in the dataset.
+        `suspects` found, how many of them were `queued` now, and the ten `worst`: `origin`,
+        `label`, `suggested_label` and `quality`. Their texts stay in the dataset.
 
     Raises:
         DataError: the version is missing or damaged.
     """
     newest, _ = context.storage.datasets.page(context.task, Page(size=1))
     if not newest:
-        return {"dataset_version": "", "rows": 0, "suspects": 0, "worst": []}
+        return {"dataset_version": "", "rows": 0, "suspects": 0, "queued": 0, "worst": []}
     context.progress(0.1, "reads the dataset")
     examples = read_dataset(newest[0].uri).filter(
         pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
@@ -55,8 +58,29 @@ def run(context: JobContext) -> Result:
         "dataset_version": newest[0].dataset_version,
         "rows": len(examples),
         "suspects": len(suspects),
+        "queued": _queue(context, suspects),
         "worst": shown.to_dicts(),
     }
+
+
+def _queue(context: JobContext, suspects: pl.DataFrame) -> int:
+    """Ask people about suspects; how many they had not been asked about before."""
+    now = context.clock()
+    requests = [
+        LabelRequest(
+            task=context.task,
+            text=text,
+            reason=LabelReason.SUSPECTED_ERROR,
+            text_time=now,
+            suggested_labels=(suggested, label),
+            origin=text_hash,
+        )
+        for text_hash, text, suggested, label in suspects.select(
+            "text_hash", "text", "suggested_label", "label"
+        ).iter_rows()
+    ]
+    judgements = context.settings.labeling.judgements
+    return context.storage.label_items.add(requests, judgements, now)
 
 
 def suspected_errors(examples: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -27,7 +27,7 @@ def test_nothing_that_callers_send_breaks_the_front(front: Front) -> None:
     tally = fuzz(front, CASES, SEED)
     assert tally.problems == []
     assert tally.cases >= CASES
-    assert tally.compared > CASES / 4
+    assert tally.compared > CASES / 6
     assert {service for service, _code in tally.codes} == {
         method.containing_service.name for method in METHODS
     }
