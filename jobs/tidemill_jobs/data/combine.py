@@ -17,7 +17,7 @@ ABSTAINS = -1
 
 _MIN_FUNCTIONS = 3
 _MAX_PAIRS = 1_000
-"""Of a function and a label. LabelModel's time grows with their square: 2 minutes at so many."""
+"""Of a function and a label. LabelModel's time grows with their square: so many take 40 s."""
 
 _CELLS = 25_000_000
 """Of a dense matrix of texts by pairs, 8 bytes each: what is fitted on, or predicted, at once."""
@@ -49,7 +49,8 @@ def combine(votes: Votes, labels: int) -> tuple[Votes, npt.NDArray[np.float64]]:
     """The most probable label of each text.
 
     By Snorkel's LabelModel (Ratner et al. 2019, arXiv 1810.02840), which takes functions for
-    independent of each other given the label; its prior is how often each label has most votes.
+    independent of each other given the label; its prior is how often each label has most votes,
+    plus one.
     It needs three functions that vote and two labels. With fewer, or with more than `_MAX_PAIRS`
     pairs of a function and a label, a label's probability is its share of the text's votes.
 
@@ -75,7 +76,7 @@ def combine(votes: Votes, labels: int) -> tuple[Votes, npt.NDArray[np.float64]]:
     model = None
     if voting.shape[1] >= _MIN_FUNCTIONS and 1 < labels <= _MAX_PAIRS // voting.shape[1]:
         most = sum(counts[part] @ _most_voted(patterns[part], labels) for part in parts)
-        model = _fitted(voting[:at_once], most / most.sum())
+        model = _fitted(voting[:at_once], _shares(most[None] + 1)[0])
     decided = [_decide(patterns[part], labels, model) for part in parts]
     by_pattern, its_probability = map(np.concatenate, zip(*decided, strict=True))
     best[known], probability[known] = by_pattern[places], its_probability[places]

@@ -79,6 +79,12 @@ def test_many_functions_are_weighed_by_their_votes() -> None:
     assert answer == (0, pytest.approx(300 / 408))
 
 
+def test_a_label_that_is_always_outvoted_is_no_error() -> None:
+    """No text has it then."""
+    answers = _asked([[0, 0, 2], [1, 1, 2], [0, 0, -1], [-1, 1, 1]] * 50, 3)
+    assert [label for label, _ in answers[:4]] == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize("votes", [np.empty((0, 3)), np.full((2, 3), -1), np.empty((2, 0))])
 def test_where_nobody_votes_nothing_is_known(votes: npt.NDArray[Any]) -> None:
     """Without texts, without answers, without functions."""
