@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.contract.storage.values import NOW, later, prediction, preference, verdict
+from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
@@ -40,10 +40,18 @@ def test_texts_go_and_rows_stay(storage: Storage) -> None:
     for place in ("prompt", "chosen", "rejected"):
         storage.preferences.add(preference(**{place: TEXT}))
     storage.preferences.add(preference())
-    assert _erase(storage) == {"predictions": 2001, "feedback": 1, "preferences": 3}
+    for text in ("MY name", "another"):
+        storage.label_items.add([label_request(text=text)], 1, NOW)
+    found = _erase(storage)
+    assert found == {"predictions": 2001, "feedback": 1, "preferences": 3, "label_items": 1}
     assert _erase(storage).total() == 0
     texts = storage.predictions.texts_and_labels([*names, "q1", "r1"])
     assert Counter(text for text, _ in texts.values()) == {"": 2001, "another": 1, TEXT: 1}
     assert [v.text for v in storage.feedback.latest_verdicts("support")] == ["", "another"]
+    items, _ = storage.label_items.page("support", (), None, Page(), NOW)
+    assert sorted((item.text, item.state) for item in items) == [
+        ("", "EXPIRED"),
+        ("another", "OPEN"),
+    ]
     (left,) = storage.preferences.page("support", Page())[0]
     assert TEXT not in (left.prompt, left.chosen, left.rejected)

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.integration.jobs.conftest import NOW
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import load_settings
@@ -142,4 +143,9 @@ def test_suspected_label_errors_of_the_newest_version(context: JobContext, sourc
     worst = result["worst"][0]
     assert worst["origin"].endswith(f"{source.name}:122")
     assert (worst["label"], worst["suggested_label"]) == ("loan", "card")
+    items, _ = context.storage.label_items.page("support", (), None, Page(), NOW)
+    assert [(item.text, item.suggested_labels) for item in items][-1:] == [
+        (texts[0], ("card", "loan"))
+    ]
+    assert (result["queued"], label_errors.run(context)["queued"]) == (len(items), 0)
     assert all(text not in json.dumps(result) for text in pl.Series(texts))
