@@ -13,7 +13,6 @@ others and renamed in, so half a version is never seen. Content that is there al
 again, and what the last build of it set aside is told in place of what the first one did.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -23,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import polars_hash as plh
 
 from tidemill_core import dataset_folder
 from tidemill_core.dataset_folder import (
-    ERASED_FILE,
     EXAMPLES_FILE,
     MANIFEST_FILE,
     QUARANTINE_FILE,
@@ -36,6 +33,7 @@ from tidemill_core.dataset_folder import (
     rows_removed,
 )
 from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_jobs.data.digests import all_digests, content_id, row_digests
 from tidemill_jobs.data.parquet import rename_whole, staged_folder, written_whole
 from tidemill_jobs.data.profile import profile
 
@@ -61,9 +59,6 @@ QUARANTINE_COLUMNS: Mapping[str, Any] = {
 }
 """One row for each that is not an example. `value` is what broke the rule, or the label of a row
 that breaks none; `text_hash` leads to the example that was kept in its stead, if one was."""
-
-_SEPARATOR = "\x1f"
-"""Between the fields of a row's digest; cleaning lets no control character through."""
 
 
 @dataclass(frozen=True)
@@ -132,36 +127,6 @@ def read_dataset(uri: str) -> pl.DataFrame:
     if found != version.dataset_version:
         raise damaged(folder / EXAMPLES_FILE, "its rows are not those that were published")
     return examples
-
-
-def row_digests(examples: pl.DataFrame) -> pl.DataFrame:
-    """`text_hash` and `digest` of examples: the SHA-256, in hex, of what identifies a row."""
-    thousandths = (pl.col("weight") * 1000).round().cast(pl.Int64).cast(pl.String)
-    fields = ("text_hash", "text", "label", "label_source", "split", thousandths)
-    rows = examples.select("text_hash", row=pl.concat_str(fields, separator=_SEPARATOR))
-    return rows.select("text_hash", digest=plh.col("row").chash.sha2_256())
-
-
-def content_id(task: str, digests: pl.DataFrame) -> str:
-    """A version's id, from its rows' digests.
-
-    It is the SHA-256, in hex, of the task's name and of the digests in the order of their texts'
-    hashes.
-    """
-    digest = hashlib.sha256(json.dumps([task]).encode())
-    ordered = digests.sort("text_hash")["digest"]
-    for part in ordered.to_frame().iter_slices(100_000):
-        digest.update("".join(part["digest"]).encode())
-    return digest.hexdigest()
-
-
-def all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
-    """`row_digests` of a version's examples, and of the rows that were erased from it since."""
-    digests = row_digests(examples)
-    erased = folder / ERASED_FILE
-    if not erased.exists():
-        return digests
-    return pl.concat([digests, pl.read_parquet(erased, columns=digests.columns)]).unique()
 
 
 def _describe(

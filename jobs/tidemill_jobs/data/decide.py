@@ -10,8 +10,8 @@ from tidemill_jobs.data.near import near_duplicates
 from tidemill_jobs.data.split import held_out, place
 from tidemill_jobs.data.stock import Stock
 
-LabelTexts = Callable[[pl.Series], pl.DataFrame]
-"""Gives texts their `label` (null: it does not know) and `weight`, in their order."""
+LabelTexts = Callable[[pl.DataFrame], pl.DataFrame]
+"""Gives rows of `text` and `origin` a `label` (null: it does not know) and `weight`, in order."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _labelled(rows: pl.DataFrame, stock: Stock, label_texts: LabelTexts) -> pl.D
     without = rows.filter(pl.col("label").is_null())
     if not len(without):
         return rows
-    found = label_texts(stock.gather(without["number"], ["text"])["text"])
+    found = label_texts(stock.gather(without["number"], ["text", "origin"]))
     weak = without.select(pl.exclude("label", "label_source", "weight")).with_columns(
         label=found["label"],
         weight=found["weight"],

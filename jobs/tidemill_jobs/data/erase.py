@@ -14,7 +14,7 @@ import polars as pl
 
 from tidemill_core.domain.erasure import Erasure
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.build import workshop
+from tidemill_jobs.data.assemble import workshop
 from tidemill_jobs.data.hashing import text_hashes
 from tidemill_jobs.data.intake import Intake, Segment, read_segment
 from tidemill_jobs.data.prepare import Workshop

@@ -17,7 +17,8 @@ from tidemill_core.dataset_folder import (
     has_rows,
 )
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_jobs.data.dataset import as_json, read_manifest, row_digests
+from tidemill_jobs.data.dataset import as_json, read_manifest
+from tidemill_jobs.data.digests import row_digests
 from tidemill_jobs.data.parquet import written_whole
 
 ERASED_COLUMNS: Mapping[str, Any] = {

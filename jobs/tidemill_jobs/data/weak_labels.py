@@ -15,12 +15,15 @@ from tidemill_jobs.context import Progress
 from tidemill_jobs.data.clean import STEPS
 from tidemill_jobs.data.combine import ABSTAINS, Votes, combine, require_snorkel
 from tidemill_jobs.data.labeling_file import LabelingFile
-from tidemill_jobs.data.rows import printable
 from tidemill_jobs.labeling import LabelingFunction
 
 MAX_LABELS = 1_000
 MAX_GOLD_TEXTS = 5_000
 _TEXTS_AT_ONCE = 20_000
+
+
+class _BadAnswer(Exception):
+    """What a function returned is no label."""
 
 
 class WeakLabels:
@@ -48,10 +51,13 @@ class WeakLabels:
         """The `file` that the functions come from, and its `sha256`."""
         return {"file": self._file.path.name, "sha256": self._file.sha256}
 
-    def label_texts(self, texts: pl.Series) -> pl.DataFrame:
+    def label_texts(self, texts: pl.DataFrame) -> pl.DataFrame:
         """Give texts the label that their votes make most probable; see `combine`.
 
         The same texts in another order, or several times, get the same labels.
+
+        Args:
+            texts: `text`, and `origin`, where it stands.
 
         Returns:
             `label` (null: it is not known) and `weight` (the label's probability, in
@@ -62,24 +68,25 @@ class WeakLabels:
             RunCancelled: somebody asked the run to stop.
         """
         hashed = plh.col("text").nchash.xxh3_64()  # a random order, and always the same
-        once = texts.unique().alias("text").to_frame().sort(hashed, "text")
-        self._votes = self._vote(once["text"])
+        once = texts.sort("text", "origin").unique("text", keep="first").sort(hashed, "text")
+        self._votes = self._vote(once)
         self._progress(0.6, f"weighs {self._votes.shape[1]} labelling functions")
         best, probability = combine(self._votes, len(self._labels))
         labels = np.array([*self._labels, None], dtype=object)  # ABSTAINS, -1, is the last
-        found = once.with_columns(
+        found = once.select(
+            "text",
             label=pl.Series(labels[best].tolist(), dtype=pl.String),
             weight=pl.Series(probability.round(3)),
         )
-        rows = texts.alias("text").to_frame().join(found, "text", "left", maintain_order="left")
+        rows = texts.join(found, on="text", how="left", maintain_order="left")
         return rows.select("label", "weight")
 
     def report(self, examples: pl.DataFrame) -> list[dict[str, Any]]:
         """What each function did, and how often it was right.
 
         Args:
-            examples: `text`, `label` and `label_source`. The first MAX_GOLD_TEXTS that functions
-                did not label are what accuracy is measured on.
+            examples: `text`, `origin`, `label` and `label_source`. The first MAX_GOLD_TEXTS that
+                functions did not label are what accuracy is measured on.
 
         Returns:
             For each function its name as `function`, its `line`, and the `labels` that it gave.
@@ -94,7 +101,7 @@ class WeakLabels:
         """
         gold = examples.filter(pl.col("label_source") != str(LabelSource.WEAK))
         gold = gold.head(MAX_GOLD_TEXTS)
-        votes = self._vote(gold["text"])
+        votes = self._vote(gold)
         numbers = [self._numbers.get(label, len(self._labels)) for label in gold["label"]]
         measured = zip(
             self._file.functions,
@@ -115,49 +122,52 @@ class WeakLabels:
             for function, given, shares, accuracy in measured
         ]
 
-    def _vote(self, texts: pl.Series) -> Votes:
-        """What each function says of each text: [texts, functions]."""
+    def _vote(self, texts: pl.DataFrame) -> Votes:
+        """What each function says of each `text`: [texts, functions]."""
         votes = np.empty((len(texts), len(self._file.functions)), np.int16)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             self._progress(0.6, f"asks the labelling functions, of {len(texts)} texts {start} done")
-            part = texts.slice(start, _TEXTS_AT_ONCE).to_list()
+            part = texts.select("text", "origin").slice(start, _TEXTS_AT_ONCE).rows()
             for column, function in enumerate(self._file.functions):
                 given = self._answers(function, part)
                 votes[start : start + len(part), column] = np.fromiter(given, np.int16, len(part))
         return votes
 
-    def _answers(self, function: LabelingFunction, texts: list[str]) -> Iterator[int]:
-        for text in texts:
+    def _answers(self, function: LabelingFunction, texts: list[tuple[str, str]]) -> Iterator[int]:
+        for text, origin in texts:
             try:
                 yield self._number(function(text))
             except (Exception, SystemExit) as error:
+                # A message of the function's own may hold the text, and no log should.
+                detail = str(error) if isinstance(error, _BadAnswer) else type(error).__name__
                 place = self._file.place_of(error, function.line)
                 raise DataError(
                     "LABELING_FUNCTION_FAILED",
-                    f"{place}: the labelling function {function.name!r} fails on the text "
-                    f"{printable(text)!r}: {type(error).__name__}: {printable(str(error))}; mend "
-                    "it, or let it return None there",
-                ) from error
+                    f"{place}: the labelling function {function.name!r} fails on the text of "
+                    f"{origin}: {detail}; mend it, or "
+                    "let it return None there",
+                ) from None
 
     def _number(self, given: object) -> int:
         """The number of a label that a function gave."""
         if given is None:
             return ABSTAINS
         if not isinstance(given, str):
-            raise TypeError(f"it returned {given!r}, which is neither a string nor None")
+            kind = type(given).__name__
+            raise _BadAnswer(f"it returned {kind}, and not a string or None")
         known = self._numbers.get(given)
         return self._new_number(given) if known is None else known
 
     def _new_number(self, given: str) -> int:
         """Take up a label; one that is the same once it is cleaned has the same number."""
         if not given.isprintable() or is_blank(given):
-            raise ValueError(f"it returned {given!r}, which cannot be a label")
+            raise _BadAnswer("it returned what cannot be a label: blank, or control characters")
         label = pl.Series([str.__str__(given)])
         for step in STEPS:
             label = step.apply(label)
         number = self._numbers.setdefault(label[0], len(self._labels))
         if number == MAX_LABELS:
-            raise ValueError(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
+            raise _BadAnswer(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
         if number == len(self._labels):
             self._labels.append(label[0])
         self._numbers[given] = number
