@@ -70,7 +70,7 @@ def list_versions(
     if as_json:
         print_json([to_json(version) for version in versions])
         return
-    columns = ("dataset version", "task", "rows", "labels", "quarantined", "built (UTC)")
+    columns = ("dataset version", "task", "rows", "labels", "set aside", "built (UTC)")
     rows = (
         (
             version.dataset_version[:12],

@@ -204,9 +204,16 @@ def _print_run(run: JobRun, as_json: bool) -> None:
 
 
 def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A result's values by name; those of an object inside it by `object.name`."""
+    """A result's values by name; those of an object inside it by `object.name`.
+
+    Of a list the plain values are told, each by its own; of objects only how many there are.
+    """
     for name, value in result.items():
         if isinstance(value, dict):
             yield from ((f"{name}.{inner}", one) for inner, one in _flat(value))
+        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            yield name, f"{len(value)}: --json shows them"
+        elif isinstance(value, list):
+            yield from ((name, one) for one in value)
         else:
             yield name, value
