@@ -2,12 +2,18 @@
 
 import json
 import multiprocessing as mp
+import os
 import random
+import signal
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +35,9 @@ from tidemill_jobs.data.build import build
 
 TASK = "mixed"
 KILLS = 20
+ANYWHERE = "anywhere"
+STAGES = ("intake", "prepared", "datasets", ANYWHERE)
+"""Folders that a build writes to, one after the other."""
 PAGE_ITEMS = 25
 
 
@@ -151,6 +160,48 @@ def _build(state: Path, task: TaskSettings, database_url: str) -> DatasetVersion
             storage.database.close()
 
 
+def _kill_builds(
+    processes: ForkServerContext, world: World, build: Callable[[], object]
+) -> Counter[str]:
+    """Kill KILLS builds, each after the sources grew: at any moment, or when they touch a file.
+
+    Returns:
+        How many were killed where.
+    """
+    killed: Counter[str] = Counter()
+    seconds = 1.0
+    while killed.total() < KILLS:
+        world.grow()
+        stage = STAGES[killed.total() % len(STAGES)]
+        step = world.chance.randint(1, 4)
+        child = processes.Process(target=_until, args=(stage, step, build))
+        child.start()
+        child.join(world.chance.uniform(0, seconds) if stage == ANYWHERE else None)
+        child.kill()
+        child.join()
+        if child.exitcode != 0:
+            killed[stage] += 1
+        elif stage == ANYWHERE:
+            seconds *= 0.8
+        child.close()
+    return killed
+
+
+def _until(stage: str, step: int, build: Callable[[], object]) -> None:
+    """Build, and be killed when a file in a stage's folder is touched for the step-th time."""
+    steps = count(1)
+
+    def touched(event: str, arguments: tuple[object, ...]) -> None:
+        is_one = event in ("open", "os.mkdir", "os.rename") and f"/killed/{stage}/" in str(
+            arguments[0]
+        )
+        if is_one and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(touched)
+    build()
+
+
 def test_killed_anywhere_it_is_the_same_dataset(
     world: World, workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -162,19 +213,7 @@ def test_killed_anywhere_it_is_the_same_dataset(
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     processes = mp.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
-    kills, seconds = 0, 1.0
-    while kills < KILLS:
-        world.grow()
-        child = processes.Process(target=_build, args=(killed, world.task, database_url))
-        child.start()
-        child.join(world.chance.uniform(0, seconds))
-        child.kill()
-        child.join()
-        if child.exitcode == 0:  # it was too late
-            seconds *= 0.8
-        else:
-            kills += 1
-        child.close()
+    _kill_builds(processes, world, partial(_build, killed, world.task, database_url))
     built = _build(killed, world.task, database_url)
     assert built.outcome_counts.keys() == {"kept", "merged", "left_out", "quarantined"}
     assert all(built.outcome_counts.values())
