@@ -231,7 +231,7 @@ class LeaseLabelItemsRequest(_message.Message):
     max_items: _builtins.int
     """How many items at most, up to 40; 0 means 1."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the annotator the same items again."""
+    """Makes repeating safe: while the lease lasts, the same id gets the annotator the same items."""
     def __init__(
         self,
         *,
@@ -310,7 +310,9 @@ class SubmitLabelRequest(_message.Message):
     It may be one that the task does not know yet.
     """
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first judgement again."""
+    """Makes repeating safe: the same id gets the first judgement again. For another item or
+    annotator it is refused.
+    """
     def __init__(
         self,
         *,
