@@ -149,6 +149,7 @@ def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion
             dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
             for source, outcomes in sorted(value.source_counts.items())
         ],
+        build_time=timestamp(value.build_time),
         parents=value.parents,
         code_version=value.code_version,
         erased_count=value.erased_count,

@@ -28,7 +28,7 @@ from tidemill_cli.local import require_extras
 from tidemill_cli.messages import time_text, to_json
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
 from tidemill_core.clock import system_clock
-from tidemill_core.dataset_folder import find_version, read_manifest, version_folders
+from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
 from tidemill_core.settings import load_settings
 
@@ -78,7 +78,7 @@ def list_versions(
             sum(version.row_counts.values()),
             len(version.label_counts),
             sum(version.quarantine_counts.values()),
-            time_text(version.create_time),
+            time_text(version.build_time),
         )
         for version in versions
     )
@@ -172,14 +172,14 @@ def gc(
     """
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.dataset_removal import catalogued_and_needed, removable, remove
+    from tidemill_cli.dataset_removal import built_and_needed, removable, remove
     from tidemill_cli.workspace_storage import opened_storage
 
     settings = load_settings()
     with opened_storage(settings) as storage:
-        catalogued, needed = catalogued_and_needed(storage)
+        built, needed = built_and_needed(storage)
     before = system_clock() - timedelta(days=keep_days)
-    found = removable(settings.state_dir / "datasets", catalogued - needed, keep, before)
+    found = removable(settings.state_dir / "datasets", built, needed, keep, before)
     if yes:
         try:
             remove(found)
@@ -190,7 +190,7 @@ def gc(
         print_json({"removed": yes, "versions": versions})
         return
     rows = (
-        (one.dataset_version[:12], one.task, f"{one.create_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
+        (one.dataset_version[:12], one.task, f"{one.build_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
         for one in found
     )
     print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, empty="none can go")
@@ -229,7 +229,7 @@ def _here(dataset_version: str) -> Description:
     folders = version_folders(_datasets())
     if not folders:
         raise CommandFailed(_NONE_YET)
-    return from_folder(max(folders, key=lambda folder: str(read_manifest(folder)["create_time"])))
+    return from_folder(max(folders, key=lambda folder: build_time(read_manifest(folder))))
 
 
 def _folder(dataset_version: str) -> Path:

@@ -47,7 +47,8 @@ class LabelItemStore:
     def add(self, requests: Sequence[LabelRequest], judgements_wanted: int, now: datetime) -> int:
         """Queue texts; nothing is done for an origin that was asked about.
 
-        A text that waits already stands for one origin more. Two texts are the same but for case, spacing and Unicode form.
+        A text that waits already stands for one origin more. Two texts are the same but for case,
+        spacing and Unicode form.
 
         Args:
             requests: any number; each 500 of them are one transaction.

@@ -234,6 +234,20 @@ def test_rows_that_no_model_needs_are_removed(
         read_dataset(versions[1].uri)
 
 
+def test_the_newest_is_the_last_built(
+    context: JobContext, source: Path, versions: list[DatasetVersion], tidemill: Tidemill
+) -> None:
+    """An old version that the last build came to is shown, and stays while others go."""
+    source.write_text(FIRST, encoding="utf-8")
+    moment = datetime(2020, 1, 4, tzinfo=UTC)
+    build(replace(context, clock=lambda: moment))
+    assert json.loads(tidemill("show", "--json"))["dataset_version"] == versions[0].dataset_version
+    assert "2020-01-04 00:00:00 UTC" in tidemill("show")
+    found = json.loads(tidemill("gc", "--keep", "1", "--keep-days", "30", "--json"))["versions"]
+    others = [version.dataset_version for version in versions[1:]]
+    assert [one["dataset_version"] for one in found] == others
+
+
 def _remove_rows(version: DatasetVersion) -> dict[str, pl.DataFrame]:
     """Remove a version's rows; what they were, by file."""
     paths = list(Path(version.uri).glob("*.parquet"))
