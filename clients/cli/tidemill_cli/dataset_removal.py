@@ -2,19 +2,25 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from tidemill_cli.failure import CommandFailed
+from tidemill_cli.output import say
+from tidemill_cli.workspace_storage import opened_storage
 from tidemill_core.dataset_folder import (
     EXAMPLES_FILE,
     QUARANTINE_FILE,
     build_time,
-    has_rows,
     read_manifest,
     version_folders,
 )
+from tidemill_core.intake_lock import intake_lock
+from tidemill_core.settings import Settings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.storage import Storage
 
@@ -42,6 +48,33 @@ class Removable:
     size: int
 
 
+def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) -> list[Removable]:
+    """The versions whose rows can go, as `removable` says; if `really`, the rows are removed.
+
+    While that is decided and done no build, erasure or rebuild is at work on them: those that are
+    now are waited for.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+        CommandFailed: a file cannot be removed.
+    """
+    datasets = settings.state_dir / "datasets"
+    tasks = sorted({folder.parent.name for folder in version_folders(datasets)})
+    with opened_storage(settings) as storage, ExitStack() as locks:
+        try:
+            for task in tasks if really else ():
+                told = f"waits for a build of {task}, or an erasure, to end"
+                # Cached, so that it is said once.
+                waits = cache(partial(say, told))
+                locks.enter_context(intake_lock(settings.state_dir / "intake" / task, waits))
+            found = removable(datasets, *built_and_needed(storage), keep, before)
+            if really:
+                remove(found)
+        except OSError as error:
+            raise CommandFailed(f"not all could be removed: {error}") from error
+    return found
+
+
 def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
     """When each version in the catalogue was last built, and which a model was trained on."""
     return (
@@ -67,7 +100,7 @@ def removable(
     """
     by_task: dict[str, list[Removable]] = defaultdict(list)
     for folder in version_folders(datasets):
-        if has_rows(folder):
+        if any((folder / name).exists() for name in _ROWS):
             by_task[folder.parent.name].append(_described(folder, built))
     return [
         version
@@ -80,7 +113,7 @@ def removable(
 
 
 def remove(versions: Iterable[Removable]) -> None:
-    """Remove their rows; what is left of a version that is removed by half counts as removed.
+    """Remove their rows; a version that is removed by half is removable still.
 
     Raises:
         OSError: a file cannot be removed.

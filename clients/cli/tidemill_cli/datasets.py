@@ -172,19 +172,10 @@ def gc(
     """
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.dataset_removal import built_and_needed, removable, remove
-    from tidemill_cli.workspace_storage import opened_storage
+    from tidemill_cli.dataset_removal import make_room
 
-    settings = load_settings()
-    with opened_storage(settings) as storage:
-        built, needed = built_and_needed(storage)
     before = system_clock() - timedelta(days=keep_days)
-    found = removable(settings.state_dir / "datasets", built, needed, keep, before)
-    if yes:
-        try:
-            remove(found)
-        except OSError as error:
-            raise CommandFailed(f"not all could be removed: {error}") from error
+    found = make_room(load_settings(), keep, before, really=yes)
     if as_json:
         versions = [{"dataset_version": one.dataset_version, "size": one.size} for one in found]
         print_json({"removed": yes, "versions": versions})
