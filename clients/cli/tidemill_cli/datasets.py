@@ -162,7 +162,9 @@ def export(
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")
 def gc(
     keep: Annotated[int, typer.Option(min=1, help="So many of the newest of a task stay.")] = 5,
-    keep_days: Annotated[int, typer.Option(min=0, help="What is younger stays.")] = 30,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="What was built since so many days stays.")
+    ] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -17,7 +17,7 @@ from unittest.mock import ANY
 import polars as pl
 import pytest
 
-from tidemill_core.domain.dataset import Outcome
+from tidemill_core.domain.dataset import DatasetVersion, Outcome
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
@@ -184,18 +184,39 @@ def test_all_files_tell_of_the_last_build(
     before = {name: (folder / name).read_bytes() for name in late}
     moved = source.with_name("moved.csv")
     source.rename(moved)
-    task = context.task_settings.model_copy(update={"sources": [FilesSource(path=moved)]})
-    settings = context.settings.model_copy(update={"tasks": {"support": task}})
-    context = replace(context, settings=settings)
-    assert build(context).uri == str(folder)
+    assert _rebuild_from(context, sources=[FilesSource(path=moved)]).uri == str(folder)
     for name, content in before.items():  # as if the build had not come to it
         (folder / name).write_bytes(content)
-    version = build(context)
+    version = _rebuild_from(context, sources=[FilesSource(path=moved)])
     assert read_manifest(folder).source_counts == version.source_counts
     for name in ("examples.parquet", "quarantine.parquet"):
         origins = pl.read_parquet(folder / name)["origin"].to_list()
         assert origins
         assert all("moved.csv" in origin for origin in origins)
+
+
+def test_what_was_prepared_otherwise_is_cleared(context: JobContext, source: Path) -> None:
+    """A build leaves what it used itself, not what other settings or sources made."""
+    _write(source, [("x", "a"), ("y", "b")])
+    build(context)
+    prepared = context.settings.state_dir / "prepared" / "support"
+    (first,) = prepared.glob("*/*/*.parquet")
+    moved = source.with_name("moved.csv")
+    source.rename(moved)
+    _rebuild_from(context, sources=[FilesSource(path=moved)])
+    (second,) = prepared.glob("*/*/*.parquet")
+    assert second.parent.parent == first.parent.parent
+    _rebuild_from(context, sources=[FilesSource(path=moved)], max_text_length=10)
+    (third,) = prepared.glob("*/*/*.parquet")
+    assert len({path.parent for path in (first, second, third)}) == 3
+    assert len(list(prepared.iterdir())) == 1
+
+
+def _rebuild_from(context: JobContext, **changes: object) -> DatasetVersion:
+    """Build with other settings of the task."""
+    task = context.task_settings.model_copy(update=changes)
+    settings = context.settings.model_copy(update={"tasks": {"support": task}})
+    return build(replace(context, settings=settings))
 
 
 def test_other_content_is_another_version(context: JobContext, source: Path) -> None:
