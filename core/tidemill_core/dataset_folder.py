@@ -11,6 +11,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(manifest, dict):
         raise damaged(path, "it is no JSON object")
     return manifest
+
+
+def build_time(manifest: Manifest) -> datetime:
+    """When the version was last built, as far as its folder tells.
+
+    Building what is the newest already leaves the folder as it is; the catalogue knows of it.
+    """
+    return datetime.fromisoformat(manifest.get("build_time") or manifest["create_time"])
 
 
 def has_rows(folder: Path) -> bool:

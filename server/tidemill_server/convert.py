@@ -112,6 +112,7 @@ def label_item(value: LabelItem, *, with_judgements: bool) -> labeling_service_p
         reason=labeling_service_pb2.LabelReason.Value(f"LABEL_REASON_{value.reason}"),
         suggested_labels=value.suggested_labels,
         inclusion_probability=value.inclusion_probability,
+        origin_count=value.origin_count,
         state=labeling_service_pb2.LabelItemState.Value(f"LABEL_ITEM_STATE_{value.state}"),
         judgements_wanted=value.judgements_wanted,
         judgements_given=len(value.judgements),
@@ -148,6 +149,7 @@ def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion
             dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
             for source, outcomes in sorted(value.source_counts.items())
         ],
+        build_time=timestamp(value.build_time),
         parents=value.parents,
         code_version=value.code_version,
         erased_count=value.erased_count,

@@ -65,7 +65,8 @@ def summary(version: Description) -> dict[str, Any]:
         "rows came in": sum(sum(of.values()) for of in version["source_counts"].values()) or "",
         "labels agree": said,
         "erased since": version["erased_count"] or "",
-        "built": str(version["create_time"])[:19].replace("T", " ") + " UTC",
+        "built": _moment(version["create_time"]),
+        "last built": _moment(version.get("build_time", version["create_time"])),
         "built by": f"Tidemill {version['code_version']}" if version["code_version"] else "",
         "built after": ", ".join(parent[:12] for parent in version["parents"]),
     }
@@ -137,6 +138,10 @@ def _set_aside(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section
         rows.append((rule, known.get("outcome", "").replace("_", " "), count, places))
     columns = ("rule", "outcome", "rows", "such as")
     return Section("Rows that came in and are not in it", columns, rows)
+
+
+def _moment(time: str) -> str:
+    return time[:19].replace("T", " ") + " UTC"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

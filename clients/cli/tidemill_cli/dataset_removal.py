@@ -1,19 +1,26 @@
 """Which dataset versions nobody needs the rows of, and what removing them gives back."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from tidemill_cli.failure import CommandFailed
+from tidemill_cli.output import say
+from tidemill_cli.workspace_storage import opened_storage
 from tidemill_core.dataset_folder import (
     EXAMPLES_FILE,
     QUARANTINE_FILE,
-    has_rows,
+    build_time,
     read_manifest,
     version_folders,
 )
+from tidemill_core.intake_lock import intake_lock
+from tidemill_core.settings import Settings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.storage import Storage
 
@@ -30,31 +37,61 @@ class Removable:
         folder: its folder; manifest and tombstones stay in it.
         task: the task.
         dataset_version: its id.
-        create_time: when it was first built.
+        build_time: when it was last built.
         size: bytes that its rows take.
     """
 
     folder: Path
     task: str
     dataset_version: str
-    create_time: datetime
+    build_time: datetime
     size: int
 
 
-def catalogued_and_needed(storage: Storage) -> tuple[set[str], set[str]]:
-    """The ids of the versions in the catalogue, and of those that a model was trained on."""
+def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) -> list[Removable]:
+    """The versions whose rows can go, as `removable` says; if `really`, the rows are removed.
+
+    While that is decided and done no build, erasure or rebuild is at work on them: those that are
+    now are waited for.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+        CommandFailed: a file cannot be removed.
+    """
+    datasets = settings.state_dir / "datasets"
+    tasks = sorted({folder.parent.name for folder in version_folders(datasets)})
+    with opened_storage(settings) as storage, ExitStack() as locks:
+        try:
+            for task in tasks if really else ():
+                told = f"waits for a build of {task}, or an erasure, to end"
+                # Cached, so that it is said once.
+                waits = cache(partial(say, told))
+                locks.enter_context(intake_lock(settings.state_dir / "intake" / task, waits))
+            found = removable(datasets, *built_and_needed(storage), keep, before)
+            if really:
+                remove(found)
+        except OSError as error:
+            raise CommandFailed(f"not all could be removed: {error}") from error
+    return found
+
+
+def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
+    """When each version in the catalogue was last built, and which a model was trained on."""
     return (
-        {version.dataset_version for version in _all(storage.datasets.page)},
+        {version.dataset_version: version.build_time for version in _all(storage.datasets.page)},
         {version.dataset_version for version in _all(storage.models.page)},
     )
 
 
-def removable(datasets: Path, free: Set[str], keep: int, before: datetime) -> list[Removable]:
+def removable(
+    datasets: Path, built: Mapping[str, datetime], needed: Set[str], keep: int, before: datetime
+) -> list[Removable]:
     """The versions whose rows can go, the oldest of each task first.
 
     Args:
         datasets: the folder of all datasets.
-        free: ids of the versions that may go; what the catalogue does not know is not ours.
+        built: when each version that the catalogue knows was last built; others are not ours.
+        needed: ids of versions that must stay.
         keep: so many of the newest of each task stay.
         before: what was built later stays as well.
 
@@ -63,18 +100,20 @@ def removable(datasets: Path, free: Set[str], keep: int, before: datetime) -> li
     """
     by_task: dict[str, list[Removable]] = defaultdict(list)
     for folder in version_folders(datasets):
-        if has_rows(folder):
-            by_task[folder.parent.name].append(_described(folder))
+        if any((folder / name).exists() for name in _ROWS):
+            by_task[folder.parent.name].append(_described(folder, built))
     return [
         version
         for versions in by_task.values()
-        for version in sorted(versions, key=lambda version: version.create_time)[:-keep]
-        if version.create_time < before and version.dataset_version in free
+        for version in sorted(versions, key=lambda version: version.build_time)[:-keep]
+        if version.build_time < before
+        and version.dataset_version in built
+        and version.dataset_version not in needed
     ]
 
 
 def remove(versions: Iterable[Removable]) -> None:
-    """Remove their rows; what is left of a version that is removed by half counts as removed.
+    """Remove their rows; a version that is removed by half is removable still.
 
     Raises:
         OSError: a file cannot be removed.
@@ -84,10 +123,10 @@ def remove(versions: Iterable[Removable]) -> None:
             (version.folder / name).unlink(missing_ok=True)
 
 
-def _described(folder: Path) -> Removable:
-    create_time = datetime.fromisoformat(read_manifest(folder)["create_time"])
+def _described(folder: Path, built: Mapping[str, datetime]) -> Removable:
+    when = built.get(folder.name) or build_time(read_manifest(folder))
     size = sum((folder / name).stat().st_size for name in _ROWS if (folder / name).exists())
-    return Removable(folder, folder.parent.name, folder.name, create_time, size)
+    return Removable(folder, folder.parent.name, folder.name, when, size)
 
 
 def _all(fetch: Callable[[str, Page], tuple[list[RowT], str]]) -> Iterator[RowT]:

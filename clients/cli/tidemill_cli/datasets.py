@@ -28,7 +28,7 @@ from tidemill_cli.local import require_extras
 from tidemill_cli.messages import time_text, to_json
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
 from tidemill_core.clock import system_clock
-from tidemill_core.dataset_folder import find_version, read_manifest, version_folders
+from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
 from tidemill_core.settings import load_settings
 
@@ -78,7 +78,7 @@ def list_versions(
             sum(version.row_counts.values()),
             len(version.label_counts),
             sum(version.quarantine_counts.values()),
-            time_text(version.create_time),
+            time_text(version.build_time),
         )
         for version in versions
     )
@@ -162,7 +162,9 @@ def export(
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")
 def gc(
     keep: Annotated[int, typer.Option(min=1, help="So many of the newest of a task stay.")] = 5,
-    keep_days: Annotated[int, typer.Option(min=0, help="What is younger stays.")] = 30,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="What was built since so many days stays.")
+    ] = 30,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -172,25 +174,16 @@ def gc(
     """
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.dataset_removal import catalogued_and_needed, removable, remove
-    from tidemill_cli.workspace_storage import opened_storage
+    from tidemill_cli.dataset_removal import make_room
 
-    settings = load_settings()
-    with opened_storage(settings) as storage:
-        catalogued, needed = catalogued_and_needed(storage)
     before = system_clock() - timedelta(days=keep_days)
-    found = removable(settings.state_dir / "datasets", catalogued - needed, keep, before)
-    if yes:
-        try:
-            remove(found)
-        except OSError as error:
-            raise CommandFailed(f"not all could be removed: {error}") from error
+    found = make_room(load_settings(), keep, before, really=yes)
     if as_json:
         versions = [{"dataset_version": one.dataset_version, "size": one.size} for one in found]
         print_json({"removed": yes, "versions": versions})
         return
     rows = (
-        (one.dataset_version[:12], one.task, f"{one.create_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
+        (one.dataset_version[:12], one.task, f"{one.build_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
         for one in found
     )
     print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, empty="none can go")
@@ -229,7 +222,7 @@ def _here(dataset_version: str) -> Description:
     folders = version_folders(_datasets())
     if not folders:
         raise CommandFailed(_NONE_YET)
-    return from_folder(max(folders, key=lambda folder: str(read_manifest(folder)["create_time"])))
+    return from_folder(max(folders, key=lambda folder: build_time(read_manifest(folder))))
 
 
 def _folder(dataset_version: str) -> Path:

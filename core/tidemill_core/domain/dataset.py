@@ -51,6 +51,7 @@ class DatasetVersion:
         label_source_counts: rows by where the label came from.
         quarantine_counts: rows set aside, by rule.
         create_time: when it was first built.
+        build_time: when a build last came to it. The newest is the one of the last build.
         source_counts: rows that came in from each source, by `Outcome`.
         parents: the versions that it was built after; empty for a task's first.
         code_version: the Tidemill that built it.
@@ -65,6 +66,7 @@ class DatasetVersion:
     label_source_counts: Mapping[str, int]
     quarantine_counts: Mapping[str, int]
     create_time: datetime
+    build_time: datetime
     source_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     parents: tuple[str, ...] = ()
     code_version: str = ""

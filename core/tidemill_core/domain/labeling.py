@@ -52,8 +52,8 @@ class LabelRequest:
         text_time: since when the text is kept; its retention counts from then.
         suggested_labels: what it may be, the likeliest first; empty where nothing should sway
             people.
-        inclusion_probability: the probability in (0, 1] with which it was chosen; None where
-            that is not known.
+        inclusion_probability: the probability in (0, 1] with which the origin was chosen; None
+            where that is not known.
         origin: what it was chosen from: a prediction id, or where a row stands. An origin is
             asked about once for each reason. Empty where it has none.
     """
@@ -97,6 +97,8 @@ class LabelItem:
         reason: as in `LabelRequest`.
         suggested_labels: as in `LabelRequest`.
         inclusion_probability: as in `LabelRequest`.
+        origin_count: how many requests it stands for. An audit weighs
+            origin_count / inclusion_probability.
         state: where it stands.
         judgements_wanted: how many judgements decide, where they agree.
         judgements: those that are in, oldest first.
@@ -112,6 +114,7 @@ class LabelItem:
     reason: LabelReason
     suggested_labels: tuple[str, ...]
     inclusion_probability: float | None
+    origin_count: int
     state: LabelItemState
     judgements_wanted: int
     judgements: tuple[Judgement, ...]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import FailedPrecondition, NotFound
@@ -13,8 +13,8 @@ from tidemill_core.storage.schema import dataset_versions
 
 MIN_PREFIX = 8
 
-_TOLD_ANEW = ("quarantine_counts", "source_counts", "erased_count")
-"""What a later build, or an erasure, says of the same content."""
+_TOLD_ANEW = ("quarantine_counts", "source_counts", "erased_count", "build_time")
+"""What a later build says of the same content."""
 
 
 class DatasetStore:
@@ -24,13 +24,29 @@ class DatasetStore:
         self._database = database
 
     def add(self, version: DatasetVersion) -> None:
-        """Record a version; of one that is recorded already, what was told of it since."""
+        """Record what a build came to, as the newest.
+
+        Of a version that is recorded already, only what is told anew changes.
+        """
         values = asdict(version)
-        told = {name: values[name] for name in _TOLD_ANEW}
         is_it = dataset_versions.c.dataset_version == version.dataset_version
+        with self._database.write(alone_on=dataset_versions) as connection:
+            query = select(dataset_versions).where(is_it)
+            first = connection.execute(query).mappings().one_or_none()
+            if first is not None:
+                kept = values.keys() - set(_TOLD_ANEW)
+                values |= {name: first[name] for name in kept}
+                # Its new row has a sequence after all others.
+                connection.execute(delete(dataset_versions).where(is_it))
+            connection.execute(dataset_versions.insert(), values)
+
+    def tell_erased(self, dataset_version: str, erased_count: int) -> None:
+        """Write down how many rows were erased from a version; nothing, if it is not recorded."""
+        is_it = dataset_versions.c.dataset_version == dataset_version
         with self._database.write() as connection:
-            self._database.insert_ignoring_repeats(connection, dataset_versions, [values])
-            connection.execute(update(dataset_versions).where(is_it).values(told))
+            connection.execute(
+                update(dataset_versions).where(is_it).values(erased_count=erased_count)
+            )
 
     def get(self, dataset_version: str) -> DatasetVersion:
         """The version of that id, or the only one whose id starts so.
@@ -54,7 +70,7 @@ class DatasetStore:
         return found[0]
 
     def page(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
-        """A page of versions, newest first, and the next page's token."""
+        """A page of versions, the last built first, and the next page's token."""
         query = select(dataset_versions)
         if task:
             query = query.where(dataset_versions.c.task == task)

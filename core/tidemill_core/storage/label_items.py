@@ -45,9 +45,10 @@ class LabelItemStore:
         self._database = database
 
     def add(self, requests: Sequence[LabelRequest], judgements_wanted: int, now: datetime) -> int:
-        """Queue texts; those that wait already, or whose origin was asked about, stay as they are.
+        """Queue texts; nothing is done for an origin that was asked about.
 
-        Two texts are the same but for case, spacing and Unicode form.
+        A text that waits already stands for one origin more. Two texts are the same but for case,
+        spacing and Unicode form.
 
         Args:
             requests: any number; each 500 of them are one transaction.
@@ -98,6 +99,7 @@ class LabelItemStore:
 
         Raises:
             NotFound: the task has no such item.
+            InvalidArgument: REQUEST_ID_REUSED, for another item or by another annotator.
             FailedPrecondition: ALREADY_JUDGED by the annotator with another label, or
                 LABEL_ITEM_CLOSED: it waits no longer.
             StorageUnavailable: it was not written.
@@ -181,12 +183,16 @@ def _queue(connection: Connection, request: LabelRequest, wanted: int, now: date
     waiting = select(label_items.c.label_item_id).filter_by(**named, text_hash=text_hash)
     found = connection.execute(waiting.where(is_waiting())).scalar_one_or_none()
     item_id = found or uuid.uuid4().hex
-    if found is None:
+    if found is not None:
+        this = update(label_items).where(label_items.c.label_item_id == item_id)
+        connection.execute(this.values(origin_count=label_items.c.origin_count + 1))
+    else:
         values = {name: value for name, value in vars(request).items() if name != "origin"}
         new = {
             **values,
             "label_item_id": item_id,
             "text_hash": text_hash,
+            "origin_count": 1,
             "state": LabelItemState.OPEN,
             "judgements_wanted": wanted,
             "judgements_given": 0,

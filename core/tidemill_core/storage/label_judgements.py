@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from tidemill_core.domain.labeling import Judgement, LabelItemState, resolve
-from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.errors import FailedPrecondition, InvalidArgument, NotFound
 from tidemill_core.storage.label_rows import judgement_of
 from tidemill_core.storage.schema import label_items, labels
 
@@ -22,6 +22,7 @@ def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judg
 
     Raises:
         NotFound: the task has no such item.
+        InvalidArgument: REQUEST_ID_REUSED.
         FailedPrecondition: ALREADY_JUDGED or LABEL_ITEM_CLOSED.
     """
     if (repeated := _repeated(connection, judgement)) is not None:
@@ -38,12 +39,23 @@ def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judg
 
 
 def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
-    """What was stored under a request id."""
+    """What was stored under a request id.
+
+    Raises:
+        InvalidArgument: REQUEST_ID_REUSED: that was another item's, or another annotator's. The
+            first answer would be none to this judgement, which would be lost.
+    """
     if not judgement.request_id:
         return None
     query = select(labels).where(labels.c.request_id == judgement.request_id)
     row = connection.execute(query).mappings().first()
-    return None if row is None else judgement_of(row)
+    if row is None:
+        return None
+    stored = judgement_of(row)
+    if (stored.label_item_id, stored.annotator) != (judgement.label_item_id, judgement.annotator):
+        rule = "was used for another judgement: give each item and annotator one of their own"
+        raise InvalidArgument("REQUEST_ID_REUSED", "request_id", rule)
+    return stored
 
 
 def _said(connection: Connection, judgement: Judgement) -> Judgement | None:

@@ -20,7 +20,8 @@ class LeaseRequest:
         annotator: who will judge them.
         count: items at most.
         expire_time: until when they are kept for the annotator.
-        request_id: the same id gets the same items again; empty never repeats.
+        request_id: while the lease lasts, the same id gets the same items again; empty never
+            repeats.
     """
 
     task: str
@@ -32,7 +33,7 @@ class LeaseRequest:
 
 def hand_out(connection: Connection, wish: LeaseRequest, now: datetime) -> list[str]:
     """Lease items, and return their ids; the caller is alone on the table of items."""
-    ids = _leased_before(connection, wish) if wish.request_id else []
+    ids = _leased_before(connection, wish, now) if wish.request_id else []
     if not ids:
         ids = list(connection.execute(_free(wish, now)).scalars())
         _hold(connection, ids, wish)
@@ -64,15 +65,17 @@ def _free(wish: LeaseRequest, now: datetime) -> Any:
     return free.order_by(label_items.c.sequence).limit(wish.count)
 
 
-def _leased_before(connection: Connection, wish: LeaseRequest) -> list[str]:
-    """What a request was given before."""
+def _leased_before(connection: Connection, wish: LeaseRequest, now: datetime) -> list[str]:
+    """What a request was given before and is kept for it still, oldest first."""
     query = select(labels.c.label_item_id).join(label_items, of_item())
     same = query.where(
         labels.c.lease_request_id == wish.request_id,
         labels.c.annotator == wish.annotator,
         label_items.c.task == wish.task,
+        is_waiting(),
+        is_held(now),
     )
-    return list(connection.execute(same).scalars())
+    return list(connection.execute(same.order_by(label_items.c.sequence)).scalars())
 
 
 def _hold(connection: Connection, ids: Sequence[str], wish: LeaseRequest) -> None:

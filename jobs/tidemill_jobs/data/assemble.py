@@ -100,15 +100,13 @@ def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:
 
 def _set_aside(stock: Stock, aside: pl.DataFrame) -> pl.DataFrame:
     beside = stock.gather(aside["number"], ["origin", "value", "label", "text_hash"])
-    rules = aside["rule"].unique()
-    outcomes = {rule: str(outcome_of(rule)) for rule in rules}
     return (
         pl.concat([aside, beside], how="horizontal")
         .select(
             source=stock.source_of(aside["number"]),
             origin="origin",
             rule="rule",
-            outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String),
+            outcome=_outcomes(aside["rule"]),
             value=pl.coalesce("value", "label", pl.lit("")),
             text_hash="text_hash",
         )
@@ -117,12 +115,8 @@ def _set_aside(stock: Stock, aside: pl.DataFrame) -> pl.DataFrame:
 
 
 def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
-    rules = decided.set_aside["rule"].unique()
-    outcomes = {rule: str(outcome_of(rule)) for rule in rules}
     kept = decided.kept.select("number", outcome=pl.lit(str(Outcome.KEPT)))
-    aside = decided.set_aside.select(
-        "number", outcome=pl.col("rule").replace_strict(outcomes, return_dtype=pl.String)
-    )
+    aside = decided.set_aside.select("number", outcome=_outcomes(decided.set_aside["rule"]))
     rows = pl.concat([kept, aside])
     counted = (
         rows.with_columns(source=stock.source_of(rows["number"]))
@@ -133,6 +127,12 @@ def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
     for source, outcome, count in counted.sort("source", "outcome").iter_rows():
         counts.setdefault(source, {})[outcome] = count
     return counts
+
+
+def _outcomes(rules: pl.Series) -> pl.Series:
+    """What the rules that set rows aside make of them."""
+    known = {rule: str(outcome_of(rule)) for rule in rules.unique()}
+    return rules.replace_strict(known, return_dtype=pl.String)
 
 
 def _check_share(

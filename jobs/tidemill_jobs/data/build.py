@@ -9,7 +9,7 @@ from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.storage.database import Page
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.assemble import assemble, erased_hashes
+from tidemill_jobs.data.assemble import assemble, erased_hashes, workshop
 from tidemill_jobs.data.dataset import publish
 from tidemill_jobs.data.dvc_tracking import track
 from tidemill_jobs.data.intake import Intake, Segment
@@ -84,6 +84,7 @@ def _build(context: JobContext) -> _Build:
         parents = tuple(version.dataset_version for version in newest)
         version = publish(content, state / "datasets", parents, context.clock())
         context.storage.datasets.add(version)
+        workshop(context).clear(segments)
     warning = track(version, Path.cwd())
     warnings = (warning,) if warning else ()
     return _Build(version, feedback, warnings, content.labeling_functions)

@@ -10,7 +10,9 @@
 The id is the SHA-256 of what the rows say, not of the files: the same input gives the same id
 on any machine and with any version of the Parquet writer. A version is staged beside the
 others and renamed in, so half a version is never seen. Content that is there already is used
-again, and what the last build of it set aside is told in place of what the first one did.
+again; what else the last build of it says is told in place of what the first one did: where the
+rows came from, who labelled them, what was set aside. A build that is killed in between is made
+good by the next one of the same content.
 """
 
 import json
@@ -25,11 +27,11 @@ import polars as pl
 
 from tidemill_core import dataset_folder
 from tidemill_core.dataset_folder import (
+    ERASED_FILE,
     EXAMPLES_FILE,
     MANIFEST_FILE,
     QUARANTINE_FILE,
     damaged,
-    has_rows,
     rows_removed,
 )
 from tidemill_core.domain.dataset import DatasetVersion
@@ -88,8 +90,8 @@ def publish(
     """Write a version into the folder of all datasets, whole or not at all.
 
     Returns:
-        The version; where its content is there already, with the time and the parents of its
-        first build.
+        The version; where its content is there already, with the `create_time` and the parents
+        of its first build.
 
     Raises:
         DataError: NOT_WRITTEN; or DATASET_DAMAGED, what is there under its id.
@@ -141,6 +143,7 @@ def _describe(
         label_source_counts=_counts(content.examples["label_source"]),
         quarantine_counts=_counts(content.set_aside["rule"]),
         create_time=now,
+        build_time=now,
         source_counts=content.source_counts,
         parents=parents,
         code_version=installed_version("tidemill"),
@@ -152,8 +155,9 @@ def _counts(values: pl.Series) -> dict[str, int]:
 
 
 def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> DatasetVersion:
-    """What was set aside this time, of content that is there already."""
+    """What is told this time of content that is there already."""
     first = read_manifest(target)
+    is_newest = version.parents == (version.dataset_version,)
     told = replace(
         version,
         create_time=first.create_time,
@@ -161,36 +165,44 @@ def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> Datas
         code_version=first.code_version,
         erased_count=first.erased_count,
     )
-    manifest = _manifest(told, content)
-    if (
-        manifest != (target / MANIFEST_FILE).read_text(encoding="utf-8")
-        or not has_rows(target)
-        or not content.set_aside.equals(pl.read_parquet(target / QUARANTINE_FILE))
-    ):
-        write_rows(content, target)
+    # Where nothing is new the files stay as they are, for DVC.
+    manifest = _manifest(replace(told, build_time=first.build_time) if is_newest else told, content)
+    write_rows(content, target)
+    if manifest != (target / MANIFEST_FILE).read_text(encoding="utf-8"):
         with written_whole(target / MANIFEST_FILE) as staged:
             staged.write_text(manifest, encoding="utf-8")
     return told
 
 
 def write_rows(content: Content, folder: Path) -> None:
-    """Write what was set aside, and the examples where they are not there, into a version's folder.
+    """Write what was set aside, and the examples, into a version's folder, where they differ.
 
     Raises:
         DataError: NOT_WRITTEN.
     """
-    with written_whole(folder / QUARANTINE_FILE) as staged:
-        content.set_aside.write_parquet(staged)
-    # Last, for a version with examples counts as whole.
-    if not has_rows(folder):
-        with written_whole(folder / EXAMPLES_FILE) as staged:
-            content.examples.write_parquet(staged)
+    examples = content.examples
+    if (folder / ERASED_FILE).exists():
+        erased = pl.read_parquet(folder / ERASED_FILE, columns=["text_hash"])
+        examples = examples.join(erased, on="text_hash", how="anti", maintain_order="left")
+    # Examples last, for a version with examples counts as whole.
+    for name, rows in ((QUARANTINE_FILE, content.set_aside), (EXAMPLES_FILE, examples)):
+        if not _holds(folder / name, rows):
+            with written_whole(folder / name) as staged:
+                rows.write_parquet(staged)
+
+
+def _holds(path: Path, rows: pl.DataFrame) -> bool:
+    try:
+        return rows.equals(pl.read_parquet(path))
+    except (OSError, pl.exceptions.PolarsError):
+        return False
 
 
 def _manifest(version: DatasetVersion, content: Content) -> str:
     """A version as JSON, without its place: a folder may be moved with all that is in it."""
-    values = {**asdict(version), "create_time": version.create_time.isoformat()}
+    values = asdict(version)
     del values["uri"]
+    values |= {name: values[name].isoformat() for name in ("create_time", "build_time")}
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
     values |= {"outcome_counts": version.outcome_counts, "schema": schema}
     values |= {"recipe": content.recipe, "profile": profile(content.examples, content.set_aside)}
@@ -213,9 +225,9 @@ def read_manifest(folder: Path) -> DatasetVersion:
     try:
         names = {known.name for known in fields(DatasetVersion)}
         values = {name: value for name, value in manifest.items() if name in names}
-        create_time = datetime.fromisoformat(values["create_time"])
-        parents = tuple(values.get("parents", ()))
-        known = {**values, "uri": str(folder), "create_time": create_time, "parents": parents}
+        known = {**values, "uri": str(folder), "parents": tuple(values.get("parents", ()))}
+        known["create_time"] = datetime.fromisoformat(values["create_time"])
+        known["build_time"] = dataset_folder.build_time(manifest)
         return DatasetVersion(**known)
     except (ValueError, TypeError, KeyError) as error:
         raise damaged(folder / MANIFEST_FILE, error) from error

@@ -69,7 +69,7 @@ def _erase(context: JobContext, hashes: Set[str]) -> Found:
             context.progress(0.6, f"erases from dataset version {folder.name[:12]}")
             version, of_rows = erase_rows(folder, asked, places)
             found["datasets"].update(of_rows)
-            context.storage.datasets.add(version)
+            context.storage.datasets.tell_erased(version.dataset_version, version.erased_count)
         # Last, since only here stands which rows of a version had such a text: a run that is
         # killed before finds them again.
         for each in landed:

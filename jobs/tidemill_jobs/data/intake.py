@@ -9,12 +9,11 @@ and none comes in twice. What a dataset version is made of are the segments up t
 its manifest names; from them it can be built again.
 """
 
-import fcntl
 import json
-import time
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import polars as pl
 
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
+from tidemill_core.intake_lock import intake_lock
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.hashing import text_hashes
 from tidemill_jobs.data.parquet import remove_left_over, written_whole
@@ -38,8 +38,6 @@ LANDED: Mapping[str, Any] = {
 """Columns of a segment. A row with a `rule` could not be read, or was withdrawn."""
 
 _METADATA = "tidemill"
-_LOCK = ".lock"
-_LOCK_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -76,20 +74,13 @@ class Intake:
 
     @contextmanager
     def locked(self, progress: Progress) -> Iterator[None]:
-        """Keep other builds of the task out for the block; waits for the one that is at work.
+        """Keep others from the task's rows for the block; waits for who is at work on them.
 
         Raises:
             RunCancelled: somebody asked the run to stop while it waited.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / _LOCK).open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    progress(0.0, "waits for another build of this task")
-                    time.sleep(_LOCK_POLL_SECONDS)
+        waits = partial(progress, 0.0, "waits for another build of this task")
+        with intake_lock(self._folder, waits):
             remove_left_over(self._folder)
             yield
 

@@ -3,11 +3,13 @@
     <state_dir>/prepared/<task>/<recipe>/<source>/000001.parquet
 
 Cleaning, hashing and the signatures take most of a build's time, and a segment never changes: only
-what landed since the last build costs anything. The folder is a cache; removing it costs time.
+what landed since the last build costs anything. The folder is a cache; removing it costs time. What
+the settings and sources of the last build do not use is removed from it.
 """
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,6 +71,15 @@ class Workshop:
             with written_whole(target) as staged:
                 prepared.write_parquet(staged)
         return Prepared(segment, target)
+
+    def clear(self, segments: Sequence[Segment]) -> None:
+        """Remove what is not of these segments' sources, and what other recipes made."""
+        sources = {self._folder / segment.source for segment in segments}
+        others = (path for path in self._folder.parent.iterdir() if path != self._folder)
+        undeclared = (path for path in self._folder.iterdir() if path not in sources)
+        for path in (*others, *undeclared):
+            # It is a cache: what cannot be removed now does no harm.
+            shutil.rmtree(path, ignore_errors=True)
 
     def forget(self, segment: Segment) -> None:
         """Remove what was made of a segment, by any recipe."""

@@ -1,11 +1,10 @@
 """Third stage: which side of the split each row is on, and whether it may be there.
 
 A text's own hash decides, for ever. Validation and test hold what came with the source, and what
-people labelled at random or because a label looked wrong. Feedback is about what the champion
-answered, and is mostly given where it was wrong: any challenger would win on it. So feedback
-trains and never judges, and where its text lies on a held-out side it is HELD_OUT; so are labels
-of labelling functions, and of people who were asked because a model was unsure, unless the text is
-there already.
+people labelled at random. Feedback is about what the champion answered, and is mostly given where
+it was wrong: any challenger would win on it. So feedback trains and never judges, and where its
+text lies on a held-out side it is HELD_OUT; so are labels of labelling functions, and of people
+who were asked for another reason, unless the text is there already.
 """
 
 import polars as pl

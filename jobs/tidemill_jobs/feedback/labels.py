@@ -4,9 +4,6 @@ from tidemill_core.domain.example import Example, LabelSource
 from tidemill_core.domain.labeling import LabelItem, LabelReason
 from tidemill_core.storage.storage import Storage
 
-_JUDGING = (LabelReason.AUDIT, LabelReason.SUSPECTED_ERROR)
-"""What was chosen for another reason is what the model does badly, so it must not judge models."""
-
 
 def label_examples(storage: Storage, task: str) -> tuple[Example, ...]:
     """Make an example of each text of a task that people decided; not cleaned yet.
@@ -29,5 +26,6 @@ def _example(item: LabelItem) -> Example:
         key=item.label_item_id,
         annotator=", ".join(sorted(judgement.annotator for judgement in item.judgements)),
         time=item.resolve_time,
-        judges=item.reason in _JUDGING,
+        # What was chosen for another reason is what a model does badly, or a row that trains.
+        judges=item.reason is LabelReason.AUDIT,
     )

@@ -59,15 +59,17 @@ def _audits(context: JobContext, span: Span) -> Iterator[list[LabelRequest]]:
     """A random slice, in batches: a keyed hash of its id decides on each prediction.
 
     So the choice depends on nothing else, is the same in a repeated run, and cannot be foreseen
-    by callers, who know their ids. Nothing is suggested, for that would sway people.
+    by callers, who know their ids. Nothing is suggested, for that would sway people. What can be
+    chosen is itself a random sample of the predictions: the task's `log_sample`, as it is now.
     """
     key, share = load_text_key(context.settings.state_dir), context.settings.labeling.audit_share
+    probability = share * context.task_settings.log_sample or None
     ids = context.storage.predictions.ids(span)
     for number, batch in enumerate(iter(lambda: list(islice(ids, _BATCH)), [])):
         context.progress(0.0, f"has looked at {number * _BATCH} predictions")
         chosen = [prediction_id for prediction_id in batch if _fraction(key, prediction_id) < share]
         yield [
-            replace(_request(prediction, LabelReason.AUDIT), inclusion_probability=share)
+            replace(_request(prediction, LabelReason.AUDIT), inclusion_probability=probability)
             for prediction in map(context.storage.predictions.get, chosen)
             if prediction is not None and prediction.text
         ]

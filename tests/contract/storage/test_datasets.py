@@ -6,7 +6,7 @@ from datetime import UTC
 
 import pytest
 
-from tests.contract.storage.values import dataset
+from tests.contract.storage.values import dataset, later
 from tidemill_core.errors import FailedPrecondition, NotFound
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
@@ -33,10 +33,28 @@ def test_a_repeat_tells_anew_what_was_set_aside(storage: Storage) -> None:
         quarantine_counts={"NULL_TEXT": 7},
         source_counts={"a": {"kept": 2, "quarantined": 7}},
         erased_count=1,
+        build_time=later(1),
     )
     storage.datasets.add(again)
     assert storage.datasets.get(ONE) == replace(again, uri=dataset(ONE).uri)
     assert storage.datasets.get(TWO) == dataset(TWO)
+
+
+def test_the_newest_is_the_last_built(storage: Storage) -> None:
+    """A build that comes to an old version again makes it the newest; an erasure does not."""
+    for version in (ONE, TWO, ONE):
+        storage.datasets.add(dataset(version))
+    assert storage.datasets.page("support", Page())[0] == [dataset(ONE), dataset(TWO)]
+    storage.datasets.add(dataset(THREE))
+    storage.datasets.tell_erased(TWO, 3)
+    found = storage.datasets.page("support", Page())[0]
+    assert found == [dataset(THREE), dataset(ONE), replace(dataset(TWO), erased_count=3)]
+
+
+def test_an_erasure_records_no_version(storage: Storage) -> None:
+    """A version that another workspace built is not in the catalogue for it."""
+    storage.datasets.tell_erased(ONE, 1)
+    assert storage.datasets.page("", Page()) == ([], "")
 
 
 def test_the_start_of_an_id_is_enough(storage: Storage) -> None:

@@ -44,8 +44,10 @@ def test_an_origin_is_asked_about_once_for_each_reason(storage: Storage) -> None
     same = [label_request(origin="p1"), label_request(origin="p2")]
     assert storage.label_items.add(same, 1, NOW) == 1
     [item] = lease(storage)
+    assert item.origin_count == 2
     say(storage, item, "lost_card", "ana")
     assert storage.label_items.add(same, 1, NOW) == 0
+    assert [each.origin_count for each in all_items(storage)] == [2]
     assert storage.label_items.add([label_request(origin="p1", task="arxiv")], 1, NOW) == 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.storage.labeling import LEASE, all_items, lease, say, texts_of
 from tests.contract.storage.values import NOW, at_once, judgement, label_request, later
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
-from tidemill_core.errors import FailedPrecondition, NotFound
+from tidemill_core.errors import FailedPrecondition, InvalidArgument, NotFound
 from tidemill_core.storage.label_leases import LeaseRequest
 from tidemill_core.storage.storage import Storage
 
@@ -55,6 +55,17 @@ def test_a_repeated_lease_gets_the_same_items(storage: Storage) -> None:
     first = lease(storage, count=2, request="r1")
     assert texts_of(lease(storage, count=2, request="r1")) == texts_of(first)
     assert texts_of(lease(storage, "ben", request="r1")) == ["text 2", "text 3"]
+    say(storage, first[0], "a", "ana")
+    assert texts_of(lease(storage, count=2, request="r1")) == ["text 1"]
+
+
+def test_a_lease_that_ran_out_is_not_repeated(storage: Storage) -> None:
+    """What another holds by now is theirs; what is free is leased anew."""
+    storage.label_items.add([label_request("one"), label_request("two")], 1, NOW)
+    lease(storage, count=2, request="r1")
+    assert texts_of(lease(storage, "ben", count=1, seconds=LEASE)) == ["one"]
+    [item] = lease(storage, count=2, seconds=LEASE, request="r1")
+    assert (item.text, item.lease_expire_time) == ("two", later(2 * LEASE))
 
 
 def test_counts_what_waits_for_an_annotator(storage: Storage) -> None:
@@ -119,12 +130,23 @@ def test_an_annotator_is_heard_once(storage: Storage) -> None:
     for request_id in ("", "r2"):
         again = judgement(item.label_item_id, "a", request_id=request_id, create_time=later(1))
         assert storage.label_items.submit("support", again)[0] == stored
-    other = judgement(item.label_item_id, "b", request_id="r1", annotator="ben")
-    assert storage.label_items.submit("support", other)[0] == stored
     with pytest.raises(FailedPrecondition, match="already, as 'a'") as refused:
         say(storage, item, "b", "ana")
     assert refused.value.reason == "ALREADY_JUDGED"
     assert [each.judgements for each in all_items(storage)] == [(stored,)]
+
+
+def test_a_request_id_is_one_judgements_alone(storage: Storage) -> None:
+    """For another item, or by another annotator, it is refused, not answered with the first one."""
+    storage.label_items.add([label_request("one"), label_request("two")], 2, NOW)
+    one, two = all_items(storage)
+    storage.label_items.submit("support", judgement(one.label_item_id, "a", request_id="r1"))
+    for item, annotator in ((two, "ana"), (one, "ben"), (two, "ben")):
+        again = judgement(item.label_item_id, "b", request_id="r1", annotator=annotator)
+        with pytest.raises(InvalidArgument) as refused:
+            storage.label_items.submit("support", again)
+        assert refused.value.reason == "REQUEST_ID_REUSED"
+    assert [len(item.judgements) for item in all_items(storage)] == [1, 0]
 
 
 def test_only_the_tasks_own_items_are_judged(storage: Storage) -> None:

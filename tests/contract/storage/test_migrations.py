@@ -4,14 +4,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from tests.contract.storage.values import verdict
+from tests.contract.storage.values import dataset, verdict
 from tests.plugins.postgres import Postgres
-from tidemill_core.storage.database import Page
-from tidemill_core.storage.schema import metadata
+from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.migrate import MIGRATIONS
+from tidemill_core.storage.schema import dataset_versions, metadata
 from tidemill_core.storage.storage import open_storage
+
+_AT_FIRST = (
+    *("dataset_version", "task", "uri", "row_counts", "label_counts", "label_source_counts"),
+    *("quarantine_counts", "create_time"),
+)
+"""Columns of the first table of dataset versions."""
 
 OPEN = """
 import sys
@@ -40,6 +49,21 @@ def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
     second = open_storage(empty_database_url)
     assert second.feedback.page("", "", Page())[0] == [stored]
     second.database.close()
+
+
+def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None:
+    """Dataset versions of an older database were last built when they were first built."""
+    database, config = Database(empty_database_url), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    old = {name: value for name, value in vars(dataset("a" * 64)).items() if name in _AT_FIRST}
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(dataset_versions.insert(), old)
+    database.close()
+    storage = open_storage(empty_database_url)
+    assert storage.datasets.get("a" * 64) == dataset("a" * 64)
+    storage.database.close()
 
 
 def test_processes_that_start_together(tmp_path: Path, postgres: Postgres) -> None:

@@ -119,6 +119,7 @@ def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d")
         label_source_counts={"source": 100},
         quarantine_counts={"EMPTY_TEXT": 2},
         create_time=NOW,
+        build_time=NOW,
     )
 
 

@@ -58,6 +58,7 @@ def dataset(number: int, **label_counts: int) -> DatasetVersion:
         label_source_counts={"source": sum(label_counts.values())},
         quarantine_counts={},
         create_time=NOW,
+        build_time=NOW,
         source_counts={"files": {"kept": sum(label_counts.values()), "merged": 2}},
         parents=("00" * 32,),
         code_version="0.1.0",

@@ -60,7 +60,8 @@ def test_from_the_queue_to_a_decision(
     given = lease(front)
     [item] = given.label_items
     assert (item.text, item.reason, item.state) == ("a text", 1, pb.LABEL_ITEM_STATE_LEASED)
-    assert (item.inclusion_probability, item.suggested_labels) == (0.01, [])
+    assert (item.inclusion_probability, item.origin_count) == (0.01, 1)
+    assert not item.suggested_labels
     assert (given.waiting_count, given.labels) == (1, ["a", "b"])
     length = item.lease_expire_time.ToDatetime(tzinfo=UTC) - before
     assert timedelta(minutes=30) <= length < timedelta(minutes=31)

@@ -27,6 +27,7 @@ label_items = Table(
     Column("reason", String(20), nullable=False),
     Column("suggested_labels", JSON, nullable=False),
     Column("inclusion_probability", Float),
+    Column("origin_count", Integer, nullable=False),
     # LEASED is not stored: it is OPEN, with a row of `labels` that holds a lease and no label.
     Column("state", String(20), nullable=False),
     Column("judgements_wanted", Integer, nullable=False),

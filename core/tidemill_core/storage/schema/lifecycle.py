@@ -19,6 +19,7 @@ from tidemill_core.storage.schema.base import UtcDateTime, metadata
 dataset_versions = Table(
     "dataset_versions",
     metadata,
+    # The order in which they were last built: it changes with `build_time`.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("dataset_version", String(64), nullable=False, unique=True),
     Column("task", String(40), nullable=False, index=True),
@@ -28,6 +29,7 @@ dataset_versions = Table(
     Column("label_source_counts", JSON, nullable=False),
     Column("quarantine_counts", JSON, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+    Column("build_time", UtcDateTime, nullable=False),
     Column("source_counts", JSON, nullable=False, server_default="{}"),
     Column("parents", JSON, nullable=False, server_default="[]"),
     Column("code_version", String(40), nullable=False, server_default=""),

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tidemill/v1/dataset_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x05\n\x0e\x44\x61tasetVersion\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12>\n\nrow_counts\x18\x04 \x03(\x0b\x32*.tidemill.v1.DatasetVersion.RowCountsEntry\x12\x42\n\x0clabel_counts\x18\x05 \x03(\x0b\x32,.tidemill.v1.DatasetVersion.LabelCountsEntry\x12O\n\x13label_source_counts\x18\x06 \x03(\x0b\x32\x32.tidemill.v1.DatasetVersion.LabelSourceCountsEntry\x12L\n\x11quarantine_counts\x18\x07 \x03(\x0b\x32\x31.tidemill.v1.DatasetVersion.QuarantineCountsEntry\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\rsource_counts\x18\t \x03(\x0b\x32\x19.tidemill.v1.SourceCounts\x12\x0f\n\x07parents\x18\n \x03(\t\x12\x14\n\x0c\x63ode_version\x18\x0b \x01(\t\x12\x14\n\x0c\x65rased_count\x18\x0c \x01(\x03\x1a\x30\n\x0eRowCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x32\n\x10LabelCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x38\n\x16LabelSourceCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15QuarantineCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8a\x01\n\x0cSourceCounts\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x39\n\x08outcomes\x18\x02 \x03(\x0b\x32\'.tidemill.v1.SourceCounts.OutcomesEntry\x1a/\n\rOutcomesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"Q\n\x1aListDatasetVersionsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x1bListDatasetVersionsResponse\x12\x35\n\x10\x64\x61taset_versions\x18\x01 \x03(\x0b\x32\x1b.tidemill.v1.DatasetVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x18GetDatasetVersionRequest\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\"Q\n\x19GetDatasetVersionResponse\x12\x34\n\x0f\x64\x61taset_version\x18\x01 \x01(\x0b\x32\x1b.tidemill.v1.DatasetVersion\"S\n\x1a\x44iffDatasetVersionsRequest\x12\x1c\n\x14\x62\x61se_dataset_version\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x02 \x01(\t\"g\n\x10LabelCountChange\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nbase_count\x18\x02 \x01(\x03\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x12\n\nbase_share\x18\x04 \x01(\x01\x12\r\n\x05share\x18\x05 \x01(\x01\"~\n\x1b\x44iffDatasetVersionsResponse\x12\x16\n\x0e\x62\x61se_row_count\x18\x01 \x01(\x03\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x34\n\rlabel_changes\x18\x03 \x03(\x0b\x32\x1d.tidemill.v1.LabelCountChange2\xc8\x02\n\x0e\x44\x61tasetService\x12h\n\x13ListDatasetVersions\x12\'.tidemill.v1.ListDatasetVersionsRequest\x1a(.tidemill.v1.ListDatasetVersionsResponse\x12\x62\n\x11GetDatasetVersion\x12%.tidemill.v1.GetDatasetVersionRequest\x1a&.tidemill.v1.GetDatasetVersionResponse\x12h\n\x13\x44iffDatasetVersions\x12\'.tidemill.v1.DiffDatasetVersionsRequest\x1a(.tidemill.v1.DiffDatasetVersionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tidemill/v1/dataset_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x90\x06\n\x0e\x44\x61tasetVersion\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0b\n\x03uri\x18\x03 \x01(\t\x12>\n\nrow_counts\x18\x04 \x03(\x0b\x32*.tidemill.v1.DatasetVersion.RowCountsEntry\x12\x42\n\x0clabel_counts\x18\x05 \x03(\x0b\x32,.tidemill.v1.DatasetVersion.LabelCountsEntry\x12O\n\x13label_source_counts\x18\x06 \x03(\x0b\x32\x32.tidemill.v1.DatasetVersion.LabelSourceCountsEntry\x12L\n\x11quarantine_counts\x18\x07 \x03(\x0b\x32\x31.tidemill.v1.DatasetVersion.QuarantineCountsEntry\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\rsource_counts\x18\t \x03(\x0b\x32\x19.tidemill.v1.SourceCounts\x12\x0f\n\x07parents\x18\n \x03(\t\x12\x14\n\x0c\x63ode_version\x18\x0b \x01(\t\x12\x14\n\x0c\x65rased_count\x18\x0c \x01(\x03\x12.\n\nbuild_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x30\n\x0eRowCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x32\n\x10LabelCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x38\n\x16LabelSourceCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x37\n\x15QuarantineCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8a\x01\n\x0cSourceCounts\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x39\n\x08outcomes\x18\x02 \x03(\x0b\x32\'.tidemill.v1.SourceCounts.OutcomesEntry\x1a/\n\rOutcomesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"Q\n\x1aListDatasetVersionsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x1bListDatasetVersionsResponse\x12\x35\n\x10\x64\x61taset_versions\x18\x01 \x03(\x0b\x32\x1b.tidemill.v1.DatasetVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x18GetDatasetVersionRequest\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\"Q\n\x19GetDatasetVersionResponse\x12\x34\n\x0f\x64\x61taset_version\x18\x01 \x01(\x0b\x32\x1b.tidemill.v1.DatasetVersion\"S\n\x1a\x44iffDatasetVersionsRequest\x12\x1c\n\x14\x62\x61se_dataset_version\x18\x01 \x01(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x02 \x01(\t\"g\n\x10LabelCountChange\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nbase_count\x18\x02 \x01(\x03\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x12\n\nbase_share\x18\x04 \x01(\x01\x12\r\n\x05share\x18\x05 \x01(\x01\"~\n\x1b\x44iffDatasetVersionsResponse\x12\x16\n\x0e\x62\x61se_row_count\x18\x01 \x01(\x03\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x34\n\rlabel_changes\x18\x03 \x03(\x0b\x32\x1d.tidemill.v1.LabelCountChange2\xc8\x02\n\x0e\x44\x61tasetService\x12h\n\x13ListDatasetVersions\x12\'.tidemill.v1.ListDatasetVersionsRequest\x1a(.tidemill.v1.ListDatasetVersionsResponse\x12\x62\n\x11GetDatasetVersion\x12%.tidemill.v1.GetDatasetVersionRequest\x1a&.tidemill.v1.GetDatasetVersionResponse\x12h\n\x13\x44iffDatasetVersions\x12\'.tidemill.v1.DiffDatasetVersionsRequest\x1a(.tidemill.v1.DiffDatasetVersionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,33 +43,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCECOUNTS_OUTCOMESENTRY']._loaded_options = None
   _globals['_SOURCECOUNTS_OUTCOMESENTRY']._serialized_options = b'8\001'
   _globals['_DATASETVERSION']._serialized_start=84
-  _globals['_DATASETVERSION']._serialized_end=820
-  _globals['_DATASETVERSION_ROWCOUNTSENTRY']._serialized_start=605
-  _globals['_DATASETVERSION_ROWCOUNTSENTRY']._serialized_end=653
-  _globals['_DATASETVERSION_LABELCOUNTSENTRY']._serialized_start=655
-  _globals['_DATASETVERSION_LABELCOUNTSENTRY']._serialized_end=705
-  _globals['_DATASETVERSION_LABELSOURCECOUNTSENTRY']._serialized_start=707
-  _globals['_DATASETVERSION_LABELSOURCECOUNTSENTRY']._serialized_end=763
-  _globals['_DATASETVERSION_QUARANTINECOUNTSENTRY']._serialized_start=765
-  _globals['_DATASETVERSION_QUARANTINECOUNTSENTRY']._serialized_end=820
-  _globals['_SOURCECOUNTS']._serialized_start=823
-  _globals['_SOURCECOUNTS']._serialized_end=961
-  _globals['_SOURCECOUNTS_OUTCOMESENTRY']._serialized_start=914
-  _globals['_SOURCECOUNTS_OUTCOMESENTRY']._serialized_end=961
-  _globals['_LISTDATASETVERSIONSREQUEST']._serialized_start=963
-  _globals['_LISTDATASETVERSIONSREQUEST']._serialized_end=1044
-  _globals['_LISTDATASETVERSIONSRESPONSE']._serialized_start=1046
-  _globals['_LISTDATASETVERSIONSRESPONSE']._serialized_end=1155
-  _globals['_GETDATASETVERSIONREQUEST']._serialized_start=1157
-  _globals['_GETDATASETVERSIONREQUEST']._serialized_end=1208
-  _globals['_GETDATASETVERSIONRESPONSE']._serialized_start=1210
-  _globals['_GETDATASETVERSIONRESPONSE']._serialized_end=1291
-  _globals['_DIFFDATASETVERSIONSREQUEST']._serialized_start=1293
-  _globals['_DIFFDATASETVERSIONSREQUEST']._serialized_end=1376
-  _globals['_LABELCOUNTCHANGE']._serialized_start=1378
-  _globals['_LABELCOUNTCHANGE']._serialized_end=1481
-  _globals['_DIFFDATASETVERSIONSRESPONSE']._serialized_start=1483
-  _globals['_DIFFDATASETVERSIONSRESPONSE']._serialized_end=1609
-  _globals['_DATASETSERVICE']._serialized_start=1612
-  _globals['_DATASETSERVICE']._serialized_end=1940
+  _globals['_DATASETVERSION']._serialized_end=868
+  _globals['_DATASETVERSION_ROWCOUNTSENTRY']._serialized_start=653
+  _globals['_DATASETVERSION_ROWCOUNTSENTRY']._serialized_end=701
+  _globals['_DATASETVERSION_LABELCOUNTSENTRY']._serialized_start=703
+  _globals['_DATASETVERSION_LABELCOUNTSENTRY']._serialized_end=753
+  _globals['_DATASETVERSION_LABELSOURCECOUNTSENTRY']._serialized_start=755
+  _globals['_DATASETVERSION_LABELSOURCECOUNTSENTRY']._serialized_end=811
+  _globals['_DATASETVERSION_QUARANTINECOUNTSENTRY']._serialized_start=813
+  _globals['_DATASETVERSION_QUARANTINECOUNTSENTRY']._serialized_end=868
+  _globals['_SOURCECOUNTS']._serialized_start=871
+  _globals['_SOURCECOUNTS']._serialized_end=1009
+  _globals['_SOURCECOUNTS_OUTCOMESENTRY']._serialized_start=962
+  _globals['_SOURCECOUNTS_OUTCOMESENTRY']._serialized_end=1009
+  _globals['_LISTDATASETVERSIONSREQUEST']._serialized_start=1011
+  _globals['_LISTDATASETVERSIONSREQUEST']._serialized_end=1092
+  _globals['_LISTDATASETVERSIONSRESPONSE']._serialized_start=1094
+  _globals['_LISTDATASETVERSIONSRESPONSE']._serialized_end=1203
+  _globals['_GETDATASETVERSIONREQUEST']._serialized_start=1205
+  _globals['_GETDATASETVERSIONREQUEST']._serialized_end=1256
+  _globals['_GETDATASETVERSIONRESPONSE']._serialized_start=1258
+  _globals['_GETDATASETVERSIONRESPONSE']._serialized_end=1339
+  _globals['_DIFFDATASETVERSIONSREQUEST']._serialized_start=1341
+  _globals['_DIFFDATASETVERSIONSREQUEST']._serialized_end=1424
+  _globals['_LABELCOUNTCHANGE']._serialized_start=1426
+  _globals['_LABELCOUNTCHANGE']._serialized_end=1529
+  _globals['_DIFFDATASETVERSIONSRESPONSE']._serialized_start=1531
+  _globals['_DIFFDATASETVERSIONSRESPONSE']._serialized_end=1657
+  _globals['_DATASETSERVICE']._serialized_start=1660
+  _globals['_DATASETSERVICE']._serialized_end=1988
 # @@protoc_insertion_point(module_scope)

@@ -117,6 +117,7 @@ class DatasetVersion(_message.Message):
     PARENTS_FIELD_NUMBER: _builtins.int
     CODE_VERSION_FIELD_NUMBER: _builtins.int
     ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    BUILD_TIME_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """Its id: the SHA-256 of its content, in hex."""
     task: _builtins.str
@@ -155,6 +156,10 @@ class DatasetVersion(_message.Message):
     def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The versions that it was built after; empty for a task's first."""
 
+    @_builtins.property
+    def build_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last built: the newest is the one that the last build came to."""
+
     def __init__(
         self,
         *,
@@ -170,10 +175,11 @@ class DatasetVersion(_message.Message):
         parents: _abc.Iterable[_builtins.str] | None = ...,
         code_version: _builtins.str = ...,
         erased_count: _builtins.int = ...,
+        build_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_version", b"code_version", "create_time", b"create_time", "dataset_version", b"dataset_version", "erased_count", b"erased_count", "label_counts", b"label_counts", "label_source_counts", b"label_source_counts", "parents", b"parents", "quarantine_counts", b"quarantine_counts", "row_counts", b"row_counts", "source_counts", b"source_counts", "task", b"task", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_time", b"build_time", "code_version", b"code_version", "create_time", b"create_time", "dataset_version", b"dataset_version", "erased_count", b"erased_count", "label_counts", b"label_counts", "label_source_counts", b"label_source_counts", "parents", b"parents", "quarantine_counts", b"quarantine_counts", "row_counts", b"row_counts", "source_counts", b"source_counts", "task", b"task", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

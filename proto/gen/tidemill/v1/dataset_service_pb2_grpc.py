@@ -57,7 +57,7 @@ class DatasetServiceServicer:
     """
 
     def ListDatasetVersions(self, request, context):
-        """Lists dataset versions, newest first.
+        """Lists dataset versions, the one that was last built first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class DatasetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]
-    """Lists dataset versions, newest first."""
+    """Lists dataset versions, the one that was last built first."""
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]
     """Returns one dataset version."""
     DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]
@@ -46,7 +46,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
-    """Lists dataset versions, newest first."""
+    """Lists dataset versions, the one that was last built first."""
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]  # type: ignore[assignment]
     """Returns one dataset version."""
     DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
@@ -61,7 +61,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.ListDatasetVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.ListDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetVersionsResponse]]:
-        """Lists dataset versions, newest first."""
+        """Lists dataset versions, the one that was last built first."""
 
     @_abc_1.abstractmethod
     def GetDatasetVersion(

@@ -108,6 +108,7 @@ class LabelItem(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LEASE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    ORIGIN_COUNT_FIELD_NUMBER: _builtins.int
     label_item_id: _builtins.str
     """Its id."""
     task: _builtins.str
@@ -128,6 +129,10 @@ class LabelItem(_message.Message):
     """How many judgements are in."""
     label: _builtins.str
     """What people decided; empty unless it is DONE."""
+    origin_count: _builtins.int
+    """How many predictions it was chosen for: those with the same text that were chosen while it
+    waited are one item. An audit weighs origin_count / inclusion_probability.
+    """
     @_builtins.property
     def suggested_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may be, the likeliest first; empty where nothing should sway people, as in audits."""
@@ -165,10 +170,11 @@ class LabelItem(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         lease_expire_time: _timestamp_pb2.Timestamp | None = ...,
         resolve_time: _timestamp_pb2.Timestamp | None = ...,
+        origin_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_inclusion_probability", b"_inclusion_probability", "create_time", b"create_time", "inclusion_probability", b"inclusion_probability", "lease_expire_time", b"lease_expire_time", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_inclusion_probability", b"_inclusion_probability", "create_time", b"create_time", "inclusion_probability", b"inclusion_probability", "judgements", b"judgements", "judgements_given", b"judgements_given", "judgements_wanted", b"judgements_wanted", "label", b"label", "label_item_id", b"label_item_id", "lease_expire_time", b"lease_expire_time", "reason", b"reason", "resolve_time", b"resolve_time", "state", b"state", "suggested_labels", b"suggested_labels", "task", b"task", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_inclusion_probability", b"_inclusion_probability", "create_time", b"create_time", "inclusion_probability", b"inclusion_probability", "judgements", b"judgements", "judgements_given", b"judgements_given", "judgements_wanted", b"judgements_wanted", "label", b"label", "label_item_id", b"label_item_id", "lease_expire_time", b"lease_expire_time", "origin_count", b"origin_count", "reason", b"reason", "resolve_time", b"resolve_time", "state", b"state", "suggested_labels", b"suggested_labels", "task", b"task", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__inclusion_probability: _TypeAlias = _typing.Literal["inclusion_probability"]  # noqa: Y015
     _WhichOneofArgType__inclusion_probability: _TypeAlias = _typing.Literal["_inclusion_probability", b"_inclusion_probability"]  # noqa: Y015
@@ -231,7 +237,7 @@ class LeaseLabelItemsRequest(_message.Message):
     max_items: _builtins.int
     """How many items at most, up to 40; 0 means 1."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the annotator the same items again."""
+    """Makes repeating safe: while the lease lasts, the same id gets the annotator the same items."""
     def __init__(
         self,
         *,
@@ -310,7 +316,9 @@ class SubmitLabelRequest(_message.Message):
     It may be one that the task does not know yet.
     """
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first judgement again."""
+    """Makes repeating safe: the same id gets the first judgement again. For another item or
+    annotator it is refused.
+    """
     def __init__(
         self,
         *,

@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from unittest.mock import ANY
 
 import polars as pl
 import pytest
 
-from tidemill_core.domain.dataset import Outcome
+from tidemill_core.domain.dataset import DatasetVersion, Outcome
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
@@ -24,7 +25,7 @@ from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCancelled
 from tidemill_jobs.data.build import build, run
-from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, read_dataset
+from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
 
 SUPPORT = Path(__file__).parents[4] / "examples" / "support"
 Correct = Callable[[str, str, str], None]
@@ -142,6 +143,82 @@ def test_the_same_content_is_the_same_version(context: JobContext, source: Path)
     assert len(context.storage.datasets.page("support", Page())[0]) == 1
 
 
+def test_content_that_comes_again_is_the_newest(context: JobContext, source: Path) -> None:
+    """What a build comes to is what the next one goes on from, however old it is."""
+    contents = [[("x", "a"), ("y", "b")], [("x", "a"), ("y", "b"), ("z", "b")]]
+    contents += [contents[0], [("x", "a"), ("y", "a"), ("z", "b")]]
+    built = []
+    for day, rows in enumerate(contents):
+        _write(source, rows)
+        moment = context.clock() + timedelta(days=day)
+        built.append(build(replace(context, clock=lambda moment=moment: moment)))
+    first, second, again, last = built
+    assert again == replace(
+        first, build_time=again.build_time, quarantine_counts=ANY, source_counts=ANY
+    )
+    assert (again.build_time - first.build_time).days == 2
+    assert read_manifest(Path(first.uri)) == again
+    assert last.parents == (first.dataset_version,)
+    listed = context.storage.datasets.page("support", Page())[0]
+    assert listed == [last, again, second]
+
+
+def test_a_repeat_leaves_the_files_as_they_are(context: JobContext, source: Path) -> None:
+    """The newest version built again is written down in the catalogue alone."""
+    _write(source, [("x", "a"), ("y", "b")])
+    folder = Path(build(context).uri)
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
+    moment = context.clock() + timedelta(days=1)
+    again = build(replace(context, clock=lambda: moment))
+    assert {p.name: (p.stat().st_ino, p.read_bytes()) for p in folder.iterdir()} == before
+    assert context.storage.datasets.get(again.dataset_version).build_time == moment
+
+
+@pytest.mark.parametrize("late", [(), ("manifest.json",), ("manifest.json", "examples.parquet")])
+def test_all_files_tell_of_the_last_build(
+    context: JobContext, source: Path, late: tuple[str, ...]
+) -> None:
+    """Where rows came from is told anew in each file; also after a build that was killed."""
+    _write(source, [("x", "a"), ("y", "b"), ("x", "a")])
+    folder = Path(build(context).uri)
+    before = {name: (folder / name).read_bytes() for name in late}
+    moved = source.with_name("moved.csv")
+    source.rename(moved)
+    assert _rebuild_from(context, sources=[FilesSource(path=moved)]).uri == str(folder)
+    for name, content in before.items():  # as if the build had not come to it
+        (folder / name).write_bytes(content)
+    version = _rebuild_from(context, sources=[FilesSource(path=moved)])
+    assert read_manifest(folder).source_counts == version.source_counts
+    for name in ("examples.parquet", "quarantine.parquet"):
+        origins = pl.read_parquet(folder / name)["origin"].to_list()
+        assert origins
+        assert all("moved.csv" in origin for origin in origins)
+
+
+def test_what_was_prepared_otherwise_is_cleared(context: JobContext, source: Path) -> None:
+    """A build leaves what it used itself, not what other settings or sources made."""
+    _write(source, [("x", "a"), ("y", "b")])
+    build(context)
+    prepared = context.settings.state_dir / "prepared" / "support"
+    (first,) = prepared.glob("*/*/*.parquet")
+    moved = source.with_name("moved.csv")
+    source.rename(moved)
+    _rebuild_from(context, sources=[FilesSource(path=moved)])
+    (second,) = prepared.glob("*/*/*.parquet")
+    assert second.parent.parent == first.parent.parent
+    _rebuild_from(context, sources=[FilesSource(path=moved)], max_text_length=10)
+    (third,) = prepared.glob("*/*/*.parquet")
+    assert len({path.parent for path in (first, second, third)}) == 3
+    assert len(list(prepared.iterdir())) == 1
+
+
+def _rebuild_from(context: JobContext, **changes: object) -> DatasetVersion:
+    """Build with other settings of the task."""
+    task = context.task_settings.model_copy(update=changes)
+    settings = context.settings.model_copy(update={"tasks": {"support": task}})
+    return build(replace(context, settings=settings))
+
+
 def test_other_content_is_another_version(context: JobContext, source: Path) -> None:
     """One label changed makes another id."""
     _write(source, [("x", "a"), ("y", "b"), ("z", "a")])
@@ -221,8 +298,9 @@ def test_a_version_not_recorded_yet_is_recorded(context: JobContext, source: Pat
     first = build(context)
     fresh = open_storage(f"sqlite:///{source.with_name('fresh.db')}")
     later = replace(context, storage=fresh, clock=lambda: context.clock() + timedelta(days=1))
-    assert build(later) == first
-    assert fresh.datasets.get(first.dataset_version) == first
+    again = build(later)
+    assert again == replace(first, build_time=later.clock())
+    assert fresh.datasets.get(first.dataset_version) == again
     fresh.database.close()
 
 

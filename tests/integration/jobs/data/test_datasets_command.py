@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,13 @@ import polars as pl
 import pytest
 
 from tidemill_cli.main import run
+from tidemill_core.dataset_folder import has_rows
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import build
 from tidemill_jobs.data.dataset import read_dataset, row_digests
+from tidemill_jobs.data.intake import Intake
 from tidemill_jobs.data.rebuild import rebuild
 
 ODD_LABEL = "<script>alert('x')</script>"
@@ -232,6 +235,39 @@ def test_rows_that_no_model_needs_are_removed(
     assert "datasets rebuild" in tidemill("export", folders[1].name, "x.csv", ends_with=1)
     with pytest.raises(DataError, match="datasets rebuild"):
         read_dataset(versions[1].uri)
+
+
+def test_the_newest_is_the_last_built(
+    context: JobContext, source: Path, versions: list[DatasetVersion], tidemill: Tidemill
+) -> None:
+    """An old version that the last build came to is shown, and stays while others go."""
+    source.write_text(FIRST, encoding="utf-8")
+    moment = datetime(2020, 1, 4, tzinfo=UTC)
+    build(replace(context, clock=lambda: moment))
+    assert json.loads(tidemill("show", "--json"))["dataset_version"] == versions[0].dataset_version
+    assert "2020-01-04 00:00:00 UTC" in tidemill("show")
+    found = json.loads(tidemill("gc", "--keep", "1", "--keep-days", "30", "--json"))["versions"]
+    others = [version.dataset_version for version in versions[1:]]
+    assert [one["dataset_version"] for one in found] == others
+
+
+def test_rows_are_removed_while_nobody_works_on_them(
+    context: JobContext, versions: list[DatasetVersion], tidemill: Tidemill
+) -> None:
+    """What a build that is at work comes to meanwhile is needed, and stays."""
+    intake = Intake(context.settings.state_dir / "intake" / "support")
+    asked = ("gc", "--keep", "1", "--keep-days", "0", "--json", "--yes")
+    with ThreadPoolExecutor() as pool:
+        with intake.locked(context.progress):
+            removal = pool.submit(tidemill, *asked)
+            with pytest.raises(TimeoutError):
+                removal.result(timeout=1)
+            context.storage.datasets.add(replace(versions[0], build_time=datetime.now(UTC)))
+        done = json.loads(removal.result(timeout=10))
+    assert [one["dataset_version"] for one in done["versions"]] == [
+        version.dataset_version for version in versions[1:]
+    ]
+    assert has_rows(Path(versions[0].uri))
 
 
 def _remove_rows(version: DatasetVersion) -> dict[str, pl.DataFrame]:

@@ -1,5 +1,6 @@
 """The job `erase_texts`, on a real database and real files."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,20 @@ def test_a_text_that_cleaning_changes_is_found(context: JobContext, source: Path
     _ask(context, text)
     assert run(context)["erased_datasets"] == 1
     assert set(read_dataset(version.uri)["text"]) == {"x", "y"}
+
+
+def test_a_version_of_another_workspace_is_not_recorded(built: JobContext) -> None:
+    """One that was pulled here is erased from; the catalogue tells what was built here."""
+    listed = built.storage.datasets.page("support", Page())
+    folder = Path(listed[0][0].uri)
+    pulled = shutil.copytree(folder, folder.with_name("f" * 64))
+    manifest = (pulled / "manifest.json").read_text().replace(folder.name, pulled.name)
+    (pulled / "manifest.json").write_text(manifest, encoding="utf-8")
+    _ask(built)
+    run(built)
+    assert _left(pulled) == []
+    (only,) = built.storage.datasets.page("support", Page())[0]
+    assert only == replace(listed[0][0], erased_count=1)
 
 
 def test_a_preference_goes_as_a_whole(built: JobContext) -> None:

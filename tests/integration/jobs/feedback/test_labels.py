@@ -27,7 +27,7 @@ def _label(context: JobContext, text: str, reason: LabelReason, *said: tuple[str
 
 @pytest.mark.parametrize("reason", LabelReason)
 def test_what_people_decided_is_an_example(context: JobContext, reason: LabelReason) -> None:
-    """With all who judged it; it judges models where it was not chosen for being hard for one."""
+    """With all who judged it; it judges models only where chance alone chose it."""
     item_id = _label(context, "a text", reason, ("ben", "b"), ("ana", "a"), ("cleo", "b"))
     _label(context, "undecided", LabelReason.AUDIT, ("ana", "a"), ("ben", "b"))
     assert label_examples(context.storage, "arxiv") == ()
@@ -40,7 +40,7 @@ def test_what_people_decided_is_an_example(context: JobContext, reason: LabelRea
             key=item_id,
             annotator="ana, ben, cleo",
             time=context.storage.label_items.decided("support")[0].resolve_time,
-            judges=reason in (LabelReason.AUDIT, LabelReason.SUSPECTED_ERROR),
+            judges=reason is LabelReason.AUDIT,
         ),
     )
 

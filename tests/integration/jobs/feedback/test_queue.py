@@ -72,6 +72,21 @@ def test_audits_are_a_share_whatever_the_model_says(labeling: Labeling) -> None:
     assert run(context)["audits"] == 0
 
 
+def test_an_audit_tells_of_how_many_predictions_it_is_a_sample(labeling: Labeling) -> None:
+    """Of those that were not written down too, and of each that has the same text."""
+    context = labeling(audit_share=0.5)
+    task = context.task_settings.model_copy(update={"log_sample": 0.1})
+    settings = context.settings.model_copy(update={"tasks": {"support": task}})
+    context = replace(context, settings=settings)
+    same = [prediction(f"p{n}", "a text", predict_time=YESTERDAY) for n in range(400)]
+    context.storage.predictions.add(same)
+    assert run(context)["audits"] == 1
+    [item] = _queued(context)
+    assert item.inclusion_probability == 0.05
+    # Five standard deviations of a binomial of 400 and 0.5 are 50.
+    assert abs(item.origin_count - 200) < 50
+
+
 def test_who_does_not_know_the_key_cannot_foresee_an_audit(
     labeling: Labeling, context: JobContext
 ) -> None:

@@ -25,6 +25,7 @@ def test_a_run_is_written_with_its_dataset(
         label_source_counts={"source": 10},
         quarantine_counts={},
         create_time=datetime(2026, 3, 1, tzinfo=UTC),
+        build_time=datetime(2026, 3, 1, tzinfo=UTC),
     )
     Path(dataset.uri).mkdir(parents=True)
     config = TrackingConfig(

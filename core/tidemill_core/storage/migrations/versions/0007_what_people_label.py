@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=20), nullable=False),
         sa.Column("suggested_labels", sa.JSON(), nullable=False),
         sa.Column("inclusion_probability", sa.Float(), nullable=True),
+        sa.Column("origin_count", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("judgements_wanted", sa.Integer(), nullable=False),
         sa.Column("judgements_given", sa.Integer(), nullable=False),

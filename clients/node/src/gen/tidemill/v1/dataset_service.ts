@@ -49,6 +49,8 @@ export interface DatasetVersion {
   codeVersion: string;
   /** Rows whose text was erased from it since. */
   erasedCount: number;
+  /** When it was last built: the newest is the one that the last build came to. */
+  buildTime: Date | undefined;
 }
 
 export interface DatasetVersion_RowCountsEntry {
@@ -160,6 +162,7 @@ function createBaseDatasetVersion(): DatasetVersion {
     parents: [],
     codeVersion: "",
     erasedCount: 0,
+    buildTime: undefined,
   };
 }
 
@@ -200,6 +203,9 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
     }
     if (message.erasedCount !== 0) {
       writer.uint32(96).int64(message.erasedCount);
+    }
+    if (message.buildTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.buildTime), writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -325,6 +331,14 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
             message.erasedCount = longToNumber(reader.int64());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.buildTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -384,6 +398,7 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
     message.parents = object.parents?.map((e) => e) || [];
     message.codeVersion = object.codeVersion ?? "";
     message.erasedCount = object.erasedCount ?? 0;
+    message.buildTime = object.buildTime ?? undefined;
     return message;
   },
 };
@@ -1323,7 +1338,7 @@ export const DiffDatasetVersionsResponse: MessageFns<DiffDatasetVersionsResponse
 /** Tells what models were trained on. */
 export type DatasetServiceService = typeof DatasetServiceService;
 export const DatasetServiceService = {
-  /** Lists dataset versions, newest first. */
+  /** Lists dataset versions, the one that was last built first. */
   listDatasetVersions: {
     path: "/tidemill.v1.DatasetService/ListDatasetVersions" as const,
     requestStream: false as const,
@@ -1362,7 +1377,7 @@ export const DatasetServiceService = {
 } as const;
 
 export interface DatasetServiceServer extends UntypedServiceImplementation {
-  /** Lists dataset versions, newest first. */
+  /** Lists dataset versions, the one that was last built first. */
   listDatasetVersions: handleUnaryCall<ListDatasetVersionsRequest, ListDatasetVersionsResponse>;
   /** Returns one dataset version. */
   getDatasetVersion: handleUnaryCall<GetDatasetVersionRequest, GetDatasetVersionResponse>;
@@ -1371,7 +1386,7 @@ export interface DatasetServiceServer extends UntypedServiceImplementation {
 }
 
 export interface DatasetServiceClient extends Client {
-  /** Lists dataset versions, newest first. */
+  /** Lists dataset versions, the one that was last built first. */
   listDatasetVersions(
     request: ListDatasetVersionsRequest,
     callback: (error: ServiceError | null, response: ListDatasetVersionsResponse) => void,

@@ -91,7 +91,14 @@ export interface LabelItem {
     | Date
     | undefined;
   /** When it became DONE or UNRESOLVED. */
-  resolveTime: Date | undefined;
+  resolveTime:
+    | Date
+    | undefined;
+  /**
+   * How many predictions it was chosen for: those with the same text that were chosen while it
+   * waited are one item. An audit weighs origin_count / inclusion_probability.
+   */
+  originCount: number;
 }
 
 /** What one annotator says of one item. */
@@ -117,7 +124,7 @@ export interface LeaseLabelItemsRequest {
   annotator: string;
   /** How many items at most, up to 40; 0 means 1. */
   maxItems: number;
-  /** Makes repeating safe: the same id gets the annotator the same items again. */
+  /** Makes repeating safe: while the lease lasts, the same id gets the annotator the same items. */
   requestId: string;
 }
 
@@ -153,7 +160,10 @@ export interface SubmitLabelRequest {
    * It may be one that the task does not know yet.
    */
   label: string;
-  /** Makes repeating safe: the same id gets the first judgement again. */
+  /**
+   * Makes repeating safe: the same id gets the first judgement again. For another item or
+   * annotator it is refused.
+   */
   requestId: string;
 }
 
@@ -205,6 +215,7 @@ function createBaseLabelItem(): LabelItem {
     createTime: undefined,
     leaseExpireTime: undefined,
     resolveTime: undefined,
+    originCount: 0,
   };
 }
 
@@ -251,6 +262,9 @@ export const LabelItem: MessageFns<LabelItem> = {
     }
     if (message.resolveTime !== undefined) {
       Timestamp.encode(toTimestamp(message.resolveTime), writer.uint32(114).fork()).join();
+    }
+    if (message.originCount !== 0) {
+      writer.uint32(120).int32(message.originCount);
     }
     return writer;
   },
@@ -380,6 +394,14 @@ export const LabelItem: MessageFns<LabelItem> = {
             message.resolveTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.originCount = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -411,6 +433,7 @@ export const LabelItem: MessageFns<LabelItem> = {
     message.createTime = object.createTime ?? undefined;
     message.leaseExpireTime = object.leaseExpireTime ?? undefined;
     message.resolveTime = object.resolveTime ?? undefined;
+    message.originCount = object.originCount ?? 0;
     return message;
   },
 };
