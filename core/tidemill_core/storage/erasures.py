@@ -73,6 +73,8 @@ class ErasureStore:
     def request(self, task: str, text_hash: str, requested_by: str, now: datetime) -> Erasure:
         """Write down that a text must go; asked again, it must go again.
 
+        A run that is at work then does not finish it: what came after that run looked may stay.
+
         Args:
             task: the task.
             text_hash: the text's `content_hash`.
@@ -80,10 +82,11 @@ class ErasureStore:
             now: the time.
         """
         known = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
-        new = Erasure(uuid.uuid4().hex, task, text_hash, requested_by, now)
+        new = Erasure(uuid.uuid4().hex, task, text_hash, requested_by, now, requests=0)
+        again = {"erase_time": None, "requests": erasures.c.requests + 1}
         with self._database.write() as connection:
             self._database.insert_ignoring_repeats(connection, erasures, [asdict(new)])
-            connection.execute(update(erasures).where(known).values(erase_time=None))
+            connection.execute(update(erasures).where(known).values(again))
             return _erasure(connection.execute(select(erasures).where(known)).mappings().one())
 
     def of_task(self, task: str) -> list[Erasure]:
@@ -92,9 +95,21 @@ class ErasureStore:
         with self._database.read() as connection:
             return [_erasure(row) for row in connection.execute(query).mappings()]
 
-    def finish(self, erasure_id: str, counts: Mapping[str, int], now: datetime) -> None:
-        """Write down that a text is gone, and where it was found."""
-        done = update(erasures).where(erasures.c.erasure_id == erasure_id)
+    def know_as(self, erasure: Erasure, aliases: Set[str]) -> None:
+        """Write down which other hashes a text is known by; those known before stay."""
+        known = sorted({*erasure.aliases, *aliases} - {erasure.text_hash})
+        of_it = update(erasures).where(erasures.c.erasure_id == erasure.erasure_id)
+        with self._database.write() as connection:
+            connection.execute(of_it.values(aliases=known))
+
+    def finish(self, erasure: Erasure, counts: Mapping[str, int], now: datetime) -> None:
+        """Write down that a text is gone, and where it was found.
+
+        Nothing is, where it was asked for again since the erasure was read.
+        """
+        done = update(erasures).where(
+            erasures.c.erasure_id == erasure.erasure_id, erasures.c.requests == erasure.requests
+        )
         with self._database.write() as connection:
             connection.execute(done.values(erase_time=now, counts=dict(counts)))
 
@@ -127,4 +142,5 @@ class ErasureStore:
 
 
 def _erasure(row: Mapping[Any, Any]) -> Erasure:
-    return Erasure(**{name: value for name, value in row.items() if name != "sequence"})
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return Erasure(**{**values, "aliases": tuple(values["aliases"])})

@@ -124,4 +124,4 @@ def _found(segment: Segment, prepared: Workshop, hashes: Set[str]) -> pl.DataFra
 def _finish(context: JobContext, asked: list[Erasure], found: Found) -> None:
     for erasure in asked:
         counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
-        context.storage.erasures.finish(erasure.erasure_id, counts, context.clock())
+        context.storage.erasures.finish(erasure, counts, context.clock())

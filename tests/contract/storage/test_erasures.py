@@ -1,6 +1,7 @@
 """Erasures, and taking texts out of the other tables."""
 
 from collections import Counter
+from dataclasses import replace
 
 from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
 from tidemill_core.domain.split import content_hash
@@ -22,12 +23,32 @@ def _erase(storage: Storage) -> Counter[str]:
 def test_a_request_is_kept_once(storage: Storage) -> None:
     """Asked twice it is one; finished and asked again, it is open again."""
     first = storage.erasures.request("support", HASH, "ann", NOW)
-    assert storage.erasures.request("support", HASH, "bob", later(1)) == first
+    again = storage.erasures.request("support", HASH, "bob", later(1))
+    assert again == replace(first, requests=2)
     assert storage.erasures.request("other", HASH, "ann", NOW) != first
-    storage.erasures.finish(first.erasure_id, {"predictions": 2}, later(2))
+    storage.erasures.finish(again, {"predictions": 2}, later(2))
     (done,) = storage.erasures.of_task("support")
     assert (done.erase_time, done.counts) == (later(2), {"predictions": 2})
     assert storage.erasures.request("support", HASH, "ann", later(3)).erase_time is None
+
+
+def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
+    """What came in after the run looked may still be there."""
+    seen = storage.erasures.request("support", HASH, "ann", NOW)
+    storage.erasures.request("support", HASH, "ann", later(1))
+    storage.erasures.finish(seen, {}, later(2))
+    (left,) = storage.erasures.of_task("support")
+    assert left.erase_time is None
+
+
+def test_aliases_add_up(storage: Storage) -> None:
+    """What a text was known by stays known."""
+    asked = storage.erasures.request("support", HASH, "ann", NOW)
+    storage.erasures.know_as(asked, {"b", HASH})
+    (asked,) = storage.erasures.of_task("support")
+    storage.erasures.know_as(asked, {"a"})
+    (asked,) = storage.erasures.of_task("support")
+    assert asked.hashes == (HASH, "a", "b")
 
 
 def test_texts_go_and_rows_stay(storage: Storage) -> None:
