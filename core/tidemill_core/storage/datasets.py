@@ -32,6 +32,13 @@ class DatasetStore:
             self._database.insert_ignoring_repeats(connection, dataset_versions, [values])
             connection.execute(update(dataset_versions).where(is_it).values(told))
 
+    def tell_erased(self, dataset_version: str, erased_count: int) -> None:
+        """Record how many rows were erased from a version, if it is recorded."""
+        is_it = dataset_versions.c.dataset_version == dataset_version
+        with self._database.write() as connection:
+            told = update(dataset_versions).where(is_it).values(erased_count=erased_count)
+            connection.execute(told)
+
     def get(self, dataset_version: str) -> DatasetVersion:
         """The version of that id, or the only one whose id starts so.
 
