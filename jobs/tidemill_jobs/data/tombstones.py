@@ -53,6 +53,8 @@ def erase_rows(
     """
     version = read_manifest(folder)
     if not has_rows(folder):
+        # Where only half of what it had was removed.
+        (folder / QUARANTINE_FILE).unlink(missing_ok=True)
         return version.erased_count, []
     found = [*_erase_examples(folder, asked), *_erase_values(folder, asked, landed)]
     erased_count = len(_tombstones(folder))

@@ -88,8 +88,10 @@ def test_a_version_from_elsewhere_stays_out_of_the_catalogue(built: JobContext) 
 
 
 def test_what_nobody_uses_goes(built: JobContext) -> None:
-    """What a killed build left, and what was prepared of a source that was removed."""
+    """What a killed build left, what was prepared of a removed source, a half-removed version."""
     state = built.settings.state_dir
+    (folder,) = version_folders(state / "datasets")
+    (folder / "examples.parquet").unlink()
     staged = state / "datasets" / "support" / ".staged-1" / "examples.parquet"
     staged.parent.mkdir()
     staged.write_text(NAMED, encoding="utf-8")
