@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Erasure:
-    """One text to be erased, known by its hash alone.
+    """One text to be erased, known by its hash and those of its other forms.
 
     Attributes:
         erasure_id: its id, in hex.
@@ -18,6 +18,9 @@ class Erasure:
         erase_time: when the text was gone from everywhere; None until then.
         counts: where it was found, in rows: predictions, feedback, preferences, label_items,
             intake, datasets.
+        aliases: `content_hash` of the forms that it was found in: cleaned, by any recipe, or, where
+            a cleaned text was asked for, as it came in.
+        requests: how often it was asked for.
     """
 
     erasure_id: str
@@ -27,3 +30,10 @@ class Erasure:
     create_time: datetime
     erase_time: datetime | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    requests: int = 1
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """All that it is known by."""
+        return (self.text_hash, *self.aliases)

@@ -41,12 +41,11 @@ class DatasetStore:
             connection.execute(dataset_versions.insert(), values)
 
     def tell_erased(self, dataset_version: str, erased_count: int) -> None:
-        """Write down how many rows were erased from a version; nothing, if it is not recorded."""
+        """Record how many rows were erased from a version, if it is recorded."""
         is_it = dataset_versions.c.dataset_version == dataset_version
         with self._database.write() as connection:
-            connection.execute(
-                update(dataset_versions).where(is_it).values(erased_count=erased_count)
-            )
+            told = update(dataset_versions).where(is_it).values(erased_count=erased_count)
+            connection.execute(told)
 
     def get(self, dataset_version: str) -> DatasetVersion:
         """The version of that id, or the only one whose id starts so.

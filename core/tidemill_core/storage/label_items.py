@@ -28,6 +28,7 @@ from tidemill_core.domain.labeling import (
 )
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.erased_hashes import erased_hashes
 from tidemill_core.storage.label_judgements import judge
 from tidemill_core.storage.label_leases import LeaseRequest, count_waiting, hand_out
 from tidemill_core.storage.label_rows import is_held, is_waiting, items_of, of_item
@@ -47,8 +48,8 @@ class LabelItemStore:
     def add(self, requests: Sequence[LabelRequest], judgements_wanted: int, now: datetime) -> int:
         """Queue texts; nothing is done for an origin that was asked about.
 
-        A text that waits already stands for one origin more. Two texts are the same but for case,
-        spacing and Unicode form.
+        A text that waits already stands for one origin more; one that was to be erased is not
+        queued. Two texts are the same but for case, spacing and Unicode form.
 
         Args:
             requests: any number; each 500 of them are one transaction.
@@ -64,8 +65,11 @@ class LabelItemStore:
         added = 0
         for start in range(0, len(requests), _REQUESTS_A_TRANSACTION):
             with self._database.write(alone_on=label_items) as connection:
-                for request in requests[start : start + _REQUESTS_A_TRANSACTION]:
-                    added += _queue(connection, request, judgements_wanted, now)
+                page = requests[start : start + _REQUESTS_A_TRANSACTION]
+                erased = erased_hashes(connection, {request.task for request in page})
+                for request in page:
+                    if (request.task, content_hash(request.text)) not in erased:
+                        added += _queue(connection, request, judgements_wanted, now)
         return added
 
     def lease(self, wish: LeaseRequest, now: datetime) -> tuple[list[LabelItem], int]:

@@ -38,8 +38,9 @@ def assemble(context: JobContext, segments: list[Segment]) -> Content:
 
 
 def erased_hashes(context: JobContext) -> Set[str]:
-    """The hashes of the task's texts that must not be kept."""
-    return {erasure.text_hash for erasure in context.storage.erasures.of_task(context.task)}
+    """The hashes of the task's texts that must not be kept, in all forms that are known."""
+    erasures = context.storage.erasures.of_task(context.task)
+    return {text_hash for erasure in erasures for text_hash in erasure.hashes}
 
 
 def workshop(context: JobContext) -> Workshop:

@@ -73,8 +73,10 @@ def build(context: JobContext) -> DatasetVersion:
 
 def _build(context: JobContext) -> _Build:
     state, task = context.settings.state_dir, context.task
-    intake = Intake(state / "intake" / task, erased_hashes(context))
-    with intake.locked(context.progress):
+    folder = state / "intake" / task
+    with Intake(folder).locked(context.progress):
+        # Only now, for an erasure may have been at work while this waited.
+        intake = Intake(folder, erased_hashes(context))
         for place in ("prepared", "datasets"):
             remove_left_over(state / place / task)
         feedback, segments = _land(context, intake)

@@ -6,11 +6,13 @@ import polars_hash as plh
 from tidemill_core.domain.split import normalise
 
 _KEY_DIGITS = 16
+_WHITESPACE = r"[\s\x1c-\x1f]+"
+"""What Python's `str.split` takes for whitespace: the separators too, which no cleaned text has."""
 
 
 def text_hashes(texts: pl.Series) -> pl.Series:
     """`content_hash` of each text; nulls stay."""
-    forms = normalised(collapse_whitespace(texts))
+    forms = normalised(texts.str.replace_all(_WHITESPACE, " ").str.strip_chars(" "))
     return forms.to_frame("form").select(plh.col("form").chash.sha2_256()).to_series()
 
 

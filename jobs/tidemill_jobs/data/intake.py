@@ -37,6 +37,9 @@ LANDED: Mapping[str, Any] = {
 }
 """Columns of a segment. A row with a `rule` could not be read, or was withdrawn."""
 
+ERASED = "ERASED"
+"""The rule of a row whose text was erased."""
+
 _METADATA = "tidemill"
 
 
@@ -193,7 +196,7 @@ def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
         text=pl.when(~erased).then("text").otherwise(nothing),
         label=pl.when(~erased).then("label").otherwise(nothing),
         annotator=pl.when(~erased).then("annotator").otherwise(nothing),
-        rule=pl.when(~erased).then("rule").otherwise(pl.lit("ERASED")),
+        rule=pl.when(~erased).then("rule").otherwise(pl.lit(ERASED)),
         value=pl.when(~erased).then("value").otherwise(pl.lit("")),
     )
 

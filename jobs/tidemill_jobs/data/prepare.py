@@ -18,7 +18,7 @@ import polars as pl
 import polars_hash as plh
 
 from tidemill_jobs.data.clean import Recipe, clean
-from tidemill_jobs.data.hashing import normalised, text_key
+from tidemill_jobs.data.hashing import normalised, text_hashes, text_key
 from tidemill_jobs.data.intake import Segment, read_segment
 from tidemill_jobs.data.minhash import BAND_COLUMNS, signatures
 from tidemill_jobs.data.parquet import written_whole
@@ -57,7 +57,7 @@ class Workshop:
         """
         described = json.dumps([_VERSION, asdict(recipe)], sort_keys=True)
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
-        self._recipe = recipe
+        self.recipe = recipe
 
     def prepare(self, segment: Segment) -> Prepared:
         """The segment, prepared now or before.
@@ -65,9 +65,9 @@ class Workshop:
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
         """
-        target = self._folder / segment.source / segment.path.name
-        if not target.exists():
-            prepared = _measured(clean(read_segment(segment), self._recipe))
+        target = self._target(segment)
+        if not _is_of(segment, target):
+            prepared = _measured(clean(read_segment(segment), self.recipe))
             with written_whole(target) as staged:
                 prepared.write_parquet(staged)
         return Prepared(segment, target)
@@ -81,10 +81,31 @@ class Workshop:
             # It is a cache: what cannot be removed now does no harm.
             shutil.rmtree(path, ignore_errors=True)
 
+    def text_hashes(self, segment: Segment) -> pl.Series:
+        """`content_hash` of the segment's cleaned texts, null where there is none.
+
+        Unlike `prepare`, it keeps nothing.
+
+        Raises:
+            DataError: INTAKE_DAMAGED.
+        """
+        target = self._target(segment)
+        if _is_of(segment, target):
+            return Prepared(segment, target).read(["text_hash"])["text_hash"]
+        return text_hashes(clean(read_segment(segment), self.recipe)["text"])
+
+    def _target(self, segment: Segment) -> Path:
+        return self._folder / segment.source / segment.path.name
+
     def forget(self, segment: Segment) -> None:
         """Remove what was made of a segment, by any recipe."""
         for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
             path.unlink()
+
+
+def _is_of(segment: Segment, target: Path) -> bool:
+    """Whether it was made of the segment, and not of one in its place before."""
+    return target.exists() and target.stat().st_mtime_ns >= segment.path.stat().st_mtime_ns
 
 
 def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:

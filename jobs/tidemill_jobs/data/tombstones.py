@@ -1,7 +1,6 @@
 """Tombstones: what stays in a dataset version of rows whose text was erased."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from tidemill_core.dataset_folder import (
     damaged,
     has_rows,
 )
-from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.data.dataset import as_json, read_manifest
 from tidemill_jobs.data.digests import row_digests
 from tidemill_jobs.data.parquet import written_whole
@@ -30,33 +28,39 @@ ERASED_COLUMNS: Mapping[str, Any] = {
 }
 """What stands for a row whose text was erased: what the version's id is made of, and counts."""
 
+PLACES: Mapping[str, Any] = dict.fromkeys(("source", "origin", "text_hash"), pl.String)
+"""Where rows came in, and the hash that their text was asked for by; "" where it is gone already,
+so that nobody knows any more."""
+
 
 def erase_rows(
     folder: Path, asked: Mapping[str, str], landed: pl.DataFrame
-) -> tuple[DatasetVersion, list[str]]:
+) -> tuple[int, list[str]]:
     """Take texts out of a version, and leave a tombstone for each row.
 
     Args:
         folder: the version's.
-        asked: for each hash of a text that must go, the one that was asked for: a text may have
-            been changed by its cleaning.
-        landed: `source`, `origin` and `text_hash`, as it was asked for, of rows that had such a
-            text when they came in; some of them were set aside before they were hashed.
+        asked: for each hash of a text that must go, the one that it was asked for by: a text may
+            have been changed by its cleaning.
+        landed: PLACES of rows that had such a text when they came in; some of them were set aside
+            before they were hashed.
 
     Returns:
-        The version as it is told now, and the hash that was asked for of each row that was found.
+        How many tombstones it has now, and the hash that was asked for of each row that was found.
 
     Raises:
         DataError: DATASET_DAMAGED; NOT_WRITTEN.
     """
     version = read_manifest(folder)
     if not has_rows(folder):
-        return version, []
+        # Where only half of what it had was removed.
+        (folder / QUARANTINE_FILE).unlink(missing_ok=True)
+        return version.erased_count, []
     found = [*_erase_examples(folder, asked), *_erase_values(folder, asked, landed)]
     erased_count = len(_tombstones(folder))
     if erased_count != version.erased_count:
         _retell(folder, {"erased_count": erased_count})
-    return replace(version, erased_count=erased_count), found
+    return erased_count, found
 
 
 def _erase_examples(folder: Path, asked: Mapping[str, str]) -> Iterable[str]:
@@ -76,8 +80,9 @@ def _erase_values(folder: Path, asked: Mapping[str, str], landed: pl.DataFrame) 
     places = landed.select("source", "origin", place="text_hash").unique(["source", "origin"])
     told = aside.join(places, on=["source", "origin"], how="left", maintain_order="left")
     by_hash = pl.col("text_hash").replace_strict(asked, default=None, return_dtype=pl.String)
+    by_place = pl.when(pl.col("text_hash").is_null()).then("place")
     told = told.with_columns(
-        found=pl.coalesce(by_hash, pl.when(pl.col("text_hash").is_null()).then("place"))
+        found=pl.when(pl.col("value") != "").then(pl.coalesce(by_hash, by_place))
     )
     found = told["found"].drop_nulls()
     if len(found):

@@ -1,6 +1,7 @@
 """Erasures, and taking texts out of the other tables."""
 
 from collections import Counter
+from dataclasses import replace
 
 from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
 from tidemill_core.domain.split import content_hash
@@ -16,18 +17,38 @@ def _erase(storage: Storage) -> Counter[str]:
     for table, hashes in storage.erasures.erase_stored("support", {HASH}):
         assert set(hashes) <= {HASH}
         found[table] += len(hashes)
-    return found
+    return +found
 
 
 def test_a_request_is_kept_once(storage: Storage) -> None:
     """Asked twice it is one; finished and asked again, it is open again."""
     first = storage.erasures.request("support", HASH, "ann", NOW)
-    assert storage.erasures.request("support", HASH, "bob", later(1)) == first
+    again = storage.erasures.request("support", HASH, "bob", later(1))
+    assert again == replace(first, requests=2)
     assert storage.erasures.request("other", HASH, "ann", NOW) != first
-    storage.erasures.finish(first.erasure_id, {"predictions": 2}, later(2))
+    storage.erasures.finish(again, {"predictions": 2}, later(2))
     (done,) = storage.erasures.of_task("support")
     assert (done.erase_time, done.counts) == (later(2), {"predictions": 2})
     assert storage.erasures.request("support", HASH, "ann", later(3)).erase_time is None
+
+
+def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
+    """What came in after the run looked may still be there."""
+    seen = storage.erasures.request("support", HASH, "ann", NOW)
+    storage.erasures.request("support", HASH, "ann", later(1))
+    storage.erasures.finish(seen, {}, later(2))
+    (left,) = storage.erasures.of_task("support")
+    assert left.erase_time is None
+
+
+def test_aliases_add_up(storage: Storage) -> None:
+    """What a text was known by stays known."""
+    asked = storage.erasures.request("support", HASH, "ann", NOW)
+    storage.erasures.know_as(asked, {"b", HASH})
+    (asked,) = storage.erasures.of_task("support")
+    storage.erasures.know_as(asked, {"a"})
+    (asked,) = storage.erasures.of_task("support")
+    assert asked.hashes == (HASH, "a", "b")
 
 
 def test_texts_go_and_rows_stay(storage: Storage) -> None:
@@ -55,3 +76,33 @@ def test_texts_go_and_rows_stay(storage: Storage) -> None:
     ]
     (left,) = storage.preferences.page("support", Page())[0]
     assert TEXT not in (left.prompt, left.chosen, left.rejected)
+
+
+def test_what_stands_beside_a_text_goes_with_it(storage: Storage) -> None:
+    """Comments, reasons and attributes, and a text that stands in one of them alone."""
+    beside, alone = {"name": "Ann"}, {"said": TEXT}
+    storage.predictions.add([prediction("p1", text=TEXT, attributes=beside)])
+    storage.predictions.add([prediction("p2", attributes=alone), prediction("p3")])
+    storage.feedback.add([verdict("p1", text=TEXT, comment="Ann"), verdict("p2", comment=TEXT)])
+    storage.preferences.add(preference(reason=TEXT))
+    assert _erase(storage) == {"predictions": 2, "feedback": 2, "preferences": 1}
+    found = [storage.predictions.get(name) for name in ("p1", "p2", "p3")]
+    assert [each.attributes for each in found if each] == [{}, {}, {"channel": "mail"}]
+    assert [each.comment for each in storage.feedback.latest_verdicts("support")] == ["", ""]
+
+
+def test_a_pair_without_a_task_is_every_tasks(storage: Storage) -> None:
+    """It has to go by somebody's request."""
+    storage.preferences.add(preference(TEXT, task=""))
+    storage.preferences.add(preference(TEXT, task="other"))
+    assert _erase(storage) == {"preferences": 1}
+
+
+def test_an_erased_text_is_not_queued_again(storage: Storage) -> None:
+    """By a job that had read it before, say; by none of its hashes, and for no other task."""
+    asked = storage.erasures.request("support", content_hash("as it came"), "ann", NOW)
+    storage.erasures.know_as(asked, {HASH})
+    again = [label_request("As it came"), label_request(TEXT), label_request("another")]
+    assert storage.label_items.add([*again, label_request(TEXT, task="other")], 1, NOW) == 2
+    items, _ = storage.label_items.page("", (), None, Page(), NOW)
+    assert {(item.task, item.text) for item in items} == {("other", TEXT), ("support", "another")}

@@ -15,5 +15,7 @@ erasures = Table(
     Column("create_time", UtcDateTime, nullable=False),
     Column("erase_time", UtcDateTime),
     Column("counts", JSON, nullable=False),
+    Column("aliases", JSON, nullable=False),
+    Column("requests", Integer, nullable=False),
     UniqueConstraint("task", "text_hash"),
 )

@@ -1,13 +1,17 @@
 """Feedback on predictions, beside a task's source."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from tests.contract.storage.values import verdict
 from tests.integration.jobs.conftest import NOW
+from tests.integration.jobs.data.erasing import NAMED, ROWS
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction
 from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
 
 
 @pytest.fixture
@@ -54,3 +58,16 @@ def _verdict(prediction_id: str, label: str) -> Feedback:
         request_id="",
         create_time=NOW,
     )
+
+
+@pytest.fixture
+def built(
+    context: JobContext, source: Path, correct: Callable[[str, str, str], None]
+) -> JobContext:
+    """A version with the text, kept, merged and quarantined; a prediction and verdicts with it."""
+    source.write_text(ROWS, encoding="utf-8")
+    correct("p1", f"{NAMED} ", "a")
+    correct("p2", "another", "b")
+    context.storage.feedback.add([verdict("p3", text=NAMED, label="a"), verdict("p4")])
+    build(context)
+    return context

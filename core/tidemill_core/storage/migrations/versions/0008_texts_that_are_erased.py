@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("create_time", UtcDateTime(), nullable=False),
         sa.Column("erase_time", UtcDateTime(), nullable=True),
         sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("aliases", sa.JSON(), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_erasures")),
         sa.UniqueConstraint("erasure_id", name=op.f("uq_erasures_erasure_id")),
         sa.UniqueConstraint("task", "text_hash", name=op.f("uq_erasures_task_text_hash")),
