@@ -24,6 +24,7 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.hashing import text_hashes
+from tidemill_jobs.data.news import COMPARED, News
 from tidemill_jobs.data.parquet import remove_left_over, written_whole
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 
@@ -105,6 +106,8 @@ class Intake:
     def land(self, source: Source, progress: Progress) -> None:
         """Read on in a source and land what is new.
 
+        A row that says what the latest row of its key says does not land again.
+
         Raises:
             DataError: the source cannot be used; what landed before stays landed.
             RunCancelled: somebody asked the run to stop.
@@ -113,11 +116,12 @@ class Intake:
         watermark: Watermark = landed[-1].watermark if landed else {}
         number = landed[-1].number if landed else 0
         labelled = str(LabelSource.SOURCE) if source.labelled else None
+        news = News(read_segment(segment, list(COMPARED)) for segment in landed)
         for batch in source.read(watermark):
             progress(0.0, f"reads {source.name}")
-            if _is_news(batch, watermark):
+            rows = news.of(without_texts(_landed(batch, labelled), self._erased))
+            if len(rows) or batch.replaced or batch.watermark != watermark:
                 number += 1
-                rows = without_texts(_landed(batch, labelled), self._erased)
                 self._write(source.name, number, rows, batch)
             watermark = batch.watermark
 
@@ -209,11 +213,6 @@ def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
 
 def _facts(watermark: Watermark, replaced: Set[str]) -> str:
     return json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
-
-
-def _is_news(batch: Batch, watermark: Watermark) -> bool:
-    rows = len(batch.rows) + len(batch.unreadable)
-    return rows > 0 or bool(batch.replaced) or batch.watermark != watermark
 
 
 def _landed(batch: Batch, label_source: str | None) -> pl.DataFrame:
