@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ _STAMPS = (
     *("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified"),
     *("Last-Modified", "Content-MD5", "Digest", "md5Hash", "updated", "modified"),
 )
+# `abfs://container@account` and the like have no user there, unless there is a password.
+_USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
+_PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
@@ -159,10 +163,16 @@ def _is_web(path: str) -> bool:
 
 
 def shown(path: str) -> str:
-    """A path as it may be shown: a URL's parameters may hold a signature."""
-    return path.partition("?")[0] if _is_web(path) else path
+    """A path as it may be shown: a URL's user may be a token, its parameters a signature."""
+    return _PARAMETERS.sub(r"\1", without_user(path))
+
+
+def without_user(url: str) -> str:
+    """A URL, or words in which some stand, without user names and passwords."""
+    return _USER.sub("://", url)
 
 
 def _unreadable(part: str, detail: object) -> DataError:
     cure = "mend the file, and the next run reads on"
-    return DataError("SOURCE_UNREADABLE", f"{shown(part)} cannot be read: {detail}; {cure}")
+    told = shown(f"{part} cannot be read: {detail}; {cure}")
+    return DataError("SOURCE_UNREADABLE", told)
