@@ -13,10 +13,8 @@ from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.file_progress import Progress, Step, news
 from tidemill_jobs.data.sources.found import joined
-from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Watermark
+from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, Batch, Watermark
 from tidemill_jobs.data.sources.stored_file import shown, stored_files
-
-_BATCH_BYTES = 64 << 20
 
 
 class Files:
@@ -59,7 +57,7 @@ def _is_full(waiting: Sequence[Step], step: Step) -> bool:
     """Whether a batch of the steps that wait has no room for another."""
     rows = sum(len(other.piece) for other in [*waiting, step])
     size = sum(other.piece.rows.estimated_size() for other in [*waiting, step])
-    return bool(waiting) and (rows > BATCH_ROWS or size > _BATCH_BYTES)
+    return bool(waiting) and (rows > BATCH_ROWS or size > BATCH_BYTES)
 
 
 def _batch(steps: Sequence[Step], files: dict[str, Any]) -> Batch:

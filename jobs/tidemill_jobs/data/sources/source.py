@@ -33,6 +33,9 @@ UNREADABLE: Mapping[str, Any] = {
 BATCH_ROWS = 100_000
 """Rows of a batch, at most."""
 
+BATCH_BYTES = 64 << 20
+"""Texts of a batch, at most, unless one row alone has more."""
+
 
 @dataclass(frozen=True)
 class Batch:
