@@ -2,7 +2,8 @@
 
 Of each file the watermark keeps how far it was read and the SHA-256 of that much. A file whose
 stamp has not changed is not opened. One that begins as it did is read on from where it ended; one
-that does not was rewritten, and replaces its rows. One that vanished keeps its rows.
+that does not was rewritten, and replaces its rows. One that vanished, or one of many that is empty
+now, keeps its rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,8 +50,14 @@ class Files:
     def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
         for file in stored_files(self._settings.path, self._settings.format is not None):
             before = Progress(**files.get(file.part, {}))
-            if not file.stamp or file.stamp != before.stamp:
+            if file.stamp and file.stamp == before.stamp:
+                continue
+            try:
                 yield from news(file, before, self._settings)
+            except DataError as error:
+                # One of many may just have been created, or be about to be written anew.
+                if error.reason != "EMPTY_FILE" or file.is_named:
+                    raise
 
 
 def _is_full(waiting: Sequence[Step], step: Step) -> bool:

@@ -56,10 +56,12 @@ class StoredFile:
     Attributes:
         part: its name for people, and in what has landed.
         stamp: changes when the file does; empty where the storage cannot tell.
+        is_named: whether the path names it, and is no folder or glob that it was found in.
     """
 
     part: str
     stamp: str
+    is_named: bool
     _name: str
     _file_system: Any = field(repr=False)
 
@@ -119,12 +121,13 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
         file_system, name = _located(path)
         file_system.invalidate_cache()
         if _is_web(path) or file_system.isfile(name):
-            return [_stored(path, file_system, file_system.info(name))]
+            return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)
         else:
             found = file_system.glob(name, detail=True)
-        files = [_stored(path, file_system, i) for i in found.values() if i["type"] == "file"]
+        infos = [info for info in found.values() if info["type"] == "file"]
+        files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
         cure = "mend the path, or say which format its files have"
@@ -139,14 +142,14 @@ def _located(path: str) -> tuple[Any, str]:
         raise _unreadable(path, error) from error
 
 
-def _stored(path: str, file_system: Any, info: Mapping[str, Any]) -> StoredFile:
+def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool) -> StoredFile:
     name = info["name"]
     part = name if _is_local(file_system) else file_system.unstrip_protocol(name)
     if _is_local(file_system) and not path.startswith(("/", "file:", "local:")):
         part = os.path.relpath(name)
     told = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
-    return StoredFile(shown(part), stamp if told else "", name, file_system)
+    return StoredFile(shown(part), stamp if told else "", is_named, name, file_system)
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:
