@@ -109,7 +109,8 @@ class Intake:
         A row that says what the latest row of its key says does not land again.
 
         Raises:
-            DataError: the source cannot be used; what landed before stays landed.
+            DataError: the source cannot be used; what landed before stays landed. NO_ROWS, if
+                nothing ever has.
             RunCancelled: somebody asked the run to stop.
         """
         landed = self.segments(source.name)
@@ -124,6 +125,9 @@ class Intake:
                 number += 1
                 self._write(source.name, number, rows, batch)
             watermark = batch.watermark
+        if number == 0:
+            cure = "fill it, or mend the source's settings"
+            raise DataError("NO_ROWS", f"{source.place} holds no rows; {cure}")
 
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
         """Land how a source that is read whole differs from what landed of it before.

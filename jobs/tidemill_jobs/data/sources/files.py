@@ -23,6 +23,7 @@ class Files:
 
     def __init__(self, name: str, settings: FilesSource) -> None:
         self.name = name
+        self.place = shown(settings.path)
         self.labelled = settings.label_column != ""
         self._settings = settings
 
@@ -44,8 +45,7 @@ class Files:
         if waiting:
             yield _batch(waiting, files)
         if not any(progress["rows"] or progress["tail"] for progress in files.values()):
-            path = shown(self._settings.path)
-            raise DataError("NO_ROWS", f"{path} holds no rows; fill it, or mend the path")
+            raise DataError("NO_ROWS", f"{self.place} holds no rows; fill it, or mend the path")
 
     def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
         for file in stored_files(self._settings.path, self._settings.format is not None):

@@ -57,6 +57,7 @@ class Http:
         self.labelled = settings.label_field is not None
         self._settings = settings
         self._url = httpx.URL(settings.url)
+        self.place = place(self._url)
         self._since_field = settings.since_field or settings.time_field
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
@@ -99,7 +100,7 @@ class Http:
         if reading.fields and not reading.has_text:
             path, there = self._settings.text_field, ", ".join(reading.fields)
             told = f"no item has {path!r}; there are {there}; mend the source's text_field"
-            raise DataError("MISSING_FIELD", f"{place(self._url)}: {told}")
+            raise DataError("MISSING_FIELD", f"{self.place}: {told}")
 
     def _found(self, item: Any) -> Found | Unreadable:
         settings, key = self._settings, at(item, self._settings.key_field)

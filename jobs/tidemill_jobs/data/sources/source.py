@@ -59,10 +59,12 @@ class Source(Protocol):
 
     Attributes:
         name: unique within the task; names its folder in the intake.
+        place: where a person would look for it, without anything secret.
         labelled: whether its rows have labels of their own.
     """
 
     name: str
+    place: str
     labelled: bool
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:

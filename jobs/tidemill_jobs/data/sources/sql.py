@@ -30,7 +30,7 @@ class Sql:
         self.name = name
         self.labelled = settings.label_column != ""
         self._settings = settings
-        self._place = f"db:{settings.table or 'query'}"
+        self.place = f"db:{settings.table or 'query'}"
         self._cursor: sa.ColumnClause[Any] = sa.column(settings.cursor_column)
         key: sa.ColumnClause[Any] = sa.column(settings.key_column)
         self._key = key if settings.key_column else None
@@ -69,7 +69,7 @@ class Sql:
         is_sqlite = url.get_backend_name() == "sqlite"
         if is_sqlite and not Path(url.database or "").is_file():
             told = f"there is no database {url.database}; mend the source's url"
-            raise DataError("SOURCE_MISSING", f"{self._place}: {told}")
+            raise DataError("SOURCE_MISSING", f"{self.place}: {told}")
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
         with engine.connect() as connection:
             if is_sqlite:
@@ -86,12 +86,12 @@ class Sql:
         except DBAPIError as error:
             told = str(error.orig).strip().partition("\n")[0]
             cure = "mend it, and the next run reads on"
-            raise DataError("SOURCE_UNREADABLE", f"{self._place}: {told}; {cure}") from error
+            raise DataError("SOURCE_UNREADABLE", f"{self.place}: {told}; {cure}") from error
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             # SQLAlchemy's words may repeat the URL, and with it a password.
             told = "its url is none that SQLAlchemy reads, or its driver is not installed"
             cure = "mend the url, or install the driver"
-            raise DataError("SOURCE_UNREADABLE", f"{self._place}: {told}; {cure}") from error
+            raise DataError("SOURCE_UNREADABLE", f"{self.place}: {told}; {cure}") from error
 
     def _select(self, *columns: Any) -> sa.Select[Any]:
         """Columns of the table, or of what the query finds."""
@@ -116,7 +116,7 @@ class Sql:
                 return self._cursor >= _bound(cursor.before(last[0], self._settings.overlap))
             except TypeError as error:
                 told = f"column {self._settings.cursor_column!r} is {error}: overlap needs a number"
-                raise DataError("UNSUPPORTED_CURSOR", f"{self._place}: {told} or a time") from error
+                raise DataError("UNSUPPORTED_CURSOR", f"{self.place}: {told} or a time") from error
         behind = self._cursor > _bound(last[0])
         if self._key is None:
             return behind
@@ -129,7 +129,7 @@ class Sql:
         for name in self._names:
             if name not in there:
                 told = f"no column {name!r} among {', '.join(there)}; mend the source's settings"
-                raise DataError("MISSING_COLUMN", f"{self._place}: {told}")
+                raise DataError("MISSING_COLUMN", f"{self.place}: {told}")
 
     def _check_cursor(self, connection: sa.Connection, last: Sequence[Any]) -> None:
         """Whether reading in the cursor's order finds every row."""
@@ -142,11 +142,11 @@ class Sql:
         if is_any(self._cursor.is_(None)):
             told = f"rows have no value in {name!r} and would never be read"
             cure = "fill it, or leave these rows out with a query"
-            raise DataError("NULL_CURSOR", f"{self._place}: {told}; {cure}")
+            raise DataError("NULL_CURSOR", f"{self.place}: {told}; {cure}")
         if last and not is_any(self._cursor >= _bound(last[0])) and is_any(sa.true()):
             told = f"every {name!r} lies before {last[0]}, which was read already"
             cure = "restore the rows, or remove what has landed of the source to read it anew"
-            raise DataError("CURSOR_WENT_BACK", f"{self._place}: {told}; {cure}")
+            raise DataError("CURSOR_WENT_BACK", f"{self.place}: {told}; {cure}")
 
     def _check_order(self, rows: Sequence[_Row], last: Sequence[Any]) -> None:
         """Whether the watermark tells each row from the next."""
@@ -154,14 +154,14 @@ class Sql:
         if self._key is not None:
             if any(row[settings.key_column] is None for row in rows):
                 told = f"a row has no value in {settings.key_column!r}; fill it, or leave it out"
-                raise DataError("NULL_KEY", f"{self._place}: {told} with a query")
+                raise DataError("NULL_KEY", f"{self.place}: {told} with a query")
             return
         values = [*last[:1], *(row[settings.cursor_column] for row in rows)]
         twice = next((one for one, other in pairwise(values) if one == other), None)
         if twice is not None:
             told = f"several rows have {twice} in {settings.cursor_column!r}"
             cure = "set key_column to a column that tells them apart"
-            raise DataError("CURSOR_NOT_UNIQUE", f"{self._place}: {told}; {cure}")
+            raise DataError("CURSOR_NOT_UNIQUE", f"{self.place}: {told}; {cure}")
 
     def _reached(self, row: _Row, last: Sequence[Any]) -> list[Any]:
         """The cursor and key read up to; in the overlap, those from before it."""
@@ -178,12 +178,12 @@ class Sql:
             watermark = {"last": [cursor.to_json(value) for value in last]}
         except TypeError as error:
             told = f"a cursor or key is {error}: neither text, number, time nor UUID"
-            raise DataError("UNSUPPORTED_CURSOR", f"{self._place}: {told}") from error
+            raise DataError("UNSUPPORTED_CURSOR", f"{self.place}: {told}") from error
         return Batch(piece.rows, piece.unreadable, watermark)
 
     def _found(self, key: str, row: _Row) -> Found:
         values = {role: row[name] for role, name in self._values.items() if name}
-        return Found(origin=f"{self._place}#{key}", key=key, **values)
+        return Found(origin=f"{self.place}#{key}", key=key, **values)
 
 
 def _bound(value: Any) -> sa.BindParameter[Any]:

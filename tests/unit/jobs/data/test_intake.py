@@ -17,6 +17,7 @@ class _List:
     """A source that gives lists of rows, each a key and a text, as batches."""
 
     name = "list"
+    place = "a list"
     labelled = True
 
     def __init__(self, *batches: list[Row], watermark: int = 0) -> None:
