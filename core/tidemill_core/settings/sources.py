@@ -136,7 +136,8 @@ class HttpSource(_Source):
     since_parameter: str = ""
     """The parameter that asks for what is new; empty reads everything each time."""
     since_field: _DottedPath | None = None
-    """Whose highest value so far goes into `since_parameter`; `time_field`, where it is not set."""
+    """Whose highest value so far goes into `since_parameter`; `time_field`, where it is not set. A
+    time in the future does not count."""
     auth: Literal["none", "bearer", "header"] = "none"
     """How the token is shown: not at all, as `Authorization: Bearer`, or in a header of its own."""
     auth_header: str = "X-API-Key"
@@ -146,7 +147,8 @@ class HttpSource(_Source):
     requests_per_second: float = Field(default=5.0, gt=0.0)
     """Requests are no closer together than this allows."""
     timeout_seconds: float = Field(default=30.0, gt=0.0)
-    """How long a connection, and each part of an answer, may take."""
+    """How long a connection, and each part of an answer, may take; a whole answer has ten
+    minutes."""
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from tidemill_core.errors import DataError
 from tidemill_core.intake_lock import intake_lock
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.hashing import text_hashes
+from tidemill_jobs.data.news import COMPARED, News
 from tidemill_jobs.data.parquet import remove_left_over, written_whole
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 
@@ -99,21 +100,28 @@ class Intake:
     def land(self, source: Source, progress: Progress) -> None:
         """Read on in a source and land what is new.
 
+        A row that says what the latest row of its key says does not land again.
+
         Raises:
-            DataError: the source cannot be used; what landed before stays landed.
+            DataError: the source cannot be used; what landed before stays landed. NO_ROWS, if
+                nothing ever has.
             RunCancelled: somebody asked the run to stop.
         """
         landed = self.segments(source.name)
         watermark: Watermark = landed[-1].watermark if landed else {}
         number = landed[-1].number if landed else 0
         labelled = str(LabelSource.SOURCE) if source.labelled else None
+        news = News(read_segment(segment, list(COMPARED)) for segment in landed)
         for batch in source.read(watermark):
             progress(0.0, f"reads {source.name}")
-            if _is_news(batch, watermark):
+            rows = news.of(without_texts(_landed(batch, labelled), self._erased))
+            if len(rows) or batch.replaced or batch.watermark != watermark:
                 number += 1
-                rows = without_texts(_landed(batch, labelled), self._erased)
                 self._write(source.name, number, rows, batch)
             watermark = batch.watermark
+        if number == 0:
+            cure = "fill it, or mend the source's settings"
+            raise DataError("NO_ROWS", f"{source.place} holds no rows; {cure}")
 
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
         """Land how a source that is read whole differs from what landed of it before.
@@ -203,11 +211,6 @@ def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
 
 def _facts(watermark: Watermark, replaced: Set[str]) -> str:
     return json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
-
-
-def _is_news(batch: Batch, watermark: Watermark) -> bool:
-    rows = len(batch.rows) + len(batch.unreadable)
-    return rows > 0 or bool(batch.replaced) or batch.watermark != watermark
 
 
 def _landed(batch: Batch, label_source: str | None) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from tidemill_jobs.data.sources.files import Files
 from tidemill_jobs.data.sources.http import Http
 from tidemill_jobs.data.sources.source import Source
 from tidemill_jobs.data.sources.sql import Sql
+from tidemill_jobs.data.sources.stored_file import shown, without_user
 
 _NAME_LENGTH = 40
 
@@ -29,17 +30,19 @@ def open_source(settings: SourceSettings) -> Source:
     and is read from its beginning.
     """
     if isinstance(settings, FilesSource):
-        return Files(_name(settings.path, settings), settings)
+        return Files(_name(shown(settings.path), settings), settings)
     if isinstance(settings, SqlSource):
         return Sql(_name(settings.table or "query", settings), settings)
-    return Http(_name(settings.url.partition("?")[0], settings), settings)
+    return Http(_name(shown(settings.url), settings), settings)
 
 
 def _name(place: str, settings: SourceSettings) -> str:
     readable = re.sub("[^a-z0-9]+", "-", place.lower())[-_NAME_LENGTH:]
     described = settings.model_dump(mode="json", exclude=_MANNERS, exclude_defaults=True)
+    # A new user or password makes it no other place.
     if isinstance(settings, SqlSource):
-        # A new user or password makes it no other database.
         described["url"] = settings.url.get_secret_value().rpartition("@")[2]
+    for where in {"path", "url"} & described.keys():
+        described[where] = without_user(described[where])
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     return f"{readable}-{digest.hexdigest()[:8]}".lstrip("-")

@@ -23,6 +23,9 @@ MAX_RETRY_AFTER_SECONDS = 120.0
 MAX_RESPONSE_BYTES = 64 << 20
 """Longer answers are not read, compressed or not."""
 
+ANSWER_SECONDS = 600.0
+"""An answer that takes longer is given up, however steadily it comes."""
+
 _TOO_MANY_REQUESTS = 429
 
 
@@ -80,8 +83,8 @@ class ApiClient:
 
         Raises:
             DataError: API_UNREACHABLE, API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED,
-                SOURCE_MISSING, RESPONSE_TOO_LARGE or NOT_JSON; names the URL without its
-                parameters.
+                API_TOO_SLOW, SOURCE_MISSING, RESPONSE_TOO_LARGE or NOT_JSON; names the URL without
+                its parameters.
         """
         try:
             for attempt in stamina.retry_context(on=_backoff, attempts=ATTEMPTS, timeout=None):
@@ -161,9 +164,12 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _body(url: httpx.URL, response: httpx.Response) -> bytes:
-    body = bytearray()
+    body, deadline = bytearray(), time.monotonic() + ANSWER_SECONDS
     for chunk in response.iter_bytes():
         body += chunk
+        if time.monotonic() > deadline:
+            told = f"takes more than {ANSWER_SECONDS:.0f} s for an answer; ask for smaller pages"
+            raise DataError("API_TOO_SLOW", f"{place(url)} {told}")
         if len(body) > MAX_RESPONSE_BYTES:
             told = f"its answer has more than {MAX_RESPONSE_BYTES >> 20} MiB; ask for smaller pages"
             raise DataError("RESPONSE_TOO_LARGE", f"{place(url)}: {told}")
@@ -174,7 +180,8 @@ def _json(url: httpx.URL, body: bytes, content_type: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        begins = printable(body[:80].decode(errors="backslashreplace"))
-        told = f"answered {content_type} that is no whole JSON ({error}), beginning {begins!r}"
+        # Not what it says: that may be a person's text.
+        begins = printable(body[:1].decode(errors="backslashreplace"))
+        told = f"answered {content_type} that is no whole JSON, beginning {begins!r}"
         cure = "mend the source's url; what was read before it stands"
         raise DataError("NOT_JSON", f"{place(url)} {told}; {cure}") from error

@@ -27,6 +27,11 @@ def to_json(value: Any) -> Any:
     Raises:
         TypeError: it has none of the types that a cursor or a key may have.
     """
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise TypeError("text that is not UTF-8") from error
     if isinstance(value, str | int | float):
         return value
     name = _NAMES.get(type(value))

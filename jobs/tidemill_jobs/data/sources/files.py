@@ -2,7 +2,8 @@
 
 Of each file the watermark keeps how far it was read and the SHA-256 of that much. A file whose
 stamp has not changed is not opened. One that begins as it did is read on from where it ended; one
-that does not was rewritten, and replaces its rows. One that vanished keeps its rows.
+that does not was rewritten, and replaces its rows. One that vanished, or one of many that is empty
+now, keeps its rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +14,8 @@ from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.file_progress import Progress, Step, news
 from tidemill_jobs.data.sources.found import joined
-from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Watermark
+from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, Batch, Watermark
 from tidemill_jobs.data.sources.stored_file import shown, stored_files
-
-_BATCH_BYTES = 64 << 20
 
 
 class Files:
@@ -24,6 +23,7 @@ class Files:
 
     def __init__(self, name: str, settings: FilesSource) -> None:
         self.name = name
+        self.place = shown(settings.path)
         self.labelled = settings.label_column != ""
         self._settings = settings
 
@@ -45,21 +45,26 @@ class Files:
         if waiting:
             yield _batch(waiting, files)
         if not any(progress["rows"] or progress["tail"] for progress in files.values()):
-            path = shown(self._settings.path)
-            raise DataError("NO_ROWS", f"{path} holds no rows; fill it, or mend the path")
+            raise DataError("NO_ROWS", f"{self.place} holds no rows; fill it, or mend the path")
 
     def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
         for file in stored_files(self._settings.path, self._settings.format is not None):
             before = Progress(**files.get(file.part, {}))
-            if not file.stamp or file.stamp != before.stamp:
+            if file.stamp and file.stamp == before.stamp:
+                continue
+            try:
                 yield from news(file, before, self._settings)
+            except DataError as error:
+                # One of many may just have been created, or be about to be written anew.
+                if error.reason != "EMPTY_FILE" or file.is_named:
+                    raise
 
 
 def _is_full(waiting: Sequence[Step], step: Step) -> bool:
     """Whether a batch of the steps that wait has no room for another."""
     rows = sum(len(other.piece) for other in [*waiting, step])
     size = sum(other.piece.rows.estimated_size() for other in [*waiting, step])
-    return bool(waiting) and (rows > BATCH_ROWS or size > _BATCH_BYTES)
+    return bool(waiting) and (rows > BATCH_ROWS or size > BATCH_BYTES)
 
 
 def _batch(steps: Sequence[Step], files: dict[str, Any]) -> Batch:

@@ -1,14 +1,18 @@
 """Rows as a source gave them, brought into the columns that all sources share."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from sys import getsizeof
+from typing import TypeVar
 
 import polars as pl
 
 from tidemill_jobs.data.rows import printable
-from tidemill_jobs.data.sources.source import ROWS, UNREADABLE
+from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
+
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,26 @@ def checked(part: str, found: Iterable[Found | Unreadable]) -> Piece:
             rows.append((part, *outcome))
     frame = pl.DataFrame(rows, schema=dict(ROWS), orient="row")
     return Piece(frame, unreadable_frame(part, unreadable))
+
+
+def grouped(
+    rows: Iterable[_Row], text: Callable[[_Row], object]
+) -> Iterator[tuple[list[_Row], bool]]:
+    """Rows in lists as large as a batch may be, and whether it is the last, which may be empty.
+
+    Args:
+        rows: whatever they are.
+        text: the largest value of one.
+    """
+    group, size = list[_Row](), 0
+    for row in rows:
+        added = getsizeof(text(row))
+        if group and (len(group) == BATCH_ROWS or size + added > BATCH_BYTES):
+            yield group, False
+            group, size = [], 0
+        group.append(row)
+        size += added
+    yield group, True
 
 
 def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:

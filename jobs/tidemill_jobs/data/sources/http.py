@@ -6,9 +6,10 @@ watermark moves when the last page is in: a read that is cut off is made again f
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from math import isfinite
+from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import httpx
@@ -16,10 +17,36 @@ import httpx
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.rows import printable
-from tidemill_jobs.data.sources.api_client import ApiClient, Page, place
-from tidemill_jobs.data.sources.found import Found, Unreadable, as_time, checked, shown
-from tidemill_jobs.data.sources.pages import at, items, pages
-from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Watermark
+from tidemill_jobs.data.sources.api_client import ApiClient, place
+from tidemill_jobs.data.sources.found import Found, Unreadable, as_time, checked, grouped, shown
+from tidemill_jobs.data.sources.pages import at, items, leads, pages
+from tidemill_jobs.data.sources.source import Batch, Watermark
+
+_MAX_SINCE = 200
+_Rank = tuple[int, float, str]
+_NO_RANK: _Rank = (0, 0.0, "")
+
+
+class _Reading:
+    """What one read of the API has seen so far.
+
+    Attributes:
+        highest: what to ask for next time; None while nothing can be.
+        fields: the items' fields.
+        has_text: whether one of them had the text's, or an earlier read had.
+    """
+
+    def __init__(self, rank: Callable[[Any], _Rank], since: Any) -> None:
+        self._rank = rank
+        self.highest: Any = None
+        self.reach(since)
+        self.fields: dict[str, None] = {}
+        self.has_text = self.highest is not None
+
+    def reach(self, value: Any) -> None:
+        """Take a value for the highest, if it is."""
+        if self._rank(value) > self._rank(self.highest):
+            self.highest = value
 
 
 class Http:
@@ -30,6 +57,7 @@ class Http:
         self.labelled = settings.label_field is not None
         self._settings = settings
         self._url = httpx.URL(settings.url)
+        self.place = place(self._url)
         self._since_field = settings.since_field or settings.time_field
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
@@ -37,41 +65,42 @@ class Http:
 
         Raises:
             DataError: MISSING_ITEMS, MISSING_FIELD, ENDLESS_PAGES, FOREIGN_LINK, API_UNREACHABLE,
-                API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED, SOURCE_MISSING,
-                RESPONSE_TOO_LARGE or NOT_JSON; names the URL without its parameters.
+                API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED, API_TOO_SLOW,
+                SOURCE_MISSING, RESPONSE_TOO_LARGE or NOT_JSON; names the URL without its
+                parameters.
             ConfigurationError: the variable with the token is not set.
         """
-        highest, waiting = watermark.get("since"), list[Found | Unreadable]()
+        reading = _Reading(self._since_rank, watermark.get("since"))
         with closing(ApiClient(self._settings)) as client:
-            for page in pages(client, self._settings, self._first_url(highest)):
-                new = items(page, self._settings)
-                self._check_fields(page, new)
-                waiting += map(self._found, new)
-                if self._settings.since_parameter:
-                    highest = max([highest, *map(self._since, new)], key=_rank)
-                while len(waiting) > BATCH_ROWS:
-                    yield _batch(waiting[:BATCH_ROWS], watermark)
-                    waiting = waiting[BATCH_ROWS:]
-        reached = {} if highest is None else {"since": highest}
-        if waiting or reached != watermark:
-            yield _batch(waiting, reached)
+            for group, is_last in grouped(self._found_on(client, reading), _text):
+                self._check_fields(reading)
+                reached = {} if reading.highest is None else {"since": reading.highest}
+                if group or reached != watermark:
+                    yield _batch(group, reached if is_last else watermark)
 
-    def _first_url(self, since: Any) -> httpx.URL:
-        if since is None:
-            return self._url
-        return self._url.copy_set_param(self._settings.since_parameter, str(since))
+    def _found_on(self, client: ApiClient, reading: "_Reading") -> Iterator[Found | Unreadable]:
+        """The items of all pages."""
+        settings = self._settings
+        first = self._url
+        if reading.highest is not None:
+            first = first.copy_set_param(settings.since_parameter, str(reading.highest))
+        for page in pages(client, settings, first):
+            for item in items(page, settings):
+                reading.fields |= dict.fromkeys(item if isinstance(item, dict) else ())
+                reading.has_text |= leads(item, settings.text_field)
+                if settings.since_parameter and self._since_field:
+                    reading.reach(at(item, self._since_field))
+                yield self._found(item)
 
-    def _since(self, item: Any) -> Any:
-        return at(item, self._since_field) if self._since_field else None
+    def _since_rank(self, value: Any) -> "_Rank":
+        return _rank(value, is_time=self._since_field == self._settings.time_field)
 
-    def _check_fields(self, page: Page, new: Sequence[Any]) -> None:
-        """Whether any item has a text at all."""
-        objects = [item for item in new if isinstance(item, dict)]
-        path = self._settings.text_field
-        if objects and all(at(item, path) is None for item in objects):
-            there = ", ".join(dict.fromkeys(name for item in objects for name in item))
+    def _check_fields(self, reading: "_Reading") -> None:
+        """Whether any item has a text at all; later ones may lack it, each for itself."""
+        if reading.fields and not reading.has_text:
+            path, there = self._settings.text_field, ", ".join(reading.fields)
             told = f"no item has {path!r}; there are {there}; mend the source's text_field"
-            raise DataError("MISSING_FIELD", f"{place(page.url)}: {told}")
+            raise DataError("MISSING_FIELD", f"{self.place}: {told}")
 
     def _found(self, item: Any) -> Found | Unreadable:
         settings, key = self._settings, at(item, self._settings.key_field)
@@ -96,14 +125,26 @@ def _batch(found: Sequence[Found | Unreadable], watermark: Watermark) -> Batch:
     return Batch(piece.rows, piece.unreadable, watermark)
 
 
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Where a value stands among those of its kind: numbers, times, other words."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
-        return 1, value, ""
-    if not isinstance(value, str):
-        return 0, 0.0, ""
+def _text(item: Found | Unreadable) -> object:
+    return item.text if isinstance(item, Found) else item.value
+
+
+def _rank(value: Any, is_time: bool) -> _Rank:
+    """Where a value stands among those of its kind: numbers, times, other words.
+
+    What cannot be asked for is `_NO_RANK`: not a number, not storable or very long; and a time in
+    the future, behind which the items of many years would never be read.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and not is_time:
+        return (1, value, "") if abs(value) < inf and len(str(value)) <= _MAX_SINCE else _NO_RANK
+    if not is_number and (not isinstance(value, str) or len(value) > _MAX_SINCE):
+        return _NO_RANK
     try:
         time = as_time(value)
     except ValueError:
-        return 2, 0.0, value
-    return (0, 0.0, "") if time is None else (3, time.timestamp(), "")
+        is_word = isinstance(value, str) and printable(value) == value
+        return (2, 0.0, value) if is_word else _NO_RANK
+    except (OverflowError, OSError):
+        return _NO_RANK
+    return _NO_RANK if time is None or time > datetime.now(UTC) else (3, time.timestamp(), "")

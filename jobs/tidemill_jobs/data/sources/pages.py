@@ -21,7 +21,8 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
         first: the first page, without the page's number.
 
     Raises:
-        DataError: ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; and those of `ApiClient.get`.
+        DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; and those of
+            `ApiClient.get`.
     """
     url = first
     if settings.pagination == "page":
@@ -29,7 +30,11 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
     seen: set[str] = set()
     for count in range(1, settings.max_pages + 1):
         page = client.get(url)
-        following = _next(page, settings, first, count)
+        try:
+            following = _next(page, settings, first, count)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            told = "gives a next page that no URL can ask for; mend the source's pagination"
+            raise DataError("API_REFUSED", f"{place(page.url)} {told} and its names") from error
         if following is None:
             yield page
             return
@@ -66,6 +71,13 @@ def at(content: Any, path: str) -> Any:
             return None
         content = content.get(name)
     return content
+
+
+def leads(content: Any, path: str) -> bool:
+    """Whether a dotted path leads somewhere, if only to a null."""
+    parent, _, name = path.rpartition(".")
+    holder = at(content, parent) if parent else content
+    return isinstance(holder, dict) and name in holder
 
 
 def _next(page: Page, settings: HttpSource, first: httpx.URL, count: int) -> httpx.URL | None:

@@ -33,6 +33,9 @@ UNREADABLE: Mapping[str, Any] = {
 BATCH_ROWS = 100_000
 """Rows of a batch, at most."""
 
+BATCH_BYTES = 64 << 20
+"""Texts of a batch, at most, unless one row alone has more."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -56,10 +59,12 @@ class Source(Protocol):
 
     Attributes:
         name: unique within the task; names its folder in the intake.
+        place: where a person would look for it, without anything secret.
         labelled: whether its rows have labels of their own.
     """
 
     name: str
+    place: str
     labelled: bool
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:

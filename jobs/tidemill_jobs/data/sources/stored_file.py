@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,9 @@ _STAMPS = (
     *("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified"),
     *("Last-Modified", "Content-MD5", "Digest", "md5Hash", "updated", "modified"),
 )
+# `abfs://container@account` and the like have no user there, unless there is a password.
+_USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
+_PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
@@ -52,10 +56,12 @@ class StoredFile:
     Attributes:
         part: its name for people, and in what has landed.
         stamp: changes when the file does; empty where the storage cannot tell.
+        is_named: whether the path names it, and is no folder or glob that it was found in.
     """
 
     part: str
     stamp: str
+    is_named: bool
     _name: str
     _file_system: Any = field(repr=False)
 
@@ -115,12 +121,13 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
         file_system, name = _located(path)
         file_system.invalidate_cache()
         if _is_web(path) or file_system.isfile(name):
-            return [_stored(path, file_system, file_system.info(name))]
+            return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)
         else:
             found = file_system.glob(name, detail=True)
-        files = [_stored(path, file_system, i) for i in found.values() if i["type"] == "file"]
+        infos = [info for info in found.values() if info["type"] == "file"]
+        files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
         cure = "mend the path, or say which format its files have"
@@ -135,14 +142,14 @@ def _located(path: str) -> tuple[Any, str]:
         raise _unreadable(path, error) from error
 
 
-def _stored(path: str, file_system: Any, info: Mapping[str, Any]) -> StoredFile:
+def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool) -> StoredFile:
     name = info["name"]
     part = name if _is_local(file_system) else file_system.unstrip_protocol(name)
     if _is_local(file_system) and not path.startswith(("/", "file:", "local:")):
         part = os.path.relpath(name)
     told = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
-    return StoredFile(shown(part), stamp if told else "", name, file_system)
+    return StoredFile(shown(part), stamp if told else "", is_named, name, file_system)
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:
@@ -159,10 +166,16 @@ def _is_web(path: str) -> bool:
 
 
 def shown(path: str) -> str:
-    """A path as it may be shown: a URL's parameters may hold a signature."""
-    return path.partition("?")[0] if _is_web(path) else path
+    """A path as it may be shown: a URL's user may be a token, its parameters a signature."""
+    return _PARAMETERS.sub(r"\1", without_user(path))
+
+
+def without_user(url: str) -> str:
+    """A URL, or words in which some stand, without user names and passwords."""
+    return _USER.sub("://", url)
 
 
 def _unreadable(part: str, detail: object) -> DataError:
     cure = "mend the file, and the next run reads on"
-    return DataError("SOURCE_UNREADABLE", f"{shown(part)} cannot be read: {detail}; {cure}")
+    told = shown(f"{part} cannot be read: {detail}; {cure}")
+    return DataError("SOURCE_UNREADABLE", told)

@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     missing_bytes: int = 0
     """How much of the body is announced and never sent."""
+    seconds_a_byte: float = 0.0
+    """How slowly the body drips."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,13 @@ def running() -> Iterator[Api]:
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            if not answer.seconds_a_byte:
+                self.wfile.write(body)
+                return
+            with suppress(OSError):  # who asked has gone
+                for at in range(len(body)):
+                    self.wfile.write(body[at : at + 1])
+                    time.sleep(answer.seconds_a_byte)
 
         def log_message(self, *args: object) -> None:
             pass

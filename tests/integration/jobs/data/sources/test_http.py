@@ -14,7 +14,7 @@ from tests.integration.jobs.data.sources.api import Answer, Api, Asked, running
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources import api_client, found, open_source
 from tidemill_jobs.data.sources.api_client import ATTEMPTS, MAX_RESPONSE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_ROWS, Source
 
@@ -157,6 +157,60 @@ def test_since_may_be_of_any_kind(
     assert landing.watermark == {"since": highest}
 
 
+_TIMES = {"since_parameter": "since", "time_field": "at"}
+_SECOND_OF_JANUARY = "2026-01-02T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("settings", "value"),
+    [
+        (_TIMES, "2062-01-01T00:00:00Z"),
+        (_TIMES, 2_900_000_000),
+        (_TIMES, "0001-01-01T00:00:00+14:00"),
+        (_TIMES, 10**400),
+        ({**_TIMES, "since_field": "at", "time_field": ""}, "\ud800"),
+        ({**_TIMES, "since_field": "at", "time_field": ""}, "z" * 70_000),
+    ],
+)
+def test_a_value_that_cannot_be_right_hides_no_items(
+    api: Api, declare: Declare, settings: dict[str, object], value: object
+) -> None:
+    """A time in the future, or none that can be asked for, is passed over for the watermark."""
+    api.answer = lambda _: Answer([_item(1, at=value), _item(2, at=_SECOND_OF_JANUARY)])
+    settings = {name: value or None for name, value in settings.items()}
+    source, landing = declare(**settings), Landing()
+    landing.read(source)
+    assert landing.watermark == {"since": _SECOND_OF_JANUARY}
+    assert len(landing.rows) == 2
+    landing.watermark = {"since": value}
+    landing.read(source)
+    assert api.asked[-1].parameters == {}
+
+
+def test_items_without_text_cost_themselves_alone(api: Api, declare: Declare) -> None:
+    """A null is a row without text; a read that has nothing else is none that fails."""
+    items = [_item(1, text=None, n=1)]
+    api.answer = lambda _: Answer(items)
+    source, landing = declare(since_parameter="after", since_field="n"), Landing()
+    landing.read(source)
+    items[:] = [{"id": 2, "n": 2}]
+    landing.read(source)
+    assert landing.texts == [None, None]
+    assert landing.watermark == {"since": 2}
+
+
+def test_many_long_texts_come_in_several_batches(
+    api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is bounded in bytes too; the watermark moves with the last."""
+    monkeypatch.setattr(found, "BATCH_BYTES", 10_000)
+    api.answer = lambda _: Answer([_item(n, text="x" * 4_000, n=n) for n in range(5)])
+    landing = Landing()
+    batches = landing.read(declare(since_parameter="after", since_field="n"))
+    assert [len(batch.rows) for batch in batches] == [2, 2, 1]
+    assert [batch.watermark for batch in batches] == [{}, {}, {"since": 4}]
+
+
 def test_a_read_that_breaks_off_is_made_again(api: Api, declare: Declare) -> None:
     """The watermark has not moved, so nothing is skipped; what comes again replaces itself."""
     broken = True
@@ -248,7 +302,7 @@ def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer
             "text/html that is no whole JSON",
             1,
         ),
-        (Answer(b'[{"id": 1, "te'), "NOT_JSON", 'beginning \'[{"id": 1, "te\'', 1),
+        (Answer(b'[{"id": 1, "te'), "NOT_JSON", "no type that is no whole JSON, beginning '['", 1),
         (Answer(b"\xff\xfe\xff"), "NOT_JSON", "beginning", 1),
         (Answer({"error": "none"}), "MISSING_ITEMS", "an object of error", 1),
         (Answer("x"), "MISSING_ITEMS", "no list", 1),
@@ -303,6 +357,29 @@ def test_a_list_that_goes_round_is_noticed(
     api.answer = lambda _: answer
     assert Landing().try_to_read(declare(**values)) == "ENDLESS_PAGES"
     assert len(api.asked) == 2
+
+
+@pytest.mark.parametrize("following", ["c" * 70_000, "\ud800"])
+def test_a_cursor_that_cannot_be_asked_for_is_told(
+    api: Api, declare: Declare, following: str
+) -> None:
+    """What an API gives as the next page may be anything."""
+    api.answer = lambda _: Answer({"i": [_item(1)], "next_cursor": following})
+    with pytest.raises(DataError, match=f"{api.url} gives a next page") as caught:
+        Landing().read(declare(pagination="cursor", items="i"))
+    assert caught.value.reason == "API_REFUSED"
+
+
+def test_an_answer_that_drips_has_an_end(
+    api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time, and the whole does not."""
+    monkeypatch.setattr(api_client, "ANSWER_SECONDS", 0.3)
+    api.answer = lambda _: Answer([_item(1)], seconds_a_byte=0.02)
+    with pytest.raises(DataError, match=f"{api.url} takes more than 0 s") as caught:
+        Landing().read(declare(timeout_seconds=0.2))
+    assert caught.value.reason == "API_TOO_SLOW"
+    assert len(api.asked) == 1
 
 
 def test_a_list_without_end_is_noticed(api: Api, declare: Declare) -> None:

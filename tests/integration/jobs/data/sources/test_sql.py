@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from tests.plugins.postgres import Postgres
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.settings import SqlSource
-from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources import found, open_source
 from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Source, Watermark
 
 TICKETS = "CREATE TABLE tickets (id BIGINT, changed {time}, text TEXT, label TEXT, who TEXT)"
@@ -213,6 +214,71 @@ def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) 
     _insert(database, _ticket(7))
     landing.read(source)
     assert len(landing.rows) == 3
+
+
+def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declare) -> None:
+    """Rows that come with an earlier cursor would never be read; an overlap reads them."""
+    source, landing = declare(cursor_column="changed", key_column="id"), Landing()
+    _insert(database, _ticket(1, 9), _ticket(5, 10))
+    landing.read(source)
+    _insert(database, _ticket(6, 10), _ticket(7, 11))
+    landing.read(source)
+    assert landing.watermark["passed"] == 4
+    _insert(database, _ticket(8, 8), _ticket(4, 11), _ticket(9, 12))
+    with pytest.raises(DataError, match="2 rows came up to 'changed' 2026-01-02 11:00") as caught:
+        landing.read(source)
+    assert caught.value.reason == "CURSOR_WENT_BACK"
+    assert "set overlap" in str(caught.value)
+    if database.dialect.name == "postgresql":
+        landing.read(declare(cursor_column="changed", key_column="id", overlap=6 * 3600))
+        assert len(landing.rows) == 7
+
+
+def test_no_error_repeats_a_text(postgres_url: str) -> None:
+    """A database's own words on a value that it cannot convert do: they are not passed on."""
+    query = "SELECT 1 AS id, 'x' AS text, CAST('I am ' || 'Ann' AS INTEGER) AS label"
+    settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
+    source = open_source(SqlSource.model_validate(settings))
+    with pytest.raises(DataError, match="InvalidTextRepresentation") as caught:
+        Landing().read(source)
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+    assert "Ann" not in str(caught.value)
+
+
+def test_texts_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
+    """SQLite keeps whatever was written; such a key is told of too, and as a cursor refused."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE tickets (id, text, label)")
+        connection.exec_driver_sql(
+            "INSERT INTO tickets VALUES (1, 'x', 'a'), (2, CAST(x'436166e9' AS TEXT), 'a'), "
+            "(CAST(x'33e9' AS TEXT), 'caf\u00e9', 'a')"
+        )
+    engine.dispose()
+    settings = {"kind": "sql", "url": url, "cursor_column": "id"}
+    landing = Landing()
+    with pytest.raises(DataError, match="text that is not UTF-8") as caught:
+        landing.read(open_source(SqlSource.model_validate({**settings, "table": "tickets"})))
+    assert caught.value.reason == "UNSUPPORTED_CURSOR"
+    query = "SELECT id, text, label, -rowid AS rank FROM tickets"
+    settings |= {"query": query, "cursor_column": "rank"}
+    landing.read(open_source(SqlSource.model_validate(settings)))
+    assert landing.unreadable == [("-2", "NOT_UTF8")]
+    assert [row["value"] for row in landing.rows if "rule" in row] == ["Caf\\udce9"]
+    assert landing.texts == ["caf\u00e9", "x"]
+
+
+def test_long_texts_come_in_several_batches(
+    database: sa.Engine, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is bounded in bytes too; cut off after any, each row comes once."""
+    monkeypatch.setattr(found, "BATCH_BYTES", 10_000)
+    _insert(database, *(_ticket(number, text="x" * 4_000) for number in range(1, 6)))
+    landing = Landing()
+    landing.read(declare(), batches=1)
+    assert landing.watermark == {"last": [2], "passed": 2}
+    assert [len(batch.rows) for batch in landing.read(declare())] == [2, 1]
 
 
 def test_wrong_types_cost_their_row(database: sa.Engine, declare: Declare) -> None:

@@ -146,6 +146,30 @@ def test_late_files_are_new_and_vanished_ones_keep_their_rows(tmp_path: Path, wr
     assert landing.texts == ["b", "a"]
 
 
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.csv.gz"])
+def test_one_empty_file_of_many_is_yet_to_be_written(
+    tmp_path: Path, write: Write, name: str
+) -> None:
+    """It holds up no other; what it said before it was emptied stays until it is written."""
+    write("b.csv", "text,label\nb,b\n")
+    write("c.csv", "text,label\nc,a\n")
+    write(name, b"")
+    landing, source = Landing(), _source(tmp_path)
+    landing.read(source)
+    write("b.csv", b"")
+    landing.read(source)
+    assert landing.texts == ["b", "c"]
+    write("b.csv", "text,label\nnew,b\n")
+    landing.read(source)
+    assert landing.texts == ["c", "new"]
+
+
+def test_empty_files_alone_are_no_rows(tmp_path: Path, write: Write) -> None:
+    """Nothing ever came in: that is told."""
+    write("a.csv", b"")
+    assert Landing().try_to_read(_source(tmp_path)) == "NO_ROWS"
+
+
 def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
     """Killed after any batch and begun again, each row is there once, in its place."""
     path = write("a.csv", _csv(120_000, width=1))

@@ -15,6 +15,7 @@ from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, HttpSource, SqlSource
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.stored_file import shown
 
 CSV = b"text,label\nx,a\n"
 
@@ -133,3 +134,31 @@ def test_a_name_says_what_is_read_and_not_how() -> None:
     assert http() == http(requests_per_second=1.0, max_pages=3) != http(items="x")
     assert all(re.fullmatch("[a-z0-9_-]+", name) for name in (sql(), http()))
     assert "secret" not in http()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parameters"),
+    [("https", "?signature=ter2"), ("ftp", ""), ("simplecache::https", "?signature=ter2")],
+)
+def test_a_url_s_password_is_shown_nowhere(protocol: str, parameters: str) -> None:
+    """Neither a source's name, which manifests and folders bear, nor an error repeats it."""
+    path = f"{protocol}://bob:hun@ter2@127.0.0.1:1/x.csv{parameters}"
+    source = open_source(FilesSource(path=path))
+    with pytest.raises(DataError, match=r"127\.0\.0\.1:1/x\.csv") as caught:
+        Landing().read(source)
+    for told in (source.name, str(caught.value)):
+        assert "127" in told
+        assert "ter2" not in told
+        assert "bob" not in told
+    changed = FilesSource(path=path.replace("hun@ter2", "other"))
+    assert open_source(changed).name == source.name
+    api = HttpSource(kind="http", url="https://bob:hunter2@h.io/v1")
+    assert open_source(api).name.startswith("https-h-io-v1-")
+
+
+@pytest.mark.parametrize(
+    "path", ["data/a@b.csv", "abfs://container@account.net/x.csv", "s3://bucket/a?.csv"]
+)
+def test_what_is_no_secret_is_shown(path: str) -> None:
+    """An at sign may be part of a name or a place, and a question mark of a glob."""
+    assert shown(path) == path
