@@ -9,6 +9,7 @@ what landed since the last build costs anything. The folder is a cache; removing
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,7 +81,9 @@ class Workshop:
         """
         target = self._target(segment)
         if _is_of(segment, target):
-            return Prepared(segment, target).read(["text_hash"])["text_hash"]
+            # What is damaged there is only a copy.
+            with suppress(OSError, pl.exceptions.PolarsError):
+                return Prepared(segment, target).read(["text_hash"])["text_hash"]
         return text_hashes(clean(read_segment(segment), self.recipe)["text"])
 
     def _target(self, segment: Segment) -> Path:
