@@ -143,7 +143,9 @@ class ErasureStore:
 
     def _pages(self, holder: _Holder, task: str, text_hashes: Set[str]) -> Iterator[dict[Any, str]]:
         """The hash of the text to erase by key, page by page."""
-        query = select(holder.key, *holder.texts).where(holder.table.c.task.in_((task, "")))
+        # Not the bare column: its index would have all of the task's rows sorted for each page.
+        is_of_task = (holder.table.c.task + "").in_((task, ""))
+        query = select(holder.key, *holder.texts).where(is_of_task)
         query = query.order_by(holder.key).limit(_ROWS_AT_ONCE)
         page = query
         while True:

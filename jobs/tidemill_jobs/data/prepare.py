@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,7 +92,9 @@ class Workshop:
         """
         target = self._target(segment)
         if _is_of(segment, target):
-            return Prepared(segment, target).read(["text_hash"])["text_hash"]
+            # What is damaged there is only a copy.
+            with suppress(OSError, pl.exceptions.PolarsError):
+                return Prepared(segment, target).read(["text_hash"])["text_hash"]
         return text_hashes(clean(read_segment(segment), self.recipe)["text"])
 
     def _target(self, segment: Segment) -> Path:

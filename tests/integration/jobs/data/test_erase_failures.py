@@ -49,6 +49,8 @@ def test_one_damaged_place_keeps_no_other(built: JobContext, source: Path) -> No
     broken = built.settings.state_dir / "intake" / "support" / "broken" / "000001.parquet"
     broken.parent.mkdir()
     broken.write_bytes(b"PAR1")
+    for prepared in (built.settings.state_dir / "prepared").rglob("*train*/000001.parquet"):
+        prepared.write_bytes(b"PAR1")
     ask(built)
     with pytest.raises(DataError) as caught:
         run(built)
