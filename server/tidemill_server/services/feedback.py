@@ -47,8 +47,9 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         """Store one verdict."""
         del context
         checked = self._intake.check(_verdict(request))
-        stored = await asyncio.to_thread(self._store.add, [checked])
-        return pb.SubmitFeedbackResponse(feedback=convert.feedback(stored[0]))
+        [stored] = await asyncio.to_thread(self._store.add, [checked])
+        _check_answer(checked, stored)
+        return pb.SubmitFeedbackResponse(feedback=convert.feedback(stored))
 
     async def StreamFeedback(
         self, request_iterator: AsyncIterator[pb.StreamFeedbackRequest], context: Context
@@ -57,30 +58,36 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         del context
         response = pb.StreamFeedbackResponse()
         async for chunk in self._chunks(request_iterator, response):
-            response.accepted_count += len(await asyncio.to_thread(self._store.add, chunk))
+            stored = await asyncio.to_thread(self._store.add, list(chunk.values()))
+            for (index, checked), answer in zip(chunk.items(), stored, strict=True):
+                try:
+                    _check_answer(checked, answer)
+                except InvalidArgument as error:
+                    _reject(response, index, error)
+                else:
+                    response.accepted_count += 1
+        response.rejections.sort(key=lambda rejection: rejection.index)
         return response
 
     async def _chunks(
         self, requests: AsyncIterator[pb.StreamFeedbackRequest], response: pb.StreamFeedbackResponse
-    ) -> AsyncIterator[list[Feedback]]:
-        """What is right, in chunks; what is wrong is listed in the response.
+    ) -> AsyncIterator[dict[int, Feedback]]:
+        """What is right, by its index, in chunks; what is wrong is listed in the response.
 
         Before a malformed message ends the stream, what was gathered comes out.
         """
-        chunk: list[Feedback] = []
+        chunk: dict[int, Feedback] = {}
         index = 0
         try:
             async for request in requests:
                 try:
-                    chunk.append(self._intake.check(_verdict(request)))
+                    chunk[index] = self._intake.check(_verdict(request))
                 except TidemillError as error:
-                    response.rejected_count += 1
-                    if len(response.rejections) < MAX_LISTED_REJECTIONS:
-                        response.rejections.add(index=index, error=to_status(error))
+                    _reject(response, index, error)
                 index += 1
                 if len(chunk) == CHUNK:
                     yield chunk
-                    chunk = []
+                    chunk = {}
         except InvalidArgument:
             if chunk:
                 yield chunk
@@ -131,6 +138,23 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         return pb.ListPreferencesResponse(
             preferences=map(convert.preference, found), next_page_token=token
         )
+
+
+def _check_answer(checked: Feedback, stored: Feedback) -> None:
+    """Refuse a verdict whose request id brought up what was said of another prediction.
+
+    Raises:
+        InvalidArgument: REQUEST_ID_REUSED; the verdict was not stored.
+    """
+    if (stored.prediction_id, stored.source) != (checked.prediction_id, checked.source):
+        rule = "was used for another verdict: give each prediction and source one of their own"
+        raise InvalidArgument("REQUEST_ID_REUSED", "request_id", rule)
+
+
+def _reject(response: pb.StreamFeedbackResponse, index: int, error: TidemillError) -> None:
+    response.rejected_count += 1
+    if len(response.rejections) < MAX_LISTED_REJECTIONS:
+        response.rejections.add(index=index, error=to_status(error))
 
 
 def _verdict(request: pb.SubmitFeedbackRequest | pb.StreamFeedbackRequest) -> Verdict:

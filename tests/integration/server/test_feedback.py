@@ -104,6 +104,33 @@ def test_repeating_a_request_id_changes_nothing(
     assert len(rows(workspace, prediction_ids[2])) == 1
 
 
+def test_a_request_id_is_one_verdicts_alone(
+    front: Front, workspace: Workspace, prediction_ids: list[str]
+) -> None:
+    """For another prediction or source it is refused; in a stream that verdict alone is."""
+    place = {"prediction_id": prediction_ids[6], "source": "ann"}
+    submit(front, **place, correct=True, request_id="alone-1")
+    others = [{**place, "source": "ben"}, {**place, "prediction_id": prediction_ids[7]}]
+    for other in others:
+        again = {**other, "correct": False, "request_id": "alone-1"}
+        refused = refusal(lambda again=again: submit(front, **again))
+        assert words(refused) == ("INVALID_ARGUMENT", "REQUEST_ID_REUSED", "request_id")
+    sent = [
+        pb.StreamFeedbackRequest(**each, correct=False, request_id=request_id)
+        for request_id in ("alone-1", "")
+        for each in others
+    ]
+    sent.append(pb.StreamFeedbackRequest(**place, correct=True, request_id="alone-1"))
+    sent.append(pb.StreamFeedbackRequest(prediction_id="forged", correct=True))
+    answer = front.feedback.StreamFeedback(iter(sent), timeout=10)
+    assert (answer.accepted_count, answer.rejected_count) == (3, 3)
+    assert [each.index for each in answer.rejections] == [0, 1, 5]
+    assert [row[1:] for row in rows(workspace, prediction_ids[6])] == [
+        (1, None, "ann"),
+        (0, None, "ben"),
+    ]
+
+
 def test_repeating_the_latest_verdict_changes_nothing(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:

@@ -225,8 +225,8 @@ def test_killed_anywhere_it_is_the_same_dataset(
     again = _build(whole, world.task, database_url)
     assert again.dataset_version == built.dataset_version
     assert again.source_counts == built.source_counts
-    third = _build(killed, world.task, database_url)
-    assert replace(third, build_time=built.build_time) == built
+    once_more = _build(killed, world.task, database_url)
+    assert replace(once_more, build_time=built.build_time) == built
     assert not list(killed.rglob(".staged-*"))
 
 

@@ -104,8 +104,9 @@ class SubmitFeedbackRequest(_message.Message):
     comment: _builtins.str
     """Their words, up to 2,000 characters."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again. Without it, repeating
-    the source's latest verdict on the prediction changes nothing.
+    """Makes repeating safe: the same id gets the first answer again. For another prediction or
+    source it is refused. Without it, repeating the source's latest verdict on the prediction
+    changes nothing.
     """
     text: _builtins.str
     """The text that was judged, as it was predicted; empty leaves it out. A task that does not keep

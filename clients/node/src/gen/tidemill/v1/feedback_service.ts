@@ -72,8 +72,9 @@ export interface SubmitFeedbackRequest {
   /** Their words, up to 2,000 characters. */
   comment: string;
   /**
-   * Makes repeating safe: the same id gets the first answer again. Without it, repeating
-   * the source's latest verdict on the prediction changes nothing.
+   * Makes repeating safe: the same id gets the first answer again. For another prediction or
+   * source it is refused. Without it, repeating the source's latest verdict on the prediction
+   * changes nothing.
    */
   requestId: string;
   /**
