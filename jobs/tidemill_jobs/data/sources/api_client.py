@@ -24,7 +24,8 @@ MAX_RESPONSE_BYTES = 64 << 20
 """Longer answers are not read, compressed or not."""
 
 ANSWER_SECONDS = 600.0
-"""An answer that takes longer is given up, however steadily it comes."""
+"""An answer's body that takes longer is given up, however steadily it comes. Its headers have
+`timeout_seconds` for each part, and are bounded in size."""
 
 _TOO_MANY_REQUESTS = 429
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import polars as pl
 
 from tidemill_jobs.data.rows import printable
+from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
 
 _Row = TypeVar("_Row")
@@ -75,7 +76,8 @@ def checked(part: str, found: Iterable[Found | Unreadable]) -> Piece:
     """Rows whose values have the types they should; the others are unreadable.
 
     A text or label of another type is WRONG_TYPE, a time that is none is BAD_TIME, and half a
-    UTF-16 character, which no file can hold, is LONE_SURROGATE.
+    UTF-16 character, which no file can hold, is LONE_SURROGATE. A text of more than MAX_LINE_BYTES
+    is TEXT_TOO_LONG.
     """
     rows, unreadable = [], []
     for item in found:
@@ -106,6 +108,11 @@ def grouped(
         group.append(row)
         size += added
     yield group, True
+
+
+def too_long(origin: str, key: str | None, length: int) -> Unreadable:
+    """A row whose text has more than MAX_LINE_BYTES; nothing of it is kept."""
+    return Unreadable(origin, "TEXT_TOO_LONG", f"a text of {length} bytes", key)
 
 
 def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:
@@ -171,6 +178,10 @@ def _values(row: Found) -> tuple[object, ...] | Unreadable:
     for word in (row.text, *words):
         if word is not None and not word.isascii() and not _is_storable(word):
             return Unreadable(row.origin, "LONE_SURROGATE", word, row.key)
+    if row.text is not None and len(row.text) > MAX_LINE_BYTES // 4:
+        length = len(row.text.encode())
+        if length > MAX_LINE_BYTES:
+            return too_long(row.origin, row.key, length)
     return row.origin, row.key, row.text, *words, time
 
 

@@ -126,7 +126,9 @@ def _batch(found: Sequence[Found | Unreadable], watermark: Watermark) -> Batch:
 
 
 def _text(item: Found | Unreadable) -> object:
-    return item.text if isinstance(item, Found) else item.value
+    if isinstance(item, Unreadable):
+        return item.value
+    return item.text if isinstance(item.text, str) else shown(item.text)
 
 
 def _rank(value: Any, is_time: bool) -> _Rank:

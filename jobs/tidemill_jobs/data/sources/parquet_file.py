@@ -10,10 +10,13 @@ import pyarrow.parquet as pq
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.found import NOTHING, Found, Piece, checked
-from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS
+from tidemill_jobs.data.sources.found import Found, Piece, checked, too_long, unreadable_frame
+from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
+from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS
 
 _HASHED_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 20
+_ROWS_AT_ONCE = 1_000
 
 
 def content_digest(file: IO[bytes]) -> str:
@@ -26,7 +29,7 @@ def content_digest(file: IO[bytes]) -> str:
 
 
 def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -> Iterator[Piece]:
-    """Rows from the one of index `done` on, at most BATCH_ROWS a piece.
+    """Rows from the one of index `done` on, at most BATCH_ROWS and BATCH_BYTES a piece.
 
     Raises:
         DataError: EMPTY_FILE, SOURCE_UNREADABLE, MISSING_COLUMN, AMBIGUOUS_COLUMN or
@@ -36,20 +39,50 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
     names = _wanted(settings)
     _check_columns(parquet, part, names)
     start = 0
-    for batch in parquet.iter_batches(BATCH_ROWS, columns=sorted(set(names.values()))):
-        end = start + len(batch)
+    for batches in _grouped(parquet, sorted(set(names.values()))):
+        table = pa.Table.from_batches(batches)
+        end = start + len(table)
         if end > done:
-            batch.validate(full=True)
-            frame = pl.from_arrow(batch)
+            table.validate(full=True)
+            frame = pl.from_arrow(table)
             assert isinstance(frame, pl.DataFrame)  # noqa: S101 -- for the type checker
             numbered = frame.with_row_index("row", start + 1).slice(max(done - start, 0))
             yield _piece(numbered, part, names)
         start = end
 
 
+def _grouped(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[list[pa.RecordBatch]]:
+    """All rows, in lists that have BATCH_ROWS and BATCH_BYTES at most."""
+    group: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in parquet.iter_batches(_rows_at_once(parquet, columns), columns=columns):
+        if group and (rows + len(batch) > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES):
+            yield group
+            group, rows, size = [], 0, 0
+        group.append(batch)
+        rows += len(batch)
+        size += batch.nbytes
+    if group:
+        yield group
+
+
+def _rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
+    """How many rows are decoded together: fewer, where the file says that they are long.
+
+    What it says is a lower bound: a value that comes often is counted once.
+    """
+    fewest = _ROWS_AT_ONCE
+    for index in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(index)
+        chunks = [group.column(place) for place in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns)
+        fewest = min(fewest, max(1, BATCH_BYTES * group.num_rows // max(1, size)))
+    return fewest
+
+
 def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(file, pre_buffer=False)
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     except pa.ArrowInvalid as error:
         file.seek(0)
         if not file.read(1):
@@ -111,4 +144,8 @@ def _piece(frame: pl.DataFrame, part: str, names: dict[str, str]) -> Piece:
         *(pl.col(c).cast(kind) for c, kind in ROWS.items() if c in frame.columns),
         *(pl.lit(None, kind).alias(c) for c, kind in ROWS.items() if c not in frame.columns),
     ).with_columns(pl.lit(part).alias("part"))
-    return Piece(rows.select(list(ROWS)), NOTHING.unreadable)
+    length = pl.col("text").str.len_bytes()
+    is_long = length.gt(MAX_LINE_BYTES).fill_null(value=False)
+    long = rows.filter(is_long).select("origin", length.alias("length"))
+    told = (too_long(origin, None, length) for origin, length in long.iter_rows())
+    return Piece(rows.filter(~is_long).select(list(ROWS)), unreadable_frame(part, told))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
 
+import aiohttp
 import fsspec
 import pyarrow as pa
 from fsspec.core import url_to_fs
@@ -34,7 +35,10 @@ _STAMPS = (
 # `abfs://container@account` and the like have no user there, unless there is a password.
 _USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
 _PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
+_UNREADABLE = (
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException),
+    aiohttp.ClientError,  # fsspec passes it on
+)
 
 
 def _decompress_zstandard(raw: IO[bytes]) -> Any:

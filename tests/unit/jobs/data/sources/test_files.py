@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources import files, open_source, parquet_file
 from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS, UNREADABLE, Source
 
@@ -206,6 +206,34 @@ def test_batches_are_bounded(tmp_path: Path, write: Write) -> None:
     assert max(sizes) <= BATCH_ROWS
     assert sum(sizes) == 250_020
     assert len(sizes) == 3
+
+
+def test_long_texts_of_a_parquet_file_take_little_memory(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of few bytes may unpack to many: its batches are bounded in bytes, at any cut."""
+    for module in (files, parquet_file):
+        monkeypatch.setattr(module, "BATCH_BYTES", 1 << 20)
+    texts = [f"{number} {'x' * 9_999}" for number in range(1_000)]
+    path = write("a.parquet", _parquet(text=texts, label=["a"] * 1_000))
+    assert path.stat().st_size < 1 << 18
+    sizes, landing = [], Landing()
+    while batches := landing.read(_source(path), batches=1):
+        sizes += [batch.rows.estimated_size() for batch in batches]
+    assert max(sizes) < 1.2 * (1 << 20)
+    assert landing.texts == texts
+
+
+def test_a_value_of_any_length_costs_its_row_alone(write: Write) -> None:
+    """As a long line does: of a text as long as that nothing is kept."""
+    texts = ["x", "y" * (MAX_LINE_BYTES + 1), None, "\u00e9" * (MAX_LINE_BYTES // 2)]
+    for times in ([1, 2, 3, 4], ["2026-01-02"] * 4):
+        path = write("a.parquet", _parquet(text=texts, label=["a"] * 4, time=times))
+        landing, column = Landing(), "time" if isinstance(times[0], str) else ""
+        landing.read(_source(path, time_column=column))
+        assert landing.texts == [texts[0], *texts[2:]]
+        assert landing.unreadable == [("2", "TEXT_TOO_LONG")]
+        assert landing.rows[-1]["value"] == f"a text of {MAX_LINE_BYTES + 1} bytes"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -97,6 +97,12 @@ def web(folder: Path) -> Iterator[str]:
     """An HTTP server of the folder `data`; its URL."""
 
     class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/b.csv?broken"):
+                self.send_error(500)
+            else:
+                super().do_GET()
+
         def log_message(self, *args: object) -> None:
             pass
 
@@ -116,6 +122,14 @@ def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> No
     with pytest.raises(DataError, match=r"none\.csv") as caught:
         _origins(f"{web}/none.csv?signature=secret")
     assert caught.value.reason == "SOURCE_MISSING"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_breaks_is_told_without_the_signature(web: str) -> None:
+    """What the HTTP library says of it repeats the whole URL; that is cut."""
+    with pytest.raises(DataError, match=r"b\.csv cannot be read: 500") as caught:
+        _origins(web.replace("//", "//bob:secret@") + "/b.csv?broken=secret", format="csv")
+    assert caught.value.reason == "SOURCE_UNREADABLE"
     assert "secret" not in str(caught.value)
 
 
