@@ -1,6 +1,6 @@
 """From what landed to what a dataset version is made of: prepare, decide, explain."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Segment
 from tidemill_jobs.data.labeling_file import load_labeling_file
 from tidemill_jobs.data.prepare import Prepared, Workshop
+from tidemill_jobs.data.quarantine_share import check_share
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.weak_labels import WeakLabels
 
@@ -73,7 +74,7 @@ def _content(
 ) -> Content:
     set_aside = _set_aside(stock, decided.set_aside)
     counts = _source_counts(stock, decided)
-    _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
+    check_share(context, segments, stock, decided)
     labels = decided.kept["label"].unique()
     if len(labels) < 2:
         told = f"only the label {labels[0]!r}" if len(labels) else "no example"
@@ -133,25 +134,6 @@ def _source_counts(stock: Stock, decided: Decided) -> dict[str, dict[str, int]]:
     for source, outcome, count in counted.sort("source", "outcome").iter_rows():
         counts.setdefault(source, {})[outcome] = count
     return counts
-
-
-def _check_share(
-    set_aside: pl.DataFrame, counts: Mapping[str, Mapping[str, int]], share: float
-) -> None:
-    """Raises DataError TOO_MANY_QUARANTINED."""
-    total = sum(sum(outcomes.values()) for outcomes in counts.values())
-    bad = set_aside.filter(pl.col("outcome") == str(Outcome.QUARANTINED))
-    if len(bad) <= share * total:
-        return
-    worst = bad["rule"].value_counts(sort=True).head(3)
-    told = ", ".join(f"{rule} {count}" for rule, count in worst.iter_rows())
-    first = bad.row(0, named=True)
-    raise DataError(
-        "TOO_MANY_QUARANTINED",
-        f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = "
-        f"{share}: the first is {first['origin']}, under {first['rule']}. Nothing was published; "
-        "mend the source, or raise the share",
-    )
 
 
 def _keys(hashes: Set[str]) -> pl.Series:

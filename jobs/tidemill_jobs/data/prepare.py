@@ -64,7 +64,7 @@ class Workshop:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
         """
         target = self._folder / segment.source / segment.path.name
-        if not target.exists():
+        if not _is_of(target, segment):
             prepared = _measured(clean(read_segment(segment), self._recipe))
             with written_whole(target) as staged:
                 prepared.write_parquet(staged)
@@ -74,6 +74,12 @@ class Workshop:
         """Remove what was made of a segment, by any recipe."""
         for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
             path.unlink()
+
+
+def _is_of(target: Path, segment: Segment) -> bool:
+    """Whether it was made of what the segment is now: a source may be read anew from the start."""
+    made = target.stat().st_mtime_ns if target.exists() else 0
+    return made >= segment.path.stat().st_mtime_ns
 
 
 def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:
