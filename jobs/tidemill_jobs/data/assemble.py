@@ -29,6 +29,8 @@ def assemble(context: JobContext, segments: list[Segment]) -> Content:
         DataError: TOO_FEW_LABELS, TOO_MANY_QUARANTINED, INTAKE_DAMAGED or NOT_WRITTEN.
         RunCancelled: somebody asked the run to stop.
     """
+    if not segments:
+        raise _too_few_labels(context, "no example")
     stock = Stock(list(_prepare(context, segments)))
     context.progress(0.6, "decides what to keep")
     similarity = context.task_settings.near_duplicate_similarity
@@ -78,7 +80,7 @@ def _content(
     labels = decided.kept["label"].unique()
     if len(labels) < 2:
         told = f"only the label {labels[0]!r}" if len(labels) else "no example"
-        raise DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
+        raise _too_few_labels(context, told)
     recipe = {
         "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
         "steps": [step.name for step in _recipe(context).steps],
@@ -88,6 +90,10 @@ def _content(
     examples = _examples(stock, decided.kept)
     report = () if weak is None else weak.report(examples)
     return Content(context.task, examples, set_aside, counts, recipe, report)
+
+
+def _too_few_labels(context: JobContext, told: str) -> DataError:
+    return DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
 
 
 def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:
