@@ -29,7 +29,8 @@ class TaskSettings(_Section):
     """How similar two texts must be to count as nearly the same: the share of their five-letter
     windows that they have in common. 1 looks for equal texts only."""
     max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    """Share of the rows that may break a rule; with more, no dataset version is published."""
+    """Share of the rows that may break a rule, of those that each source brought since its last
+    dataset version; with more, none is published."""
     labeling_functions: Path | None = None
     """A Python file with labelling functions, for rows that come without a label."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)

@@ -1,6 +1,6 @@
 """From what landed to what a dataset version is made of: prepare, decide, explain."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Segment
 from tidemill_jobs.data.labeling_file import load_labeling_file
 from tidemill_jobs.data.prepare import Prepared, Workshop
+from tidemill_jobs.data.quarantine_share import check_share
 from tidemill_jobs.data.stock import Stock
 from tidemill_jobs.data.weak_labels import WeakLabels
 
@@ -28,6 +29,8 @@ def assemble(context: JobContext, segments: list[Segment]) -> Content:
         DataError: TOO_FEW_LABELS, TOO_MANY_QUARANTINED, INTAKE_DAMAGED or NOT_WRITTEN.
         RunCancelled: somebody asked the run to stop.
     """
+    if not segments:
+        raise _too_few_labels(context, "no example")
     stock = Stock(list(_prepare(context, segments)))
     context.progress(0.6, "decides what to keep")
     similarity = context.task_settings.near_duplicate_similarity
@@ -74,11 +77,11 @@ def _content(
 ) -> Content:
     set_aside = _set_aside(stock, decided.set_aside)
     counts = _source_counts(stock, decided)
-    _check_share(set_aside, counts, context.task_settings.max_quarantine_share)
+    check_share(context, segments, stock, decided)
     labels = decided.kept["label"].unique()
     if len(labels) < 2:
         told = f"only the label {labels[0]!r}" if len(labels) else "no example"
-        raise DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
+        raise _too_few_labels(context, told)
     recipe = {
         "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
         "steps": [step.name for step in _recipe(context).steps],
@@ -88,6 +91,10 @@ def _content(
     examples = _examples(stock, decided.kept)
     report = () if weak is None else weak.report(examples)
     return Content(context.task, examples, set_aside, counts, recipe, report)
+
+
+def _too_few_labels(context: JobContext, told: str) -> DataError:
+    return DataError("TOO_FEW_LABELS", f"task {context.task!r}: its sources leave {told}")
 
 
 def _examples(stock: Stock, kept: pl.DataFrame) -> pl.DataFrame:
@@ -134,25 +141,6 @@ def _outcomes(rules: pl.Series) -> pl.Series:
     """What the rules that set rows aside make of them."""
     known = {rule: str(outcome_of(rule)) for rule in rules.unique()}
     return rules.replace_strict(known, return_dtype=pl.String)
-
-
-def _check_share(
-    set_aside: pl.DataFrame, counts: Mapping[str, Mapping[str, int]], share: float
-) -> None:
-    """Raises DataError TOO_MANY_QUARANTINED."""
-    total = sum(sum(outcomes.values()) for outcomes in counts.values())
-    bad = set_aside.filter(pl.col("outcome") == str(Outcome.QUARANTINED))
-    if len(bad) <= share * total:
-        return
-    worst = bad["rule"].value_counts(sort=True).head(3)
-    told = ", ".join(f"{rule} {count}" for rule, count in worst.iter_rows())
-    first = bad.row(0, named=True)
-    raise DataError(
-        "TOO_MANY_QUARANTINED",
-        f"{len(bad)} of {total} rows break a rule ({told}), more than max_quarantine_share = "
-        f"{share}: the first is {first['origin']}, under {first['rule']}. Nothing was published; "
-        "mend the source, or raise the share",
-    )
 
 
 def _keys(hashes: Set[str]) -> pl.Series:

@@ -21,6 +21,10 @@ from tidemill_jobs.data.rows import MAX_VALUE_LENGTH
 _CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
 
 
+_BEGINNING = 4000
+"""So much of a text is looked at for what to show of it, in characters."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing that is done to a text.
@@ -54,6 +58,11 @@ class Recipe:
         redaction = (Step(f"redact_{kind}", _redaction(kind)) for kind in self.redact)
         return (*STEPS, *redaction)
 
+    @property
+    def hopeless_length(self) -> int:
+        """With more characters, spaces included, a text is too long and no step looks at it."""
+        return 4 * self.max_text_length + 1000
+
 
 def _redaction(kind: str) -> Callable[[pl.Series], pl.Series]:
     return lambda texts: redact(texts, kind)
@@ -81,12 +90,12 @@ def schema(recipe: Recipe) -> pa.DataFrameSchema:
     """What cleaned rows must fulfil; each check bears the name of its rule, in order of trial."""
     length = pl.col("text").str.len_chars()
     checks = [
-        _check("NULL_TEXT", pl.col("text").is_not_null()),
+        _check("NULL_TEXT", pl.col("text").is_not_null() | pl.col("is_hopeless")),
         _check("NULL_LABEL", (pl.col("label") != "") | pl.col("label_source").is_null()),
         _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(_CONTROL_CHARACTERS)),
         _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(_CONTROL_CHARACTERS)),
         _check("BLANK_TEXT", ~pl.col("is_blank")),
-        _check("TEXT_TOO_LONG", length <= recipe.max_text_length),
+        _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= recipe.max_text_length)),
         _check("TEXT_TOO_SHORT", length >= recipe.min_text_length),
     ]
     columns = {name: pa.Column(pl.String, nullable=True) for name in ("text", "label")}
@@ -101,9 +110,12 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
         recipe: how.
 
     Returns:
-        As many rows, in their order. Text and label are null where there is a rule.
+        As many rows, in their order. Text and label are null where there is a rule; its value is
+        redacted as texts are.
     """
-    text, label = rows["text"].replace("", None), rows["label"]
+    raw, label = rows["text"].replace("", None), rows["label"]
+    hopeless = (raw.str.len_chars() > recipe.hopeless_length).fill_null(value=False)
+    text = raw.clone().scatter(hopeless.arg_true(), None)
     for step in recipe.steps:
         text = step.apply(text)
     for step in STEPS:
@@ -113,6 +125,9 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
         text=text,
         label=label.fill_null(""),
         is_blank=(blank == ""),
+        is_hopeless=hopeless,
+        value=_redacted(rows["value"], recipe),
+        shown=_shown(raw, text, recipe),
         index=pl.int_range(len(rows), dtype=pl.Int32),
     )
     broken = _broken(cleaned, recipe)
@@ -121,7 +136,7 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     found = found.with_columns(
         rule=pl.coalesce("rule", "broken"),
         value=pl.when(read & pl.col("broken").is_not_null())
-        .then(pl.coalesce(rows["text"].replace("", None), rows["label"], pl.lit("")))
+        .then(pl.coalesce("shown", rows["label"], pl.lit("")))
         .otherwise("value")
         .str.slice(0, MAX_VALUE_LENGTH),
     )
@@ -131,6 +146,19 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
         label=pl.when(fit & pl.col("label_source").is_not_null()).then("label"),
     )
     return found.select(rows.columns)
+
+
+def _shown(raw: pl.Series, text: pl.Series, recipe: Recipe) -> pl.Series:
+    """What may be shown of texts that break a rule: redacted; of long ones the beginning."""
+    unseen = (text.is_null() | (text == "")).arg_true()
+    beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), recipe)
+    return text.clone().scatter(unseen, beginnings)
+
+
+def _redacted(texts: pl.Series, recipe: Recipe) -> pl.Series:
+    for kind in recipe.redact:
+        texts = redact(texts, kind)
+    return texts
 
 
 def _check(rule: str, holds: pl.Expr) -> pa.Check:

@@ -24,7 +24,7 @@ from tidemill_jobs.data.intake import Segment, read_segment
 from tidemill_jobs.data.minhash import BAND_COLUMNS, signatures
 from tidemill_jobs.data.parquet import written_whole
 
-_VERSION = 1
+_VERSION = 2
 """To be raised with every change of what this module or `clean` writes."""
 
 

@@ -48,7 +48,7 @@ class Stock:
     def gather(self, numbers: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         """Columns of the rows of these numbers, which must ascend; in their order."""
         frames = [self._prepared[0].read(columns).clear()]
-        places = (numbers // (1 << _ROW_BITS)).cast(pl.UInt32)
+        places = self.place_of(numbers)
         for place, prepared in enumerate(self._prepared):
             first, last = places.search_sorted(place, "left"), places.search_sorted(place, "right")
             if first < last:
@@ -59,7 +59,11 @@ class Stock:
     def source_of(self, numbers: pl.Series) -> pl.Series:
         """The names of the sources that rows of these numbers came from."""
         names = pl.Series([prepared.segment.source for prepared in self._prepared], dtype=pl.String)
-        return names.gather((numbers // (1 << _ROW_BITS)).cast(pl.UInt32))
+        return names.gather(self.place_of(numbers))
+
+    def place_of(self, numbers: pl.Series) -> pl.Series:
+        """The place among all segments of those that rows of these numbers are in."""
+        return (numbers // (1 << _ROW_BITS)).cast(pl.UInt32)
 
     def _replaced_parts(self) -> Iterator[pl.DataFrame]:
         """Rows of parts that were read anew later."""

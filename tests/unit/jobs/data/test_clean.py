@@ -1,5 +1,7 @@
 """Cleaning rows, and the rules that set them aside."""
 
+import time
+
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -8,6 +10,7 @@ from tidemill_jobs.data.clean import Recipe, clean
 from tidemill_jobs.data.intake import LANDED
 
 RECIPE = Recipe(max_text_length=10)
+ANN = "ann@example.org "
 
 
 def landed(*rows: tuple[str | None, str | None]) -> pl.DataFrame:
@@ -126,6 +129,41 @@ def test_personal_data_is_redacted_where_asked(kind: str, text: str, redacted: s
     recipe = Recipe(max_text_length=100, redact=(kind,))
     assert _cleaned(text, recipe=recipe)["text"] == redacted
     assert _cleaned(text, recipe=Recipe(max_text_length=100))["text"] == text
+
+
+@pytest.mark.parametrize("start", ["a" * 60_000, "a." * 30_000, "a@" + "a-" * 30_000])
+def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
+    """Not with its square: a long word before an address would stop a build for minutes."""
+    began = time.perf_counter()
+    redacted = _cleaned(f"{start} b@c.de", recipe=Recipe(100_000, redact=("email",)))["text"]
+    assert redacted == f"{start} [EMAIL]"
+    assert time.perf_counter() - began < 1.5
+
+
+@pytest.mark.parametrize(("spaces", "rule"), [(1030, None), (1031, "TEXT_TOO_LONG")])
+def test_no_step_looks_at_a_text_that_is_far_too_long(spaces: int, rule: str | None) -> None:
+    """It is too long as it came, whatever cleaning would leave of it."""
+    row = _cleaned("x" * 10 + " " * spaces)
+    assert (row["rule"], row["text"]) == (rule, None if rule else "x" * 10)
+
+
+@pytest.mark.parametrize(
+    "text", ["ann@example.org \x00", "ann@example.org" + " x" * 300, ANN * 400]
+)
+def test_what_is_shown_of_a_bad_row_is_redacted(text: str) -> None:
+    """A quarantined value goes where the version goes, and is no way round `redact`."""
+    row = _cleaned(text, recipe=Recipe(100, redact=("email",)))
+    assert row["rule"] is not None
+    assert str(row["value"]).startswith("[EMAIL]")
+    assert "@" not in str(row["value"])
+
+
+def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
+    """A line that could not be read at all may hold a text too."""
+    rows = landed(("", "")).with_columns(
+        rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
+    )
+    assert clean(rows, Recipe(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
 
 
 def test_the_steps_are_named_in_order() -> None:

@@ -80,6 +80,24 @@ def test_texts_of_one_pattern_do_not_chain() -> None:
     assert 1 < outcome.count("KEPT") < len(chain)
 
 
+def test_texts_of_one_pattern_are_compared_beyond_the_first_of_their_bucket() -> None:
+    """Where thousands of texts share most of their words, those that are nearest still meet."""
+    random = Random(3)
+
+    def letters(count: int) -> str:
+        return "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=count))
+
+    codes = [letters(40) for _ in range(3000)]
+    pattern = f"dear support team, {CARD}: {CARD.upper()}, and this is the number of my case: "
+    held_out = [(f"{pattern}{code}", code, TEST) for code in codes]
+    trains = [(f"{pattern}{code[:-15]}{letters(15)}", "a", TRAIN) for code in codes]
+    sides = (pl.Series([text for text, *_ in side]) for side in (held_out, trains))
+    near = similarity(*(signatures(side) for side in sides)) >= 0.85
+    outcome = np.array(_outcome([*held_out, *trains], 0.85)[len(held_out) :])
+    assert near.sum() > 1000
+    assert (outcome[near] == "KEPT").mean() < 0.005
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     """Shuffled rows keep the same texts."""
     random = Random(1)

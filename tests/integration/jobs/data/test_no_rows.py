@@ -1,0 +1,51 @@
+"""The job `build_dataset` where no source has a row."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from pydantic import SecretStr
+
+from tidemill_core.errors import DataError
+from tidemill_core.settings import SqlSource, TaskSettings
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.intake import Intake
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.source import ROWS, UNREADABLE, Batch, Watermark
+
+
+@dataclass(frozen=True)
+class _OnlyAWatermark:
+    """A source that was read on, and brought nothing."""
+
+    name: str
+    labelled: bool = True
+
+    def read(self, watermark: Watermark) -> Iterator[Batch]:
+        """How far it was read."""
+        nothing = pl.DataFrame(schema=ROWS), pl.DataFrame(schema=UNREADABLE)
+        yield Batch(*nothing, {**watermark, "cursor": 1})
+
+
+@pytest.mark.parametrize("has_landed", [False, True])
+def test_sources_without_rows_are_told(
+    context: JobContext, tmp_path: Path, has_landed: bool
+) -> None:
+    """Nothing ever landed, or nothing but how far a source was read: there is no example."""
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
+        database.execute("CREATE TABLE tickets (id INTEGER, text TEXT, label TEXT)")
+    url = SecretStr(f"sqlite:///{tmp_path / 'shop.db'}")
+    source = SqlSource(kind="sql", url=url, table="tickets", cursor_column="id")
+    if has_landed:
+        intake = Intake(context.settings.state_dir / "intake" / context.task)
+        intake.land(_OnlyAWatermark(open_source(source).name), context.progress)
+    tasks = {context.task: TaskSettings(sources=[source])}
+    settings = context.settings.model_copy(update={"tasks": tasks})
+    with pytest.raises(DataError, match="its sources leave no example") as caught:
+        build(replace(context, settings=settings))
+    assert caught.value.reason == "TOO_FEW_LABELS"
