@@ -32,6 +32,10 @@ _BANDS_AT_ONCE = 4
 """So many are held in memory, 8 bytes a row each."""
 
 _BY_RANK = pl.Enum([str(split) for split in (Split.TEST, Split.VALIDATION, Split.TRAIN)])
+_ROWS_AT_ONCE = 1 << 21
+"""So many rows at most, each with half a band, are held in memory."""
+
+_HALF_TOO = ["band", "place", "half"]
 _RULES = pl.Enum(["NEAR_DUPLICATE", "NEAR_HELD_OUT"])
 _PAIRS: Mapping[str, Any] = {"row": pl.UInt32, "first": pl.UInt32, "rule": _RULES}
 
@@ -119,10 +123,21 @@ def _crowded_leaks(
     halves = bands.view(np.uint32)
     for band, rows in enumerate(crowded):
         here = places[rows["rank"].to_numpy()]
-        others = (half for half in range(2 * len(BAND_COLUMNS)) if half // 2 != band)
-        shared = (rows.with_columns(half=pl.Series(halves[here, half])) for half in others)
-        pairs = pl.concat([_leaks(some, ["band", "half"], 1) for some in shared]).unique()
-        yield _near(pairs, bands, places, threshold)
+        others = [half for half in range(2 * len(BAND_COLUMNS)) if half // 2 != band]
+        at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))
+        pairs = pl.concat(
+            _leaks(_by_half(rows, halves[here], others[start : start + at_once]), _HALF_TOO, 1)
+            for start in range(0, len(others), at_once)
+        )
+        yield _near(pairs.unique(), bands, places, threshold)
+
+
+def _by_half(rows: pl.DataFrame, halves: npt.NDArray[np.uint32], which: list[int]) -> pl.DataFrame:
+    """Rows as often as there are halves of bands to look at, with each of them."""
+    return pl.concat(
+        rows.with_columns(place=pl.lit(half, pl.UInt8), half=pl.Series(halves[:, half]))
+        for half in which
+    )
 
 
 def _verified(

@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from tidemill_jobs.data.hashing import text_key
+
 _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 _PLACES = 3
 _SAYS_A_LABEL = ("DUPLICATE", "CORRECTED", "CONTRADICTORY_LABELS", "HELD_OUT")
@@ -27,7 +29,7 @@ def profile(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, Any]:
         `texts` that came with a label more than once, and those that always had the same one,
         `agreed`.
     """
-    lengths = examples["text"].str.len_chars()
+    lengths = examples["text"].str.len_chars().sort()
     return {
         "lengths": {name: lengths.quantile(share, "nearest") for name, share in _QUANTILES.items()},
         "length_counts": _length_counts(lengths),
@@ -57,11 +59,12 @@ def _set_aside(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
 def _agreement(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, int]:
     said = set_aside.filter(pl.col("rule").is_in(_SAYS_A_LABEL) & (pl.col("value") != ""))
-    repeated = said.select("text_hash", label="value")
-    kept = examples.select("text_hash", "label").join(repeated, on="text_hash", how="semi")
+    key = text_key(pl.col("text_hash"))
+    repeated = said.select(key=key, label="value")
+    kept = examples.select("label", key=key).join(repeated, on="key", how="semi")
     texts = (
-        pl.concat([repeated, kept])
-        .group_by("text_hash")
+        pl.concat([repeated, kept.select("key", "label")])
+        .group_by("key")
         .agg(pl.len().alias("times"), pl.col("label").n_unique().alias("labels"))
     )
     several = texts.filter(pl.col("times") > 1)
