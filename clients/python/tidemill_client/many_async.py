@@ -100,7 +100,8 @@ class _Session:
         Raises:
             TidemillError: no answer came within the timeout, or the stream was refused.
         """
-        if self._window.is_empty:
+        # With nothing to be answered a stream may still have ended, and holds up what comes next.
+        if self._window.is_empty and not self.has_answer:
             self._woken.clear()
             await self._woken.wait()
             return
