@@ -33,7 +33,7 @@ run: $(INSTALLED) ## Start everything: Triton, server and jobs, on the shipped e
 	@exec $(BIN)/tidemill up
 
 test: $(INSTALLED_DEV) ## Run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED_DEV) ## Lint, types, imports, and the contract with its generated code
 	@echo "ruff check";         $(BIN)/ruff check
