@@ -1,5 +1,7 @@
 """From what landed to what a dataset version is made of: prepare, decide, explain."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Set
 
 import polars as pl
@@ -12,6 +14,7 @@ from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Cont
 from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.hashing import text_key
 from tidemill_jobs.data.intake import Segment
+from tidemill_jobs.data.known import NOTHING_KNOWN, read_known, write_known
 from tidemill_jobs.data.labeling_file import load_labeling_file
 from tidemill_jobs.data.prepare import Prepared, Workshop
 from tidemill_jobs.data.quarantine_share import check_share
@@ -31,12 +34,11 @@ def assemble(context: JobContext, segments: list[Segment]) -> Content:
     """
     if not segments:
         raise _too_few_labels(context, "no example")
-    stock = Stock(list(_prepare(context, segments)))
+    prepared = list(_prepare(context, segments))
     context.progress(0.6, "decides what to keep")
-    similarity = context.task_settings.near_duplicate_similarity
+    stock = Stock(prepared)
     weak = _weak_labels(context)
-    label_texts = _no_labels if weak is None else weak.label_texts
-    decided = decide(stock, similarity, _keys(erased_hashes(context)), label_texts)
+    decided = _decide(context, prepared, stock, weak)
     return _content(context, segments, stock, decided, weak)
 
 
@@ -61,6 +63,22 @@ def _prepare(context: JobContext, segments: list[Segment]) -> Iterator[Prepared]
     for done, segment in enumerate(segments):
         context.progress(0.3 + 0.3 * done / len(segments), "cleans and measures texts")
         yield prepares.prepare(segment)
+
+
+def _decide(
+    context: JobContext, prepared: list[Prepared], stock: Stock, weak: WeakLabels | None
+) -> Decided:
+    similarity = context.task_settings.near_duplicate_similarity
+    erased = sorted(erased_hashes(context))
+    if weak is not None:
+        # A row more may change the weight of a labelling function, and so any row's label.
+        return decide(stock, NOTHING_KNOWN, similarity, _keys(erased), weak.label_texts)
+    path = workshop(context).decided
+    depends_on = hashlib.sha256(json.dumps([similarity, erased]).encode()).hexdigest()
+    known = read_known(path, depends_on, prepared)
+    decided = decide(stock, known, similarity, _keys(erased), _no_labels)
+    write_known(path, depends_on, prepared, decided.known)
+    return decided
 
 
 def _recipe(context: JobContext) -> Recipe:
@@ -144,9 +162,9 @@ def _outcomes(rules: pl.Series) -> pl.Series:
     return rules.replace_strict(known, return_dtype=pl.String)
 
 
-def _keys(hashes: Set[str]) -> pl.Series:
+def _keys(hashes: list[str]) -> pl.Series:
     return (
-        pl.DataFrame({"hash": list(hashes)}, schema={"hash": pl.String})
+        pl.DataFrame({"hash": hashes}, schema={"hash": pl.String})
         .select(text_key(pl.col("hash")))
         .to_series()
     )

@@ -15,7 +15,7 @@ similar as the threshold:
 - NEAR_DUPLICATE, if both are on the same side and have the same label.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,8 @@ import numpy.typing as npt
 import polars as pl
 
 from tidemill_core.domain.split import Split
+from tidemill_jobs.data.clusters import ReadBands, some_at_once
 from tidemill_jobs.data.minhash import BAND_COLUMNS, Bands, similarity
-
-ReadBands = Callable[[pl.Series, tuple[str, ...]], pl.DataFrame]
-"""Columns of bands of the rows of these numbers, which ascend."""
-
-_BANDS_AT_ONCE = 4
-"""So many are held in memory, 8 bytes a row each."""
 
 _BY_RANK = pl.Enum([str(split) for split in (Split.TEST, Split.VALIDATION, Split.TRAIN)])
 _ROWS_AT_ONCE = 1 << 21
@@ -77,8 +72,7 @@ def _candidates(
     """Pairs of ranks that share a band; and of each band the rows of crowded buckets."""
     trains = pl.col("side") == str(Split.TRAIN)
     pairs, crowded = [pl.DataFrame(schema=_PAIRS)], []
-    for start in range(0, len(BAND_COLUMNS), _BANDS_AT_ONCE):
-        names = BAND_COLUMNS[start : start + _BANDS_AT_ONCE]
+    for names in some_at_once(BAND_COLUMNS):
         bands = read_bands(numbers, names)
         for name in names:
             band = bands[name].gather(ranked["place"])
@@ -122,6 +116,8 @@ def _crowded_leaks(
     bands, places = _bands_of(ranks, numbers, read_bands)
     halves = bands.view(np.uint32)
     for band, rows in enumerate(crowded):
+        if not len(rows):
+            continue
         here = places[rows["rank"].to_numpy()]
         others = [half for half in range(2 * len(BAND_COLUMNS)) if half // 2 != band]
         at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))

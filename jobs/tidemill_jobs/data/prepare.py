@@ -60,6 +60,11 @@ class Workshop:
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
         self.recipe = recipe
 
+    @property
+    def decided(self) -> Path:
+        """The file for what was decided on the rows that were prepared."""
+        return self._folder / "decided.parquet"
+
     def prepare(self, segment: Segment) -> Prepared:
         """The segment, prepared now or before.
 
@@ -70,14 +75,16 @@ class Workshop:
         if not _is_of(segment, target):
             prepared = _measured(clean(read_segment(segment), self.recipe))
             with written_whole(target) as staged:
-                prepared.write_parquet(staged)
+                # Read at each build, so quickly rather than small.
+                prepared.write_parquet(staged, compression="lz4")
         return Prepared(segment, target)
 
     def clear(self, segments: Sequence[Segment]) -> None:
         """Remove what is not of these segments' sources, and what other recipes made."""
         sources = {self._folder / segment.source for segment in segments}
         others = (path for path in self._folder.parent.iterdir() if path != self._folder)
-        undeclared = (path for path in self._folder.iterdir() if path not in sources)
+        used = {self.decided, *sources}
+        undeclared = (path for path in self._folder.iterdir() if path not in used)
         for path in (*others, *undeclared):
             # It is a cache: what cannot be removed now does no harm.
             shutil.rmtree(path, ignore_errors=True)

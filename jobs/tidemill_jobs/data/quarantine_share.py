@@ -12,7 +12,7 @@ from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.decide import Decided
 from tidemill_jobs.data.intake import Segment
-from tidemill_jobs.data.stock import Stock
+from tidemill_jobs.data.stock import Stock, place_of
 
 _FEW_ROWS = 20
 """A night may bring one row; that it is bad is no reason to stop. So after a source's first version
@@ -42,7 +42,7 @@ def check_share(
     )
     kept = decided.kept.select("number", rule=pl.lit("", pl.String))
     rows = pl.concat([kept, decided.set_aside.filter(pl.col("rule") != "REPLACED")])
-    rows = rows.filter(new.gather(stock.place_of(rows["number"])))
+    rows = rows.filter(new.gather(place_of(rows["number"])))
     rows = rows.with_columns(
         source=stock.source_of(rows["number"]),
         is_bad=pl.col("rule").is_in([rule for rule in rows["rule"].unique() if _quarantines(rule)]),

@@ -48,22 +48,20 @@ class Stock:
     def gather(self, numbers: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         """Columns of the rows of these numbers, which must ascend; in their order."""
         frames = [self._prepared[0].read(columns).clear()]
-        places = self.place_of(numbers)
+        places = place_of(numbers)
         for place, prepared in enumerate(self._prepared):
             first, last = places.search_sorted(place, "left"), places.search_sorted(place, "right")
             if first < last:
                 within = numbers.slice(first, last - first) % (1 << _ROW_BITS)
-                frames.append(prepared.read(columns)[within.cast(pl.UInt32)])
+                rows = prepared.read(columns)
+                # Often all are asked for.
+                frames.append(rows if len(within) == len(rows) else rows[within.cast(pl.UInt32)])
         return pl.concat(frames)
 
     def source_of(self, numbers: pl.Series) -> pl.Series:
         """The names of the sources that rows of these numbers came from."""
         names = pl.Series([prepared.segment.source for prepared in self._prepared], dtype=pl.String)
-        return names.gather(self.place_of(numbers))
-
-    def place_of(self, numbers: pl.Series) -> pl.Series:
-        """The place among all segments of those that rows of these numbers are in."""
-        return (numbers // (1 << _ROW_BITS)).cast(pl.UInt32)
+        return names.gather(place_of(numbers))
 
     def _replaced_parts(self) -> Iterator[pl.DataFrame]:
         """Rows of parts that were read anew later."""
@@ -90,6 +88,16 @@ class Stock:
         rows = pl.concat([frame for frame in keyed if len(frame)] or [_NO_KEYS])
         latest = rows.group_by("source", "key").agg(pl.col("number").max())
         return rows.join(latest, on="number", how="anti").select("number")
+
+
+def place_of(numbers: pl.Series) -> pl.Series:
+    """The place among all segments of those that rows of these numbers are in."""
+    return (numbers // (1 << _ROW_BITS)).cast(pl.UInt32)
+
+
+def numbers_at(places: pl.Series, numbers: pl.Series) -> pl.Series:
+    """What the numbers of rows are where their segments are at these places (UInt64) now."""
+    return places * (1 << _ROW_BITS) + numbers % (1 << _ROW_BITS)
 
 
 _NO_NUMBERS = pl.DataFrame(schema={"number": pl.UInt64})
