@@ -19,27 +19,23 @@ ReadBands = Callable[[pl.Series, tuple[str, ...]], pl.DataFrame]
 _AT_ONCE = 4
 
 
-def clustered(rows: pl.DataFrame, bands: tuple[str, ...], read_bands: ReadBands) -> pl.DataFrame:
-    """Find the clusters of rows, and which are to be decided on.
+def touched(rows: pl.DataFrame, bands: tuple[str, ...], read_bands: ReadBands) -> pl.Series:
+    """Find the rows that are to be decided on: of a cluster where a row came or went.
 
     Args:
-        rows: `number` (ascending), `text_key`, `rule` of those that can be in no version, and the
-            `cluster` they had when they were decided on last; null: never, or they had a rule.
+        rows: `number` (ascending), `rule` of those that can be in no version, and the `cluster`
+            they had when they were decided on last; null: never, or they had a rule.
         bands: columns that texts of one cluster share one of.
         read_bands: gives them.
 
     Returns:
-        The rows with their `cluster` now, null where they have a rule, and `anew`: whether another
-        row of it has come or gone.
+        Whether a row is; never one with a rule.
     """
     sound, cluster = pl.col("rule").is_null(), pl.col("cluster")
     new = rows.filter(sound & cluster.is_null())["number"]
     gone = rows.filter(~sound)["cluster"]
-    touched = pl.concat([gone, _met(rows, new, bands, read_bands)]).drop_nulls().unique()
-    anew = rows.select(sound & (cluster.is_null() | cluster.is_in(touched.implode()))).to_series()
-    found = _clusters(rows.filter(anew), bands, read_bands)
-    now = rows["cluster"].scatter(anew.arg_true(), found)
-    return rows.with_columns(anew=anew, cluster=pl.when(sound).then(now))
+    stirred = pl.concat([gone, _met(rows, new, bands, read_bands)]).drop_nulls().unique()
+    return rows.select(sound & (cluster.is_null() | cluster.is_in(stirred.implode()))).to_series()
 
 
 def _met(
@@ -55,8 +51,14 @@ def _met(
     return rows["cluster"].filter(meets)
 
 
-def _clusters(rows: pl.DataFrame, bands: tuple[str, ...], read_bands: ReadBands) -> pl.Series:
-    """The cluster of each row, where there are no others."""
+def clusters(rows: pl.DataFrame, bands: tuple[str, ...], read_bands: ReadBands) -> pl.Series:
+    """The cluster of each of these rows, as if there were no others.
+
+    Args:
+        rows: `number` (ascending) and `text_key`.
+        bands: columns that texts of one cluster share one of.
+        read_bands: gives them.
+    """
     texts = rows.unique("text_key", keep="first", maintain_order=True).with_row_index("node")
     node, first = pl.col("node"), pl.col("first")
     edges = [pl.DataFrame(schema={"node": pl.UInt32, "first": pl.UInt32})]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
-from tidemill_jobs.data.clusters import clustered
+from tidemill_jobs.data.clusters import ReadBands, clusters, touched
 from tidemill_jobs.data.merge import merge
 from tidemill_jobs.data.minhash import BAND_COLUMNS
 from tidemill_jobs.data.near import near_duplicates
@@ -14,6 +15,9 @@ from tidemill_jobs.data.stock import Stock
 
 LabelTexts = Callable[[pl.DataFrame], pl.DataFrame]
 """Gives rows of `text` and `origin` a `label` (null: it does not know) and `weight`, in order."""
+
+_FEW = 100_000
+"""Of so many rows at most the bands are held in memory: 13 MB."""
 
 
 @dataclass(frozen=True)
@@ -47,37 +51,40 @@ def decide(
         erased: `text_key` of texts that must not be learned from.
         label_texts: labels the texts that came without a label.
     """
+    bands = BAND_COLUMNS if near_duplicate_similarity < 1 else ("text_key",)
     rows = stock.rows().join(known, on="number", how="left", maintain_order="left")
-    rows = clustered(rows, _bands(near_duplicate_similarity), stock.gather)
-    stays = rows.filter(pl.col("rule").is_null() & ~pl.col("anew"))
-    anew = rows.filter("anew").drop("rule")
-    left, left_out = _judged(anew, stock, near_duplicate_similarity, erased, label_texts)
+    is_anew = touched(rows, bands, stock.gather)
+    anew = rows.filter(is_anew).drop("rule", "was")
+    read_bands = _reader(stock, anew["number"], bands)
+    anew = anew.with_columns(cluster=clusters(anew, bands, read_bands))
+    label_rows = partial(_labelled, stock=stock, label_texts=label_texts)
+    left, left_out = _judged(anew, erased, label_rows, near_duplicate_similarity, read_bands)
+    others = rows.filter(~is_anew).with_columns(rule=pl.coalesce("rule", "was"))
     columns = ("number", "label", "label_source", "weight", "split")
-    still = place(stays.filter(pl.col("was").is_null()))
+    still = place(others.filter(pl.col("rule").is_null()))
     kept = pl.concat([left.select(columns), still.select(columns)]).sort("number")
-    broken = rows.filter(pl.col("rule").is_not_null()).select("number", "rule")
-    before = stays.filter(pl.col("was").is_not_null()).select("number", rule="was")
-    set_aside = pl.concat([broken, before, left_out]).sort("number")
-    outcomes = [
-        kept.select("number", was=pl.lit(None, pl.String)),
-        set_aside.rename({"rule": "was"}),
-    ]
-    now_known = pl.concat(outcomes).sort("number").with_columns(rows["cluster"])
-    return Decided(kept, set_aside, now_known)
+    set_aside = pl.concat(
+        [left_out, others.filter(pl.col("rule").is_not_null()).select("number", "rule")]
+    ).sort("number")
+    return Decided(kept, set_aside, _known(rows, is_anew, anew["cluster"], set_aside))
 
 
-def _bands(near_duplicate_similarity: float) -> tuple[str, ...]:
-    return BAND_COLUMNS if near_duplicate_similarity < 1 else ("text_key",)
+def _reader(stock: Stock, numbers: pl.Series, bands: tuple[str, ...]) -> ReadBands:
+    """What reads bands of rows of these numbers: from memory, where they are few."""
+    if len(numbers) > _FEW:
+        return stock.gather
+    held = stock.gather(numbers, bands)
+    return lambda some, columns: held.select(columns)[numbers.search_sorted(some)]
 
 
 def _judged(
     left: pl.DataFrame,
-    stock: Stock,
-    near_duplicate_similarity: float,
     erased: pl.Series,
-    label_texts: LabelTexts,
+    label_rows: Callable[[pl.DataFrame], pl.DataFrame],
+    near_duplicate_similarity: float,
+    read_bands: ReadBands,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Of whole clusters: the rows to keep, and `number` and `rule` of the others."""
+    """Of the rows of whole clusters: those to keep; and `number` and `rule` of the others."""
     aside = []
 
     def without(found: pl.DataFrame) -> pl.DataFrame:
@@ -86,15 +93,26 @@ def _judged(
 
     is_erased = pl.col("text_key").is_in(erased.implode())
     left = without(left.filter(is_erased).select("number", rule=pl.lit("ERASED")))
-    left = place(_labelled(left, stock, label_texts))
+    left = place(label_rows(left))
     nameless = pl.col("label").is_null()
     left = without(left.filter(nameless).select("number", rule=pl.lit("UNLABELLED")))
     left = without(held_out(left))
     left = without(merge(left))
     if near_duplicate_similarity < 1:
         several = left.filter(pl.col("cluster").is_duplicated())
-        left = without(near_duplicates(several, near_duplicate_similarity, stock.gather))
+        left = without(near_duplicates(several, near_duplicate_similarity, read_bands))
     return left, pl.concat(aside)
+
+
+def _known(
+    rows: pl.DataFrame, is_anew: pl.Series, anew: pl.Series, set_aside: pl.DataFrame
+) -> pl.DataFrame:
+    """What `read_known` is to return the next time, from the clusters of the rows decided anew."""
+    sound = pl.col("rule").is_null()
+    cluster = rows["cluster"].scatter(is_anew.arg_true(), anew)
+    now = rows.select("number", cluster=pl.when(sound).then(cluster))
+    was = set_aside.select("number", was="rule")
+    return now.join(was, on="number", how="left", maintain_order="left")
 
 
 def _labelled(rows: pl.DataFrame, stock: Stock, label_texts: LabelTexts) -> pl.DataFrame:
