@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import zip_longest
 from typing import Any
 
 from tidemill_cli.dataset_description import Description, Section, sections, summary
@@ -13,7 +14,7 @@ h1 { font-size: 1.4rem } h2 { font-size: 1.05rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums }
 td.plot { width: 40%; min-width: 8rem; padding-right: 0 }
 svg { display: block; width: 100%; height: 1rem } rect { fill: var(--bar) }
 .removed { color: #b35900 }
@@ -42,7 +43,11 @@ def page(version: Description) -> str:
 
 def _section(section: Section) -> str:
     columns = [*section.columns, *([""] if section.bars else [])]
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    kinds = [_kind(value) for value in section.rows[0]] if section.rows else []
+    head = "".join(
+        f"<th{kind}>{escape(column)}</th>"
+        for column, kind in zip_longest(columns, kinds, fillvalue="")
+    )
     rows = "".join(f"<tr>{row}</tr>\n" for row in _rows(section))
     return f"<h2>{escape(section.title)}</h2>\n<table>\n<tr>{head}</tr>\n{rows}</table>\n"
 
@@ -54,8 +59,11 @@ def _rows(section: Section) -> Iterator[str]:
 
 
 def _cell(value: Any) -> str:
-    kind = ' class="number"' if isinstance(value, int | float) else ""
-    return f"<td{kind}>{escape(str(value))}</td>"
+    return f"<td{_kind(value)}>{escape(str(value))}</td>"
+
+
+def _kind(value: Any) -> str:
+    return ' class="number"' if isinstance(value, int | float) else ""
 
 
 def _bar(length: float) -> str:

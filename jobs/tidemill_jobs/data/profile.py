@@ -31,7 +31,9 @@ def profile(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, Any]:
     """
     lengths = examples["text"].str.len_chars().sort()
     return {
-        "lengths": {name: lengths.quantile(share, "nearest") for name, share in _QUANTILES.items()},
+        "lengths": {
+            name: int(lengths.quantile(share, "nearest") or 0) for name, share in _QUANTILES.items()
+        },
         "length_counts": _length_counts(lengths),
         "set_aside": _set_aside(set_aside),
         "agreement": _agreement(examples, set_aside),
