@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from tidemill_core.domain.split import content_hash
+from tidemill_jobs.context import RunCancelled
 from tidemill_jobs.feedback.label_errors import SUSPECTS, suspected_errors
 
 TRAIN = Path(__file__).parents[4] / "examples" / "support" / "train.csv"
@@ -41,6 +42,10 @@ def banking() -> tuple[pl.DataFrame, dict[str, str]]:
     return _examples(given), {f"rows.csv:{n}": label for n, (_, label) in enumerate(kept)}
 
 
+def _untold(_done: float, _doing: str) -> None:
+    pass
+
+
 def test_wrong_labels_are_found(banking: tuple[pl.DataFrame, dict[str, str]]) -> None:
     """Nine in ten of the first suspects are wrong, and of all wrong ones most are suspected."""
     examples, truth = banking
@@ -48,7 +53,7 @@ def test_wrong_labels_are_found(banking: tuple[pl.DataFrame, dict[str, str]]) ->
         origin for origin, label in examples.select("origin", "label").iter_rows()
         if truth[origin] != label
     }  # fmt: skip
-    suspects = suspected_errors(examples, 200)
+    suspects = suspected_errors(examples, 200, _untold)
     found = [origin in wrong for origin in suspects["origin"]]
     assert sum(found[: len(wrong) // 2]) / (len(wrong) // 2) > 0.9
     assert sum(found) / len(wrong) > 0.7
@@ -66,7 +71,9 @@ def test_the_same_rows_give_the_same_suspects(
     examples, _ = banking
     few = examples.head(600)
     shuffled = few.sample(fraction=1, shuffle=True, seed=1)
-    assert suspected_errors(shuffled, 20).equals(suspected_errors(few, 50).head(20))
+    assert suspected_errors(shuffled, 20, _untold).equals(
+        suspected_errors(few, 50, _untold).head(20)
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_the_same_rows_give_the_same_suspects(
 )
 def test_too_few_rows_of_a_label_are_not_suspected(rows: list[tuple[str, str]]) -> None:
     """There is nothing to learn from, and no error either."""
-    suspects = suspected_errors(_examples(rows), 10)
+    suspects = suspected_errors(_examples(rows), 10, _untold)
     assert suspects.columns == list(SUSPECTS)
     assert suspects.is_empty()
 
@@ -89,4 +96,19 @@ def test_too_few_rows_of_a_label_are_not_suspected(rows: list[tuple[str, str]]) 
 def test_texts_without_a_word_are_no_error() -> None:
     """A model that can tell nothing suspects what it likes, and does not fail."""
     rows = [("?" * (n + 1), "ab"[n % 2]) for n in range(30)]
-    assert len(suspected_errors(_examples(rows), 5)) <= 5
+    assert len(suspected_errors(_examples(rows), 5, _untold)) <= 5
+
+
+def test_it_can_be_cancelled_between_folds() -> None:
+    """It is asked about at each fold, and tells how far it is."""
+    told: list[float] = []
+
+    def cancel_at_the_third(done: float, _doing: str) -> None:
+        told.append(done)
+        if len(told) == 3:
+            raise RunCancelled
+
+    rows = [(f"text {n}", "ab"[n % 2]) for n in range(30)]
+    with pytest.raises(RunCancelled):
+        suspected_errors(_examples(rows), 5, cancel_at_the_third)
+    assert told == sorted(told)
