@@ -38,6 +38,8 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
     parquet = _opened(file, part)
     names = _wanted(settings)
     _check_columns(parquet, part, names)
+    if done >= parquet.metadata.num_rows:
+        return
     start = 0
     for batches in _grouped(parquet, sorted(set(names.values()))):
         table = pa.Table.from_batches(batches)
