@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill_core.domain.model import model_name
-from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.durable import sync, write_durably
 from tidemill_core.errors import DataError
 
 STAGING = ".staging"
@@ -108,7 +108,7 @@ class ModelRepository:
         try:
             for name, data in contents.items():
                 write_durably(staged / name, data)
-            sync_folder(staged)
+            sync(staged)
             target.parent.mkdir(exist_ok=True)
             _move_in(staged, target)
         finally:
@@ -159,4 +159,4 @@ def _move_in(staged: Path, target: Path) -> None:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise _exists(target) from error
         raise
-    sync_folder(target.parent)
+    sync(target.parent)

@@ -1,36 +1,28 @@
 """Files that commands on datasets write: whole, or not at all."""
 
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from tidemill_cli.failure import WRONG_USAGE, CommandFailed
 from tidemill_cli.local import require_extras
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
-from tidemill_core.durable import sync_folder
+from tidemill_core.durable import written_whole
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
 """Suffixes that say how rows are written."""
 
 
-def write_whole(target: Path, write: Callable[[Path], None]) -> None:
+def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside the target, and give it the target's name.
 
     Raises:
         CommandFailed: it cannot be written there; nothing of it is left.
     """
-    staged = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
     try:
-        write(staged)
-        with staged.open("rb") as file:
-            os.fsync(file.fileno())
-        staged.replace(target)
-        sync_folder(target.parent)
+        with written_whole(target) as staged:
+            write(staged)
     except OSError as error:
         raise CommandFailed(f"{target} cannot be written: {error}") from error
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:

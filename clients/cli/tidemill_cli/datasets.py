@@ -105,7 +105,7 @@ def show(
         require_suffix(html, (".html", ".htm"))
     version = _in_catalogue(dataset_version, address) if address else _here(dataset_version)
     if html is not None:
-        write_whole(html.absolute(), lambda staged: _write_text(staged, page(version)))
+        write_whole(html.absolute(), lambda staged: staged.write_bytes(page(version).encode()))
         say(f"written to {html}")
     if as_json:
         print_json(version)
@@ -231,7 +231,3 @@ def _folder(dataset_version: str) -> Path:
 
 def _datasets() -> Path:
     return load_settings().state_dir / "datasets"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

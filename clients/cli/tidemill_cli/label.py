@@ -19,6 +19,7 @@ from tidemill_cli.connection import (
     connected,
     current_user,
 )
+from tidemill_cli.dataset_files import write_whole
 from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
 from tidemill_cli.label_import import read_tasks, submit_all
 from tidemill_cli.label_session import label_items
@@ -36,7 +37,6 @@ from tidemill_cli.output import (
 )
 from tidemill_client import TidemillClient
 from tidemill_core.domain.labeling import LabelItemState
-from tidemill_core.durable import sync_folder, write_durably
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -128,11 +128,8 @@ def export(
     with connected(address) as client:
         items = _items(client, task, _WAITING, sys.maxsize)
     tasks = [to_task(item) for item in reversed(items)]
-    try:
-        write_durably(file, json.dumps(tasks, ensure_ascii=False, indent=2).encode())
-        sync_folder(file.absolute().parent)
-    except OSError as error:
-        raise CommandFailed(f"{file} cannot be written: {error}") from error
+    content = json.dumps(tasks, ensure_ascii=False, indent=2).encode()
+    write_whole(file.absolute(), lambda staged: staged.write_bytes(content))
     if as_json:
         print_json({"file": str(file), "tasks": len(tasks)})
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tidemill_core.domain.preference import Pair
 from tidemill_core.domain.split import Split, split_of
-from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.durable import sync, write_durably
 
 Row = dict[str, str]
 COLUMNS = ("prompt", "chosen", "rejected")
@@ -62,9 +62,9 @@ def write_export(
             if of_split:
                 names.append(f"{split}.{file_format}")
                 write_durably(staged / names[-1], encode(of_split))
-        sync_folder(staged)
+        sync(staged)
         staged.rename(folder)
-    sync_folder(folder.parent)
+    sync(folder.parent)
     return [folder / name for name in names]
 
 

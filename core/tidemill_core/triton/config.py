@@ -6,7 +6,6 @@ GPU where there are any and one on the CPU where there are none. Its count is gi
 would start two instances of an ONNX model on a CPU, for twice the memory.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Literal
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.durable import written_whole
 from tidemill_core.errors import DataError
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 
@@ -104,10 +103,8 @@ def write_config(repository: Path, config: ModelConfig) -> Path:
     folder = repository / config.name
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / CONFIG_FILE_NAME
-    staged = folder / f".{CONFIG_FILE_NAME}.{os.getpid()}"
-    write_durably(staged, config.render().encode())
-    staged.replace(target)
-    sync_folder(folder)
+    with written_whole(target) as staged:
+        staged.write_text(config.render(), encoding="utf-8")
     return target
 
 

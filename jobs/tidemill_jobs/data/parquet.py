@@ -1,6 +1,5 @@
 """Files and folders that are there whole or not at all."""
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -9,11 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from tidemill_core.durable import sync_folder
+from tidemill_core import durable
+from tidemill_core.durable import STAGED, sync
 from tidemill_core.errors import DataError
-
-STAGED = ".staged-"
-"""How the name of what is being written begins."""
 
 
 @contextmanager
@@ -23,17 +20,12 @@ def written_whole(target: Path) -> Iterator[Path]:
     Raises:
         DataError: NOT_WRITTEN; nothing of it is left.
     """
-    staged = target.with_name(f"{STAGED}{uuid.uuid4().hex}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        yield staged
-        _sync(staged)
-        staged.replace(target)
-        sync_folder(target.parent)
+        with durable.written_whole(target) as staged:
+            yield staged
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _not_written(target, error) from error
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -56,10 +48,10 @@ def staged_folder(parent: Path) -> Iterator[Path]:
 def rename_whole(staged: Path, target: Path) -> None:
     """Give a staged folder its name, once all that is in it is on the disk."""
     for path in (*staged.iterdir(), staged):
-        _sync(path)
+        sync(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     staged.rename(target)
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
 def remove_left_over(folder: Path) -> None:
@@ -69,14 +61,6 @@ def remove_left_over(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _not_written(target: Path, error: Exception) -> DataError:

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.durable import sync_folder, write_durably
+from tidemill_core.durable import sync, write_durably
 from tidemill_core.errors import InvalidArgument
 from tidemill_server.prediction_log.held import BATCH_ROWS
 from tidemill_server.prediction_log.spool import SUFFIX, line_of, parse_line
@@ -76,7 +76,7 @@ def _replay_file(path: Path, content: bytes, add: Add) -> int:
         aside = path.with_suffix(".damaged")
         # On the disk before their file is removed: a power cut must not take both.
         write_durably(aside, b"".join(damaged))
-        sync_folder(aside.parent)
+        sync(aside.parent)
         log.error("spool_lines_set_aside", path=str(aside), count=len(damaged))
     return len(predictions)
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tidemill_core.domain.prediction import Prediction, Score
-from tidemill_core.durable import sync_folder
+from tidemill_core.durable import sync
 
 SUFFIX = ".jsonl"
 FILE_BYTES = 4 * 1024 * 1024
@@ -104,7 +104,7 @@ class Spool:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            sync_folder(self._folder)
+            sync(self._folder)
         except OSError:
             os.close(file)
             raise
