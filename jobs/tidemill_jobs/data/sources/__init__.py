@@ -12,7 +12,7 @@ from tidemill_jobs.data.sources.files import Files
 from tidemill_jobs.data.sources.http import Http
 from tidemill_jobs.data.sources.source import Source
 from tidemill_jobs.data.sources.sql import Sql
-from tidemill_jobs.data.sources.stored_file import shown, without_user
+from tidemill_jobs.data.sources.stored_file import without_secrets, without_user
 
 _NAME_LENGTH = 40
 
@@ -30,10 +30,10 @@ def open_source(settings: SourceSettings) -> Source:
     and is read from its beginning.
     """
     if isinstance(settings, FilesSource):
-        return Files(_name(shown(settings.path), settings), settings)
+        return Files(_name(without_secrets(settings.path), settings), settings)
     if isinstance(settings, SqlSource):
         return Sql(_name(settings.table or "query", settings), settings)
-    return Http(_name(shown(settings.url), settings), settings)
+    return Http(_name(without_secrets(settings.url), settings), settings)
 
 
 def _name(place: str, settings: SourceSettings) -> str:

@@ -26,6 +26,7 @@ from tidemill_jobs.data.sources.lines import Block, LineStream
 from tidemill_jobs.data.sources.source import ROWS
 
 _UNDECODED = re.compile("[\udc80-\udcff]")
+_LONG_NAME, _MANY_SPACES = 40, 2
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -132,8 +133,15 @@ def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int
         raise DataError("AMBIGUOUS_COLUMN", f"{place}: several columns {wanted!r}; {cure}")
     if wanted in names:
         return names.index(wanted)
-    told = f"{place}: no column {wanted!r} among {', '.join(names)}"
-    other = next((sign for sign in _DELIMITERS if sign != delimiter and sign in names[0]), None)
-    if len(names) == 1 and other:
-        raise DataError("MISSING_COLUMN", f"{told}; set delimiter = {other!r}")
-    raise DataError("MISSING_COLUMN", f"{told}; mend the header, or the source's settings")
+    others = [sign for sign in _DELIMITERS if sign != delimiter and sign in names[0]]
+    other = others[0] if others and len(names) == 1 else None
+    among = f"among {', '.join(names)}"
+    if any(map(_looks_like_text, names[0].split(other) if other else names)):
+        among = "in its first line, which looks like a row"
+    cure = f"set delimiter = {other!r}" if other else "mend the header, or the source's settings"
+    raise DataError("MISSING_COLUMN", f"{place}: no column {wanted!r} {among}; {cure}")
+
+
+def _looks_like_text(name: str) -> bool:
+    """Whether it is no column's name, but maybe somebody's text, which is not to be shown."""
+    return len(name) > _LONG_NAME or name.count(" ") > _MANY_SPACES

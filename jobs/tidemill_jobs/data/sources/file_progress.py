@@ -18,7 +18,7 @@ from tidemill_jobs.data.sources.stored_file import FORMATS, StoredFile
 
 
 @dataclass(frozen=True)
-class Progress:
+class FileProgress:
     """How far a file was read.
 
     Attributes:
@@ -44,7 +44,7 @@ class Step:
 
     part: str
     piece: Piece
-    progress: Progress
+    progress: FileProgress
     replaced: frozenset[str] = frozenset()
 
 
@@ -57,7 +57,7 @@ def tail_part(part: str) -> str:
     return f"{part}#tail"
 
 
-def news(file: StoredFile, before: Progress, settings: FilesSource) -> Iterator[Step]:
+def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[Step]:
     """What a file says that was not read before, and what it no longer says.
 
     Raises:
@@ -71,22 +71,22 @@ def news(file: StoredFile, before: Progress, settings: FilesSource) -> Iterator[
         stream, lines = _begun(content, file, kind, settings)
         stream.skip(before.read, before.line)
         begins_alike = (stream.offset, stream.digest) == (before.read, before.digest)
-        if begins_alike or before == Progress():
+        if begins_alike or before == FileProgress():
             yield from _read_on(stream, lines, file, before)
             return
     replaced = frozenset([file.part, tail_part(file.part)])
     with file.opened() as content:
         stream, lines = _begun(content, file, kind, settings)
-        yield from _read_on(stream, lines, file, Progress(), replaced)
+        yield from _read_on(stream, lines, file, FileProgress(), replaced)
 
 
-def _parquet_news(file: StoredFile, before: Progress, settings: FilesSource) -> Iterator[Step]:
+def _parquet_news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[Step]:
     replaced = frozenset[str]()
     with file.opened() as content:
         digest = content_digest(content)
         if digest != before.digest:
             replaced = frozenset([file.part]) if before.rows else replaced
-            before = Progress(digest=digest)
+            before = FileProgress(digest=digest)
         for piece in read_parquet(content, file.part, before.read, settings):
             rows = before.rows + len(piece)
             before = replace(before, read=rows, rows=rows)
@@ -109,7 +109,7 @@ def _read_on(
     stream: LineStream,
     lines: _Lines,
     file: StoredFile,
-    before: Progress,
+    before: FileProgress,
     replaced: frozenset[str] = frozenset(),
 ) -> Iterator[Step]:
     """All rows from the stream's place on."""
@@ -121,7 +121,7 @@ def _read_on(
         replaced |= {tail_part(file.part)}
     while (piece := _next(stream, lines, file.part)) is not None:
         rows = reached.rows + len(piece)
-        reached = Progress("", stream.offset, stream.number, stream.digest, "", rows)
+        reached = FileProgress("", stream.offset, stream.number, stream.digest, "", rows)
         yield Step(file.part, piece, reached, replaced)
         replaced = frozenset()
     rest = stream.rest()

@@ -12,10 +12,10 @@ from typing import Any
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.file_progress import Progress, Step, news
+from tidemill_jobs.data.sources.file_progress import FileProgress, Step, news
 from tidemill_jobs.data.sources.found import joined
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, Batch, Watermark
-from tidemill_jobs.data.sources.stored_file import shown, stored_files
+from tidemill_jobs.data.sources.stored_file import stored_files, without_secrets
 
 
 class Files:
@@ -23,7 +23,7 @@ class Files:
 
     def __init__(self, name: str, settings: FilesSource) -> None:
         self.name = name
-        self.place = shown(settings.path)
+        self.place = without_secrets(settings.path)
         self.labelled = settings.label_column != ""
         self._settings = settings
 
@@ -49,7 +49,7 @@ class Files:
 
     def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
         for file in stored_files(self._settings.path, self._settings.format is not None):
-            before = Progress(**files.get(file.part, {}))
+            before = FileProgress(**files.get(file.part, {}))
             if file.stamp and file.stamp == before.stamp:
                 continue
             try:

@@ -121,7 +121,7 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
     Raises:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
     """
-    with read_errors(shown(path)):
+    with read_errors(without_secrets(path)):
         file_system, name = _located(path)
         file_system.invalidate_cache()
         if _is_web(path) or file_system.isfile(name):
@@ -135,7 +135,9 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
         cure = "mend the path, or say which format its files have"
-        raise DataError("SOURCE_MISSING", f"no file to read is found at {shown(path)}: {cure}")
+        raise DataError(
+            "SOURCE_MISSING", f"no file to read is found at {without_secrets(path)}: {cure}"
+        )
     return sorted(ours, key=lambda file: file.part)
 
 
@@ -153,7 +155,7 @@ def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool
         part = os.path.relpath(name)
     told = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
-    return StoredFile(shown(part), stamp if told else "", is_named, name, file_system)
+    return StoredFile(without_secrets(part), stamp if told else "", is_named, name, file_system)
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:
@@ -169,7 +171,7 @@ def _is_web(path: str) -> bool:
     return path.startswith(("http://", "https://"))
 
 
-def shown(path: str) -> str:
+def without_secrets(path: str) -> str:
     """A path as it may be shown: a URL's user may be a token, its parameters a signature."""
     return _PARAMETERS.sub(r"\1", without_user(path))
 
@@ -181,5 +183,5 @@ def without_user(url: str) -> str:
 
 def _unreadable(part: str, detail: object) -> DataError:
     cure = "mend the file, and the next run reads on"
-    told = shown(f"{part} cannot be read: {detail}; {cure}")
+    told = without_secrets(f"{part} cannot be read: {detail}; {cure}")
     return DataError("SOURCE_UNREADABLE", told)

@@ -322,6 +322,8 @@ def test_long_lines_between_rows_are_all_told(write: Write) -> None:
         ("a.csv", b"text,label\n", "NO_ROWS", "no rows"),
         ("a.csv", b"text;label\nx;a\n", "MISSING_COLUMN", "set delimiter = ';'"),
         ("a.csv", b"body,label\nx,a\n", "MISSING_COLUMN", "no column 'text' among body, label"),
+        ("a.csv", b"Where is my card?,card\nx,a\n", "MISSING_COLUMN", "looks like a row; mend"),
+        ("a.csv", b"Where is my card?;card\nx;a\n", "MISSING_COLUMN", "a row; set delimiter = ';'"),
         ("a.csv", b"t\xe9xt,text,label\nx,a\n", "NOT_UTF8", "line 1"),
         ("a.csv", "text,label\nx,a\n".encode("utf-16"), "NOT_UTF8", "save it as UTF-8"),
         ("a.csv", b"y" * (2 << 20), "BROKEN_HEADER", "too long"),
@@ -341,3 +343,4 @@ def test_a_file_that_cannot_be_used_is_named(
         Landing().read(_source(write(name, content)))
     assert caught.value.reason == reason
     assert told in str(caught.value)
+    assert "Where is" not in str(caught.value)

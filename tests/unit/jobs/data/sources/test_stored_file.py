@@ -15,7 +15,7 @@ from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, HttpSource, SqlSource
 from tidemill_jobs.data.sources import open_source
-from tidemill_jobs.data.sources.stored_file import shown
+from tidemill_jobs.data.sources.stored_file import without_secrets
 
 CSV = b"text,label\nx,a\n"
 
@@ -175,4 +175,4 @@ def test_a_url_s_password_is_shown_nowhere(protocol: str, parameters: str) -> No
 )
 def test_what_is_no_secret_is_shown(path: str) -> None:
     """An at sign may be part of a name or a place, and a question mark of a glob."""
-    assert shown(path) == path
+    assert without_secrets(path) == path
