@@ -1,6 +1,7 @@
 """The front's process: `python -m tidemill_server.main`."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -48,6 +49,9 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     await front.router.refresh()
     await front.api_keys.refresh()
     await front.health.open()
+    # What is there now stays: all calls would wait while the collector looks through it again.
+    gc.collect()
+    gc.freeze()
     # Only now: connections wait from here on until the server has started.
     credentials = server_credentials(settings.tls)
     listen(front.server, settings.grpc_host, settings.grpc_port, credentials)
