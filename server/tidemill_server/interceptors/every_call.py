@@ -76,11 +76,16 @@ class EveryCall:
         """Nothing: generated code registers every method by its name as well."""
 
     def add_registered_method_handlers(self, service: str, handlers: Handlers) -> None:
-        """Register a service's methods with the server, wrapped."""
+        """Register a service's methods with the server, wrapped.
+
+        As generic ones: grpc.aio accepts each registered method's calls from a queue of its own,
+        and looks at all of those queues at every call. Generic ones share one queue.
+        """
         wrapped = {
             name: self._wrapped(f"/{service}/{name}", each) for name, each in handlers.items()
         }
-        self._server.add_registered_method_handlers(service, wrapped)
+        generic = grpc.method_handlers_generic_handler(service, wrapped)
+        self._server.add_generic_rpc_handlers((generic,))
 
     def _wrapped(self, method: str, handler: Any) -> Any:
         decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
