@@ -2,8 +2,8 @@
 
 Additive increase, multiplicative decrease (Chiu and Jain, 1989), as TCP finds its window. While
 texts come and go without waiting long, the limit grows by one a round trip; once they wait longer
-than `max_queue_delay`, it is cut by a tenth, once a round trip. So the limit follows what Triton
-and this process really do, and the queue in front of them stays short.
+than `max_queue_delay`, it is cut by a tenth, and again once that can have shown. So the limit
+follows what Triton and this process really do, and the queue in front of them stays short.
 
 Unary calls are refused above the limit: their callers can go elsewhere, or come back. Batches and
 streams wait for their turn instead. A quarter of the limit is kept for unary calls, and while
@@ -22,6 +22,8 @@ FIRST_LIMIT = 512.0
 MAX_WAITING_ROWS = 16_384
 """Texts of batches and streams that wait to be let in."""
 _DECREASE = 0.9
+_DECREASE_SECONDS = 0.1
+"""Between two cuts, at least: sooner the delay does not show what the first one did."""
 _SMOOTHING = 0.05
 _WAIT_SMOOTHING = 0.1
 _LONG_QUEUE = 1024
@@ -52,6 +54,7 @@ class Admission:
         self._queue_delay = 0.0  # smoothed: one slow answer says little
         self._wait_a_row = 0.0  # smoothed: seconds by which each waiting text makes the next wait
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
+        self._most_rows = 0  # under way since the limit was cut
         self._next_decrease = 0.0
 
     @property
@@ -117,6 +120,7 @@ class Admission:
             now: on the event loop's clock.
         """
         self._learn_delay(queue_delay)
+        self._most_rows = max(self._most_rows, self.rows)
         if self._queue_delay > self._max_queue_delay:
             self._decrease(round_trip, now)
         elif self.rows >= self.limit * _SHARE:
@@ -148,10 +152,11 @@ class Admission:
 
     def _decrease(self, round_trip: float, now: float) -> None:
         if now >= self._next_decrease:
-            # Far above what is under way it would bound nothing.
-            used = min(self.limit, 2.0 * self.rows)
+            # Above what was under way it would bound nothing.
+            used = min(self.limit, max(self._most_rows, self.rows))
             self.limit = max(MIN_LIMIT, used * _DECREASE)
-            self._next_decrease = now + round_trip
+            self._most_rows = 0
+            self._next_decrease = now + max(round_trip, _DECREASE_SECONDS)
 
     def _let_in(self) -> None:
         while self._waiting and self._has_room:

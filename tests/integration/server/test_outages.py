@@ -63,7 +63,8 @@ def test_a_callers_deadline_holds_when_triton_hangs(
         assert time.monotonic() - start < 1.0
         time.sleep(0.1)
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
-    assert rows(frail_triton) - before < 100
+    # Four calls of a little more than ROWS_WORTH_A_CALL at most, and the one that was answered.
+    assert rows(frail_triton) - before < 150
 
 
 def test_a_short_deadline_does_not_end_its_neighbours_calls(
@@ -88,7 +89,8 @@ def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: Runni
             call.cancel()
         time.sleep(0.2)
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
-    assert rows(frail_triton) - before < 100
+    # Four calls of a little more than ROWS_WORTH_A_CALL at most, and the one that was answered.
+    assert rows(frail_triton) - before < 150
 
 
 def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: RunningTriton) -> None:

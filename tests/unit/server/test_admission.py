@@ -79,11 +79,25 @@ def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
 
 
 def test_the_limit_falls_to_what_is_used() -> None:
-    """Far above what is under way it would bound nothing, so the first cut starts from there."""
+    """Above the most that was under way it would bound nothing, so a cut starts from there."""
     admission = Admission(DELAY)
     admission.enter(50)
+    admission.observe(1, queue_delay=0.0, round_trip=0.5, now=9.0)
+    admission.leave(40)
     admission.observe(1, queue_delay=10.0, round_trip=0.5, now=10.0)
-    assert admission.limit == pytest.approx(90.0)
+    assert admission.limit == pytest.approx(45.0)
+
+
+def test_a_cut_is_given_time_to_show() -> None:
+    """However short a round trip, the limit is cut once in a tenth of a second."""
+    admission = Admission(DELAY)
+    admission.enter(int(FIRST_LIMIT))
+    for milliseconds in range(100):
+        now = 10.0 + milliseconds / 1000
+        admission.observe(1, queue_delay=1.0, round_trip=0.001, now=now)
+    assert admission.limit == pytest.approx(FIRST_LIMIT * 0.9)
+    admission.observe(1, queue_delay=1.0, round_trip=0.001, now=10.1)
+    assert admission.limit == pytest.approx(FIRST_LIMIT * 0.81)
 
 
 def test_the_limit_grows_by_one_a_round_trip_while_it_is_used() -> None:
