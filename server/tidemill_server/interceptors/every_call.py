@@ -114,7 +114,7 @@ class EveryCall:
         async def call(requests: Any, context: Context) -> Any:
             with begin(context) as record:
                 try:
-                    self._open(record, method, context)
+                    self._open(record, method)
                     request = await take(record, method, requests, context)
                     return await behaviour(request, context)
                 except Exception as error:
@@ -143,7 +143,7 @@ class EveryCall:
         async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
             with begin(context) as record:
                 try:
-                    self._open(record, method, context)
+                    self._open(record, method)
                     answers = behaviour(await take(record, method, requests, context), context)
                     if isinstance(answers, Awaitable):  # it writes itself, as Health.Watch
                         await self._drain.run_until_drained(answers)
@@ -156,14 +156,14 @@ class EveryCall:
 
         return call
 
-    def _open(self, record: CallRecord, method: str, context: Context) -> None:
+    def _open(self, record: CallRecord, method: str) -> None:
         """Let a call begin.
 
         Raises:
             TidemillError: ShuttingDown, or what `Gatekeeper.admit` raises.
         """
         self._drain.check()
-        caller = self._gatekeeper.admit(method, context.invocation_metadata() or ())
+        caller = self._gatekeeper.admit(method, record.metadata)
         record.caller = caller
         current_caller.set(caller)
 

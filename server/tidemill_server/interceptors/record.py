@@ -13,7 +13,7 @@ from tidemill_core.domain.access import NOBODY, Caller
 from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import method_label
 from tidemill_server.telemetry.metrics import MethodMetrics, Metrics
-from tidemill_server.telemetry.tracing import Tracing
+from tidemill_server.telemetry.tracing import Metadata, Tracing
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller", default=NOBODY)
 """Who makes the call that is being served."""
@@ -53,6 +53,7 @@ class CallRecord:
     Attributes:
         method: `PredictionService/Predict`.
         peer: the address that it comes from.
+        metadata: that its caller sent along.
         caller: who calls, once that is known.
         request: the message of a unary call.
         reason: of the error that it failed with.
@@ -60,7 +61,7 @@ class CallRecord:
 
     __slots__ = (
         *("_context", "_observed", "_recorder", "_seconds_given", "_span", "_start"),
-        *("caller", "method", "peer", "reason", "request"),
+        *("caller", "metadata", "method", "peer", "reason", "request"),
     )
 
     def __init__(
@@ -69,6 +70,7 @@ class CallRecord:
         self.method = method
         # At the end of a cancelled call, asking would crash grpcio.
         self.peer: str = context.peer()
+        self.metadata: Metadata = context.invocation_metadata() or ()
         self._seconds_given: float | None = context.time_remaining()
         self.caller = NOBODY
         self.request: Any = None
@@ -76,7 +78,7 @@ class CallRecord:
         self._recorder = recorder
         self._observed = observed
         self._context = context
-        self._span = recorder.tracing.server_span(method, context.invocation_metadata() or ())
+        self._span = recorder.tracing.server_span(method, self.metadata)
         self._start = time.perf_counter()
 
     def __enter__(self) -> "CallRecord":

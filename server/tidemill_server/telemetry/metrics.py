@@ -71,10 +71,10 @@ class Metrics(Families):
         self._methods = _Children(self._bind_method)
         self._ended = _Children(self._bind_ended)
         self._predictions = _Children(self._bind_prediction)
-        self._prediction_errors = _Children(self.prediction_errors_total.labels)
+        self._prediction_errors = _Children(self._bind_prediction_error)
         self._tasks = _Children(self._bind_task)
         self._triton = _Children(self._bind_triton)
-        self._shed = _Children(self.shed_total.labels)
+        self._shed = _Children(self._bind_shed)
 
     def refresh(self) -> None:
         """Bring the tallies into their metrics; the endpoint does it every half second."""
@@ -121,7 +121,7 @@ class Metrics(Families):
             labels.prediction_method(method), labels.task(task), labels.version(task, name)
         )
 
-    def prediction_failed(self, method: str, task: str, reason: str) -> Counter:
+    def prediction_failed(self, method: str, task: str, reason: str) -> Count:
         """`tidemill_prediction_errors_total`, with labels as for `predicted` and `ended`."""
         found = self._prediction_errors.get((method, task, reason))
         if found is not None:
@@ -143,7 +143,7 @@ class Metrics(Families):
             return found
         return self._triton.make(self._labels.task(task), self._labels.version(task, name))
 
-    def shed(self, task: str, reason: str) -> Counter:
+    def shed(self, task: str, reason: str) -> Count:
         """`tidemill_shed_total` of a task's requests that are refused for a reason."""
         found = self._shed.get((task, reason))
         if found is not None:
@@ -168,6 +168,12 @@ class Metrics(Families):
     def _bind_prediction(self, *values: str) -> PredictionMetrics:
         total = self._kept(Count(self.predictions_total.labels(*values)))
         return PredictionMetrics(total, self._seen(self.prediction_seconds, *values))
+
+    def _bind_prediction_error(self, *values: str) -> Count:
+        return self._kept(Count(self.prediction_errors_total.labels(*values)))
+
+    def _bind_shed(self, *values: str) -> Count:
+        return self._kept(Count(self.shed_total.labels(*values)))
 
     def _bind_triton(self, *values: str) -> Distribution:
         return self._seen(self.triton_seconds, *values)
