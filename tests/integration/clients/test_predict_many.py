@@ -223,6 +223,28 @@ def test_an_asynchronous_source_is_waited_for_beside_the_answers(
     assert asyncio.run(run()) == ["first", "second"]
 
 
+def test_a_stream_that_ends_while_nothing_is_asked_is_opened_again(
+    client: Client, server: ScriptedServer
+) -> None:
+    """Its end does not hold up the next text, though nothing is to be answered meanwhile."""
+    if isinstance(client, Threads):
+        pytest.skip("asyncio only")
+
+    async def run() -> list[str]:
+        found = []
+        async with AsyncTidemillClient(server.address) as connection, asyncio.timeout(10):
+            async for result in connection.predict_many(texts(3), task="t", window=1):
+                assert isinstance(result, Prediction)
+                found.append(result.label)
+                if len(found) == 1:
+                    await asyncio.to_thread(server.stop)
+                    await asyncio.to_thread(server.start)
+                    await asyncio.sleep(0.2)  # the client learns of the end
+        return found
+
+    assert asyncio.run(run()) == texts(3)
+
+
 _INTERRUPTED = """
 import asyncio, sys
 from tidemill_client import AsyncTidemillClient, TidemillClient
