@@ -3,13 +3,17 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tidemill_core.errors import DeadlineExceeded
+from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.bisection import Row
 from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer, Work
 from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.metrics import Metrics
+
+REFUSAL_SECONDS = 0.05
+"""Before a unary call is told that it is refused. A refusal costs as much as an answer, so callers
+that ask again at once, whatever RetryInfo says, would take the time of those that were let in."""
 
 
 class AdmittedCalls:
@@ -52,10 +56,14 @@ class AdmittedCalls:
                 call.cancel()
 
     async def _chunk(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        """Ask once there is room; a unary call is refused where there is none."""
+        """Ask once there is room; a unary call is refused, a little later, where there is none."""
         admission, count = self._admissions[query.task], len(texts)
         if query.method == UNARY_METHOD:
-            admission.enter(count)
+            try:
+                admission.enter(count)
+            except ResourceExhausted:
+                await asyncio.sleep(REFUSAL_SECONDS)
+                raise
             leave = admission.leave
         else:
             await admission.wait(count, query.deadline)

@@ -16,10 +16,16 @@ from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_jso
 from tests.plugins.fake_triton import FakeTriton, fails, label_of, no_answer, slow
 from tests.unit.server.asking import Asked, asked
 from tidemill_core.domain.traffic import Traffic
-from tidemill_core.errors import DeadlineExceeded, InvalidArgument, TritonUnavailable
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    ResourceExhausted,
+    TritonUnavailable,
+)
 from tidemill_core.storage.deployments import Change
 from tidemill_core.text import TextEncoder
 from tidemill_server.inference.admission import FIRST_LIMIT
+from tidemill_server.inference.admitted import REFUSAL_SECONDS
 from tidemill_server.inference.query import Query
 
 MODEL = "support-onnx"
@@ -166,6 +172,22 @@ def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTr
             )
         }
         assert list(counted.values()) == [1, 1, 1, 2, 1, 1025]
+
+    run(workspace, triton.address, test)
+
+
+def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> None:
+    """A unary call above the limit is told so after a while, and was never under way."""
+
+    async def test(world: Asked) -> None:
+        world.admission.limit = 0.0
+        begin = time.perf_counter()
+        refused = asyncio.create_task(world.predictor.predict(query(), "card"))
+        await asyncio.sleep(REFUSAL_SECONDS / 2)
+        assert (refused.done(), world.admission.rows) == (False, 0)
+        with pytest.raises(ResourceExhausted, match="0 texts are under way"):
+            await refused
+        assert time.perf_counter() - begin > 0.9 * REFUSAL_SECONDS
 
     run(workspace, triton.address, test)
 
