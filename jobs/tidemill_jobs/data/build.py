@@ -1,11 +1,13 @@
 """The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.storage.database import Page
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
@@ -16,6 +18,7 @@ from tidemill_jobs.data.intake import Intake, Segment
 from tidemill_jobs.data.parquet import remove_left_over
 from tidemill_jobs.data.platform import FEEDBACK, LABELS, platform_rows
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.source import Source
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 from tidemill_jobs.feedback.labels import label_examples
 
@@ -40,7 +43,8 @@ def run(context: JobContext) -> Result:
     Raises:
         DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
             than two labels to tell apart; or a labelling function fails.
-        ConfigurationError: labelling functions are declared, and Snorkel is not installed.
+        ConfigurationError: two sources are the same but for how they are read; or labelling
+            functions are declared, and Snorkel is not installed.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
     built = _build(context)
@@ -92,12 +96,23 @@ def _build(context: JobContext) -> _Build:
     return _Build(version, feedback, warnings, content.labeling_functions)
 
 
+def _sources(context: JobContext) -> list[Source]:
+    sources = [open_source(settings) for settings in context.task_settings.sources]
+    names = Counter(source.name for source in sources)
+    twice = [source.place for source in sources if names[source.name] > 1]
+    if twice:
+        raise ConfigurationError(
+            f"task {context.task!r} has two sources that read the same from {twice[0]}, in other "
+            "ways: one would take the other's rows for its own. Remove one of them"
+        )
+    return sources
+
+
 def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
     """Bring in what is new; all segments of the sources that are declared now."""
     segments: list[Segment] = []
     context.progress(0.0, "reads the sources")
-    for settings in context.task_settings.sources:
-        source = open_source(settings)
+    for source in _sources(context):
         intake.land(source, context.progress)
         segments += intake.segments(source.name)
     context.progress(0.3, "reads the feedback")

@@ -34,8 +34,10 @@ def touched(rows: pl.DataFrame, bands: tuple[str, ...], read_bands: ReadBands) -
     sound, cluster = pl.col("rule").is_null(), pl.col("cluster")
     new = rows.filter(sound & cluster.is_null())["number"]
     gone = rows.filter(~sound)["cluster"]
-    stirred = pl.concat([gone, _met(rows, new, bands, read_bands)]).drop_nulls().unique()
-    return rows.select(sound & (cluster.is_null() | cluster.is_in(stirred.implode()))).to_series()
+    met_or_left = pl.concat([gone, _met(rows, new, bands, read_bands)]).drop_nulls().unique()
+    return rows.select(
+        sound & (cluster.is_null() | cluster.is_in(met_or_left.implode()))
+    ).to_series()
 
 
 def _met(

@@ -54,12 +54,12 @@ def decide(
     bands = BAND_COLUMNS if near_duplicate_similarity < 1 else ("text_key",)
     rows = stock.rows().join(known, on="number", how="left", maintain_order="left")
     is_anew = touched(rows, bands, stock.gather)
-    anew = rows.filter(is_anew).drop("rule", "was")
+    anew = rows.filter(is_anew).drop("rule", "rule_before")
     read_bands = _reader(stock, anew["number"], bands)
     anew = anew.with_columns(cluster=clusters(anew, bands, read_bands))
     label_rows = partial(_labelled, stock=stock, label_texts=label_texts)
     left, left_out = _judged(anew, erased, label_rows, near_duplicate_similarity, read_bands)
-    others = rows.filter(~is_anew).with_columns(rule=pl.coalesce("rule", "was"))
+    others = rows.filter(~is_anew).with_columns(rule=pl.coalesce("rule", "rule_before"))
     columns = ("number", "label", "label_source", "weight", "split")
     still = place(others.filter(pl.col("rule").is_null()))
     kept = pl.concat([left.select(columns), still.select(columns)]).sort("number")
@@ -105,14 +105,14 @@ def _judged(
 
 
 def _known(
-    rows: pl.DataFrame, is_anew: pl.Series, anew: pl.Series, set_aside: pl.DataFrame
+    rows: pl.DataFrame, is_anew: pl.Series, found: pl.Series, set_aside: pl.DataFrame
 ) -> pl.DataFrame:
-    """What `read_known` is to return the next time, from the clusters of the rows decided anew."""
+    """What `read_known` is to return the next time; `found` are the clusters of the rows anew."""
     sound = pl.col("rule").is_null()
-    cluster = rows["cluster"].scatter(is_anew.arg_true(), anew)
+    cluster = rows["cluster"].scatter(is_anew.arg_true(), found)
     now = rows.select("number", cluster=pl.when(sound).then(cluster))
-    was = set_aside.select("number", was="rule")
-    return now.join(was, on="number", how="left", maintain_order="left")
+    before = set_aside.select("number", rule_before="rule")
+    return now.join(before, on="number", how="left", maintain_order="left")
 
 
 def _labelled(rows: pl.DataFrame, stock: Stock, label_texts: LabelTexts) -> pl.DataFrame:
