@@ -140,7 +140,7 @@ class ServerSettings(_Section):
     """Processes that share the gRPC port."""
     reflection: bool = False
     """Whether callers may ask which services there are."""
-    max_queue_delay_ms: float = Field(default=30.0, gt=0)
+    max_queue_delay_ms: float = Field(default=25.0, gt=0)
     """How long a request may wait for its turn, in milliseconds, before fewer are let in."""
 
 

@@ -62,7 +62,8 @@ class AdmittedCalls:
             try:
                 admission.enter(count)
             except ResourceExhausted:
-                await asyncio.sleep(REFUSAL_SECONDS)
+                left = query.deadline - asyncio.get_running_loop().time()
+                await asyncio.sleep(min(REFUSAL_SECONDS, left / 2))
                 raise
             leave = admission.leave
         else:
