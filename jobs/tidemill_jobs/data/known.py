@@ -21,8 +21,8 @@ from tidemill_jobs.data.prepare import Prepared
 from tidemill_jobs.data.stock import numbers_at, place_of
 
 _VERSION = 1
-"""To be raised with every change of what becomes of a row: of `decide` and what it calls. A release
-does without."""
+"""To be raised with every change of what becomes of a row: of `decide` and what it calls. Another
+release of Tidemill voids what is known by itself."""
 
 NOTHING_KNOWN = pl.DataFrame(
     schema={"number": pl.UInt64, "cluster": pl.UInt64, "rule_before": pl.String}

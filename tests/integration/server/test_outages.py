@@ -63,8 +63,7 @@ def test_a_callers_deadline_holds_when_triton_hangs(
         assert time.monotonic() - start < 1.0
         time.sleep(0.1)
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
-    # Four calls of a little more than ROWS_WORTH_A_CALL at most, and the one that was answered.
-    assert rows(frail_triton) - before < 150
+    assert rows(frail_triton) - before < 100
 
 
 def test_a_short_deadline_does_not_end_its_neighbours_calls(
@@ -83,14 +82,16 @@ def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: Runni
     """Of 200 cancelled calls only those under way already reach the model."""
     before = rows(frail_triton)
     with halted(frail_triton):
-        calls = [frail_front.predictions.Predict.future(REQUEST) for _ in range(200)]
+        calls = []
+        for _ in range(200):
+            calls.append(frail_front.predictions.Predict.future(REQUEST))
+            time.sleep(0.002)  # what arrives together goes out together, as many as that is
         time.sleep(0.3)
         for call in calls:
             call.cancel()
         time.sleep(0.2)
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
-    # Four calls of a little more than ROWS_WORTH_A_CALL at most, and the one that was answered.
-    assert rows(frail_triton) - before < 150
+    assert rows(frail_triton) - before < 100
 
 
 def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: RunningTriton) -> None:
