@@ -6,11 +6,13 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 import psycopg
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from pgserver.postgres_server import PostgresServer
@@ -56,9 +58,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
     if before == str(folder):
         del os.environ["XDG_RUNTIME_DIR"]
-    # Not in pytest's folder: root's PostgreSQL runs as another user, and each pytest that
-    # starts closes its folder to others.
-    server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
+    # Root's PostgreSQL runs as a system user that pgserver creates when it is missing. One process
+    # at a time may do that: two `useradd` at once give the user an id that does not exist.
+    with FileLock(Path(tempfile.gettempdir()) / f"tidemill-postgres-{os.getuid()}.lock"):
+        # Not in pytest's folder, which each pytest that starts closes to other users.
+        server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             # Nothing here has to outlive a power cut; commits are otherwise the tests' time.
