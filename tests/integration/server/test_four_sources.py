@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from tests.integration.jobs.data.sources.api import Answer, Api, Asked, running
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
 from tidemill.v1 import feedback_service_pb2 as feedback_pb

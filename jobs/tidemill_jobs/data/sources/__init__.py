@@ -1,6 +1,7 @@
 """Where a task's rows come from: one small module a kind of source.
 
-`source` is what they have in common. `files` reads files, `sql` a database, `http` an API.
+`source` is the contract of all. `files` reads files, `sql` a database, `web_api` an API over HTTP;
+`raw_rows` brings what they give into the columns that all share.
 """
 
 import hashlib
@@ -8,11 +9,11 @@ import json
 import re
 
 from tidemill_core.settings import FilesSource, SourceSettings, SqlSource
-from tidemill_jobs.data.sources.files import Files
-from tidemill_jobs.data.sources.http import Http
+from tidemill_jobs.data.sources.files.file_source import Files
+from tidemill_jobs.data.sources.files.stored_file import without_secrets, without_user
 from tidemill_jobs.data.sources.source import Source
-from tidemill_jobs.data.sources.sql import Sql
-from tidemill_jobs.data.sources.stored_file import without_secrets, without_user
+from tidemill_jobs.data.sources.sql.sql_source import Database
+from tidemill_jobs.data.sources.web_api.api_source import WebApi
 
 _NAME_LENGTH = 40
 
@@ -32,8 +33,8 @@ def open_source(settings: SourceSettings) -> Source:
     if isinstance(settings, FilesSource):
         return Files(_name(without_secrets(settings.path), settings), settings)
     if isinstance(settings, SqlSource):
-        return Sql(_name(settings.table or "query", settings), settings)
-    return Http(_name(without_secrets(settings.url), settings), settings)
+        return Database(_name(settings.table or "query", settings), settings)
+    return WebApi(_name(without_secrets(settings.url), settings), settings)
 
 
 def _name(place: str, settings: SourceSettings) -> str:

@@ -7,7 +7,7 @@ import polars as pl
 
 from tidemill_core.domain.split import content_hash
 from tidemill_jobs.data.intake import Intake, read_segment
-from tidemill_jobs.data.sources.found import Found, Unreadable, checked
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked
 from tidemill_jobs.data.sources.source import Batch, Watermark
 
 Row = tuple[str | None, str]
@@ -31,10 +31,10 @@ class _List:
             yield Batch(piece.rows, piece.unreadable, self._reached)
 
 
-def _row(key: str | None, text: str) -> Found | Unreadable:
+def _row(key: str | None, text: str) -> RawRow | Unreadable:
     if text == "broken":
         return Unreadable(f"list#{key}", "WRONG_TYPE", text, key)
-    return Found(f"list#{key}", key, text, "a")
+    return RawRow(f"list#{key}", key, text, "a")
 
 
 def _land(folder: Path, source: _List, erased: frozenset[str] = frozenset()) -> list[list[object]]:

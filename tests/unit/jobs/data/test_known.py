@@ -13,7 +13,7 @@ from tidemill_jobs.data.decide import Decided, decide
 from tidemill_jobs.data.intake import LANDED, Intake
 from tidemill_jobs.data.known import NOTHING_KNOWN, read_known, write_known
 from tidemill_jobs.data.prepare import Prepared, Workshop
-from tidemill_jobs.data.sources.found import Found, Unreadable, checked
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked
 from tidemill_jobs.data.sources.source import Batch, Watermark
 from tidemill_jobs.data.stock import Stock
 
@@ -42,10 +42,10 @@ class _Source:
         yield Batch(piece.rows, piece.unreadable, {})
 
 
-def _found(key: str, text: str, label: str | None) -> Found | Unreadable:
+def _found(key: str, text: str, label: str | None) -> RawRow | Unreadable:
     if text == "broken":
         return Unreadable(f"list#{key}", "WRONG_TYPE", text, key)
-    return Found(f"list#{key}", key, text, label)
+    return RawRow(f"list#{key}", key, text, label)
 
 
 class _Workplace:

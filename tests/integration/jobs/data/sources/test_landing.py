@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.integration.jobs.data.sources.api import Answer, Api, running
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, running
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource, SqlSource
 from tidemill_jobs.data.intake import Intake

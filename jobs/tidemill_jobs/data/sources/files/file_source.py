@@ -12,10 +12,10 @@ from typing import Any
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.file_progress import FileProgress, Step, news
-from tidemill_jobs.data.sources.found import joined
+from tidemill_jobs.data.sources.files.progress import FileProgress, Step, news
+from tidemill_jobs.data.sources.files.stored_file import stored_files, without_secrets
+from tidemill_jobs.data.sources.raw_rows import joined
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, Batch, Watermark
-from tidemill_jobs.data.sources.stored_file import stored_files, without_secrets
 
 
 class Files:

@@ -18,9 +18,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import SqlSource
-from tidemill_jobs.data.sources import cursor
-from tidemill_jobs.data.sources.found import Found, Unreadable, checked, grouped
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped
 from tidemill_jobs.data.sources.source import Batch, Watermark
+from tidemill_jobs.data.sources.sql import cursor
 
 _Row = sa.RowMapping
 
@@ -30,7 +30,7 @@ _FETCHED_ROWS = 1_000
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
-class Sql:
+class Database:
     """A table, or what a query finds; a `Source`."""
 
     def __init__(self, name: str, settings: SqlSource) -> None:
@@ -227,13 +227,13 @@ class Sql:
             watermark["passed"] = passed
         return Batch(piece.rows, piece.unreadable, watermark)
 
-    def _found(self, key: str, row: _Row) -> Found | Unreadable:
+    def _found(self, key: str, row: _Row) -> RawRow | Unreadable:
         origin = f"{self.place}#{key}"
         values = {role: row[name] for role, name in self._values.items() if name}
         for value in values.values():
             if isinstance(value, str) and not value.isascii() and _UNDECODED.search(value):
                 return Unreadable(origin, "NOT_UTF8", value, key)
-        return Found(origin=origin, key=key, **values)
+        return RawRow(origin=origin, key=key, **values)
 
 
 def _bound(value: Any) -> sa.BindParameter[Any]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.csv_records import (
+from tidemill_jobs.data.sources.files.csv_records import (
     Record,
     Shape,
     SoundRecords,
@@ -21,8 +21,8 @@ from tidemill_jobs.data.sources.csv_records import (
     records,
     sound_records,
 )
-from tidemill_jobs.data.sources.found import NOTHING, Found, Piece, Unreadable, checked
-from tidemill_jobs.data.sources.lines import Block, LineStream
+from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
+from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, RawRow, Unreadable, checked
 from tidemill_jobs.data.sources.source import ROWS
 
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -96,7 +96,7 @@ class CsvLines:
         )
         return Piece(frame, NOTHING.unreadable)
 
-    def _found(self, record: Record, block: Block) -> Found | Unreadable:
+    def _found(self, record: Record, block: Block) -> RawRow | Unreadable:
         origin = f"{self._name}:{block.number + record.begin}"
         line, fields = block.lines[record.begin].rstrip("\r\n"), record.fields
         if fields is None:
@@ -108,7 +108,7 @@ class CsvLines:
         values = [None if place is None else fields[place] for place in places]
         if not block.is_utf8 and any(value and _UNDECODED.search(value) for value in values):
             return Unreadable(origin, "NOT_UTF8", line)
-        return Found(origin, None, *values)
+        return RawRow(origin, None, *values)
 
 
 def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:

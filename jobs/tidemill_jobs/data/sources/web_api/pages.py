@@ -9,7 +9,7 @@ import httpx
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources.api_client import ApiClient, Page, place
+from tidemill_jobs.data.sources.web_api.api_client import ApiClient, Page, place
 
 
 def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator[Page]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import IO, Protocol
 
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.csv_lines import CsvLines
-from tidemill_jobs.data.sources.found import NOTHING, Piece, Unreadable, unreadable_frame
-from tidemill_jobs.data.sources.json_lines import JsonLines
-from tidemill_jobs.data.sources.lines import Block, LineStream
-from tidemill_jobs.data.sources.parquet_file import content_digest, read_parquet
-from tidemill_jobs.data.sources.stored_file import FORMATS, StoredFile
+from tidemill_jobs.data.sources.files.csv_lines import CsvLines
+from tidemill_jobs.data.sources.files.json_lines import JsonLines
+from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
+from tidemill_jobs.data.sources.files.parquet_file import content_digest, read_parquet
+from tidemill_jobs.data.sources.files.stored_file import FORMATS, StoredFile
+from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, Unreadable, unreadable_frame
 
 
 @dataclass(frozen=True)

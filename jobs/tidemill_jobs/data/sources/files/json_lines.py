@@ -8,8 +8,8 @@ import json
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.found import Found, Piece, Unreadable, checked
-from tidemill_jobs.data.sources.lines import Block, LineStream
+from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
+from tidemill_jobs.data.sources.raw_rows import Piece, RawRow, Unreadable, checked
 
 
 class JsonLines:
@@ -32,7 +32,7 @@ class JsonLines:
         rows = (self._found(f"{self._name}:{n}", line) for n, line in lines if line.strip())
         return checked(part, rows), len(block.lines)
 
-    def _found(self, origin: str, line: str) -> Found | Unreadable:
+    def _found(self, origin: str, line: str) -> RawRow | Unreadable:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -45,7 +45,7 @@ class JsonLines:
         values = [row.get(name) if name else None for name in names]
         if not line.isascii() and not _is_utf8(line):
             return Unreadable(origin, "NOT_UTF8", line.rstrip("\r\n"))
-        return Found(origin, None, *values)
+        return RawRow(origin, None, *values)
 
     def _check_fields(self, block: Block) -> None:
         seen: dict[str, None] = {}

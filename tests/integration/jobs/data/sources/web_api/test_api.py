@@ -10,13 +10,14 @@ import pytest
 import stamina
 from structlog.testing import capture_logs
 
-from tests.integration.jobs.data.sources.api import Answer, Api, Asked, running
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources import api_client, found, open_source
-from tidemill_jobs.data.sources.api_client import ATTEMPTS, MAX_RESPONSE_BYTES
+from tidemill_jobs.data.sources import open_source, raw_rows
 from tidemill_jobs.data.sources.source import BATCH_ROWS, Source
+from tidemill_jobs.data.sources.web_api import api_client
+from tidemill_jobs.data.sources.web_api.api_client import ATTEMPTS, MAX_RESPONSE_BYTES
 
 Declare = Callable[..., Source]
 
@@ -203,7 +204,7 @@ def test_many_long_texts_come_in_several_batches(
     api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch is bounded in bytes too; the watermark moves with the last."""
-    monkeypatch.setattr(found, "BATCH_BYTES", 10_000)
+    monkeypatch.setattr(raw_rows, "BATCH_BYTES", 10_000)
     api.answer = lambda _: Answer([_item(n, text="x" * 4_000, n=n) for n in range(5)])
     landing = Landing()
     batches = landing.read(declare(since_parameter="after", since_field="n"))

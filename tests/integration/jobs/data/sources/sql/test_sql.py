@@ -11,7 +11,7 @@ from tests.plugins.postgres import Postgres
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.settings import SqlSource
-from tidemill_jobs.data.sources import found, open_source
+from tidemill_jobs.data.sources import open_source, raw_rows
 from tidemill_jobs.data.sources.source import BATCH_ROWS, Batch, Source, Watermark
 
 TICKETS = "CREATE TABLE tickets (id BIGINT, changed {time}, text TEXT, label TEXT, who TEXT)"
@@ -273,7 +273,7 @@ def test_long_texts_come_in_several_batches(
     database: sa.Engine, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch is bounded in bytes too; cut off after any, each row comes once."""
-    monkeypatch.setattr(found, "BATCH_BYTES", 10_000)
+    monkeypatch.setattr(raw_rows, "BATCH_BYTES", 10_000)
     _insert(database, *(_ticket(number, text="x" * 4_000) for number in range(1, 6)))
     landing = Landing()
     landing.read(declare(), batches=1)

@@ -17,10 +17,10 @@ import httpx
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.rows import printable
-from tidemill_jobs.data.sources.api_client import ApiClient, place
-from tidemill_jobs.data.sources.found import Found, Unreadable, as_time, checked, grouped, shown
-from tidemill_jobs.data.sources.pages import at, items, leads, pages
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, as_time, checked, grouped, shown
 from tidemill_jobs.data.sources.source import Batch, Watermark
+from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place
+from tidemill_jobs.data.sources.web_api.pages import at, items, leads, pages
 
 _MAX_SINCE = 200
 _Rank = tuple[int, float, str]
@@ -49,7 +49,7 @@ class _Reading:
             self.highest = value
 
 
-class Http:
+class WebApi:
     """A list of items that an API gives page by page; a `Source`."""
 
     def __init__(self, name: str, settings: HttpSource) -> None:
@@ -78,7 +78,7 @@ class Http:
                 if group or reached != watermark:
                     yield _batch(group, reached if is_last else watermark)
 
-    def _found_on(self, client: ApiClient, reading: "_Reading") -> Iterator[Found | Unreadable]:
+    def _found_on(self, client: ApiClient, reading: "_Reading") -> Iterator[RawRow | Unreadable]:
         """The items of all pages."""
         settings = self._settings
         first = self._url
@@ -102,7 +102,7 @@ class Http:
             told = f"no item has {path!r}; there are {there}; mend the source's text_field"
             raise DataError("MISSING_FIELD", f"{self.place}: {told}")
 
-    def _found(self, item: Any) -> Found | Unreadable:
+    def _found(self, item: Any) -> RawRow | Unreadable:
         settings, key = self._settings, at(item, self._settings.key_field)
         if not isinstance(key, str | int):
             # The same item gets the same key when it is read again.
@@ -117,15 +117,15 @@ class Http:
             settings.annotator_field,
             settings.time_field,
         )
-        return Found(origin, key, *(at(item, path) if path else None for path in paths))
+        return RawRow(origin, key, *(at(item, path) if path else None for path in paths))
 
 
-def _batch(found: Sequence[Found | Unreadable], watermark: Watermark) -> Batch:
+def _batch(found: Sequence[RawRow | Unreadable], watermark: Watermark) -> Batch:
     piece = checked("", found)
     return Batch(piece.rows, piece.unreadable, watermark)
 
 
-def _text(item: Found | Unreadable) -> object:
+def _text(item: RawRow | Unreadable) -> object:
     if isinstance(item, Unreadable):
         return item.value
     return item.text if isinstance(item.text, str) else shown(item.text)

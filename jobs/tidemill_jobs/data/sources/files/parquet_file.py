@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources.found import Found, Piece, checked, too_long, unreadable_frame
-from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
+from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
+from tidemill_jobs.data.sources.raw_rows import Piece, RawRow, checked, too_long, unreadable_frame
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS
 
 _HASHED_BYTES = 1 << 20
@@ -138,7 +138,7 @@ def _piece(frame: pl.DataFrame, part: str, names: dict[str, str]) -> Piece:
     )
     time = frame.schema.get("time", pl.Null())
     if time == pl.String or isinstance(time, pl.Categorical):
-        found = (Found(key=None, **row) for row in frame.iter_rows(named=True))
+        found = (RawRow(key=None, **row) for row in frame.iter_rows(named=True))
         return checked(part, found)
     if isinstance(time, pl.Datetime) and time.time_zone is None:
         frame = frame.with_columns(pl.col("time").dt.replace_time_zone("UTC"))

@@ -10,14 +10,14 @@ from typing import TypeVar
 import polars as pl
 
 from tidemill_jobs.data.rows import printable
-from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
+from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
 
 _Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawRow:
     """One row, its values of whatever type they came.
 
     Attributes:
@@ -72,7 +72,7 @@ def joined(pieces: Sequence[Piece]) -> Piece:
     return Piece(rows, pl.concat([NOTHING.unreadable, *(piece.unreadable for piece in pieces)]))
 
 
-def checked(part: str, found: Iterable[Found | Unreadable]) -> Piece:
+def checked(part: str, found: Iterable[RawRow | Unreadable]) -> Piece:
     """Rows whose values have the types they should; the others are unreadable.
 
     A text or label of another type is WRONG_TYPE, a time that is none is BAD_TIME, and half a
@@ -81,7 +81,7 @@ def checked(part: str, found: Iterable[Found | Unreadable]) -> Piece:
     """
     rows, unreadable = [], []
     for item in found:
-        outcome = _values(item) if isinstance(item, Found) else item
+        outcome = _values(item) if isinstance(item, RawRow) else item
         if isinstance(outcome, Unreadable):
             unreadable.append(outcome)
         else:
@@ -160,7 +160,7 @@ def shown(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _values(row: Found) -> tuple[object, ...] | Unreadable:
+def _values(row: RawRow) -> tuple[object, ...] | Unreadable:
     """The row's values in the order of ROWS, without the part."""
     if row.text is not None and not isinstance(row.text, str):
         return Unreadable(row.origin, "WRONG_TYPE", f"text: {shown(row.text)}", row.key)

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources import files, open_source, parquet_file
-from tidemill_jobs.data.sources.lines import MAX_LINE_BYTES
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.files import file_source, parquet_file
+from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS, UNREADABLE, Source
 
 Write = Callable[[str, str | bytes], Path]
@@ -212,7 +213,7 @@ def test_long_texts_of_a_parquet_file_take_little_memory(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of few bytes may unpack to many: its batches are bounded in bytes, at any cut."""
-    for module in (files, parquet_file):
+    for module in (file_source, parquet_file):
         monkeypatch.setattr(module, "BATCH_BYTES", 1 << 20)
     texts = [f"{number} {'x' * 9_999}" for number in range(1_000)]
     path = write("a.parquet", _parquet(text=texts, label=["a"] * 1_000))

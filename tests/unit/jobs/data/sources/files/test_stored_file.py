@@ -15,7 +15,7 @@ from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, HttpSource, SqlSource
 from tidemill_jobs.data.sources import open_source
-from tidemill_jobs.data.sources.stored_file import without_secrets
+from tidemill_jobs.data.sources.files.stored_file import without_secrets
 
 CSV = b"text,label\nx,a\n"
 

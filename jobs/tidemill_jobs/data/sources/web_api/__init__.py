@@ -1,0 +1,1 @@
+"""A web API as a source: JSON over HTTP, page by page."""
