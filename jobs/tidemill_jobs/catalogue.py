@@ -71,17 +71,17 @@ CATALOGUE = (
     JobDefinition(
         QUEUE_LABELS,
         "Chooses the predictions that people are asked to label",
-        "tidemill_jobs.feedback.queue",
+        "tidemill_jobs.feedback.label_requests",
     ),
     JobDefinition(
         "expire_texts",
         "Removes the texts that are older than the task keeps them",
-        "tidemill_jobs.data.expire",
+        "tidemill_jobs.data.erasing.expire",
     ),
     JobDefinition(
         "erase_texts",
         "Takes texts that a person asked to have erased out of the database and the datasets",
-        "tidemill_jobs.data.erase",
+        "tidemill_jobs.data.erasing.erase",
     ),
 )
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+MAX_VALUE_LENGTH = 200
+"""Characters of a quarantined row's value."""
+
 
 class LabelSource(StrEnum):
     """Where a label came from; the most trusted first."""
@@ -52,7 +55,7 @@ class QuarantinedRow:
     Attributes:
         origin: where it stands: `train.csv:17`.
         rule: the rule it broke, in UPPER_SNAKE.
-        value: the offending value, cut to 200 characters.
+        value: the offending value, as `printable` leaves it.
         key: as in `Example`.
     """
 
@@ -60,3 +63,9 @@ class QuarantinedRow:
     rule: str
     value: str
     key: str = ""
+
+
+def printable(value: str) -> str:
+    """Return a value cut to MAX_VALUE_LENGTH characters that can be stored as UTF-8."""
+    encoded = value[:MAX_VALUE_LENGTH].encode(errors="backslashreplace")
+    return encoded.decode()[:MAX_VALUE_LENGTH]

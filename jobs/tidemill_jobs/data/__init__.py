@@ -1,6 +1,7 @@
 """From sources and feedback to an immutable dataset version.
 
-In the order that data takes: `sources`, `clean`, `split`, `deduplicate`, `dataset`; `build`
-strings them together. Each stage returns the examples that it passes on and the rows that it
-set aside with the rule they broke, so that every row that came in is accounted for.
+`build` runs the stages in the order that data takes: `sources`, `landing`, `preparing`, `deciding`,
+`publishing`. Each row that came in ends in the version or in its quarantine, with the rule it
+broke, so every row is accounted for. `rebuild` makes a version's rows again; `erasing` takes texts
+out of all of it.
 """

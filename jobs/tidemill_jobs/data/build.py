@@ -11,14 +11,14 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.storage.database import Page
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.assemble import assemble, erased_hashes, workshop
-from tidemill_jobs.data.dataset import publish
-from tidemill_jobs.data.dvc_tracking import track
-from tidemill_jobs.data.intake import Intake, Segment
-from tidemill_jobs.data.parquet import remove_left_over
-from tidemill_jobs.data.platform import FEEDBACK, LABELS, platform_rows
+from tidemill_jobs.data.landing.feedback_rows import FEEDBACK, LABELS, platform_rows
+from tidemill_jobs.data.landing.intake import Intake, Segment
+from tidemill_jobs.data.publishing.assemble import assemble, erased_hashes, workshop
+from tidemill_jobs.data.publishing.dataset import publish
+from tidemill_jobs.data.publishing.dvc_tracking import track
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import Source
+from tidemill_jobs.data.whole_files import remove_left_over
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 from tidemill_jobs.feedback.labels import label_examples
 

@@ -12,10 +12,10 @@ from typing import Any
 from tidemill_core.dataset_folder import MANIFEST_FILE, Manifest, damaged, has_rows, read_manifest
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.assemble import RECIPE_SETTINGS, assemble
-from tidemill_jobs.data.dataset import read_dataset, write_rows
-from tidemill_jobs.data.digests import all_digests, content_id
-from tidemill_jobs.data.intake import Intake, Segment
+from tidemill_jobs.data.landing.intake import Intake, Segment
+from tidemill_jobs.data.publishing.assemble import RECIPE_SETTINGS, assemble
+from tidemill_jobs.data.publishing.dataset import read_dataset, write_rows
+from tidemill_jobs.data.publishing.digests import all_digests, content_id
 
 
 def rebuild(context: JobContext, folder: Path) -> int:

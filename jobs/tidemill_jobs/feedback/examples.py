@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from tidemill_core.domain.example import Example, LabelSource, QuarantinedRow
+from tidemill_core.domain.example import Example, LabelSource, QuarantinedRow, printable
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import text_hash
-from tidemill_jobs.data.rows import printable
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.split import Split
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext, Progress, Result
-from tidemill_jobs.data.dataset import read_dataset
+from tidemill_jobs.data.publishing.dataset import read_dataset
 
 MAX_ROWS = 100_000
 """So many are checked. Time grows with rows times labels: 10,000 rows with 77 labels take 5 s."""

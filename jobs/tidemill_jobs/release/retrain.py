@@ -13,7 +13,7 @@ from tidemill_core.errors import ModelLoadFailed
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.build import build
-from tidemill_jobs.data.dataset import read_dataset
+from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.gate import Verdict
 from tidemill_jobs.release.publish import new_candidate, publish
 from tidemill_jobs.release.serving import serve

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from tidemill_jobs.data.rows import printable
+from tidemill_core.domain.example import printable
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
 

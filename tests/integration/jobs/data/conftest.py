@@ -7,7 +7,7 @@ import pytest
 
 from tests.contract.storage.values import verdict
 from tests.integration.jobs.conftest import NOW
-from tests.integration.jobs.data.erasing import NAMED, ROWS
+from tests.integration.jobs.data.erasing.requests import NAMED, ROWS
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction
 from tidemill_jobs.context import JobContext

@@ -25,7 +25,7 @@ from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCancelled
 from tidemill_jobs.data.build import build, run
-from tidemill_jobs.data.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
+from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
 
 SUPPORT = Path(__file__).parents[4] / "examples" / "support"
 Correct = Callable[[str, str, str], None]

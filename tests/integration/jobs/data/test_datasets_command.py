@@ -19,8 +19,8 @@ from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import build
-from tidemill_jobs.data.dataset import read_dataset, row_digests
-from tidemill_jobs.data.intake import Intake
+from tidemill_jobs.data.landing.intake import Intake
+from tidemill_jobs.data.publishing.dataset import read_dataset, row_digests
 from tidemill_jobs.data.rebuild import rebuild
 
 ODD_LABEL = "<script>alert('x')</script>"

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import stamina
 
+from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.rows import printable
 
 ATTEMPTS = 5
 """How often a request is tried, where the API is overloaded, broken or away."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx
 
+from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.rows import printable
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, as_time, checked, grouped, shown
 from tidemill_jobs.data.sources.source import Batch, Watermark
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place

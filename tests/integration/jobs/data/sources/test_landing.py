@@ -10,7 +10,7 @@ import pytest
 from tests.integration.jobs.data.sources.web_api.api import Answer, Api, running
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource, SqlSource
-from tidemill_jobs.data.intake import Intake
+from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import Source
 

@@ -1,0 +1,1 @@
+"""Third stage: what becomes of each row."""

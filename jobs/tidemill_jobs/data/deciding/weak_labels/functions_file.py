@@ -1,0 +1,84 @@
+"""A workspace's file of labelling functions, read and run."""
+
+import hashlib
+import traceback
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from tidemill_core.errors import DataError
+from tidemill_jobs.labeling_functions import LabelingFunction, collected
+
+_MODULE = "labeling_functions"
+
+
+@dataclass(frozen=True)
+class LabelingFile:
+    """What a file of labelling functions holds.
+
+    Attributes:
+        path: the file.
+        sha256: of its content, in hex.
+        functions: in the order of their definition; one at least, each with a name of its own.
+    """
+
+    path: Path
+    sha256: str
+    functions: tuple[LabelingFunction, ...]
+
+    def place(self, line: int) -> str:
+        """A line of it, as errors name it."""
+        return f"{self.path}:{line}"
+
+    def place_of(self, error: BaseException, line: int = 1) -> str:
+        """The last of its lines that an error went through; `line`, if it went through none."""
+        frames = traceback.walk_tb(error.__traceback__)
+        name = str(self.path)
+        own = [number for frame, number in frames if frame.f_code.co_filename == name]
+        return self.place(own[-1] if own else line)
+
+
+def load_labeling_file(path: Path) -> LabelingFile:
+    """Run a file of labelling functions. It is the workspace's own code, and may do anything.
+
+    Functions that it imports from elsewhere do not count: its hash would not tell of a change.
+
+    Raises:
+        DataError: LABELING_FILE_UNUSABLE: it cannot be read or run, has no labelling function, or
+            two of one name.
+    """
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        cure = "mend the task's setting labeling_functions, or put the file there"
+        raise _unusable(str(path), f"cannot be read: {error.strerror}", cure) from error
+    file = LabelingFile(path, hashlib.sha256(source).hexdigest(), ())
+    module = ModuleType(_MODULE)
+    module.__file__ = str(path)
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- the user's own
+    except SyntaxError as error:
+        place = f"{error.filename or path}:{error.lineno or 1}"
+        raise _unusable(place, f"is not Python: {error.msg}", "mend it") from error
+    except (Exception, SystemExit) as error:
+        detail = f"fails: {type(error).__name__}: {error}"
+        raise _unusable(file.place_of(error), detail, "mend it") from error
+    functions = collected(module.__dict__)
+    _check_names(file, functions)
+    return LabelingFile(path, file.sha256, functions)
+
+
+def _check_names(file: LabelingFile, functions: tuple[LabelingFunction, ...]) -> None:
+    if not functions:
+        cure = "put @labeling_function, from tidemill_jobs.labeling_functions, above each"
+        raise _unusable(str(file.path), "has no labelling function", cure)
+    ((name, count),) = Counter(function.name for function in functions).most_common(1)
+    if count > 1:
+        lines = [function.line for function in functions if function.name == name]
+        detail = f"is called {name!r} as is the labelling function of line {lines[0]}"
+        raise _unusable(file.place(lines[1]), detail, "rename one")
+
+
+def _unusable(place: str, detail: str, cure: str) -> DataError:
+    return DataError("LABELING_FILE_UNUSABLE", f"{place} {detail}; {cure}")

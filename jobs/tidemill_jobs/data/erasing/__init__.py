@@ -1,0 +1,1 @@
+"""Texts that must go: erased on request, or expired."""

@@ -1,0 +1,1 @@
+"""First stage: what a source gives lands in immutable segments."""

@@ -1,0 +1,37 @@
+"""The platform's own source: what users said of predictions, and what people labelled.
+
+Both stand in the database, where verdicts change and texts expire, so all of it is read each time;
+what differs from the last time lands in the intake like any other source's rows.
+"""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from tidemill_core.domain.example import Example, QuarantinedRow
+from tidemill_jobs.data.landing.intake import LANDED
+
+FEEDBACK = "feedback"
+"""What users said; no source of a task's own may be called so."""
+LABELS = "labels"
+"""What people labelled; no source of a task's own may be called so."""
+
+
+def platform_rows(rows: Iterable[Example | QuarantinedRow]) -> pl.DataFrame:
+    """What the platform knows, as LANDED rows."""
+    return pl.DataFrame([_landed(row) for row in rows], schema=dict(LANDED))
+
+
+def _landed(row: Example | QuarantinedRow) -> dict[str, object]:
+    landed: dict[str, object] = {"part": "", "origin": row.origin, "key": row.key, "weight": 1.0}
+    if isinstance(row, QuarantinedRow):
+        return landed | {"judges": False, "rule": row.rule, "value": row.value}
+    return landed | {
+        "text": row.text,
+        "label": row.label,
+        "annotator": row.annotator,
+        "time": row.time,
+        "label_source": str(row.label_source),
+        "weight": row.weight,
+        "judges": row.judges,
+    }

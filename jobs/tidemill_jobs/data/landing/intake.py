@@ -1,0 +1,240 @@
+"""Where rows land: each batch that a source gives is one immutable Parquet file, a segment.
+
+    <state_dir>/intake/<task>/<source>/000001.parquet      rows as they were read, and the
+                                                           watermark after them
+
+A segment and its watermark are one file that is renamed into its place, so a source is read on
+from exactly where the last segment ended, whenever and wherever a run was killed: no row is lost
+and none comes in twice. What a dataset version is made of are the segments up to a number, which
+its manifest names; from them it can be built again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tidemill_core.domain.example import LabelSource
+from tidemill_core.errors import DataError
+from tidemill_core.intake_lock import intake_lock
+from tidemill_jobs.context import Progress
+from tidemill_jobs.data.landing.changed_rows import COMPARED, News
+from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
+from tidemill_jobs.data.text_hashing import text_hashes
+from tidemill_jobs.data.whole_files import remove_left_over, written_whole
+
+LANDED: Mapping[str, Any] = {
+    **ROWS,
+    "label_source": pl.String,
+    "weight": pl.Float64,
+    "judges": pl.Boolean,
+    "rule": pl.String,
+    "value": pl.String,
+}
+"""Columns of a segment. A row with a `rule` could not be read, or was withdrawn."""
+
+ERASED = "ERASED"
+"""The rule of a row whose text was erased."""
+
+_METADATA = "tidemill"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One landed batch.
+
+    Attributes:
+        source: the source that it came from.
+        number: its place among the source's segments, from 1.
+        path: its file.
+        watermark: where the source is to be read on after it.
+        replaced: parts of the source whose rows in earlier segments are void.
+    """
+
+    source: str
+    number: int
+    path: Path
+    watermark: Watermark = field(hash=False)
+    replaced: frozenset[str]
+
+
+class Intake:
+    """What has landed of a task's sources. One process at a time may land: see `locked`."""
+
+    def __init__(self, folder: Path, erased: Set[str] = frozenset()) -> None:
+        """Nothing is read yet.
+
+        Args:
+            folder: where rows land.
+            erased: `content_hash` of texts that must not be kept.
+        """
+        self._folder = folder
+        self._erased = erased
+
+    @contextmanager
+    def locked(self, progress: Progress) -> Iterator[None]:
+        """Keep others from the task's rows for the block; waits for who is at work on them.
+
+        Raises:
+            RunCancelled: somebody asked the run to stop while it waited.
+        """
+        waits = partial(progress, 0.0, "waits for another build of this task")
+        with intake_lock(self._folder, waits):
+            remove_left_over(self._folder)
+            yield
+
+    def segments(self, source: str) -> list[Segment]:
+        """A source's segments, in the order they landed.
+
+        Raises:
+            DataError: INTAKE_DAMAGED.
+        """
+        paths = sorted((self._folder / source).glob("[0-9]*.parquet"))
+        return [_segment(source, path) for path in paths]
+
+    def land(self, source: Source, progress: Progress) -> None:
+        """Read on in a source and land what is new.
+
+        A row that says what the latest row of its key says does not land again.
+
+        Raises:
+            DataError: the source cannot be used; what landed before stays landed. NO_ROWS, if
+                nothing ever has.
+            RunCancelled: somebody asked the run to stop.
+        """
+        landed = self.segments(source.name)
+        watermark: Watermark = landed[-1].watermark if landed else {}
+        number = landed[-1].number if landed else 0
+        labelled = str(LabelSource.SOURCE) if source.labelled else None
+        news = News(read_segment(segment, list(COMPARED)) for segment in landed)
+        for batch in source.read(watermark):
+            progress(0.0, f"reads {source.name}")
+            rows = news.of(without_texts(_landed(batch, labelled), self._erased))
+            if len(rows) or batch.replaced or batch.watermark != watermark:
+                number += 1
+                self._write(source.name, number, rows, batch)
+            watermark = batch.watermark
+        if number == 0:
+            cure = "fill it, or mend the source's settings"
+            raise DataError("NO_ROWS", f"{source.place} holds no rows; {cure}")
+
+    def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
+        """Land how a source that is read whole differs from what landed of it before.
+
+        A row whose key is no longer there is landed as WITHDRAWN.
+
+        Args:
+            source: its name.
+            rows: all its rows, LANDED, each with a key of its own.
+
+        Raises:
+            DataError: INTAKE_DAMAGED.
+        """
+        rows = without_texts(rows, self._erased)
+        segments = self.segments(source)
+        before = self._latest(segments)
+        changed = rows.join(before, on=list(LANDED), how="anti", nulls_equal=True)
+        gone = before.join(rows, on="key", how="anti")
+        gone = gone.filter(pl.col("rule").ne_missing("WITHDRAWN"))
+        gone = gone.with_columns(
+            rule=pl.lit("WITHDRAWN"), value=pl.lit(""), text=pl.lit(None, pl.String)
+        )
+        news = pl.concat([changed, gone]).sort("key")
+        if len(news):
+            number = segments[-1].number + 1 if segments else 1
+            self._write(source, number, news, Batch(pl.DataFrame(), pl.DataFrame(), {}))
+
+    def sources(self) -> list[str]:
+        """The names of all sources that have landed, declared still or not."""
+        return sorted(path.parent.name for path in self._folder.glob("*/000001.parquet"))
+
+    def erase(self, segment: Segment, which: pl.Series) -> None:
+        """Take the texts out of rows of a segment, which else never changes.
+
+        Args:
+            segment: the segment.
+            which: whether a row is to be erased, by its place.
+
+        Raises:
+            DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
+        """
+        rows = _erased(read_segment(segment), which)
+        facts = _facts(segment.watermark, segment.replaced)
+        with written_whole(segment.path) as staged:
+            rows.write_parquet(staged, metadata={_METADATA: facts})
+
+    def _latest(self, segments: list[Segment]) -> pl.DataFrame:
+        """The rows that count now, one a key."""
+        frames = [read_segment(segment) for segment in segments]
+        return pl.concat([pl.DataFrame(schema=LANDED), *frames]).unique("key", keep="last")
+
+    def _write(self, source: str, number: int, rows: pl.DataFrame, batch: Batch) -> None:
+        facts = _facts(batch.watermark, batch.replaced)
+        with written_whole(self._folder / source / f"{number:06d}.parquet") as staged:
+            rows.write_parquet(staged, metadata={_METADATA: facts})
+
+
+def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataFrame:
+    """Rows of a segment.
+
+    Raises:
+        DataError: INTAKE_DAMAGED.
+    """
+    try:
+        return pl.read_parquet(segment.path, columns=columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _damaged(segment.path, error) from error
+
+
+def without_texts(rows: pl.DataFrame, erased: Set[str]) -> pl.DataFrame:
+    """Rows, those whose text is one of the erased ones without text and label, as ERASED."""
+    if not erased:
+        return rows
+    return _erased(rows, text_hashes(rows["text"]).is_in(list(erased)).fill_null(value=False))
+
+
+def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
+    erased, nothing = pl.lit(which), pl.lit(None, pl.String)
+    return rows.with_columns(
+        text=pl.when(~erased).then("text").otherwise(nothing),
+        label=pl.when(~erased).then("label").otherwise(nothing),
+        annotator=pl.when(~erased).then("annotator").otherwise(nothing),
+        rule=pl.when(~erased).then("rule").otherwise(pl.lit(ERASED)),
+        value=pl.when(~erased).then("value").otherwise(pl.lit("")),
+    )
+
+
+def _facts(watermark: Watermark, replaced: Set[str]) -> str:
+    return json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
+
+
+def _landed(batch: Batch, label_source: str | None) -> pl.DataFrame:
+    rows = pl.concat([batch.rows, batch.unreadable], how="diagonal")
+    return rows.select(
+        *ROWS,
+        label_source=pl.lit(label_source, pl.String),
+        weight=pl.lit(1.0),
+        judges=pl.lit(label_source is not None),
+        rule="rule",
+        value="value",
+    )
+
+
+def _segment(source: str, path: Path) -> Segment:
+    try:
+        facts = json.loads(pl.read_parquet_metadata(path)[_METADATA])
+        return Segment(
+            source, int(path.stem), path, facts["watermark"], frozenset(facts["replaced"])
+        )
+    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, detail: object) -> DataError:
+    cure = f"remove the folder {path.parent}, and the next build reads the source again"
+    return DataError("INTAKE_DAMAGED", f"{path} is damaged: {detail}; {cure}")

@@ -1,0 +1,1 @@
+"""Second stage: each landed segment is cleaned and measured once."""

@@ -1,0 +1,1 @@
+"""Last stage: an immutable dataset version on disk."""

@@ -1,0 +1,121 @@
+"""The job `erase_texts`, where something else is at work, was killed, or is damaged."""
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from tests.integration.jobs.data.erasing.requests import NAMED, ROWS, ask, left_over
+from tidemill_core.dataset_folder import version_folders
+from tidemill_core.errors import DataError
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.schema import dataset_versions
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.erasing.erase import run
+from tidemill_jobs.data.landing.intake import Intake
+from tidemill_jobs.data.publishing.dataset import read_dataset
+
+
+def test_a_build_that_waited_knows_what_was_asked_meanwhile(
+    context: JobContext, source: Path
+) -> None:
+    """It lands no text that was erased while it waited for its turn."""
+    source.write_text(ROWS, encoding="utf-8")
+    with ExitStack() as other_build:
+        folder = context.settings.state_dir / "intake" / "support"
+        other_build.enter_context(Intake(folder).locked(context.progress))
+
+        def ask_now(_done: float, doing: str) -> None:
+            if doing.startswith("waits"):
+                ask(context)
+                other_build.close()
+
+        build(replace(context, progress=ask_now))
+    assert left_over(context.settings.state_dir / "intake") == []
+
+
+def test_one_damaged_place_keeps_no_other(built: JobContext, source: Path) -> None:
+    """All else is erased, the error names the places, and the request stays open until it is."""
+    source.write_text(ROWS + "z,b\n", encoding="utf-8")
+    build(built)
+    datasets = built.settings.state_dir / "datasets" / "support"
+    (datasets / "backup").mkdir()
+    first, second = (datasets / each.name for each in version_folders(datasets.parent))
+    (first / "examples.parquet").write_bytes(b"PAR1")
+    broken = built.settings.state_dir / "intake" / "support" / "broken" / "000001.parquet"
+    broken.parent.mkdir()
+    broken.write_bytes(b"PAR1")
+    for prepared in (built.settings.state_dir / "prepared").rglob("*train*/000001.parquet"):
+        prepared.write_bytes(b"PAR1")
+    ask(built)
+    with pytest.raises(DataError) as caught:
+        run(built)
+    assert str(first) in str(caught.value)
+    assert str(broken) in str(caught.value)
+    assert built.storage.erasures.of_task("support")[0].erase_time is None
+    built.storage.database.close()
+    broken.unlink()
+    shutil.rmtree(first)
+    assert left_over(built.settings.state_dir) == []
+    assert len(read_dataset(str(second)))
+    assert run(built)["erased_texts"] == 1
+
+
+def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> None:
+    """A version that could not be written is made good, though the intake has no text any more."""
+    (folder,) = version_folders(built.settings.state_dir / "datasets")
+    examples = folder / "examples.parquet"
+    whole = examples.read_bytes()
+    examples.write_bytes(b"PAR1")
+    ask(built)
+    with pytest.raises(DataError):
+        run(built)
+    examples.write_bytes(whole)
+    run(built)
+    built.storage.database.close()
+    assert left_over(built.settings.state_dir) == []
+
+
+def test_a_version_from_elsewhere_stays_out_of_the_catalogue(built: JobContext) -> None:
+    """`dvc pull` may have brought it; it is no newer than what was built here."""
+    with built.storage.database.write() as connection:
+        connection.execute(delete(dataset_versions))
+    ask(built)
+    run(built)
+    assert built.storage.datasets.page("support", Page())[0] == []
+
+
+def test_what_nobody_uses_goes(built: JobContext) -> None:
+    """What a killed build left, what was prepared of a removed source, a half-removed version."""
+    state = built.settings.state_dir
+    (folder,) = version_folders(state / "datasets")
+    (folder / "examples.parquet").unlink()
+    staged = state / "datasets" / "support" / ".staged-1" / "examples.parquet"
+    staged.parent.mkdir()
+    staged.write_text(NAMED, encoding="utf-8")
+    shutil.rmtree(state / "intake" / "support" / "feedback")
+    ask(built)
+    run(built)
+    built.storage.database.close()
+    assert left_over(state) == []
+
+
+@pytest.mark.parametrize("step", [0, 2, 5, 8])
+def test_a_killed_run_is_made_good(built: JobContext, step: int) -> None:
+    """Wherever it ended, the next run leaves nothing of the text."""
+    ask(built)
+    told = iter(range(100))
+
+    def stop(_done: float, _doing: str) -> None:
+        if next(told) == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(replace(built, progress=stop))
+    run(built)
+    built.storage.database.close()
+    assert left_over(built.settings.state_dir) == []

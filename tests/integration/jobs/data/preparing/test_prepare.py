@@ -1,0 +1,17 @@
+"""What was prepared of segments."""
+
+import shutil
+from pathlib import Path
+
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.publishing.dataset import read_dataset
+
+
+def test_a_segment_in_the_place_of_another_is_prepared(context: JobContext, source: Path) -> None:
+    """A source whose folder was removed is read from its beginning, as the documents say."""
+    source.write_text("text,label\nx,a\ny,b\nz,b\n", encoding="utf-8")
+    build(context)
+    shutil.rmtree(context.settings.state_dir / "intake" / "support")
+    source.write_text("text,label\nv,a\nw,b\n", encoding="utf-8")
+    assert set(read_dataset(build(context).uri)["text"]) == {"v", "w"}

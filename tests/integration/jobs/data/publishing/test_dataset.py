@@ -1,0 +1,57 @@
+"""Reading dataset versions back, whole and damaged."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.errors import DataError
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
+from tidemill_jobs.data.publishing.dataset import read_dataset
+
+
+@pytest.fixture
+def built(context: JobContext, source: Path) -> DatasetVersion:
+    """A version of two examples."""
+    source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
+    return build(context)
+
+
+def _reason(uri: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read_dataset(uri)
+    return caught.value.reason
+
+
+def test_a_missing_version_is_named(tmp_path: Path) -> None:
+    """A folder that is not there has a reason of its own."""
+    assert _reason(str(tmp_path / "gone")) == "DATASET_MISSING"
+
+
+def test_a_truncated_file_is_damage(built: DatasetVersion) -> None:
+    """Half a Parquet file is refused."""
+    path = Path(built.uri) / "examples.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    assert _reason(built.uri) == "DATASET_DAMAGED"
+
+
+def test_changed_rows_are_damage(built: DatasetVersion) -> None:
+    """A version whose rows are not those that its id stands for is refused."""
+    path = Path(built.uri) / "examples.parquet"
+    pl.read_parquet(path).with_columns(label=pl.lit("a")).write_parquet(path)
+    assert _reason(built.uri) == "DATASET_DAMAGED"
+
+
+def test_a_damaged_manifest_is_damage(built: DatasetVersion) -> None:
+    """A manifest that is no JSON is refused."""
+    (Path(built.uri) / "manifest.json").write_text("{", encoding="utf-8")
+    assert _reason(built.uri) == "DATASET_DAMAGED"
+
+
+def test_a_moved_version_is_read_where_it_is(built: DatasetVersion) -> None:
+    """A version holds nothing that says where it lies."""
+    moved = Path(built.uri).with_name("moved")
+    Path(built.uri).rename(moved)
+    assert len(read_dataset(str(moved))) == 2

@@ -1,0 +1,208 @@
+"""The job `queue_labels`, on a real database with real predictions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.contract.storage.values import judgement, prediction, verdict
+from tests.integration.jobs.conftest import NOW
+from tidemill_core.domain.labeling import LabelItem, LabelReason
+from tidemill_core.settings import LabelingSettings
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.feedback.label_requests import SETTLING, run
+
+YESTERDAY = NOW - timedelta(days=1)
+Labeling = Callable[..., JobContext]
+
+
+@pytest.fixture
+def labeling(context: JobContext) -> Labeling:
+    """A run with these settings of `[labeling]`, and with nothing queued but for what is told."""
+
+    def make(**changes: object) -> JobContext:
+        section = LabelingSettings(**({"audit_share": 0.0, "uncertain_per_run": 0} | changes))
+        return replace(context, settings=context.settings.model_copy(update={"labeling": section}))
+
+    return make
+
+
+def _predict(context: JobContext, names: Sequence[str], time: datetime, **changes: object) -> None:
+    context.storage.predictions.add(
+        [prediction(name, f"text of {name}", predict_time=time, **changes) for name in names]
+    )
+
+
+def _queued(context: JobContext) -> list[LabelItem]:
+    """What waits, oldest first."""
+    return context.storage.label_items.page("", (), None, Page(1000), NOW)[0][::-1]
+
+
+def _texts(context: JobContext) -> list[str]:
+    return [item.text.removeprefix("text of ") for item in _queued(context)]
+
+
+def _succeed(context: JobContext, time: datetime) -> None:
+    """Run the job as the runner does, at a time."""
+    jobs = context.storage.jobs
+    queued = jobs.enqueue(RunRequest("queue_labels", context.task, "test"), time)
+    jobs.claim(time)
+    jobs.succeed(queued.run_id, run(replace(context, clock=lambda: time)), time)
+
+
+def test_audits_are_a_share_whatever_the_model_says(labeling: Labeling) -> None:
+    """About a tenth of the predictions, of confident ones as of doubtful ones, told as such."""
+    context = labeling(audit_share=0.1, judgements=2)
+    sure, doubtful = ([f"{kind}{n}" for n in range(1500)] for kind in ("sure", "doubtful"))
+    _predict(context, sure, YESTERDAY, confidence=0.99)
+    _predict(context, doubtful, YESTERDAY, confidence=0.2, label="b")
+    result = run(context)
+    found = _queued(context)
+    assert result["audits"] == len(found)
+    for kind in ("sure", "doubtful"):
+        # Five standard deviations of a binomial of 1,500 and 0.1 are 58.
+        assert abs(sum(kind in item.text for item in found) - 150) < 58
+    assert {(item.reason, item.inclusion_probability, item.suggested_labels) for item in found} == {
+        (LabelReason.AUDIT, 0.1, ())
+    }
+    assert {item.judgements_wanted for item in found} == {2}
+    assert run(context)["audits"] == 0
+
+
+def test_an_audit_tells_of_how_many_predictions_it_is_a_sample(labeling: Labeling) -> None:
+    """Of those that were not written down too, and of each that has the same text."""
+    context = labeling(audit_share=0.5)
+    task = context.task_settings.model_copy(update={"log_sample": 0.1})
+    settings = context.settings.model_copy(update={"tasks": {"support": task}})
+    context = replace(context, settings=settings)
+    same = [prediction(f"p{n}", "a text", predict_time=YESTERDAY) for n in range(400)]
+    context.storage.predictions.add(same)
+    assert run(context)["audits"] == 1
+    [item] = _queued(context)
+    assert item.inclusion_probability == 0.05
+    # Five standard deviations of a binomial of 400 and 0.5 are 50.
+    assert abs(item.origin_count - 200) < 50
+
+
+def test_who_does_not_know_the_key_cannot_foresee_an_audit(
+    labeling: Labeling, context: JobContext
+) -> None:
+    """Another installation chooses others of the same predictions."""
+    names = [f"p{n}" for n in range(200)]
+    _predict(context, names, YESTERDAY)
+    first = labeling(audit_share=0.5)
+    run(first)
+    chosen = set(_texts(context))
+    context.storage.label_items.expire_texts("support", NOW, 1000)
+    (context.settings.state_dir / "text_hash_key").unlink()
+    run(first)
+    again = {item.text.removeprefix("text of ") for item in _queued(context) if item.text}
+    assert 0 < len(again - chosen) < 100
+
+
+def test_all_predictions_with_a_text_can_be_audited(labeling: Labeling) -> None:
+    """A share of 1 is all that callers got; texts that are not kept and shadows are none."""
+    context = labeling(audit_share=1.0)
+    _predict(context, ["a", "b"], YESTERDAY)
+    context.storage.predictions.add(
+        [
+            prediction("hashed", "", predict_time=YESTERDAY, text_hash="0" * 64),
+            prediction("shadow", "text", predict_time=YESTERDAY, method="Shadow"),
+            prediction("other", "text", predict_time=YESTERDAY, task="arxiv"),
+        ]
+    )
+    assert run(context)["audits"] == 2
+    assert _texts(context) == ["a", "b"]
+
+
+def test_the_least_confident_are_asked_about(labeling: Labeling) -> None:
+    """As many as are wanted, with what they were taken for; the same text once."""
+    context = labeling(uncertain_per_run=3)
+    for confidence in (0.9, 0.3, 0.1, 0.2):
+        name = f"p{confidence}"
+        _predict(context, [name], YESTERDAY, confidence=confidence, label=f"label {confidence}")
+    same = prediction("same", "TEXT of p0.1", predict_time=YESTERDAY, confidence=0.15)
+    context.storage.predictions.add([same])
+    assert run(context)["uncertain"] == 2
+    assert _texts(context) == ["p0.1", "p0.2"]
+    assert [item.suggested_labels for item in _queued(context)] == [("label 0.1",), ("label 0.2",)]
+
+
+def test_each_prediction_is_looked_at_once(labeling: Labeling) -> None:
+    """A run goes on where the last successful one ended; what is too young is the next one's."""
+    context = labeling(uncertain_per_run=10)
+    _predict(context, ["old"], YESTERDAY, confidence=0.5)
+    _succeed(context, YESTERDAY + timedelta(hours=1))
+    edge = NOW - SETTLING
+    _predict(context, ["new"], edge - timedelta(seconds=1))
+    _predict(context, ["young"], edge)
+    _succeed(context, NOW)
+    assert _texts(context) == ["old", "new"]
+    _succeed(context, NOW + timedelta(days=1))
+    assert _texts(context) == ["old", "new", "young"]
+
+
+def test_what_was_labelled_is_not_asked_again_by_a_repeated_run(labeling: Labeling) -> None:
+    """A run that did not succeed is repeated without asking about the same predictions."""
+    context = labeling(uncertain_per_run=10, audit_share=1.0)
+    _predict(context, ["a"], YESTERDAY)
+    run(context)
+    for item in _queued(context):
+        context.storage.label_items.submit("support", judgement(item.label_item_id))
+    assert run(context).items() >= {"audits": 0, "uncertain": 0}.items()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "suggested"),
+    [
+        ([{"label": "a"}, {"label": "b"}], ("a", "b")),
+        ([{"label": "a"}, {"correct": True}], ("a", "card_arrival")),
+        ([{"correct": True}, {"correct": False}], ("card_arrival",)),
+        ([{"label": "card_arrival"}, {"correct": False}], ("card_arrival",)),
+        ([{"label": "a"}, {"correct": False}], None),
+        ([{"label": "card_arrival"}, {"correct": True}], None),
+        ([{"correct": False}, {"correct": False}], None),
+        ([{"label": "a"}], None),
+    ],
+)
+def test_contradicting_verdicts_are_asked_about(
+    labeling: Labeling, verdicts: list[dict[str, object]], suggested: tuple[str, ...] | None
+) -> None:
+    """Sources that name different labels, or of which one denies what another says."""
+    context = labeling()
+    _predict(context, ["p1"], YESTERDAY)
+    for source, words in enumerate(verdicts):
+        given = {"label": None, "source": f"source {source}", "create_time": NOW, **words}
+        context.storage.feedback.add([verdict("p1", **given)])
+    run(context)
+    found = [(item.reason, item.suggested_labels) for item in _queued(context)]
+    assert found == ([] if suggested is None else [(LabelReason.DISAGREEMENT, suggested)])
+
+
+def test_a_source_that_changed_its_mind_does_not_contradict_itself(labeling: Labeling) -> None:
+    """Its latest verdict counts; and one on a prediction that is not stored asks nobody."""
+    context = labeling()
+    _predict(context, ["p1"], YESTERDAY)
+    context.storage.feedback.add([verdict("p1", label="a"), verdict("p1", label="b")])
+    context.storage.feedback.add([verdict("p2", label="a"), verdict("p2", source="ben", label="b")])
+    assert run(context)["disagreements"] == 0
+
+
+def test_a_cancelled_run_can_be_repeated(labeling: Labeling) -> None:
+    """What it queued stays; the next run adds the rest."""
+    context = labeling(audit_share=1.0)
+    _predict(context, [f"p{n}" for n in range(501)], YESTERDAY)
+    told: list[str] = []
+
+    def cancel(_done: float, doing: str) -> None:
+        told.append(doing)
+        if len(told) == 2:
+            raise RunCancelled
+
+    with pytest.raises(RunCancelled):
+        run(replace(context, progress=cancel))
+    assert told[1] == "has looked at 500 predictions"
+    assert run(context)["audits"] == 1

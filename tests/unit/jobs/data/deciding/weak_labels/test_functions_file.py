@@ -1,0 +1,66 @@
+"""What is said of a file of labelling functions that cannot be used."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tidemill_core.errors import DataError
+from tidemill_jobs.data.deciding.weak_labels.functions_file import load_labeling_file
+
+HEAD = "from tidemill_jobs.labeling_functions import labeling_function\n"
+REFUND = '@labeling_function\ndef refund(text):\n    return "refund"\n'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file; each test writes it."""
+    return tmp_path / "labeling_functions.py"
+
+
+def test_functions_are_found_in_their_order(path: Path) -> None:
+    """Those that it decorates, whatever else is in it, and they can still be called."""
+    cached = (
+        "import functools\n@labeling_function\n@functools.cache\ndef b(text):\n    return text\n"
+    )
+    path.write_text(f"{HEAD}def helper():\n    pass\n{REFUND}{cached}", encoding="utf-8")
+    file = load_labeling_file(path)
+    assert [(each.name, each.line) for each in file.functions] == [("refund", 4), ("b", 8)]
+    assert [each("x") for each in file.functions] == ["refund", "x"]
+
+
+def test_the_hash_is_the_contents(path: Path) -> None:
+    """Another rule in a file of the same size is another hash, and is what runs."""
+    path.write_text(HEAD + REFUND, encoding="utf-8")
+    first = load_labeling_file(path)
+    path.write_text((HEAD + REFUND).replace('"refund"', '"return"'), encoding="utf-8")
+    second = load_labeling_file(path)
+    assert first.sha256 != second.sha256
+    assert second.functions[0]("x") == "return"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "py cannot be read: No such file or directory; mend the task's setting"),
+        ("", "py has no labelling function; put @labeling_function"),
+        ("def refund(text):\n    pass\n", "py has no labelling function"),
+        (f"{HEAD}def broken(:\n", "py:2 is not Python: invalid syntax"),
+        ("text = '\xff'\n", "py:1 is not Python"),
+        ("a\x00b", "py:1 is not Python|py:1 fails: ValueError"),
+        (f"{HEAD}\n1 / 0\n", "py:3 fails: ZeroDivisionError: division by zero"),
+        ("import no_such_module\n", "py:1 fails: ModuleNotFoundError"),
+        ("raise SystemExit(3)\n", "py:1 fails: SystemExit: 3"),
+        (f"{HEAD}labeling_function('refund')\n", "py:2 fails: AttributeError"),
+        (HEAD + REFUND + REFUND, "py:5 is called 'refund' as is the .* of line 2; rename one"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(path: Path, content: str | None, told: str) -> None:
+    """With the line, what is wrong with it, and what to do."""
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+    with pytest.raises(DataError) as caught:
+        load_labeling_file(path)
+    assert caught.value.reason == "LABELING_FILE_UNUSABLE"
+    assert str(caught.value).startswith(str(path))
+    assert re.search(told, str(caught.value))

@@ -1,0 +1,178 @@
+"""Cleaning rows, and the rules that set them aside."""
+
+import time
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tidemill_jobs.data.landing.intake import LANDED
+from tidemill_jobs.data.preparing.clean import Recipe, clean
+
+RECIPE = Recipe(max_text_length=10)
+ANN = "ann@example.org "
+
+
+def landed(*rows: tuple[str | None, str | None]) -> pl.DataFrame:
+    """Rows of a source with these texts and labels."""
+    columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    frame = pl.DataFrame(columns, schema={"text": pl.String, "label": pl.String})
+    given = {"part": "train.csv", "origin": "train.csv:2", "label_source": "source"}
+    return frame.select(
+        pl.col(name) if name in columns else pl.lit(given.get(name), kind).alias(name)
+        for name, kind in LANDED.items()
+    )
+
+
+def _cleaned(
+    text: str | None, label: str | None = "a", recipe: Recipe = RECIPE
+) -> dict[str, object]:
+    return clean(landed((text, label)), recipe).row(0, named=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("  hi \t there\r\n", "hi there"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("a\u00a0b", "a b"),
+        ("\U0001f44d", "\U0001f44d"),
+        ("caf\u00c3\u00a9", "caf\u00e9"),
+        ("\u2014", "\u2014"),
+    ],
+)
+def test_texts_get_one_form(text: str, cleaned: str) -> None:
+    """Broken encodings are mended, accents composed, whitespace is stripped and collapsed."""
+    assert _cleaned(text)["text"] == cleaned
+
+
+def test_labels_get_the_same_form() -> None:
+    """A label with spaces round it is the label."""
+    assert _cleaned("x", " lost  card ")["label"] == "lost card"
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "rule"),
+    [
+        (None, "a", "NULL_TEXT"),
+        ("", "a", "NULL_TEXT"),
+        ("xx", "", "NULL_LABEL"),
+        ("xx", None, "NULL_LABEL"),
+        ("xx", "  ", "NULL_LABEL"),
+        (" \t\n", "a", "BLANK_TEXT"),
+        ("\u200b\u00a0", "a", "BLANK_TEXT"),
+        ("x" * 11, "a", "TEXT_TOO_LONG"),
+        ("x", "a", "TEXT_TOO_SHORT"),
+        ("x\x00y", "a", "CONTROL_CHARACTERS"),
+        ("x\x1by", "a", "CONTROL_CHARACTERS"),
+        ("xx", "a\x07", "CONTROL_CHARACTERS"),
+    ],
+)
+def test_each_rule_sets_its_rows_aside(text: str | None, label: str | None, rule: str) -> None:
+    """A row that breaks a rule has neither text nor label any more, and what broke it."""
+    row = _cleaned(text, label, Recipe(max_text_length=10, min_text_length=2))
+    assert (row["rule"], row["text"], row["label"]) == (rule, None, None)
+    assert row["value"] == (text or label)
+
+
+def test_rows_without_labels_are_sound() -> None:
+    """A source whose rows have no labels breaks no rule by that."""
+    rows = landed(("x", None), ("y", None)).with_columns(label_source=pl.lit(None, pl.String))
+    assert clean(rows, RECIPE)["rule"].to_list() == [None, None]
+
+
+def test_the_length_is_the_cleaned_texts() -> None:
+    """Whitespace that goes away does not make a text too long."""
+    assert _cleaned("x" * 10 + " " * 50)["text"] == "x" * 10
+
+
+def test_one_bad_row_costs_no_other() -> None:
+    """Rows keep their order, and each bad one has its own rule and value."""
+    rows = clean(landed(("one", "a"), ("x" * 300, "b"), ("", "b"), ("two", "b")), RECIPE)
+    assert rows["text"].to_list() == ["one", None, None, "two"]
+    assert rows["rule"].to_list() == [None, "TEXT_TOO_LONG", "NULL_TEXT", None]
+    assert rows["value"].to_list() == [None, "x" * 200, "b", None]
+
+
+def test_rows_set_aside_before_stay_as_they_are() -> None:
+    """What could not be read is not judged again."""
+    rows = landed(("", "")).with_columns(
+        text=pl.lit(None, pl.String),
+        label=pl.lit(None, pl.String),
+        rule=pl.lit("BROKEN_QUOTES"),
+        value=pl.lit('"x'),
+    )
+    assert_frame_equal(clean(rows, RECIPE), rows)
+
+
+@pytest.mark.parametrize("rows", [landed(), landed(("x", "a")), landed(("", ""))])
+def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
+    """No rows, or none that is fit, are no error, and keep their columns' kinds."""
+    assert clean(rows, RECIPE).schema == rows.schema
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "redacted"),
+    [
+        ("email", "ask ann.b@example.org today", "ask [EMAIL] today"),
+        ("email", "caf\u00e9 @ noon", "caf\u00e9 @ noon"),
+        ("phone", "call +44 20 7946 0958 now", "call [PHONE] now"),
+        ("phone", "the sum is +12 34", "the sum is +12 34"),
+        ("card", "card 4111 1111 1111 1111.", "card [CARD]."),
+        ("card", "card 4111 1111 1111 1112.", "card 4111 1111 1111 1112."),
+        ("iban", "to GB82 WEST 1234 5698 7654 32 please", "to [IBAN] please"),
+        ("iban", "to GB83 WEST 1234 5698 7654 32 please", "to GB83 WEST 1234 5698 7654 32 please"),
+    ],
+)
+def test_personal_data_is_redacted_where_asked(kind: str, text: str, redacted: str) -> None:
+    """A placeholder stands for what really is an address, number or account; else nothing does."""
+    recipe = Recipe(max_text_length=100, redact=(kind,))
+    assert _cleaned(text, recipe=recipe)["text"] == redacted
+    assert _cleaned(text, recipe=Recipe(max_text_length=100))["text"] == text
+
+
+@pytest.mark.parametrize("start", ["a" * 60_000, "a." * 30_000, "a@" + "a-" * 30_000])
+def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
+    """Not with its square: a long word before an address would stop a build for minutes."""
+    began = time.perf_counter()
+    redacted = _cleaned(f"{start} b@c.de", recipe=Recipe(100_000, redact=("email",)))["text"]
+    assert redacted == f"{start} [EMAIL]"
+    assert time.perf_counter() - began < 1.5
+
+
+@pytest.mark.parametrize(("spaces", "rule"), [(1030, None), (1031, "TEXT_TOO_LONG")])
+def test_no_step_looks_at_a_text_that_is_far_too_long(spaces: int, rule: str | None) -> None:
+    """It is too long as it came, whatever cleaning would leave of it."""
+    row = _cleaned("x" * 10 + " " * spaces)
+    assert (row["rule"], row["text"]) == (rule, None if rule else "x" * 10)
+
+
+@pytest.mark.parametrize(
+    "text", ["ann@example.org \x00", "ann@example.org" + " x" * 300, ANN * 400]
+)
+def test_what_is_shown_of_a_bad_row_is_redacted(text: str) -> None:
+    """A quarantined value goes where the version goes, and is no way round `redact`."""
+    row = _cleaned(text, recipe=Recipe(100, redact=("email",)))
+    assert row["rule"] is not None
+    assert str(row["value"]).startswith("[EMAIL]")
+    assert "@" not in str(row["value"])
+
+
+def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
+    """A line that could not be read at all may hold a text too."""
+    rows = landed(("", "")).with_columns(
+        rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
+    )
+    assert clean(rows, Recipe(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
+
+
+def test_the_steps_are_named_in_order() -> None:
+    """A recipe says what it does."""
+    names = [step.name for step in Recipe(10, redact=("email", "card")).steps]
+    assert names == [
+        "repair_encoding",
+        "compose",
+        "collapse_whitespace",
+        "redact_email",
+        "redact_card",
+    ]
