@@ -59,7 +59,7 @@ class JobsProcess:
         repository = ModelRepository(settings.model_repository)
         self._reconciler = Reconciler(storage, repository, triton, system_clock)
         tasks = list(settings.tasks)
-        self._schedule = Schedule(settings.schedule, tasks, storage, system_clock)
+        self._schedule = Schedule(settings.schedule, tasks, storage.jobs, system_clock)
         self._leading = threading.Event()
         self._prune_at = self._started
 

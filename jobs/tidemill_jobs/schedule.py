@@ -1,92 +1,79 @@
 """When jobs run by themselves: APScheduler queues runs, unique by the moment they stand for."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
-from sqlalchemy.exc import SQLAlchemyError
+from apscheduler.triggers.base import BaseTrigger
+from cronsim import CronSim, CronSimError
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import Trigger
 from tidemill_core.errors import ConfigurationError, StorageUnavailable, TidemillError
 from tidemill_core.settings import ScheduleSettings
-from tidemill_core.storage.jobs import RunRequest
-from tidemill_core.storage.storage import Storage
+from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_jobs.catalogue import CATALOGUE, crontab
 
-# Growing spans to look back over: a trigger tells only the next time after a given one.
-_LOOK_BACK = tuple(
-    timedelta(seconds=s) for s in (61, 3_660, 90_000, 700_000, 2_800_000, 32_000_000)
-)
 RETRY_AFTER = timedelta(seconds=10)
-"""How long the database is left alone after it could not take a run."""
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_NUMBERED_DAYS = re.compile(r"(?P<first>\*|[0-7])(?:-(?P<last>[0-7]))?(?:/(?P<step>[1-9]))?")
+"""How long to wait before a run that could not be queued is tried again."""
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+_FIELDS = 5
+_MAX_LENGTH = 100
+_RULE = (
+    "it has five fields: minute (0-59), hour (0-23), day of month (1-31), month (1-12 or jan-dec) "
+    "and day of week (0-7 or sun-sat; 0 and 7 are Sunday); each is *, a number or name, an "
+    "ascending range such as 1-5, a list such as 1,15, or a step such as */10"
+)
 
 log = structlog.get_logger()
 
-_running: "Schedule | None" = None
 
+class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # it has no types
+    """The moments of a crontab expression, in UTC, as Debian's cron reads it.
 
-def fire(job: str, task: str) -> None:
-    """What APScheduler calls; it keeps calls by name, so it cannot be a method."""
-    if _running is not None:
-        _running.queue(job, task, Trigger.SCHEDULE)
-
-
-def previous_fire_time(trigger: CronTrigger, now: datetime) -> datetime | None:
-    """The last moment up to `now` at which a trigger fires; None if over a year ago."""
-    for span in _LOOK_BACK:
-        found = None
-        for moment in _fire_times(trigger, now - span, now):
-            found = moment
-        if found is not None:
-            return found.astimezone(UTC)
-    return None
-
-
-def _fire_times(trigger: CronTrigger, start: datetime, end: datetime) -> Iterator[datetime]:
-    moment = trigger.get_next_fire_time(None, start)
-    while moment is not None and moment <= end:
-        yield moment
-        moment = trigger.get_next_fire_time(moment, moment + timedelta(microseconds=1))
-
-
-class _Scheduler(BackgroundScheduler):  # type: ignore[misc]  # it has no types
-    """Outlives a database that is away: APScheduler's thread would end for good.
-
-    What it could not note stays due, and is fired for the same moment again.
+    Raises:
+        ValueError: the expression breaks a rule, which the error names, or never fires.
     """
 
-    def _process_jobs(self) -> float | None:
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+        if (found := len(expression.split())) != _FIELDS:
+            raise ValueError(f"it has {found} field(s); {_RULE}")
+        if len(expression) > _MAX_LENGTH:
+            raise ValueError(f"it is longer than {_MAX_LENGTH} characters")
         try:
-            wait_seconds: float | None = super()._process_jobs()
-        except SQLAlchemyError as error:
-            log.warning("schedule_waits", detail=str(error))
-            return RETRY_AFTER.total_seconds()
-        return wait_seconds
+            first = self.get_next_fire_time(None, _ANY_TIME)
+        except (CronSimError, ValueError) as error:
+            raise ValueError(f"{error}; {_RULE}; and its day must exist") from error
+        if first is None:
+            raise ValueError("it never fires: there is no such day")
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        """Return the first moment after `previous`, or after `now` where that is None."""
+        return next(CronSim(self._expression, previous or now), None)
+
+    def last_fire_time(self, now: datetime) -> datetime | None:
+        """Return the last moment up to `now`; None if there was none for 50 years."""
+        next_second = now.replace(microsecond=0) + timedelta(seconds=1)
+        return next(CronSim(self._expression, next_second, reverse=True), None)
 
 
 class Schedule:
     """The schedule of all tasks. At most one process may have it started: the lease's holder.
 
     Raises:
-        ConfigurationError: a crontab expression is wrong; names it.
+        ConfigurationError: a crontab expression is wrong.
     """
 
     def __init__(
-        self, settings: ScheduleSettings, tasks: list[str], storage: Storage, clock: Clock
+        self, settings: ScheduleSettings, tasks: Sequence[str], store: JobStore, clock: Clock
     ) -> None:
-        self._storage = storage
+        self._store = store
         self._clock = clock
         self._tasks = tasks
         self._triggers = dict(_triggers(settings))
-        self._scheduler: _Scheduler | None = None
+        self._scheduler: BackgroundScheduler | None = None
         self._retry_at: datetime | None = None
 
     @property
@@ -95,45 +82,31 @@ class Schedule:
         return self._scheduler is not None
 
     def start(self) -> None:
-        """Catch up what was missed, then fire on time.
+        """Fire on time from now on, and catch up what was missed.
 
         Raises:
             StorageUnavailable: the database is away; nothing was started.
         """
-        global _running
-        _running = self
-        self.catch_up()
-        store = SQLAlchemyJobStore(engine=self._storage.database.engine)
-        self._scheduler = _Scheduler(jobstores={"default": store}, timezone=UTC)
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        for job, trigger in self._triggers.items():
+            for task in self._tasks:
+                self._scheduler.add_job(
+                    self.queue,
+                    trigger,
+                    args=(job, task, Trigger.SCHEDULE),
+                    coalesce=True,
+                    misfire_grace_time=None,
+                )
+        self._scheduler.start()
         try:
-            self._scheduler.start(paused=True)
-            self._fill(self._scheduler)
-        except SQLAlchemyError as error:
+            self.catch_up()
+        except StorageUnavailable:
             self.stop()
-            raise StorageUnavailable(str(error)) from error
-        self._scheduler.resume()
-
-    def _fill(self, scheduler: _Scheduler) -> None:
-        wanted = {f"{job}:{task}": (job, task) for job in self._triggers for task in self._tasks}
-        for stored in scheduler.get_jobs():
-            if stored.id not in wanted:
-                stored.remove()
-        for job_id, (job, task) in wanted.items():
-            scheduler.add_job(
-                fire,
-                self._triggers[job],
-                args=(job, task),
-                id=job_id,
-                replace_existing=True,
-                coalesce=True,
-                misfire_grace_time=None,
-            )
+            raise
 
     def stop(self) -> None:
         """Fire no more."""
-        global _running
-        _running = None
-        if self._scheduler is not None and self._scheduler.running:
+        if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
         self._scheduler = None
 
@@ -154,24 +127,24 @@ class Schedule:
             raise
 
     def catch_up(self) -> None:
-        """Queue one run for each job whose last moment passed unseen, however many did."""
+        """Queue one run for each job whose last moment has none, however many it missed."""
         now = self._clock()
         for job, trigger in self._triggers.items():
-            due = previous_fire_time(trigger, now)
+            due = trigger.last_fire_time(now)
             for task in self._tasks:
-                known_since = self._storage.jobs.first_create_time(task)
-                seen = self._storage.jobs.latest_fire_time(job, task)
+                known_since = self._store.first_create_time(task)
                 if due is None or known_since is None or due < known_since:
                     continue
+                seen = self._store.latest_fire_time(job, task)
                 if seen is None or seen < due:
                     self.queue(job, task, Trigger.CATCH_UP)
 
     def queue(self, job: str, task: str, trigger: Trigger) -> None:
         """Queue the run that stands for the job's last moment; once, whoever asks again."""
         now = self._clock()
-        fire_time = previous_fire_time(self._triggers[job], now)
+        fire_time = self._triggers[job].last_fire_time(now)
         try:
-            self._storage.jobs.enqueue(RunRequest(job, task, trigger, fire_time), now)
+            self._store.enqueue(RunRequest(job, task, trigger, fire_time), now)
         except TidemillError as error:
             self._retry_at = now + RETRY_AFTER
             log.error(
@@ -183,38 +156,13 @@ class Schedule:
             )
 
 
-def _triggers(settings: ScheduleSettings) -> Iterator[tuple[str, CronTrigger]]:
+def _triggers(settings: ScheduleSettings) -> Iterator[tuple[str, CrontabTrigger]]:
     for known in CATALOGUE:
         expression = crontab(known.job, settings)
         if not expression:
             continue
         try:
-            yield known.job, trigger_of(expression)
+            yield known.job, CrontabTrigger(expression)
         except ValueError as error:
             message = f"schedule.{known.job}: {expression!r} is not a crontab expression: {error}"
             raise ConfigurationError(message) from error
-
-
-def trigger_of(expression: str) -> CronTrigger:
-    """What fires as a crontab expression says, in UTC; its days of the week count from Sunday.
-
-    Raises:
-        ValueError: it is none, or never fires.
-    """
-    fields = expression.split()
-    fields[4:5] = [",".join(map(_named_days, day.split(","))) for day in fields[4:5]]
-    trigger = CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
-    if trigger.get_next_fire_time(None, _ANY_TIME) is None:
-        raise ValueError("there is no such day")
-    return trigger
-
-
-def _named_days(item: str) -> str:
-    """Crontab counts days from Sunday, APScheduler from Monday; both know their names."""
-    found = _NUMBERED_DAYS.fullmatch(item)
-    if item == "*" or found is None:
-        return item
-    first, last, step = found.groups()
-    start = 0 if first == "*" else int(first)
-    end = int(last) if last else 6 if step else start
-    return ",".join(_DAYS[day % 7] for day in range(start, end + 1, int(step or 1))) or item

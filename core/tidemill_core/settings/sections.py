@@ -104,7 +104,12 @@ class MonitoringSettings(_Section):
 
 
 class ScheduleSettings(_Section):
-    """When jobs run by themselves. Crontab expressions, in UTC; empty is never."""
+    """When jobs run by themselves. Crontab expressions, in UTC; empty is never.
+
+    They mean what Debian's cron means by them: a day of the month and a day of the week together
+    fire on either. Beyond crontab, `L` is the month's last day, `LW` its last weekday, `5L` its
+    last Friday and `fri#2` its second one.
+    """
 
     check_feedback: str = "* * * * *"
     """Counts new labelled examples and starts `retrain`."""

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import inspect
 
 from tests.contract.storage.values import dataset, verdict
 from tests.plugins.postgres import Postgres
@@ -63,6 +64,21 @@ def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None
     database.close()
     storage = open_storage(empty_database_url)
     assert storage.datasets.get("a" * 64) == dataset("a" * 64)
+    storage.database.close()
+
+
+def test_pickles_of_earlier_releases_are_dropped(empty_database_url: str) -> None:
+    """The table that an earlier scheduler kept pickles in is gone."""
+    database, config = Database(empty_database_url), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.exec_driver_sql("CREATE TABLE apscheduler_jobs (id TEXT PRIMARY KEY)")
+        connection.exec_driver_sql("INSERT INTO apscheduler_jobs VALUES ('check_drift:support')")
+    database.close()
+    storage = open_storage(empty_database_url)
+    assert not inspect(storage.database.engine).has_table("apscheduler_jobs")
     storage.database.close()
 
 

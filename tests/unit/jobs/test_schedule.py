@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import ScheduleSettings
 from tidemill_core.storage.storage import open_storage
-from tidemill_jobs.schedule import Schedule, previous_fire_time, trigger_of
+from tidemill_jobs.schedule import CrontabTrigger, Schedule
 
 MINUTE = timedelta(minutes=1)
+
+
+def _fire_times(expression: str, start: datetime, end: datetime) -> list[datetime]:
+    """The moments after `start`, up to `end`, as APScheduler asks for them."""
+    trigger, moments = CrontabTrigger(expression), []
+    moment = trigger.get_next_fire_time(None, start)
+    while moment is not None and moment <= end:
+        moments.append(moment)
+        moment = trigger.get_next_fire_time(moment, end)
+    return moments
 
 
 def _at(text: str) -> datetime:
@@ -31,28 +41,23 @@ def _at(text: str) -> datetime:
         ("0 0 1 * *", "2026-02-28T23:59:59", "2026-02-01T00:00:00"),
         ("0 0 31 * *", "2026-03-15T00:00:00", "2026-01-31T00:00:00"),
         ("0 0 1 1 *", "2026-12-31T23:59:00", "2026-01-01T00:00:00"),
-        ("0 0 29 2 *", "2024-03-01T00:00:00", "2024-02-29T00:00:00"),
+        ("0 0 29 2 *", "2027-03-01T00:00:00", "2024-02-29T00:00:00"),
     ],
 )
 def test_the_last_moment_is_found(expression: str, now: str, expected: str) -> None:
     """The last moment is the newest that is not after now, however rare moments are."""
-    assert previous_fire_time(trigger_of(expression), _at(now)) == _at(expected)
+    assert CrontabTrigger(expression).last_fire_time(_at(now)) == _at(expected)
 
 
 @pytest.mark.parametrize("expression", ["* * * * *", "*/10 * * * *", "0 2 * * *", "0 0 1 1 *"])
 def test_a_moment_counts_from_itself_on(expression: str) -> None:
     """At the exact moment it is the last one already; a microsecond before it is not."""
     moment = _at("2026-01-01T00:00:00") if "1 1" in expression else _at("2026-03-01T02:00:00")
-    trigger = trigger_of(expression)
-    assert previous_fire_time(trigger, moment) == moment
-    before = previous_fire_time(trigger, moment - timedelta(microseconds=1))
+    trigger = CrontabTrigger(expression)
+    assert trigger.last_fire_time(moment) == moment
+    before = trigger.last_fire_time(moment - timedelta(microseconds=1))
     assert before is not None
     assert before < moment
-
-
-def test_moments_over_a_year_ago_are_forgotten() -> None:
-    """29 February is none to catch up on three years later."""
-    assert previous_fire_time(trigger_of("0 0 29 2 *"), _at("2027-03-01T00:00:00")) is None
 
 
 _numbers = st.sets(st.integers(0, 59), min_size=1, max_size=4)
@@ -78,7 +83,7 @@ def test_a_walk_back_finds_the_same(
         moment.minute in minutes and moment.hour in hours and moment.isoweekday() % 7 in days
     ):
         moment -= MINUTE
-    assert previous_fire_time(trigger_of(expression), aware) == moment
+    assert CrontabTrigger(expression).last_fire_time(aware) == moment
 
 
 @pytest.mark.parametrize(
@@ -93,27 +98,69 @@ def test_a_walk_back_finds_the_same(
         ("*/2", [1, 3, 5, 6]),
         ("1-5/2", [0, 2, 4]),
         ("mon,6", [0, 5]),
+        ("MON-wed", [0, 1, 2]),
+        ("fri-7", [4, 5, 6]),
         ("*", [0, 1, 2, 3, 4, 5, 6]),
     ],
 )
 def test_days_of_the_week_count_from_sunday(days: str, weekdays: list[int]) -> None:
     """Numbers of days mean what crontab means by them: 0 and 7 are Sunday, 1 is Monday."""
-    trigger = trigger_of(f"0 12 * * {days}")
     week = [_at("2026-03-02T12:00:00") + timedelta(days=n) for n in range(7)]
-    assert [n for n, day in enumerate(week) if previous_fire_time(trigger, day) == day] == weekdays
+    fired = _fire_times(f"0 12 * * {days}", week[0] - MINUTE, week[-1])
+    assert [n for n, day in enumerate(week) if day in fired] == weekdays
 
 
 @pytest.mark.parametrize(
-    "expression",
-    ["often", "* * * *", "60 * * * *", "* 24 * * *", "* * 32 * *", "* * * * 8", "* * * * 5-1",
-     "0 0 30 2 *", "@daily", "* * * * * *", "-1 * * * *", "*/0 * * * *"],
-)  # fmt: skip
-def test_a_wrong_crontab_is_named(expression: str) -> None:
-    """A wrong expression is refused when the process starts, with the setting's name."""
+    ("days", "expected"),
+    [
+        ("13 * fri", [2, 9, 13, 16, 23, 30]),
+        ("13 * 5", [2, 9, 13, 16, 23, 30]),
+        ("1-3 * mon", [1, 2, 3, 5, 12, 19, 26]),
+        ("*/2 * fri", [9, 23]),
+        ("13 * *", [13]),
+        ("* * fri", [2, 9, 16, 23, 30]),
+        ("L * *", [31]),
+        ("* * fri#2", [9]),
+    ],
+)
+def test_days_of_the_month_and_of_the_week(days: str, expected: list[int]) -> None:
+    """Both fire on either, as in crontab; where one begins with a star, on both at once."""
+    october = _fire_times(f"0 9 {days}", _at("2026-10-01T00:00:00"), _at("2026-10-31T23:59:59"))
+    assert [moment.day for moment in october] == expected
+    assert {moment.hour for moment in october} == {9}
+
+
+@pytest.mark.parametrize(
+    ("expression", "rule"),
+    [
+        ("often", "1 field"),
+        ("* * * *", "4 field"),
+        ("* * * * * *", "6 field"),
+        ("@daily", "1 field"),
+        ("60 * * * *", "minute"),
+        ("-1 * * * *", "minute"),
+        ("*/0 * * * *", "minute"),
+        (f"{'1' * 5000} * * * *", "100 characters"),
+        ("* 24 * * *", "hour"),
+        ("* * 32 * *", "day-of-month"),
+        ("* * * 13 *", "month"),
+        ("* * * * 8", "day-of-week"),
+        ("* * * * 5-1", "day-of-week"),
+        ("* * * * sat-sun", "0 and 7 are Sunday"),
+        ("0 0 30 2 *", "day must exist"),
+        ("0 0 31 4,6,9,11 *", "day must exist"),
+        ("0 0 */20 * 1L", "never fires"),
+    ],
+)
+def test_a_wrong_crontab_is_named(expression: str, rule: str) -> None:
+    """A wrong expression is refused when the process starts, with its setting and the rule."""
     storage = open_storage("sqlite://")
     wrong = ScheduleSettings(check_drift=expression)
-    with pytest.raises(ConfigurationError, match=r"schedule\.check_drift: .* crontab"):
-        Schedule(wrong, ["support"], storage, lambda: _at("2026-03-01T00:00:00"))
+    with pytest.raises(ConfigurationError) as caught:
+        Schedule(wrong, ["support"], storage.jobs, lambda: _at("2026-03-01T00:00:00"))
+    named, _, why = str(caught.value).partition(" is not a crontab expression: ")
+    assert named == f"schedule.check_drift: {expression!r}"
+    assert rule in why
     storage.database.close()
 
 
@@ -121,9 +168,9 @@ def test_moments_are_utc_wherever_the_machine_is() -> None:
     """The machine's own zone moves no moment."""
     code = (
         "from datetime import datetime, UTC\n"
-        "from tidemill_jobs.schedule import previous_fire_time, trigger_of\n"
+        "from tidemill_jobs.schedule import CrontabTrigger\n"
         "now = datetime(2026, 7, 1, 12, tzinfo=UTC)\n"
-        "print(previous_fire_time(trigger_of('0 2 * * *'), now).isoformat())\n"
+        "print(CrontabTrigger('0 2 * * *').last_fire_time(now).isoformat())\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code],
