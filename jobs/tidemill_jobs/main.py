@@ -20,6 +20,7 @@ import structlog
 
 from tidemill_core.clock import system_clock
 from tidemill_core.errors import ConfigurationError, StorageUnavailable, TidemillError
+from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
@@ -179,6 +180,7 @@ def main() -> int:
     run_id: str | None = asked.run
     configure_logging("jobs" if run_id is None else "run")
     keep_files_private()
+    keep_loopback_direct()
     stopping = threading.Event()
     try:
         settings = load_settings()

@@ -15,6 +15,7 @@ import structlog
 import uvloop
 
 from tidemill_core.errors import TidemillError
+from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.storage.storage import Storage, open_storage
@@ -94,6 +95,7 @@ def main() -> int:
     """Run the process; its exit code."""
     configure_logging("server")
     keep_files_private()
+    keep_loopback_direct()
     try:
         settings = load_settings()
         storage = open_storage(settings.effective_database_url)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tidemill_core.errors import TidemillError
+from tidemill_core.loopback import is_loopback, proxy_variables
 from tidemill_core.settings import WORKSPACE_FILE, FilesSource, Settings, load_settings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor import (
@@ -53,6 +54,7 @@ def examine() -> list[Check]:
     except TidemillError as error:
         return [*checks, Check("settings", "fail", str(error), f"mend {WORKSPACE_FILE}")]
     checks += [_settings(settings), _triton(settings), _disk(settings.state_dir)]
+    checks += _proxies(settings.triton.url)
     checks += _ports(settings)
     checks += _keys(settings.state_dir)
     checks += _database(settings)
@@ -99,6 +101,17 @@ def _triton(settings: Settings) -> Check:
     except PackageNotFoundError:
         wheel = "unknown"
     return Check("triton", "ok", f"nvidia-pytriton {wheel}, {library} {release}")
+
+
+def _proxies(triton_url: str) -> Iterator[Check]:
+    if not (variables := proxy_variables()):
+        return
+    found = f"{', '.join(variables)} set; calls to this machine go past it"
+    if triton_url and not is_loopback(triton_url.rpartition(":")[0]):
+        remedy = f"if the proxy does not reach {triton_url}, name that host in no_proxy"
+        yield Check("proxy", "warn", found, remedy)
+    else:
+        yield Check("proxy", "ok", found)
 
 
 def _disk(state_dir: Path) -> Check:

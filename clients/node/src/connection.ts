@@ -94,6 +94,7 @@ export function connection(
       "grpc.primary_user_agent": "tidemill-node",
       "grpc.enable_retries": 1,
       "grpc.service_config": serviceConfig(),
+      ...(isLocal(address) && { "grpc.enable_http_proxy": 0 }),
       ...(serverName !== undefined && { "grpc.ssl_target_name_override": serverName }),
       interceptors: apiKey === undefined ? [] : [authorization(apiKey)],
     },
@@ -104,7 +105,7 @@ export function connection(
 export function isLocal(address: string): boolean {
   if (address.startsWith("unix:")) return true;
   const target = address.slice(address.lastIndexOf("/") + 1).replace(/^ipv[46]:/, "");
-  const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase();
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 

@@ -44,6 +44,20 @@ test("the API key goes with unary calls and streams", async () => {
   assert.deepEqual(sent, [["Bearer tm_key.secret"], ["Bearer tm_key.secret"]]);
 });
 
+test("a server on this machine is called past any proxy", async () => {
+  const port = server.address.slice(server.address.lastIndexOf(":") + 1);
+  process.env["grpc_proxy"] = "http://127.0.0.1:1";
+  try {
+    for (const host of ["127.0.0.1", "localhost"]) {
+      const direct = new TidemillClient(`${host}:${port}`, { timeoutMs: 5_000 });
+      assert.equal((await direct.predict("t", "a")).label, "a");
+      direct.close();
+    }
+  } finally {
+    delete process.env["grpc_proxy"];
+  }
+});
+
 test("an API key in clear to another machine is refused, and so is none", () => {
   assert.throws(() => new TidemillClient("example.com:443", { apiKey: "k" }), /in clear/);
   assert.throws(() => new TidemillClient("127.0.0.1:1", { apiKey: "k\n" }), /no key has/);

@@ -137,6 +137,8 @@ def connection(
                 "or insecure=True where something else protects the network"
             )
     options = channel_options(keepalive_seconds)
+    if is_local(address):
+        options = (*options, ("grpc.enable_http_proxy", 0))
     if certificates is not None and certificates.server_name is not None:
         options = (*options, ("grpc.ssl_target_name_override", certificates.server_name))
     return Connection(
@@ -153,7 +155,7 @@ def is_local(address: str) -> bool:
         return True
     target = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
     host = target.rpartition(":")[0] or target
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -15,9 +15,10 @@ from tidemill_core.errors import (
     TidemillError,
     TritonUnavailable,
 )
+from tidemill_core.loopback import direct_options
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 
-CHANNEL_OPTIONS = (
+_CHANNEL_OPTIONS = (
     # A restarted Triton is found again within half a second. The minimum is, despite its name,
     # how long one attempt may take: a busy machine needs more than a moment to shake hands.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -39,6 +40,15 @@ _TOLERANCE = 1e-3
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 _STUB_DIED = "is not healthy"
 """What the Python backend says about a model whose process died, with the code INTERNAL."""
+
+
+def channel_options(address: str) -> tuple[tuple[str, int], ...]:
+    """Return the options of a channel to Triton.
+
+    Args:
+        address: host:port of its gRPC.
+    """
+    return (*_CHANNEL_OPTIONS, *direct_options(address))
 
 
 def infer_request(

@@ -16,7 +16,8 @@ class TritonClient:
 
     def __init__(self, grpc_address: str) -> None:
         self._address = grpc_address
-        self._channel = grpc.aio.insecure_channel(grpc_address, options=calls.CHANNEL_OPTIONS)
+        options = calls.channel_options(grpc_address)
+        self._channel = grpc.aio.insecure_channel(grpc_address, options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def infer(

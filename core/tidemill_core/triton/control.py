@@ -47,7 +47,8 @@ class TritonControl:
     def __init__(self, grpc_address: str, key: str) -> None:
         self._address = grpc_address
         self._metadata = ((f"triton-grpc-protocol-{CONTROL_KEY_HEADER}", key),)
-        self._channel = grpc.insecure_channel(grpc_address, options=calls.CHANNEL_OPTIONS)
+        options = calls.channel_options(grpc_address)
+        self._channel = grpc.insecure_channel(grpc_address, options=options)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def __enter__(self) -> Self:

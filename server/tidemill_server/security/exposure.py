@@ -1,22 +1,11 @@
 """How far the port can be reached, and whether callers must then say who they are."""
 
-import ipaddress
-
 import structlog
 
+from tidemill_core.loopback import is_loopback
 from tidemill_core.settings import Settings
 
 log = structlog.get_logger()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; a name other than localhost counts as open."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def authentication_required(settings: Settings) -> bool:

@@ -40,7 +40,7 @@ class TritonCalls:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=calls.CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=calls.channel_options(address))
         self._calls: dict[str, Any] = {
             method.name: self._channel.unary_unary(
                 f"/{SERVICE.full_name}/{method.name}", lambda request: request.SerializeToString()

@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.integration.clients.calls import BOTH, Asyncio, Threads
 from tests.integration.clients.scripted import ScriptedServer, status
+from tests.plugins.proxy import proxied
 from tidemill.v1.feedback_service_pb2 import StreamFeedbackRequest
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_cli.connection import new_client
@@ -53,6 +54,19 @@ def assert_known(server: ScriptedServer, calls: int) -> None:
     for metadata in server.metadata:
         assert metadata["authorization"] == f"Bearer {KEY}"
         assert metadata["user-agent"].startswith("tidemill-python/")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_on_this_machine_is_called_past_any_proxy(
+    server: ScriptedServer, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that the environment names does not hear of it."""
+    with (
+        proxied(monkeypatch) as proxy,
+        TidemillClient(f"{host}:{server.port}", timeout=5) as client,
+    ):
+        assert client.predict("t", "a").label == "a"
+        assert proxy.connections == 0
 
 
 def test_the_key_goes_with_every_kind_of_call(server: ScriptedServer) -> None:

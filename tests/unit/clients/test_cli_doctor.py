@@ -26,6 +26,22 @@ def test_doctor_names_a_port_that_is_taken_and_what_to_do(
     assert checks["python"]["result"] == checks["settings"]["result"] == "ok"
 
 
+@pytest.mark.usefixtures("workspace")
+def test_doctor_says_what_a_proxy_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy is named, and is worth a warning where Triton is on another machine."""
+    assert run(["init"]) == 0
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    for url, result in (("127.0.0.1:8001", "ok"), ("triton.example:8001", "warn")):
+        monkeypatch.setenv("TIDEMILL_TRITON__URL", url)
+        capsys.readouterr()
+        run(["doctor", "--json"])
+        checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+        assert "https_proxy" in checks["proxy"]["found"]
+        assert checks["proxy"]["result"] == result
+
+
 def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ import stamina
 
 from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
+from tidemill_core.loopback import is_loopback
 from tidemill_core.settings import HttpSource
 
 ATTEMPTS = 5
@@ -69,8 +70,13 @@ class ApiClient:
         elif settings.auth == "header":
             headers[settings.auth_header] = settings.token
         # A redirect could carry the token to another host.
+        # No proxy reaches this machine.
+        is_own = is_loopback(httpx.URL(settings.url).host)
         self._http = httpx.Client(
-            headers=headers, timeout=settings.timeout_seconds, follow_redirects=False
+            headers=headers,
+            timeout=settings.timeout_seconds,
+            follow_redirects=False,
+            mounts={"http://": None, "https://": None} if is_own else None,
         )
         self._pause = 1 / settings.requests_per_second
         self._next_time = 0.0

@@ -11,6 +11,7 @@ import stamina
 from structlog.testing import capture_logs
 
 from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
+from tests.plugins.proxy import proxied
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.settings import HttpSource
@@ -84,6 +85,18 @@ def test_an_answer_s_items_are_rows(api: Api, declare: Declare) -> None:
     assert (row["origin"], row["key"]) == ("api:127.0.0.1/v1/tickets#7", "7")
     assert (row["text"], row["label"], row["annotator"]) == ("x", "true", "3")
     assert row["time"] == datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def test_an_api_on_this_machine_is_asked_past_any_proxy(
+    api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that the environment names does not hear of it."""
+    api.answer = lambda _: Answer([_item(1)])
+    landing = Landing()
+    with proxied(monkeypatch) as proxy:
+        landing.read(declare())
+        assert proxy.connections == 0
+    assert _keys(landing) == ["1"]
 
 
 def test_numbered_pages_end_with_an_empty_one(api: Api, declare: Declare) -> None:
