@@ -6,6 +6,7 @@ import {
   connection,
   DEFAULT_ADDRESS,
   DEFAULT_TIMEOUT_MS,
+  waitMs,
   type ConnectionOptions,
 } from "./connection.js";
 import { errorOfCall } from "./errors.js";
@@ -25,6 +26,7 @@ import {
   type PredictResponse,
 } from "./gen/tidemill/v1/prediction_service.js";
 import { askAll } from "./many.js";
+import { checkedSize, textError } from "./requests.js";
 import { resultOf, Window, type Result } from "./window.js";
 
 export interface PredictOptions {
@@ -86,7 +88,7 @@ export class TidemillClient {
    */
   constructor(address: string = DEFAULT_ADDRESS, options: ConnectionOptions = {}) {
     const [credentials, channelOptions] = connection(address, options);
-    this.timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    this.timeoutMs = waitMs("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     this.predictions = new PredictionServiceClient(address, credentials, channelOptions);
     this.feedback = new FeedbackServiceClient(address, credentials, channelOptions);
   }
@@ -100,7 +102,10 @@ export class TidemillClient {
   /** Predict the label of one text. */
   async predict(task: string, text: string, options: PredictOptions = {}): Promise<Prediction> {
     const { timeoutMs, ...asked } = options;
+    const error = textError(text, "text", options.requestId);
+    if (error !== undefined) throw error;
     const request = PredictRequest.fromPartial({ topK: 1, ...asked, task, text });
+    checkedSize(PredictRequest, request, options.requestId);
     const response = await this.call<PredictResponse>(
       (...rest) => this.predictions.predict(request, ...rest),
       timeoutMs,
@@ -121,13 +126,18 @@ export class TidemillClient {
     options: BatchOptions = {},
   ): Promise<Result[]> {
     const { timeoutMs, ...asked } = options;
-    const request = BatchPredictRequest.fromPartial({ topK: 1, ...asked, task, texts: [...texts] });
+    const found = [...texts];
+    const errors = found.map((text, n) => textError(text, `texts[${n}]`, options.requestId));
+    // An empty text takes the place of one that cannot be sent: the others keep their numbers.
+    const sent = found.map((text, n) => (errors[n] === undefined ? text : ""));
+    const request = BatchPredictRequest.fromPartial({ topK: 1, ...asked, task, texts: sent });
+    checkedSize(BatchPredictRequest, request, options.requestId);
     const response = await this.call<BatchPredictResponse>(
       (...rest) => this.predictions.batchPredict(request, ...rest),
       timeoutMs,
       options.requestId,
     );
-    return response.results.map((result) => resultOf(result, options.requestId ?? ""));
+    return response.results.map((each, n) => errors[n] ?? resultOf(each, options.requestId ?? ""));
   }
 
   /**
@@ -146,10 +156,15 @@ export class TidemillClient {
     options: ManyOptions = {},
   ): AsyncGenerator<Result, void, undefined> {
     const { timeoutMs = this.timeoutMs, window = 256, progress = () => {}, ...asked } = options;
-    const request = (id: string, text: string): StreamPredictRequest =>
-      StreamPredictRequest.fromPartial({ topK: 1, ...asked, id, task, text });
+    const request = (id: string, text: string): StreamPredictRequest => {
+      const error = textError(text, "text", id);
+      if (error !== undefined) throw error;
+      const made = StreamPredictRequest.fromPartial({ topK: 1, ...asked, id, task, text });
+      return checkedSize(StreamPredictRequest, made, id);
+    };
     const bounded = new Window(request, window);
-    return askAll(() => this.predictions.streamPredict(), texts, bounded, timeoutMs, progress);
+    const patienceMs = waitMs("timeoutMs", timeoutMs);
+    return askAll(() => this.predictions.streamPredict(), texts, bounded, patienceMs, progress);
   }
 
   /** Say whether a prediction is right, or which label is. Once it resolves it is durable. */
@@ -167,6 +182,7 @@ export class TidemillClient {
           ? { $case: "label", value: verdict.label }
           : { $case: "correct", value: verdict.correct },
     });
+    checkedSize(SubmitFeedbackRequest, request, options.requestId);
     const response = await this.call<SubmitFeedbackResponse>(
       (...rest) => this.feedback.submitFeedback(request, ...rest),
       timeoutMs,
@@ -184,8 +200,9 @@ export class TidemillClient {
     timeoutMs: number = this.timeoutMs,
     requestId = "",
   ): Promise<Response> {
+    const deadline = Date.now() + waitMs("timeoutMs", timeoutMs);
     return new Promise((resolve, reject) => {
-      method(new Metadata(), { deadline: Date.now() + timeoutMs }, (error, response) => {
+      method(new Metadata(), { deadline }, (error, response) => {
         if (error === null) resolve(response);
         else reject(errorOfCall(error, requestId));
       });

@@ -45,8 +45,10 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 const MAX_RECONNECT_BACKOFF_MS = 2_000;
+/** The longest time to wait, 23 days: Node's timers take longer ones for none. */
+const MAX_MS = 2_000_000_000;
 /** The server's own limit: room for 1,024 texts of 4,096 characters at four bytes each. */
-const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
+export const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
 
 export const MAX_ATTEMPTS = 5;
 const FIRST_BACKOFF_MS = 100;
@@ -62,6 +64,17 @@ export function isRetried(code: Code): boolean {
 export function backoffMs(attempts: number): number {
   const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempts - 1));
   return longest * (0.8 + 0.4 * Math.random());
+}
+
+/** A time to wait, at most 23 days; infinity is a time like others.
+ *
+ * @throws RangeError it is negative, or not a number.
+ */
+export function waitMs(name: string, value: number): number {
+  if (typeof value !== "number" || !(value >= 0)) {
+    throw new RangeError(`${name} is ${value}; it must be a number of milliseconds, 0 or more`);
+  }
+  return Math.min(value, MAX_MS);
 }
 
 /** Credentials and options for any generated client.
@@ -89,7 +102,7 @@ export function connection(
       "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
       "grpc.initial_reconnect_backoff_ms": FIRST_BACKOFF_MS,
       "grpc.max_reconnect_backoff_ms": MAX_RECONNECT_BACKOFF_MS,
-      "grpc.keepalive_time_ms": keepaliveMs,
+      "grpc.keepalive_time_ms": waitMs("keepaliveMs", keepaliveMs),
       "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
       "grpc.primary_user_agent": "tidemill-node",
       "grpc.enable_retries": 1,

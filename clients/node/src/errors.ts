@@ -4,6 +4,7 @@
  *
  * TidemillError                  any code that is not below: CANCELLED, UNKNOWN, …
  * ├── InvalidRequest             `field` breaks `rule`; repeating it cannot help
+ * │   └── MessageTooLarge        a request or a response is over the limit on messages
  * ├── Unauthenticated            no API key or token, or one that is not good
  * ├── PermissionDenied           the key may not do this
  * ├── NotFound                   there is no such task, prediction, version, …
@@ -75,6 +76,19 @@ export class InvalidRequest extends TidemillError {
   }
 }
 
+/** A request or a response is over the limit on messages: send less, or ask for less. */
+export class MessageTooLarge extends InvalidRequest {
+  constructor(message: string, requestId = "") {
+    super(Code.INVALID_ARGUMENT, "MESSAGE_TOO_LARGE", message, { requestId });
+  }
+
+  /** The limit in bytes; undefined where the message does not say it. */
+  get limitBytes(): number | undefined {
+    const found = TOO_LARGE.exec(this.message);
+    return found === null ? undefined : Number(found[1]);
+  }
+}
+
 /** The call shows no credential, or one that is not (or no longer) good. */
 export class Unauthenticated extends TidemillError {}
 
@@ -110,6 +124,9 @@ const KINDS: Partial<Record<Code, typeof TidemillError>> = {
   [Code.UNAVAILABLE]: Unavailable,
   [Code.INTERNAL]: Internal,
 };
+
+// gRPC's own words, of its several libraries. It gives overloads the same code.
+const TOO_LARGE = /message .*larger than (?:max \(\d+ vs\.? )?(\d+)/;
 
 const DETAILS_KEY = "grpc-status-details-bin";
 
@@ -150,5 +167,8 @@ export function errorOfCall(error: ServiceError, requestId = ""): TidemillError 
     }
   }
   const message = error.details || Code[error.code];
+  if (error.code === Code.RESOURCE_EXHAUSTED && TOO_LARGE.test(message)) {
+    return new MessageTooLarge(message, requestId);
+  }
   return errorOfStatus({ code: error.code, message, details: [] }, requestId);
 }

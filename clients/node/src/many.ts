@@ -25,17 +25,14 @@ export async function* askAll(
   let count = 0;
   try {
     while (true) {
-      while (window.hasRoom && !session.hasAnswer) {
-        const text = source.take();
-        if (text === undefined) break;
-        session.send(window.add(text));
-      }
-      if (window.isEmpty && source.isExhausted) return;
-      await session.wait();
       for (const result of window.answered()) {
         progress(++count);
         yield result;
       }
+      const taken = window.hasRoom && !session.hasAnswer ? source.take() : undefined;
+      if (taken !== undefined) session.send(window.add(taken.text));
+      else if (window.isEmpty && source.isExhausted) return;
+      else await session.wait();
     }
   } finally {
     session.close();
@@ -78,8 +75,8 @@ class Source {
       Symbol.asyncIterator in texts ? texts[Symbol.asyncIterator]() : texts[Symbol.iterator]();
   }
 
-  /** The next text; undefined where there is none any more, or not yet: then the bell rings. */
-  take(): string | undefined {
+  /** The next text; undefined if there are no more, or none yet: then the bell rings. */
+  take(): { readonly text: string } | undefined {
     if (this.isExhausted || this.isWaiting) return undefined;
     if (this.arrived === undefined) {
       const next = this.iterator.next();
@@ -109,8 +106,8 @@ class Source {
     this.bell.ring();
   }
 
-  private read(result: IteratorResult<string>): string | undefined {
-    if (!result.done) return result.value;
+  private read(result: IteratorResult<string>): { readonly text: string } | undefined {
+    if (!result.done) return { text: result.value };
     this.isExhausted = true;
     return undefined;
   }
@@ -136,8 +133,9 @@ class Session {
     return this.stream !== undefined && this.stream.answers.length > 0;
   }
 
-  /** Send a request that is in the window. */
-  send(request: StreamPredictRequest): void {
+  /** Send a request that is in the window, if the text can be sent. */
+  send(request: StreamPredictRequest | undefined): void {
+    if (request === undefined) return;
     if (this.stream === undefined) this.opened();
     else this.stream.call.write(request);
   }
@@ -150,7 +148,8 @@ class Session {
     if (stream.answers.length === 0) await this.untilBell();
     const answer = stream.answers.shift();
     if (answer instanceof TidemillError) {
-      await this.lost(answer);
+      if (this.window.refuse(answer)) this.close();
+      else await this.lost(answer);
     } else if (answer !== undefined) {
       this.losses = 0;
       this.patience = this.timeoutMs;

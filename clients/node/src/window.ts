@@ -1,16 +1,17 @@
 /** The bookkeeping of `predictMany`: what is asked, answered, and to be asked again. */
 import { backoffMs, isRetried, MAX_ATTEMPTS } from "./connection.js";
-import { errorOfStatus, TidemillError } from "./errors.js";
-import type {
-  Prediction,
+import { errorOfStatus, InvalidRequest, MessageTooLarge, TidemillError } from "./errors.js";
+import {
   StreamPredictRequest,
-  StreamPredictResponse,
+  type Prediction,
+  type StreamPredictResponse,
 } from "./gen/tidemill/v1/prediction_service.js";
 
 export type Result = Prediction | TidemillError;
 
 interface Item {
-  readonly request: StreamPredictRequest;
+  readonly id: string;
+  request?: StreamPredictRequest;
   attempts: number;
   result?: Result;
   retryAt?: number | undefined;
@@ -50,13 +51,32 @@ export class Window {
     return this.items.length === 0;
   }
 
-  /** Take a text in; returns what is to be sent. */
-  add(text: string): StreamPredictRequest {
-    const id = String(this.count++);
-    const item: Item = { request: this.request(id, text), attempts: 1 };
+  /** Take a text; returns what is to be sent, or undefined if its error is its result. */
+  add(text: string): StreamPredictRequest | undefined {
+    const item: Item = { id: String(this.count++), attempts: 1 };
     this.items.push(item);
-    this.byId.set(id, item);
+    this.byId.set(item.id, item);
+    try {
+      item.request = this.request(item.id, text);
+    } catch (error) {
+      if (!(error instanceof InvalidRequest)) throw error;
+      item.result = error;
+    }
     return item.request;
+  }
+
+  /** Give an error on size to the requests that are too large; false if there are none. */
+  refuse(error: TidemillError): boolean {
+    const limit = error instanceof MessageTooLarge ? error.limitBytes : undefined;
+    if (limit === undefined) return false;
+    const large = this.items.filter(
+      ({ request, result }) =>
+        request !== undefined &&
+        result === undefined &&
+        StreamPredictRequest.encode(request).finish().length > limit,
+    );
+    for (const item of large) item.result = error;
+    return large.length > 0;
   }
 
   /** Note an answer. An error that may pass is asked about again later. */
@@ -77,7 +97,7 @@ export class Window {
   *answered(): Generator<Result> {
     for (let item = this.items[0]; item?.result !== undefined; item = this.items[0]) {
       this.items.shift();
-      this.byId.delete(item.request.id);
+      this.byId.delete(item.id);
       yield item.result;
     }
   }
@@ -88,7 +108,7 @@ export class Window {
       if (item.retryAt !== undefined && item.retryAt <= now) {
         this.putOff.delete(item);
         item.retryAt = undefined;
-        yield item.request;
+        if (item.request !== undefined) yield item.request;
       }
     }
   }
@@ -101,7 +121,8 @@ export class Window {
   /** What a new stream must ask, the old one being lost. */
   *unanswered(): Generator<StreamPredictRequest> {
     for (const item of this.items) {
-      if (item.result === undefined && item.retryAt === undefined) yield item.request;
+      const { request, result, retryAt } = item;
+      if (request !== undefined && result === undefined && retryAt === undefined) yield request;
     }
   }
 }

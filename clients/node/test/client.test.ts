@@ -6,6 +6,8 @@ import { status as Code } from "@grpc/grpc-js";
 
 import {
   DeadlineExceeded,
+  InvalidRequest,
+  MessageTooLarge,
   Overloaded,
   TidemillClient,
   TidemillError,
@@ -166,4 +168,79 @@ test("an asynchronous source is waited for beside the answers, and its error com
     }
   }, /the file is gone/);
   assert.equal(found[0], "first");
+});
+
+const BAD_TEXTS: [unknown, string][] = [
+  [NaN, "NOT_A_STRING"],
+  [null, "NOT_A_STRING"],
+  [undefined, "NOT_A_STRING"],
+  ["half a \ud83d pair", "NOT_UNICODE"],
+  ["x".repeat(25 * 1024 * 1024), "TEXT_TOO_LONG"],
+];
+
+test("a text that cannot be sent is an error in its own place", async () => {
+  for (const [value, reason] of BAD_TEXTS) {
+    const bad = value as string;
+    server.calls = 0;
+    await assert.rejects(client.predict("t", bad), (error) => {
+      assert.ok(error instanceof InvalidRequest);
+      assert.deepEqual([error.reason, error.field], [reason, "text"]);
+      return true;
+    });
+    assert.deepEqual(await labels(client.predictMany("t", [bad, bad])), [reason, reason]);
+    assert.equal(server.calls, 0);
+    const asked = ["\u{1f600}", bad, bad, "b", bad];
+    const expected = ["\u{1f600}", reason, reason, "b", reason];
+    for (const window of [1, 256]) {
+      assert.deepEqual(await labels(client.predictMany("t", asked, { window })), expected);
+    }
+    const results = await client.predictBatch("t", asked);
+    assert.deepEqual(
+      results.map((each) => (each instanceof TidemillError ? each.reason : each.label)),
+      expected,
+    );
+  }
+});
+
+test("a message over the limit is no overload, and is not sent", async () => {
+  const large = "x".repeat(21 * 1024 * 1024);
+  await assert.rejects(client.predictBatch("t", Array(210).fill("x".repeat(1e5))), MessageTooLarge);
+  await assert.rejects(client.predict("t", "a", { attributes: { a: large } }), MessageTooLarge);
+  await assert.rejects(
+    client.submitFeedback("p", { correct: true }, { comment: large }),
+    MessageTooLarge,
+  );
+  assert.equal(server.calls, 0);
+});
+
+test("what a server refuses for its size alone has its error in its place", async () => {
+  const strict = new ScriptedServer(10_000);
+  await strict.start();
+  const caller = new TidemillClient(strict.address);
+  try {
+    await assert.rejects(caller.predict("t", "x".repeat(20_000)), MessageTooLarge);
+    const asked = ["a", "x".repeat(20_000), "b", "x".repeat(30_000), "c"];
+    const expected = ["a", "MESSAGE_TOO_LARGE", "b", "MESSAGE_TOO_LARGE", "c"];
+    assert.deepEqual(await labels(caller.predictMany("t", asked)), expected);
+  } finally {
+    caller.close();
+    strict.stop();
+  }
+});
+
+test("a very long timeout waits, and one that is no time is refused", async () => {
+  for (const timeoutMs of [Infinity, 1e10, 1e18]) {
+    assert.equal((await client.predict("t", "a", { timeoutMs })).label, "a");
+    assert.deepEqual(await labels(client.predictMany("t", ["a"], { timeoutMs })), ["a"]);
+    const patient = new TidemillClient(server.address, { timeoutMs, keepaliveMs: timeoutMs });
+    assert.equal((await patient.predict("t", "a")).label, "a");
+    patient.close();
+  }
+  for (const timeoutMs of [NaN, -1, -Infinity]) {
+    await assert.rejects(client.predict("t", "a", { timeoutMs }), /timeoutMs is/);
+    assert.throws(() => client.predictMany("t", ["a"], { timeoutMs }), /timeoutMs is/);
+    assert.throws(() => new TidemillClient(server.address, { timeoutMs }), /timeoutMs is/);
+    const keepaliveMs = timeoutMs;
+    assert.throws(() => new TidemillClient(server.address, { keepaliveMs }), /keepaliveMs is/);
+  }
 });

@@ -48,8 +48,13 @@ export class ScriptedServer {
   readonly asked: string[] = [];
   calls = 0;
   isSilent = false;
-  private readonly server = new Server();
+  private readonly server: Server;
   private port = 0;
+
+  /** @param maxMessageBytes the limit on messages that it takes. */
+  constructor(maxMessageBytes = 20 * 1024 * 1024) {
+    this.server = new Server({ "grpc.max_receive_message_length": maxMessageBytes });
+  }
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
@@ -58,7 +63,13 @@ export class ScriptedServer {
   async start(): Promise<void> {
     this.server.addService(PredictionServiceService, {
       getPrediction: (_, answer) => answer({ code: Code.UNIMPLEMENTED }),
-      batchPredict: (_, answer) => answer({ code: Code.UNIMPLEMENTED }),
+      batchPredict: (call, answer) => {
+        this.calls++;
+        const results = call.request.texts.map((text) => ({
+          result: { $case: "prediction" as const, value: prediction(text) },
+        }));
+        answer(null, { results });
+      },
       predict: (call, answer) => {
         const refusal = this.letIn(call);
         if (refusal !== undefined) answer(refusal);

@@ -3,21 +3,26 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
-from tidemill.v1.prediction_service_pb2 import (
-    PredictRequest,
-    StreamPredictRequest,
-)
+from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_client.connection import (
     DEFAULT_ADDRESS,
     DEFAULT_KEEPALIVE_SECONDS,
     DEFAULT_TIMEOUT_SECONDS,
     Tls,
     connection,
+    seconds,
 )
 from tidemill_client.errors import TidemillError, translated_errors
 from tidemill_client.many import Progress, ask_all
-from tidemill_client.requests import batch_request, feedback_request
-from tidemill_client.results import Feedback, Prediction, feedback_of, prediction_of, result_of
+from tidemill_client.requests import batch_request, feedback_request, predict_request, sendable
+from tidemill_client.results import (
+    Feedback,
+    Prediction,
+    batch_results,
+    feedback_of,
+    prediction_of,
+    result_of,
+)
 from tidemill_client.stubs import Stubs
 from tidemill_client.window import Question, Window
 
@@ -46,12 +51,13 @@ class TidemillClient(Stubs):
             api_key: an API key or a token; goes with every call.
             tls: whether the connection is encrypted; a `Tls` names the certificates.
             insecure: let the API key travel in clear to another machine.
-            timeout: seconds that each of this class's calls may take; a call can have its own.
+            timeout: seconds that each of this class's calls may take, infinity included; a call can
+                have its own.
             keepalive_seconds: a connection with calls under way is tested when nothing came for
                 so long.
 
         Raises:
-            ValueError: the API key would travel in clear, or is none.
+            ValueError: the API key would travel in clear, or is none; or a time is negative.
             OSError: a certificate's file cannot be read.
         """
         wanted = connection(
@@ -62,7 +68,7 @@ class TidemillClient(Stubs):
             keepalive_seconds=keepalive_seconds,
         )
         super().__init__(wanted)
-        self._timeout = timeout
+        self._timeout = seconds("timeout", timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -101,14 +107,8 @@ class TidemillClient(Stubs):
         Raises:
             TidemillError: there is no answer; its class and `reason` say why.
         """
-        request = PredictRequest(
-            task=task,
-            text=text,
-            top_k=top_k,
-            model_version=model_version,
-            request_id=request_id,
-            routing_key=routing_key,
-            attributes=attributes,
+        request = predict_request(
+            task, text, top_k, model_version, request_id, routing_key, attributes
         )
         with translated_errors(request_id):
             response = self.predictions.Predict(request, timeout=self._seconds(timeout))
@@ -133,10 +133,10 @@ class TidemillClient(Stubs):
         Raises:
             TidemillError: none could be answered; its class and `reason` say why.
         """
-        request = batch_request(task, texts, top_k, model_version, request_id)
+        request, errors = batch_request(task, texts, top_k, model_version, request_id)
         with translated_errors(request_id):
             response = self.predictions.BatchPredict(request, timeout=self._seconds(timeout))
-        return [result_of(result, request_id) for result in response.results]
+        return batch_results(response.results, errors, request_id)
 
     def predict_many(
         self,
@@ -196,11 +196,12 @@ class TidemillClient(Stubs):
         Raises:
             TidemillError: the stream broke; an item's own error does not break it.
         """
+        errors: dict[int, TidemillError] = {}
         with translated_errors():
-            stream = self.predictions.StreamPredict(iter(requests))
+            stream = self.predictions.StreamPredict(sendable(requests, errors))
             try:
-                for response in stream:
-                    yield response.id, result_of(response, response.id)
+                for number, response in enumerate(stream):
+                    yield response.id, errors.get(number) or result_of(response, response.id)
             finally:  # the caller may stop listening before the end
                 stream.cancel()
 
@@ -246,4 +247,4 @@ class TidemillClient(Stubs):
         return feedback_of(response.feedback)
 
     def _seconds(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else timeout
+        return self._timeout if timeout is None else seconds("timeout", timeout)

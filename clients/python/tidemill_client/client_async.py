@@ -3,28 +3,39 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Self
 
-from tidemill.v1.prediction_service_pb2 import (
-    PredictRequest,
-    StreamPredictRequest,
-)
+from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_client.connection import (
     DEFAULT_ADDRESS,
     DEFAULT_KEEPALIVE_SECONDS,
     DEFAULT_TIMEOUT_SECONDS,
     Tls,
     connection,
+    seconds,
 )
 from tidemill_client.errors import TidemillError, translated_errors
 from tidemill_client.many import Progress
 from tidemill_client.many_async import ask_all_async
-from tidemill_client.requests import batch_request, feedback_request
-from tidemill_client.results import Feedback, Prediction, feedback_of, prediction_of, result_of
+from tidemill_client.requests import (
+    batch_request,
+    feedback_request,
+    predict_request,
+    sendable,
+    sendable_async,
+)
+from tidemill_client.results import (
+    Feedback,
+    Prediction,
+    batch_results,
+    feedback_of,
+    prediction_of,
+    result_of,
+)
 from tidemill_client.stubs import AsyncStubs
 from tidemill_client.window import Question, Window
 
 
 class AsyncTidemillClient(AsyncStubs):
-    """A connection to one Tidemill server, for one event loop: make it where that runs.
+    """A connection to one Tidemill server, for one event loop: the one of its first call.
 
     Methods, arguments, results, errors and what is sent again are those of `TidemillClient`.
     """
@@ -48,7 +59,7 @@ class AsyncTidemillClient(AsyncStubs):
             keepalive_seconds=keepalive_seconds,
         )
         super().__init__(wanted)
-        self._timeout = timeout
+        self._timeout = seconds("timeout", timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,7 +69,7 @@ class AsyncTidemillClient(AsyncStubs):
 
     async def close(self) -> None:
         """Close the connection; calls that are under way are cancelled."""
-        await self._channel.close()
+        await self._close()
 
     async def predict(
         self,
@@ -73,14 +84,8 @@ class AsyncTidemillClient(AsyncStubs):
         timeout: float | None = None,
     ) -> Prediction:
         """As `TidemillClient.predict`."""
-        request = PredictRequest(
-            task=task,
-            text=text,
-            top_k=top_k,
-            model_version=model_version,
-            request_id=request_id,
-            routing_key=routing_key,
-            attributes=attributes,
+        request = predict_request(
+            task, text, top_k, model_version, request_id, routing_key, attributes
         )
         with translated_errors(request_id):
             response = await self.predictions.Predict(request, timeout=self._seconds(timeout))
@@ -97,10 +102,10 @@ class AsyncTidemillClient(AsyncStubs):
         timeout: float | None = None,
     ) -> list[Prediction | TidemillError]:
         """As `TidemillClient.predict_batch`."""
-        request = batch_request(task, texts, top_k, model_version, request_id)
+        request, errors = batch_request(task, texts, top_k, model_version, request_id)
         with translated_errors(request_id):
             response = await self.predictions.BatchPredict(request, timeout=self._seconds(timeout))
-        return [result_of(result, request_id) for result in response.results]
+        return batch_results(response.results, errors, request_id)
 
     def predict_many(
         self,
@@ -130,13 +135,18 @@ class AsyncTidemillClient(AsyncStubs):
         self, requests: Iterable[StreamPredictRequest] | AsyncIterable[StreamPredictRequest]
     ) -> AsyncIterator[tuple[str, Prediction | TidemillError]]:
         """As `TidemillClient.predict_stream`."""
+        errors: dict[int, TidemillError] = {}
+        number = 0
         with translated_errors():
             stream = self.predictions.StreamPredict(
-                aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+                sendable_async(requests, errors)
+                if isinstance(requests, AsyncIterable)
+                else sendable(requests, errors)
             )
             try:
                 async for response in stream:
-                    yield response.id, result_of(response, response.id)
+                    yield response.id, errors.get(number) or result_of(response, response.id)
+                    number += 1
             finally:  # the caller may stop listening before the end
                 stream.cancel()
 
@@ -167,4 +177,4 @@ class AsyncTidemillClient(AsyncStubs):
         return feedback_of(response.feedback)
 
     def _seconds(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else timeout
+        return self._timeout if timeout is None else seconds("timeout", timeout)

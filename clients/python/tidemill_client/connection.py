@@ -30,6 +30,8 @@ DEFAULT_KEEPALIVE_SECONDS = 30.0
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 """The server's own limit: room for 1,024 texts of 4,096 characters at four bytes each."""
 _KEEPALIVE_TIMEOUT_SECONDS = 20.0
+MAX_SECONDS = 2_000_000.0
+"""The longest time to wait, 23 days: gRPC and timers take longer ones for times gone by."""
 # A server that was restarted is found again within seconds; gRPC's own limit is two minutes.
 _MAX_RECONNECT_BACKOFF_SECONDS = 2.0
 
@@ -163,6 +165,17 @@ def is_local(address: str) -> bool:
         return False
 
 
+def seconds(name: str, value: float) -> float:
+    """Return a time to wait, at most `MAX_SECONDS`; infinity is a time like others.
+
+    Raises:
+        ValueError: it is negative, or not a number.
+    """
+    if not isinstance(value, (int, float)) or not value >= 0:  # NaN is not
+        raise ValueError(f"{name} is {value!r}; it must be a number of seconds, 0 or more")
+    return float(min(value, MAX_SECONDS))
+
+
 def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
     """Options of a channel to a Tidemill server.
 
@@ -175,7 +188,7 @@ def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.initial_reconnect_backoff_ms", int(FIRST_BACKOFF_SECONDS * 1000)),
         ("grpc.max_reconnect_backoff_ms", int(_MAX_RECONNECT_BACKOFF_SECONDS * 1000)),
-        ("grpc.keepalive_time_ms", int(keepalive_seconds * 1000)),
+        ("grpc.keepalive_time_ms", int(seconds("keepalive_seconds", keepalive_seconds) * 1000)),
         ("grpc.http2.ping_timeout_ms", int(_KEEPALIVE_TIMEOUT_SECONDS * 1000)),
         ("grpc.http2.max_pings_without_data", 0),  # a stream that only listens pings as often
         ("grpc.primary_user_agent", f"tidemill-python/{version('tidemill')}"),

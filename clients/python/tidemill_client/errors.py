@@ -2,6 +2,7 @@
 
 TidemillError                  any code that is not below: CANCELLED, UNKNOWN, UNIMPLEMENTED, …
 ├── InvalidRequest             `field` breaks `rule`; repeating it cannot help
+│   └── MessageTooLarge        a request or a response is over the limit on messages
 ├── Unauthenticated            no API key or token, or one that is not good
 ├── PermissionDenied           the key may not do this
 ├── NotFound                   there is no such task, prediction, version, …
@@ -14,6 +15,7 @@ TidemillError                  any code that is not below: CANCELLED, UNKNOWN, U
 Each has the server's `reason`, the word for programs to compare.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +32,9 @@ STREAM_ENDED = "STREAM_ENDED"
 # What asyncio's streams say where the call ended while a request was being sent: it hides the
 # server's own answer (`_StreamRequestMixin._write` in grpc/aio/_call.py).
 _HIDDEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
+
+# gRPC's own words, of its several libraries. It gives overloads the same code.
+_TOO_LARGE = re.compile(r"message .*larger than (?:max \(\d+ vs\.? )?(\d+)")
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -126,6 +131,8 @@ class TidemillError(Exception):
     @staticmethod
     def of_code(code: grpc.StatusCode, message: str, request_id: str = "") -> "TidemillError":
         """An error that no server gave a reason for."""
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(message):
+            return message_too_large(message, request_id)
         kind = _KINDS.get(code, TidemillError)
         return kind(code, code.name, message, request_id=request_id)
 
@@ -142,6 +149,16 @@ class InvalidRequest(TidemillError):
     def rule(self) -> str:
         """The rule, and how the value broke it."""
         return self.field_violations[0].description if self.field_violations else self.message
+
+
+class MessageTooLarge(InvalidRequest):
+    """A request or a response is over the limit on messages: send less, or ask for less."""
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """The limit; None where the message does not say it."""
+        found = _TOO_LARGE.search(self.message)
+        return int(found[1]) if found else None
 
 
 class Unauthenticated(TidemillError):
@@ -187,6 +204,12 @@ _KINDS: dict[grpc.StatusCode, type[TidemillError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.INTERNAL: Internal,
 }
+
+
+def message_too_large(message: str, request_id: str = "") -> MessageTooLarge:
+    """Return the error for a message that is over the limit; no one needs to repeat it."""
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    return MessageTooLarge(code, "MESSAGE_TOO_LARGE", message, request_id=request_id)
 
 
 def ended_early(request_id: str = "") -> Unavailable:

@@ -50,21 +50,23 @@ def ask_all(
     """
     source, is_exhausted, count = iter(texts), False, 0
     with _Session(open_stream, window, timeout) as session:
-        while not (is_exhausted and window.is_empty):
-            if window.has_room and not is_exhausted and not session.has_answer:
-                try:
-                    text = next(source)
-                except StopIteration:
-                    is_exhausted = True
-                else:
-                    session.send(window.add(text))
-                continue
-            session.wait()
+        while True:
             for result in window.answered():
                 count += 1
                 if progress is not None:
                     progress(count)
                 yield result
+            if window.has_room and not is_exhausted and not session.has_answer:
+                try:
+                    request = window.add(next(source))
+                except StopIteration:
+                    is_exhausted = True
+                else:
+                    session.send(request)
+            elif window.is_empty and is_exhausted:
+                return
+            else:
+                session.wait()
 
 
 class _Session:
@@ -88,8 +90,10 @@ class _Session:
         """Whether `wait` would return at once."""
         return self._stream is not None and self._stream.has_answer
 
-    def send(self, request: StreamPredictRequest) -> None:
-        """Send a request that is in the window."""
+    def send(self, request: StreamPredictRequest | None) -> None:
+        """Send a request that is in the window, if the text can be sent."""
+        if request is None:
+            return
         if self._stream is None:
             self._opened()
         else:
@@ -114,6 +118,9 @@ class _Session:
                 self._window.take(answer, time.monotonic())
                 return
             if isinstance(answer, TidemillError):
+                if self._window.refuse(answer):
+                    self._close()
+                    return
                 self._lost(answer, give_up_at)
             elif time.monotonic() >= give_up_at:
                 raise silence(self._timeout)

@@ -50,18 +50,17 @@ async def ask_all_async(
     session = _Session(open_stream, window, timeout, woken)
     try:
         while True:
-            while (
-                window.has_room and not session.has_answer and (text := source.take()) is not None
-            ):
-                session.send(window.add(text))
-            if window.is_empty and source.is_exhausted:
-                return
-            await session.wait()
             for result in window.answered():
                 count += 1
                 if progress is not None:
                     progress(count)
                 yield result
+            if window.has_room and not session.has_answer and (taken := source.take()):
+                session.send(window.add(*taken))
+            elif window.is_empty and source.is_exhausted:
+                return
+            else:
+                await session.wait()
     finally:
         await source.close()
         await session.close()
@@ -87,8 +86,10 @@ class _Session:
         """Whether `wait` would return at once."""
         return self._stream is not None and bool(self._stream.answers)
 
-    def send(self, request: StreamPredictRequest) -> None:
-        """Send a request that is in the window."""
+    def send(self, request: StreamPredictRequest | None) -> None:
+        """Send a request that is in the window, if the text can be sent."""
+        if request is None:
+            return
         if self._stream is None:
             self._opened()
         else:
@@ -114,6 +115,9 @@ class _Session:
             return
         answer = stream.answers.popleft()
         if isinstance(answer, TidemillError):
+            if self._window.refuse(answer):
+                await self.close()
+                return
             await self._lost(answer)
         else:
             self._losses, self._patience = 0, self._timeout

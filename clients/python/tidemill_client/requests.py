@@ -1,18 +1,167 @@
-"""Requests, as both clients send them."""
+"""Requests, as both clients send them, and what cannot be sent."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
 
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
-from tidemill.v1.prediction_service_pb2 import BatchPredictRequest
+from tidemill.v1.prediction_service_pb2 import (
+    BatchPredictRequest,
+    PredictRequest,
+    StreamPredictRequest,
+)
+from tidemill_client.connection import MAX_MESSAGE_BYTES
+from tidemill_client.errors import (
+    FieldViolation,
+    InvalidRequest,
+    MessageTooLarge,
+    TidemillError,
+    message_too_large,
+)
+
+MAX_TEXT_CHARACTERS = 100_000
+"""The highest limit that a task can have (`max_text_length`)."""
+_Request = TypeVar("_Request", bound=Message)
+
+
+def text_error(text: object, field: str, request_id: str = "") -> InvalidRequest | None:
+    """Return why a text cannot be sent; None if it can."""
+    if not isinstance(text, str):
+        rule = f"is {text!r:.40} ({type(text).__name__}); it must be a str"
+        return _refusal("NOT_A_STRING", field, rule, request_id)
+    if len(text) > MAX_TEXT_CHARACTERS:
+        rule = f"has {len(text)} characters; no task takes more than {MAX_TEXT_CHARACTERS}"
+        return _refusal("TEXT_TOO_LONG", field, rule, request_id)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        character = f"U+{ord(text[error.start]):04X}"
+        rule = f"has the lone surrogate {character} at character {error.start}: it is not Unicode"
+        return _refusal("NOT_UNICODE", field, rule, request_id)
+    return None
+
+
+def built(kind: type[_Request], error_id: str, /, **fields: Any) -> _Request:
+    """Return a request that can be sent.
+
+    Args:
+        kind: its class.
+        error_id: the error's `request_id`.
+        fields: its fields.
+
+    Raises:
+        InvalidRequest: a field's value is of the wrong type or not Unicode, or the request is over
+            the limit on messages.
+    """
+    try:
+        request = kind(**fields)
+    except (TypeError, ValueError):
+        raise _unusable_field(kind, fields, error_id) from None
+    return checked_size(request, error_id)
+
+
+def checked_size(request: _Request, request_id: str) -> _Request:
+    """Return a request.
+
+    Raises:
+        MessageTooLarge: it is over the limit on messages.
+    """
+    if (size := request.ByteSize()) > MAX_MESSAGE_BYTES:
+        message = f"the request is a message larger than max ({size} vs. {MAX_MESSAGE_BYTES})"
+        raise message_too_large(f"{message}: send less at a time", request_id)
+    return request
+
+
+def predict_request(
+    task: str,
+    text: str,
+    top_k: int,
+    model_version: int,
+    request_id: str,
+    routing_key: str,
+    attributes: Mapping[str, str] | None,
+) -> PredictRequest:
+    """Return the request for one text.
+
+    Raises:
+        InvalidRequest: as `built`.
+    """
+    if (error := text_error(text, "text", request_id)) is not None:
+        raise error
+    return built(
+        PredictRequest,
+        request_id,
+        task=task,
+        text=text,
+        top_k=top_k,
+        model_version=model_version,
+        request_id=request_id,
+        routing_key=routing_key,
+        attributes=attributes,
+    )
 
 
 def batch_request(
     task: str, texts: Iterable[str], top_k: int, model_version: int, request_id: str
-) -> BatchPredictRequest:
-    """Several texts."""
-    return BatchPredictRequest(
-        task=task, texts=texts, top_k=top_k, model_version=model_version, request_id=request_id
+) -> tuple[BatchPredictRequest, dict[int, InvalidRequest]]:
+    """Return the request for several texts, and the errors of those that cannot be sent.
+
+    An empty text is sent in the place of each of these, so that the others keep their numbers.
+
+    Raises:
+        InvalidRequest: as `built`.
+    """
+    found = list(texts)
+    errors = {}
+    for number, text in enumerate(found):
+        if (error := text_error(text, f"texts[{number}]", request_id)) is not None:
+            errors[number] = error
+            found[number] = ""
+    request = built(
+        BatchPredictRequest,
+        request_id,
+        task=task,
+        texts=found,
+        top_k=top_k,
+        model_version=model_version,
+        request_id=request_id,
     )
+    return request, errors
+
+
+def sendable(
+    requests: Iterable[StreamPredictRequest], errors: dict[int, TidemillError]
+) -> Iterator[StreamPredictRequest]:
+    """Yield a stream's requests, an empty one in the place of each that is too large.
+
+    Args:
+        requests: the caller's.
+        errors: gets the errors of those that are too large, by their place.
+    """
+    for number, request in enumerate(requests):
+        yield _or_empty(number, request, errors)
+
+
+async def sendable_async(
+    requests: AsyncIterable[StreamPredictRequest], errors: dict[int, TidemillError]
+) -> AsyncIterator[StreamPredictRequest]:
+    """As `sendable`."""
+    number = 0
+    async for request in requests:
+        yield _or_empty(number, request, errors)
+        number += 1
+
+
+def _or_empty(
+    number: int, request: StreamPredictRequest, errors: dict[int, TidemillError]
+) -> StreamPredictRequest:
+    try:
+        return checked_size(request, request.id)
+    except MessageTooLarge as error:
+        errors[number] = error
+        return StreamPredictRequest(id=request.id)
 
 
 def feedback_request(
@@ -25,22 +174,45 @@ def feedback_request(
     text: str,
     request_id: str,
 ) -> SubmitFeedbackRequest:
-    """A verdict. Without a request id it can be repeated as well: the server knows it again.
+    """Return a verdict. It can be repeated without a request id too: the server recognizes it.
 
     Raises:
+        InvalidRequest: as `built`.
         ValueError: neither or both of `correct` and `label` are given.
     """
     if (correct is None) == (label is None):
         raise ValueError("give either correct or label")
-    request = SubmitFeedbackRequest(
+    verdict = {"correct": correct} if label is None else {"label": label}
+    return built(
+        SubmitFeedbackRequest,
+        request_id,
         prediction_id=prediction_id,
         source=source,
         comment=comment,
         text=text,
         request_id=request_id,
+        **verdict,
     )
-    if label is not None:
-        request.label = label
-    elif correct is not None:
-        request.correct = correct
-    return request
+
+
+def _unusable_field(
+    kind: type[Message], fields: Mapping[str, Any], request_id: str
+) -> InvalidRequest:
+    for field, value in fields.items():
+        try:
+            kind(**{field: value})
+        except (TypeError, ValueError) as error:
+            is_text = isinstance(error, UnicodeEncodeError)
+            rule = f"{error}" if is_text else f"{type(value).__name__} is not what it takes"
+            return _refusal("UNUSABLE_VALUE", field, rule, request_id)
+    raise AssertionError(kind)
+
+
+def _refusal(reason: str, field: str, rule: str, request_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        reason,
+        f"{field}: {rule}",
+        (FieldViolation(field, rule),),
+        request_id=request_id,
+    )

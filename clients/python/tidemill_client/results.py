@@ -1,5 +1,6 @@
 """What calls return: plain frozen values, made from the generated messages."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -94,6 +95,18 @@ def result_of(
     if message.WhichOneof("result") == "error":
         return TidemillError.from_status(message.error, request_id)
     return prediction_of(message.prediction)
+
+
+def batch_results(
+    results: Iterable[prediction_service_pb2.BatchPredictResult],
+    errors: Mapping[int, TidemillError],
+    request_id: str,
+) -> list[Prediction | TidemillError]:
+    """Return a batch's results, with the errors of texts that were not sent in their places."""
+    return [
+        errors[number] if number in errors else result_of(result, request_id)
+        for number, result in enumerate(results)
+    ]
 
 
 def feedback_of(message: feedback_service_pb2.Feedback) -> Feedback:

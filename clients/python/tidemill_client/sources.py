@@ -11,10 +11,10 @@ class Texts:
         self._texts = iter(texts)
         self.is_exhausted = False
 
-    def take(self) -> str | None:
-        """The next text; None where there is none any more."""
+    def take(self) -> tuple[str] | None:
+        """Return the next text in a tuple, as it may be None itself; None if there are no more."""
         for text in self._texts:
-            return text
+            return (text,)
         self.is_exhausted = True
         return None
 
@@ -31,8 +31,8 @@ class AsyncTexts:
         self._next: asyncio.Task[str] | None = None
         self.is_exhausted = False
 
-    def take(self) -> str | None:
-        """The next text; None where there is none any more, or not yet: then `woken` is set once.
+    def take(self) -> tuple[str] | None:
+        """As `Texts.take`; None also if there is no text yet, and `woken` is set when there is.
 
         Raises:
             Exception: what the iterable raised.
@@ -46,7 +46,7 @@ class AsyncTexts:
             return None
         finished, self._next = self._next, None
         try:
-            return finished.result()
+            return (finished.result(),)
         except StopAsyncIteration:
             self.is_exhausted = True
             return None

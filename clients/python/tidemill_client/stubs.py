@@ -1,6 +1,8 @@
 """Every service's stub, on one channel that may send metadata along with each call."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -26,6 +28,9 @@ if TYPE_CHECKING:  # these classes are the type stubs' own
     from tidemill.v1.model_service_pb2_grpc import ModelServiceAsyncStub
     from tidemill.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
     from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceAsyncStub
+
+
+_Stub = TypeVar("_Stub")
 
 
 class Stubs:
@@ -64,34 +69,88 @@ class Stubs:
 
 
 class AsyncStubs:
-    """The generated stubs for asyncio; as `Stubs`, with calls that are awaited."""
+    """The generated stubs for asyncio; as `Stubs`, with calls that are awaited.
+
+    The channel belongs to an event loop, so it is made when a stub is first asked for.
+    """
 
     def __init__(self, wanted: Connection) -> None:
+        self._wanted = wanted
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stubs: dict[Callable[..., Any], Any] = {}
+
+    def _stub(self, kind: Callable[[grpc.aio.Channel], _Stub]) -> _Stub:
+        """Return the stub of a kind.
+
+        Raises:
+            RuntimeError: no event loop runs here, or another one than at the first call.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            message = "no event loop runs here: call the client in a coroutine (asyncio.run)"
+            raise RuntimeError(message) from None
+        if self._channel is None:
+            self._channel, self._loop = self._opened(), loop
+        if self._loop is not loop:
+            raise RuntimeError("the client belongs to another event loop: make one in each loop")
+        if kind not in self._stubs:
+            self._stubs[kind] = kind(self._channel)
+        found: _Stub = self._stubs[kind]
+        return found
+
+    def _opened(self) -> grpc.aio.Channel:
+        wanted = self._wanted
         interceptors = [kind(wanted.metadata) for kind in ASYNC_SENDERS if wanted.metadata]
         if wanted.credentials is None:
-            channel = grpc.aio.insecure_channel(
+            return grpc.aio.insecure_channel(
                 wanted.address, wanted.options, interceptors=interceptors
             )
-        else:
-            channel = grpc.aio.secure_channel(
-                wanted.address, wanted.credentials, wanted.options, interceptors=interceptors
-            )
-        self._channel = channel
-        self.predictions: PredictionServiceAsyncStub = (
-            prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        return grpc.aio.secure_channel(
+            wanted.address, wanted.credentials, wanted.options, interceptors=interceptors
         )
-        self.feedback: FeedbackServiceAsyncStub = feedback_service_pb2_grpc.FeedbackServiceStub(
-            channel
-        )
-        self.labeling: LabelingServiceAsyncStub = labeling_service_pb2_grpc.LabelingServiceStub(
-            channel
-        )
-        self.datasets: DatasetServiceAsyncStub = dataset_service_pb2_grpc.DatasetServiceStub(
-            channel
-        )
-        self.models: ModelServiceAsyncStub = model_service_pb2_grpc.ModelServiceStub(channel)
-        self.monitoring: MonitoringServiceAsyncStub = (
-            monitoring_service_pb2_grpc.MonitoringServiceStub(channel)
-        )
-        self.jobs: JobServiceAsyncStub = job_service_pb2_grpc.JobServiceStub(channel)
-        self.health = health_pb2_grpc.HealthStub(channel)
+
+    async def _close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+
+    @property
+    def predictions(self) -> "PredictionServiceAsyncStub":
+        """Stub of PredictionService."""
+        return self._stub(prediction_service_pb2_grpc.PredictionServiceStub)
+
+    @property
+    def feedback(self) -> "FeedbackServiceAsyncStub":
+        """Stub of FeedbackService."""
+        return self._stub(feedback_service_pb2_grpc.FeedbackServiceStub)
+
+    @property
+    def labeling(self) -> "LabelingServiceAsyncStub":
+        """Stub of LabelingService."""
+        return self._stub(labeling_service_pb2_grpc.LabelingServiceStub)
+
+    @property
+    def datasets(self) -> "DatasetServiceAsyncStub":
+        """Stub of DatasetService."""
+        return self._stub(dataset_service_pb2_grpc.DatasetServiceStub)
+
+    @property
+    def models(self) -> "ModelServiceAsyncStub":
+        """Stub of ModelService."""
+        return self._stub(model_service_pb2_grpc.ModelServiceStub)
+
+    @property
+    def monitoring(self) -> "MonitoringServiceAsyncStub":
+        """Stub of MonitoringService."""
+        return self._stub(monitoring_service_pb2_grpc.MonitoringServiceStub)
+
+    @property
+    def jobs(self) -> "JobServiceAsyncStub":
+        """Stub of JobService."""
+        return self._stub(job_service_pb2_grpc.JobServiceStub)
+
+    @property
+    def health(self) -> health_pb2_grpc.HealthStub:
+        """Stub of grpc.health.v1.Health."""
+        return self._stub(health_pb2_grpc.HealthStub)

@@ -17,7 +17,13 @@ from tidemill_client.connection import (
     MAX_BACKOFF_SECONDS,
     RETRIED_CODES,
 )
-from tidemill_client.errors import DeadlineExceeded, TidemillError
+from tidemill_client.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    MessageTooLarge,
+    TidemillError,
+)
+from tidemill_client.requests import built, text_error
 from tidemill_client.results import Prediction, result_of
 
 Result = Prediction | TidemillError
@@ -33,10 +39,18 @@ class Question:
     routing_key: str
     attributes: Mapping[str, str] | None
 
-    def request(self, number: int, text: str) -> StreamPredictRequest:
-        """The request for one text."""
-        return StreamPredictRequest(
-            id=str(number),
+    def request(self, id: str, text: str) -> StreamPredictRequest:  # noqa: A002 -- the field's name
+        """Return the request for one text.
+
+        Raises:
+            InvalidRequest: the text cannot be sent.
+        """
+        if (error := text_error(text, "text", id)) is not None:
+            raise error
+        return built(
+            StreamPredictRequest,
+            id,
+            id=id,
             task=self.task,
             text=text,
             top_k=self.top_k,
@@ -82,12 +96,17 @@ class Window:
         """Whether every text that was read has been given back."""
         return not self._items
 
-    def add(self, text: str) -> StreamPredictRequest:
-        """Take a text in; returns what is to be sent."""
-        item = _Item(self._question.request(self._count, text))
+    def add(self, text: str) -> StreamPredictRequest | None:
+        """Take a text, and return what is to be sent; None if the text's error is its result."""
+        item = _Item(StreamPredictRequest(id=str(self._count)))
         self._count += 1
         self._items.append(item)
         self._by_id[item.request.id] = item
+        try:
+            item.request = self._question.request(item.request.id, text)
+        except InvalidRequest as error:
+            item.result = error
+            return None
         return item.request
 
     def take(self, response: StreamPredictResponse, now: float) -> None:
@@ -107,6 +126,15 @@ class Window:
             self._put_off.append(item)
         else:
             item.result = result
+
+    def refuse(self, error: TidemillError) -> bool:
+        """Give an error on size to the requests that are too large; False if there are none."""
+        limit = error.limit_bytes if isinstance(error, MessageTooLarge) else None
+        sent = [] if limit is None else [one for one in self._items if one.result is None]
+        large = [item for item in sent if item.request.ByteSize() > (limit or 0)]
+        for item in large:
+            item.result = error
+        return bool(large)
 
     def answered(self) -> Iterator[Result]:
         """Give back the results that are next in order, as far as they are there."""

@@ -15,6 +15,10 @@ from tidemill.v1 import feedback_service_pb2_grpc as feedback_grpc
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc as prediction_grpc
 
+_ANY_ANSWER = [("grpc.max_send_message_length", -1)]
+BIG = "answer with 21 MiB"
+"""A text whose label is over the client's limit on messages."""
+
 
 def status(code: grpc.StatusCode, retry_seconds: float | None = None) -> status_pb2.Status:
     """A refusal with the reason SCRIPTED."""
@@ -31,6 +35,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
 
     Args:
         credentials: for TLS.
+        max_message_bytes: the limit on messages that it takes.
 
     Attributes:
         refusals: each refuses a call before it begins.
@@ -41,7 +46,12 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
         answers_a_stream: each ends a stream after so many answers, as a dying server does.
     """
 
-    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+    def __init__(
+        self,
+        credentials: grpc.ServerCredentials | None = None,
+        max_message_bytes: int = 20 * 1024 * 1024,
+    ) -> None:
+        self._options = [("grpc.max_receive_message_length", max_message_bytes)]
         self.refusals: deque[tuple[status_pb2.Status, tuple[tuple[str, str], ...]]] = deque()
         self.item_errors: deque[status_pb2.Status] = deque()
         self.metadata: list[dict[str, str]] = []
@@ -67,7 +77,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
 
     def start(self) -> None:
         """Listen, on the same port as before where there was one."""
-        self._server = grpc.server(ThreadPoolExecutor(8))
+        self._server = grpc.server(ThreadPoolExecutor(8), options=[*self._options, *_ANY_ANSWER])
         prediction_grpc.add_PredictionServiceServicer_to_server(self, self._server)
         feedback_grpc.add_FeedbackServiceServicer_to_server(_Feedback(self), self._server)
         wanted = f"127.0.0.1:{self.port}"
@@ -146,6 +156,8 @@ class _Feedback(feedback_grpc.FeedbackServiceServicer):
 
 
 def _prediction(text: str) -> pb.Prediction:
+    if text == BIG:
+        return pb.Prediction(label="x" * (21 * 1024 * 1024))
     return pb.Prediction(prediction_id="p", label=text, scores=[pb.Score(label=text, score=1.0)])
 
 

@@ -1,8 +1,12 @@
-"""How long an item of a stream waits."""
+"""How long a text waits."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from tests.integration.server.front import Workspace
 from tests.integration.server.refusal import read
@@ -39,3 +43,30 @@ def test_an_item_waits_no_longer_than_its_caller(tmp_path: Path) -> None:
     with FakeTriton() as triton:
         triton.behave("support-onnx", 1, no_answer)
         assert read(asyncio.run(ask(triton)).error).code == "DEADLINE_EXCEEDED"
+
+
+@dataclass
+class PatientCall:
+    """A call whose caller waits for a very long time."""
+
+    seconds: float
+
+    def time_remaining(self) -> float:
+        """Seconds."""
+        return self.seconds
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e10, 1e18])
+def test_a_caller_may_wait_for_ever(tmp_path: Path, seconds: float) -> None:
+    """A deadline centuries away is a long wait for Triton's answer, not one that has passed."""
+    workspace = Workspace(tmp_path, {"support": 1})
+
+    async def ask(triton: FakeTriton) -> pb.PredictResponse:
+        async with asked(workspace, triton.address) as world, asyncio.timeout(5):
+            store = workspace.storage.predictions
+            servicer = PredictionServicer(world.predictor, store, world.signer, StreamWindows())
+            request = pb.PredictRequest(task="support", text="card")
+            return await servicer.Predict(request, PatientCall(seconds))
+
+    with FakeTriton() as triton:
+        assert asyncio.run(ask(triton)).prediction.label

@@ -1,0 +1,58 @@
+/** What cannot be sent as it is. */
+import { status as Code } from "@grpc/grpc-js";
+
+import { MAX_MESSAGE_BYTES } from "./connection.js";
+import { InvalidRequest, MessageTooLarge } from "./errors.js";
+
+/** The highest limit that a task can have (`max_text_length`). */
+const MAX_TEXT_CHARACTERS = 100_000;
+
+/** How a generated message is written. */
+interface Encoder<Request> {
+  encode(request: Request): { finish(): Uint8Array };
+}
+
+/** Why a text cannot be sent; undefined if it can. */
+export function textError(
+  text: unknown,
+  field: string,
+  requestId = "",
+): InvalidRequest | undefined {
+  if (typeof text !== "string") {
+    const rule = `is ${String(text).slice(0, 40)} (${typeof text}); it must be a string`;
+    return refusal("NOT_A_STRING", field, rule, requestId);
+  }
+  if (text.length > MAX_TEXT_CHARACTERS && [...text].length > MAX_TEXT_CHARACTERS) {
+    const rule = `is too long; no task takes more than ${MAX_TEXT_CHARACTERS} characters`;
+    return refusal("TEXT_TOO_LONG", field, rule, requestId);
+  }
+  const surrogate = /\p{Surrogate}/u.exec(text);
+  if (surrogate !== null) {
+    const code = surrogate[0].charCodeAt(0).toString(16).toUpperCase();
+    return refusal("NOT_UNICODE", field, `has the lone surrogate U+${code}`, requestId);
+  }
+  return undefined;
+}
+
+/** A request that is within the limit on messages.
+ *
+ * @throws MessageTooLarge it is not.
+ */
+export function checkedSize<Request>(
+  kind: Encoder<Request>,
+  request: Request,
+  requestId = "",
+): Request {
+  const size = kind.encode(request).finish().length;
+  if (size > MAX_MESSAGE_BYTES) {
+    const message = `the request is a message larger than max (${size} vs. ${MAX_MESSAGE_BYTES})`;
+    throw new MessageTooLarge(`${message}: send less at a time`, requestId);
+  }
+  return request;
+}
+
+function refusal(reason: string, field: string, rule: string, requestId: string): InvalidRequest {
+  const fieldViolations = [{ field, description: rule }];
+  const message = `${field}: ${rule}`;
+  return new InvalidRequest(Code.INVALID_ARGUMENT, reason, message, { fieldViolations, requestId });
+}

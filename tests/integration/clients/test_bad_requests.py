@@ -1,0 +1,200 @@
+"""What callers get wrong: each mistake is an error of its own, in its own place."""
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.clients.calls import BOTH, Asyncio, Threads
+from tests.integration.clients.scripted import BIG, ScriptedServer
+from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
+from tidemill_client import (
+    AsyncTidemillClient,
+    InvalidRequest,
+    MessageTooLarge,
+    Prediction,
+    TidemillClient,
+    TidemillError,
+)
+
+Client = Threads | Asyncio
+BOTH_CLIENTS = pytest.mark.parametrize("client", BOTH, ids=repr)
+MEGABYTE = 1024 * 1024
+BAD_TEXTS = pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (math.nan, "NOT_A_STRING"),
+        (None, "NOT_A_STRING"),
+        (b"bytes", "NOT_A_STRING"),
+        ("half a \ud83d pair", "NOT_UNICODE"),
+        ("x" * 25 * MEGABYTE, "TEXT_TOO_LONG"),
+    ],
+    ids=["nan", "None", "bytes", "surrogate", "long"],
+)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A server of the test's own."""
+    with ScriptedServer() as running:
+        yield running
+
+
+def labels(results: list[Prediction | TidemillError]) -> list[str]:
+    """Labels, and the reasons of errors."""
+    return [one.reason if isinstance(one, TidemillError) else one.label for one in results]
+
+
+@BOTH_CLIENTS
+@BAD_TEXTS
+def test_a_text_that_cannot_be_sent_is_the_callers_mistake(
+    client: Client, server: ScriptedServer, bad: Any, reason: str
+) -> None:
+    """`predict` names the field and the rule, and nothing is sent."""
+    with pytest.raises(InvalidRequest) as raised:
+        client.call("predict", server.address, "t", bad, request_id="r")
+    error = raised.value
+    assert (error.reason, error.field, error.request_id) == (reason, "text", "r")
+    assert len(str(error)) < 200
+    assert server.calls == 0
+
+
+@BOTH_CLIENTS
+@BAD_TEXTS
+def test_a_bad_text_of_a_batch_has_its_error_in_its_place(
+    client: Client, server: ScriptedServer, bad: Any, reason: str
+) -> None:
+    """The texts around it are answered, and the error names the text by its number."""
+    results = client.call("predict_batch", server.address, "t", ["a", bad, "b", "", "c"])
+    assert labels(results) == ["a", reason, "b", "SCRIPTED", "c"]
+    assert isinstance(results[1], InvalidRequest)
+    assert results[1].field == "texts[1]"
+
+
+@BOTH_CLIENTS
+@BAD_TEXTS
+def test_a_bad_text_of_many_has_its_error_in_its_place(
+    client: Client, server: ScriptedServer, bad: Any, reason: str
+) -> None:
+    """First, last, several in a row, or all there are: the others are answered in order."""
+    texts = [bad, "a", bad, bad, "b", bad]
+    for window in (1, 2, 256):
+        results = client.many(server.address, texts, window=window, timeout=5)
+        assert labels(results) == [reason, "a", reason, reason, "b", reason]
+    server.calls = 0
+    assert labels(client.many(server.address, [bad, bad], timeout=5)) == [reason, reason]
+    assert server.calls == 0
+
+
+@pytest.mark.parametrize("field", ["task", "request_id", "routing_key", "attributes"])
+@BOTH_CLIENTS
+def test_another_field_that_cannot_be_sent_is_named(
+    client: Client, server: ScriptedServer, field: str
+) -> None:
+    """A lone surrogate outside of the text is reported with the field that has it."""
+    bad: Any = {"a": "\ud800"} if field == "attributes" else "\ud800"
+    with pytest.raises(InvalidRequest) as raised:
+        client.call("predict", server.address, **{"task": "t", "text": "a", field: bad})
+    assert (raised.value.field, raised.value.reason) == (field, "UNUSABLE_VALUE")
+
+
+@BOTH_CLIENTS
+def test_a_request_over_the_limit_is_not_sent(client: Client, server: ScriptedServer) -> None:
+    """It is the caller's mistake, with a class of its own, for batches and verdicts too."""
+    with pytest.raises(MessageTooLarge, match="send less"):
+        client.call("predict_batch", server.address, "t", ["x" * 100_000] * 210)
+    with pytest.raises(MessageTooLarge):
+        client.call("predict", server.address, "t", "a", attributes={"a": "x" * 21 * MEGABYTE})
+    with pytest.raises(MessageTooLarge) as raised:
+        client.call(
+            "submit_feedback", server.address, "p", correct=True, comment="x" * 21 * MEGABYTE
+        )
+    assert raised.value.reason == "MESSAGE_TOO_LARGE"
+    assert isinstance(raised.value, InvalidRequest)
+    assert server.calls == 0
+
+
+@BOTH_CLIENTS
+def test_an_answer_over_the_limit_is_no_overload(client: Client, server: ScriptedServer) -> None:
+    """An answer that is larger than what the client takes is the same error, asked for once."""
+    with pytest.raises(MessageTooLarge):
+        client.call("predict", server.address, "t", BIG)
+    with pytest.raises(MessageTooLarge):
+        client.many(server.address, ["a", BIG], timeout=5)
+    assert server.calls == 2
+
+
+@BOTH_CLIENTS
+def test_a_servers_lower_limit_is_no_overload(client: Client) -> None:
+    """What a server or a proxy refuses for its size alone is in its place, without the others."""
+    with ScriptedServer(max_message_bytes=10_000) as server:
+        with pytest.raises(MessageTooLarge):
+            client.call("predict", server.address, "t", "x" * 20_000)
+        texts = ["a", "x" * 20_000, "b", "x" * 30_000, "c"]
+        found = labels(client.many(server.address, texts, timeout=10))
+    assert found == ["a", "MESSAGE_TOO_LARGE", "b", "MESSAGE_TOO_LARGE", "c"]
+
+
+def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
+    server: ScriptedServer,
+) -> None:
+    """`predict_stream` answers the requests around it, in both clients."""
+    texts = ["a", "x" * 21 * MEGABYTE, "b"]
+    requests = [StreamPredictRequest(id=text[:1], text=text) for text in texts]
+    wanted = [("a", "a"), ("x", "MESSAGE_TOO_LARGE"), ("b", "b")]
+    with TidemillClient(server.address) as client:
+        found = list(client.predict_stream(requests))
+    assert [(name, *labels([result])) for name, result in found] == wanted
+
+    async def run() -> list[tuple[str, Prediction | TidemillError]]:
+        async with AsyncTidemillClient(server.address) as client:
+            return [each async for each in client.predict_stream(requests)]
+
+    assert [(name, *labels([result])) for name, result in asyncio.run(run())] == wanted
+
+
+@BOTH_CLIENTS
+@pytest.mark.parametrize(
+    "timeout", [math.inf, 1e10, 1e18, 10**400], ids=["inf", "1e10", "1e18", "1e400"]
+)
+def test_a_very_long_timeout_waits(client: Client, server: ScriptedServer, timeout: float) -> None:
+    """Infinity and times of many years are long times, not times gone by."""
+    assert client.call("predict", server.address, "t", "a", timeout=timeout).label == "a"
+    assert labels(client.many(server.address, ["a"], timeout=timeout)) == ["a"]
+    options = {"timeout": timeout, "keepalive_seconds": timeout}
+    assert client.call("predict", server.address, "t", "a", client=options).label == "a"
+
+
+@BOTH_CLIENTS
+@pytest.mark.parametrize("timeout", [math.nan, -1, -math.inf, "5"])
+def test_a_timeout_that_is_no_time_is_refused(
+    client: Client, server: ScriptedServer, timeout: Any
+) -> None:
+    """The error names the argument and its value, instead of a deadline that has passed."""
+    with pytest.raises(ValueError, match="timeout is"):
+        client.call("predict", server.address, "t", "a", timeout=timeout)
+    with pytest.raises(ValueError, match="timeout is"):
+        client.many(server.address, ["a"], timeout=timeout)
+    for name in ("timeout", "keepalive_seconds"):
+        with pytest.raises(ValueError, match=f"{name} is"):
+            client.call("predict", server.address, "t", "a", client={name: timeout})
+    assert server.calls == 0
+
+
+def test_an_asynchronous_client_may_be_made_before_its_loop(server: ScriptedServer) -> None:
+    """It connects in the loop of its first call; outside of it, it says what to do."""
+    client = AsyncTidemillClient(server.address)
+
+    async def ask() -> str:
+        try:
+            return (await client.predict("t", "a")).label
+        finally:
+            await client.close()
+
+    with pytest.raises(RuntimeError, match=r"asyncio\.run"):
+        _ = client.models
+    assert asyncio.run(ask()) == "a"
+    with pytest.raises(RuntimeError, match="another event loop"):
+        asyncio.run(client.predict("t", "a"))
