@@ -48,7 +48,7 @@ class FilesSource(_Source):
     annotator_column: str = ""
     """The column that says who gave the label; empty, if none does."""
     time_column: str = ""
-    """The column that holds the row's time, in ISO 8601 or seconds since 1970; empty, if none
+    """The column that holds the row's time, in ISO 8601 or as a count since 1970; empty, if none
     does."""
 
 
@@ -132,7 +132,7 @@ class HttpSource(_Source):
     annotator_field: _DottedPath | None = None
     """Where it says who gave the label."""
     time_field: _DottedPath | None = None
-    """Where the item's time is, in ISO 8601 or seconds since 1970."""
+    """Where the item's time is, in ISO 8601 or as a count since 1970."""
     since_parameter: str = ""
     """The parameter that asks for what is new; empty reads everything each time."""
     since_field: _DottedPath | None = None

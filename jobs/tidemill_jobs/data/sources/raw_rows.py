@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from sys import getsizeof
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ import polars as pl
 from tidemill_core.domain.example import printable
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
+from tidemill_jobs.data.sources.times import as_time
 
 _Row = TypeVar("_Row")
 
@@ -26,7 +26,7 @@ class RawRow:
         text: None or a string, or the row is WRONG_TYPE.
         label: None, a string, an integer or a boolean.
         annotator: None, a string or an integer.
-        time: None, a time, a date, ISO 8601 or seconds since 1970.
+        time: what `as_time` reads.
     """
 
     origin: str
@@ -121,25 +121,6 @@ def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:
     return pl.DataFrame(values, schema=dict(UNREADABLE), orient="row")
 
 
-def as_time(value: object) -> datetime | None:
-    """A time in UTC; a time without a zone is taken for UTC.
-
-    Raises:
-        ValueError: the value is none.
-    """
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value.strip())
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        value = datetime.fromtimestamp(value, UTC)
-    elif isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if not isinstance(value, datetime):
-        raise ValueError("no time")
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
 def as_word(value: object) -> str | None:
     """A label or a name as text: an integer in digits, a boolean as `true` or `false`.
 
@@ -157,7 +138,10 @@ def as_word(value: object) -> str | None:
 
 def shown(value: object) -> str:
     """A value for a person to recognise."""
-    return json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except RecursionError:
+        return "deeply nested JSON"
 
 
 def _values(row: RawRow) -> tuple[object, ...] | Unreadable:
@@ -173,7 +157,7 @@ def _values(row: RawRow) -> tuple[object, ...] | Unreadable:
             return Unreadable(row.origin, "WRONG_TYPE", told, row.key)
     try:
         time = as_time(row.time)
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         return Unreadable(row.origin, "BAD_TIME", shown(row.time), row.key)
     for word in (row.text, *words):
         if word is not None and not word.isascii() and not _is_storable(word):

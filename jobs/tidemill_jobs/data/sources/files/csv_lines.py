@@ -14,12 +14,14 @@ import polars as pl
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.files.csv_records import (
+    PADDING,
     Record,
     Shape,
     SoundRecords,
     first_record,
     records,
     sound_records,
+    without_padding,
 )
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, RawRow, Unreadable, checked
@@ -69,7 +71,8 @@ class CsvLines:
             sound = sound_records(block.lines, self._shape, block.is_open)
             if sound is not None:
                 return self._piece(sound, block.number, part), sound.end
-        found = records(block.lines, self._shape, block.is_open)
+        lines = without_padding(block.lines, self._shape.delimiter)
+        found = records(lines, self._shape, block.is_open)
         rows = (self._found(record, block) for record in found if record.fields != [])
         return checked(part, rows), found[-1].end if found else 0
 
@@ -78,7 +81,7 @@ class CsvLines:
 
         def column(index: int | None) -> pl.Series:
             values = [None if index is None else row[index] for row in sound.fields]
-            return pl.Series(values, dtype=pl.String)
+            return pl.Series(values, dtype=pl.String).str.strip_chars(PADDING)
 
         frame = pl.DataFrame(
             {
@@ -105,7 +108,7 @@ class CsvLines:
             return Unreadable(origin, "WRONG_COLUMN_COUNT", line)
         at = self._columns
         places = (at.text, at.label, at.annotator, at.time)
-        values = [None if place is None else fields[place] for place in places]
+        values = [None if place is None else fields[place].strip(PADDING) for place in places]
         if not block.is_utf8 and any(value and _UNDECODED.search(value) for value in values):
             return Unreadable(origin, "NOT_UTF8", line)
         return RawRow(origin, None, *values)
@@ -114,12 +117,13 @@ class CsvLines:
 def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:
     """Take the header: the columns' names, and the place where it stands."""
     block = stream.block() or stream.rest()
-    header = first_record(block.lines, delimiter) if block else None
+    lines = without_padding(block.lines, delimiter) if block else []
+    header = first_record(lines, delimiter)
     place = f"{name}, line {header.begin + 1 if header else 1}"
     if block is None or header is None or header.fields is None or header.spans_lines:
         told = "the header's quotes are not closed, or it is too long: mend that line"
         raise DataError("BROKEN_HEADER", f"{place}: {told}")
-    names = [column.strip() for column in header.fields]
+    names = [column.strip(PADDING) for column in header.fields]
     if _UNDECODED.search("".join(names)):
         raise DataError("NOT_UTF8", f"{place}: the header is not UTF-8; save the file as UTF-8")
     stream.take(block, header.end)

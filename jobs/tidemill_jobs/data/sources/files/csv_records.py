@@ -8,12 +8,21 @@ quote one field. Two rules catch it.
   the header, and a label that other rows of the same lines have.
 A record that breaks one of them costs its first line only: reading goes on at the next line, so
 that no row behind it is lost.
+
+Spaces and tabs around a field are not part of it, whether it has quotes or not, in the header as in
+rows.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import pairwise
+from typing import Any
+
+PADDING = " \t\N{NO-BREAK SPACE}"
+"""What may stand around a field, unless it is the delimiter."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ class SoundRecords:
 
 def sound_records(lines: Sequence[str], shape: Shape, is_open: bool) -> SoundRecords | None:
     """What `records` finds, if nothing is wrong with any of them: the quick way; otherwise None."""
-    reader = csv.reader(lines, delimiter=shape.delimiter, strict=True)
+    if _hides_quotes(lines, shape.delimiter):
+        return None
+    reader = _reader(lines, shape.delimiter)
     fields, ends = [], [0]
     try:
         for row in reader:
@@ -108,6 +119,28 @@ def records(lines: Sequence[str], shape: Shape, is_open: bool) -> list[Record]:
     return list(_records(lines, shape.delimiter, swallows, is_open))
 
 
+def without_padding(lines: Sequence[str], delimiter: str) -> list[str]:
+    """The lines, without the padding around quotes."""
+    padding, sign = re.escape(PADDING.replace(delimiter, "")), re.escape(delimiter)
+    quoted = re.compile(
+        rf'(\A|(?<=[\r\n])|{sign})[{padding}]*("(?:[^"]++|"")*+")[{padding}]*(?=[{sign}\r\n]|\Z)'
+    )
+    return list(StringIO(quoted.sub(r"\1\2", "".join(lines)), newline=""))
+
+
+def _hides_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether padding may stand before a quote that the csv reader takes for a part of the field.
+
+    It passes spaces by.
+    """
+    content = "".join(lines)
+    return any(f'{sign}"' in content for sign in PADDING[1:] if sign != delimiter)
+
+
+def _reader(lines: Iterable[str], delimiter: str, strict: bool = True) -> Any:
+    return csv.reader(lines, delimiter=delimiter, strict=strict, skipinitialspace=delimiter != " ")
+
+
 class _Cursor:
     """The lines, for a csv reader that can be set back."""
 
@@ -137,7 +170,7 @@ def _records(
         is_open: whether other lines follow.
     """
     cursor = _Cursor(lines)
-    reader = csv.reader(cursor, delimiter=delimiter, strict=True)
+    reader = _reader(cursor, delimiter)
     while cursor.next < len(lines):
         begin = cursor.next
         try:
@@ -170,7 +203,7 @@ def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
         return lambda _: False
     # The labels of rows that stand on one line, and so cannot have swallowed another.
     labels = {
-        record.fields[label]
+        record.fields[label].strip(PADDING)
         for record in found
         if record.fields and not record.spans_lines and len(record.fields) == shape.columns
     }
@@ -180,7 +213,9 @@ def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
         parts = field.splitlines()
         if len(parts) < 2:
             return False
-        rows = (next(csv.reader([part], delimiter=shape.delimiter), []) for part in parts)
-        return any(len(row) == shape.columns and row[label] in known for row in rows)
+        rows: Iterator[list[str]] = (
+            next(_reader([part], shape.delimiter, strict=False), []) for part in parts
+        )
+        return any(len(row) == shape.columns and row[label].strip(PADDING) in known for row in rows)
 
     return swallows

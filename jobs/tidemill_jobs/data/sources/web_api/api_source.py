@@ -17,8 +17,9 @@ import httpx
 from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, as_time, checked, grouped, shown
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, shown
 from tidemill_jobs.data.sources.source import Batch, Watermark
+from tidemill_jobs.data.sources.times import as_time
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place
 from tidemill_jobs.data.sources.web_api.pages import at, items, leads, pages
 

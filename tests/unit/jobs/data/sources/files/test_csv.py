@@ -185,4 +185,47 @@ def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str,
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
     found = _found(path)
-    assert (_pairs(found), _broken(found)) == (rows, [])
+    stripped = [(text.strip(" \t"), label) for text, label in rows]
+    assert (_pairs(found), _broken(found)) == (stripped, [])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        '"money back", "refund"',
+        '"money back" ,"refund" ',
+        ' "money back"  ,  "refund"  ',
+        '"money back",\t"refund"\t',
+        '"money back",\u00a0"refund"\u00a0',
+        "money back, refund",
+        " money back ,refund\t",
+        'money back , "refund" ',
+    ],
+)
+@pytest.mark.parametrize("header", ["text,label", '"text" , "label" ', " text ,\tlabel\t"])
+def test_padding_is_not_part_of_a_field(path: Path, delimiter: str, header: str, row: str) -> None:
+    """Spaces and tabs around a field do not count, with quotes or without, in header and rows."""
+    if delimiter == "\t":
+        header, row = header.replace("\t", " "), row.replace("\t", " ")
+    lines = [header, row, 'x,"refund"', row, ""]
+    path.write_text("\n".join(lines).replace(",", delimiter), encoding="utf-8")
+    landing = Landing()
+    landing.read(open_source(FilesSource(path=path, delimiter=delimiter)))
+    refund = ("money back", "refund")
+    assert (_pairs(landing), _broken(landing)) == ([refund, ("x", "refund"), refund], [])
+
+
+@pytest.mark.parametrize("text", ['a "" , ""b"" , c', '"" , ""', 'x\n"", ""\t,\ny', ', "" ,'])
+def test_padding_within_quotes_is_kept(path: Path, text: str) -> None:
+    """What looks like padding around quotes within a quoted field is that field's own."""
+    rows = _read(path, f'text,label\n"{text}" , "a"\n')
+    assert _pairs(rows) == [(text.replace('""', '"'), "a")]
+
+
+@pytest.mark.parametrize("padding", [" ", "\t"])
+def test_a_padded_row_with_broken_quotes_costs_itself_alone(path: Path, padding: str) -> None:
+    """Padding makes no stray quote a closing one, and hides no row behind it."""
+    rows = _read(path, f'text,label\nv,a\n"broken,a\n"x",{padding}"a"{padding}\n"y" z,a\nw,a\n')
+    assert _pairs(rows) == [("v", "a"), ("x", "a"), ("w", "a")]
+    assert _quarantined(rows) == [(3, "BROKEN_QUOTES"), (5, "BROKEN_QUOTES")]

@@ -73,20 +73,23 @@ def test_labels_are_words_whatever_they_were(tmp_path: Path) -> None:
 
 def test_annotator_and_time_come_along(tmp_path: Path) -> None:
     """Times in ISO 8601 with and without a zone and in seconds are all times in UTC."""
-    times = ['"2026-01-02T13:00:00+01:00"', '"2026-01-02T12:00:00"', "1767355200", "null"]
+    times = ['"2026-01-02T13:00:00+01:00"', '"2026-01-02T12:00:00"', "1767355200"]
+    times += ['"1767355200"', "1767355200000", '"1767355200000"', "1767355200.0", "null"]
     lines = [f'{{"text": "x", "by": "ann", "when": {time}}}' for time in times]
     landing = _json_lines(tmp_path, *lines, annotator_column="by", time_column="when")
-    assert [row["time"] for row in landing.rows] == [NOON, NOON, NOON, None]
+    assert [row["time"] for row in landing.rows] == [*[NOON] * 7, None]
     assert {row["annotator"] for row in landing.rows} == {"ann"}
 
 
 def test_a_csv_s_times_are_read_and_checked(tmp_path: Path) -> None:
     """An empty time is none, and one that cannot be read costs its row."""
     path = tmp_path / "a.csv"
-    path.write_text("text,label,when\nx,a,2026-01-02 12:00\ny,a,\nz,a,noon\n")
+    path.write_text(
+        "text,label,when\nx,a,2026-01-02 12:00\ny,a,\nz,a,noon\nv,a, 1767355200000\nw,a,2026\n"
+    )
     landing = _read(path, time_column="when")
-    assert [row["time"] for row in landing.rows if "time" in row] == [NOON, None]
-    assert landing.unreadable == [("4", "BAD_TIME")]
+    assert [row["time"] for row in landing.rows if "time" in row] == [NOON, None, NOON]
+    assert landing.unreadable == [("4", "BAD_TIME"), ("6", "BAD_TIME")]
 
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.TSV.gz.csv"])

@@ -1,0 +1,84 @@
+"""Times as sources write them, read by one rule whatever the source is.
+
+A time is ISO 8601 with a day at least; without a zone it is in UTC. Digits, as a number or as text,
+are a day (`20260102`), a day and time (`202601021200`, `20260102120000`), or the time since 1970:
+in seconds below 10**11, and else in milliseconds below 10**14, in microseconds below 10**17 and in
+nanoseconds below 10**20. So a count of milliseconds is read right from March 1973 on. Four or six
+digits that could be a year or a month are no time.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?)([T ]\S.*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d*)?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+_CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_YEAR_OR_MONTH = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])?", re.ASCII)
+_CENTURIES = ("19", "20")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def as_time(value: object) -> datetime | None:
+    """Return the time in UTC; None if the value is missing.
+
+    Raises:
+        ValueError: the value is not a time.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+    if value is None or value == "":
+        return None
+    try:
+        return _in_utc(_parsed(value))
+    except (OverflowError, InvalidOperation) as error:
+        raise ValueError("outside the years 1 to 9999") from error
+
+
+def units_per_second(number: float | Decimal) -> int:
+    """Return in what a count since 1970 of that size is: 1 for seconds, 1000 for milliseconds.
+
+    Raises:
+        ValueError: no time is so far away.
+    """
+    for digits, units in ((11, 1), (14, 10**3), (17, 10**6), (20, 10**9)):
+        if abs(number) < 10**digits:
+            return units
+    raise ValueError("too large for a time")
+
+
+def _parsed(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return _counted(str(value))
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} is not a time")
+    if _NUMBER.fullmatch(value):
+        return _counted(value)
+    value = value.upper()
+    if not _ISO.fullmatch(value):
+        raise ValueError("neither ISO 8601 nor a number")
+    return datetime.fromisoformat(value)
+
+
+def _counted(written: str) -> datetime:
+    """Return the time that a number means."""
+    if not _NUMBER.fullmatch(written):
+        raise ValueError("not a number of a time's size")
+    number = Decimal(written)
+    digits = f"{number:.0f}" if number == number.to_integral_value() else ""
+    if _YEAR_OR_MONTH.fullmatch(digits):
+        raise ValueError("a year or a month, not a time")
+    if digits.startswith(_CENTURIES) and len(digits) in _CALENDAR:
+        try:
+            return datetime.strptime(digits, _CALENDAR[len(digits)])
+        except ValueError:
+            pass  # a count since 1970 after all
+    return _EPOCH + timedelta(microseconds=int(number * 10**6 / units_per_second(number)))
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
