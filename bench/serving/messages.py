@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 from google.protobuf.message import Message
@@ -12,8 +11,7 @@ from tritonclient.grpc import service_pb2_grpc
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tidemill_core.model_repository import TOKENIZER_FILE, ModelRepository
-from tidemill_core.text import TextEncoder
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.triton import calls
 
 BATCH = 64
@@ -103,9 +101,7 @@ def streams(stack: Stack) -> list[Prepared]:
 def triton(stack: Stack, workspace: Workspace) -> list[Prepared]:
     """ModelInfer at Triton itself, with the token ids of the texts of `unary`."""
     repository = ModelRepository(workspace.folder / "model_repository")
-    manifest = repository.manifest(TASK, "onnx", 1)
-    tokenizer: Path = repository.folder(TASK, "onnx", 1) / TOKENIZER_FILE
-    encoder = TextEncoder(tokenizer, manifest.sequence_length)
+    encoder = repository.encoder(TASK, "onnx", 1)
     prepared = []
     with grpc.insecure_channel(stack.triton_address) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)

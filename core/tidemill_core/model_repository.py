@@ -20,6 +20,8 @@ from typing import Any
 from tidemill_core.domain.model import model_name
 from tidemill_core.durable import sync, write_durably
 from tidemill_core.errors import DataError
+from tidemill_core.text import TextEncoder
+from tidemill_core.text_repair import TextRepair
 
 STAGING = ".staging"
 MANIFEST_FILE = "manifest.json"
@@ -59,6 +61,7 @@ class Manifest:
         run_id: the job run that made it.
         create_time: ISO 8601.
         files: SHA-256 of each other file, in hex.
+        text_repair: what was done to the training texts, and is done to texts in serving.
     """
 
     task: str
@@ -74,6 +77,7 @@ class Manifest:
     run_id: str
     create_time: str
     files: Mapping[str, str] = field(default_factory=dict)
+    text_repair: TextRepair = field(default_factory=TextRepair)
 
 
 class ModelRepository:
@@ -129,6 +133,16 @@ class ModelRepository:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
 
+    def encoder(self, task: str, model_format: str, version: int) -> TextEncoder:
+        """Return what turns texts into a version's input, as it was trained.
+
+        Raises:
+            DataError: its manifest or its tokenizer is missing or cannot be read.
+        """
+        manifest = self.manifest(task, model_format, version)
+        tokenizer = self.folder(task, model_format, version) / TOKENIZER_FILE
+        return TextEncoder(tokenizer, manifest.sequence_length, manifest.text_repair)
+
     def damage(self, task: str, model_format: str, version: int) -> str | None:
         """What is wrong with a version's files, by their SHA-256; None if all are whole."""
         folder = self.folder(task, model_format, version)
@@ -144,7 +158,14 @@ class ModelRepository:
 def _manifest(values: dict[str, Any]) -> Manifest:
     reference = {name: tuple(counts) for name, counts in values.pop("reference").items()}
     labels = tuple(values.pop("labels"))
-    return Manifest(labels=labels, reference=Reference(**reference), **values)
+    # Manifests that do not name a repair are older than its first change.
+    repair = values.pop("text_repair", {"version": 1, "redact": ()})
+    return Manifest(
+        labels=labels,
+        reference=Reference(**reference),
+        text_repair=TextRepair(repair["version"], tuple(repair["redact"])),
+        **values,
+    )
 
 
 def _exists(target: Path) -> DataError:

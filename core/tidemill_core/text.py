@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from tidemill_core.errors import DataError
+from tidemill_core.text_repair import TextRepair
 
 PADDING_ID = 0
 UNKNOWN_ID = 1
@@ -30,17 +31,23 @@ def is_blank(text: str) -> bool:
 class TextEncoder:
     """Turns texts into rows of token ids of one fixed length.
 
-    Normalising and cutting happen in the tokenizer's own native code. Any `str`
+    Normalizing and cutting happen in the tokenizer's own native code. Any `str`
     that is valid Unicode is accepted, whatever is in it; a text of which nothing is left
-    after normalising becomes a row of padding.
+    after normalizing becomes a row of padding.
     """
 
-    def __init__(self, tokenizer_json: Path | str, sequence_length: int) -> None:
-        """Loads a tokenizer.
+    def __init__(
+        self,
+        tokenizer_json: Path | str,
+        sequence_length: int,
+        repair: TextRepair = TextRepair(),
+    ) -> None:
+        """Load a tokenizer.
 
         Args:
             tokenizer_json: a `Path` to a `tokenizer.json`, or its content as a string.
             sequence_length: tokens a row; what is longer is cut, what is shorter is padded.
+            repair: brings each text into the form of the model's training texts.
 
         Raises:
             ValueError: the length is not positive.
@@ -49,12 +56,13 @@ class TextEncoder:
         if sequence_length < 1:
             raise ValueError(f"sequence_length must be positive, not {sequence_length}")
         self.sequence_length = sequence_length
+        self._repair = repair
         self._tokenizer = _load(tokenizer_json)
         self._tokenizer.enable_truncation(sequence_length)
         self._tokenizer.no_padding()  # ours, below, costs a fifth of the tokenizer's
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Encodes a batch.
+        """Repair and encode a batch.
 
         Args:
             texts: n strings without lone surrogates.
@@ -66,7 +74,9 @@ class TextEncoder:
             UnicodeEncodeError: a text holds a lone surrogate.
         """
         rows = np.full((len(texts), self.sequence_length), PADDING_ID, dtype=np.int32)
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch_fast(
+            list(map(self._repair, texts)), add_special_tokens=False
+        )
         for row, encoding in zip(rows, encodings, strict=True):
             ids = encoding.ids
             row[: len(ids)] = ids

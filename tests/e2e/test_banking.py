@@ -25,7 +25,6 @@ from tidemill.v1 import (
 from tidemill_client import TidemillClient
 from tidemill_core.domain.split import content_hash
 from tidemill_core.model_repository import ModelRepository
-from tidemill_core.text import TextEncoder
 
 CORRECTIONS = 1000
 # check_feedback runs every minute; then a dataset is built and a model trained.
@@ -94,12 +93,10 @@ def test_generated_stub_of_plain_grpcio_works(banking: Stack) -> None:
 
 def test_tritonclient_works_on_tritons_own_port(banking: Stack, client: TidemillClient) -> None:
     """The model repository is a plain Triton's: its own client gets the same label."""
-    folder = banking.workspace / "model_repository" / "support-onnx" / "1"
     expected = client.predict("support", "where is my card", model_version=1)
-    settings = banking.settings()
-    manifest = ModelRepository(settings.model_repository).manifest("support", "onnx", 1)
-    encoder = TextEncoder(folder / "tokenizer.json", manifest.sequence_length)
-    ids = encoder.encode(["where is my card"])
+    repository = ModelRepository(banking.settings().model_repository)
+    manifest = repository.manifest("support", "onnx", 1)
+    ids = repository.encoder("support", "onnx", 1).encode(["where is my card"])
     with triton.InferenceServerClient(banking.triton_address) as server:
         tensor = triton.InferInput("input_ids", list(ids.shape), "INT32")
         tensor.set_data_from_numpy(ids)

@@ -112,9 +112,7 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
     assert not failures, collections.Counter(map(str, failures))
     assert set(published) <= {version for _, version, _, _ in answers}
     manifest = publisher.repository.manifest(TASK, "onnx", 1)
-    encoder = TextEncoder(
-        publisher.repository.folder(TASK, "onnx", 1) / "tokenizer.json", manifest.sequence_length
-    )
+    encoder = publisher.repository.encoder(TASK, "onnx", 1)
     expected = {
         version: offline(publisher.repository.folder(TASK, "onnx", version), encoder)
         for version in [1, *published]

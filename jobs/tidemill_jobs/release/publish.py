@@ -5,6 +5,7 @@ from dataclasses import asdict
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, Manifest
+from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.reference import count_reference
 from tidemill_jobs.training.train import TrainedModel
@@ -63,5 +64,6 @@ def publish(
         dataset_version=candidate.dataset_version,
         run_id=context.run_id,
         create_time=candidate.create_time.isoformat(),
+        text_repair=TextRepair(redact=tuple(context.task_settings.redact)),
     )
     context.repository.publish(manifest, model, trained.tokenizer_json)

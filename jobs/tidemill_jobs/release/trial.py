@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import TidemillError
-from tidemill_core.model_repository import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.served import is_whole
 from tidemill_jobs.context import JobContext
@@ -81,11 +80,9 @@ def _champion(context: JobContext) -> ModelVersion | None:
 def measure_champion(context: JobContext, champion: ModelVersion, test: LabelledTexts) -> Measures:
     """The champion's measures on a hold-out, asked through Triton."""
     place = (champion.task, champion.model_format, champion.version)
-    manifest = context.repository.manifest(*place)
-    tokenizer = context.repository.folder(*place) / TOKENIZER_FILE
-    encoder = TextEncoder(tokenizer, manifest.sequence_length)
-    probabilities = ask(context, champion, encoder, test.texts, len(manifest.labels))
-    index = {label: number for number, label in enumerate(manifest.labels)}
+    labels, encoder = context.repository.manifest(*place).labels, context.repository.encoder(*place)
+    probabilities = ask(context, champion, encoder, test.texts, len(labels))
+    index = {label: number for number, label in enumerate(labels)}
     return evaluate(probabilities, np.array([index.get(label, -1) for label in test.labels]))
 
 

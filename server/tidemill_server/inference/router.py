@@ -16,7 +16,7 @@ from tidemill_core.errors import (
     NoChampion,
     TidemillError,
 )
-from tidemill_core.model_repository import TOKENIZER_FILE, ModelRepository
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.text import TextEncoder
@@ -220,8 +220,6 @@ class Router:
 
     def _load(self, version: ModelVersion) -> ServedModel:
         place = (version.task, version.model_format, version.version)
-        manifest = self._repository.manifest(*place)
-        tokenizer = self._repository.folder(*place) / TOKENIZER_FILE
-        encoder = TextEncoder(tokenizer, manifest.sequence_length)
+        labels, encoder = self._repository.manifest(*place).labels, self._repository.encoder(*place)
         name = model_name(version.task, version.model_format)
-        return ServedModel(version.task, name, version.version, manifest.labels, encoder)
+        return ServedModel(version.task, name, version.version, labels, encoder)

@@ -20,6 +20,7 @@ from tidemill_core.model_repository import (
     ModelRepository,
     Reference,
 )
+from tidemill_core.text_repair import REPAIR_VERSION, TextRepair
 
 MODEL, TOKENIZER = b"weights" * 1000, '{"vocab": ["é"]}'
 MANIFEST = Manifest(
@@ -35,6 +36,7 @@ MANIFEST = Manifest(
     dataset_version="d" * 64,
     run_id="r1",
     create_time="2026-03-01T12:00:00+00:00",
+    text_repair=TextRepair(redact=("email", "iban")),
 )
 
 
@@ -68,6 +70,32 @@ def test_the_manifest_reads_back(repository: ModelRepository) -> None:
     assert replace(found, files={}) == MANIFEST
     assert sorted(found.files) == ["model.onnx", TOKENIZER_FILE]
     assert repository.damage("support", "onnx", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (None, TextRepair()),
+        ({"version": REPAIR_VERSION, "redact": ["card"]}, TextRepair(redact=("card",))),
+        ({"version": REPAIR_VERSION + 1, "redact": []}, None),
+        ({"version": REPAIR_VERSION, "redact": ["ssn"]}, None),
+    ],
+)
+def test_a_version_is_asked_as_it_was_trained(
+    repository: ModelRepository, written: dict[str, object] | None, read: TextRepair | None
+) -> None:
+    """The manifest names the repair; version 1 where it names none, and no other is guessed."""
+    folder = repository.publish(MANIFEST, MODEL, TOKENIZER)
+    values = json.loads((folder / MANIFEST_FILE).read_bytes())
+    del values["text_repair"]
+    if written is not None:
+        values["text_repair"] = written
+    (folder / MANIFEST_FILE).write_text(json.dumps(values), encoding="utf-8")
+    if read is not None:
+        assert repository.manifest("support", "onnx", 3).text_repair == read
+        return
+    with pytest.raises(DataError, match=r"text repair version|cannot be redacted"):
+        repository.manifest("support", "onnx", 3)
 
 
 def test_versions_never_change(repository: ModelRepository) -> None:

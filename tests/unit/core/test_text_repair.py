@@ -1,0 +1,66 @@
+"""The form that texts have before a model sees them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.core.test_text import tokenizer_json
+from tidemill_core.text import TextEncoder
+from tidemill_core.text_repair import REPAIR_VERSION, TextRepair, repair
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        ("cafÃ©", "café"),
+        ("cafe\u0301", "café"),
+        ("hidden fees \x97 why?", "hidden fees — why?"),
+        ("na\u00c3\u00afve", "naïve"),
+        ("  a \t b\r\n", "a b"),
+        ("a\u00a0\u3000b\u2028c", "a b c"),
+        ("a\x0bb\x0cc", "a b c"),
+        ("a\x1fb", "a\x1fb"),
+        ("👍", "👍"),
+        ("", ""),
+        (" \n ", ""),
+    ],
+)
+def test_repair_gives_texts_one_form(text: str, repaired: str) -> None:
+    """Encodings are fixed, accents composed, whitespace is one space; control characters stay."""
+    assert repair(text) == repaired
+
+
+@given(st.text(alphabet=st.characters(codec="ascii")))
+def test_repair_of_ascii_changes_whitespace_alone(text: str) -> None:
+    """The quick way for what is printable gives what the other way gives."""
+    assert repair(text) == re.sub(r"[ \t\n\r\x0b\x0c]+", " ", text).strip(" ")
+
+
+def test_redaction_follows_repair() -> None:
+    """What a wrong encoding or a line end hides is found as well."""
+    redacts = TextRepair(redact=("phone", "email"))
+    assert redacts("call +44\u00a020 7946\n0958 or a.b@example.org") == "call [PHONE] or [EMAIL]"
+
+
+def test_an_encoder_repairs_what_it_is_asked() -> None:
+    """A model is asked what it was trained on, however the text came."""
+    encoder = TextEncoder(tokenizer_json(), 4, TextRepair(redact=("email",)))
+    plain = TextEncoder(tokenizer_json(), 4)
+    broken, whole = "card\x0b caf\u00c3\u00a9 a.b@example.org", "card café [EMAIL]"
+    assert encoder.encode([broken]).tolist() == plain.encode([whole]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("version", "kinds", "message"),
+    [
+        (REPAIR_VERSION + 1, (), f"version {REPAIR_VERSION + 1} is unknown"),
+        (0, (), "version 0 is unknown"),
+        (REPAIR_VERSION, ("ssn",), r"\['ssn'\] cannot be redacted"),
+    ],
+)
+def test_unknown_rules_are_refused(version: int, kinds: tuple[str, ...], message: str) -> None:
+    """A model that was trained with other rules is not asked with these."""
+    with pytest.raises(ValueError, match=message):
+        TextRepair(version, kinds)
