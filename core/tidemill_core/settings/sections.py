@@ -60,7 +60,8 @@ class FeedbackSettings(_Section):
     """When feedback makes a new version worth training."""
 
     retrain_after: int = Field(default=1000, ge=1)
-    """New labelled examples from feedback that start a retraining."""
+    """New labeled examples from feedback that start a retraining. A text counts once, and not at
+    all where the last retraining learned it with that label."""
     trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
     """How much the verdicts of a source of feedback weigh, by its name; 1 where it is not named."""
     max_suspects: int = Field(default=100, ge=1, le=10_000)

@@ -2,16 +2,32 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.storage.database import Database, Page, newest_first
 from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
+
+
+@dataclass(frozen=True)
+class VerdictCounts:
+    """How many verdicts users gave on a version.
+
+    Attributes:
+        right: verdicts that say a stored prediction is right.
+        judged: verdicts on stored predictions.
+        without_prediction: verdicts on predictions that are not stored, or not yet.
+    """
+
+    right: int
+    judged: int
+    without_prediction: int
 
 
 def new_feedback_id() -> str:
@@ -60,11 +76,9 @@ class FeedbackStore:
             rows, token = newest_first(connection, query, feedback.c.sequence, page)
         return [_feedback(row) for row in rows], token
 
-    def latest_verdicts(self, task: str, since: datetime | None = None) -> list[Feedback]:
+    def latest_verdicts(self, task: str) -> list[Feedback]:
         """Each source's latest verdict on each prediction of a task, oldest first."""
         latest = select(func.max(feedback.c.sequence)).where(feedback.c.task == task)
-        if since is not None:
-            latest = latest.where(feedback.c.create_time >= since)
         latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         query = (
             select(feedback).where(feedback.c.sequence.in_(latest)).order_by(feedback.c.sequence)
@@ -72,23 +86,53 @@ class FeedbackStore:
         with self._database.read() as connection:
             return [_feedback(row) for row in connection.execute(query).mappings()]
 
-    def count_examples(self, task: str, since: datetime | None) -> int:
-        """Predictions of which verdicts since a moment make examples.
+    def count_verdicts(self, task: str, model_version: int, since: datetime) -> VerdictCounts:
+        """Count each source's latest verdict, from a moment on, on each of a version's predictions.
 
-        They are corrected or confirmed, and their text is known: it was stored, or it came with
-        the verdict. What a confirmed one was predicted as is known only where it was stored.
+        A yes is right, and so is a label equal to the predicted one.
         """
-        known = or_(feedback.c.text.is_not(None), predictions.c.text != "")
-        stored = predictions.c.prediction_id.is_not(None)
-        labelled = or_(feedback.c.label.is_not(None), feedback.c.correct.is_(True) & stored)
-        distinct = func.count(feedback.c.prediction_id.distinct())
+        latest = select(func.max(feedback.c.sequence)).where(
+            feedback.c.task == task,
+            feedback.c.model_version == model_version,
+            feedback.c.create_time >= since,
+        )
+        latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         same = predictions.c.prediction_id == feedback.c.prediction_id
-        query = select(distinct).select_from(feedback.outerjoin(predictions, same))
-        query = query.where(feedback.c.task == task, labelled, known)
-        if since is not None:
-            query = query.where(feedback.c.create_time > since)
+        confirmed = and_(feedback.c.label.is_(None), feedback.c.correct.is_(True))
+        right = and_(same, or_(confirmed, feedback.c.label == predictions.c.label))
+        counts = (
+            func.count(case((right, 1))),
+            func.count(predictions.c.prediction_id),
+            func.count(),
+        )
+        query = select(*counts).select_from(feedback.outerjoin(predictions, same))
         with self._database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            row = connection.execute(query.where(feedback.c.sequence.in_(latest))).one()
+        return VerdictCounts(row[0], row[1], row[2] - row[1])
+
+    def labeled_texts(self, task: str, since: datetime | None) -> list[tuple[str, str]]:
+        """Each text and label, once, that the verdicts since a moment teach.
+
+        The latest verdict on a prediction counts: a label, or a yes on a stored prediction. The
+        text is the stored one; where none is, one that came with a verdict.
+        """
+        newest, text_given = func.max(feedback.c.sequence), func.max(feedback.c.text)
+        given = select(newest.label("sequence"), text_given.label("text"))
+        given = given.where(feedback.c.task == task).group_by(feedback.c.prediction_id)
+        if since is not None:
+            given = given.where(feedback.c.create_time > since)
+        latest = given.subquery()
+        text = func.coalesce(func.nullif(predictions.c.text, ""), latest.c.text)
+        confirmed = case((feedback.c.correct.is_(True), predictions.c.label))
+        label = func.coalesce(feedback.c.label, confirmed)
+        same = predictions.c.prediction_id == feedback.c.prediction_id
+        rows = feedback.join(latest, feedback.c.sequence == latest.c[0]).outerjoin(
+            predictions, same
+        )
+        query = select(text, label).distinct().select_from(rows)
+        with self._database.read() as connection:
+            found = connection.execute(query.where(text.is_not(None), label.is_not(None)))
+            return [(row[0], row[1]) for row in found]
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
         """Remove the texts that came with a task's oldest verdicts before a moment.

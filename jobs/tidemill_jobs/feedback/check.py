@@ -1,11 +1,19 @@
 """The job `check_feedback`: starts a retraining once feedback has taught enough."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
+import polars as pl
+
+from tidemill_core.dataset_folder import EXAMPLES_FILE
+from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.job import JobRun, JobRunState, Trigger
-from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_jobs.catalogue import RETRAIN
 from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.data.preparing.clean import Recipe, clean
+from tidemill_jobs.data.text_hashing import text_hashes
 
 REST = timedelta(hours=1)
 """How long no retraining is started after one that failed or that somebody cancelled."""
@@ -15,11 +23,12 @@ _IN_VAIN = (JobRunState.FAILED, JobRunState.CANCELLED)
 
 
 def run(context: JobContext) -> Result:
-    """Count the labelled examples that no version has learnt from; start `retrain` at enough.
+    """Count the texts that feedback labeled and no version has learned; start `retrain` at enough.
 
-    Those are the predictions labelled by feedback since the last successful retraining began,
-    or ever if there was none, whose text is known. Nothing is started while a retraining waits
-    or runs, nor within `REST` of one that was in vain.
+    Those are the texts of the predictions labeled since the last successful retraining began, or
+    ever if there was none. However many verdicts say the same of a text, it counts once; it does
+    not count where that retraining learned it with the same label. Nothing is started while a
+    retraining waits or runs, nor within `REST` of one that was in vain.
 
     Returns:
         `new_examples`, `retrain_after`, `decision` (STARTED, TOO_FEW, UNDER_WAY or RESTING)
@@ -29,28 +38,52 @@ def run(context: JobContext) -> Result:
         ResourceExhausted: the queue of runs is full.
         StorageUnavailable: the database does not answer.
     """
-    last = context.storage.jobs.latest(RETRAIN, context.task, [JobRunState.SUCCEEDED])
-    since = None if last is None else last.start_time
-    new_examples = context.storage.feedback.count_examples(context.task, since)
-    decision, retrain = _decide(context, new_examples)
+    jobs, task = context.storage.jobs, context.task
+    last = jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED])
+    labeled = context.storage.feedback.labeled_texts(task, last.start_time if last else None)
+    learned = str(last.result.get("dataset_version", "")) if last else ""
+    folder = context.settings.state_dir / "datasets" / task / learned
+    new_examples = _count_new(labeled, Recipe.of(context.task_settings), folder / EXAMPLES_FILE)
+    retrain_after = context.settings.feedback.retrain_after
+    decision, retrain = "TOO_FEW", None
+    if new_examples >= retrain_after:
+        decision, retrain = _start(jobs, task, context.clock())
     return {
         "new_examples": new_examples,
-        "retrain_after": context.settings.feedback.retrain_after,
+        "retrain_after": retrain_after,
         "decision": decision,
         "retrain_run_id": "" if retrain is None else retrain.run_id,
     }
 
 
-def _decide(context: JobContext, new_examples: int) -> tuple[str, JobRun | None]:
-    jobs, now = context.storage.jobs, context.clock()
-    if new_examples < context.settings.feedback.retrain_after:
-        return "TOO_FEW", None
-    if (current := jobs.latest(RETRAIN, context.task, _UNDER_WAY)) is not None:
+def _count_new(labeled: Sequence[tuple[str, str]], recipe: Recipe, learned: Path) -> int:
+    """Count distinct texts, cleaned and normalized as a build does, that teach something new.
+
+    Args:
+        labeled: texts and labels.
+        recipe: how a build cleans them; texts that it would quarantine do not count.
+        learned: the examples that the last version was trained on, if they are still there.
+    """
+    rows = pl.DataFrame(labeled, schema={"text": pl.String, "label": pl.String}, orient="row")
+    nothing = pl.lit(None, pl.String)
+    rows = rows.with_columns(label_source=pl.lit(LabelSource.FEEDBACK), rule=nothing, value=nothing)
+    cleaned = clean(rows, recipe).drop_nulls("text")
+    taught = cleaned.with_columns(text_hash=text_hashes(cleaned["text"]))
+    try:
+        known = pl.read_parquet(learned, columns=["text_hash", "label"], glob=False)
+    except (OSError, pl.exceptions.PolarsError):
+        known = taught.clear()  # removed or damaged: all of it counts, so that a new one is built
+    return taught.join(known, on=["text_hash", "label"], how="anti")["text_hash"].n_unique()
+
+
+def _start(jobs: JobStore, task: str, now: datetime) -> tuple[str, JobRun | None]:
+    """Start a retraining, unless one is under way or failed a short time ago."""
+    if (current := jobs.latest(RETRAIN, task, _UNDER_WAY)) is not None:
         return "UNDER_WAY", current
-    ended = jobs.latest(RETRAIN, context.task, [JobRunState.SUCCEEDED, *_IN_VAIN])
+    ended = jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED, *_IN_VAIN])
     if ended is not None and _is_fresh_failure(ended, now):
         return "RESTING", ended
-    return "STARTED", jobs.enqueue(RunRequest(RETRAIN, context.task, Trigger.CHECK_FEEDBACK), now)
+    return "STARTED", jobs.enqueue(RunRequest(RETRAIN, task, Trigger.CHECK_FEEDBACK), now)
 
 
 def _is_fresh_failure(ended: JobRun, now: datetime) -> bool:

@@ -1,22 +1,21 @@
 """The job `check_accuracy`: is the champion right as often as when it was new?"""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from scipy.stats import binomtest
 
-from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.settings import MonitoringSettings
-from tidemill_core.storage.storage import Storage
+from tidemill_core.storage.feedback import VerdictCounts
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
     Finding,
+    Subject,
     champion_manifest,
     report,
-    window_start,
 )
 
 KIND = "accuracy"
@@ -27,84 +26,69 @@ BIAS = (
 )
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Verdicts counted.
-
-    Attributes:
-        right: verdicts that the prediction is right.
-        judged: verdicts in all.
-        without_prediction: labels given to predictions that are not stored, or not yet, so
-            that they cannot be compared; not in `judged`.
-    """
-
-    right: int
-    judged: int
-    without_prediction: int
-
-
 def run(context: JobContext) -> Result:
     """Estimate the champion's accuracy from the window's feedback, and report.
 
-    Each source's latest verdict on each prediction counts once.
+    Each source's latest verdict on each stored prediction counts once. Without the prediction a
+    correction cannot be compared with it, so neither a correction nor a yes counts there: if one
+    kind did, a task that stores a sample of its predictions would report too high an accuracy.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
         StorageUnavailable: the database does not answer.
     """
-    manifest = champion_manifest(context)
+    storage, now = context.storage, context.clock()
+    manifest = champion_manifest(storage.models, context.repository, context.task)
     if manifest is None:
         return NO_CHAMPION
-    verdicts = context.storage.feedback.latest_verdicts(context.task, window_start(context))
-    own = [verdict for verdict in verdicts if verdict.model_version == manifest.version]
-    context.progress(0.5, f"counts {len(own)} verdicts")
-    tally = count_verdicts(own, context.storage)
-    finding = _find(tally, manifest.measures["accuracy"], context.settings.monitoring)
-    return report(context, KIND, manifest.version, finding)
+    monitoring = context.settings.monitoring
+    start = now - timedelta(hours=monitoring.window_hours)
+    counts = storage.feedback.count_verdicts(context.task, manifest.version, start)
+    context.progress(0.5, f"counts {counts.judged} verdicts")
+    log_sample = context.task_settings.log_sample
+    finding = _find(counts, manifest.measures["accuracy"], monitoring, log_sample)
+    subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
+    return report(storage.reports, subject, finding)
 
 
-def count_verdicts(verdicts: Iterable[Feedback], storage: Storage) -> Tally:
-    """Count verdicts: right are a yes and a label equal to the predicted one.
-
-    Raises:
-        StorageUnavailable: the database does not answer.
-    """
-    verdicts = list(verdicts)
-    labelled = [verdict.prediction_id for verdict in verdicts if verdict.label is not None]
-    predictions = storage.predictions.texts_and_labels(labelled)
-    right = judged = 0
-    for verdict in verdicts:
-        if verdict.label is None:
-            right += verdict.correct is True
-            judged += 1
-        elif verdict.prediction_id in predictions:
-            right += verdict.label == predictions[verdict.prediction_id][1]
-            judged += 1
-    return Tally(right, judged, len(verdicts) - judged)
-
-
-def _find(tally: Tally, baseline: float, settings: MonitoringSettings) -> Finding:
+def _find(
+    counts: VerdictCounts, baseline: float, settings: MonitoringSettings, log_sample: float
+) -> Finding:
+    left_out = _left_out(counts.without_prediction, log_sample)
     counted: dict[str, Any] = {
-        "verdict_count": tally.judged,
-        "right_count": tally.right,
-        "verdict_count_without_prediction": tally.without_prediction,
+        "verdict_count": counts.judged,
+        "right_count": counts.right,
+        "verdict_count_without_prediction": counts.without_prediction,
+        "left_out": left_out,
         "min_verdict_count": settings.min_verdicts,
         "biased": True,
         "bias": BIAS,
     }
-    if tally.judged < settings.min_verdicts:
-        summary = f"{tally.judged} verdicts are too few to tell; {settings.min_verdicts} are needed"
-        return Finding(ReportVerdict.INSUFFICIENT, summary, counted)
-    return _judge(tally, counted, baseline, settings.max_accuracy_drop)
+    if counts.judged < settings.min_verdicts:
+        verdict = ReportVerdict.INSUFFICIENT
+        summary = f"{counts.judged} verdicts are too few; {settings.min_verdicts} are needed"
+    else:
+        judged = _judge(counts, baseline, settings.max_accuracy_drop)
+        verdict, summary = judged.verdict, judged.summary
+        counted |= judged.details
+    return Finding(verdict, f"{summary}; {left_out}" if left_out else summary, counted)
 
 
-def _judge(tally: Tally, counted: Mapping[str, Any], baseline: float, max_drop: float) -> Finding:
+def _left_out(count: int, log_sample: float) -> str:
+    """How many verdicts do not count, and why; empty where all count."""
+    if not count:
+        return ""
+    reason = f" (log_sample is {log_sample:g})" if log_sample < 1 else ""
+    return f"{count} verdicts do not count because their predictions are not stored{reason}"
+
+
+def _judge(counts: VerdictCounts, baseline: float, max_drop: float) -> Finding:
     """Judge by the Wilson interval (Wilson 1927) of the share of right predictions."""
-    test = binomtest(tally.right, tally.judged)
+    test = binomtest(counts.right, counts.judged)
     interval = test.proportion_ci(CONFIDENCE_LEVEL, method="wilson")
     low, high = float(interval.low), float(interval.high)
     limit = baseline - max_drop
-    figures = {
+    figures: Mapping[str, Any] = {
         "accuracy": float(test.statistic),
         "accuracy_low": low,
         "accuracy_high": high,
@@ -113,8 +97,8 @@ def _judge(tally: Tally, counted: Mapping[str, Any], baseline: float, max_drop: 
         "max_accuracy_drop": max_drop,
     }
     summary = (
-        f"accuracy {test.statistic:.3f} by {tally.judged} verdicts ({low:.3f} to {high:.3f}); "
+        f"accuracy {test.statistic:.3f} by {counts.judged} verdicts ({low:.3f} to {high:.3f}); "
         f"baseline {baseline:.3f}, limit {limit:.3f}"
     )
     verdict = ReportVerdict.ALERT if high < limit else ReportVerdict.OK
-    return Finding(verdict, summary, {**counted, **figures})
+    return Finding(verdict, summary, figures)

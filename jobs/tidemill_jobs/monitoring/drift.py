@@ -18,6 +18,7 @@ truth, and alert on the hold-out's own chance.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,9 @@ from tidemill_jobs.monitoring.reference import align_labels, confidence_edges
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
     Finding,
+    Subject,
     champion_manifest,
     report,
-    window_start,
 )
 
 KIND = "drift"
@@ -92,16 +93,18 @@ def run(context: JobContext) -> Result:
             predictions.
         StorageUnavailable: the database does not answer.
     """
-    manifest = champion_manifest(context)
+    storage, monitoring, now = context.storage, context.settings.monitoring, context.clock()
+    manifest = champion_manifest(storage.models, context.repository, context.task)
     if manifest is None:
         return NO_CHAMPION
-    window = Window(context.task, manifest.version, window_start(context))
+    start = now - timedelta(hours=monitoring.window_hours)
+    window = Window(context.task, manifest.version, start)
     edges = confidence_edges(len(manifest.reference.confidence_counts))
-    store = context.storage.predictions
+    store = storage.predictions
     answered = Answered(store.label_counts(window), store.confidence_counts(window, edges))
     context.progress(0.5, f"compares {answered.count} predictions with the reference")
-    minimum = context.settings.monitoring.min_predictions
-    return report(context, KIND, manifest.version, _find(manifest, answered, minimum))
+    subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
+    return report(storage.reports, subject, _find(manifest, answered, monitoring.min_predictions))
 
 
 def measure_shift(reference: Counts, window: Counts, random: np.random.Generator) -> Shift:

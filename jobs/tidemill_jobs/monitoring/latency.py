@@ -10,6 +10,7 @@ from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
     Finding,
+    Subject,
     champion_manifest,
     report,
 )
@@ -28,13 +29,15 @@ def run(context: JobContext) -> Result:
         DataError: the champion's manifest is missing or damaged.
         StorageUnavailable: the database does not answer.
     """
-    manifest = champion_manifest(context)
+    storage, now = context.storage, context.clock()
+    manifest = champion_manifest(storage.models, context.repository, context.task)
     if manifest is None:
         return NO_CHAMPION
-    window = Window(context.task, manifest.version, context.clock() - LOOK_BACK)
-    count, latencies_ms = context.storage.predictions.latency_percentiles(window, METHODS, (50, 99))
+    window = Window(context.task, manifest.version, now - LOOK_BACK)
+    count, latencies_ms = storage.predictions.latency_percentiles(window, METHODS, (50, 99))
     finding = _find(count, latencies_ms, context.settings.monitoring)
-    return report(context, KIND, manifest.version, finding)
+    subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
+    return report(storage.reports, subject, finding)
 
 
 def _find(count: int, latencies_ms: Sequence[float], settings: MonitoringSettings) -> Finding:

@@ -1,16 +1,18 @@
-"""What the checks have in common: whom they check, since when, and how they report."""
+"""What the checks have in common: which version they check, and how they report."""
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 
 from tidemill_core.domain.report import Report, ReportVerdict
-from tidemill_core.model_repository import Manifest
-from tidemill_jobs.context import JobContext, Result
+from tidemill_core.model_repository import Manifest, ModelRepository
+from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.reports import ReportStore
+from tidemill_jobs.context import Result
 
 _log = structlog.get_logger()
 
@@ -30,6 +32,25 @@ class Finding:
     details: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about.
+
+    Attributes:
+        task: the task.
+        kind: what was checked: `drift`, say.
+        model_version: the champion.
+        run_id: the run that checked it.
+        time: when.
+    """
+
+    task: str
+    kind: str
+    model_version: int
+    run_id: str
+    time: datetime
+
+
 NO_CHAMPION: Result = {
     "verdict": str(ReportVerdict.INSUFFICIENT),
     "summary": "the task has no champion yet, so there is no version to report on",
@@ -37,50 +58,47 @@ NO_CHAMPION: Result = {
 """The result of a check before the first champion; no report is written."""
 
 
-def champion_manifest(context: JobContext) -> Manifest | None:
-    """The manifest of the task's champion; None before the first.
+def champion_manifest(
+    models: ModelStore, repository: ModelRepository, task: str
+) -> Manifest | None:
+    """Return the manifest of a task's champion; None before the first.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
     """
-    deployment = context.storage.models.deployment(context.task)
+    deployment = models.deployment(task)
     if deployment is None:
         return None
-    version = context.storage.models.get(context.task, deployment.champion)
-    return context.repository.manifest(context.task, version.model_format, version.version)
+    version = models.get(task, deployment.champion)
+    return repository.manifest(task, version.model_format, version.version)
 
 
-def window_start(context: JobContext) -> datetime:
-    """The moment from which on a check looks."""
-    return context.clock() - timedelta(hours=context.settings.monitoring.window_hours)
-
-
-def report(context: JobContext, kind: str, model_version: int, finding: Finding) -> Result:
-    """Write a finding down, raise and log its alert if it is one, and return its figures."""
+def report(reports: ReportStore, subject: Subject, finding: Finding) -> Result:
+    """Store a finding, raise and log its alert if it is one, and return its figures."""
     written = Report(
         report_id=uuid.uuid4().hex,
-        task=context.task,
-        kind=kind,
-        model_version=model_version,
+        task=subject.task,
+        kind=subject.kind,
+        model_version=subject.model_version,
         verdict=finding.verdict,
         summary=finding.summary,
         details=finding.details,
-        run_id=context.run_id,
-        create_time=context.clock(),
+        run_id=subject.run_id,
+        create_time=subject.time,
     )
-    alert = context.storage.reports.add(written)
+    alert = reports.add(written)
     if alert is not None:
         _log.warning(
             "alert",
-            task=context.task,
-            kind=kind,
-            model_version=model_version,
+            task=subject.task,
+            kind=subject.kind,
+            model_version=subject.model_version,
             alert_id=alert.alert_id,
             summary=finding.summary,
         )
     return {
         "report_id": written.report_id,
-        "model_version": model_version,
+        "model_version": subject.model_version,
         "verdict": str(finding.verdict),
         "summary": finding.summary,
         **finding.details,

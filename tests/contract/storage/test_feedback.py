@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract.storage.values import NOW, at_once, later, prediction, verdict
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.feedback import VerdictCounts
 from tidemill_core.storage.storage import Storage
 
 
@@ -76,39 +77,65 @@ def test_a_changed_mind_with_request_ids_between(storage: Storage, in_one_batch:
 
 
 def test_latest_verdicts(storage: Storage) -> None:
-    """Each source's latest on each prediction of the task counts, from a moment on."""
+    """Each source's latest on each prediction of the task counts."""
     old = verdict("p1", source="ana", create_time=later(-10))
     kept = verdict("p2", source="ana")
     newer = verdict("p1", source="ben", label="b", create_time=later(1))
     storage.feedback.add([old, kept, newer, verdict("p3", task="arxiv")])
     assert storage.feedback.latest_verdicts("support") == [old, kept, newer]
-    assert storage.feedback.latest_verdicts("support", NOW) == [kept, newer]
 
 
-def test_count_examples(storage: Storage) -> None:
-    """Predictions that were corrected or confirmed count, each once; rejections do not."""
-    storage.predictions.add([prediction(f"p{number}") for number in range(1, 5)])
+def test_count_verdicts(storage: Storage) -> None:
+    """Verdicts of the window on stored predictions of the version count, each source's latest."""
+    storage.predictions.add([prediction(f"p{number}") for number in range(1, 6)])
+    yes, no = ({"label": None, "correct": correct} for correct in (True, False))
     storage.feedback.add(
         [
-            verdict("p1", label="a"),
-            verdict("p1", label="b"),
-            verdict("p2", label=None, correct=True, create_time=later(1)),
-            verdict("p3", label=None, correct=False, create_time=later(1)),
-            verdict("p4", task="arxiv"),
+            verdict("p1", **yes),
+            verdict("p1", source="ben", **no),
+            verdict("p2", **no),
+            verdict("p2", label="card_arrival"),
+            verdict("p3", label="lost_card"),
+            verdict("p4", create_time=later(-1), **yes),
+            verdict("p5", model_version=2, **yes),
+            verdict("p5", task="arxiv", source="ben", **yes),
+            verdict("not stored", **yes),
+            verdict("not stored either", label="card_arrival"),
         ]
     )
-    assert storage.feedback.count_examples("support", None) == 2
-    assert storage.feedback.count_examples("support", NOW) == 1
+    assert storage.feedback.count_verdicts("support", 1, NOW) == VerdictCounts(2, 4, 2)
+    assert storage.feedback.count_verdicts("support", 3, NOW) == VerdictCounts(0, 0, 0)
 
 
-def test_what_has_no_text_is_no_example(storage: Storage) -> None:
+def test_labeled_texts(storage: Storage) -> None:
+    """Each text and label counts once, by the latest verdict on a prediction; a no teaches none."""
+    storage.predictions.add([prediction(f"p{number}", f"t{number % 4}") for number in range(8)])
+    storage.feedback.add(
+        [
+            *(verdict(f"p{number}", label="a") for number in (1, 5)),
+            verdict("p1", label="b", source="ben"),
+            verdict("p2", label=None, correct=True, create_time=later(1)),
+            verdict("p3", label=None, correct=False, create_time=later(1)),
+            verdict("p4", label="a", create_time=later(1)),
+            verdict("p4", label=None, correct=False, create_time=later(1)),
+            verdict("p0", task="arxiv"),
+        ]
+    )
+    everything = [("t1", "a"), ("t1", "b"), ("t2", "card_arrival")]
+    assert sorted(storage.feedback.labeled_texts("support", None)) == everything
+    assert storage.feedback.labeled_texts("support", NOW) == [("t2", "card_arrival")]
+
+
+def test_what_has_no_text_teaches_nothing(storage: Storage) -> None:
     """A text must be stored or given; what a confirmed prediction was, must be stored."""
     storage.predictions.add([prediction("bare", text=""), prediction("hashed", "", text_hash="h")])
     storage.feedback.add([verdict("bare"), verdict("hashed"), verdict("gone")])
-    assert storage.feedback.count_examples("support", None) == 0
-    storage.feedback.add([verdict("bare", text="t"), verdict("gone", text="t", source="bob")])
+    assert storage.feedback.labeled_texts("support", None) == []
+    storage.feedback.add([verdict("bare", text="t"), verdict("gone", text="u", source="bob")])
     storage.feedback.add([verdict("gone2", label=None, correct=True, text="t")])
-    assert storage.feedback.count_examples("support", None) == 2
+    storage.feedback.add([verdict("bare", source="bob")])
+    taught = [("t", "lost_card"), ("u", "lost_card")]
+    assert sorted(storage.feedback.labeled_texts("support", None)) == taught
 
 
 def test_given_texts_expire(storage: Storage) -> None:

@@ -6,6 +6,7 @@
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import ftfy
 import pandera.polars as pa
@@ -13,6 +14,7 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from tidemill_core.domain.example import MAX_VALUE_LENGTH
+from tidemill_core.settings import TaskSettings
 from tidemill_core.text import is_blank
 from tidemill_jobs.data.preparing.redact import redact
 from tidemill_jobs.data.text_hashing import collapse_whitespace
@@ -51,6 +53,11 @@ class Recipe:
     max_text_length: int
     min_text_length: int = 1
     redact: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: TaskSettings) -> Self:
+        """Return a task's recipe."""
+        return cls(settings.max_text_length, settings.min_text_length, tuple(settings.redact))
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -50,7 +50,9 @@ def erased_hashes(context: JobContext) -> Set[str]:
 
 def workshop(context: JobContext) -> Workshop:
     """What prepares the segments of the run's task."""
-    return Workshop(context.settings.state_dir / "prepared" / context.task, _recipe(context))
+    return Workshop(
+        context.settings.state_dir / "prepared" / context.task, Recipe.of(context.task_settings)
+    )
 
 
 def _weak_labels(context: JobContext) -> WeakLabels | None:
@@ -81,11 +83,6 @@ def _decide(
     return decided
 
 
-def _recipe(context: JobContext) -> Recipe:
-    settings = context.task_settings
-    return Recipe(settings.max_text_length, settings.min_text_length, tuple(settings.redact))
-
-
 def _content(
     context: JobContext,
     segments: list[Segment],
@@ -102,7 +99,7 @@ def _content(
         raise _too_few_labels(context, told)
     recipe = {
         "settings": context.task_settings.model_dump(mode="json", include=set(RECIPE_SETTINGS)),
-        "steps": [step.name for step in _recipe(context).steps],
+        "steps": [step.name for step in Recipe.of(context.task_settings).steps],
         "segments": {segment.source: segment.number for segment in segments},
         "labeling_functions": None if weak is None else weak.source,
     }

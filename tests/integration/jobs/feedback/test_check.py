@@ -1,17 +1,21 @@
 """The job `check_feedback`, on a real database."""
 
+import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.contract.storage.values import prediction
+from tests.contract.storage.values import prediction, verdict
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.settings import FeedbackSettings
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build
 from tidemill_jobs.feedback.check import run
 
 RETRAIN_AFTER = 3
@@ -34,7 +38,7 @@ def give(context: JobContext) -> Give:
         nonlocal stored
         for _ in range(number):
             stored += 1
-            verdict = Feedback(
+            yes = Feedback(
                 feedback_id=f"f{stored}",
                 prediction_id=f"p{stored}",
                 task="support",
@@ -46,10 +50,21 @@ def give(context: JobContext) -> Give:
                 request_id="",
                 create_time=time,
             )
-            context.storage.feedback.add([verdict])
-            context.storage.predictions.add([prediction(verdict.prediction_id)])
+            context.storage.feedback.add([yes])
+            text = f"where is card number {stored}?"
+            context.storage.predictions.add([prediction(yes.prediction_id, text)])
 
     return store
+
+
+def _say(context: JobContext, *said: tuple[str, str]) -> None:
+    """Stores predictions of texts and the label that a user gave each."""
+    for text, label in said:
+        one = prediction(uuid.uuid4().hex, text)
+        context.storage.predictions.add([one])
+        context.storage.feedback.add(
+            [verdict(one.prediction_id, label=label, create_time=context.clock())]
+        )
 
 
 def _retrain(context: JobContext, start: datetime) -> JobRun:
@@ -149,3 +164,35 @@ def test_a_failure_that_was_made_good_is_forgotten(checking: JobContext, give: G
     checking.storage.jobs.succeed(learnt.run_id, {}, now - timedelta(minutes=10))
     give(RETRAIN_AFTER, now)
     assert run(checking)["decision"] == "STARTED"
+
+
+def test_a_text_counts_once_however_often_it_was_judged(checking: JobContext) -> None:
+    """Twenty-five verdicts on one text, in any spelling that a build takes for it, are one text."""
+    spellings = ("where is my card?", "Where is my  CARD? ", "where is my card?\n")
+    _say(checking, *((spellings[number % 3], f"label {number % 2}") for number in range(25)))
+    _say(checking, ("another text", "a"))
+    result = run(checking)
+    assert (result["new_examples"], result["decision"]) == (2, "TOO_FEW")
+
+
+def test_a_text_that_a_build_would_quarantine_does_not_count(checking: JobContext) -> None:
+    """What is blank or too long for the task teaches nothing."""
+    longest = checking.task_settings.max_text_length
+    _say(checking, ("x" * (longest + 1), "a"), (" \t ", "a"), ("x" * longest, "a"))
+    assert run(checking)["new_examples"] == 1
+
+
+def test_what_the_last_retraining_learned_is_not_new(checking: JobContext, source: Path) -> None:
+    """A text of its dataset counts with another label only; with its dataset gone, every text."""
+    source.write_text("text,label\nwhere is my card?,a\nhow do I pay?,b\n")
+    dataset = build(checking)
+    start = checking.clock() - timedelta(hours=5)
+    learned = _retrain(checking, start)
+    result = {"dataset_version": dataset.dataset_version}
+    checking.storage.jobs.succeed(learned.run_id, result, start + timedelta(hours=1))
+    _say(checking, ("WHERE is my card?", "a"), ("how do I pay?", " b "))
+    assert run(checking)["new_examples"] == 0
+    _say(checking, ("how do I pay?", "a"), ("a new one", "a"))
+    assert run(checking)["new_examples"] == 2
+    shutil.rmtree(dataset.uri)
+    assert run(checking)["new_examples"] == 3

@@ -108,14 +108,50 @@ def test_each_source_counts_once_on_a_prediction(
     assert (result["right_count"], result["verdict_count"]) == (30, 40)
 
 
-def test_a_label_for_a_prediction_not_stored_yet_is_counted_apart(
+@pytest.mark.parametrize("yeses", [120, 0])
+def test_verdicts_on_predictions_that_are_not_stored_do_not_count(
+    context: JobContext, answer: Answer, judge: Judge, yeses: int
+) -> None:
+    """Of a sample of the predictions accuracy is the sample's, and the report says what is missing.
+
+    120 yeses and 120 corrections, of which one in three is on a stored prediction, are an
+    accuracy of 0.5, whatever was said of the others.
+    """
+    context.settings.tasks["support"] = context.task_settings.model_copy(
+        update={"log_sample": 1 / 3}
+    )
+    judge(answer("a" * 40), True)
+    judge(answer("a" * 40), "b")
+    judge([f"unstored yes {number}" for number in range(yeses)], True)
+    judge([f"unstored correction {number}" for number in range(80)], "b")
+    result = run(context)
+    assert (result["accuracy"], result["right_count"], result["verdict_count"]) == (0.5, 40, 80)
+    left_out = yeses + 80
+    assert result["verdict_count_without_prediction"] == left_out
+    assert f"{left_out} verdicts do not count" in result["summary"]
+    assert "not stored (log_sample is 0.333333)" in result["left_out"]
+
+
+def test_too_few_verdicts_on_stored_predictions_say_why(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """What cannot be compared is neither right nor wrong, and is not lost from sight."""
-    judge(answer("a" * 30), "a")
-    judge(["gone"], "a")
+    """Where most predictions are not stored, the report says that this is why it cannot tell."""
+    judge(answer("a" * 29), True)
+    judge([f"unstored {number}" for number in range(1000)], True)
     result = run(context)
-    assert (result["verdict_count"], result["verdict_count_without_prediction"]) == (30, 1)
+    assert (result["verdict"], result["verdict_count"]) == ("INSUFFICIENT", 29)
+    assert "1000 verdicts do not count because" in result["summary"]
+    assert "log_sample" not in result["summary"]
+
+
+def test_where_all_verdicts_count_nothing_is_said_of_others(
+    context: JobContext, answer: Answer, judge: Judge
+) -> None:
+    """A task that stores every prediction has no note."""
+    judge(answer("a" * 30), "a")
+    result = run(context)
+    assert (result["verdict_count_without_prediction"], result["left_out"]) == (0, "")
+    assert "do not count" not in result["summary"]
 
 
 def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
