@@ -1,11 +1,9 @@
 """Tasks that nobody answers for yet get their first model trained."""
 
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
 from tidemill_core.domain.job import JobRunState, Trigger
-from tidemill_core.errors import ResourceExhausted
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage
 from tidemill_jobs.catalogue import RETRAIN
@@ -25,6 +23,4 @@ def queue_first_models(
             continue
         latest = storage.jobs.latest(RETRAIN, task, list(JobRunState))
         if latest is None or (latest.state.ended and latest.create_time < started):
-            # A full queue is worked off first; the next call asks again.
-            with contextlib.suppress(ResourceExhausted):
-                storage.jobs.enqueue(RunRequest(RETRAIN, task, Trigger.FIRST_MODEL), now)
+            storage.jobs.enqueue(RunRequest(RETRAIN, task, Trigger.FIRST_MODEL), now)

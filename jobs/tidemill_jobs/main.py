@@ -113,6 +113,8 @@ class JobsProcess:
     def _lead(self) -> None:
         log.info("leading", holder=self._holder)
         self._storage.jobs.set_catalogue(catalogue(self._settings.schedule))
+        for run_id in self._storage.jobs.close_gone(list(self._settings.tasks), system_clock()):
+            log.warning("run_of_a_gone_task", run_id=run_id)
         self._schedule.start()
 
     def _stop_leading(self) -> None:

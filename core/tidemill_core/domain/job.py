@@ -38,6 +38,10 @@ class Trigger(StrEnum):
     """Texts to be erased, asked for on this machine."""
 
 
+ASKED_BY_PEOPLE = (Trigger.RPC, Trigger.ERASURE)
+"""Someone waits for these runs: they start before those that nobody asked for."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A job that can be run, as the catalogue table tells the server.
@@ -63,7 +67,7 @@ class JobRun:
         task: the task it works on.
         state: where it stands.
         trigger: who asked; a `Trigger`.
-        fire_time: the scheduled moment it stands for; None if it was asked for.
+        fire_time: the last scheduled moment that it stands for; None if it stands for none.
         progress: fraction done, in [0, 1].
         message: what it is doing now.
         result: what it found or made, once it SUCCEEDED.

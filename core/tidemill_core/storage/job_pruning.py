@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select
 
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.schema import job_runs
+from tidemill_core.storage.schema import job_runs, joined_requests
 
 
 def prune_runs(database: Database, jobs: Sequence[str], before: datetime) -> int:
@@ -23,5 +23,8 @@ def prune_runs(database: Database, jobs: Sequence[str], before: datetime) -> int
         job_runs.c.end_time < before,
         job_runs.c.sequence.not_in(latest.where(job_runs.c.job.in_(jobs)).scalar_subquery()),
     )
-    with database.write() as connection:
-        return connection.execute(old).rowcount
+    left = joined_requests.c.run_id.not_in(select(job_runs.c.run_id))
+    with database.write(alone_on=job_runs) as connection:
+        pruned = connection.execute(old).rowcount
+        connection.execute(delete(joined_requests).where(left))
+        return pruned

@@ -1,33 +1,29 @@
 """Job runs: the queue between whoever wants work done and the jobs process."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Update, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from tidemill_core.domain.job import Job, JobRun, JobRunState
-from tidemill_core.errors import NotFound, ResourceExhausted
+from tidemill_core.domain.job import ASKED_BY_PEOPLE, Job, JobRun, JobRunState
 from tidemill_core.storage.database import Database, Page, newest_first
-from tidemill_core.storage.schema import job_runs, jobs
-
-MAX_QUEUED = 100
-_RETRY_SECONDS = 30.0
-_INTERNAL = ("sequence", "request_id", "heartbeat_time")
+from tidemill_core.storage.job_rows import find_run, get_run, run_in, run_of_row
+from tidemill_core.storage.schema import job_runs, jobs, joined_requests
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """A wish for a run.
+    """A request for a run.
 
     Attributes:
         job: the job to run.
         task: the task to run it for.
         trigger: who asks; a `Trigger`.
         fire_time: the scheduled moment it stands for; runs are unique by it.
-        request_id: the same id gets the first answer again; empty never repeats.
+        request_id: the same id gets the same run again; empty never repeats.
     """
 
     job: str
@@ -57,18 +53,18 @@ class JobStore:
             return [Job(**row) for row in rows]
 
     def enqueue(self, request: RunRequest, now: datetime) -> JobRun:
-        """Queue a run; a repeated request id or fire time returns the run that is there.
+        """Queue a run, or join the run of that job for that task that waits already.
 
-        Raises:
-            ResourceExhausted: MAX_QUEUED runs wait already.
+        A run that is joined stands for the request's moment as well, and takes the trigger of a
+        person who asks. A repeated request id or moment returns the run of the first time.
         """
+        same_work = (job_runs.c.job == request.job) & (job_runs.c.task == request.task)
+        waiting = same_work & (job_runs.c.state == JobRunState.QUEUED)
         with self._database.write(alone_on=job_runs) as connection:
             if (repeated := _repeated(connection, request)) is not None:
                 return repeated
-            waiting = select(func.count()).where(job_runs.c.state == JobRunState.QUEUED)
-            if connection.execute(waiting).scalar_one() >= MAX_QUEUED:
-                message = f"{MAX_QUEUED} runs are queued already"
-                raise ResourceExhausted("JOB_QUEUE_FULL", message, _RETRY_SECONDS)
+            if (joined := find_run(connection, waiting)) is not None:
+                return _join(connection, joined, request)
             run_id = uuid.uuid4().hex
             values = {
                 **asdict(request),
@@ -83,12 +79,13 @@ class JobStore:
                 "create_time": now,
             }
             connection.execute(job_runs.insert(), values)
-            return _get(connection, run_id)
+            return get_run(connection, run_id)
 
     def claim(self, now: datetime) -> JobRun | None:
-        """Take the oldest queued run whose job is not running for its task; None if none is.
+        """Take a queued run whose job is not running for its task; None if there is none.
 
-        Of several that claim at once each gets another run.
+        Runs that people asked for come first, then the oldest. Of several that claim at once
+        each gets another run.
         """
         running = job_runs.alias("running")
         busy = select(running.c.run_id).where(
@@ -99,23 +96,24 @@ class JobStore:
         queued = select(job_runs.c.run_id).where(
             job_runs.c.state == JobRunState.QUEUED, ~busy.exists()
         )
-        oldest = queued.order_by(job_runs.c.sequence).limit(1)
+        people_first = job_runs.c.trigger.in_(ASKED_BY_PEOPLE).desc()
+        following = queued.order_by(people_first, job_runs.c.sequence).limit(1)
         start = {"start_time": now, "heartbeat_time": now, "message": "starts"}
         with self._database.write(alone_on=job_runs) as connection:
-            run_id = connection.execute(oldest).scalar_one_or_none()
+            run_id = connection.execute(following).scalar_one_or_none()
             if run_id is None:
                 return None
-            begun = _from(JobRunState.QUEUED, run_id).values(state=JobRunState.RUNNING, **start)
+            begun = run_in(JobRunState.QUEUED, run_id).values(state=JobRunState.RUNNING, **start)
             connection.execute(begun)
-            return _get(connection, run_id)
+            return get_run(connection, run_id)
 
     def beat(self, run_id: str, progress: float, message: str, now: datetime) -> JobRun | None:
         """Note that a run is alive and how far it is; None if it was closed meanwhile."""
-        change = _from(JobRunState.RUNNING, run_id)
+        change = run_in(JobRunState.RUNNING, run_id)
         values = {"progress": progress, "message": message, "heartbeat_time": now}
         with self._database.write() as connection:
             alive = connection.execute(change.values(**values)).rowcount
-            return _get(connection, run_id) if alive else None
+            return get_run(connection, run_id) if alive else None
 
     def succeed(self, run_id: str, result: Mapping[str, Any], now: datetime) -> None:
         """Close a run that did what it should."""
@@ -133,7 +131,7 @@ class JobStore:
     def _close(
         self, run_id: str, state: JobRunState, values: dict[str, Any], now: datetime
     ) -> None:
-        change = _from(JobRunState.RUNNING, run_id).values(state=state, end_time=now, **values)
+        change = run_in(JobRunState.RUNNING, run_id).values(state=state, end_time=now, **values)
         with self._database.write() as connection:
             connection.execute(change)
 
@@ -143,13 +141,13 @@ class JobStore:
         Raises:
             NotFound: there is no such run.
         """
-        queued = _from(JobRunState.QUEUED, run_id)
+        queued = run_in(JobRunState.QUEUED, run_id)
         cancelled = {"state": JobRunState.CANCELLED, "message": "cancelled", "end_time": now}
-        running = _from(JobRunState.RUNNING, run_id)
+        running = run_in(JobRunState.RUNNING, run_id)
         with self._database.write() as connection:
             connection.execute(queued.values(cancel_requested=True, **cancelled))
             connection.execute(running.values(cancel_requested=True))
-            return _get(connection, run_id)
+            return get_run(connection, run_id)
 
     def close_orphans(
         self, silent_since: datetime, now: datetime, alive: Sequence[str] = ()
@@ -161,10 +159,18 @@ class JobStore:
             & job_runs.c.run_id.not_in(alive)
         )
         error = "ORPHANED: the process that ran it ended without a word"
+        return self._fail_all(silent, error, now)
+
+    def close_gone(self, tasks: Collection[str], now: datetime) -> list[str]:
+        """Close the queued runs of all tasks but these, and return their ids."""
+        gone = (job_runs.c.state == JobRunState.QUEUED) & job_runs.c.task.not_in(tasks)
+        return self._fail_all(gone, "TASK_GONE: tidemill.toml does not name its task any more", now)
+
+    def _fail_all(self, which: ColumnElement[bool], error: str, now: datetime) -> list[str]:
         values = {"state": JobRunState.FAILED, "message": "failed", "error": error}
         with self._database.write(alone_on=job_runs) as connection:
-            found = connection.execute(select(job_runs.c.run_id).where(silent)).scalars().all()
-            connection.execute(update(job_runs).where(silent).values(end_time=now, **values))
+            found = connection.execute(select(job_runs.c.run_id).where(which)).scalars().all()
+            connection.execute(update(job_runs).where(which).values(end_time=now, **values))
         return list(found)
 
     def get(self, run_id: str) -> JobRun:
@@ -174,7 +180,7 @@ class JobStore:
             NotFound: there is none of that id.
         """
         with self._database.read() as connection:
-            return _get(connection, run_id)
+            return get_run(connection, run_id)
 
     def page(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
         """A page of runs, newest first, and the next page's token."""
@@ -185,7 +191,7 @@ class JobStore:
             query = query.where(job_runs.c.task == task)
         with self._database.read() as connection:
             rows, token = newest_first(connection, query, job_runs.c.sequence, page)
-        return [_job_run(row) for row in rows], token
+        return [run_of_row(row) for row in rows], token
 
     def latest(self, job: str, task: str, states: Sequence[JobRunState]) -> JobRun | None:
         """The newest run of a job for a task in any of some states."""
@@ -195,7 +201,7 @@ class JobStore:
         with self._database.read() as connection:
             newest = query.order_by(job_runs.c.sequence.desc()).limit(1)
             row = connection.execute(newest).mappings().first()
-        return None if row is None else _job_run(row)
+        return None if row is None else run_of_row(row)
 
     def latest_fire_time(self, job: str, task: str) -> datetime | None:
         """The last scheduled moment that a run of a job stands for."""
@@ -216,33 +222,28 @@ class JobStore:
         return found
 
 
-def _from(state: JobRunState, run_id: str) -> Update:
-    return update(job_runs).where(job_runs.c.run_id == run_id, job_runs.c.state == state)
-
-
 def _repeated(connection: Connection, request: RunRequest) -> JobRun | None:
     # An empty request id is stored as NULL, and NULL equals nothing.
-    same_request = job_runs.c.request_id == request.request_id
+    joined = select(joined_requests.c.run_id).where(
+        joined_requests.c.request_id == request.request_id
+    )
+    same_request = (job_runs.c.request_id == request.request_id) | job_runs.c.run_id.in_(joined)
+    if (found := find_run(connection, same_request)) is not None or request.fire_time is None:
+        return found
     same_moment = (
         (job_runs.c.job == request.job)
         & (job_runs.c.task == request.task)
         & (job_runs.c.fire_time == request.fire_time)
     )
-    for same in (same_request, same_moment) if request.fire_time else (same_request,):
-        row = connection.execute(select(job_runs).where(same)).mappings().first()
-        if row is not None:
-            return _job_run(row)
-    return None
+    return find_run(connection, same_moment)
 
 
-def _get(connection: Connection, run_id: str) -> JobRun:
-    query = select(job_runs).where(job_runs.c.run_id == run_id)
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        raise NotFound("job run", run_id)
-    return _job_run(row)
-
-
-def _job_run(row: Mapping[Any, Any]) -> JobRun:
-    values = {name: value for name, value in row.items() if name not in _INTERNAL}
-    return JobRun(**{**values, "state": JobRunState(values["state"])})
+def _join(connection: Connection, run: JobRun, request: RunRequest) -> JobRun:
+    moments = [moment for moment in (run.fire_time, request.fire_time) if moment is not None]
+    trigger = request.trigger if request.trigger in ASKED_BY_PEOPLE else run.trigger
+    change = run_in(JobRunState.QUEUED, run.run_id)
+    connection.execute(change.values(trigger=trigger, fire_time=max(moments, default=None)))
+    if request.request_id:
+        values = {"request_id": request.request_id, "run_id": run.run_id}
+        connection.execute(joined_requests.insert(), values)
+    return get_run(connection, run.run_id)

@@ -35,7 +35,6 @@ def run(context: JobContext) -> Result:
         and `retrain_run_id`: the run started, under way or in vain; empty for TOO_FEW.
 
     Raises:
-        ResourceExhausted: the queue of runs is full.
         StorageUnavailable: the database does not answer.
     """
     jobs, task = context.storage.jobs, context.task

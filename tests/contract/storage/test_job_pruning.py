@@ -29,7 +29,7 @@ def test_old_runs_go_and_each_jobs_latest_stays(storage: Storage) -> None:
         _ended(storage, "check_latency", "support", later(1)),
         _ended(storage, "check_latency", "support", later(2)),
         storage.jobs.enqueue(RunRequest("check_accuracy", "support", "test"), NOW),
-        storage.jobs.enqueue(RunRequest("check_accuracy", "support", "test"), NOW),
+        storage.jobs.enqueue(RunRequest("check_accuracy", "arxiv", "test"), NOW),
     ]
     checks = ("check_drift", "check_latency", "check_accuracy")
     assert prune_runs(storage.database, checks, NOW) == len(gone)

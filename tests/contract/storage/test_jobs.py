@@ -6,10 +6,11 @@ from datetime import UTC
 import pytest
 
 from tests.contract.storage.values import NOW, at_once, later
-from tidemill_core.domain.job import Job, JobRun, JobRunState
-from tidemill_core.errors import NotFound, ResourceExhausted
+from tidemill_core.domain.job import Job, JobRun, JobRunState, Trigger
+from tidemill_core.errors import NotFound
 from tidemill_core.storage.database import Page
-from tidemill_core.storage.jobs import MAX_QUEUED, RunRequest
+from tidemill_core.storage.job_pruning import prune_runs
+from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage
 
 
@@ -55,17 +56,25 @@ def test_a_queued_run(storage: Storage) -> None:
     assert run.start_time is run.end_time is None
 
 
+def _ended(storage: Storage, request: RunRequest) -> JobRun:
+    """Queue a run, take it and let it succeed."""
+    run = storage.jobs.enqueue(request, NOW)
+    assert storage.jobs.claim(later(1)) is not None
+    storage.jobs.succeed(run.run_id, {}, later(2))
+    return storage.jobs.get(run.run_id)
+
+
 def test_runs_are_unique_by_request_id(storage: Storage) -> None:
-    """A repeated request id is answered with the run that is there; none repeats nothing."""
-    one = storage.jobs.enqueue(RunRequest("retrain", "support", "a", request_id="r1"), NOW)
-    two = storage.jobs.enqueue(RunRequest("retrain", "support", "b", request_id="r1"), later(9))
-    assert two == one
-    assert _enqueue(storage).run_id != _enqueue(storage).run_id
+    """A repeated request id is answered with its run, even once that has ended."""
+    request = RunRequest("retrain", "support", "a", request_id="r1")
+    one = _ended(storage, request)
+    assert storage.jobs.enqueue(request, later(9)) == one
+    assert _enqueue(storage).run_id != one.run_id
 
 
 def test_runs_are_unique_by_fire_time(storage: Storage) -> None:
     """A job runs once for a task and a scheduled moment, whatever the request id."""
-    one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
+    one = _ended(storage, RunRequest("drift", "support", "schedule", NOW))
     again = storage.jobs.enqueue(RunRequest("drift", "support", "catch_up", NOW), later(9))
     named = storage.jobs.enqueue(RunRequest("drift", "support", "rpc", NOW, "r1"), later(9))
     assert one == again == named
@@ -77,6 +86,67 @@ def test_runs_are_unique_by_fire_time(storage: Storage) -> None:
         assert storage.jobs.enqueue(other, NOW).run_id != one.run_id
 
 
+def test_one_run_waits(storage: Storage) -> None:
+    """Of a job and task one run waits: who asks again gets that one, until it has started."""
+    waiting = _enqueue(storage)
+    assert _enqueue(storage) == waiting
+    assert _enqueue(storage, task="arxiv").run_id != waiting.run_id
+    assert _enqueue(storage, job="drift").run_id != waiting.run_id
+    assert storage.jobs.claim(later(1)) is not None
+    following = _enqueue(storage)
+    assert following.run_id != waiting.run_id
+    assert _enqueue(storage) == following
+
+
+def test_one_run_waits_whoever_asks_at_once(storage: Storage, second_storage: Storage) -> None:
+    """Requests that come at once over two connections share one run."""
+    stores = [storage.jobs, second_storage.jobs]
+
+    def ask(n: int) -> JobRun:
+        request = RunRequest("retrain", "support", Trigger.RPC, request_id=f"r{n}")
+        return stores[n % 2].enqueue(request, NOW)
+
+    runs = at_once(ask, range(16))
+    assert len({run.run_id for run in runs}) == 1
+    assert storage.jobs.page("", "", Page())[0] == [runs[0]]
+
+
+def test_a_joined_run_is_the_requests_own(storage: Storage) -> None:
+    """The request id of who joined a run gets that run later too, until it is pruned."""
+    waiting = _enqueue(storage)
+    request = RunRequest("retrain", "support", Trigger.RPC, request_id="r1")
+    assert storage.jobs.enqueue(request, later(1)).run_id == waiting.run_id
+    assert storage.jobs.claim(later(2)) is not None
+    assert storage.jobs.enqueue(request, later(3)).run_id == waiting.run_id
+    storage.jobs.succeed(waiting.run_id, {}, later(4))
+    assert storage.jobs.enqueue(request, later(5)).run_id == waiting.run_id
+    _ended(storage, RunRequest("retrain", "support", "test"))
+    assert prune_runs(storage.database, ["retrain"], later(9)) == 1
+    assert storage.jobs.enqueue(request, later(10)).run_id != waiting.run_id
+
+
+def test_a_waiting_run_stands_for_the_last_moment(storage: Storage) -> None:
+    """Moments that come while a run waits are that run's; the last of them is noted."""
+    one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
+    for seconds in (60, 120, 60):
+        request = RunRequest("drift", "support", "schedule", later(seconds))
+        joined = storage.jobs.enqueue(request, later(seconds))
+    assert (joined.run_id, joined.trigger, joined.fire_time) == (one.run_id, "schedule", later(120))
+    assert storage.jobs.latest_fire_time("drift", "support") == later(120)
+
+
+def test_a_person_who_joins_comes_first(storage: Storage) -> None:
+    """A run that a person joins counts as asked for by a person, and keeps its moment."""
+    _enqueue(storage, job="latency")
+    one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
+    joined = storage.jobs.enqueue(RunRequest("drift", "support", Trigger.RPC), later(1))
+    assert (joined.run_id, joined.trigger, joined.fire_time) == (one.run_id, "rpc", NOW)
+    claimed = storage.jobs.claim(later(2))
+    assert claimed is not None
+    assert claimed.run_id == one.run_id
+    assert storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW) == claimed
+
+
 def test_one_moment_from_many_threads(storage: Storage, second_storage: Storage) -> None:
     """Schedulers that fire for the same moment at once queue one run."""
     stores = [storage.jobs, second_storage.jobs]
@@ -85,28 +155,18 @@ def test_one_moment_from_many_threads(storage: Storage, second_storage: Storage)
     assert len({run.run_id for run in runs}) == 1
 
 
-def test_a_full_queue(storage: Storage) -> None:
-    """No more than MAX_QUEUED runs wait; a repeat is answered still, and room helps."""
-    request = RunRequest("retrain", "support", "a", request_id="r1")
-    first = storage.jobs.enqueue(request, NOW)
-    for _ in range(MAX_QUEUED - 1):
-        _enqueue(storage)
-    with pytest.raises(ResourceExhausted) as caught:
-        _enqueue(storage)
-    assert caught.value.reason == "JOB_QUEUE_FULL"
-    assert caught.value.retry_after_seconds > 0
-    assert storage.jobs.enqueue(request, NOW) == first
-    storage.jobs.cancel(first.run_id, NOW)
-    assert _enqueue(storage).state is JobRunState.QUEUED
-
-
 def test_claims_come_in_order(storage: Storage) -> None:
     """The oldest run is taken first, and a job is not run twice at once for a task."""
-    first, second = _enqueue(storage), _enqueue(storage)
-    other_task, other_job = _enqueue(storage, task="arxiv"), _enqueue(storage, job="drift")
-    claimed = [storage.jobs.claim(later(n)) for n in range(4)]
-    ids = [run and run.run_id for run in claimed]
-    assert ids == [first.run_id, other_task.run_id, other_job.run_id, None]
+    first, other_task = _enqueue(storage), _enqueue(storage, task="arxiv")
+    other_job = _enqueue(storage, job="drift")
+    claimed = [storage.jobs.claim(later(n)) for n in range(3)]
+    assert [run and run.run_id for run in claimed] == [
+        first.run_id,
+        other_task.run_id,
+        other_job.run_id,
+    ]
+    second = _enqueue(storage)
+    assert storage.jobs.claim(later(4)) is None
     storage.jobs.succeed(first.run_id, {}, later(5))
     following = storage.jobs.claim(later(6))
     assert following is not None
@@ -115,10 +175,37 @@ def test_claims_come_in_order(storage: Storage) -> None:
     assert following.start_time == later(6)
 
 
+@pytest.mark.parametrize("person", [Trigger.RPC, Trigger.ERASURE])
+def test_people_come_first(storage: Storage, person: Trigger) -> None:
+    """A run that a person asked for is taken before older ones that nobody asked for."""
+    others = (Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.CHECK_FEEDBACK, Trigger.FIRST_MODEL)
+    older = [
+        storage.jobs.enqueue(RunRequest("drift", f"task{n}", trigger), NOW)
+        for n, trigger in enumerate(others)
+    ]
+    asked = storage.jobs.enqueue(RunRequest("retrain", "support", person), later(1))
+    claimed = [storage.jobs.claim(later(2)) for _ in range(5)]
+    assert [run and run.run_id for run in claimed] == [run.run_id for run in (asked, *older)]
+
+
+def test_runs_of_gone_tasks_are_closed(storage: Storage) -> None:
+    """Queued runs of tasks that are not named any more are FAILED; no others are."""
+    running = storage.jobs.enqueue(RunRequest("drift", "gone", "schedule"), NOW)
+    assert storage.jobs.claim(later(1)) is not None
+    waiting = [_enqueue(storage, task=task) for task in ("gone", "support")]
+    assert storage.jobs.close_gone(["support", "arxiv"], later(2)) == [waiting[0].run_id]
+    closed = storage.jobs.get(waiting[0].run_id)
+    assert (closed.state, closed.end_time) == (JobRunState.FAILED, later(2))
+    assert closed.error.startswith("TASK_GONE: ")
+    assert storage.jobs.get(waiting[1].run_id) == waiting[1]
+    assert storage.jobs.get(running.run_id).state is JobRunState.RUNNING
+    assert storage.jobs.close_gone([], later(3)) == [waiting[1].run_id]
+
+
 def test_claims_from_many_threads(storage: Storage, second_storage: Storage) -> None:
     """Eight threads over two databases take one run of each job and task, none twice."""
-    for n in range(20):
-        _enqueue(storage, job=f"job{n % 5}")
+    for n in range(5):
+        _enqueue(storage, job=f"job{n}")
     stores = [storage.jobs, second_storage.jobs]
     claimed = [run for run in at_once(lambda n: stores[n % 2].claim(NOW), range(16)) if run]
     assert Counter(run.job for run in claimed) == {f"job{n}": 1 for n in range(5)}
@@ -127,7 +214,7 @@ def test_claims_from_many_threads(storage: Storage, second_storage: Storage) -> 
 
 def test_claim_and_finish_from_many_threads(storage: Storage, second_storage: Storage) -> None:
     """A queue that eight threads work off is worked off whole, each run once."""
-    queued = {_enqueue(storage, job=f"job{n % 3}").run_id for n in range(24)}
+    queued = {_enqueue(storage, f"job{n % 3}", f"task{n}").run_id for n in range(24)}
     stores = [storage.jobs, second_storage.jobs]
 
     def work(number: int) -> list[str]:
@@ -222,10 +309,9 @@ def test_latest(storage: Storage) -> None:
     """The newest run in some states, and the last scheduled moment, are found by job and task."""
     assert storage.jobs.latest_fire_time("retrain", "support") is None
     assert storage.jobs.latest("retrain", "support", list(JobRunState)) is None
+    _ended(storage, RunRequest("retrain", "support", "schedule", later(120)))
     run = _running(storage)
-    for seconds in (120, 60):
-        request = RunRequest("retrain", "support", "schedule", later(seconds))
-        newest = storage.jobs.enqueue(request, NOW)
+    newest = storage.jobs.enqueue(RunRequest("retrain", "support", "schedule", later(60)), NOW)
     assert storage.jobs.latest_fire_time("retrain", "support") == later(120)
     assert storage.jobs.latest("retrain", "support", [JobRunState.RUNNING]) == run
     assert storage.jobs.latest("retrain", "support", list(JobRunState)) == newest
@@ -234,7 +320,8 @@ def test_latest(storage: Storage) -> None:
 
 def test_pages(storage: Storage) -> None:
     """Pages hold each run once, newest first, by job and task, although runs are added."""
-    runs = [_enqueue(storage) for _ in range(5)]
+    request = RunRequest("retrain", "support", "test")
+    runs = [_ended(storage, request) for _ in range(5)]
     _enqueue(storage, job="drift")
     _enqueue(storage, task="arxiv")
     seen, token = storage.jobs.page("retrain", "support", Page(2))

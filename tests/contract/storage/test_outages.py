@@ -16,7 +16,7 @@ from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
 from tidemill_core.errors import ConfigurationError, StorageUnavailable
 from tidemill_core.storage.database import BUSY_TIMEOUT_SECONDS, Database, Page
-from tidemill_core.storage.jobs import MAX_QUEUED, RunRequest
+from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.migrate import ADVISORY_LOCK
 from tidemill_core.storage.predictions import Window
 from tidemill_core.storage.schema import feedback
@@ -93,11 +93,11 @@ def test_a_full_job_store(sqlite_file: Path, sqlite_storage: Storage) -> None:
     """A run that there is no room for is refused as StorageUnavailable and not queued."""
     _set_on_connect(sqlite_storage.database, f"max_page_count = {_pages(sqlite_file)}")
     queued: list[JobRun] = []
-    request = RunRequest("retrain", "support", "x" * 200)
+    requests = [RunRequest(f"job{n}", "support", "x" * 200) for n in range(100)]
     with _unavailable("full"):
-        queued.extend(sqlite_storage.jobs.enqueue(request, NOW) for _ in range(MAX_QUEUED))
+        queued.extend(sqlite_storage.jobs.enqueue(request, NOW) for request in requests)
     waiting, _ = sqlite_storage.jobs.page("", "", Page(1000))
-    assert 0 < len(waiting) < MAX_QUEUED
+    assert 0 < len(waiting) < len(requests)
     assert waiting[::-1] == queued
     claimed = sqlite_storage.jobs.claim(NOW)
     assert claimed is not None

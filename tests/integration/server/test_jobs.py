@@ -8,7 +8,6 @@ from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill_core.domain.job import Job
-from tidemill_core.storage.jobs import MAX_QUEUED
 
 
 @pytest.fixture(autouse=True)
@@ -103,19 +102,21 @@ def test_a_watcher_sees_every_change_until_the_end(front: Front, workspace: Work
     assert list(watch) == []
 
 
-def test_a_full_queue_says_when_to_come_back(front: Front, workspace: Workspace) -> None:
-    """Above the limit a run is RESOURCE_EXHAUSTED with RetryInfo; lists show all in pages."""
-    queued = [run(front).run_id for _ in range(MAX_QUEUED)]
-    refused = refusal(lambda: run(front))
-    assert words(refused) == ("RESOURCE_EXHAUSTED", "JOB_QUEUE_FULL", "")
-    assert refused.retry_seconds > 0
+def test_one_run_waits(front: Front, workspace: Workspace) -> None:
+    """Who asks for a job that waits already gets that run, then and later; lists hold it once."""
+    first = run(front, task="support", request_id="w-1")
+    assert run(front, request_id="w-2").run_id == first.run_id
+    assert workspace.storage.jobs.claim(NOW) is not None
+    following = run(front, request_id="w-3")
+    assert following.run_id != first.run_id
+    assert run(front, request_id="w-2").run_id == first.run_id
     seen, token = [], ""
     while True:
-        request = pb.ListJobRunsRequest(job="retrain", page_size=30, page_token=token)
+        request = pb.ListJobRunsRequest(job="retrain", page_size=1, page_token=token)
         page = front.jobs.ListJobRuns(request, timeout=10)
         seen += [each.run_id for each in page.job_runs]
         if not (token := page.next_page_token):
             break
-    assert seen[:MAX_QUEUED] == queued[::-1]
-    for run_id in queued:
-        workspace.storage.jobs.cancel(run_id, NOW)
+    assert seen[:2] == [following.run_id, first.run_id]
+    workspace.storage.jobs.cancel(following.run_id, NOW)
+    workspace.storage.jobs.succeed(first.run_id, {}, NOW)

@@ -109,6 +109,14 @@ Index(
     postgresql_where=text("state = 'RUNNING'"),
 )
 
+joined_requests = Table(
+    "joined_requests",
+    metadata,
+    Column("request_id", String(200), primary_key=True),
+    Column("run_id", String(32), nullable=False, index=True),
+)
+"""Requests that were answered with a run that another one had queued."""
+
 reports = Table(
     "reports",
     metadata,

@@ -116,7 +116,9 @@ class JobRun(_message.Message):
     state: Global___JobRunState.ValueType
     """Where it stands."""
     trigger: _builtins.str
-    """Who asked: "schedule", "catch_up", "check_feedback", "first_model" or "rpc"."""
+    """Who asked: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure". Of
+    those who share a run, the last caller.
+    """
     progress: _builtins.float
     """Fraction done, in [0, 1]."""
     message: _builtins.str
@@ -127,7 +129,7 @@ class JobRun(_message.Message):
     """Somebody asked it to stop."""
     @_builtins.property
     def fire_time(self) -> _timestamp_pb2.Timestamp:
-        """The scheduled moment it stands for; not set if it was asked for."""
+        """The last scheduled moment that it stands for; not set if it stands for none."""
 
     @_builtins.property
     def result(self) -> _struct_pb2.Struct:
@@ -239,7 +241,7 @@ class RunJobRequest(_message.Message):
     task: _builtins.str
     """The task to run it for."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again."""
+    """Makes repeating safe: the same id gets the same run again, whatever became of it."""
     def __init__(
         self,
         *,
@@ -264,7 +266,7 @@ class RunJobResponse(_message.Message):
     JOB_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job_run(self) -> Global___JobRun:
-        """The queued run."""
+        """The run that was queued, or that waited already."""
 
     def __init__(
         self,

@@ -79,7 +79,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunJob(self, request, context):
-        """Queues a run. Runs of one job for one task happen one after another.
+        """Queues a run. Runs of one job for one task happen one after another, and one of them waits at
+        most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
+        start before scheduled ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +109,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJobRun(self, request, context):
-        """Asks a run to stop. One that is queued is cancelled at once.
+        """Asks a run to stop. One that is queued is cancelled at once, for all who asked for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tidemill_core.domain.job import JobRun
 from tidemill_core.storage.database import Page
-from tidemill_core.storage.jobs import MAX_QUEUED, RunRequest
 from tidemill_jobs.first_model import queue_first_models
 
 STARTED = datetime(2026, 3, 1, tzinfo=UTC)
@@ -55,14 +54,3 @@ def test_a_training_under_way_is_left_by_a_restart(workspace: Workspace) -> None
     assert len(_look(workspace, restarted, restarted)) == 1
     assert workspace.storage.jobs.claim(restarted) is not None
     assert len(_look(workspace, restarted, restarted)) == 1
-
-
-def test_a_full_queue_is_waited_for(workspace: Workspace) -> None:
-    """A queue without room for a first training ends nobody; it is queued once there is."""
-    jobs = workspace.storage.jobs
-    waiting = [
-        jobs.enqueue(RunRequest("check_drift", TASK, "test"), STARTED) for _ in range(MAX_QUEUED)
-    ]
-    assert _look(workspace, STARTED) == []
-    jobs.cancel(waiting[0].run_id, STARTED)
-    assert len(_look(workspace, STARTED)) == 1

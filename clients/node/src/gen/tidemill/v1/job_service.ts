@@ -61,9 +61,12 @@ export interface JobRun {
   task: string;
   /** Where it stands. */
   state: JobRunState;
-  /** Who asked: "schedule", "catch_up", "check_feedback", "first_model" or "rpc". */
+  /**
+   * Who asked: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure". Of
+   * those who share a run, the last caller.
+   */
   trigger: string;
-  /** The scheduled moment it stands for; not set if it was asked for. */
+  /** The last scheduled moment that it stands for; not set if it stands for none. */
   fireTime:
     | Date
     | undefined;
@@ -113,13 +116,13 @@ export interface RunJobRequest {
   job: string;
   /** The task to run it for. */
   task: string;
-  /** Makes repeating safe: the same id gets the first answer again. */
+  /** Makes repeating safe: the same id gets the same run again, whatever became of it. */
   requestId: string;
 }
 
 /** The answer of RunJob. */
 export interface RunJobResponse {
-  /** The queued run. */
+  /** The run that was queued, or that waited already. */
   jobRun: JobRun | undefined;
 }
 
@@ -1261,7 +1264,11 @@ export const JobServiceService = {
     responseSerialize: (value: ListJobsResponse): Buffer => Buffer.from(ListJobsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListJobsResponse => ListJobsResponse.decode(value),
   },
-  /** Queues a run. Runs of one job for one task happen one after another. */
+  /**
+   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
+   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
+   * start before scheduled ones.
+   */
   runJob: {
     path: "/tidemill.v1.JobService/RunJob" as const,
     requestStream: false as const,
@@ -1301,7 +1308,7 @@ export const JobServiceService = {
     responseSerialize: (value: WatchJobRunResponse): Buffer => Buffer.from(WatchJobRunResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchJobRunResponse => WatchJobRunResponse.decode(value),
   },
-  /** Asks a run to stop. One that is queued is cancelled at once. */
+  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
   cancelJobRun: {
     path: "/tidemill.v1.JobService/CancelJobRun" as const,
     requestStream: false as const,
@@ -1317,7 +1324,11 @@ export const JobServiceService = {
 export interface JobServiceServer extends UntypedServiceImplementation {
   /** Lists the jobs that can be run. */
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
-  /** Queues a run. Runs of one job for one task happen one after another. */
+  /**
+   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
+   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
+   * start before scheduled ones.
+   */
   runJob: handleUnaryCall<RunJobRequest, RunJobResponse>;
   /** Returns one run. */
   getJobRun: handleUnaryCall<GetJobRunRequest, GetJobRunResponse>;
@@ -1325,7 +1336,7 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   listJobRuns: handleUnaryCall<ListJobRunsRequest, ListJobRunsResponse>;
   /** Sends the run at once, again at each change, and ends when the run has ended. */
   watchJobRun: handleServerStreamingCall<WatchJobRunRequest, WatchJobRunResponse>;
-  /** Asks a run to stop. One that is queued is cancelled at once. */
+  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
   cancelJobRun: handleUnaryCall<CancelJobRunRequest, CancelJobRunResponse>;
 }
 
@@ -1346,7 +1357,11 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListJobsResponse) => void,
   ): ClientUnaryCall;
-  /** Queues a run. Runs of one job for one task happen one after another. */
+  /**
+   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
+   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
+   * start before scheduled ones.
+   */
   runJob(
     request: RunJobRequest,
     callback: (error: ServiceError | null, response: RunJobResponse) => void,
@@ -1401,7 +1416,7 @@ export interface JobServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchJobRunResponse>;
-  /** Asks a run to stop. One that is queued is cancelled at once. */
+  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
   cancelJobRun(
     request: CancelJobRunRequest,
     callback: (error: ServiceError | null, response: CancelJobRunResponse) => void,

@@ -1,0 +1,41 @@
+"""Rows of the table of runs, as values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Update, select, update
+
+from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.errors import NotFound
+from tidemill_core.storage.schema import job_runs
+
+_INTERNAL = ("sequence", "request_id", "heartbeat_time")
+
+
+def find_run(connection: Connection, condition: ColumnElement[bool]) -> JobRun | None:
+    """Return a run for which a condition holds; None if there is none."""
+    row = connection.execute(select(job_runs).where(condition).limit(1)).mappings().first()
+    return None if row is None else run_of_row(row)
+
+
+def get_run(connection: Connection, run_id: str) -> JobRun:
+    """Return one run.
+
+    Raises:
+        NotFound: no run has that id.
+    """
+    found = find_run(connection, job_runs.c.run_id == run_id)
+    if found is None:
+        raise NotFound("job run", run_id)
+    return found
+
+
+def run_in(state: JobRunState, run_id: str) -> Update:
+    """Return a change of a run, if it is in a state."""
+    return update(job_runs).where(job_runs.c.run_id == run_id, job_runs.c.state == state)
+
+
+def run_of_row(row: Mapping[Any, Any]) -> JobRun:
+    """Return a row as a value."""
+    values = {name: value for name, value in row.items() if name not in _INTERNAL}
+    return JobRun(**{**values, "state": JobRunState(values["state"])})

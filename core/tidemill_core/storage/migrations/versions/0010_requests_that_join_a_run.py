@@ -1,0 +1,18 @@
+"""Requests for a run that waits already."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "joined_requests",
+        sa.Column("request_id", sa.String(length=200), nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_joined_requests")),
+    )
+    op.create_index(op.f("ix_joined_requests_run_id"), "joined_requests", ["run_id"])
