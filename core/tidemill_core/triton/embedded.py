@@ -4,10 +4,12 @@ pytriton itself is neither imported nor used. The wheel has no ONNX Runtime or l
 Triton takes `<backends>/<name>/model.py` as a Python-based one, so ours stand in for them.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
@@ -25,6 +27,7 @@ _RESTRICTED_APIS = "model-repository,shared-memory,trace,logging"
 _BACKENDS = ("onnxruntime", "pytorch")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's Python backend keeps its regions
 _COMPOSE_HINT = "run Triton with docker compose and set triton.url (see docker-compose.yml)"
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 _EXIT_TIMEOUT_SECONDS = 5
 _PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PYTHON_LIBRARY = f"libpython{_PYTHON_VERSION}.so.1.0"
@@ -126,7 +129,8 @@ def remove_stale_shared_memory(state_directory: Path) -> None:
     Call it only while no Triton runs on that state directory.
     """
     for region in _SHARED_MEMORY.glob(shared_memory_prefix(state_directory) + "*"):
-        region.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # another user's, of the same name
+            region.unlink(missing_ok=True)
 
 
 def _library_directory() -> Path:
@@ -188,8 +192,8 @@ def _options(triton: EmbeddedTriton, backends: Path) -> list[str]:
     prefix = shared_memory_prefix(triton.state_directory)
     restricted = f"{_RESTRICTED_APIS}:{CONTROL_KEY_HEADER}={triton.control_key}"
     return [
-        f"--model-repository={triton.model_repository.resolve()}",
-        f"--backend-directory={backends.resolve()}",
+        f"--model-repository={_plain_name(triton.model_repository.resolve())}",
+        f"--backend-directory={_plain_name(backends.resolve())}",
         # Python-based backends take the settings of the backend `python`.
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         "--model-control-mode=explicit",
@@ -216,9 +220,23 @@ def _options(triton: EmbeddedTriton, backends: Path) -> list[str]:
     ]
 
 
+def _plain_name(folder: Path) -> str:
+    """Return a path of the folder in plain characters, which holds while this process lives.
+
+    Triton's Python backend starts its stubs by a line of bash, with the paths of the backends and
+    of the model in it, unquoted; and `LD_LIBRARY_PATH` splits at `:` and `;`. So any other path is
+    replaced by that of an open descriptor, which tritonserver inherits from this process.
+    """
+    if _PLAIN_PATH.fullmatch(str(folder)):
+        return str(folder)
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    os.set_inheritable(descriptor, True)
+    return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
 def _environment(wheel: Path) -> dict[str, str]:
     """Let the stub, which embeds Python, find our interpreter's library and environment."""
-    libraries = [str(wheel / "nvidia_pytriton.libs"), str(_library_directory())]
+    libraries = [_plain_name(wheel / "nvidia_pytriton.libs"), _plain_name(_library_directory())]
     executables = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return {
         **os.environ,

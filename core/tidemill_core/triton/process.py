@@ -7,6 +7,7 @@ from typing import NoReturn
 import psutil  # type: ignore[import-untyped]
 
 from tidemill_core.triton.embedded import Command
+from tidemill_core.triton.region_rights import keep_regions_private
 
 
 class StubWatch:
@@ -42,6 +43,7 @@ def exec_triton(command: Command) -> NoReturn:
     """
     with contextlib.suppress(PermissionError):  # it leads a process group of its own already
         os.setsid()
+    keep_regions_private()
     os.chdir(command.working_directory)
     os.execve(command.arguments[0], command.arguments, command.environment)  # noqa: S606 - our own binary, no shell
 

@@ -1,14 +1,18 @@
 """How the embedded Triton starts, ends and restarts."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -52,7 +56,6 @@ def test_after_a_kill_it_serves_again_and_leaves_nothing(
 ) -> None:
     """SIGKILL leaves no stub and no shared memory, and the next start serves the same models."""
     with RunningTriton(repository, tmp_path, (served,)) as triton, triton.control() as control:
-        assert len(regions_of(tmp_path)) == 1
         stubs = stubs_of(triton.process.pid)
         assert stubs
         triton.kill()
@@ -66,24 +69,68 @@ def test_after_a_kill_it_serves_again_and_leaves_nothing(
     assert regions_of(tmp_path) == []
 
 
-def test_what_a_kill_of_everything_left_is_removed_at_the_next_start(
+def test_a_kill_of_everything_leaves_no_shared_memory(
     tmp_path: Path, repository: Path, served: str
 ) -> None:
-    """Regions whose stub was killed too go when the stack starts again, and only its own."""
-    other = SHARED_MEMORY / f"{embedded.shared_memory_prefix(tmp_path / 'other')}of-another"
+    """A model that is loaded has memory without a name, which ends with its processes."""
+    with RunningTriton(repository, tmp_path, (served,)) as triton:
+        for process in (psutil.Process(triton.process.pid), *stubs_of(triton.process.pid)):
+            process.kill()
+        triton.process.wait()
+        assert regions_of(tmp_path) == []
+
+
+def test_a_start_removes_what_an_earlier_one_left(tmp_path: Path) -> None:
+    """Regions of stubs that were killed while they started go, and only this stack's own."""
+    own, other = (
+        SHARED_MEMORY / f"{embedded.shared_memory_prefix(folder)}left"
+        for folder in (tmp_path, tmp_path / "other")
+    )
+    own.touch()
     other.touch()
     try:
-        with RunningTriton(repository, tmp_path, (served,)) as triton:
-            for process in (psutil.Process(triton.process.pid), *stubs_of(triton.process.pid)):
-                process.kill()
-            triton.process.wait()
-            stale = regions_of(tmp_path)
-            assert stale
-            triton.start()
-            assert not set(stale) & set(regions_of(tmp_path))
-        assert other.exists()
+        embedded.remove_stale_shared_memory(tmp_path)
+        assert (own.exists(), other.exists()) == (False, True)
     finally:
         other.unlink()
+
+
+def test_shared_memory_is_private_while_it_has_a_name(
+    tmp_path: Path, repository: Path, served: str, token_ids: Any
+) -> None:
+    """No other user can open it, not even while a model is loaded; and it still grows."""
+    seen: set[int] = set()
+    with RunningTriton(repository, tmp_path) as triton, triton.control() as control:
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(control.load, served)
+            while not loading.done():
+                for region in regions_of(tmp_path):
+                    with suppress(FileNotFoundError):
+                        seen.add(region.stat().st_mode & 0o777)
+            loading.result()
+        assert regions_of(tmp_path) == []
+        megabytes = np.tile(token_ids(128), (1, 1000))
+        assert control.infer(served, 1, megabytes).shape == (128, 4)
+    assert seen == {0o600}
+
+
+_HARD_NAMES = (
+    "a b (c) [x] {y} 'q' \"dq\" $(x) `y`; & | < > * ? # ! ~ %20 \\",
+    "new\nline\ttab Größe 数据",
+    "/".join(["long" * 50] * 12),
+)
+
+
+@pytest.mark.parametrize("name", _HARD_NAMES, ids=("shell", "lines", "long"))
+def test_it_serves_from_a_folder_of_any_name(
+    name: str, tmp_path: Path, repository: Path, served: str, token_ids: Any
+) -> None:
+    """What the shell that starts Triton's stubs would read as more than a path does no harm."""
+    models = tmp_path / name / "model repository"
+    shutil.copytree(repository / served, models / served)
+    state = tmp_path / name / "state"
+    with RunningTriton(models, state, (served,)) as triton, triton.control() as control:
+        assert control.infer(served, 1, token_ids(1)).shape == (1, 4)
 
 
 def test_a_killed_stub_is_noticed(

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnxruntime
 
-from tidemill_core.triton.backends import merged_batch
+from tidemill_core.triton.backends import merged_batch, region
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 
 
@@ -15,6 +15,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the version's file; an exception here is Triton's load error."""
+        region.remove_name()
         path = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
         self._session = onnxruntime.InferenceSession(
             path, _session_options(), providers=["CPUExecutionProvider"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tidemill_core.triton.backends import merged_batch
+from tidemill_core.triton.backends import merged_batch, region
 
 
 class TritonPythonModel:
@@ -21,6 +21,7 @@ class TritonPythonModel:
         """
         torch.set_num_threads(1)
         torch.set_num_interop_threads(1)
+        region.remove_name()
         path = Path(args["model_repository"]) / args["model_version"] / "model.pt"
         with warnings.catch_warnings():
             # TorchScript is deprecated in torch, and what NVIDIA's backend of this name serves.
