@@ -24,6 +24,7 @@ from tidemill_core.errors import DataError
 from tidemill_core.intake_lock import intake_lock
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.landing.changed_rows import COMPARED, News
+from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 from tidemill_jobs.data.text_hashing import text_hashes
 from tidemill_jobs.data.whole_files import remove_left_over, written_whole
@@ -120,8 +121,7 @@ class Intake:
                 self._write(source.name, number, rows, batch)
             watermark = batch.watermark
         if number == 0:
-            cure = "fill it, or mend the source's settings"
-            raise DataError("NO_ROWS", f"{source.place} holds no rows; {cure}")
+            raise NoRows(source.place)
 
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
         """Land how a source that is read whole differs from what landed of it before.

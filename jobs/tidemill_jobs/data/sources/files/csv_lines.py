@@ -13,6 +13,7 @@ import polars as pl
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.errors import AmbiguousColumn, MissingColumn, NotUtf8
 from tidemill_jobs.data.sources.files.csv_records import (
     PADDING,
     Record,
@@ -121,11 +122,11 @@ def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], s
     header = first_record(lines, delimiter)
     place = f"{name}, line {header.begin + 1 if header else 1}"
     if block is None or header is None or header.fields is None or header.spans_lines:
-        told = "the header's quotes are not closed, or it is too long: mend that line"
+        told = "the header's quotes are not closed, or it is too long: fix that line"
         raise DataError("BROKEN_HEADER", f"{place}: {told}")
     names = [column.strip(PADDING) for column in header.fields]
     if _UNDECODED.search("".join(names)):
-        raise DataError("NOT_UTF8", f"{place}: the header is not UTF-8; save the file as UTF-8")
+        raise NotUtf8(place, "has a header that is not UTF-8")
     stream.take(block, header.end)
     return names, place
 
@@ -133,17 +134,14 @@ def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], s
 def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
     """Where a column stands."""
     if names.count(wanted) > 1:
-        cure = "rename the others, or the setting takes another column"
-        raise DataError("AMBIGUOUS_COLUMN", f"{place}: several columns {wanted!r}; {cure}")
+        raise AmbiguousColumn(place, wanted)
     if wanted in names:
         return names.index(wanted)
     others = [sign for sign in _DELIMITERS if sign != delimiter and sign in names[0]]
     other = others[0] if others and len(names) == 1 else None
-    among = f"among {', '.join(names)}"
     if any(map(_looks_like_text, names[0].split(other) if other else names)):
-        among = "in its first line, which looks like a row"
-    cure = f"set delimiter = {other!r}" if other else "mend the header, or the source's settings"
-    raise DataError("MISSING_COLUMN", f"{place}: no column {wanted!r} {among}; {cure}")
+        names = ["those in its first line, which looks like a row"]
+    raise MissingColumn(place, wanted, names, f"set delimiter = {other!r}" if other else None)
 
 
 def _looks_like_text(name: str) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.errors import EmptyFile, NoRows
 from tidemill_jobs.data.sources.files.progress import FileProgress, Step, news
 from tidemill_jobs.data.sources.files.stored_file import stored_files, without_secrets
 from tidemill_jobs.data.sources.raw_rows import joined
@@ -45,7 +45,7 @@ class Files:
         if waiting:
             yield _batch(waiting, files)
         if not any(progress["rows"] or progress["tail"] for progress in files.values()):
-            raise DataError("NO_ROWS", f"{self.place} holds no rows; fill it, or mend the path")
+            raise NoRows(self.place)
 
     def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
         for file in stored_files(self._settings.path, self._settings.format is not None):
@@ -54,9 +54,9 @@ class Files:
                 continue
             try:
                 yield from news(file, before, self._settings)
-            except DataError as error:
-                # One of many may just have been created, or be about to be written anew.
-                if error.reason != "EMPTY_FILE" or file.is_named:
+            except EmptyFile:
+                # One of many may just have been created, or be about to be written again.
+                if file.is_named:
                     raise
 
 

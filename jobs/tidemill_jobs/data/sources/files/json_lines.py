@@ -6,8 +6,8 @@ itself alone: BROKEN_JSON, NOT_UTF8 or WRONG_TYPE.
 
 import json
 
-from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.errors import MissingColumn
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.raw_rows import Piece, RawRow, Unreadable, checked
 
@@ -16,7 +16,7 @@ class JsonLines:
     """Reads a JSON Lines file's blocks of lines. Making one looks at the file's first block.
 
     Raises:
-        DataError: MISSING_COLUMN; names the file and the fields that are there.
+        MissingColumn: no line has the text's field.
     """
 
     def __init__(self, stream: LineStream, name: str, settings: FilesSource) -> None:
@@ -60,8 +60,7 @@ class JsonLines:
                     return
                 seen |= dict.fromkeys(row)
         if seen:
-            told = f"{self._name}: no line has {wanted!r}; there are {', '.join(seen)}"
-            raise DataError("MISSING_COLUMN", f"{told}; mend the file, or the source's text_column")
+            raise MissingColumn(self._name, wanted, seen)
 
 
 def _is_utf8(line: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import IO
 
-from tidemill_core.errors import DataError
+from tidemill_jobs.data.sources.errors import EmptyFile, NotUtf8
 from tidemill_jobs.data.sources.source import BATCH_ROWS
 
 BLOCK_BYTES = 4 << 20
@@ -66,14 +66,15 @@ class LineStream:
         """Look at the file's first bytes, and pass a byte order mark.
 
         Raises:
-            DataError: EMPTY_FILE or NOT_UTF8.
+            EmptyFile: the file has nothing but spaces.
+            NotUtf8: it is UTF-16.
         """
         self._look()
         # Without a byte order mark, UTF-16 shows in the first letters' empty halves.
         if self._view.startswith(_OTHER_ENCODINGS) or b"\0" in self._view[:4]:
-            raise DataError("NOT_UTF8", f"{self._part} is UTF-16; save it as UTF-8")
+            raise NotUtf8(self._part, "is UTF-16")
         if not self._view.removeprefix(codecs.BOM_UTF8).strip() and self.is_ended:
-            raise DataError("EMPTY_FILE", f"{self._part} is empty; remove it, or fill it")
+            raise EmptyFile(self._part)
         if self._view.startswith(codecs.BOM_UTF8):
             self._take(len(codecs.BOM_UTF8))
 

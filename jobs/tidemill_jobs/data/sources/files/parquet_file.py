@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import IO
 
 import polars as pl
@@ -10,13 +12,30 @@ import pyarrow.parquet as pq
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources.errors import (
+    AmbiguousColumn,
+    EmptyFile,
+    MissingColumn,
+    SourceUnreadable,
+)
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
-from tidemill_jobs.data.sources.raw_rows import Piece, RawRow, checked, too_long, unreadable_frame
+from tidemill_jobs.data.sources.raw_rows import (
+    Piece,
+    RawRow,
+    Unreadable,
+    checked,
+    too_long,
+    unreadable_frame,
+)
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS
 
 _HASHED_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 20
 _ROWS_AT_ONCE = 1_000
+_CURE = "write it again, and the next run reads it"
+_UNITS_PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
+_FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
 def content_digest(file: IO[bytes]) -> str:
@@ -45,11 +64,8 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
         table = pa.Table.from_batches(batches)
         end = start + len(table)
         if end > done:
-            table.validate(full=True)
-            frame = pl.from_arrow(table)
-            assert isinstance(frame, pl.DataFrame)  # noqa: S101 -- for the type checker
-            numbered = frame.with_row_index("row", start + 1).slice(max(done - start, 0))
-            yield _piece(numbered, part, names)
+            skipped = max(done - start, 0)
+            yield _piece(table.slice(skipped), start + skipped + 1, part, names)
         start = end
 
 
@@ -88,10 +104,8 @@ def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
     except pa.ArrowInvalid as error:
         file.seek(0)
         if not file.read(1):
-            raise DataError("EMPTY_FILE", f"{part} is empty; remove it, or fill it") from error
-        cure = "write it again, and the next run reads it"
-        told = f"{part} cannot be read, it may be cut off: {error}; {cure}"
-        raise DataError("SOURCE_UNREADABLE", told) from error
+            raise EmptyFile(part) from error
+        raise SourceUnreadable(part, f"it may be cut off: {error}", _CURE) from error
 
 
 def _wanted(settings: FilesSource) -> dict[str, str]:
@@ -109,10 +123,9 @@ def _check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) ->
     schema = parquet.schema_arrow
     for role, name in names.items():
         if schema.names.count(name) > 1:
-            raise DataError("AMBIGUOUS_COLUMN", f"{part}: several columns {name!r}; rename one")
+            raise AmbiguousColumn(part, name)
         if name not in schema.names:
-            told = f"{part}: no column {name!r} among {', '.join(schema.names)}"
-            raise DataError("MISSING_COLUMN", f"{told}; mend the file, or the source's settings")
+            raise MissingColumn(part, name, schema.names)
         found = schema.field(name).type
         if not _is_fit(role, found):
             cure = f"write the {role} column as {'a time' if role == 'time' else 'text'}"
@@ -120,34 +133,96 @@ def _check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) ->
 
 
 def _is_fit(role: str, found: pa.DataType) -> bool:
-    if pa.types.is_dictionary(found):
-        found = found.value_type
+    found = _decoded(found)
     types = pa.types
-    if types.is_string(found) or types.is_large_string(found) or types.is_null(found):
+    if types.is_null(found) or _is_text(found):
         return True
     if role == "time":
-        return bool(types.is_timestamp(found) or types.is_date(found))
-    return role != "text" and bool(types.is_integer(found) or types.is_boolean(found))
+        return _is_time(found) or _is_number(found)
+    is_whole = types.is_integer(found) or (types.is_decimal(found) and found.scale == 0)
+    return role != "text" and bool(is_whole or types.is_boolean(found))
 
 
-def _piece(frame: pl.DataFrame, part: str, names: dict[str, str]) -> Piece:
-    """Rows of a frame that has their number in the file as `row`."""
-    frame = frame.select(
-        pl.concat_str(pl.lit(f"{part}:"), "row").alias("origin"),
-        *(pl.col(name).alias(role) for role, name in names.items()),
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    """What a dictionary stands for, or the type itself."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def _piece(table: pa.Table, first: int, part: str, names: dict[str, str]) -> Piece:
+    """The rows of a table whose first has that number in the file."""
+    for name in set(names.values()):
+        try:
+            table.column(name).validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise SourceUnreadable(part, f"column {name!r}: {error}", _CURE) from error
+    words = {role: _words(table.column(name)) for role, name in names.items() if role != "time"}
+    numbers = pl.int_range(first, first + len(table))
+    frame = pl.DataFrame(words).with_columns(
+        pl.concat_str(pl.lit(f"{part}:"), numbers).alias("origin")
     )
-    time = frame.schema.get("time", pl.Null())
-    if time == pl.String or isinstance(time, pl.Categorical):
-        found = (RawRow(key=None, **row) for row in frame.iter_rows(named=True))
-        return checked(part, found)
-    if isinstance(time, pl.Datetime) and time.time_zone is None:
-        frame = frame.with_columns(pl.col("time").dt.replace_time_zone("UTC"))
-    rows = frame.select(
-        *(pl.col(c).cast(kind) for c, kind in ROWS.items() if c in frame.columns),
-        *(pl.lit(None, kind).alias(c) for c, kind in ROWS.items() if c not in frame.columns),
-    ).with_columns(pl.lit(part).alias("part"))
-    length = pl.col("text").str.len_bytes()
-    is_long = length.gt(MAX_LINE_BYTES).fill_null(value=False)
-    long = rows.filter(is_long).select("origin", length.alias("length"))
-    told = (too_long(origin, None, length) for origin, length in long.iter_rows())
-    return Piece(rows.filter(~is_long).select(list(ROWS)), unreadable_frame(part, told))
+    times = table.column(names["time"]) if "time" in names else _no_times(len(table))
+    if _is_time(_decoded(times.type)):
+        return _with_times(frame, _times(times), part)
+    rows = zip(frame.iter_rows(named=True), times.to_pylist(), strict=True)
+    return checked(part, (RawRow(key=None, time=time, **row) for row, time in rows))
+
+
+def _no_times(count: int) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(count, pa.timestamp("us"))])
+
+
+def _words(column: pa.ChunkedArray) -> pl.Series:
+    text = column.cast(_decoded(column.type)).cast(pa.large_string())
+    return pl.Series(text, dtype=pl.String)
+
+
+def _times(column: pa.ChunkedArray) -> pl.Series:
+    """Times in UTC, or days: polars knows fewer time zones than Parquet files name."""
+    kind = _decoded(column.type)
+    column = column.cast(kind)
+    is_moment = pa.types.is_timestamp(kind)
+    return pl.Series(column.cast(pa.timestamp(kind.unit, "UTC")) if is_moment else column)
+
+
+def _seconds(times: pl.Series) -> pl.Series:
+    """Seconds since 1970 of times or days, however far away."""
+    count = times.to_physical().cast(pl.Float64)
+    if isinstance(times.dtype, pl.Datetime):
+        return count / _UNITS_PER_SECOND[times.dtype.time_unit]
+    return count * 86_400
+
+
+def _with_times(words: pl.DataFrame, times: pl.Series, part: str) -> Piece:
+    """Rows, but for those with a text that is too long or a time that no row can have."""
+    length = words["text"].str.len_bytes().fill_null(0)
+    is_long = length > MAX_LINE_BYTES
+    is_far = ~_seconds(times).is_between(_FIRST, _LAST).fill_null(value=True) & ~is_long
+    origins = words["origin"]
+    unreadable = [
+        *(map(too_long, origins.filter(is_long), repeat(None), length.filter(is_long))),
+        *(
+            Unreadable(origin, "BAD_TIME", f"{seconds:.0f} seconds since 1970")
+            for origin, seconds in zip(
+                origins.filter(is_far), _seconds(times).filter(is_far), strict=True
+            )
+        ),
+    ]
+    rows = words.with_columns(times.alias("time")).filter(~is_long & ~is_far)
+    rows = rows.with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in ROWS.items() if name not in rows.columns
+    ).with_columns(pl.lit(part).alias("part"), pl.col("time").cast(ROWS["time"]))
+    return Piece(rows.select(list(ROWS)), unreadable_frame(part, unreadable))

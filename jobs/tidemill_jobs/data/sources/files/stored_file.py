@@ -1,6 +1,7 @@
 """Files, wherever they are stored: which there are, what tells of a change, and their bytes."""
 
 import bz2
+import glob
 import gzip
 import lzma
 import os
@@ -17,7 +18,7 @@ import fsspec
 import pyarrow as pa
 from fsspec.core import url_to_fs
 
-from tidemill_core.errors import DataError
+from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
 FORMATS = {
     ".csv": "csv",
@@ -88,13 +89,17 @@ class StoredFile:
         Raises:
             DataError: SOURCE_UNREADABLE, from the block too.
         """
-        with read_errors(self.part), self._file_system.open(self._name, "rb") as raw:
+        with read_errors(self.part), self._raw() as raw:
             if not self.compression:
                 yield raw
                 return
             opener = _DECOMPRESSORS[self.compression]
             with opener(raw) as plain:
                 yield plain
+
+    def _raw(self) -> Any:
+        with _any_error(self.part):
+            return self._file_system.open(self._name, "rb")
 
 
 @contextmanager
@@ -103,7 +108,7 @@ def read_errors(part: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise DataError("SOURCE_MISSING", f"there is no file {part}") from error
+        raise SourceMissing(f"there is no file {part}", "fix the path") from error
     except EOFError as error:
         raise _unreadable(part, "its compressed content ends in the middle") from error
     except _UNREADABLE as error:
@@ -121,31 +126,44 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
     Raises:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
     """
-    with read_errors(without_secrets(path)):
-        file_system, name = _located(path)
+    with read_errors(without_secrets(path)), _any_error(path):
+        file_system, name = url_to_fs(path)
         file_system.invalidate_cache()
         if _is_web(path) or file_system.isfile(name):
             return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)
         else:
-            found = file_system.glob(name, detail=True)
+            found = file_system.glob(_with_literal_folders(file_system, name), detail=True)
         infos = [info for info in found.values() if info["type"] == "file"]
         files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
-        cure = "mend the path, or say which format its files have"
-        raise DataError(
-            "SOURCE_MISSING", f"no file to read is found at {without_secrets(path)}: {cure}"
-        )
+        told = f"no file to read is found at {without_secrets(path)}"
+        raise SourceMissing(told, "fix the path, or set the format that its files have")
     return sorted(ours, key=lambda file: file.part)
 
 
-def _located(path: str) -> tuple[Any, str]:
+@contextmanager
+def _any_error(part: str) -> Iterator[None]:
+    """Whatever a file system's library raises where it finds and opens files.
+
+    Those of `s3://` and the like have errors of their own, which Tidemill does not know.
+    """
     try:
-        return url_to_fs(path)  # type: ignore[no-any-return]  # it has no types
-    except (ImportError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        yield
+    except _UNREADABLE:
+        raise
+    except Exception as error:
+        raise _unreadable(part, f"{type(error).__name__}: {error}") from error
+
+
+def _with_literal_folders(file_system: Any, name: str) -> str:
+    """A glob in which folders that exist under that very name, `[x]` say, mean themselves."""
+    for folder in PurePosixPath(name).parents:
+        if _is_local(file_system) and file_system.isdir(str(folder)):
+            return glob.escape(str(folder)) + name[len(str(folder)) :]
+    return name
 
 
 def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool) -> StoredFile:
@@ -155,7 +173,9 @@ def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool
         part = os.path.relpath(name)
     told = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
-    return StoredFile(without_secrets(part), stamp if told else "", is_named, name, file_system)
+    # A name need not be UTF-8.
+    part = without_secrets(part).encode(errors="backslashreplace").decode()
+    return StoredFile(part, stamp if told else "", is_named, name, file_system)
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:
@@ -181,7 +201,5 @@ def without_user(url: str) -> str:
     return _USER.sub("://", url)
 
 
-def _unreadable(part: str, detail: object) -> DataError:
-    cure = "mend the file, and the next run reads on"
-    told = without_secrets(f"{part} cannot be read: {detail}; {cure}")
-    return DataError("SOURCE_UNREADABLE", told)
+def _unreadable(part: str, detail: object) -> SourceUnreadable:
+    return SourceUnreadable(without_secrets(part), without_secrets(str(detail)))

@@ -2,9 +2,12 @@
 
 import io
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.jobs.data.sources.landing import Landing
@@ -135,6 +138,134 @@ def test_parquet_s_types_are_brought_into_form(tmp_path: Path) -> None:
         None,
         f"{tmp_path}/a.parquet:2",
     )
+
+
+_NAIVE = NOON.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        *(pa.array([_NAIVE], pa.timestamp("us", zone)) for zone in ("+05:30", "Z", "-03:00")),
+        *(pa.array([_NAIVE], pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")),
+        pa.array([_NAIVE], pa.timestamp("ns", "Asia/Kolkata")),
+        pa.array([_NAIVE], pa.timestamp("us", "Mars/Phobos")),
+        pa.array([_NAIVE], pa.timestamp("us", "+05:30")).dictionary_encode(),
+        *(pa.array(["2026-01-02T12:00Z"], kind) for kind in (pa.string(), pa.large_string())),
+        pa.array(["1767355200"], pa.string_view()),
+        pa.array(["1767355200000"]).dictionary_encode(),
+        *(pa.array([1767355200], kind) for kind in (pa.int64(), pa.uint32(), pa.float64())),
+        pa.array([1767355200000], pa.int64()),
+        pa.array([Decimal("1767355200.000")], pa.decimal128(20, 3)),
+    ],
+    ids=lambda times: str(times.type),
+)
+def test_parquet_s_times_are_times_however_written(tmp_path: Path, times: pa.Array) -> None:
+    """Any time zone, unit or encoding; text and numbers by the rule that holds everywhere."""
+    times = pa.concat_arrays([times, pa.nulls(1, times.type)])
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x", "y"], "label": ["a", "b"], "when": times}), path)
+    landing = _read(path, time_column="when")
+    assert [row["time"] for row in landing.rows] == [NOON, None]
+    assert landing.unreadable == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(pa.array(["7"], kind) for kind in (pa.string(), pa.large_string(), pa.string_view())),
+        pa.array(["7"]).dictionary_encode(),
+        pa.array(["7"], pa.large_string()).dictionary_encode(),
+    ],
+    ids=lambda words: str(words.type),
+)
+def test_parquet_s_texts_are_texts_however_encoded(tmp_path: Path, words: pa.Array) -> None:
+    """Views, large strings and dictionaries are text, as label and annotator too."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": words, "label": words, "who": words}), path)
+    (row,) = _read(path, annotator_column="who").rows
+    assert [row[name] for name in ("text", "label", "annotator")] == ["7", "7", "7"]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([7]).dictionary_encode(),
+        pa.array([7], pa.uint64()),
+        pa.array([Decimal(7)], pa.decimal128(10, 0)),
+        pa.array([Decimal(7)], pa.decimal256(50, 0)),
+    ],
+    ids=lambda labels: str(labels.type),
+)
+def test_parquet_s_whole_numbers_are_labels(tmp_path: Path, labels: pa.Array) -> None:
+    """A label may be a number in any encoding, as long as it has no point."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x"], "label": labels}), path)
+    assert [row["label"] for row in _read(path).rows] == ["7"]
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ms"), pa.date32()])
+def test_a_parquet_time_beyond_all_years_costs_its_row(tmp_path: Path, kind: pa.DataType) -> None:
+    """A time after the year 9999 is quarantined, and the row beside it is read."""
+    times = pa.array([10, 1 << 30 if kind == pa.date32() else 1 << 50, None]).cast(pa.int64())
+    times = times.cast(pa.int32() if kind == pa.date32() else pa.int64()).view(kind)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x", "y", "z"], "label": ["a"] * 3, "when": times}), path)
+    landing = _read(path, time_column="when")
+    assert landing.unreadable == [("2", "BAD_TIME")]
+    assert landing.texts == ["x", "z"]
+
+
+_OURS = ("row", "part", "key", "origin", "number", "rule", "value", "time", "found", "length")
+
+
+@pytest.mark.parametrize("name", _OURS)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_columns_may_be_named_as_our_own(tmp_path: Path, suffix: str, name: str) -> None:
+    """Beside the text's column, and as the text's column, a name means nothing to us."""
+    frame = pl.DataFrame({"text": ["x"], "label": ["a"], name: ["y"]})
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        frame.write_parquet(path)
+    elif suffix == "csv":
+        frame.write_csv(path)
+    else:
+        frame.write_ndjson(path)
+    assert _read(path).texts == ["x"]
+    (row,) = _read(path, text_column=name, annotator_column=name).rows
+    assert (row["text"], row["label"], row["annotator"]) == ("y", "a", "y")
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (pa.array([b"x"]), "is binary"),
+        (pa.array([[1]]), "is list"),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(['"x"'])), "json"),
+        (pa.array([1.5]), "is double"),
+        (pa.array([Decimal("1.5")], pa.decimal256(50, 1)), "is decimal256"),
+    ],
+)
+def test_a_parquet_label_that_is_no_word_is_refused(
+    tmp_path: Path, column: pa.Array, told: str
+) -> None:
+    """The error names file, column and cure."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x"], "label": column}), path)
+    with pytest.raises(DataError, match=r"a\.parquet: column 'label'.*write the label") as caught:
+        _read(path)
+    assert (caught.value.reason, told in str(caught.value)) == ("WRONG_COLUMN_TYPE", True)
+
+
+def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    """The error names file, column and cure."""
+    path = tmp_path / "a.parquet"
+    text = pa.array([b"caf\xe9"]).view(pa.string())
+    pq.write_table(pa.table({"text": text, "label": ["a"]}), path)
+    with pytest.raises(
+        DataError, match=r"a\.parquet cannot be read: column 'text'.*write it again"
+    ):
+        _read(path)
 
 
 @pytest.mark.parametrize(

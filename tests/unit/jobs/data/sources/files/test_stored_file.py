@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,38 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_path_means_files(path: str, found: list[str]) -> None:
     """A folder means what is in it and below, of known formats and not hidden; globs choose."""
     assert _origins(path) == found
+
+
+def test_folders_with_a_glob_s_characters_mean_themselves(folder: Path) -> None:
+    """A folder named so is read as it is called; only what follows it is a glob."""
+    odd = folder / "d[1] *?"
+    odd.mkdir()
+    (odd / "a.csv").write_bytes(CSV)
+    (odd / "b[2].csv").write_bytes(CSV)
+    (folder / "d1 xx").mkdir()
+    (folder / "d1 xx" / "a.csv").write_bytes(CSV)
+    both = [f"{odd}/a.csv:2", f"{odd}/b[2].csv:2"]
+    assert _origins(str(odd)) == both
+    assert _origins(f"{odd}/*.csv") == both
+    assert _origins(f"{odd}/b[2].csv") == both[1:]
+    assert _origins("d[1] */*.csv") == ["d1 xx/a.csv:2"]
+
+
+def test_a_name_that_is_not_utf8_is_shown_escaped(folder: Path) -> None:
+    """A file's name may be any bytes."""
+    (folder / "latin").mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/latin/caf\xe9.csv")).write_bytes(CSV)
+    assert _origins("latin") == ["latin/caf\\udce9.csv:2"]
+
+
+@pytest.mark.parametrize(
+    "path", ["a\0b.csv", "x" * 5000, "a::b::c.csv", "http://[/x.csv", "zip://x::none.zip"]
+)
+def test_a_path_that_no_library_takes_is_told(path: str) -> None:
+    """Whatever fsspec raises, the error is ours."""
+    with pytest.raises(DataError) as caught:
+        _origins(path)
+    assert caught.value.reason in {"SOURCE_MISSING", "SOURCE_UNREADABLE"}
 
 
 def test_a_set_format_takes_files_of_any_name() -> None:
