@@ -135,19 +135,19 @@ def _text(item: RawRow | Unreadable) -> object:
 def _rank(value: Any, is_time: bool) -> _Rank:
     """Where a value stands among those of its kind: numbers, times, other words.
 
-    What cannot be asked for is `_NO_RANK`: not a number, not storable or very long; and a time in
-    the future, behind which the items of many years would never be read.
+    What cannot be asked for is `_NO_RANK`: no time where times are expected, not a number, not
+    storable or very long; and a time in the future, behind which the items of many years would
+    never be read.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and not is_time:
-        return (1, value, "") if abs(value) < inf and len(str(value)) <= _MAX_SINCE else _NO_RANK
-    if not is_number and (not isinstance(value, str) or len(value) > _MAX_SINCE):
+    is_word = isinstance(value, str) and printable(value) == value
+    if not (is_number or is_word) or len(str(value)) > _MAX_SINCE:
         return _NO_RANK
+    if not is_time and (is_number or value.isdecimal()):
+        number = value if is_number else int(value)
+        return (1, number, "") if abs(number) < inf else _NO_RANK
     try:
         time = as_time(value)
     except ValueError:
-        is_word = isinstance(value, str) and printable(value) == value
-        return (2, 0.0, value) if is_word else _NO_RANK
-    except (OverflowError, OSError):
-        return _NO_RANK
+        return _NO_RANK if is_time else (2, 0.0, value)
     return _NO_RANK if time is None or time > datetime.now(UTC) else (3, time.timestamp(), "")
