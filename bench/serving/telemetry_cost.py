@@ -7,15 +7,11 @@ process that does nothing else. Metrics lie in files, as a worker's do.
 """
 
 import argparse
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-# Read when prometheus_client is imported.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp()
 
 from rich.console import Console
 from rich.table import Table
@@ -24,9 +20,10 @@ from tidemill_core.settings import TracingSettings
 from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import Labels
 from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.shared_values import SharedValues
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
 
-_FOLDER = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+_FOLDER = Path(tempfile.mkdtemp())
 _METHOD = "PredictionService/Predict"
 _PEER = "ipv4:127.0.0.1:51234"
 _TRACED = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
@@ -101,7 +98,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=100_000)
     requests = parser.parse_args().requests
-    metrics = Metrics(Labels({_METHOD}, {"Predict"}, {"support"}), "0")
+    shared = SharedValues(_FOLDER)
+    metrics = Metrics(Labels({_METHOD}, {"Predict"}, {"support"}), "0", shared)
     untraced = TracingSettings(otlp_endpoint=_NOBODY, sample=0.0)
     rows = {
         "metrics": of_metrics(metrics, requests),

@@ -1,7 +1,12 @@
-"""Logs: events with fields, one JSON object a line on standard error."""
+"""Logs: events with fields, one JSON object a line on standard error.
 
+A line that cannot be written, because the disk is full or the terminal is gone, is lost. It never
+becomes an error where it was logged.
+"""
+
+import contextlib
 import logging
-import sys
+import os
 
 import structlog
 
@@ -17,7 +22,20 @@ def configure_logging(process: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _StandardError(),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+class _StandardError:
+    """What structlog writes lines with, whatever their level."""
+
+    def msg(self, line: str) -> None:
+        data = (line + "\n").encode("utf-8", "backslashreplace")
+        # Not through sys.stderr: what its buffer cannot write fails again when the process ends.
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(2, data) :]
+
+    debug = info = warning = error = critical = msg

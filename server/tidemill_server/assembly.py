@@ -52,6 +52,7 @@ from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import Labels, methods_of
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
+from tidemill_server.telemetry.shared_values import SharedValues
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
 
 WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -112,9 +113,10 @@ def open_telemetry(settings: Settings) -> Telemetry:
     """
     release = version("tidemill")
     methods = (*PREDICTION_METHODS, SHADOW_METHOD)
-    metrics = Metrics(Labels(methods_of(SERVICE_MODULES), methods, settings.tasks), release)
-    folder = os.environ.get(WORKERS_METRICS)
-    endpoint = MetricsEndpoint(metrics, Path(folder) if folder else None)
+    labels = Labels(methods_of(SERVICE_MODULES), methods, settings.tasks)
+    folder = Path(os.environ[WORKERS_METRICS]) if WORKERS_METRICS in os.environ else None
+    metrics = Metrics(labels, release, SharedValues(folder) if folder else None)
+    endpoint = MetricsEndpoint(metrics, folder)
     endpoint.start(settings.metrics_host, settings.metrics_port)
     tracing = open_tracing(settings.tracing, release)
     access_log = AccessLog(settings.state_dir / "logs" / "access.log", metrics)

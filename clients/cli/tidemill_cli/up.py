@@ -46,16 +46,22 @@ def up(as_json: AsJson = False) -> None:
     asked = _Signals(supervisor)
     supervisor.start()
     try:
-        say(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
+        _note(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
         if _wait_until_ready(settings, supervisor, asked):
-            _announce(settings, as_json)
+            with contextlib.suppress(OSError):
+                _announce(settings, as_json)
         while not asked.to_stop:
             _keep_alive(supervisor, asked)
     finally:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            say("stopping; Ctrl-C once more kills what is left")
+        _note("stopping; Ctrl-C once more kills what is left")
         supervisor.stop()
-    say("stopped")
+    _note("stopped")
+
+
+def _note(text: str, style: str = "") -> None:
+    """Say something, if it can be written: a full disk or a closed terminal ends no stack."""
+    with contextlib.suppress(OSError):
+        say(text, style=style)
 
 
 class _Signals:
@@ -86,9 +92,9 @@ def _keep_alive(supervisor: Supervisor, asked: _Signals) -> None:
     if asked.to_restart:
         asked.to_restart = False
         if supervisor.restart():
-            say("restarting the server's workers, one at a time")
+            _note("restarting the server's workers, one at a time")
     for ended in supervisor.poll():
-        say(_obituary(ended), style="yellow")
+        _note(_obituary(ended), style="yellow")
     time.sleep(_POLL_SECONDS)
 
 
@@ -105,9 +111,10 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
                 continue
             tasks = startup.look()
             for task in tasks:
-                show_progress(task.task, task.fraction, task.message)
+                with contextlib.suppress(OSError):
+                    show_progress(task.task, task.fraction, task.message)
                 if task.new_error:
-                    say(_failed_training(task.task, task.new_error), style="red")
+                    _note(_failed_training(task.task, task.new_error), style="red")
             if all(task.serving for task in tasks):
                 return True
             next_look = time.monotonic() + _LOOK_SECONDS
@@ -151,7 +158,10 @@ def _obituary(ended: Ended) -> str:
 
 def _last_words(ended: Ended) -> str:
     """The last line of its log, where there is one."""
-    lines = ended.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
+    try:
+        lines = ended.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
+    except OSError:  # the disk has no room for a log
+        return ""
     return f"\n  {lines[-1]}" if lines else ""
 
 

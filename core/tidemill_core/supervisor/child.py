@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from tidemill_core.supervisor.exec_with_parent import with_parent
 from tidemill_core.supervisor.readiness import VARIABLE, Readiness
@@ -49,7 +50,7 @@ class Child:
         self._readiness = Readiness() if spec.retire_seconds is not None else None
         told = {} if self._readiness is None else {VARIABLE: str(self._readiness.descriptor)}
         inherited = () if self._readiness is None else (self._readiness.descriptor,)
-        with log.open("ab") as output:
+        with _opened(log) as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own programs, no shell
                 with_parent(*spec.argv),
                 env={**os.environ, **spec.env, **told},
@@ -121,4 +122,13 @@ def bound_log(log: Path) -> None:
         return
     with contextlib.suppress(OSError):  # a full disk gets its room back all the same
         shutil.copyfile(log, log.with_name(log.name + ".1"))
-    os.truncate(log, 0)
+    with contextlib.suppress(OSError):
+        os.truncate(log, 0)
+
+
+def _opened(log: Path) -> BinaryIO:
+    """Open a log to append to; if the disk has no room for a new file, what is written is lost."""
+    try:
+        return log.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")

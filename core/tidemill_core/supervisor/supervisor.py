@@ -106,9 +106,9 @@ class Supervisor:
     def _note_processes(self) -> None:
         processes = [status_of(kept) for kept in self._kept]
         if processes != self._processes:
-            self._processes = processes
             with contextlib.suppress(OSError):  # a full disk must not end the stack
                 write_processes(self._state_dir, processes)
+                self._processes = processes
 
     def _poll_restart(self) -> None:
         if self._restart is None:
@@ -117,9 +117,9 @@ class Supervisor:
         restart = self._restart
         report = RestartReport(self._restarts, os.getpid(), restart.ended, restart.steps)
         if report != self._report:
-            self._report = report
             with contextlib.suppress(OSError):  # a full disk must not end the stack
                 report.write(self._state_dir)
+                self._report = report
         if restart.ended:
             self._restart = None
 

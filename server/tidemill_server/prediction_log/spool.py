@@ -47,6 +47,7 @@ class Spool:
         self._folder = folder
         self._max_bytes = max_bytes
         self._file: int | None = None
+        self._path = folder
         self._file_bytes = 0
         self._measure_at = 0.0
         self.size_bytes = 0
@@ -71,6 +72,8 @@ class Spool:
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._file_bytes)
+                if not self._file_bytes:
+                    self._path.unlink()
             self.seal()
             raise
         self._file_bytes += len(data)
@@ -100,13 +103,14 @@ class Spool:
         self.oldest = min(map(_time_of, waiting), default=None)
 
     def _create(self, first: float) -> int:
-        path = self._folder / f"{first:.6f}-{uuid.uuid4().hex}{SUFFIX}"
+        self._path = path = self._folder / f"{first:.6f}-{uuid.uuid4().hex}{SUFFIX}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             sync(self._folder)
         except OSError:
             os.close(file)
+            path.unlink(missing_ok=True)
             raise
         self._file_bytes = 0
         return file

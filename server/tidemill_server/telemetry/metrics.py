@@ -6,8 +6,7 @@ they become labels, so nothing else calls `labels()`. What changes with every re
 which `refresh` brings into its metric.
 
 With several workers, each writes its values to files in a folder that they share, and each answers
-for all: prometheus_client's multiprocess mode, which the environment variable
-PROMETHEUS_MULTIPROC_DIR turns on before Python starts.
+for all, as in prometheus_client's multiprocess mode (`shared_values`).
 """
 
 import threading
@@ -19,6 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from tidemill_server.telemetry.families import Families, LogOutcome
 from tidemill_server.telemetry.labels import Labels
+from tidemill_server.telemetry.shared_values import SharedValues
 from tidemill_server.telemetry.tallies import Count, Distribution, Level, Tally
 
 _Child = TypeVar("_Child")
@@ -61,9 +61,13 @@ class Metrics(Families):
     Args:
         labels: bounds the values of the labels.
         version: of Tidemill.
+        shared: what other workers see of them; None for a process that is the only one.
     """
 
-    def __init__(self, labels: Labels, version: str) -> None:
+    def __init__(self, labels: Labels, version: str, shared: SharedValues | None = None) -> None:
+        self._shared = shared
+        if shared is not None:
+            shared.share()
         super().__init__(version)
         self._labels = labels
         self._tallies: list[Tally] = []
@@ -81,6 +85,8 @@ class Metrics(Families):
         with self._refreshing:
             for tally in list(self._tallies):
                 tally.flush()
+            if self._shared is not None:
+                self._shared.save()
 
     def method(self, method: str) -> MethodMetrics:
         """What is observed of a method's calls.

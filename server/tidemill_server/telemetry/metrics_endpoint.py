@@ -1,38 +1,33 @@
-"""`GET /metrics`, for Prometheus, on a port and in threads of its own.
+"""The page that Prometheus scrapes, on a port and in threads of its own.
 
-It speaks to a scraper or two, so it is small on purpose: the standard library's HTTP server, a
-few connections at a time, each ended after two seconds, and nothing but this one page.
+prometheus_client's WSGI app serves it. It is for a scraper or two: a few connections at a time, and
+silent ones are cut.
 """
 
 import contextlib
 import errno
-import os
 import socket
-import socketserver
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Iterable
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
 
-import structlog
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+import psutil  # type: ignore[import-untyped]
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from tidemill_core.errors import AlreadyRunning, ConfigurationError
 from tidemill_server.telemetry.metrics import Metrics
 
-PATH = "/metrics"
 MAX_CONNECTIONS = 8
 """Beyond these, connections are closed at once."""
-CONNECTION_SECONDS = 2.0
-"""After so long a connection is cut, whatever it does."""
-_THREADS = 2
+SILENCE_SECONDS = 2.0
+"""A connection on which nothing comes for so long is cut."""
 _REFRESH_SECONDS = 0.5
-
-log = structlog.get_logger()
 
 
 class MetricsEndpoint:
@@ -62,11 +57,7 @@ class MetricsEndpoint:
             ConfigurationError: nothing can listen there.
         """
         try:
-            address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            shared = self._folder is not None
-            self._server = _Server(
-                address[0], address[4], shared, self._page, self._metrics.refresh
-            )
+            self._server = _Server(host, port, self._metrics, self._folder)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 message = f"port {port} on {host} is taken; set TIDEMILL_METRICS_PORT to a free one"
@@ -77,7 +68,7 @@ class MetricsEndpoint:
             target=self._server.serve_forever, args=(_REFRESH_SECONDS,), name="metrics", daemon=True
         )
         self._thread.start()
-        return int(self._server.server_address[1])
+        return self._server.server_port
 
     def close(self) -> None:
         """Bring the last tallies into their metrics, and stop listening: up to half a second."""
@@ -88,57 +79,54 @@ class MetricsEndpoint:
         self._thread.join()
         self._server.server_close()
 
-    def _page(self) -> bytes:
+
+class _AllWorkers(Collector):
+    """Collects what is on the page, at the moment that it is asked for."""
+
+    def __init__(self, metrics: Metrics, folder: Path | None) -> None:
+        self._metrics = metrics
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
         self._metrics.refresh()
         if self._folder is None:
-            return generate_latest(self._metrics.registry)
+            return self._metrics.registry.collect()
         _forget_gone_workers(self._folder)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        everyone = MultiProcessCollector(None, str(self._folder))  # type: ignore[no-untyped-call]
+        found: Iterable[Metric] = everyone.collect()  # type: ignore[no-untyped-call]
+        return found
 
 
 def _forget_gone_workers(folder: Path) -> None:
     """Remove the gauges of workers that are gone; their counters and histograms stay.
 
-    Whoever is asked does it: a worker that was killed cannot, and so nobody else has to know.
+    Whoever is asked does it: a worker that was killed cannot.
     """
     for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
-        if not _lives(int(pid)):
+        if not psutil.pid_exists(int(pid)):
             with contextlib.suppress(FileNotFoundError):  # another worker was faster
                 mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it does, and is somebody else's
-        return True
-    return True
+class _Server(ThreadingWSGIServer):
+    """Listens, and brings tallies into their metrics twice a second."""
 
-
-class _Server(socketserver.TCPServer):
-    """Listens; connections are answered by a few threads."""
-
-    allow_reuse_address = True
-
-    def __init__(
-        self,
-        family: socket.AddressFamily,
-        address: Any,
-        shared: bool,
-        page: Callable[[], bytes],
-        refresh: Callable[[], None],
-    ) -> None:
+    def __init__(self, host: str, port: int, metrics: Metrics, folder: Path | None) -> None:
+        [family, *_, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self.address_family = family
-        self.allow_reuse_port = shared
-        self.page = page
-        self._refresh = refresh
-        self._threads = ThreadPoolExecutor(_THREADS, "metrics")
+        self.allow_reuse_port = folder is not None
+        self._refresh = metrics.refresh
         self._room = threading.Semaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler)  # type: ignore[arg-type]
+        registry = CollectorRegistry()
+        registry.register(_AllWorkers(metrics, folder))
+        self.set_app(make_wsgi_app(registry))
+
+    def server_bind(self) -> None:
+        """Bind the port, without asking DNS for the host's name as wsgiref does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
 
     def service_actions(self) -> None:
         """What `serve_forever` does each time round."""
@@ -149,53 +137,21 @@ class _Server(socketserver.TCPServer):
         del request, client_address
         return self._room.acquire(blocking=False)
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread."""
-        self._threads.submit(self._answer, request, client_address)
-
-    def server_close(self) -> None:
-        """Close the port, and let go of the threads."""
-        super().server_close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: scrapers come and go as they like."""
 
-    def _answer(self, request: socket.socket, client_address: Any) -> None:
-        cut = threading.Timer(CONNECTION_SECONDS, request.shutdown, (socket.SHUT_RDWR,))
-        cut.daemon = True
-        cut.start()
-        try:
-            self.finish_request(request, client_address)
-        except OSError:  # it went away, or took too long
-            return
-        finally:
-            cut.cancel()
-            self.shutdown_request(request)
-            self._room.release()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(WSGIRequestHandler):
+    timeout = SILENCE_SECONDS
     server_version = "tidemill"
     sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answer a scrape."""
-        if self.path.partition("?")[0] != PATH:
-            self.send_error(404, f"there is only {PATH}")
-            return
-        try:
-            page = self.server.page()
-        except Exception:
-            log.exception("metrics_not_collected")
-            self.send_error(500, "see the log")
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- http.server's name
         """Not a line a scrape."""

@@ -1,10 +1,15 @@
 """The logs of supervised processes stay bounded."""
 
+import json
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
-from tidemill_core.supervisor import ProcessSpec, Supervisor
+from tests.plugins.small_disk import clear, fill, mounted
+from tidemill_core.supervisor import Ended, ProcessSpec, Supervisor, read_processes
 
 LIMIT = 10 * 1024 * 1024
 SLEEPER = "import time; time.sleep(600)"
@@ -46,6 +51,53 @@ def test_the_log_of_a_process_that_runs_is_bounded(tmp_path: Path) -> None:
     assert old.stat().st_size > LIMIT
     with log.open("rb") as file:  # no hole: it goes on at the new end
         assert file.read(1) == b"x"
+
+
+def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
+    """Processes start, are started again and are replaced by others though no file can be made."""
+    with mounted(tmp_path / "disk"):
+        state_dir = tmp_path / "disk"
+        supervisor = Supervisor([_spec(SLEEPER)], state_dir)
+        supervisor.start()
+        try:
+            (state_dir / "logs" / "server.log").unlink()
+            fill(state_dir)
+            os.kill(supervisor.pids()["server"], signal.SIGKILL)
+            deaths: list[Ended] = []
+            until = time.monotonic() + 20
+            while not (deaths and supervisor.pids()):
+                deaths += supervisor.poll()
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            assert [each.exit_code for each in deaths] == [-signal.SIGKILL]
+            clear(state_dir)
+            supervisor.poll()
+            assert {each.pid for each in read_processes(state_dir)} == {*supervisor.pids().values()}
+        finally:
+            supervisor.hurry()
+            supervisor.stop()
+
+
+def test_a_line_that_cannot_be_written_is_lost() -> None:
+    """On a full disk a process logs, goes on, and ends with its own exit code."""
+    program = (
+        "import structlog, sys\n"
+        "from tidemill_core.telemetry import configure_logging\n"
+        "configure_logging('test')\n"
+        "try:\n"
+        "    raise ValueError('x' * 100_000)\n"
+        "except ValueError:\n"
+        "    structlog.get_logger().exception('broken')\n"
+        "structlog.get_logger().info('said', text='\\ud800')\n"
+        "sys.exit(7)"
+    )
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", program], stderr=full, check=False)
+    assert done.returncode == 7
+    written = subprocess.run(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, check=False
+    ).stderr
+    assert [json.loads(line)["event"] for line in written.splitlines()] == ["broken", "said"]
 
 
 def _spec(script: str) -> ProcessSpec:

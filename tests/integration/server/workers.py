@@ -21,11 +21,16 @@ from tidemill_core.triton.testing import RunningTriton
 
 
 class Workers:
-    """Two workers under a supervisor, and a port that they share."""
+    """Two workers under a supervisor, and a port that they share.
 
-    def __init__(self, workspace: Workspace) -> None:
+    Args:
+        workspace: where they run.
+        names: how the names of the processes begin.
+    """
+
+    def __init__(self, workspace: Workspace, names: tuple[str, ...]) -> None:
         settings = load_settings()
-        specs = [spec for spec in stack_processes(settings) if spec.name.startswith("server")]
+        specs = [spec for spec in stack_processes(settings) if spec.name.startswith(names)]
         self.state_dir = settings.state_dir
         self.address = f"127.0.0.1:{settings.grpc_port}"
         self.workspace = workspace
@@ -57,15 +62,17 @@ class Workers:
 
 
 @contextlib.contextmanager
-def running(workspace: Workspace, triton: RunningTriton) -> Iterator[Workers]:
-    """Two workers that answer."""
+def running(
+    workspace: Workspace, triton: RunningTriton, names: tuple[str, ...] = ("server",)
+) -> Iterator[Workers]:
+    """Two workers that answer, and other processes of the stack if they are named."""
     grpc_port, metrics_port = free_ports(2)
     with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
         environment.setenv("TIDEMILL_TRITON__URL", triton.grpc_address)
         environment.setenv("TIDEMILL_GRPC_PORT", str(grpc_port))
         environment.setenv("TIDEMILL_METRICS_PORT", str(metrics_port))
         environment.setenv("TIDEMILL_SERVER__WORKERS", "2")
-        pair = Workers(workspace)
+        pair = Workers(workspace, names)
         pair.supervisor.start()
         try:
             pair.until_all_run()

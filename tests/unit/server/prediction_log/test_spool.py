@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import NOW, later, prediction
+from tests.plugins.small_disk import clear, fill, mounted
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.errors import InvalidArgument, StorageUnavailable
 from tidemill_server.prediction_log import spool as spool_module
@@ -212,3 +213,26 @@ def test_a_file_that_was_removed_is_noticed(tmp_path: Path) -> None:
     spool.seal()
     bring_back(tmp_path, database)
     assert database.ids == ["p2"]
+
+
+def test_a_full_disk_leaves_no_empty_files(tmp_path: Path) -> None:
+    """A write that fails is tried again and again; once there is room, its rows come back once."""
+    with mounted(tmp_path / "disk"):
+        folder, database = tmp_path / "disk", Database()
+        spool = Spool(folder, PLENTY)
+        (folder / "filler-0").touch()
+        reserved = [folder / f"reserved-{number}" for number in range(10)]
+        for path in reserved:  # names for the spool's files, though no room for what is in them
+            path.touch()
+        fill(folder)
+        for path in reserved:
+            path.unlink()
+        for _ in range(20):
+            with pytest.raises(OSError, match="space"):
+                spool.write([prediction("p", "a text")])
+        assert not list(folder.glob("*.jsonl"))
+        clear(folder)
+        spool.write([prediction("p", "a text")])
+        spool.seal()
+        assert bring_back(folder, database) == 1
+        assert database.ids == ["p"]
