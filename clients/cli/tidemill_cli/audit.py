@@ -1,14 +1,17 @@
 """`tidemill audit`."""
 
-import json
 from dataclasses import asdict
+from functools import partial
+from itertools import islice
 from typing import Annotated
 
 import typer
 
-from tidemill_cli.connection import Limit, OnlyTask
-from tidemill_cli.local import require_extras
+from tidemill_cli.listing import Limit
+from tidemill_cli.local import require_extras, require_task
+from tidemill_cli.messages import moment_text
 from tidemill_cli.output import AsJson, print_json, print_table
+from tidemill_cli.tasks import OnlyTask
 from tidemill_core.domain.access import AuditRecord
 from tidemill_core.settings import load_settings
 
@@ -32,37 +35,34 @@ def list_records(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the admin actions, newest first."""
+    """List the admin actions, newest first; --json also has how each caller was known."""
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.workspace_storage import opened_storage
-    from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
+    from tidemill_cli.workspace_storage import every, opened_storage
 
-    records: list[AuditRecord] = []
-    token = ""
-    with opened_storage(load_settings()) as storage:
-        while True:
-            page = Page.parse(min(limit - len(records), MAX_PAGE_SIZE), token)
-            found, token = storage.audit.page(task, caller, page)
-            records += found
-            if not token or len(records) >= limit:
-                break
+    settings = load_settings()
+    with opened_storage(settings) as storage:
+        found = list(islice(every(partial(storage.audit.page, task, caller)), limit))
+    if task and not found:
+        require_task(settings, task)
     if as_json:
-        documents = [{**asdict(r), "create_time": r.create_time.isoformat()} for r in records]
-        print_json(documents)
+        print_json(list(map(asdict, found)))
         return
-    columns = ("time (UTC)", "caller", "known by", "action", "task", "ended", "request", "from")
-    print_table(columns, map(_row, records), empty="no admin action was written down yet")
+    columns = ("time (UTC)", "caller", "ended", "action")
+    print_table(columns, map(_row, found), empty="no admin action is recorded yet")
 
 
 def _row(record: AuditRecord) -> tuple[str, ...]:
+    request = {"task": record.task} if record.task else {}
+    request |= record.request
     return (
-        record.create_time.strftime("%Y-%m-%d %H:%M:%S"),
+        moment_text(record.create_time),
         record.caller,
-        record.authentication,
-        record.method.rpartition(".")[2],
-        record.task,
-        f"{record.code} {record.reason}".strip(),
-        json.dumps(record.request, ensure_ascii=False),
-        record.peer,
+        record.reason or record.code,
+        " ".join(
+            [
+                record.method.rpartition("/")[2],
+                *(f"{name}={value}" for name, value in request.items()),
+            ]
+        ),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.failure import CannotWrite, CommandFailed, WrongUsage
 from tidemill_cli.local import require_extras
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
 from tidemill_core.durable import written_whole
@@ -22,18 +22,18 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         with written_whole(target) as staged:
             write(staged)
     except OSError as error:
-        raise CommandFailed(f"{target} cannot be written: {error}") from error
+        raise CannotWrite(target, error) from error
 
 
 def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
     """Refuse a file whose name does not say what it is to be.
 
     Raises:
-        CommandFailed: its suffix is none of these.
+        WrongUsage: its suffix is none of these.
     """
     if target.suffix not in suffixes:
         known = " or ".join(suffixes)
-        raise CommandFailed(f"{target}: the file's name must end in {known}", WRONG_USAGE)
+        raise WrongUsage(f"{target}: the file's name must end in {known}")
 
 
 def export_rows(folder: Path, target: Path, split: str) -> int:

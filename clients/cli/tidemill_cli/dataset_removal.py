@@ -1,17 +1,16 @@
 """Which dataset versions nobody needs the rows of, and what removing them gives back."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import say
-from tidemill_cli.workspace_storage import opened_storage
+from tidemill_cli.workspace_storage import every, opened_storage
 from tidemill_core.dataset_folder import (
     EXAMPLES_FILE,
     QUARANTINE_FILE,
@@ -21,10 +20,7 @@ from tidemill_core.dataset_folder import (
 )
 from tidemill_core.intake_lock import intake_lock
 from tidemill_core.settings import Settings
-from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.storage import Storage
-
-RowT = TypeVar("RowT")
 
 _ROWS = (EXAMPLES_FILE, QUARANTINE_FILE)
 
@@ -78,8 +74,8 @@ def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) 
 def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
     """When each version in the catalogue was last built, and which a model was trained on."""
     return (
-        {version.dataset_version: version.build_time for version in _all(storage.datasets.page)},
-        {version.dataset_version for version in _all(storage.models.page)},
+        {one.dataset_version: one.build_time for one in every(partial(storage.datasets.page, ""))},
+        {one.dataset_version for one in every(partial(storage.models.page, ""))},
     )
 
 
@@ -127,13 +123,3 @@ def _described(folder: Path, built: Mapping[str, datetime]) -> Removable:
     when = built.get(folder.name) or build_time(read_manifest(folder))
     size = sum((folder / name).stat().st_size for name in _ROWS if (folder / name).exists())
     return Removable(folder, folder.parent.name, folder.name, when, size)
-
-
-def _all(fetch: Callable[[str, Page], tuple[list[RowT], str]]) -> Iterator[RowT]:
-    """Rows of all pages and tasks."""
-    token = ""
-    while True:
-        rows, token = fetch("", Page.parse(MAX_PAGE_SIZE, token))
-        yield from rows
-        if not token:
-            return

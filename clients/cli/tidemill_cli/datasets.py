@@ -6,13 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tidemill.v1.dataset_service_pb2 import (
-    DatasetVersion,
-    DiffDatasetVersionsRequest,
-    GetDatasetVersionRequest,
-    ListDatasetVersionsRequest,
-)
-from tidemill_cli.connection import CALL_SECONDS, Address, Limit, OnlyTask, collect, connected
+from tidemill.v1 import dataset_service_pb2 as pb
+from tidemill_cli.connection import Address, connected
 from tidemill_cli.dataset_description import (
     Description,
     from_folder,
@@ -23,10 +18,12 @@ from tidemill_cli.dataset_difference import compare, print_difference
 from tidemill_cli.dataset_files import EXPORTS, export_rows, require_suffix, write_whole
 from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
+from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list
 from tidemill_cli.local import require_extras
-from tidemill_cli.messages import time_text, to_json
+from tidemill_cli.messages import to_json
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
+from tidemill_cli.tasks import OnlyTask, collect_of
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
@@ -59,30 +56,17 @@ def list_versions(
 ) -> None:
     """List dataset versions."""
     with connected(address) as client:
-        versions: list[DatasetVersion] = collect(
-            lambda size, token: client.datasets.ListDatasetVersions(
-                ListDatasetVersionsRequest(task=task, page_size=size, page_token=token),
-                timeout=CALL_SECONDS,
-            ),
-            lambda page: page.dataset_versions,
-            limit,
-        )
-    if as_json:
-        print_json([to_json(version) for version in versions])
-        return
-    columns = ("dataset version", "task", "rows", "labels", "set aside", "built (UTC)")
-    rows = (
-        (
-            version.dataset_version[:12],
-            version.task,
-            sum(version.row_counts.values()),
-            len(version.label_counts),
-            sum(version.quarantine_counts.values()),
-            time_text(version.build_time),
-        )
-        for version in versions
-    )
-    print_table(columns, rows, empty="no dataset versions yet")
+        request = pb.ListDatasetVersionsRequest(task=task)
+        found = collect_of(client, client.datasets.ListDatasetVersions, request, limit)
+    columns: Columns = {
+        "dataset version": lambda version: version.dataset_version[:12],
+        "task": "task",
+        "rows": lambda version: sum(version.row_counts.values()),
+        "labels": lambda version: len(version.label_counts),
+        "set aside": lambda version: sum(version.quarantine_counts.values()),
+        "built (UTC)": "build_time",
+    }
+    print_list(found, columns, "no dataset versions yet", as_json)
 
 
 @app.command(epilog="Example: tidemill datasets show 3f9a1c20 --html dataset.html")
@@ -127,8 +111,8 @@ def diff(
     """
     if address:
         if rows:
-            raise CommandFailed("--rows reads files: leave --address out", WRONG_USAGE)
-        request = DiffDatasetVersionsRequest(
+            raise WrongUsage("--rows reads files: leave --address out")
+        request = pb.DiffDatasetVersionsRequest(
             base_dataset_version=base, dataset_version=dataset_version
         )
         with connected(address) as client:
@@ -152,7 +136,7 @@ def export(
     """Write the rows of a dataset version to a file, whole or not at all."""
     require_suffix(file, EXPORTS)
     if file.exists() and not force:
-        raise CommandFailed(f"{file} is there already: --force writes over it", WRONG_USAGE)
+        raise AlreadyThere(file, "--force writes over it")
     folder = _folder(dataset_version)
     count = export_rows(folder, file.absolute(), "" if split is None else str(split))
     done = {"dataset_version": folder.name, "file": str(file), "rows": count}
@@ -206,10 +190,10 @@ def rebuild(dataset_version: Version, as_json: AsJson = False) -> None:
 def _in_catalogue(dataset_version: str, address: str) -> Description:
     with connected(address) as client:
         if dataset_version:
-            request = GetDatasetVersionRequest(dataset_version=dataset_version)
+            request = pb.GetDatasetVersionRequest(dataset_version=dataset_version)
             answer = client.datasets.GetDatasetVersion(request, timeout=CALL_SECONDS)
             return from_message(answer.dataset_version)
-        newest = ListDatasetVersionsRequest(page_size=1)
+        newest = pb.ListDatasetVersionsRequest(page_size=1)
         listed = client.datasets.ListDatasetVersions(newest, timeout=CALL_SECONDS)
     if not listed.dataset_versions:
         raise CommandFailed(_NONE_YET)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import typer
 from rich.text import Text
 
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill_cli.failure import CommandFailed
 from tidemill_cli.local import require_extras
 from tidemill_cli.output import AsJson, print_json, print_table
 
@@ -32,4 +32,4 @@ def doctor(as_json: AsJson = False) -> None:
         print_table(("", "check", "found", "what to do"), rows, empty="")
     failed = [check.name for check in checks if check.result == "fail"]
     if failed:
-        raise CommandFailed(f"failed: {', '.join(failed)}", REQUEST_FAILED)
+        raise CommandFailed(f"failed: {', '.join(failed)}")

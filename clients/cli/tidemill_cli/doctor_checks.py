@@ -52,7 +52,7 @@ def examine() -> list[Check]:
     try:
         settings = load_settings()
     except TidemillError as error:
-        return [*checks, Check("settings", "fail", str(error), f"mend {WORKSPACE_FILE}")]
+        return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
     checks += [_settings(settings), _triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
     checks += _ports(settings)
@@ -79,7 +79,7 @@ def _settings(settings: Settings) -> Check:
         if isinstance(source, FilesSource) and not _is_there(source.path)
     ]
     if missing:
-        return Check("settings", "fail", f"missing: {', '.join(missing)}", "mend the sources")
+        return Check("settings", "fail", f"missing: {', '.join(missing)}", "fix the sources")
     return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
 
 

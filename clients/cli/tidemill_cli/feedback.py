@@ -1,24 +1,17 @@
 """`tidemill feedback`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
-from tidemill_cli.connection import (
-    CALL_SECONDS,
-    Address,
-    Limit,
-    OnlyTask,
-    collect,
-    connected,
-    current_user,
-)
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.failure import CommandFailed
 from tidemill_cli.feedback_file import send_file
-from tidemill_cli.messages import time_text, to_json
+from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table
+from tidemill_cli.tasks import OnlyTask, collect_of
 from tidemill_client.requests import feedback_request
 
 app = typer.Typer(
@@ -61,18 +54,14 @@ def submit(
     )
     with connected(address) as client:
         stored = client.feedback.SubmitFeedback(request, timeout=CALL_SECONDS).feedback
-    if as_json:
-        print_json(to_json(stored))
-        return
-    print_fields(
-        {
-            "stored": stored.feedback_id,
-            "verdict": _verdict(stored),
-            "task": stored.task,
-            "model version": stored.model_version,
-            "source": stored.source,
-        }
-    )
+    fields = {
+        "stored": stored.feedback_id,
+        "verdict": _verdict(stored),
+        "task": stored.task,
+        "model version": stored.model_version,
+        "source": stored.source,
+    }
+    print_one(stored, fields, as_json)
 
 
 @app.command("list", epilog="Example: tidemill feedback list --task support --json")
@@ -87,26 +76,23 @@ def list_feedback(
 ) -> None:
     """List feedback."""
     with connected(address) as client:
-        found: list[Feedback] = collect(
-            lambda size, token: client.feedback.ListFeedback(
-                ListFeedbackRequest(
-                    task=task, prediction_id=prediction_id, page_size=size, page_token=token
-                ),
-                timeout=CALL_SECONDS,
-            ),
-            lambda page: page.feedback,
-            limit,
-        )
-    if as_json:
-        print_json([to_json(feedback) for feedback in found])
-        return
-    columns = ("stored (UTC)", "task", "version", "verdict", "source", "comment", "prediction id")
-    print_table(columns, map(_row, found), empty="no feedback yet")
+        request = ListFeedbackRequest(task=task, prediction_id=prediction_id)
+        found = collect_of(client, client.feedback.ListFeedback, request, limit)
+    columns: Columns = {
+        "stored (UTC)": "create_time",
+        "task": "task",
+        "version": "model_version",
+        "verdict": _verdict,
+        "source": "source",
+        "comment": "comment",
+        "prediction id": "prediction_id",
+    }
+    print_list(found, columns, "no feedback yet", as_json)
 
 
 @app.command("import", epilog="Example: tidemill feedback import verdicts.jsonl")
 def import_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A JSON Lines file.")],
+    file: Annotated[Path, typer.Argument(help="A JSON Lines file.")],
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -127,19 +113,7 @@ def import_file(
         if rejections:
             print_table(("line", "reason", "why"), rows, empty="")
     if outcome.rejected:
-        raise CommandFailed(f"{outcome.rejected} lines were not stored", REQUEST_FAILED)
-
-
-def _row(feedback: Feedback) -> tuple[Any, ...]:
-    return (
-        time_text(feedback.create_time),
-        feedback.task,
-        feedback.model_version,
-        _verdict(feedback),
-        feedback.source,
-        feedback.comment,
-        feedback.prediction_id,
-    )
+        raise CommandFailed(f"{outcome.rejected} lines were not stored")
 
 
 def _verdict(feedback: Feedback) -> str:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from google.protobuf import json_format
 
 from tidemill.v1.feedback_service_pb2 import StreamFeedbackRequest
+from tidemill_cli.failure import CannotRead
 from tidemill_cli.messages import error_to_json
 from tidemill_cli.progress import ShowProgress, progress_view
 from tidemill_client import TidemillClient, TidemillError
@@ -84,9 +85,14 @@ def send_file(client: TidemillClient, path: Path) -> Outcome:
     """Send each line's verdict. A line that cannot be read or stored does not stop the others.
 
     Raises:
+        CannotRead: the file cannot be opened.
         TidemillError: the stream broke; sending the file again repeats nothing.
     """
-    with path.open("rb") as file, progress_view() as show_progress:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise CannotRead(path, error) from error
+    with opened as file, progress_view() as show_progress:
         lines = FeedbackLines(file, show_progress)
         # No time limit: a file takes as long as it takes.
         response = client.feedback.StreamFeedback(lines.requests())

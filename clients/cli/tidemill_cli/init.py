@@ -6,18 +6,20 @@ import shlex
 import shutil
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+from pydantic import ValidationError
 
-from tidemill_cli.csv_check import CsvSummary, check_csv
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
-from tidemill_cli.output import AsJson, print_json, say, stdout
-from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE
+from tidemill_cli.example_check import Summary, check_examples
+from tidemill_cli.example_file import format_of, text_lines, without_compression
+from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
+from tidemill_cli.output import AsJson, print_json, say, shown, stdout
+from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = (
-    "Example: tidemill init support-desk --csv tickets.csv --text-column message "
+    "Example: tidemill init support-desk --data tickets.csv --text-column message "
     "--label-column topic --task support"
 )
 _DATA_FOLDER = "data"
@@ -30,11 +32,9 @@ _TEMPLATE = """\
 # Predictions less confident than this are marked as abstained.
 # abstain_below = 0.5
 
-# Where the examples come from: a CSV with a header line. There may be several.
+# Where the examples come from: CSV with a header line, JSON Lines or Parquet. There may be several.
 [[tasks.{task}.sources]]
-path = {path}
-text_column = {text_column}
-label_column = {label_column}
+{source}
 
 # Everything below is optional; these are the defaults.
 # grpc_port = 50051               # what clients connect to; write it above the first [section]
@@ -51,35 +51,56 @@ label_column = {label_column}
 @app.command(epilog=_EXAMPLE)
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write the workspace.")] = Path(),
-    csv: Annotated[
+    data: Annotated[
         Path | None,
-        typer.Option(help="Your examples; without it, a small example is written."),
+        typer.Option(
+            "--data",
+            "--csv",
+            metavar="FILE",
+            help="Your examples: CSV, TSV, JSON Lines or Parquet; text may be compressed. Without "
+            "it, a small example is written.",
+        ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The CSV's column with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The CSV's column with the label.")] = "label",
+    text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
+    file_format: Annotated[
+        Literal["csv", "jsonl", "parquet"] | None,
+        typer.Option("--format", help="What the file is, if its name does not say it."),
+    ] = None,
+    delimiter: Annotated[
+        str,
+        typer.Option(
+            help="What separates a CSV's columns; without it, a tab in .tsv, else a comma.",
+            show_default=False,
+        ),
+    ] = "",
+    encoding: Annotated[
+        str, typer.Option(help="The file's encoding; from any other a copy in UTF-8 is made.")
+    ] = "utf-8",
     task: Annotated[str, typer.Option(help="What to call the classification problem.")] = "support",
     as_json: AsJson = False,
 ) -> None:
-    """Write a new workspace for your own CSV."""
+    """Write a new workspace for your own examples."""
     if not re.fullmatch(TASK_NAME, task):
-        raise CommandFailed(
-            f"{task!r} is not a task name: use up to 40 of a-z, 0-9 and _, a letter first",
-            WRONG_USAGE,
+        raise WrongUsage(
+            f"{task!r} is not a task name: use up to 40 of a-z, 0-9 and _, a letter first"
         )
     settings = folder / WORKSPACE_FILE
     if settings.exists():
-        raise CommandFailed(
-            f"{settings} is there already: choose another folder, or add a task to it", WRONG_USAGE
-        )
-    if csv is None:
-        summary, source = _write_example(folder)
-        text_column, label_column = "text", "label"
-    else:
-        summary = check_csv(csv, text_column, label_column)
-        source = _bring_in(csv, folder)
-    values = {"path": source.as_posix(), "text_column": text_column, "label_column": label_column}
-    quoted = {name: _toml_string(value) for name, value in values.items()}
-    settings.write_text(_TEMPLATE.format(task=task, **quoted), encoding="utf-8")
+        raise AlreadyThere(settings, "choose another folder, or add a task to it")
+    source = _source(text_column, label_column, file_format, delimiter)
+    try:
+        if data is None:
+            source = FilesSource(path=_write_example(folder))
+            summary = check_examples(folder / source.path, source, "utf-8-sig")
+        else:
+            codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+            summary = check_examples(data, source, codec)
+            source = source.model_copy(update={"path": _bring_in(data, folder, codec, source)})
+        text = _TEMPLATE.format(task=task, source=_toml(source))
+        settings.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotWrite(folder, error) from error
     if as_json:
         counts = {"examples": summary.rows, "labels": summary.labels}
         print_json({"settings": str(settings), "task": task, **counts})
@@ -87,27 +108,58 @@ def init(
         _print_next(folder, task, summary)
 
 
-def _write_example(folder: Path) -> tuple[CsvSummary, Path]:
-    source = Path(_DATA_FOLDER) / "example.csv"
-    target = folder / source
+def _source(
+    text_column: str, label_column: str, file_format: str | None, delimiter: str
+) -> FilesSource:
+    """Return how the examples are read; only what was given is set."""
+    given = {"format": file_format, "delimiter": {"\\t": "\t"}.get(delimiter, delimiter)}
+    try:
+        return FilesSource.model_validate(
+            {
+                "path": "examples",
+                "text_column": text_column,
+                "label_column": label_column,
+                **{name: value for name, value in given.items() if value},
+            }
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        option = str(wrong["loc"][-1]).replace("_", "-")
+        raise WrongUsage(f"--{option} {wrong['input']!r}: {wrong['msg']}") from error
+
+
+def _write_example(folder: Path) -> str:
+    """Write the example into the workspace, and return its path there."""
+    target = folder / _DATA_FOLDER / "example.csv"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(resources.files("tidemill_cli").joinpath("example.csv").read_bytes())
-    return check_csv(target, "text", "label"), source
+    return f"{_DATA_FOLDER}/example.csv"
 
 
-def _bring_in(csv: Path, folder: Path) -> Path:
-    """The CSV's path as seen from the workspace; one that lies elsewhere is copied into it."""
+def _bring_in(file: Path, folder: Path, encoding: str, source: FilesSource) -> str:
+    """Return the file's path in the workspace; one that lies elsewhere is copied into it."""
     folder.mkdir(parents=True, exist_ok=True)
-    if csv.resolve().is_relative_to(folder.resolve()):
-        return csv.resolve().relative_to(folder.resolve())
-    source = Path(_DATA_FOLDER) / csv.name
-    target = folder / source
+    is_utf8 = encoding == "utf-8-sig" or format_of(file, source.format) == "parquet"
+    if is_utf8 and file.resolve().is_relative_to(folder.resolve()):
+        return file.resolve().relative_to(folder.resolve()).as_posix()
+    name = file.name if is_utf8 else without_compression(file)
+    target = folder / _DATA_FOLDER / name
     if target.exists():
-        raise CommandFailed(f"{target} is there already: it is not overwritten", WRONG_USAGE)
+        raise AlreadyThere(target, "it is not overwritten")
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(csv, target)
-    return source
+    if is_utf8:
+        shutil.copyfile(file, target)
+    else:
+        with target.open("w", encoding="utf-8", newline="") as copy:
+            copy.writelines(text_lines(file, encoding))
+    return f"{_DATA_FOLDER}/{name}"
+
+
+def _toml(source: FilesSource) -> str:
+    """Return a source's settings, as far as they are set."""
+    values = source.model_dump(mode="json", exclude_unset=True)
+    return "\n".join(f"{name} = {_toml_string(value)}" for name, value in values.items())
 
 
 def _toml_string(text: str) -> str:
@@ -115,11 +167,11 @@ def _toml_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _print_next(folder: Path, task: str, summary: CsvSummary) -> None:
+def _print_next(folder: Path, task: str, summary: Summary) -> None:
     say(f"wrote {folder / WORKSPACE_FILE}: {summary.rows} examples with {summary.labels} labels")
     say("next:")
-    text = summary.first_text if len(summary.first_text) <= 60 else summary.first_text[:60]
+    text = " ".join(summary.first_text[:60].split())
     commands = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     commands += ["tidemill up", f"tidemill predict {task} {shlex.quote(text)}   # another terminal"]
     for command in commands:
-        stdout().print(f"  {command}")
+        stdout().print(f"  {shown(command)}", soft_wrap=True)

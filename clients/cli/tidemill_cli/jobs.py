@@ -5,22 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from tidemill.v1.job_service_pb2 import (
-    CancelJobRunRequest,
-    GetJobRunRequest,
-    Job,
-    JobRun,
-    JobRunState,
-    ListJobRunsRequest,
-    ListJobsRequest,
-    RunJobRequest,
-    WatchJobRunRequest,
-)
-from tidemill_cli.connection import CALL_SECONDS, Address, Limit, OnlyTask, collect, connected
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill.v1 import job_service_pb2 as pb
+from tidemill_cli.connection import Address, connected
+from tidemill_cli.failure import CommandFailed
+from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, collect, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table, say
+from tidemill_cli.output import AsJson, percent, print_table, say
 from tidemill_cli.progress import progress_view
+from tidemill_cli.tasks import ForTask, OnlyTask, collect_of, the_task
 from tidemill_client import TidemillClient
 
 app = typer.Typer(
@@ -30,9 +22,6 @@ app = typer.Typer(
     epilog="Example: tidemill jobs run retrain --task support",
 )
 
-# Most rows of a page may be left out: it is a large one.
-_SIFTED_PAGE = 500
-
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
 
 
@@ -40,18 +29,13 @@ RunId = Annotated[str, typer.Argument(help="The run's id.")]
 def list_jobs(address: Address = "", as_json: AsJson = False) -> None:
     """List the jobs that can be run."""
     with connected(address) as client:
-        jobs: list[Job] = collect(
-            lambda size, token: client.jobs.ListJobs(
-                ListJobsRequest(page_size=size, page_token=token), timeout=CALL_SECONDS
-            ),
-            lambda page: page.jobs,
-            limit=1000,
-        )
-    if as_json:
-        print_json([to_json(job) for job in jobs])
-        return
-    rows = ((job.job, job.schedule or "on demand", job.description) for job in jobs)
-    print_table(("job", "runs", "what it does"), rows, empty="no jobs: is the jobs process up?")
+        jobs = collect(client.jobs.ListJobs, pb.ListJobsRequest(), limit=1000)
+    columns: Columns = {
+        "job": "job",
+        "runs": lambda job: job.schedule or "on demand",
+        "what it does": "description",
+    }
+    print_list(jobs, columns, "no jobs: is the jobs process up?", as_json)
 
 
 @app.command(epilog="Example: tidemill jobs runs --task support --job retrain")
@@ -64,60 +48,43 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs; of check_feedback, which runs every minute, only those that started one."""
-    whole = every or bool(job)
+    keep = None if every or job else _started_something
     with connected(address) as client:
-        found: list[JobRun] = collect(
-            lambda size, token: client.jobs.ListJobRuns(
-                ListJobRunsRequest(
-                    job=job,
-                    task=task,
-                    page_size=size if whole else _SIFTED_PAGE,
-                    page_token=token,
-                ),
-                timeout=CALL_SECONDS,
-            ),
-            lambda page: [run for run in page.job_runs if whole or not _started_nothing(run)],
-            limit,
-        )
-    if as_json:
-        print_json([to_json(run) for run in found])
-        return
-    columns = ("run id", "job", "task", "state", "asked by", "queued (UTC)", "now")
-    print_table(columns, map(_row, found), empty="nothing has run yet")
-    if not whole:
+        request = pb.ListJobRunsRequest(job=job, task=task)
+        found = collect_of(client, client.jobs.ListJobRuns, request, limit, keep)
+    columns: Columns = {
+        "run id": "run_id",
+        "job": "job",
+        "task": "task",
+        "state": "state",
+        "asked by": "trigger",
+        "queued (UTC)": "create_time",
+        "now": lambda run: run.error or run.message,
+    }
+    print_list(found, columns, "nothing has run yet", as_json)
+    if keep is not None and not as_json:
         say("without check_feedback runs that started nothing; --all shows them")
 
 
-def _started_nothing(run: JobRun) -> bool:
-    """Whether a run is one of the many that only found that there is nothing to do."""
-    if run.job != "check_feedback" or run.state != JobRunState.JOB_RUN_STATE_SUCCEEDED:
-        return False
-    return run.result.fields["decision"].string_value != "STARTED"
-
-
-def _row(run: JobRun) -> tuple[str, ...]:
-    return (
-        run.run_id,
-        run.job,
-        run.task,
-        enum_name(run, "state"),
-        run.trigger,
-        time_text(run.create_time),
-        run.error or run.message,
-    )
+def _started_something(run: pb.JobRun) -> bool:
+    """Return whether a run is not one of the many that only found that there is nothing to do."""
+    if run.job != "check_feedback" or run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
+        return True
+    return run.result.fields["decision"].string_value == "STARTED"
 
 
 @app.command(epilog="Example: tidemill jobs run retrain --task support --no-follow")
 def run(
     job: Annotated[str, typer.Argument(help="The job; `tidemill jobs list` shows them.")],
-    task: Annotated[str, typer.Option(help="The task to run it for.", show_default=False)],
+    task: ForTask = "",
     follow: Annotated[bool, typer.Option(help="Wait for its end.")] = True,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Start a job, and follow it to its end."""
     with connected(address) as client:
-        queued = client.jobs.RunJob(RunJobRequest(job=job, task=task), timeout=CALL_SECONDS).job_run
+        request = pb.RunJobRequest(job=job, task=the_task(client, task, address))
+        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
         finish = _follow(client, queued.run_id) if follow else queued
     _print_run(finish, as_json)
     if follow:
@@ -128,7 +95,7 @@ def run(
 def show(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
     """Show one run."""
     with connected(address) as client:
-        request = GetJobRunRequest(run_id=run_id)
+        request = pb.GetJobRunRequest(run_id=run_id)
         found = client.jobs.GetJobRun(request, timeout=CALL_SECONDS).job_run
     _print_run(found, as_json)
 
@@ -146,15 +113,15 @@ def watch(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None
 def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
     """Ask a run to stop."""
     with connected(address) as client:
-        request = CancelJobRunRequest(run_id=run_id)
+        request = pb.CancelJobRunRequest(run_id=run_id)
         found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS).job_run
     _print_run(found, as_json)
 
 
-def _follow(client: TidemillClient, run_id: str) -> JobRun:
+def _follow(client: TidemillClient, run_id: str) -> pb.JobRun:
     """Show a run's progress until it ends; the run as it was last heard of."""
     # No time limit: a training takes as long as it takes.
-    stream = client.jobs.WatchJobRun(WatchJobRunRequest(run_id=run_id))
+    stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
     try:
         with progress_view() as show_progress:
             latest = _last(stream, lambda run: show_progress(run.job, run.progress, run.message))
@@ -162,45 +129,40 @@ def _follow(client: TidemillClient, run_id: str) -> JobRun:
         say(f"the run goes on: `tidemill jobs watch {run_id}` follows it again")
         raise
     if latest is None:
-        raise CommandFailed(f"the server said nothing about run {run_id}", REQUEST_FAILED)
+        raise CommandFailed(f"the server said nothing about run {run_id}")
     return latest
 
 
-def _last(stream: Iterable[Any], seen: Callable[[JobRun], None]) -> JobRun | None:
-    latest: JobRun | None = None
+def _last(stream: Iterable[Any], seen: Callable[[pb.JobRun], None]) -> pb.JobRun | None:
+    latest: pb.JobRun | None = None
     for response in stream:
         latest = response.job_run
         seen(response.job_run)
     return latest
 
 
-def _fail_unless_succeeded(run: JobRun) -> None:
-    if run.state != JobRunState.JOB_RUN_STATE_SUCCEEDED:
+def _fail_unless_succeeded(run: pb.JobRun) -> None:
+    if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
         ending = f"failed: {run.error}" if run.error else f"ended {enum_name(run, 'state')}"
-        raise CommandFailed(f"the run {ending}", REQUEST_FAILED)
+        raise CommandFailed(f"the run {ending}")
 
 
-def _print_run(run: JobRun, as_json: bool) -> None:
-    document = to_json(run)
-    if as_json:
-        print_json(document)
-        return
-    print_fields(
-        {
-            "run id": run.run_id,
-            "job": run.job,
-            "task": run.task,
-            "state": document["state"],
-            "progress": f"{percent(run.progress)}  {run.message}",
-            "error": run.error,
-            "asked by": run.trigger,
-            "queued": time_text(run.create_time),
-            "began": time_text(run.start_time),
-            "ended": time_text(run.end_time),
-        }
-    )
-    if result := document["result"]:
-        print_table(("result", ""), sorted(_flat(result)), empty="")
+def _print_run(run: pb.JobRun, as_json: bool) -> None:
+    fields = {
+        "run id": run.run_id,
+        "job": run.job,
+        "task": run.task,
+        "state": enum_name(run, "state"),
+        "progress": f"{percent(run.progress)}  {run.message}",
+        "error": run.error,
+        "asked by": run.trigger,
+        "queued": time_text(run.create_time),
+        "began": time_text(run.start_time),
+        "ended": time_text(run.end_time),
+    }
+    print_one(run, fields, as_json)
+    if not as_json and run.result.fields:
+        print_table(("result", ""), sorted(_flat(to_json(run.result))), empty="")
 
 
 def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from tidemill_cli.connection import current_user
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
-from tidemill_cli.local import require_extras
+from tidemill_cli.failure import WrongUsage
+from tidemill_cli.local import require_extras, require_task
+from tidemill_cli.messages import moment_text
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
 from tidemill_core.clock import system_clock
-from tidemill_core.domain.access import ApiKey, AuditRecord, Authentication, Scope
-from tidemill_core.settings import Settings, load_settings
+from tidemill_core.domain.access import ApiKey, Scope
+from tidemill_core.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,7 +23,6 @@ app = typer.Typer(
     epilog="Example: tidemill keys create --name shop --scope predict --scope feedback",
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 
 
 @app.command(epilog="Example: tidemill keys create --name shop --scope predict --expires 90d")
@@ -46,18 +46,19 @@ def create(
     """Make a key. It is printed now and never again."""
     require_extras()
     # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.workspace_storage import opened_storage
+    from tidemill_cli.workspace_storage import audit_record, opened_storage
     from tidemill_core.storage.api_keys import NewApiKey
 
     settings, now = load_settings(), system_clock()
-    tasks = _known_tasks(settings, task or [])
+    for each in task or []:
+        require_task(settings, each)
     expire_time = now + _duration(expires) if expires else None
     with opened_storage(settings) as storage:
-        new = NewApiKey(name, frozenset(scope), tasks, rate, expire_time)
+        new = NewApiKey(name, frozenset(scope), frozenset(task or []), rate, expire_time)
         key, secret = storage.api_keys.create(new, now)
-        storage.audit.append(_audit_record("keys create", key, now))
+        storage.audit.append(audit_record("keys create", asdict(key), now))
     if as_json:
-        print_json({**_document(key), "api_key": secret})
+        print_json({**asdict(key), "api_key": secret})
         return
     print_fields({**_fields(key), "API key": secret})
     say("Keep the API key now: it is stored as a hash, and cannot be shown again.")
@@ -74,7 +75,7 @@ def list_keys(as_json: AsJson = False) -> None:
     with opened_storage(load_settings()) as storage:
         keys = storage.api_keys.list_all()
     if as_json:
-        print_json([_document(key) for key in keys])
+        print_json(list(map(asdict, keys)))
         return
     columns = ("key id", "name", "scopes", "tasks", "calls/s", "made (UTC)", "expires", "state")
     rows = (tuple(_fields(key).values()) for key in keys)
@@ -89,52 +90,29 @@ def revoke(
 ) -> None:
     """Refuse a key from now on; servers do so within a second."""
     require_extras()
-    from tidemill_cli.workspace_storage import opened_storage
+    from tidemill_cli.workspace_storage import audit_record, opened_storage
 
     now = system_clock()
     with opened_storage(load_settings()) as storage:
         key = storage.api_keys.revoke(key_id, now)
-        storage.audit.append(_audit_record("keys revoke", key, now))
+        storage.audit.append(audit_record("keys revoke", asdict(key), now))
     if as_json:
-        print_json(_document(key))
+        print_json(asdict(key))
         return
     print_fields(_fields(key))
-
-
-def _known_tasks(settings: Settings, tasks: list[str]) -> frozenset[str]:
-    unknown = sorted(set(tasks) - settings.tasks.keys())
-    if unknown:
-        known = ", ".join(sorted(settings.tasks)) or "none"
-        message = f"there is no task {unknown[0]!r} in this workspace; there are: {known}"
-        raise CommandFailed(message, WRONG_USAGE)
-    return frozenset(tasks)
 
 
 def _duration(text: str) -> timedelta:
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
     if match is None:
         message = f"--expires {text!r}: write a number and s, m, h or d, such as 30d"
-        raise CommandFailed(message, WRONG_USAGE)
+        raise WrongUsage(message)
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-
-
-def _audit_record(action: str, key: ApiKey, now: datetime) -> AuditRecord:
-    return AuditRecord(
-        caller=current_user(),
-        authentication=Authentication.LOCAL,
-        method=f"tidemill {action}",
-        task="",
-        code="OK",
-        reason="",
-        request=_document(key),
-        peer="",
-        create_time=now,
-    )
 
 
 def _state(key: ApiKey) -> str:
     if key.revoke_time is not None:
-        return f"revoked {key.revoke_time.strftime(_TIME_FORMAT)}"
+        return f"revoked {moment_text(key.revoke_time)}"
     if key.expire_time is not None and key.expire_time <= system_clock():
         return "expired"
     return "active"
@@ -142,28 +120,14 @@ def _state(key: ApiKey) -> str:
 
 def _fields(key: ApiKey) -> Mapping[str, Any]:
     """A key for people."""
-    expires = key.expire_time.strftime(_TIME_FORMAT) if key.expire_time else "never"
+    expires = moment_text(key.expire_time) if key.expire_time else "never"
     return {
         "key id": key.key_id,
         "name": key.name,
         "scopes": ", ".join(sorted(key.scopes)),
         "tasks": ", ".join(sorted(key.tasks)) or "all",
         "calls/s": "any" if key.requests_per_second is None else f"{key.requests_per_second:g}",
-        "made (UTC)": key.create_time.strftime(_TIME_FORMAT),
+        "made (UTC)": moment_text(key.create_time),
         "expires": expires,
         "state": _state(key),
-    }
-
-
-def _document(key: ApiKey) -> dict[str, Any]:
-    """A key for programs."""
-    return {
-        "key_id": key.key_id,
-        "name": key.name,
-        "scopes": sorted(key.scopes),
-        "tasks": sorted(key.tasks),
-        "requests_per_second": key.requests_per_second,
-        "create_time": key.create_time.isoformat(),
-        "expire_time": key.expire_time.isoformat() if key.expire_time else None,
-        "revoke_time": key.revoke_time.isoformat() if key.revoke_time else None,
     }

@@ -10,22 +10,14 @@ import typer
 
 from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_cli.agreement import Agreement, agreement_of
-from tidemill_cli.connection import (
-    CALL_SECONDS,
-    Address,
-    Limit,
-    OnlyTask,
-    collect,
-    connected,
-    current_user,
-)
+from tidemill_cli.connection import Address, connected, current_user
 from tidemill_cli.dataset_files import write_whole
-from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
+from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
 from tidemill_cli.label_import import read_tasks, submit_all
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
+from tidemill_cli.listing import Columns, Limit, print_list
 from tidemill_cli.local import require_extras
-from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.output import (
     AsJson,
     percent,
@@ -35,6 +27,7 @@ from tidemill_cli.output import (
     say,
     shortened,
 )
+from tidemill_cli.tasks import ForTask, OnlyTask, collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain.labeling import LabelItemState
 
@@ -50,7 +43,7 @@ _WAITING = (LabelItemState.OPEN, LabelItemState.LEASED)
 @app.callback()
 def label(
     context: typer.Context,
-    task: Annotated[str, typer.Option(help="The task to label for.", show_default=False)] = "",
+    task: ForTask = "",
     annotator: Annotated[
         str, typer.Option(help="Who labels; without it, you.", show_default=False)
     ] = "",
@@ -65,17 +58,14 @@ def label(
         if task or annotator:
             raise typer.BadParameter(f"options go behind `{context.invoked_subcommand}`")
         return
-    if not task:
-        raise typer.BadParameter("name the task by --task")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise CommandFailed(
-            "labelling needs a terminal; `tidemill label export` and `tidemill label import` "
-            "work without",
-            WRONG_USAGE,
+        raise WrongUsage(
+            "labeling needs a terminal; `tidemill label export` and `tidemill label import` do not"
         )
     with connected(address) as client:
-        tally = label_items(client, task, annotator or current_user())
-    say(f"{tally.labelled} labelled, {tally.skipped} skipped, {tally.waiting} still wait")
+        named = the_task(client, task, address)
+        tally = label_items(client, named, annotator or current_user())
+    say(f"{tally.labeled} labeled, {tally.skipped} skipped, {tally.waiting} still wait")
 
 
 @app.command("list", epilog="Example: tidemill label list --task support --state UNRESOLVED")
@@ -91,23 +81,29 @@ def list_items(
     """List what people are asked, and what they say."""
     with connected(address) as client:
         found = _items(client, task, () if state is None else (state,), limit)
-    if as_json:
-        print_json([to_json(item) for item in found])
-        return
-    columns = ("queued (UTC)", "task", "reason", "state", "judgements", "label", "text", "id")
-    print_table(columns, map(_row, found), empty="nothing is queued")
+    columns: Columns = {
+        "queued (UTC)": "create_time",
+        "task": "task",
+        "reason": "reason",
+        "state": "state",
+        "judgements": lambda item: f"{item.judgements_given} of {item.judgements_wanted}",
+        "label": "label",
+        "text": lambda item: shortened(item.text),
+        "id": "label_item_id",
+    }
+    print_list(found, columns, "nothing is queued", as_json)
 
 
 @app.command(epilog="Example: tidemill label agreement --task support")
 def agreement(
-    task: Annotated[str, typer.Option(help="The task that was labelled.")],
+    task: ForTask = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Show how far annotators agree."""
     require_extras()
     with connected(address) as client:
-        items = _items(client, task, (), sys.maxsize)
+        items = _items(client, the_task(client, task, address), (), sys.maxsize)
     found = agreement_of([[(each.annotator, each.label) for each in i.judgements] for i in items])
     if as_json:
         print_json(asdict(found))
@@ -124,7 +120,7 @@ def export(
 ) -> None:
     """Write what waits for judgements as Label Studio's tasks, in JSON."""
     if file.exists():
-        raise CommandFailed(f"{file} is there already: name a new file", WRONG_USAGE)
+        raise AlreadyThere(file, "name a new file")
     with connected(address) as client:
         items = _items(client, task, _WAITING, sys.maxsize)
     tasks = [to_task(item) for item in reversed(items)]
@@ -138,9 +134,7 @@ def export(
 
 @app.command("import", epilog="Example: tidemill label import annotated.json")
 def import_file(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="What Label Studio exported: JSON.")
-    ],
+    file: Annotated[Path, typer.Argument(help="What Label Studio exported: JSON.")],
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -160,34 +154,15 @@ def import_file(
         if rejections:
             print_table(("row", "annotator", "reason", "why"), rows, empty="")
     if rejections:
-        raise CommandFailed(f"{len(rejections)} were not stored", REQUEST_FAILED)
+        raise CommandFailed(f"{len(rejections)} were not stored")
 
 
 def _items(
     client: TidemillClient, task: str, states: tuple[LabelItemState, ...], limit: int
 ) -> list[pb.LabelItem]:
     numbers = [pb.LabelItemState.Value(f"LABEL_ITEM_STATE_{state}") for state in states]
-    return collect(
-        lambda size, token: client.labeling.ListLabelItems(
-            pb.ListLabelItemsRequest(task=task, states=numbers, page_size=size, page_token=token),
-            timeout=CALL_SECONDS,
-        ),
-        lambda page: page.label_items,
-        limit,
-    )
-
-
-def _row(item: pb.LabelItem) -> tuple[Any, ...]:
-    return (
-        time_text(item.create_time),
-        item.task,
-        enum_name(item, "reason"),
-        enum_name(item, "state"),
-        f"{item.judgements_given} of {item.judgements_wanted}",
-        item.label,
-        shortened(item.text),
-        item.label_item_id,
-    )
+    request = pb.ListLabelItemsRequest(task=task, states=numbers)
+    return collect_of(client, client.labeling.ListLabelItems, request, limit)
 
 
 def _described(found: Agreement) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidemill_cli.connection import CALL_SECONDS
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.label_studio import judgements_of
+from tidemill_cli.listing import CALL_SECONDS
 from tidemill_client import (
     FailedPrecondition,
     InvalidRequest,
@@ -42,14 +42,14 @@ def read_tasks(file: Path) -> list[Any]:
     """The tasks of a file.
 
     Raises:
-        CommandFailed: it cannot be read, or is not a JSON list.
+        WrongUsage: it cannot be read, or is not a JSON list.
     """
     try:
         tasks = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
-        raise CommandFailed(f"{file} cannot be read: {error}") from error
+        raise CannotRead(file, error) from error
     if not isinstance(tasks, list):
-        raise CommandFailed(f"{file} is not a list of tasks: export it from Label Studio as JSON")
+        raise WrongUsage(f"{file} is not a list of tasks: export it from Label Studio as JSON")
     return tasks
 
 

@@ -14,6 +14,8 @@ from prompt_toolkit.layout import Layout, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.validation import ValidationError, Validator
 
+from tidemill_cli.output import shown
+
 KEYS = "123456789" + string.ascii_lowercase
 """One a label, in the labels' order; with more labels than these, labels are searched."""
 
@@ -47,7 +49,13 @@ def _ask_for_anything() -> str | None:
 
 
 def _ask_by_search(labels: Sequence[str]) -> str | None:
-    completer = WordCompleter(list(labels), ignore_case=True, sentence=True, match_middle=True)
+    completer = WordCompleter(
+        list(labels),
+        ignore_case=True,
+        sentence=True,
+        match_middle=True,
+        display_dict={label: shown(label) for label in labels},
+    )
     text = prompt(
         "label: ",
         completer=completer,

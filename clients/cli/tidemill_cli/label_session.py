@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from rich.text import Text
-
 from tidemill.v1 import labeling_service_pb2 as pb
-from tidemill_cli.connection import CALL_SECONDS
 from tidemill_cli.label_prompt import ask_for
+from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.messages import enum_name
-from tidemill_cli.output import say, stdout
+from tidemill_cli.output import say, shown, shown_lines, stdout
 from tidemill_client import FailedPrecondition, NotFound, TidemillClient, translated_errors
 
 
@@ -17,12 +15,12 @@ class Tally:
     """What became of a session.
 
     Attributes:
-        labelled: judgements that are stored.
+        labeled: judgements that are stored.
         skipped: texts that were passed over.
         waiting: texts that still wait for the annotator, skipped ones included.
     """
 
-    labelled: int = 0
+    labeled: int = 0
     skipped: int = 0
     waiting: int = 0
 
@@ -31,7 +29,7 @@ def label_items(client: TidemillClient, task: str, annotator: str) -> Tally:
     """Hand one item after the other to a person at the terminal.
 
     Raises:
-        TidemillError: the server refuses or is away; what was labelled before is stored.
+        TidemillError: the server refuses or is away; what was labeled before is stored.
     """
     tally = Tally()
     while True:
@@ -49,7 +47,7 @@ def label_items(client: TidemillClient, task: str, annotator: str) -> Tally:
         if label is None:
             tally.skipped += 1
         elif _submit(client, item, annotator, label):
-            tally.labelled += 1
+            tally.labeled += 1
 
 
 def _lease(client: TidemillClient, task: str, annotator: str) -> pb.LeaseLabelItemsResponse:
@@ -69,15 +67,15 @@ def _submit(client: TidemillClient, item: pb.LabelItem, annotator: str, label: s
     except (FailedPrecondition, NotFound) as error:  # others decided it meanwhile
         say(f"not stored: {error.message}", style="yellow")
         return False
-    stdout().print(f"→ {label}", style="green")
+    stdout().print(f"→ {shown(label)}", style="green")
     return True
 
 
 def _show(item: pb.LabelItem, tally: Tally, told: str) -> None:
     console = stdout()
-    progress = f"{tally.labelled} labelled, {tally.waiting} waiting · {enum_name(item, 'reason')}"
+    progress = f"{tally.labeled} labeled, {tally.waiting} waiting · {enum_name(item, 'reason')}"
     console.rule(progress, align="left")
-    console.print(Text(item.text))
+    console.print(shown_lines(item.text))
     if item.suggested_labels:
-        console.print(Text(f"suggested: {', '.join(item.suggested_labels)}", style="cyan"))
-    console.print(Text(told, style="dim"))
+        console.print(shown(f"suggested: {', '.join(item.suggested_labels)}"), style="cyan")
+    console.print(shown(told), style="dim")

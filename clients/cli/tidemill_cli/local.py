@@ -1,9 +1,10 @@
 """What commands that work on this machine need beside the client's packages."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed, ExtrasMissing
-from tidemill_core.settings import Settings, load_settings
+from tidemill_cli.failure import ExtrasMissing, UnknownTask, WrongUsage
+from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
 
 # One package of each extra: [server], [jobs].
 _TELLING_MODULES = ("sqlalchemy", "apscheduler")
@@ -25,17 +26,28 @@ def require_extras() -> None:
 
 
 def settings_with_tasks() -> Settings:
-    """The workspace's settings.
+    """Return the workspace's settings.
 
     Raises:
         ConfigurationError: a setting is wrong.
-        CommandFailed: they name no task.
+        WrongUsage: they name no task.
     """
     settings = load_settings()
-    if not settings.tasks:
-        raise CommandFailed(
-            "no task is configured here: `tidemill init my-workspace --csv FILE` writes a "
-            "workspace; start `tidemill up` in its folder",
-            WRONG_USAGE,
-        )
-    return settings
+    if settings.tasks:
+        return settings
+    file = Path(WORKSPACE_FILE).absolute()
+    found = f"{file} names no task" if file.exists() else f"there is no {file}"
+    raise WrongUsage(
+        f"{found}: change to a workspace's folder, or write a workspace by "
+        "`tidemill init my-workspace --data FILE`"
+    )
+
+
+def require_task(settings: Settings, task: str) -> None:
+    """Refuse a task that the settings do not name.
+
+    Raises:
+        UnknownTask: they name others.
+    """
+    if task not in settings.tasks:
+        raise UnknownTask(task, settings.tasks)

@@ -9,16 +9,30 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tidemill_cli.failure import REQUEST_FAILED, WRONG_USAGE, CommandFailed
-from tidemill_cli.output import complain
+from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.output import adapt_to_terminal, complain
 from tidemill_core.errors import ConfigurationError, TidemillError
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
-_START = "Start here: `tidemill init my-workspace --csv examples.csv`, then `tidemill up` in it."
+_EPILOG = """\
+Start here: `tidemill init my-workspace --data examples.csv`, then `tidemill up` in it.
+
+How a server is reached, from the environment:
+
+TIDEMILL_ADDRESS: host:port, for every command that has --address.
+
+TIDEMILL_API_KEY: an API key or a token. TIDEMILL_INSECURE=1 lets it travel without TLS.
+
+TIDEMILL_ROOT_CERTIFICATES: PEM file of the roots to trust, or `system`; it turns TLS on. In a
+workspace whose tidemill.toml sets tls.certificate it is not needed.
+
+TIDEMILL_CLIENT_CERTIFICATE, TIDEMILL_CLIENT_KEY: PEM files, for servers that ask for a client
+certificate.
+"""
 _INTERRUPTED = 130
 
 COMMANDS = {
-    "init": "Write a new workspace for your own CSV.",
+    "init": "Write a new workspace for your own examples.",
     "up": "Start Triton, the server and the jobs, and keep them running until Ctrl-C.",
     "restart": "Replace the server's workers one at a time, without a failed request.",
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
@@ -64,7 +78,7 @@ class _ImportedWhenUsed(TyperGroup):
 app = typer.Typer(
     cls=_ImportedWhenUsed,
     help=_HELP,
-    epilog=_START,
+    epilog=_EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -94,7 +108,7 @@ def _require_utf8(arguments: Sequence[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
-            raise CommandFailed(f"the argument {argument!r} is not UTF-8", WRONG_USAGE) from error
+            raise WrongUsage(f"the argument {argument!r} is not UTF-8") from error
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -104,17 +118,19 @@ def run(arguments: Sequence[str]) -> int:
         The exit code: 0 done, 1 the request failed, 2 wrong usage, 3 nothing is running,
         130 ended by Ctrl-C.
     """
+    adapt_to_terminal(sys.stdout, sys.stderr)
     try:
         _require_utf8(arguments)
         app(args=list(arguments), prog_name="tidemill")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else REQUEST_FAILED
+        return end.code if isinstance(end.code, int) else CommandFailed.exit_code
     except CommandFailed as failed:
         complain(str(failed))
         return failed.exit_code
     except TidemillError as error:
         complain(f"{error} ({error.reason})")
-        return WRONG_USAGE if isinstance(error, ConfigurationError) else REQUEST_FAILED
+        wrong = isinstance(error, ConfigurationError)
+        return (WrongUsage if wrong else CommandFailed).exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0

@@ -5,7 +5,7 @@ numbers. What is not set is null; of a oneof only the member that is set is ther
 """
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -43,11 +43,23 @@ def enum_name(message: Message, field_name: str) -> str:
     return _enum_name(field, getattr(message, field_name))
 
 
+def for_people(message: Message, field_name: str) -> Any:
+    """Return a field's value for people: moments in UTC, enums without their type's name."""
+    value = getattr(message, field_name)
+    if isinstance(value, Timestamp):
+        return time_text(value)
+    is_enum = message.DESCRIPTOR.fields_by_name[field_name].enum_type is not None
+    return enum_name(message, field_name) if is_enum else value
+
+
 def time_text(time: Timestamp) -> str:
     """A moment for people, in UTC; empty where it is not set."""
-    if time == Timestamp():
-        return ""
-    return time.ToDatetime(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if time == Timestamp() else moment_text(time.ToDatetime(tzinfo=UTC))
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a moment for people, to the second."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 # A field's descriptor is typed as Any: the C implementation's class is none of the stubs'.

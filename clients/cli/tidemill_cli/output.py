@@ -1,9 +1,15 @@
-"""What commands print: results on stdout, everything about the work itself on stderr."""
+"""What commands print: results on stdout, everything about the work itself on stderr.
 
+Texts, names and messages that others wrote pass through `shown` on their way to a terminal.
+"""
+
+import codecs
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -15,36 +21,80 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 # Wide enough that a table read by a program keeps each row on one line.
 _UNBOUNDED_WIDTH = 100_000
 _SHOWN_CHARACTERS = 60
+# Controls, line and paragraph separators, lone surrogates, and characters that are invisible or
+# turn the direction of the text. The two joiners are part of ordinary words and emoji.
+_UNSAFE = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+_ASCII = str.maketrans(
+    {"…": "...", "→": "->", "·": "-", "─": "-", "█": "#", **dict.fromkeys("▏▎▍▌▋▊▉", "")}
+)
+
+
+def adapt_to_terminal(*streams: TextIO) -> None:
+    """Let streams that cannot encode a character print ASCII for it instead of failing."""
+    codecs.register_error("tidemill", _in_ascii)
+    for stream in streams:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="tidemill")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_ASCII)
+    return text.encode("ascii", "backslashreplace").decode(), error.end
+
+
+def shown(text: str) -> str:
+    """Return a text as a terminal may show it: control and bidi characters as escapes."""
+    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def shown_lines(text: str) -> str:
+    """Return a text as `shown` does, its lines kept."""
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def stdout() -> Console:
-    """The console for results. Colours only on a terminal, and not under NO_COLOR."""
+    """Return the console for results. Colors only on a terminal, and not under NO_COLOR."""
     width = None if sys.stdout.isatty() else _UNBOUNDED_WIDTH
-    return Console(width=width, highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
+    return Console(
+        width=width, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty()
+    )
 
 
 def stderr() -> Console:
-    """The console for progress, notes and errors."""
-    return Console(stderr=True, highlight=False, markup=False)
+    """Return the console for progress, notes and errors."""
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    # Surrogates cannot be written as UTF-8, and no other character needs an escape.
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    in_ascii = not (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(document, indent=2, ensure_ascii=in_ascii, default=plain)
+    # The escapes of JSON itself, so that a program reads what was written.
+    escaped = re.sub(r"(?!\n)" + _UNSAFE.pattern, lambda match: json.dumps(match[0])[1:-1], text)
+    sys.stdout.write(escaped + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON has no form for: a moment in ISO 8601, a set as a sorted list."""
+    return value.isoformat() if isinstance(value, datetime) else sorted(value)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
     """Print rows under their columns' titles, or a sentence where there are none."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(_cell(column), overflow="fold", no_wrap=column.endswith("(UTC)"))
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*map(_cell, row))
     if table.row_count:
         stdout().print(table)
     else:
-        stderr().print(empty)
+        say(empty)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
@@ -53,14 +103,14 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
-        if value not in ("", None):
-            table.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+        if value not in ("", None, []):
+            table.add_row(_cell(name), _cell(value))
     stdout().print(table)
 
 
 def say(text: str, style: str = "") -> None:
     """Print a note about the work itself."""
-    stderr().print(text, style=style, soft_wrap=True)
+    stderr().print(Text(shown_lines(text), style), soft_wrap=True)
 
 
 def complain(text: str) -> None:
@@ -69,17 +119,25 @@ def complain(text: str) -> None:
 
 
 def shortened(text: str) -> str:
-    """A text on one line of 60 characters, for tables."""
+    """Return a text on one line of 60 characters, for tables."""
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
 
 
 def percent(fraction: float) -> str:
-    """A fraction for people: `93.1 %`."""
+    """Return a fraction for people: `93.1 %`."""
     return f"{100 * fraction:.1f} %"
 
 
 def bar(fraction: float, width: int) -> str:
-    """A bar of a plot: `fraction`, in [0, 1], of `width` characters, to an eighth of one."""
+    """Return a bar of a plot: `fraction`, in [0, 1], of `width` characters, to an eighth of one."""
     eighths = round(8 * width * fraction)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _cell(value: Any) -> Text:
+    """Return a value as a cell; a list takes a line for each of its values."""
+    if isinstance(value, Text):
+        return value
+    lines = value if isinstance(value, list) else [value]
+    return Text("\n".join(shown(str(line)) for line in lines))

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from tidemill_cli.connection import Address, connected, explanation
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed
+from tidemill_cli.failure import CommandFailed
 from tidemill_cli.messages import error_to_json
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table
+from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table, shortened
 from tidemill_cli.standard_input import stdin_lines
+from tidemill_cli.tasks import Task
 from tidemill_client import Prediction, TidemillClient, TidemillError
 
 app = typer.Typer(add_completion=False)
@@ -25,7 +26,7 @@ Result = Prediction | TidemillError
 
 @app.command(epilog=_EXAMPLE)
 def predict(
-    task: Annotated[str, typer.Argument(help="The task to ask.")],
+    task: Task,
     texts: Annotated[
         list[str], typer.Argument(metavar="TEXT...", help="The texts; - reads lines from stdin.")
     ],
@@ -50,7 +51,7 @@ def predict(
         _print_many(asked, results)
     failures = sum(isinstance(result, TidemillError) for result in results)
     if failures:
-        raise CommandFailed(f"{failures} of {len(asked)} texts were not answered", REQUEST_FAILED)
+        raise CommandFailed(f"{failures} of {len(asked)} texts were not answered")
 
 
 def _predict_all(
@@ -76,7 +77,7 @@ def _print_one(prediction: Prediction) -> None:
             "label": prediction.label,
             "confidence": percent(prediction.confidence),
             "note": note,
-            "scores": "\n".join(scores) if len(scores) > 1 else "",
+            "scores": scores if len(scores) > 1 else [],
             "model version": prediction.model_version,
             "prediction id": prediction.prediction_id,
         }
@@ -89,7 +90,7 @@ def _print_many(texts: list[str], results: list[Result]) -> None:
 
 
 def _row(text: str, result: Result) -> tuple[Any, ...]:
-    shown = text if len(text) <= 60 else text[:59] + "…"
+    shown = shortened(text)
     if isinstance(result, TidemillError):
         return shown, f"not answered: {explanation(result)}", "", "", ""
     confidence = percent(result.confidence) + (" abstained" if result.abstained else "")

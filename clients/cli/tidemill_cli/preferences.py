@@ -8,26 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from tidemill.v1.feedback_service_pb2 import (
-    ListPreferencesRequest,
-    Preference,
-    SubmitPreferenceRequest,
-)
-from tidemill_cli.connection import (
-    CALL_SECONDS,
-    Address,
-    Limit,
-    OnlyTask,
-    collect,
-    connected,
-    current_user,
-)
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill.v1 import feedback_service_pb2 as pb
+from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed
+from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
 from tidemill_cli.local import require_extras
-from tidemill_cli.messages import time_text, to_json
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table, shortened
+from tidemill_cli.output import AsJson, percent, print_fields, print_json, shortened
 from tidemill_cli.preference_export import Format, rows_by_split, write_export
 from tidemill_cli.preference_statistics import Statistics, statistics_of
+from tidemill_cli.tasks import OnlyTask, collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain import preference as domain
 
@@ -47,7 +36,12 @@ def submit(
     prompt: Annotated[str, typer.Option(help="What was asked.")],
     chosen: Annotated[str, typer.Option(help="The better answer.")],
     rejected: Annotated[str, typer.Option(help="The other answer.")],
-    task: Annotated[str, typer.Option(help="The task it is for.", show_default=False)] = "",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="The task; not needed where there is one. '' is none.", show_default=False
+        ),
+    ] = None,
     annotator: Annotated[
         str, typer.Option(help="Who says so; without it, you.", show_default=False)
     ] = "",
@@ -56,27 +50,23 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Say which of two answers to a prompt is better."""
-    request = SubmitPreferenceRequest(
-        task=task,
-        prompt=prompt,
-        chosen=chosen,
-        rejected=rejected,
-        annotator=annotator or current_user(),
-        reason=reason,
-    )
     with connected(address) as client:
+        request = pb.SubmitPreferenceRequest(
+            task=the_task(client, "", address) if task is None else task,
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
+            annotator=annotator or current_user(),
+            reason=reason,
+        )
         stored = client.feedback.SubmitPreference(request, timeout=CALL_SECONDS).preference
-    if as_json:
-        print_json(to_json(stored))
-        return
-    print_fields(
-        {
-            "stored": stored.preference_id,
-            "task": stored.task,
-            "annotator": stored.annotator,
-            "replaces": stored.replaced_preference_id,
-        }
-    )
+    fields = {
+        "stored": stored.preference_id,
+        "task": stored.task,
+        "annotator": stored.annotator,
+        "replaces": stored.replaced_preference_id,
+    }
+    print_one(stored, fields, as_json)
 
 
 @app.command("list", epilog="Example: tidemill preferences list --task support --json")
@@ -86,11 +76,16 @@ def list_preferences(
     """List judgements."""
     with connected(address) as client:
         found = _judgements(client, task, limit)
-    if as_json:
-        print_json([to_json(judgement) for judgement in found])
-        return
-    columns = ("stored (UTC)", "task", "prompt", "chosen", "rejected", "annotator", "reason")
-    print_table(columns, map(_row, found), empty="no judgements yet")
+    columns: Columns = {
+        "stored (UTC)": "create_time",
+        "task": "task",
+        "prompt": lambda judgement: shortened(judgement.prompt),
+        "chosen": lambda judgement: shortened(judgement.chosen),
+        "rejected": lambda judgement: shortened(judgement.rejected),
+        "annotator": "annotator",
+        "reason": "reason",
+    }
+    print_list(found, columns, "no judgements yet", as_json)
 
 
 @app.command(epilog="Example: tidemill preferences stats --task support")
@@ -124,7 +119,7 @@ def export(
         require_extras()
     folder = out.absolute()
     if folder.exists():
-        raise CommandFailed(f"{out} is there already: name a new folder", WRONG_USAGE)
+        raise AlreadyThere(out, "name a new folder")
     pairs, _ = _pairs(task, address)
     rows = rows_by_split(pairs)
     exported = sum(map(len, rows.values()))
@@ -134,23 +129,17 @@ def export(
     try:
         files = write_export(folder, rows, file_format)
     except OSError as error:
-        raise CommandFailed(f"{out} cannot be written: {error}") from error
+        raise CannotWrite(out, error) from error
     counts = {str(split): len(of_split) for split, of_split in rows.items()}
     if as_json:
         print_json({"files": list(map(str, files)), "rows": counts, "ties": ties})
         return
-    print_fields({**counts, "ties left out": ties, "files": "\n".join(map(str, files))})
+    print_fields({**counts, "ties left out": ties, "files": list(map(str, files))})
 
 
-def _judgements(client: TidemillClient, task: str, limit: int) -> list[Preference]:
-    return collect(
-        lambda size, token: client.feedback.ListPreferences(
-            ListPreferencesRequest(task=task, page_size=size, page_token=token),
-            timeout=CALL_SECONDS,
-        ),
-        lambda page: page.preferences,
-        limit,
-    )
+def _judgements(client: TidemillClient, task: str, limit: int) -> list[pb.Preference]:
+    request = pb.ListPreferencesRequest(task=task)
+    return collect_of(client, client.feedback.ListPreferences, request, limit)
 
 
 def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:
@@ -160,7 +149,7 @@ def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:
     return domain.pairs_of(map(_from_message, reversed(found))), len(found)
 
 
-def _from_message(message: Preference) -> domain.Preference:
+def _from_message(message: pb.Preference) -> domain.Preference:
     return domain.Preference(
         preference_id=message.preference_id,
         task=message.task,
@@ -172,17 +161,6 @@ def _from_message(message: Preference) -> domain.Preference:
         request_id="",  # the server keeps it to itself
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
         replaced_preference_id=message.replaced_preference_id,
-    )
-
-
-def _row(judgement: Preference) -> tuple[Any, ...]:
-    texts = (judgement.prompt, judgement.chosen, judgement.rejected)
-    return (
-        time_text(judgement.create_time),
-        judgement.task,
-        *map(shortened, texts),
-        judgement.annotator,
-        judgement.reason,
     )
 
 

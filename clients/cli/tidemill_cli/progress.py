@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tidemill_cli.output import say, stderr
+from tidemill_cli.output import say, shown, stderr
 
 _LINE_EVERY_SECONDS = 5.0
 
@@ -23,10 +22,10 @@ def progress_view() -> Iterator[ShowProgress]:
         yield _Lines().show
         return
     columns = (
-        TextColumn("{task.fields[name]}"),
+        TextColumn("{task.fields[name]}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=stderr(), transient=True) as progress:
@@ -40,9 +39,9 @@ class _Bars:
 
     def show(self, name: str, fraction: float, message: str) -> None:
         if name not in self._bars:
-            self._bars[name] = self._progress.add_task("", total=1.0, name=escape(name))
+            self._bars[name] = self._progress.add_task("", total=1.0, name=shown(name))
         bar = self._bars[name]
-        self._progress.update(bar, completed=fraction, description=escape(message))
+        self._progress.update(bar, completed=fraction, description=shown(message))
 
 
 class _Lines:

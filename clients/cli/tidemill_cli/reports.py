@@ -5,25 +5,12 @@ from typing import Annotated
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tidemill.v1.monitoring_service_pb2 import (
-    AcknowledgeAlertRequest,
-    Alert,
-    GetReportRequest,
-    ListAlertsRequest,
-    ListReportsRequest,
-    Report,
-)
-from tidemill_cli.connection import (
-    CALL_SECONDS,
-    Address,
-    Limit,
-    OnlyTask,
-    collect,
-    connected,
-    current_user,
-)
+from tidemill.v1 import monitoring_service_pb2 as pb
+from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import AsJson, print_fields, print_json, print_table
+from tidemill_cli.output import AsJson, print_table
+from tidemill_cli.tasks import OnlyTask, collect_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,31 +32,18 @@ def list_reports(
 ) -> None:
     """List reports."""
     with connected(address) as client:
-        reports: list[Report] = collect(
-            lambda size, token: client.monitoring.ListReports(
-                ListReportsRequest(task=task, kind=kind, page_size=size, page_token=token),
-                timeout=CALL_SECONDS,
-            ),
-            lambda page: page.reports,
-            limit,
-        )
-    if as_json:
-        print_json([to_json(report) for report in reports])
-        return
-    columns = ("report id", "written (UTC)", "task", "version", "kind", "verdict", "finding")
-    rows = (
-        (
-            report.report_id,
-            time_text(report.create_time),
-            report.task,
-            report.model_version,
-            report.kind,
-            enum_name(report, "verdict"),
-            report.summary,
-        )
-        for report in reports
-    )
-    print_table(columns, rows, empty="no reports yet; the checks run on their schedule")
+        request = pb.ListReportsRequest(task=task, kind=kind)
+        found = collect_of(client, client.monitoring.ListReports, request, limit)
+    columns: Columns = {
+        "report id": "report_id",
+        "written (UTC)": "create_time",
+        "task": "task",
+        "version": "model_version",
+        "kind": "kind",
+        "verdict": "verdict",
+        "finding": "summary",
+    }
+    print_list(found, columns, "no reports yet; the checks run on their schedule", as_json)
 
 
 @app.command(epilog="Example: tidemill reports show REPORT_ID --json")
@@ -80,33 +54,29 @@ def show(
 ) -> None:
     """Show one report with the figures behind it."""
     with connected(address) as client:
-        request = GetReportRequest(report_id=report_id)
+        request = pb.GetReportRequest(report_id=report_id)
         report = client.monitoring.GetReport(request, timeout=CALL_SECONDS).report
-    document = to_json(report)
-    if as_json:
-        print_json(document)
-        return
-    print_fields(
-        {
-            "report id": report.report_id,
-            "task": report.task,
-            "model version": report.model_version,
-            "kind": report.kind,
-            "verdict": enum_name(report, "verdict"),
-            "finding": report.summary,
-            "job run": report.run_id,
-            "written": time_text(report.create_time) + " UTC",
-        }
-    )
-    figures = sorted((document["details"] or {}).items())
-    print_table(("figure", "value"), figures, empty="it has no figures")
+    fields = {
+        "report id": report.report_id,
+        "task": report.task,
+        "model version": report.model_version,
+        "kind": report.kind,
+        "verdict": enum_name(report, "verdict"),
+        "finding": report.summary,
+        "job run": report.run_id,
+        "written": time_text(report.create_time) + " UTC",
+    }
+    print_one(report, fields, as_json)
+    if not as_json:
+        figures = sorted((to_json(report)["details"] or {}).items())
+        print_table(("figure", "value"), figures, empty="it has no figures")
 
 
 @app.command(epilog="Example: tidemill reports alerts --unacknowledged --json")
 def alerts(
     task: OnlyTask = "",
     unacknowledged: Annotated[
-        bool, typer.Option("--unacknowledged", help="Only those that nobody has taken on.")
+        bool, typer.Option("--unacknowledged", help="Only those that no one has taken on.")
     ] = False,
     limit: Limit = 20,
     address: Address = "",
@@ -114,35 +84,17 @@ def alerts(
 ) -> None:
     """List alerts."""
     with connected(address) as client:
-        found: list[Alert] = collect(
-            lambda size, token: client.monitoring.ListAlerts(
-                ListAlertsRequest(
-                    task=task,
-                    unacknowledged_only=unacknowledged,
-                    page_size=size,
-                    page_token=token,
-                ),
-                timeout=CALL_SECONDS,
-            ),
-            lambda page: page.alerts,
-            limit,
-        )
-    if as_json:
-        print_json([to_json(alert) for alert in found])
-        return
-    columns = ("alert id", "raised (UTC)", "task", "kind", "taken on", "found")
-    rows = (
-        (
-            alert.alert_id,
-            time_text(alert.create_time),
-            alert.task,
-            alert.kind,
-            _taken_on(alert),
-            alert.message,
-        )
-        for alert in found
-    )
-    print_table(columns, rows, empty="no alerts")
+        request = pb.ListAlertsRequest(task=task, unacknowledged_only=unacknowledged)
+        found = collect_of(client, client.monitoring.ListAlerts, request, limit)
+    columns: Columns = {
+        "alert id": "alert_id",
+        "raised (UTC)": "create_time",
+        "task": "task",
+        "kind": "kind",
+        "taken on": _taken_on,
+        "found": "message",
+    }
+    print_list(found, columns, "no alerts", as_json)
 
 
 @app.command(epilog="Example: tidemill reports acknowledge ALERT_ID")
@@ -152,23 +104,19 @@ def acknowledge(
     as_json: AsJson = False,
 ) -> None:
     """Say that you have taken an alert on."""
-    request = AcknowledgeAlertRequest(alert_id=alert_id, actor=current_user())
+    request = pb.AcknowledgeAlertRequest(alert_id=alert_id, actor=current_user())
     with connected(address) as client:
         alert = client.monitoring.AcknowledgeAlert(request, timeout=CALL_SECONDS).alert
-    if as_json:
-        print_json(to_json(alert))
-        return
-    print_fields(
-        {
-            "alert id": alert.alert_id,
-            "task": alert.task,
-            "found": alert.message,
-            "taken on": _taken_on(alert),
-        }
-    )
+    fields = {
+        "alert id": alert.alert_id,
+        "task": alert.task,
+        "found": alert.message,
+        "taken on": _taken_on(alert),
+    }
+    print_one(alert, fields, as_json)
 
 
-def _taken_on(alert: Alert) -> str:
+def _taken_on(alert: pb.Alert) -> str:
     if alert.acknowledge_time == Timestamp():
-        return "nobody"
+        return "no one"
     return f"{alert.acknowledged_by}, {time_text(alert.acknowledge_time)} UTC"

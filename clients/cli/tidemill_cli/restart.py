@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tidemill_cli.failure import NOTHING_RUNS, CommandFailed
+from tidemill_cli.failure import CommandFailed, NothingRuns
 from tidemill_cli.local import require_extras
 from tidemill_cli.output import AsJson, print_json, say
 from tidemill_core.settings import load_settings
@@ -27,9 +27,9 @@ _BEGIN_SECONDS = 30.0
 def restart(as_json: AsJson = False) -> None:
     """Replace the server's workers one at a time, without a failed request.
 
-    Each new worker reads tidemill.toml and the installed code afresh; only what the workers share,
-    their number and their ports, stays until `tidemill up` is started again. A new worker that
-    does not come to answer is given up: the old ones go on, and the exit code is 1.
+    Each new worker reads tidemill.toml and the installed code again. What the workers share (their
+    number and ports), the jobs and Triton keep their settings until `tidemill up` is started again.
+    If a new worker does not answer, the restart stops: the old ones go on, and the exit code is 1.
     """
     require_extras()
     # The supervisor's packages come with the extras only.
@@ -60,7 +60,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
     lock = StateDirectoryLock(state_dir)
     holder, before = lock.holder(), read_report(state_dir)
     if holder is None:
-        raise CommandFailed(f"no stack runs on {state_dir}: start `tidemill up`", NOTHING_RUNS)
+        raise NothingRuns(f"no stack runs on {state_dir}: start `tidemill up`")
     if before is not None and str(before.supervisor) == holder and not before.ended:
         raise CommandFailed("a restart is under way already: wait until it is over")
     os.kill(int(holder), RESTART_SIGNAL)

@@ -3,17 +3,17 @@
 import sys
 from collections.abc import Iterator
 
-from tidemill_cli.failure import WRONG_USAGE, CommandFailed
+from tidemill_cli.failure import WrongUsage
 
 
 def stdin_lines() -> Iterator[str]:
     """The lines of standard input, without their ends.
 
     Raises:
-        CommandFailed: a line is not UTF-8.
+        WrongUsage: a line is not UTF-8.
     """
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise CommandFailed(f"line {number} of stdin is not UTF-8", WRONG_USAGE) from error
+            raise WrongUsage(f"line {number} of stdin is not UTF-8") from error

@@ -6,6 +6,7 @@ from typing import Self
 
 from tidemill_cli.connection import new_client
 from tidemill_cli.status import health_of, task_service
+from tidemill_cli.target import target_of
 from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
@@ -43,7 +44,7 @@ class Startup:
     def __init__(self, settings: Settings) -> None:
         self._tasks = list(settings.tasks)
         self._storage = open_storage(settings.effective_database_url)
-        self._client = new_client()
+        self._client = new_client(target_of(""))
         self._begin = system_clock()
         self._told: set[str] = set()
 

@@ -9,17 +9,17 @@ import typer
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from rich.text import Text
 
-from tidemill.v1.job_service_pb2 import ListJobRunsRequest
 from tidemill.v1.model_service_pb2 import (
     GetModelVersionRequest,
-    ListDeploymentsRequest,
     ListModelVersionsRequest,
     ModelVersion,
 )
-from tidemill_cli.connection import CALL_SECONDS, Address, collect, connected
-from tidemill_cli.failure import REQUEST_FAILED, CommandFailed, NotNow
-from tidemill_cli.local import missing_module
+from tidemill_cli.connection import Address, connected
+from tidemill_cli.failure import CommandFailed, NotNow
+from tidemill_cli.listing import CALL_SECONDS, collect
+from tidemill_cli.local import missing_module, settings_with_tasks
 from tidemill_cli.output import AsJson, percent, print_json, print_table, stdout
+from tidemill_cli.tasks import tasks_of
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
 
@@ -96,6 +96,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show whether the server and each task answer; exit code 0 only if all do."""
+    if not address:
+        settings_with_tasks()
     deadline = time.monotonic() + wait
     found = _look(address, deadline)
     while not found.serving and time.monotonic() < deadline:
@@ -105,11 +107,11 @@ def status(
         print_json({"serving": found.serving, **asdict(found)})
     else:
         columns = ("task", "health", "champion", "accuracy", "versions")
-        rows = [(Text("(server)"), _coloured(found.health), "", "", ""), *map(_row, found.tasks)]
+        rows = [(Text("(server)"), _colored(found.health), "", "", ""), *map(_row, found.tasks)]
         print_table(columns, rows, empty="")
         _print_processes(found.processes)
     if not found.serving:
-        raise CommandFailed(_not_serving(found), REQUEST_FAILED)
+        raise CommandFailed(_not_serving(found))
 
 
 def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECONDS) -> str:
@@ -144,7 +146,7 @@ def _look(address: str, deadline: float) -> Status:
     while True:
         try:
             with connected(address) as client:
-                tasks = [_task_status(client, task) for task in _tasks(client, address)]
+                tasks = [_task_status(client, task) for task in tasks_of(client, address)]
                 processes = [] if address else _processes()
                 return Status(health_of(client, ""), tasks, processes)
         except NotNow:
@@ -170,36 +172,9 @@ def _print_processes(processes: list[ProcessStatus]) -> None:
         print_table(columns, rows, empty="")
 
 
-def _tasks(client: TidemillClient, address: str) -> list[str]:
-    """The tasks of this folder's settings; of another server, those that it has worked for."""
-    if not address:
-        return list(load_settings().tasks)
-    deployed = collect(
-        lambda size, token: client.models.ListDeployments(
-            ListDeploymentsRequest(page_size=size, page_token=token), timeout=CALL_SECONDS
-        ),
-        lambda page: page.deployments,
-        limit=_RECENT,
-    )
-    runs = collect(
-        lambda size, token: client.jobs.ListJobRuns(
-            ListJobRunsRequest(page_size=size, page_token=token), timeout=CALL_SECONDS
-        ),
-        lambda page: page.job_runs,
-        limit=_RECENT,
-    )
-    return sorted({one.task for one in (*deployed, *runs)})
-
-
 def _task_status(client: TidemillClient, task: str) -> TaskStatus:
-    versions: list[ModelVersion] = collect(
-        lambda size, token: client.models.ListModelVersions(
-            ListModelVersionsRequest(task=task, page_size=size, page_token=token),
-            timeout=CALL_SECONDS,
-        ),
-        lambda page: page.model_versions,
-        limit=_RECENT,
-    )
+    request = ListModelVersionsRequest(task=task)
+    versions = collect(client.models.ListModelVersions, request, _RECENT)
     champion = _champion(client, task) if versions else None
     accuracy = None if champion is None else champion.measures.get("accuracy")
     number = None if champion is None else champion.model_version
@@ -220,10 +195,10 @@ def _champion(client: TidemillClient, task: str) -> ModelVersion | None:
 def _row(task: TaskStatus) -> tuple[object, ...]:
     champion = "none yet" if task.champion is None else f"version {task.champion}"
     accuracy = "" if task.champion_accuracy is None else percent(task.champion_accuracy)
-    return task.task, _coloured(task.health), champion, accuracy, task.versions
+    return task.task, _colored(task.health), champion, accuracy, task.versions
 
 
-def _coloured(health: str) -> Text:
+def _colored(health: str) -> Text:
     return Text(health, style="green" if health == _SERVING else "red")
 
 

@@ -7,10 +7,11 @@ from types import FrameType
 
 import typer
 
-from tidemill_cli.connection import server_address
 from tidemill_cli.local import require_extras, settings_with_tasks
-from tidemill_cli.output import AsJson, print_json, say, stdout
+from tidemill_cli.output import AsJson, print_json, say, shown_lines, stdout
 from tidemill_cli.progress import progress_view
+from tidemill_cli.ready import example
+from tidemill_cli.target import CallerSettings, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
@@ -30,6 +31,10 @@ _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 0.5
 # Restarts that help themselves are not news; one that does not help is.
 _WORRYING_DEATHS = 3
+_NO_CERTIFICATE = (
+    "tls.client_ca is set, and TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY are not: "
+    "without them this command cannot see when the tasks answer"
+)
 
 
 @app.command(epilog=_EXAMPLE)
@@ -40,6 +45,8 @@ def up(as_json: AsJson = False) -> None:
     settings = settings_with_tasks()
     if not settings.triton.url and (reason := unsupported_reason()) is not None:
         raise ConfigurationError(reason)
+    if settings.tls.client_ca is not None and CallerSettings().client_certificate is None:
+        say(_NO_CERTIFICATE, style="yellow")
     processes, ports = stack_processes(settings), stack_ports(settings)
     scratch = [metrics_folder(settings.state_dir)]
     supervisor = Supervisor(processes, settings.state_dir, ports, scratch)
@@ -122,24 +129,13 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
 
 
 def _announce(settings: Settings, as_json: bool) -> None:
-    address, task = server_address(""), next(iter(settings.tasks))
-    console = stdout()
+    target, console = target_of(""), stdout()
     if as_json:
-        print_json({"state": "READY", "address": address, "tasks": list(settings.tasks)})
-        console.file.flush()
-        return
-    served = ", ".join(settings.tasks)
-    console.print(f"ready: {served} at {address} (gRPC)", style="green")
-    console.print(f"""
-try, in another terminal in this folder:
-  tidemill predict {task} "some text"
-  tidemill feedback submit PREDICTION_ID --correct
-  tidemill status
-or in Python:
-  from tidemill_client import TidemillClient
-  with TidemillClient("{address}") as client:
-      print(client.predict("{task}", "some text"))
-""")
+        print_json({"state": "READY", "address": target.address, "tasks": list(settings.tasks)})
+    else:
+        served = ", ".join(settings.tasks)
+        console.print(f"ready: {served} at {target.address} (gRPC)", style="green")
+        console.print(shown_lines(example(settings, target)))
     console.file.flush()
 
 
@@ -153,7 +149,8 @@ def _obituary(ended: Ended) -> str:
     text = f"{ended.name} {how}; it is started again {when}"
     if ended.deaths < _WORRYING_DEATHS:
         return text
-    return f"{text}. That is the {ended.deaths}th time: see {ended.log}{_last_words(ended)}"
+    times = f"It ended {ended.deaths} times in a row"
+    return f"{text}. {times}: see {ended.log}{_last_words(ended)}"
 
 
 def _last_words(ended: Ended) -> str:
@@ -168,5 +165,5 @@ def _last_words(ended: Ended) -> str:
 def _failed_training(task: str, error: str) -> str:
     return (
         f"{task} has no first model: {error}\n"
-        f"mend its source, then run: tidemill jobs run retrain --task {task}"
+        f"when that is fixed, run: tidemill jobs run retrain --task {task}"
     )

@@ -1,12 +1,21 @@
 """The workspace's database, for commands that work on it directly."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
 
+from tidemill_cli.connection import current_user
 from tidemill_cli.local import require_extras
+from tidemill_cli.output import plain
+from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
+from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.storage import Storage, open_storage
+
+RowT = TypeVar("RowT")
 
 
 @contextmanager
@@ -25,3 +34,30 @@ def opened_storage(settings: Settings) -> Iterator[Storage]:
         yield storage
     finally:
         storage.database.close()
+
+
+def audit_record(
+    command: str, request: Mapping[str, Any], now: datetime, task: str = ""
+) -> AuditRecord:
+    """Return the record of a command that changed the database itself."""
+    return AuditRecord(
+        caller=current_user(),
+        authentication=Authentication.LOCAL,
+        method=f"tidemill {command}",
+        task=task,
+        code="OK",
+        reason="",
+        request=json.loads(json.dumps(request, default=plain)),
+        peer="",
+        create_time=now,
+    )
+
+
+def every(fetch: Callable[[Page], tuple[list[RowT], str]]) -> Iterator[RowT]:
+    """Give the rows of all pages."""
+    token = ""
+    while True:
+        rows, token = fetch(Page.parse(MAX_PAGE_SIZE, token))
+        yield from rows
+        if not token:
+            return

@@ -27,6 +27,7 @@ from tests.plugins.proxy import proxied
 from tidemill.v1.feedback_service_pb2 import StreamFeedbackRequest
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_cli.connection import new_client
+from tidemill_cli.target import target_of
 from tidemill_client import (
     AsyncTidemillClient,
     DeadlineExceeded,
@@ -251,6 +252,6 @@ def test_commands_know_their_workspaces_own_server(
     with ScriptedServer(credentials) as server:
         monkeypatch.setenv("TIDEMILL_GRPC_PORT", str(server.port))
         monkeypatch.setenv("TIDEMILL_API_KEY", KEY)
-        with new_client() as client:
+        with new_client(target_of("")) as client:
             assert client.predict("t", "a").label == "a"
         assert_known(server, 1)

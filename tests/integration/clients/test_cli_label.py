@@ -73,20 +73,20 @@ def test_one_key_a_label(front: Front, storage: Storage) -> None:
     """A person labels, skips and ends; the progress is told, and what they said is stored."""
     queue(storage, "my card\nis lost", "a fee", "a loan", suggested_labels=("b",))
     with label(front, TASK) as terminal:
-        terminal.expect("0 labelled, 3 waiting · UNCERTAIN")
+        terminal.expect("0 labeled, 3 waiting · UNCERTAIN")
         terminal.expect("is lost")
         terminal.expect("suggested: b")
         terminal.expect("[1] a  [2] b")
         terminal.expect("key:")
         terminal.press("2")
         terminal.expect("→ b")
-        terminal.expect("1 labelled, 2 waiting")
+        terminal.expect("1 labeled, 2 waiting")
         terminal.expect("key:")
         terminal.press(" ")
         terminal.expect("a loan")
         terminal.expect("key:")
         terminal.press("\x04")
-        terminal.expect("1 labelled, 1 skipped, 2 still wait")
+        terminal.expect("1 labeled, 1 skipped, 2 still wait")
         assert terminal.end() == 0
     found = [(item.text, item.state, item.label) for item in items(storage)]
     assert found == [
@@ -109,7 +109,7 @@ def test_a_search_for_many_labels(front: Front, storage: Storage) -> None:
         terminal.expect("fee_10")  # the menu
         terminal.press("\x1b[B\x1b[B\r")
         terminal.expect("→ fee_10")
-        terminal.expect("2 labelled, 0 skipped, 0 still wait")
+        terminal.expect("2 labeled, 0 skipped, 0 still wait")
         assert terminal.end() == 0
     assert [item.label for item in items(storage, task=MANY)] == ["card_19", "fee_10"]
 
@@ -150,7 +150,7 @@ def test_who_is_late_goes_on(front: Front, storage: Storage, imported: Tidemill)
         terminal.expect("not stored: the item is DONE")
         terminal.expect("key:")
         terminal.press("1")
-        terminal.expect("1 labelled, 0 skipped, 0 still wait")
+        terminal.expect("1 labeled, 0 skipped, 0 still wait")
         assert terminal.end() == 0
 
 
@@ -229,7 +229,7 @@ def test_a_file_that_is_no_list_of_tasks_is_named(
     """And the server is not asked."""
     file = tmp_path / "broken.json"
     file.write_bytes(content)
-    assert str(file) in tidemill("import", str(file), ends_with=1)[1]
+    assert str(file) in tidemill("import", str(file), ends_with=2)[1]
 
 
 def test_a_place_that_takes_no_file_is_named(tidemill: Tidemill, tmp_path: Path) -> None:

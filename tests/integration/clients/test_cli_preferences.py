@@ -81,7 +81,7 @@ def test_more_judgements_than_a_page_are_all_exported(tidemill: Tidemill, front:
 
 def test_what_the_server_refuses_is_told(tidemill: Tidemill) -> None:
     """The reason and the field are in the message, and the command ends with 1."""
-    asked = ("--prompt", "p", "--chosen", "Yes", "--rejected", "yes ")
+    asked = ("--task", "support", "--prompt", "p", "--chosen", "Yes", "--rejected", "yes ")
     told = tidemill("submit", *asked, ends_with=1)
     assert "rejected: is the same answer as chosen" in told
     assert "SAME_ANSWER" in told
@@ -106,3 +106,49 @@ def test_a_place_that_takes_no_files_is_named(tidemill: Tidemill, tmp_path: Path
     told = tidemill("export", "--out", str(tmp_path / "kept" / "pairs"), ends_with=1)
     assert "cannot be written" in told
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_one_of_several_tasks_must_be_named(tidemill: Tidemill) -> None:
+    """Where the server has several tasks, none is chosen; '' says that a pair has none."""
+    asked = ("--prompt", "p", "--chosen", "Yes", "--rejected", "No")
+    told = tidemill("submit", *asked, ends_with=2)
+    assert "name the task; there are: " in told
+    assert "support" in told
+    assert tidemill("submit", *asked, "--task", "")["task"] == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "preferences list --task",
+        "preferences stats --task",
+        "preferences export --out pairs --task",
+        "feedback list --task",
+        "label list --task",
+        "label agreement --task",
+        "label export waiting.json --task",
+        "models list --task",
+        "models show",
+        "models rollback",
+        "models traffic",
+        "models deployments",
+        "datasets list --task",
+        "jobs runs --task",
+        "jobs run retrain --task",
+        "reports list --task",
+        "reports alerts --task",
+    ],
+)
+def test_a_task_that_does_not_exist_is_said(
+    command: str,
+    front: Front,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every command with a task names those that there are, and ends with 2; no list is empty."""
+    monkeypatch.chdir(tmp_path)
+    assert run([*command.split(), "nope", "--address", front.address]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "there is no task 'nope'; there are: mixed, " in printed.err

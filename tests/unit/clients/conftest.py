@@ -1,6 +1,7 @@
 """A folder to run commands in."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def private() -> Iterator[None]:
+    """Lets commands make files private, which ends with the test."""
+    before = os.umask(0o077)
+    os.umask(before)
+    yield
+    os.umask(before)

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from tidemill_cli.main import COMMANDS, run
+from tidemill_cli.target import CallerSettings
 
 NOBODY = "127.0.0.1:1"
 
@@ -137,6 +138,49 @@ def test_wrong_usage_ends_with_2(
     assert workspace.is_dir()
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["up"], ["erase", "list"]], ids=" ".join)
+@pytest.mark.parametrize("content", [None, "grpc_port = 50052\n"])
+def test_outside_a_workspace_a_command_says_where_it_looked(
+    arguments: list[str],
+    content: str | None,
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The file that is missing, or names no task, is named with its folder; exit code 2."""
+    file = workspace / "tidemill.toml"
+    if content is not None:
+        file.write_text(content)
+    assert run(arguments) == 2
+    words = f"there is no {file}" if content is None else f"{file} names no task"
+    assert f"error: {words}: change to a workspace's folder" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_ends_with_2(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One class of error, one exit code, whichever command reads the file."""
+    assert workspace.is_dir()
+    for command in (
+        ["feedback", "import", "missing", "--address", NOBODY],
+        ["label", "import", "missing"],
+        ["init", "--data", "missing"],
+    ):
+        assert run(command) == 2
+        said = "error: missing cannot be read: No such file or directory\n"
+        assert capsys.readouterr().err == said
+
+
+def test_help_names_the_variables_of_keys_and_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    """How a server is reached is in `tidemill --help`, and commands point there."""
+    assert run(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for name in CallerSettings.model_fields:
+        assert f"TIDEMILL_{name.upper()}" in printed
+    assert "TIDEMILL_ADDRESS" in printed
+    assert run(["models", "list", "--help"]) == 0
+    assert "tidemill --help" in " ".join(capsys.readouterr().out.split())
 
 
 def test_wrong_settings_are_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

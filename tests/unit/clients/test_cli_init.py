@@ -59,18 +59,76 @@ def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[
     ("content", "complaint"),
     [
         ("a,b\n1,2\n", "no column 'text': name one by --text-column; its columns are a, b"),
-        ("", "no column 'text'"),
-        ("text,label\nhello,same\nthere,same\n", "1 different labels"),
-        ("text,label\n ,x\nhello,\n", "0 different labels"),
+        ("", "is empty"),
+        ("text,label\n", "no row with a text and a label"),
+        ("text,label\nhello,same\nthere,same\n", "all 2 rows of bad.csv have the label 'same'"),
+        ("text,label\n ,x\nhello,\n", "no row with a text and a label"),
+        ("text,text,label\na,b,c\n", "several columns 'text'"),
+        ("text;label\na;b\n", "separates its columns, as in --delimiter ';'"),
+        ("text\tlabel\na\tb\n", "as in --delimiter '\\t'"),
+        ('text,label\nhello,x\n"never closed,y\nmore,z\n', "line 3: the quotes of the row"),
+        ('text,label\n"a" b,x\n', "line 2: the quotes of the row"),
+        ("text,label\nd\u00e9j\u00e0,x\n".encode("latin-1"), "line 2: not UTF-8"),
+        ("d\u00e9j\u00e0,label\nz,x\n".encode("latin-1"), "line 1: not UTF-8"),
+        ("text,label\na,b\n".encode("utf-16"), "UTF-16: add --encoding utf-16"),
+        ("text,label\na,b\n".encode("utf-16-le"), "UTF-16: add --encoding utf-16"),
+        ("text,label\na,b\n".encode("utf-16-be"), "UTF-16: add --encoding utf-16"),
     ],
-    ids=["other columns", "empty", "one label", "blanks"],
 )
 def test_init_refuses_a_csv_that_nothing_can_be_learned_from(
-    content: str, complaint: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+    content: str | bytes, complaint: str, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The refusal says what is wrong with the CSV, and nothing is written."""
-    (workspace / "bad.csv").write_text(content)
+    (workspace / "bad.csv").write_bytes(content.encode() if isinstance(content, str) else content)
     assert run(["init", "new", "--csv", "bad.csv"]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (workspace / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.jsonl", b'{"text": "a", "label": "x"}\n[1]\n', "line 2: not a JSON object"),
+        ("a.jsonl", b'{"text": "a"\n', "line 1: not JSON"),
+        ("a.ndjson", b'{"body": "a", "label": "x"}\n', "no column 'text'"),
+        ("a.jsonl", b"", "no row with a text"),
+        ("a.parquet", b"PAR1 not at all", "a.parquet cannot be read"),
+        ("a.csv.gz", b"not gzip", "a.csv.gz cannot be read"),
+        ("missing.csv", None, "missing.csv cannot be read: No such file"),
+    ],
+)
+def test_init_refuses_files_that_are_not_what_they_say(
+    name: str,
+    content: bytes | None,
+    complaint: str,
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """JSON Lines, Parquet and compressed files are looked at as CSV is; no library's own error."""
+    if content is not None:
+        (workspace / name).write_bytes(content)
+    assert run(["init", "new", "--data", name]) == 2
+    printed = capsys.readouterr().err
+    assert complaint in printed
+    assert len(printed.splitlines()) == 1
+    assert not (workspace / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--text-column", "topic", "--label-column", "topic"], "both name 'topic'"),
+        (["--delimiter", "||"], "--delimiter '||'"),
+        (["--encoding", "klingon"], "there is no encoding 'klingon'"),
+        (["--encoding", "ascii"], "line 2: not ASCII"),
+    ],
+)
+def test_init_refuses_options_that_cannot_be(
+    options: list[str], complaint: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option is named."""
+    (workspace / "a.csv").write_text("text,label\nd\u00e9j\u00e0,x\nb,y\n", encoding="utf-8")
+    assert run(["init", "new", "--data", "a.csv", *options]) == 2
     assert complaint in capsys.readouterr().err
     assert not (workspace / "new").exists()
 

@@ -1,16 +1,14 @@
 """Messages as the JSON that scripts read, and lists that take several pages."""
 
-from dataclasses import dataclass
-
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 
-from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
+from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest, ListFeedbackResponse
 from tidemill.v1.job_service_pb2 import JobRun, JobRunState
 from tidemill.v1.model_service_pb2 import Deployment, ModelState, ModelVersion, TrafficShare
 from tidemill.v1.prediction_service_pb2 import BatchPredictResult, Prediction
-from tidemill_cli.connection import collect
+from tidemill_cli.listing import collect
 from tidemill_cli.messages import enum_name, time_text, to_json
 
 NOON = Timestamp(seconds=1_700_000_000)
@@ -90,26 +88,24 @@ def test_a_time_that_is_not_set_is_empty_for_people() -> None:
     assert time_text(Timestamp()) == ""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A page of feedback."""
-
-    feedback: list[Feedback]
-    next_page_token: str
-
-
 def test_rows_come_from_as_many_pages_as_it_takes() -> None:
     """Pages are asked for by their token until the limit or the last page is reached."""
-    asked: list[ListFeedbackRequest] = []
+    asked: list[tuple[int, str]] = []
 
-    def fetch(size: int, token: str) -> Rows:
-        asked.append(ListFeedbackRequest(page_size=size, page_token=token))
-        first = int(token or 0)
-        rows = [Feedback(feedback_id=str(number)) for number in range(first, first + min(size, 3))]
-        return Rows(rows, next_page_token=str(first + 3) if first < 6 else "")
+    def fetch(request: ListFeedbackRequest, timeout: float) -> ListFeedbackResponse:
+        assert timeout > 0
+        asked.append((request.page_size, request.page_token))
+        first = int(request.page_token or 0)
+        numbers = range(first, first + min(request.page_size, 3))
+        return ListFeedbackResponse(
+            feedback=[Feedback(feedback_id=str(number)) for number in numbers],
+            next_page_token=str(first + 3) if first < 6 else "",
+        )
 
-    everything = collect(fetch, lambda page: page.feedback, limit=100)
+    everything = collect(fetch, ListFeedbackRequest(), limit=100)
     assert [row.feedback_id for row in everything] == [str(number) for number in range(9)]
     asked.clear()
-    assert len(collect(fetch, lambda page: page.feedback, limit=4)) == 4
-    assert [(one.page_size, one.page_token) for one in asked] == [(4, ""), (1, "3")]
+    assert len(collect(fetch, ListFeedbackRequest(), limit=4)) == 4
+    assert asked == [(4, ""), (1, "3")]
+    even = collect(fetch, ListFeedbackRequest(), 2, keep=lambda row: int(row.feedback_id) % 2 == 0)
+    assert [row.feedback_id for row in even] == ["0", "2"]

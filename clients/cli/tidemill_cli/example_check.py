@@ -1,0 +1,158 @@
+"""Looks at a file of examples before a workspace is built on it."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill_cli.example_file import format_of, text_lines
+from tidemill_cli.failure import CannotRead, WrongUsage
+from tidemill_cli.local import require_extras
+from tidemill_core.settings import FilesSource
+
+_LARGEST_FIELD = 1_000_000
+_DELIMITERS = {",": ",", ";": ";", "\t": "\\t", "|": "|"}
+
+Values = tuple[Any, Any]
+"""A row's text and label."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file of examples holds.
+
+    Attributes:
+        rows: rows that have a text and a label.
+        labels: how many different labels they have.
+        first_text: the first of those texts.
+    """
+
+    rows: int
+    labels: int
+    first_text: str
+
+
+def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
+    """Make sure that a file can be learned from.
+
+    Args:
+        path: the file.
+        source: how it is read.
+        encoding: the encoding of a file of text.
+
+    Raises:
+        WrongUsage: it cannot be read as that, a column is missing, or it has fewer than 2 labels.
+        ExtrasMissing: the packages that read such a file are not installed.
+    """
+    if source.text_column == source.label_column:
+        raise WrongUsage(f"--text-column and --label-column both name {source.text_column!r}")
+    reader = _READERS[format_of(path, source.format)]
+    count, labels, first_text = 0, set[str](), ""
+    for text, label in reader(path, source, encoding):
+        if not isinstance(text, str) or not text.strip() or not str(label or "").strip():
+            continue
+        count += 1
+        labels.add(str(label).strip())
+        first_text = first_text or text.strip()
+    if not count:
+        raise WrongUsage(f"{path} has no row with a text and a label")
+    if len(labels) < 2:
+        raise WrongUsage(
+            f"all {count} rows of {path} have the label {min(labels)!r} in "
+            f"{source.label_column!r}: a classifier needs at least 2 labels"
+        )
+    return Summary(count, len(labels), first_text)
+
+
+def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
+    csv.field_size_limit(_LARGEST_FIELD)
+    delimiter = source.delimiter or ("\t" if ".tsv" in path.name.lower() else ",")
+    reader = csv.reader(text_lines(path, encoding), delimiter=delimiter, strict=True)
+    begin = 1
+    try:
+        header = next(reader, None)
+        if header is None:
+            raise WrongUsage(f"{path} is empty")
+        columns = [column.strip() for column in header]
+        places = [
+            _place(path, columns, name, option, delimiter) for name, option in _wanted(source)
+        ]
+        begin = reader.line_num + 1
+        for row in reader:
+            if len(row) == len(columns):
+                yield row[places[0]], row[places[1]]
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise WrongUsage(
+            f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
+            "fix them, or name the delimiter by --delimiter"
+        ) from error
+
+
+def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
+    seen: dict[str, None] = {}
+    for number, line in enumerate(text_lines(path, encoding), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise WrongUsage(f"{path}, line {number}: not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise WrongUsage(f"{path}, line {number}: not a JSON object")
+        seen |= dict.fromkeys(row)
+        yield row.get(source.text_column), row.get(source.label_column)
+    for name, option in _wanted(source) if seen else ():
+        _place(path, list(seen), name, option)
+
+
+def _parquet_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
+    del encoding  # it has none
+    require_extras()
+    import polars as pl
+
+    try:
+        frame = pl.scan_parquet(path, glob=False)
+        columns = frame.collect_schema().names()
+        for name, option in _wanted(source):
+            _place(path, columns, name, option)
+        yield from frame.select(source.text_column, source.label_column).collect().iter_rows()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CannotRead(path, error) from error
+
+
+_READERS: dict[str, Callable[[Path, FilesSource, str], Iterator[Values]]] = {
+    "csv": _csv_values,
+    "jsonl": _json_values,
+    "parquet": _parquet_values,
+}
+
+
+def _wanted(source: FilesSource) -> Iterable[tuple[str, str]]:
+    """Return the columns that are read, each with the option that names it."""
+    return (source.text_column, "--text-column"), (source.label_column, "--label-column")
+
+
+def _place(path: Path, columns: list[str], name: str, option: str, delimiter: str = "") -> int:
+    """Return where a column is.
+
+    Raises:
+        WrongUsage: it is not there, or there are several.
+    """
+    if columns.count(name) == 1:
+        return columns.index(name)
+    if name in columns:
+        raise WrongUsage(f"{path} has several columns {name!r}: rename the others")
+    others = [
+        shown for sign, shown in _DELIMITERS.items() if sign != delimiter and sign in columns[0]
+    ]
+    if delimiter and len(columns) == 1 and others:
+        raise WrongUsage(
+            f"{path} has one column, {columns[0]!r}: name what separates its columns, as in "
+            f"--delimiter '{others[0]}'"
+        )
+    raise WrongUsage(
+        f"{path} has no column {name!r}: name one by {option}; its columns are {', '.join(columns)}"
+    )

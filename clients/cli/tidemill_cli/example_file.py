@@ -1,0 +1,85 @@
+"""A file of examples on this machine: what it is, and its lines."""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
+from typing import IO, Any
+
+from tidemill_cli.failure import CannotRead, WrongUsage
+
+_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def _zstandard(raw: IO[bytes]) -> Any:
+    from tidemill_cli.local import require_extras
+
+    require_extras()
+    import pyarrow
+
+    return pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, mode="r"), "zstd")
+
+
+_DECOMPRESSORS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": _zstandard,
+}
+# What the decoder makes of bytes that are not of the encoding; such are the marks of UTF-16.
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
+
+
+def format_of(path: Path, named: str | None) -> str:
+    """Return what a file is, as its source will read it: `csv`, `jsonl` or `parquet`.
+
+    Args:
+        path: the file; its suffix, that of a compression left out, says what it is.
+        named: what the user says that it is, if anything.
+    """
+    suffix = PurePath(without_compression(path).lower()).suffix
+    return named or _FORMATS.get(suffix, "csv")
+
+
+def without_compression(path: Path) -> str:
+    """Return a file's name without the suffix of its compression."""
+    return path.stem if path.suffix.lower() in _DECOMPRESSORS else path.name
+
+
+def text_lines(path: Path, encoding: str) -> Iterator[str]:
+    """Give the lines of a file, their ends included.
+
+    Raises:
+        CannotRead: it cannot be read.
+        WrongUsage: it does not have this encoding, or there is no such encoding.
+    """
+    try:
+        with path.open("rb") as raw:
+            opener = _DECOMPRESSORS.get(path.suffix.lower())
+            plain = raw if opener is None else opener(raw)
+            text = io.TextIOWrapper(plain, encoding, errors="surrogateescape", newline="")
+            for number, line in enumerate(text, start=1):
+                _check_encoding(path, number, line, encoding)
+                yield line
+    except LookupError as error:
+        raise WrongUsage(f"there is no encoding {encoding!r}") from error
+    except UnicodeError as error:
+        raise WrongUsage(f"{path} is not {encoding.upper()}: {error}") from error
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise CannotRead(path, error) from error
+
+
+def _check_encoding(path: Path, number: int, line: str, encoding: str) -> None:
+    if line.isascii() and "\0" not in line:
+        return
+    if number == 1 and ("\0" in line or line.startswith(_UTF_16)):
+        raise WrongUsage(f"{path} is not {encoding.upper()}, but UTF-16: add --encoding utf-16")
+    if _UNDECODED.search(line):
+        raise WrongUsage(
+            f"{path}, line {number}: not {encoding.upper()}; name the file's encoding, such as "
+            "--encoding cp1252 for Latin-1, as Windows writes it"
+        )

@@ -1,0 +1,89 @@
+"""Which server a command asks, and how it knows that server."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tidemill_cli.failure import WrongUsage
+from tidemill_core.settings import load_settings
+
+# Addresses that mean "every interface" are listened on, not connected to.
+_EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
+
+
+class CallerSettings(BaseSettings):
+    """What a caller shows and trusts: `TIDEMILL_API_KEY` and so on, in the environment only."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMILL_", env_ignore_empty=True, frozen=True)
+
+    api_key: SecretStr | None = None
+    """An API key or a token."""
+    root_certificates: str = ""
+    """PEM file of the roots that the server's certificate must come from, which turns TLS on;
+    `system` stands for the roots that gRPC ships."""
+    client_certificate: Path | None = None
+    """PEM file of the caller's own certificate."""
+    client_key: Path | None = None
+    """PEM file of that certificate's key."""
+    insecure: bool = False
+    """Whether the API key may travel in clear to another machine."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server, and how a client knows that it is the right one.
+
+    Attributes:
+        address: host:port.
+        named: whether the caller named it; otherwise it is the workspace's own.
+        roots: PEM file of the roots to trust, or `system`; None connects without TLS.
+        server_name: the name that the server's certificate must have; None takes the host.
+        caller: what the caller shows.
+    """
+
+    address: str
+    named: bool
+    roots: str | Path | None
+    server_name: str | None
+    caller: CallerSettings
+
+
+def target_of(address: str) -> Target:
+    """Return the server at an address, or the workspace's own if the address is empty.
+
+    The workspace's own server is known by its certificate's file, whatever name that has.
+
+    Raises:
+        ConfigurationError: no address is given, and the settings cannot be read.
+        WrongUsage: the workspace's certificate cannot be read.
+    """
+    caller = CallerSettings()
+    if address:
+        return Target(address, True, caller.root_certificates or None, None, caller)
+    settings = load_settings()
+    host = _EVERY_INTERFACE.get(settings.grpc_host, settings.grpc_host)
+    certificate = settings.tls.certificate
+    return Target(
+        address=f"{host}:{settings.grpc_port}",
+        named=False,
+        roots=caller.root_certificates or certificate,
+        server_name=None if certificate is None else _name_of(certificate),
+        caller=caller,
+    )
+
+
+def _name_of(certificate: Path) -> str:
+    """Return a name that a certificate has."""
+    # Comes with the server's packages, as whatever serves this workspace does.
+    from cryptography import x509
+
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
+        raise WrongUsage(f"tls.certificate: {certificate} cannot be used: {error}") from error
+    addresses = map(str, names.get_values_for_type(x509.IPAddress))
+    name: str = next(iter([*names.get_values_for_type(x509.DNSName), *addresses]))
+    return name.replace("*", "tidemill")

@@ -1,0 +1,110 @@
+"""What commands say when the server and they disagree about TLS."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.integration.server.certificates import Authority
+from tidemill_cli.main import run
+
+OURS, OTHERS = Authority("ours"), Authority("others")
+
+Serve = Callable[[grpc.ServerCredentials | None], int]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a server without methods, and returns its port."""
+    server = grpc.server(ThreadPoolExecutor(1))
+
+    def start(credentials: grpc.ServerCredentials | None) -> int:
+        address = "127.0.0.1:0"
+        port = (
+            server.add_insecure_port(address)
+            if credentials is None
+            else server.add_secure_port(address, credentials)
+        )
+        server.start()
+        return port
+
+    yield start
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the roots and client certificates of two authorities."""
+    monkeypatch.chdir(tmp_path)
+    for name, authority in (("ours", OURS), ("others", OTHERS)):
+        (tmp_path / f"{name}-ca.crt").write_bytes(authority.certificate)
+        authority.issue().write(tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+    return tmp_path
+
+
+def tls(mutual: bool = False) -> grpc.ServerCredentials:
+    """Credentials of a server whose certificate is from our authority."""
+    pair = OURS.issue()
+    roots = OURS.certificate if mutual else None
+    return grpc.ssl_server_credentials([(pair.key, pair.certificate)], roots, mutual)
+
+
+ROOTS = {"TIDEMILL_ROOT_CERTIFICATES": "ours-ca.crt"}
+OTHER_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "others.crt", "TIDEMILL_CLIENT_KEY": "others.key"}
+OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "ours.key"}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "variables", "words", "code"),
+    [
+        (tls(), {}, "uses TLS: set TIDEMILL_ROOT_CERTIFICATES", 2),
+        (tls(mutual=True), {}, "uses TLS: set TIDEMILL_ROOT_CERTIFICATES", 2),
+        (None, ROOTS, "does not use TLS: unset TIDEMILL_ROOT_CERTIFICATES", 2),
+        (tls(mutual=True), ROOTS, "asks for a client certificate: set TIDEMILL_CLIENT_CERT", 2),
+        (tls(mutual=True), ROOTS | OTHER_CLIENT, "refuses the client certificate", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "others-ca.crt"}, "cannot be trusted", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "system"}, "cannot be trusted", 2),
+        (tls(), ROOTS, "UNIMPLEMENTED", 1),
+        (tls(mutual=True), ROOTS | OUR_CLIENT, "UNIMPLEMENTED", 1),
+        (None, {}, "UNIMPLEMENTED", 1),
+    ],
+)
+def test_a_disagreement_about_tls_is_named(
+    credentials: grpc.ServerCredentials | None,
+    variables: dict[str, str],
+    words: str,
+    code: int,
+    serve: Serve,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command says what to set or unset, and not that nothing answers."""
+    assert files.is_dir()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert run(["models", "list", "--address", f"127.0.0.1:{serve(credentials)}"]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_outside_a_workspace_the_default_address_is_explained(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a tidemill.toml and an address, the command says where it looked for one."""
+    assert run(["models", "list"]) == 3
+    assert f"there is no {files / 'tidemill.toml'}" in capsys.readouterr().err
+
+
+def test_a_stack_that_was_started_before_its_certificate_is_named(
+    serve: Serve,
+    files: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The settings have a certificate, the server that runs has none: the stack is too old."""
+    (files / "tidemill.toml").write_text('[tls]\ncertificate = "ours.crt"\n')
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", str(serve(None)))
+    assert run(["models", "list"]) == 2
+    assert "does not use TLS: restart `tidemill up`" in capsys.readouterr().err
