@@ -1,7 +1,7 @@
 """What `tidemill up` says once it is ready: how to ask the server, credentials included."""
 
 from tidemill_cli.target import Target
-from tidemill_client.connection import is_local
+from tidemill_core.loopback import is_loopback
 from tidemill_core.settings import Settings
 
 
@@ -39,7 +39,7 @@ or in Python:
 def _needs_key(settings: Settings) -> bool:
     if settings.auth.required is not None:
         return settings.auth.required
-    return not is_local(f"{settings.grpc_host}:{settings.grpc_port}")
+    return not is_loopback(settings.grpc_host)
 
 
 def _tls(settings: Settings, target: Target) -> str:
