@@ -7,11 +7,13 @@ folder, and notes when the call comes to its handler. Nobody else knows the meth
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -19,6 +21,8 @@ import grpc.aio
 _SERVICE = "tidemill.Probe"
 _INTERVAL_SECONDS = 0.05
 _LONGEST_SECONDS = 1.0
+_LONGEST_FOLDER = 80
+"""In bytes, of the 107 that a socket's path may have."""
 
 
 class ArrivalProbe:
@@ -33,8 +37,9 @@ class ArrivalProbe:
 
     def __init__(self, server: grpc.aio.Server) -> None:
         # Not in the state directory: a socket's path must be short.
-        self._folder = Path(tempfile.mkdtemp(prefix="tidemill-"))
-        self._address = f"unix:{self._folder / 'probe'}"
+        is_short = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER
+        self._folder = Path(tempfile.mkdtemp(prefix="tidemill-", dir=None if is_short else "/tmp"))  # noqa: S108 -- made private
+        self._address = f"unix:{quote(str(self._folder / 'probe'))}"
         server.add_insecure_port(self._address)
         name = secrets.token_hex(8)
         self._path = f"/{_SERVICE}/{name}"

@@ -99,7 +99,7 @@ def _labels(folder: Path) -> "pl.DataFrame":
         raise rows_removed(folder)
     path = folder / EXAMPLES_FILE
     try:
-        return pl.read_parquet(path, columns=["text_hash", "label"])
+        return pl.read_parquet(path, columns=["text_hash", "label"], glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(path, error) from error
 
@@ -108,7 +108,11 @@ def _with_texts(rows: "pl.DataFrame", folder: Path) -> list[dict[str, Any]]:
     import polars as pl
 
     wanted = pl.col("text_hash").is_in(rows["text_hash"].implode())
-    texts = pl.scan_parquet(folder / EXAMPLES_FILE).filter(wanted).select("text_hash", "text")
+    texts = (
+        pl.scan_parquet(folder / EXAMPLES_FILE, glob=False)
+        .filter(wanted)
+        .select("text_hash", "text")
+    )
     found = rows.join(texts.collect(), on="text_hash", maintain_order="left")
     return found.select(pl.exclude("text_hash")).to_dicts()
 

@@ -58,7 +58,7 @@ def export_rows(folder: Path, target: Path, split: str) -> int:
     if not has_rows(folder):
         raise rows_removed(folder)
     try:
-        rows = pl.read_parquet(folder / EXAMPLES_FILE)
+        rows = pl.read_parquet(folder / EXAMPLES_FILE, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(folder / EXAMPLES_FILE, error) from error
     if split:

@@ -15,7 +15,7 @@ from tidemill_cli.example_check import Summary, check_examples
 from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
 from tidemill_cli.output import AsJson, print_json, say, shown, stdout
-from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource
+from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = (
@@ -85,6 +85,10 @@ def init(
         raise WrongUsage(
             f"{task!r} is not a task name: use up to 40 of a-z, 0-9 and _, a letter first"
         )
+    try:
+        absolute_folder(folder / "var")
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
     settings = folder / WORKSPACE_FILE
     if settings.exists():
         raise AlreadyThere(settings, "choose another folder, or add a task to it")

@@ -5,6 +5,7 @@ two underscores: `TIDEMILL_FEEDBACK__RETRAIN_AFTER=500`. Relative paths are rela
 workspace, the folder that Tidemill is started in.
 """
 
+from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -49,5 +50,6 @@ __all__ = [
     "TlsSettings",
     "TracingSettings",
     "TritonSettings",
+    "absolute_folder",
     "load_settings",
 ]

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
     @field_validator("state_dir", "model_repository")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return absolute_folder(path)
 
     @classmethod
     def settings_customise_sources(
@@ -103,17 +104,24 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database's URL, the default filled in."""
-        return self.database_url or f"sqlite:///{self.state_dir / 'tidemill.db'}"
+        return self.database_url or _sqlite_url(self.state_dir / "tidemill.db")
 
     @property
     def effective_mlflow_tracking_uri(self) -> str:
         """MLflow's tracking URI, the default filled in."""
-        return self.mlflow_tracking_uri or f"sqlite:///{self.state_dir / 'mlflow.db'}"
+        return self.mlflow_tracking_uri or _sqlite_url(self.state_dir / "mlflow.db")
 
     @property
     def triton_address(self) -> str:
         """host:port of the Triton that answers."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
+
+
+def _sqlite_url(path: Path) -> str:
+    # The import takes long, and most commands need no database.
+    from sqlalchemy import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def load_settings() -> Settings:

@@ -119,7 +119,7 @@ def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
     client = MlflowClient(config.tracking_uri)
     experiment = client.get_experiment_by_name(config.task)
     experiment_id = (
-        client.create_experiment(config.task, str(config.artifact_folder.resolve()))
+        client.create_experiment(config.task, config.artifact_folder.resolve().as_uri())
         if experiment is None
         else experiment.experiment_id
     )
@@ -148,7 +148,7 @@ def _input(dataset: DatasetVersion) -> "DatasetInput":
         name=dataset.task,
         digest=dataset.dataset_version[:_DIGEST_LENGTH],
         source_type="local",
-        source=json.dumps({"uri": dataset.uri}),
+        source=json.dumps({"uri": Path(dataset.uri).as_uri()}),
         profile=json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])

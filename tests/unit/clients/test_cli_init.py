@@ -46,6 +46,15 @@ def test_init_without_a_csv_writes_an_example(workspace: Path) -> None:
     assert all(labels.count(label) >= 10 for label in set(labels))
 
 
+def test_init_refuses_a_folder_where_nothing_can_be_kept(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so before it writes anything."""
+    assert run(["init", "/".join(["long" * 40] * 3)]) == 2
+    assert "choose a folder with a shorter path" in capsys.readouterr().err
+    assert list(workspace.iterdir()) == []
+
+
 def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A second init in one folder is refused and leaves the first one's file alone."""
     assert run(["init"]) == 0

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import WORKSPACE_FILE, load_settings
+from tidemill_core.storage.storage import open_storage
 
 TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n'
 
@@ -161,6 +163,37 @@ def test_paths(workspace: Path) -> None:
     assert settings.model_repository == Path("/srv/models")
     _write('state_dir = "~/state"\n')
     assert load_settings().state_dir == Path.home() / "state"
+
+
+@pytest.mark.parametrize("name", ["a?x", "a#x", "a%20x", "100%", "a b", "[x]", "a\nü", "a:b@c"])
+def test_a_database_lies_in_its_own_workspace(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Characters that mean something in a URL are part of the folder's name."""
+    (workspace / name).mkdir()
+    monkeypatch.chdir(workspace / name)
+    settings = load_settings()
+    open_storage(settings.effective_database_url).database.close()
+    assert settings.state_dir == workspace / name / "var"
+    assert (settings.state_dir / "tidemill.db").exists()
+    assert make_url(settings.effective_mlflow_tracking_uri).database == str(
+        settings.state_dir / "mlflow.db"
+    )
+    assert [path.name for path in workspace.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("folder", "rule"),
+    [(os.fsdecode(b"caf\xe9"), "is not UTF-8"), ("/".join(["long" * 40] * 3), "480")],
+)
+def test_a_workspace_where_nothing_can_be_kept_is_refused(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, folder: str, rule: str
+) -> None:
+    """The refusal names the setting, and says what is wrong with the path."""
+    (workspace / folder).mkdir(parents=True)
+    monkeypatch.chdir(workspace / folder)
+    with pytest.raises(ConfigurationError, match=f"state_dir.*{rule}"):
+        load_settings()
 
 
 def test_a_given_database(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.training.evaluate import Measures
@@ -15,6 +16,8 @@ def test_a_run_is_written_with_its_dataset(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Parameters, curves, measures, tags and the dataset are kept, in silence; errors mark it."""
+    tmp_path = tmp_path / "a b?c#d%20[e]"
+    tmp_path.mkdir()
     version = "c" * 64
     dataset = DatasetVersion(
         dataset_version=version,
@@ -29,7 +32,11 @@ def test_a_run_is_written_with_its_dataset(
     )
     Path(dataset.uri).mkdir(parents=True)
     config = TrackingConfig(
-        f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", "support", "onnx", dataset
+        URL.create("sqlite", database=str(tmp_path / "mlflow.db")).render_as_string(),
+        tmp_path / "artifacts",
+        "support",
+        "onnx",
+        dataset,
     )
     with tracked_run(config) as tracker:
         tracker.log_parameters({"seed": 3})
@@ -58,3 +65,6 @@ def test_a_run_is_written_with_its_dataset(
     curve = client.get_metric_history(tracker.run_id, "train_loss")
     assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
     assert client.get_run(failed.run_id).info.status == "FAILED"
+    client.log_text(tracker.run_id, "kept", "note.txt")
+    (note,) = config.artifact_folder.rglob("note.txt")
+    assert note.read_text() == "kept"

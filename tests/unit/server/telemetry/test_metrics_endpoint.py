@@ -140,9 +140,11 @@ class Worker:
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[list[Worker]]:
-    """Two workers on one port."""
-    first = Worker(tmp_path, 0)
-    running = [first, Worker(tmp_path, first.port)]
+    """Two workers on one port, whose folder's name would be a pattern to a search for files."""
+    folder = tmp_path / "[x]*"
+    folder.mkdir()
+    first = Worker(folder, 0)
+    running = [first, Worker(folder, first.port)]
     yield running
     for each in running:
         each.end()
