@@ -70,9 +70,10 @@ class SqlSource(_Source):
     key_column: str = ""
     """The column that tells rows of one cursor apart; a row read again replaces the earlier one of
     its key. Empty, where no two rows have the same cursor."""
-    overlap: float = Field(default=0.0, ge=0.0)
+    overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     """How far before the last cursor each read begins, for rows that are committed late: seconds
-    where the cursor is a time. Needs `key_column`."""
+    where the cursor is a time, also one in ISO 8601 as text, or a count since 1970 that is the
+    `time_column` too; units where it is another number. Needs `key_column`."""
     text_column: str = Field(default="text", min_length=1)
     """The column that holds the text."""
     label_column: str = "label"
@@ -111,8 +112,8 @@ class HttpSource(_Source):
     items: _DottedPath | None = None
     """Where the list of items is in an answer: `data.tickets`; not set, where the answer is it."""
     pagination: Literal["none", "page", "cursor", "link"] = "none"
-    """How the next page is found: not at all, by a number until a page is empty, by a cursor in the
-    answer, or by a Link header with rel="next"."""
+    """How the next page is found: not at all, by a number until there is no other page, by a cursor
+    or URL in the answer, or by a Link header with rel="next"."""
     page_parameter: str = "page"
     """The parameter that takes the page's number."""
     first_page: int = Field(default=1, ge=0)
@@ -120,7 +121,8 @@ class HttpSource(_Source):
     cursor_parameter: str = "cursor"
     """The parameter that takes the cursor."""
     cursor_field: _DottedPath = "next_cursor"
-    """Where the next page's cursor is in an answer; null, empty or missing on the last page."""
+    """Where the next page's cursor, or its URL, is in an answer; null, false, 0, empty or missing
+    on the last page."""
     max_pages: int = Field(default=10_000, ge=1)
     """More pages than that in one read are taken for an endless list."""
     key_field: _DottedPath = "id"
@@ -138,6 +140,9 @@ class HttpSource(_Source):
     since_field: _DottedPath | None = None
     """Whose highest value so far goes into `since_parameter`; `time_field`, where it is not set. A
     time in the future does not count."""
+    overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    """How far before that highest value each read asks, for items that appear late: seconds where
+    it is a time, units where it is another number. Needs `since_parameter`."""
     auth: Literal["none", "bearer", "header"] = "none"
     """How the token is shown: not at all, as `Authorization: Bearer`, or in a header of its own."""
     auth_header: str = "X-API-Key"
@@ -164,6 +169,8 @@ class HttpSource(_Source):
             raise ValueError("auth and token_env belong together")
         if self.since_parameter and not (self.since_field or self.time_field):
             raise ValueError("since_parameter needs since_field or time_field")
+        if self.overlap and not self.since_parameter:
+            raise ValueError("overlap needs since_parameter; without it all is read each time")
         return self
 
     @property

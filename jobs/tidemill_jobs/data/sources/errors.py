@@ -62,3 +62,17 @@ class NoRows(DataError):
 
     def __init__(self, place: str) -> None:
         super().__init__("NO_ROWS", f"{place} holds no rows; fill it, or fix the source's settings")
+
+
+class UnsupportedCursor(DataError):
+    """What says where to read on has no type that can say it."""
+
+    def __init__(self, place: str, told: str) -> None:
+        super().__init__("UNSUPPORTED_CURSOR", f"{place}: {told}")
+
+
+class ApiRefused(DataError):
+    """An API does not take what it is asked."""
+
+    def __init__(self, place: str, told: str, cure: str) -> None:
+        super().__init__("API_REFUSED", f"{place} {told}; {cure}")

@@ -1,8 +1,7 @@
-"""A database's cursor values: to the watermark and back, and where an overlap before one begins."""
+"""A database's cursor values, to the watermark and back."""
 
-import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -46,22 +45,3 @@ def from_json(value: Any) -> Any:
         return value
     ((name, told),) = value.items()
     return _READERS[name](told)
-
-
-def before(value: Any, overlap: float) -> Any:
-    """The cursor that lies so far before another: seconds before a time, units before a number.
-
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(value, datetime):
-        return value - timedelta(seconds=overlap)
-    if isinstance(value, date):
-        return value - timedelta(days=math.ceil(overlap / 86_400))
-    if isinstance(value, int):
-        return value - math.ceil(overlap)
-    if isinstance(value, float):
-        return value - overlap
-    if isinstance(value, Decimal):
-        return value - Decimal(overlap)
-    raise TypeError(type(value).__name__)

@@ -18,6 +18,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import SqlSource
+from tidemill_jobs.data.sources.errors import UnsupportedCursor
+from tidemill_jobs.data.sources.overlap import before
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped
 from tidemill_jobs.data.sources.source import Batch, Watermark
 from tidemill_jobs.data.sources.sql import cursor
@@ -131,11 +133,13 @@ class Database:
 
     def _is_new(self, last: Sequence[Any]) -> sa.ColumnElement[bool]:
         if self._settings.overlap:
+            name, overlap = self._settings.cursor_column, self._settings.overlap
             try:
-                return self._cursor >= _bound(cursor.before(last[0], self._settings.overlap))
+                first = before(last[0], overlap, is_time=name == self._settings.time_column)
             except TypeError as error:
-                told = f"column {self._settings.cursor_column!r} is {error}: overlap needs a number"
-                raise DataError("UNSUPPORTED_CURSOR", f"{self.place}: {told} or a time") from error
+                told = f"column {name!r} is {error}; overlap needs a number or a time"
+                raise UnsupportedCursor(self.place, told) from error
+            return self._cursor >= _bound(first)
         behind = self._cursor > _bound(last[0])
         if self._key is None:
             return behind
@@ -222,7 +226,7 @@ class Database:
             watermark: dict[str, Any] = {"last": [cursor.to_json(value) for value in last]}
         except TypeError as error:
             told = f"a cursor or key is {error}: neither text, number, time nor UUID"
-            raise DataError("UNSUPPORTED_CURSOR", f"{self.place}: {told}") from error
+            raise UnsupportedCursor(self.place, told) from error
         if passed is not None:
             watermark["passed"] = passed
         return Batch(piece.rows, piece.unreadable, watermark)

@@ -11,9 +11,10 @@ import httpx
 import stamina
 
 from tidemill_core.domain.example import printable
-from tidemill_core.errors import DataError
+from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_core.loopback import is_loopback
 from tidemill_core.settings import HttpSource
+from tidemill_jobs.data.sources.errors import ApiRefused, SourceMissing
 
 ATTEMPTS = 5
 """How often a request is tried, where the API is overloaded, broken or away."""
@@ -28,7 +29,11 @@ ANSWER_SECONDS = 600.0
 """An answer's body that takes longer is given up, however steadily it comes. Its headers have
 `timeout_seconds` for each part, and are bounded in size."""
 
+NOT_THERE = (400, 404, 410, 416, 422)
+"""How APIs answer who asks for a page behind the last."""
+
 _TOO_MANY_REQUESTS = 429
+_NO_CONTENT = (204, 205)
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,7 @@ class ApiClient:
     """Asks for pages; holds a connection until `close`."""
 
     def __init__(self, settings: HttpSource) -> None:
-        headers = {"Accept": "application/json"}
-        if settings.auth == "bearer":
-            headers["Authorization"] = f"Bearer {settings.token}"
-        elif settings.auth == "header":
-            headers[settings.auth_header] = settings.token
+        headers = {"Accept": "application/json", **_credential(settings)}
         # A redirect could carry the token to another host.
         # No proxy reaches this machine.
         is_own = is_loopback(httpx.URL(settings.url).host)
@@ -85,8 +86,12 @@ class ApiClient:
         """Close the connection."""
         self._http.close()
 
-    def get(self, url: httpx.URL) -> Page:
+    def get(self, url: httpx.URL, may_be_missing: bool) -> Page | None:
         """Ask for one page.
+
+        Args:
+            url: the page's.
+            may_be_missing: whether it may lie behind the last one; then NOT_THERE makes it None.
 
         Raises:
             DataError: API_UNREACHABLE, API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED,
@@ -96,7 +101,7 @@ class ApiClient:
         try:
             for attempt in stamina.retry_context(on=_backoff, attempts=ATTEMPTS, timeout=None):
                 with attempt:
-                    return self._get(url)
+                    return self._get(url, may_be_missing)
         except _TryAgain as error:
             if (error.wait_seconds or 0.0) > MAX_RETRY_AFTER_SECONDS:
                 cure = (
@@ -107,17 +112,22 @@ class ApiClient:
             raise DataError(error.reason, f"{place(url)} {error}; {cure}") from error
         raise AssertionError  # not reached: the last attempt returns or raises
 
-    def _get(self, url: httpx.URL) -> Page:
+    def _get(self, url: httpx.URL, may_be_missing: bool) -> Page | None:
         time.sleep(max(0.0, self._next_time - time.monotonic()))
         self._next_time = time.monotonic() + self._pause
         try:
             with self._http.stream("GET", url) as response:
+                if may_be_missing and response.status_code in NOT_THERE:
+                    return None
                 _check_status(url, response)
-                body = _body(url, response)
+                body = b"null" if response.status_code in _NO_CONTENT else _body(url, response)
                 next_url = response.links.get("next", {}).get("url", "")
         except httpx.TransportError as error:
             told = f"did not answer: {str(error) or type(error).__name__}"
             raise _TryAgain("API_UNREACHABLE", told) from error
+        except UnicodeError as error:
+            told = "has a host name that no server can have"
+            raise ApiRefused(place(url), told, "fix the source's url") from error
         except httpx.DecodingError as error:
             raise _TryAgain("API_BROKEN", f"sent a damaged answer: {error}") from error
         return Page(
@@ -128,6 +138,19 @@ class ApiClient:
 def place(url: httpx.URL) -> str:
     """A URL as it may be shown: parameters and user names may be secret."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
+
+
+def _credential(settings: HttpSource) -> dict[str, str]:
+    """The header that shows the token."""
+    if settings.auth == "none":
+        return {}
+    token = settings.token.strip()
+    if not (token.isascii() and token.isprintable()):
+        told = f"the environment variable {settings.token_env} has a character that no header may"
+        raise ConfigurationError(f"{told} have; set it again, to the token alone")
+    if settings.auth == "bearer":
+        return {"Authorization": f"Bearer {token}"}
+    return {settings.auth_header: token}
 
 
 def _backoff(error: Exception) -> bool | float:
@@ -147,16 +170,16 @@ def _check_status(url: httpx.URL, response: httpx.Response) -> None:
     if code >= 500:
         raise _TryAgain("API_BROKEN", told, _retry_after(response))
     if code in (401, 403):
-        cure = "mend auth and token_env, or the token's rights"
+        cure = "fix auth and token_env, or the token's rights"
         raise DataError("API_DENIED", f"{place(url)} {told}; {cure}")
     if code in (404, 410):
-        raise DataError("SOURCE_MISSING", f"{place(url)} {told}; mend the source's url")
+        raise SourceMissing(f"{place(url)} {told}", "fix the source's url")
     if not response.is_success:
-        cure = "mend the source's url and parameters"
+        cure = "fix the source's url and parameters"
         if response.has_redirect_location:
             target = url.join(response.headers["location"])
             cure = f"it redirects to {place(target)}: if that is right, make it the source's url"
-        raise DataError("API_REFUSED", f"{place(url)} {told}; {cure}")
+        raise ApiRefused(place(url), told, cure)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -190,5 +213,5 @@ def _json(url: httpx.URL, body: bytes, content_type: str) -> Any:
         # Not what it says: that may be a person's text.
         begins = printable(body[:1].decode(errors="backslashreplace"))
         told = f"answered {content_type} that is no whole JSON, beginning {begins!r}"
-        cure = "mend the source's url; what was read before it stands"
+        cure = "fix the source's url; what was read before it stands"
         raise DataError("NOT_JSON", f"{place(url)} {told}; {cure}") from error

@@ -17,11 +17,14 @@ import httpx
 from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
+from tidemill_jobs.data.sources.errors import SourceUnreadable, UnsupportedCursor
+from tidemill_jobs.data.sources.files.stored_file import without_secrets
+from tidemill_jobs.data.sources.overlap import before
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, shown
 from tidemill_jobs.data.sources.source import Batch, Watermark
 from tidemill_jobs.data.sources.times import as_time
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place
-from tidemill_jobs.data.sources.web_api.pages import at, items, leads, pages
+from tidemill_jobs.data.sources.web_api.pages import at, leads, pages
 
 _MAX_SINCE = 200
 _Rank = tuple[int, float, str]
@@ -33,6 +36,7 @@ class _Reading:
 
     Attributes:
         highest: what to ask for next time; None while nothing can be.
+        may_go_on: whether the list had items behind those that were read.
         fields: the items' fields.
         has_text: whether one of them had the text's, or an earlier read had.
     """
@@ -41,6 +45,7 @@ class _Reading:
         self._rank = rank
         self.highest: Any = None
         self.reach(since)
+        self.may_go_on = False
         self.fields: dict[str, None] = {}
         self.has_text = self.highest is not None
 
@@ -57,7 +62,7 @@ class WebApi:
         self.name = name
         self.labelled = settings.label_field is not None
         self._settings = settings
-        self._url = httpx.URL(settings.url)
+        self._url = _parsed(settings.url)
         self.place = place(self._url)
         self._since_field = settings.since_field or settings.time_field
 
@@ -76,22 +81,36 @@ class WebApi:
             for group, is_last in grouped(self._found_on(client, reading), _text):
                 self._check_fields(reading)
                 reached = {} if reading.highest is None else {"since": reading.highest}
+                if not is_last or reading.may_go_on:
+                    reached = dict(watermark)
                 if group or reached != watermark:
-                    yield _batch(group, reached if is_last else watermark)
+                    yield _batch(group, reached)
 
     def _found_on(self, client: ApiClient, reading: "_Reading") -> Iterator[RawRow | Unreadable]:
         """The items of all pages."""
         settings = self._settings
         first = self._url
         if reading.highest is not None:
-            first = first.copy_set_param(settings.since_parameter, str(reading.highest))
+            first = first.copy_set_param(settings.since_parameter, self._since(reading.highest))
         for page in pages(client, settings, first):
-            for item in items(page, settings):
+            reading.may_go_on = page.may_go_on
+            for item in page.items:
                 reading.fields |= dict.fromkeys(item if isinstance(item, dict) else ())
                 reading.has_text |= leads(item, settings.text_field)
                 if settings.since_parameter and self._since_field:
                     reading.reach(at(item, self._since_field))
                 yield self._found(item)
+
+    def _since(self, highest: Any) -> str:
+        """What a read asks for, after one that reached so far."""
+        overlap = self._settings.overlap
+        if not overlap:
+            return str(highest)
+        try:
+            return str(before(highest, overlap, self._since_field == self._settings.time_field))
+        except TypeError as error:
+            told = f"{self._since_field!r} is {error}; overlap needs a number or a time"
+            raise UnsupportedCursor(self.place, told) from error
 
     def _since_rank(self, value: Any) -> "_Rank":
         return _rank(value, is_time=self._since_field == self._settings.time_field)
@@ -100,7 +119,7 @@ class WebApi:
         """Whether any item has a text at all; later ones may lack it, each for itself."""
         if reading.fields and not reading.has_text:
             path, there = self._settings.text_field, ", ".join(reading.fields)
-            told = f"no item has {path!r}; there are {there}; mend the source's text_field"
+            told = f"no item has {path!r}; there are {there}; fix the source's text_field"
             raise DataError("MISSING_FIELD", f"{self.place}: {told}")
 
     def _found(self, item: Any) -> RawRow | Unreadable:
@@ -119,6 +138,17 @@ class WebApi:
             settings.time_field,
         )
         return RawRow(origin, key, *(at(item, path) if path else None for path in paths))
+
+
+def _parsed(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        if not parsed.host:
+            raise ValueError("it has no host")
+        return parsed
+    except (httpx.InvalidURL, ValueError) as error:
+        told = f"it is not a URL ({error})"
+        raise SourceUnreadable(without_secrets(url), told, "fix the source's url") from error
 
 
 def _batch(found: Sequence[RawRow | Unreadable], watermark: Watermark) -> Batch:

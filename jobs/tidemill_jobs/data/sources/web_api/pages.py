@@ -1,19 +1,47 @@
 """From one page of an API to the next, and how it is noticed that there is no end."""
 
 import hashlib
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import structlog
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
+from tidemill_jobs.data.sources.errors import ApiRefused
+from tidemill_jobs.data.sources.raw_rows import shown
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, Page, place
 
+_log = structlog.get_logger()
 
-def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator[Page]:
+_SECOND = 2
+_NO_CURSORS = (None, "0", 0)  # and so False and 0.0
+_LINK = re.compile(r"https?://|/[^?]*\?|\?", re.IGNORECASE)
+_CURE = "fix the source's pagination and its names"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The items of one page.
+
+    Attributes:
+        items: as they are in the answer.
+        may_go_on: whether the list may have items behind the last page after all: the API named
+            another page and then refused it, or its second page was its first again.
+    """
+
+    items: list[Any]
+    may_go_on: bool = False
+
+
+def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator[Listed]:
     """All pages, in their order.
+
+    The list ends with a page that names no other, with an empty one where pages have numbers, with
+    one that is the page before again, and behind a page with items where the API answers NOT_THERE.
 
     Args:
         client: asks for them.
@@ -24,32 +52,34 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
         DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; and those of
             `ApiClient.get`.
     """
-    url = first
+    url, seen, before = first, set[str](), ""
     if settings.pagination == "page":
         url = first.copy_set_param(settings.page_parameter, settings.first_page)
-    seen: set[str] = set()
     for count in range(1, settings.max_pages + 1):
-        page = client.get(url)
-        try:
-            following = _next(page, settings, first, count)
-        except (httpx.InvalidURL, UnicodeError) as error:
-            told = "gives a next page that no URL can ask for; mend the source's pagination"
-            raise DataError("API_REFUSED", f"{place(page.url)} {told} and its names") from error
-        if following is None:
-            yield page
+        page = client.get(url, may_be_missing=bool(before))
+        if page is None:
+            yield Listed([], may_go_on=settings.pagination != "page")
             return
-        # Numbers always go on; there it is a page's content that must not come again.
-        mark = _digest(page.content) if settings.pagination == "page" else str(following)
-        if mark in seen:
-            raise _endless(page, "it gives a page or cursor that it gave before")
-        seen.add(mark)
-        yield page
-        url = following
-    raise _endless(page, f"it has more than max_pages = {settings.max_pages} pages")
+        found = items(page, settings)
+        mark = _digest(found) if found else ""
+        if mark and mark == before:
+            if count == _SECOND:
+                _log.warning("source_second_page_is_the_first", url=place(url))
+            yield Listed([], may_go_on=count == _SECOND)
+            return
+        following = _next(page, found, settings, first, count)
+        if {mark, str(following)} & seen:
+            raise _endless(url, "it gives a page or cursor that it gave before")
+        yield Listed(found)
+        if following is None or following == url:
+            return
+        seen |= {mark, str(url)} - {""}
+        url, before = following, mark
+    raise _endless(url, f"it has more than max_pages = {settings.max_pages} pages")
 
 
 def items(page: Page, settings: HttpSource) -> list[Any]:
-    """The page's items.
+    """The page's items; null, where the list or the answer should be, is none of them.
 
     Raises:
         DataError: MISSING_ITEMS; names the URL.
@@ -57,10 +87,13 @@ def items(page: Page, settings: HttpSource) -> list[Any]:
     found = page.content if settings.items is None else at(page.content, settings.items)
     if isinstance(found, list):
         return found
+    is_null = leads(page.content, settings.items) if settings.items else page.content is None
+    if (found is None and is_null) or page.content is None:
+        return []
     where = f"at {settings.items!r}" if settings.items else "as the answer"
     there = f"an object of {', '.join(page.content)}" if isinstance(page.content, dict) else "JSON"
     raise DataError(
-        "MISSING_ITEMS", f"{place(page.url)}: no list {where}, but {there}; mend the source's items"
+        "MISSING_ITEMS", f"{place(page.url)}: no list {where}, but {there}; fix the source's items"
     )
 
 
@@ -80,27 +113,47 @@ def leads(content: Any, path: str) -> bool:
     return isinstance(holder, dict) and name in holder
 
 
-def _next(page: Page, settings: HttpSource, first: httpx.URL, count: int) -> httpx.URL | None:
+def _next(
+    page: Page, found: Sequence[Any], settings: HttpSource, first: httpx.URL, count: int
+) -> httpx.URL | None:
     """What to ask for next; None behind the last page."""
-    if settings.pagination == "page" and items(page, settings):
+    if settings.pagination == "page" and found:
         return first.copy_set_param(settings.page_parameter, settings.first_page + count)
-    if settings.pagination == "cursor":
-        cursor = at(page.content, settings.cursor_field)
-        if cursor is not None and cursor != "":
-            return first.copy_set_param(settings.cursor_parameter, str(cursor))
-    if settings.pagination == "link" and page.next_url:
-        url = page.url.join(page.next_url)
-        if (url.scheme, url.netloc) != (first.scheme, first.netloc):
-            told = f"links to {place(url)}, another server, which must not see the token"
-            raise DataError("FOREIGN_LINK", f"{place(page.url)} {told}; mend the source's url")
-        return url
+    try:
+        if settings.pagination == "cursor":
+            return _behind_cursor(page, settings, first)
+        if settings.pagination == "link" and page.next_url:
+            return _linked(page, page.next_url, first)
+    except (httpx.InvalidURL, ValueError) as error:
+        told = "gives a next page that no URL can ask for"
+        raise ApiRefused(place(page.url), told, _CURE) from error
     return None
 
 
+def _behind_cursor(page: Page, settings: HttpSource, first: httpx.URL) -> httpx.URL | None:
+    cursor = at(page.content, settings.cursor_field)
+    if cursor in _NO_CURSORS or (isinstance(cursor, str) and not cursor.strip()):
+        return None
+    if isinstance(cursor, bool) or not isinstance(cursor, str | int):
+        told = f"gives at {settings.cursor_field!r} neither text nor a whole number"
+        raise ApiRefused(place(page.url), told, "fix the source's cursor_field")
+    if _LINK.match(str(cursor)):
+        return _linked(page, str(cursor), first)
+    return first.copy_set_param(settings.cursor_parameter, str(cursor))
+
+
+def _linked(page: Page, link: str, first: httpx.URL) -> httpx.URL:
+    url = page.url.join(link)
+    if (url.scheme, url.netloc) != (first.scheme, first.netloc):
+        told = f"links to {place(url)}, another server, which must not see the token"
+        raise DataError("FOREIGN_LINK", f"{place(page.url)} {told}; fix the source's url")
+    return url
+
+
 def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(shown(content).encode(errors="backslashreplace")).hexdigest()
 
 
-def _endless(page: Page, told: str) -> DataError:
-    cure = "mend the source's pagination and its names, or raise max_pages"
-    return DataError("ENDLESS_PAGES", f"{place(page.url)} has no last page: {told}; {cure}")
+def _endless(url: httpx.URL, told: str) -> DataError:
+    cure = f"{_CURE}, or raise max_pages"
+    return DataError("ENDLESS_PAGES", f"{place(url)} has no last page: {told}; {cure}")

@@ -356,23 +356,6 @@ def test_an_answer_has_a_bound_even_unpacked(api: Api, declare: Declare) -> None
     assert caught.value.reason == "RESPONSE_TOO_LARGE"
 
 
-@pytest.mark.parametrize(
-    ("values", "answer"),
-    [
-        ({"pagination": "page"}, Answer([_item(1)])),
-        ({"pagination": "cursor", "items": "i"}, Answer({"i": [_item(1)], "next_cursor": "c"})),
-        ({"pagination": "link"}, Answer([_item(1)], headers={"link": '</v1/tickets>; rel="next"'})),
-    ],
-)
-def test_a_list_that_goes_round_is_noticed(
-    api: Api, declare: Declare, values: dict[str, object], answer: Answer
-) -> None:
-    """The same page or cursor a second time is an end to it."""
-    api.answer = lambda _: answer
-    assert Landing().try_to_read(declare(**values)) == "ENDLESS_PAGES"
-    assert len(api.asked) == 2
-
-
 @pytest.mark.parametrize("following", ["c" * 70_000, "\ud800"])
 def test_a_cursor_that_cannot_be_asked_for_is_told(
     api: Api, declare: Declare, following: str

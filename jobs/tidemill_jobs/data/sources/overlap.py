@@ -1,0 +1,67 @@
+"""Where a read begins that looks back, for rows and items that appear late."""
+
+import math
+import re
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tidemill_jobs.data.sources.times import units_per_second
+
+_ISO = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"((?P<sign>[Tt ])(?P<clock>\d\d:\d\d(:\d\d)?)(\.(?P<fraction>\d+))?"
+    r"(?P<zone> ?([Zz]|[+-]\d\d(:?\d\d)?))?)?",
+    re.ASCII,
+)
+_SECONDS_PER_DAY = 86_400
+
+
+def before(value: Any, overlap: float, is_time: bool) -> Any:
+    """Return the value that lies so far before another, of the same type and form.
+
+    Args:
+        value: a number, a time, or a time as ISO 8601 text.
+        overlap: seconds before a time; units before a number.
+        is_time: whether a number counts the time since 1970.
+
+    Raises:
+        TypeError: it has no value before it.
+    """
+    try:
+        return _before(value, overlap, is_time)
+    except (OverflowError, ValueError) as error:
+        raise TypeError(f"{value!r}, which no overlap of {overlap:g} leads back from") from error
+
+
+def _before(value: Any, overlap: float, is_time: bool) -> Any:
+    if isinstance(value, str):
+        return _text_before(value, overlap, is_time)
+    if isinstance(value, datetime):
+        return value - timedelta(seconds=overlap)
+    if isinstance(value, date):
+        return value - timedelta(days=math.ceil(overlap / _SECONDS_PER_DAY))
+    if not isinstance(value, int | float | Decimal):
+        raise TypeError(type(value).__name__)
+    units = overlap * (units_per_second(value) if is_time else 1)
+    if isinstance(value, Decimal):
+        return value - Decimal(units)
+    return value - (math.ceil(units) if isinstance(value, int) else units)
+
+
+def _text_before(value: str, overlap: float, is_time: bool) -> str:
+    if is_time and value.isdecimal():
+        return str(_before(int(value), overlap, is_time=True))
+    found = _ISO.fullmatch(value)
+    if found is None:
+        raise TypeError("text")
+    if found["clock"] is None:
+        return str(_before(date.fromisoformat(value), overlap, is_time).isoformat())
+    clock, fraction = found["clock"], found["fraction"]
+    written = f"{found['day']} {clock}" + (f".{fraction}" if fraction else "")
+    moment = datetime.fromisoformat(written) - timedelta(seconds=overlap)
+    # Cut off, and so never after what is meant.
+    told = moment.isoformat(found["sign"], "minutes" if len(clock) == len("12:00") else "seconds")
+    if fraction:
+        told += "." + f"{moment.microsecond:06}".ljust(len(fraction), "0")[: len(fraction)]
+    return told + (found["zone"] or "")

@@ -1,0 +1,304 @@
+"""How lists of an API end: each way that APIs know, for each way that they number pages."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import stamina
+from structlog.testing import capture_logs
+
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import DataError, TidemillError
+from tidemill_core.settings import HttpSource
+from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.data.sources.source import Source
+from tidemill_jobs.data.sources.web_api.api_client import ATTEMPTS
+
+Respond = Callable[[Asked], Answer]
+
+_PAGES = [[1, 2], [3, 4], [5]]
+_KEYS = ["1", "2", "3", "4", "5"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Api]:
+    """One server for all tests here."""
+    with running() as api:
+        yield api
+
+
+@pytest.fixture
+def api(server: Api) -> Iterator[Api]:
+    """The server, asked nothing yet; between two tries of a request no time passes."""
+    server.asked.clear()
+    with stamina.set_testing(True, attempts=ATTEMPTS):
+        yield server
+
+
+def _source(api: Api, **values: object) -> Source:
+    settings = {"kind": "http", "url": api.url, "requests_per_second": 1e4, "items": "items"}
+    return open_source(HttpSource.model_validate({**settings, **values}))
+
+
+def _landed(api: Api, **values: object) -> list[object]:
+    landing = Landing()
+    landing.read(_source(api, **values))
+    return [row["key"] for row in landing.rows]
+
+
+def _items(number: int) -> list[dict[str, object]]:
+    return [{"id": key, "text": f"text {key}", "label": "a", "at": key} for key in _PAGES[number]]
+
+
+def _numbered(end: Answer | None) -> Respond:
+    """Pages 1 to 3, and behind them an answer; None is the last page again."""
+
+    def respond(asked: Asked) -> Answer:
+        number = int(asked.parameters["page"]) - 1
+        if number >= len(_PAGES) and end is not None:
+            return end
+        return Answer({"items": _items(min(number, len(_PAGES) - 1))})
+
+    return respond
+
+
+_ENDS = {
+    "empty": Answer({"items": []}),
+    "null": Answer({"items": None}),
+    "nothing": Answer(None),
+    "204": Answer(b"", status=204),
+    "404": Answer({"error": "no such page"}, status=404),
+    "404 as HTML": Answer(b"<html>not found</html>", status=404),
+    "400": Answer({"error": "page out of range"}, status=400),
+    "410": Answer(b"", status=410),
+    "416": Answer(b"", status=416),
+    "422": Answer(b"", status=422),
+    "the last page again": None,
+}
+
+
+@pytest.mark.parametrize("end", _ENDS.values(), ids=_ENDS)
+def test_numbered_pages_end_in_any_way(api: Api, end: Answer | None) -> None:
+    """All five items land, one request behind the last page, and the watermark moves."""
+    api.answer = _numbered(end)
+    landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
+    landing.read(_source(api, pagination="page", **values))
+    assert [row["key"] for row in landing.rows] == _KEYS
+    assert (len(api.asked), landing.watermark) == (4, {"since": 5})
+
+
+def _with_cursors(last: object, end: Answer | None = None, url: str = "") -> Respond:
+    """Pages whose cursor is the next one's number, or a URL with it; the last has `last`."""
+
+    def respond(asked: Asked) -> Answer:
+        number = int(asked.parameters.get("cursor", "0"))
+        if number >= len(_PAGES):
+            return end or Answer({"items": []})
+        is_last = number == len(_PAGES) - 1
+        following = f"{url}{number + 1}" if url else number + 1
+        return Answer({"items": _items(number), "next_cursor": last if is_last else following})
+
+    return respond
+
+
+@pytest.mark.parametrize("last", [None, False, 0, "", " ", "0", 2], ids=repr)
+def test_cursors_end_in_any_way(api: Api, last: object) -> None:
+    """Null, false, zero and nothing are no cursor, and the page's own cursor leads no further."""
+    api.answer = _with_cursors(last)
+    assert _landed(api, pagination="cursor") == _KEYS
+    assert len(api.asked) == 3
+
+
+@pytest.mark.parametrize("end", [name for name, end in _ENDS.items() if end is not None])
+def test_a_cursor_may_lead_behind_the_last_page(api: Api, end: str) -> None:
+    """All five items land; a page that was named and refused moves no watermark."""
+    api.answer = _with_cursors(3, _ENDS[end])
+    landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
+    landing.read(_source(api, pagination="cursor", **values))
+    assert [row["key"] for row in landing.rows] == _KEYS
+    is_refused = end[0] == "4"
+    assert landing.watermark == ({} if is_refused else {"since": 5})
+
+
+@pytest.mark.parametrize("url", ["{whole}?cursor=", "/v1/tickets?cursor=", "?cursor="])
+def test_the_next_page_may_be_a_url(api: Api, url: str) -> None:
+    """A whole URL or one from the server's root is asked for as it is."""
+    api.answer = _with_cursors(None, url=url.format(whole=api.url))
+    assert _landed(api, pagination="cursor") == _KEYS
+    assert [asked.parameters for asked in api.asked] == [{}, {"cursor": "1"}, {"cursor": "2"}]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://else.example/v1?cursor=", "http://127.0.0.1:1/?cursor=", "https://127.0.0.1/?"]
+)
+def test_a_url_of_another_server_is_not_followed(api: Api, url: str) -> None:
+    """Another host, port or scheme would be shown the token."""
+    api.answer = _with_cursors(None, url=url)
+    with pytest.raises(DataError, match="another server") as caught:
+        _landed(api, pagination="cursor")
+    assert (caught.value.reason, len(api.asked)) == ("FOREIGN_LINK", 1)
+
+
+@pytest.mark.parametrize("following", [True, 1.5, ["c"], {"page": 2}, "http://h:abc", "\ud800"])
+def test_what_is_no_cursor_is_refused(api: Api, following: object) -> None:
+    """The error names the URL, and no guess is made."""
+    api.answer = lambda _: Answer({"items": _items(0), "next_cursor": following})
+    with pytest.raises(DataError, match=f"{api.url} gives") as caught:
+        _landed(api, pagination="cursor")
+    assert caught.value.reason == "API_REFUSED"
+
+
+@pytest.mark.parametrize("end", ["none", "itself", *(n for n, e in _ENDS.items() if e is not None)])
+def test_links_end_in_any_way(api: Api, end: str) -> None:
+    """Without a link, with one to the page itself, or to a page that is not there."""
+
+    def answer(asked: Asked) -> Answer:
+        number = int(asked.parameters.get("page", "0"))
+        if number >= len(_PAGES):
+            return _ENDS[end] or Answer({})
+        is_last = number == len(_PAGES) - 1
+        following = {"none": None, "itself": number}.get(end, number + 1)
+        link = {"link": f'<?page={following if is_last else number + 1}>; rel="next"'}
+        return Answer({"items": _items(number)}, headers={} if is_last and end == "none" else link)
+
+    api.answer = answer
+    assert _landed(api, pagination="link") == _KEYS
+
+
+@pytest.mark.parametrize("pagination", ["page", "cursor", "link"])
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_first_page_that_is_refused_is_an_error(api: Api, pagination: str, status: int) -> None:
+    """Only behind a page with items does a refusal mean that there is no more."""
+    api.answer = lambda _: Answer({"items": []}, status=status)
+    with pytest.raises(DataError, match=f"{api.url} answered {status}"):
+        _landed(api, pagination=pagination)
+
+
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_later_page_that_fails_is_an_error(api: Api, status: int) -> None:
+    """A token that ran out, or a server that breaks, is no end of the list."""
+    api.answer = _numbered(Answer(b"", status=status))
+    with pytest.raises(DataError, match=f"answered {status}"):
+        _landed(api, pagination="page")
+
+
+@pytest.mark.parametrize(
+    ("values", "answer"),
+    [
+        ({"pagination": "page"}, Answer({"items": _items(0)})),
+        ({"pagination": "cursor"}, Answer({"items": _items(0), "next_cursor": "c"})),
+        (
+            {"pagination": "link"},
+            Answer({"items": _items(0)}, headers={"link": '</v1/tickets?p=2>; rel="next"'}),
+        ),
+    ],
+)
+def test_the_first_page_again_ends_the_list_and_is_logged(
+    api: Api, values: dict[str, object], answer: Answer
+) -> None:
+    """It may be all there is, or a wrong parameter: so no watermark moves."""
+    api.answer = lambda _: answer
+    landing = Landing()
+    source = _source(api, **values, since_parameter="since", since_field="at")
+    with capture_logs() as logged:
+        landing.read(source)
+    assert len(landing.rows) == 2
+    assert (len(api.asked), landing.watermark) == (2, {})
+    assert [entry["event"] for entry in logged] == ["source_second_page_is_the_first"]
+
+
+@pytest.mark.parametrize("pagination", ["page", "cursor"])
+def test_pages_that_go_round_are_an_error(api: Api, pagination: str) -> None:
+    """Two pages in turn are no list."""
+
+    def answer(_: Asked) -> Answer:
+        number = len(api.asked) % 2
+        return Answer({"items": _items(number), "next_cursor": f"c{number}"})
+
+    api.answer = answer
+    with pytest.raises(DataError, match="gave before") as caught:
+        _landed(api, pagination=pagination)
+    assert (caught.value.reason, len(api.asked)) == ("ENDLESS_PAGES", 3)
+
+
+def test_an_overlap_finds_items_that_appear_late(api: Api) -> None:
+    """An item at or below the highest time seen is found, if within the overlap."""
+    items = [{"id": 1, "text": "x", "label": "a", "at": "2026-01-02T12:00:00Z"}]
+
+    def answer(asked: Asked) -> Answer:
+        since = asked.parameters.get("since", "")
+        return Answer({"items": [item for item in items if str(item["at"]) > since]})
+
+    api.answer = answer
+    values = {"since_parameter": "since", "time_field": "at", "overlap": 3600}
+    landing, source = Landing(), _source(api, **values)
+    landing.read(source)
+    items += [
+        {"id": 2, "text": "late", "label": "a", "at": "2026-01-02T11:30:00Z"},
+        {"id": 3, "text": "too late", "label": "a", "at": "2026-01-02T10:30:00Z"},
+    ]
+    landing.read(source)
+    assert api.asked[-1].parameters == {"since": "2026-01-02T11:00:00Z"}
+    assert sorted(map(str, landing.texts)) == ["late", "x"]
+    assert landing.watermark == {"since": "2026-01-02T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("field", "highest", "asked"),
+    [
+        ("time_field", 1_700_000_000, "1699999940"),
+        ("time_field", 1_700_000_000_000, "1699999940000"),
+        ("time_field", "1700000000", "1699999940"),
+        ("time_field", "2026-01-02 12:00:00.5+01:00", "2026-01-02 11:59:00.5+01:00"),
+        ("since_field", 1_000, "940"),
+    ],
+)
+def test_an_overlap_is_in_the_unit_of_what_is_asked(
+    api: Api, field: str, highest: object, asked: str
+) -> None:
+    """Sixty seconds of a time, whatever it is counted in; sixty of another number."""
+    api.answer = lambda _: Answer({"items": [{"id": 1, "text": "x", "at": highest}]})
+    source = _source(api, since_parameter="since", overlap=60, label_field="", **{field: "at"})
+    landing = Landing()
+    landing.read(source)
+    landing.read(source)
+    assert api.asked[-1].parameters == {"since": asked}
+
+
+def test_an_overlap_before_a_word_is_refused(api: Api) -> None:
+    """Nothing lies so many seconds before a word; the error says what is needed."""
+    api.answer = lambda _: Answer({"items": [{"id": 1, "text": "x", "at": "abc"}]})
+    source = _source(api, since_parameter="s", since_field="at", overlap=60, label_field="")
+    landing = Landing()
+    landing.read(source)
+    with pytest.raises(DataError, match="overlap needs a number or a time") as caught:
+        landing.read(source)
+    assert caught.value.reason == "UNSUPPORTED_CURSOR"
+
+
+@pytest.mark.parametrize("token", ["t\u00f6ken", "two\nlines"])
+def test_a_token_that_no_header_may_have_is_named_by_its_variable(
+    api: Api, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    """The error does not repeat it."""
+    monkeypatch.setenv("SHOP_TOKEN", token)
+    with pytest.raises(TidemillError, match="SHOP_TOKEN has a character") as caught:
+        _landed(api, auth="bearer", token_env="SHOP_TOKEN")  # noqa: S106 -- a variable's name
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bob:secret@h:abc/",
+        "http://h\x01/",
+        "http://xn--/",
+        "http://a..b/",
+        f"http://{'a' * 70}",
+    ],
+)
+def test_a_url_that_is_none_is_told(url: str) -> None:
+    """The error is ours, and repeats no password."""
+    with pytest.raises(DataError, match="fix the source's url") as caught:
+        Landing().read(open_source(HttpSource(kind="http", url=url)))
+    assert "secret" not in str(caught.value)
