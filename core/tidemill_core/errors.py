@@ -123,7 +123,7 @@ class NoChampion(FailedPrecondition):
 
     def __init__(self, task: str) -> None:
         super().__init__(
-            f"task {task!r} has no champion yet: its first model is still to be trained"
+            f"task {task!r} has no champion yet; `tidemill status` shows how far its first model is"
         )
 
 

@@ -7,11 +7,13 @@ from typing import Self
 from tidemill_cli.connection import new_client
 from tidemill_cli.status import health_of, task_service
 from tidemill_cli.target import target_of
+from tidemill_cli.unserved import damaged_champion, no_first_model, trouble_of
 from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
-from tidemill_core.domain.model import ModelState
-from tidemill_core.errors import StorageUnavailable
+from tidemill_core.domain.model import ModelVersion
+from tidemill_core.errors import DataError, StorageUnavailable
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
 
@@ -28,7 +30,7 @@ class TaskStartup:
         serving: whether it answers.
         fraction: of the training of its first model, in [0, 1].
         message: what is being done.
-        new_error: why its training failed, the first time it is seen; empty otherwise.
+        new_error: why it will not answer, and what helps, the first time; empty otherwise.
     """
 
     task: str
@@ -46,6 +48,8 @@ class Startup:
         self._storage = open_storage(settings.effective_database_url)
         self._client = new_client(target_of(""))
         self._begin = system_clock()
+        self._repository = ModelRepository(settings.model_repository)
+        self._damage: dict[tuple[str, int], str] = {}
         self._told: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -68,17 +72,26 @@ class Startup:
         if self._serves(task):
             return TaskStartup(task, serving=True, fraction=1.0, message="serving")
         try:
-            champion = self._has_champion(task)
-            run = None if champion else self._training(task)
+            deployment = self._storage.models.deployment(task)
+            if deployment is not None:
+                return self._with_champion(self._storage.models.get(task, deployment.champion))
+            run = self._training(task)
         except StorageUnavailable as error:
             return TaskStartup(task, serving=False, fraction=0.0, message=str(error))
-        if champion:
-            return TaskStartup(task, serving=False, fraction=1.0, message="loading its champion")
         if run is None:
             return TaskStartup(task, serving=False, fraction=0.0, message="starting")
-        if trouble := trouble_of(run):
-            return self._untrained(run, trouble)
+        if trouble := trouble_of(run.state, run.error, run.result):
+            return self._unserved(task, "not trained", no_first_model(task, trouble), run.run_id)
         return TaskStartup(task, serving=False, fraction=run.progress, message=run.message)
+
+    def _with_champion(self, champion: ModelVersion) -> TaskStartup:
+        task, version = champion.task, champion.version
+        if (task, version) not in self._damage:  # it takes long to read the files
+            self._damage[task, version] = _damage(self._repository, champion)
+        if damage := self._damage[task, version]:
+            error = damaged_champion(task, version, damage)
+            return self._unserved(task, "its champion is damaged", error, f"{task}/{version}")
+        return TaskStartup(task, serving=False, fraction=1.0, message="loading its champion")
 
     def _serves(self, task: str) -> bool:
         try:
@@ -87,9 +100,6 @@ class Startup:
             return False
         return health == "SERVING"
 
-    def _has_champion(self, task: str) -> bool:
-        return self._storage.models.deployment(task) is not None
-
     def _training(self, task: str) -> JobRun | None:
         """The latest training, if it is not one that ended before this stack was started."""
         run = self._storage.jobs.latest("retrain", task, list(JobRunState))
@@ -97,20 +107,16 @@ class Startup:
             return None
         return run
 
-    def _untrained(self, run: JobRun, trouble: str) -> TaskStartup:
-        new_error = "" if run.run_id in self._told else trouble
-        self._told.add(run.run_id)
-        return TaskStartup(
-            run.task, serving=False, fraction=0.0, message="not trained", new_error=new_error
-        )
+    def _unserved(self, task: str, message: str, error: str, cause: str) -> TaskStartup:
+        new_error = "" if cause in self._told else error
+        self._told.add(cause)
+        return TaskStartup(task, serving=False, fraction=0.0, message=message, new_error=new_error)
 
 
-def trouble_of(training: JobRun) -> str:
-    """Why a training leads to no champion; empty where it may, or did."""
-    if training.state is JobRunState.FAILED:
-        return training.error
-    if training.state is JobRunState.CANCELLED:
-        return "it was cancelled"
-    if training.result.get("state") == ModelState.REJECTED:
-        return f"its model was rejected: {training.result.get('reason', '')}"
-    return ""
+def _damage(repository: ModelRepository, version: ModelVersion) -> str:
+    """What is wrong with a version's files; empty if they are whole."""
+    try:
+        found = repository.damage(version.task, version.model_format, version.version)
+    except DataError as error:
+        return str(error)
+    return found or ""

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tidemill.v1.model_service_pb2 import (
     GetModelVersionRequest,
+    ListDeploymentsRequest,
     ListModelVersionsRequest,
     ModelVersion,
 )
@@ -20,6 +21,7 @@ from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_cli.local import missing_module, settings_with_tasks
 from tidemill_cli.output import AsJson, percent, print_json, print_table, stdout
 from tidemill_cli.tasks import tasks_of
+from tidemill_cli.unserved import why_unserved
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
 
@@ -28,6 +30,7 @@ _EXAMPLE = "Example: tidemill status --wait 60 && echo all tasks are served"
 _INTERVAL_SECONDS = 0.5
 _RECENT = 1000
 _SERVING = "SERVING"
+_UNKNOWN = "SERVICE_UNKNOWN"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class TaskStatus:
         champion: the version that answers; None where there is none yet.
         champion_accuracy: on the hold-out, in [0, 1]; None where it was not measured.
         versions: how many versions there are.
+        problem: why it does not answer, and what helps; empty where it does.
     """
 
     task: str
@@ -47,6 +51,7 @@ class TaskStatus:
     champion: int | None
     champion_accuracy: float | None
     versions: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECOND
             answer = client.health.Check(request, timeout=timeout).status
     except TidemillError as error:
         if error.code is grpc.StatusCode.NOT_FOUND:
-            return "SERVICE_UNKNOWN"
+            return _UNKNOWN
         raise
     return str(HealthCheckResponse.ServingStatus.Name(answer))
 
@@ -147,6 +152,8 @@ def _look(address: str, deadline: float) -> Status:
         try:
             with connected(address) as client:
                 tasks = [_task_status(client, task) for task in tasks_of(client, address)]
+                if address:  # it worked for tasks that it does not serve any more
+                    tasks = [task for task in tasks if task.health != _UNKNOWN]
                 processes = [] if address else _processes()
                 return Status(health_of(client, ""), tasks, processes)
         except NotNow:
@@ -175,21 +182,31 @@ def _print_processes(processes: list[ProcessStatus]) -> None:
 def _task_status(client: TidemillClient, task: str) -> TaskStatus:
     request = ListModelVersionsRequest(task=task)
     versions = collect(client.models.ListModelVersions, request, _RECENT)
-    champion = _champion(client, task) if versions else None
+    health = health_of(client, task_service(task))
+    champion = None if health == _UNKNOWN else _champion(client, task)
     accuracy = None if champion is None else champion.measures.get("accuracy")
     number = None if champion is None else champion.model_version
-    return TaskStatus(task, health_of(client, task_service(task)), number, accuracy, len(versions))
+    problem = _problem(client, task, health)
+    return TaskStatus(task, health, number, accuracy, len(versions), problem)
 
 
 def _champion(client: TidemillClient, task: str) -> ModelVersion | None:
-    try:
-        with translated_errors():
-            request = GetModelVersionRequest(task=task)
-            return client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
-    except TidemillError as error:
-        if error.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION):
-            return None
-        raise
+    latest = ListDeploymentsRequest(task=task, page_size=1)
+    deployments = client.models.ListDeployments(latest, timeout=CALL_SECONDS).deployments
+    if not deployments:
+        return None
+    request = GetModelVersionRequest(task=task, model_version=deployments[0].champion)
+    return client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
+
+
+def _problem(client: TidemillClient, task: str, health: str) -> str:
+    if health == _SERVING:
+        return ""
+    if health == _UNKNOWN:
+        return (
+            f"the server does not know {task}: `tidemill restart` lets it read its settings again"
+        )
+    return why_unserved(client, task)
 
 
 def _row(task: TaskStatus) -> tuple[object, ...]:
@@ -205,5 +222,5 @@ def _colored(health: str) -> Text:
 def _not_serving(found: Status) -> str:
     if not found.tasks:
         return "the server has no task to serve yet"
-    waiting = [task.task for task in found.tasks if task.health != _SERVING] or ["the server"]
-    return f"not serving yet: {', '.join(waiting)}; `tidemill jobs runs` shows what is being done"
+    problems = [task.problem for task in found.tasks if task.problem]
+    return "\n".join(["not serving:", *problems]) if problems else "the server is stopping"

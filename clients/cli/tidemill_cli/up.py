@@ -121,7 +121,7 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
                 with contextlib.suppress(OSError):
                     show_progress(task.task, task.fraction, task.message)
                 if task.new_error:
-                    _note(_failed_training(task.task, task.new_error), style="red")
+                    _note(task.new_error, style="red")
             if all(task.serving for task in tasks):
                 return True
             next_look = time.monotonic() + _LOOK_SECONDS
@@ -160,10 +160,3 @@ def _last_words(ended: Ended) -> str:
     except OSError:  # the disk has no room for a log
         return ""
     return f"\n  {lines[-1]}" if lines else ""
-
-
-def _failed_training(task: str, error: str) -> str:
-    return (
-        f"{task} has no first model: {error}\n"
-        f"when that is fixed, run: tidemill jobs run retrain --task {task}"
-    )

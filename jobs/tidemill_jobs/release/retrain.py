@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import polars as pl
+import stamina
 import structlog
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.split import Split
-from tidemill_core.errors import ModelLoadFailed
+from tidemill_core.errors import ModelLoadFailed, TritonUnavailable
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.build import build
@@ -27,6 +28,10 @@ from tidemill_jobs.training.train import (
     TrainingData,
     train,
 )
+
+TRITON_READY_SECONDS = 60.0
+TRIALS = 3
+"""How often a candidate is tried where Triton dies meanwhile."""
 
 log = structlog.get_logger()
 
@@ -107,13 +112,25 @@ def _verdict(
     try:
         context.progress(0.9, "publishing")
         publish(context, candidate, trained, model)
-        context.progress(0.92, "testing the candidate in Triton")
-        return try_candidate(context, candidate, trained, data.test, data.proof_texts)
+        return _try(context, candidate, trained, data)
     except (ModelLoadFailed, AnswersDiffer) as error:
         return Verdict(False, f"{error.reason}: {error}")
     except BaseException as error:
-        _judge(context, candidate, {}, Verdict(False, f"could not be tested: {error!r}"))
+        cause = str(error) or type(error).__name__
+        _judge(context, candidate, {}, Verdict(False, f"could not be tested: {cause}"))
         raise
+
+
+def _try(
+    context: JobContext, candidate: ModelVersion, trained: TrainedModel, data: TrainingData
+) -> Verdict:
+    """Try a candidate, again where Triton died meanwhile: that is no fault of the model's."""
+    for attempt in stamina.retry_context(on=TritonUnavailable, attempts=TRIALS, timeout=None):
+        with attempt:
+            context.triton.wait_ready(TRITON_READY_SECONDS)
+            context.progress(0.92, "testing the candidate in Triton")
+            verdict = try_candidate(context, candidate, trained, data.test, data.proof_texts)
+    return verdict
 
 
 def _settle(

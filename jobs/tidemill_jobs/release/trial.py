@@ -17,7 +17,6 @@ from tidemill_jobs.training.evaluate import Measures, evaluate
 from tidemill_jobs.training.export import TOLERANCE
 from tidemill_jobs.training.train import LabelledTexts, TrainedModel
 
-TRITON_READY_SECONDS = 60.0
 _ROWS_A_CALL = 64
 
 
@@ -54,7 +53,6 @@ def try_candidate(
         AnswersDiffer: Triton answers otherwise than the trained model.
         TritonUnavailable: Triton is away.
     """
-    context.triton.wait_ready(TRITON_READY_SECONDS)
     serve(context.storage, context.repository, context.triton, context.task, candidate)
     _compare(context, candidate, trained, proof_texts)
     champion = _champion(context)

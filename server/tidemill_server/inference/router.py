@@ -32,7 +32,11 @@ class ChampionUnreadable(FailedPrecondition):
     reason = "CHAMPION_UNREADABLE"
 
     def __init__(self, task: str) -> None:
-        super().__init__(f"the champion of task {task!r} cannot be read; the server's log says why")
+        super().__init__(
+            f"the champion of task {task!r} cannot be read; the server's log says why. "
+            "Put its files back, or let another version answer: "
+            f"tidemill models rollback {task}, or tidemill jobs run retrain --task {task}"
+        )
 
 
 @dataclass(frozen=True)

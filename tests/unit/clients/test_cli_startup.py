@@ -1,53 +1,54 @@
 """What `tidemill up` and `tidemill status` conclude from what they see."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
-from tidemill_cli.startup import trouble_of
 from tidemill_cli.status import Status, TaskStatus
-from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_cli.unserved import no_first_model, trouble_of
 
-RUN = JobRun(
-    run_id="r",
-    job="retrain",
-    task="support",
-    state=JobRunState.RUNNING,
-    trigger="first_model",
-    fire_time=None,
-    progress=0.5,
-    message="epoch 3 of 5",
-    result={},
-    error="",
-    cancel_requested=False,
-    create_time=datetime(2026, 1, 1, tzinfo=UTC),
-    start_time=None,
-    end_time=None,
-)
 SERVED = TaskStatus("support", "SERVING", 1, 0.9, 1)
 
 
 def test_a_training_that_failed_was_cancelled_or_was_rejected_is_trouble() -> None:
     """Each of the three is explained; only the gate's verdict comes with a run that succeeded."""
-    failed = replace(RUN, state=JobRunState.FAILED, error="SOURCE_MISSING: there is no file x")
-    assert trouble_of(failed) == "SOURCE_MISSING: there is no file x"
-    assert trouble_of(replace(RUN, state=JobRunState.CANCELLED)) == "it was cancelled"
+    error = "SOURCE_MISSING: there is no file x"
+    assert trouble_of("FAILED", error, {}) == error
+    assert trouble_of("CANCELLED", "", {}) == "its training was cancelled"
     result = {"state": "REJECTED", "reason": "accuracy 0.2"}
-    rejected = replace(RUN, state=JobRunState.SUCCEEDED, result=result)
-    assert trouble_of(rejected) == "its model was rejected: accuracy 0.2"
+    assert trouble_of("SUCCEEDED", "", result) == "its model was rejected: accuracy 0.2"
 
 
-@pytest.mark.parametrize("state", [JobRunState.QUEUED, JobRunState.RUNNING])
-def test_a_training_that_is_under_way_is_no_trouble(state: JobRunState) -> None:
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
+def test_a_training_that_is_under_way_is_no_trouble(state: str) -> None:
     """Nothing is complained about before a training has ended."""
-    assert trouble_of(replace(RUN, state=state)) == ""
+    assert trouble_of(state, "", {}) == ""
 
 
 def test_a_training_that_made_a_champion_is_no_trouble() -> None:
     """A run that succeeded is in order unless the gate rejected its model."""
-    promoted = replace(RUN, state=JobRunState.SUCCEEDED, result={"state": "CHAMPION"})
-    assert trouble_of(promoted) == ""
+    assert trouble_of("SUCCEEDED", "", {"state": "CHAMPION"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "advice"),
+    [
+        ("SOURCE_MISSING: there is no file x", "fix that, then run"),
+        ("TRITON_UNAVAILABLE: Triton does not answer", "see Triton's log, then run"),
+        ("its model was rejected: MODEL_LOAD_FAILED: Triton could not", "see Triton's log, then"),
+        ("its model was rejected: ANSWERS_DIFFER: version 1", "see Triton's log, then run"),
+        ("its model was rejected: accuracy 0.2", "check the labels of its sources, or add"),
+        ("STORAGE_UNAVAILABLE: the database", "see that the database answers, then run"),
+        ("DIED: its process ended with exit code -9", "whether there is enough memory, then run"),
+        ("its training was cancelled", "\nrun"),
+    ],
+)
+def test_the_advice_is_about_what_happened(trouble: str, advice: str) -> None:
+    """Nobody is sent to a source that is not at fault; the command to retry ends the advice."""
+    said = no_first_model("support", trouble)
+    assert said.startswith(f"support has no first model: {trouble}\n")
+    assert advice in said
+    assert said.endswith("run: tidemill jobs run retrain --task support")
 
 
 @pytest.mark.parametrize(

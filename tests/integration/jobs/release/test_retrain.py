@@ -1,9 +1,11 @@
 """The `retrain` job, once round the loop through a real Triton."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from shutil import rmtree
+from threading import Event
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -150,10 +152,27 @@ def test_triton_away(loop: Loop, trained: Trained, triton: RunningTriton) -> Non
     ):
         loop.retrain(triton=control)
     assert loop.state(2) is REJECTED
-    assert loop.version(2).reason.startswith("could not be tested: TritonUnavailable")
+    assert loop.version(2).reason == "could not be tested: Triton does not answer"
     assert loop.state(1) is CHAMPION
     loop.reconcile()
     assert loop.ready() == {1}
+
+
+def test_triton_dies_during_the_trial(loop: Loop, triton: RunningTriton) -> None:
+    """A candidate is tried again once Triton is back: its death is no fault of the model's."""
+    died = Event()
+
+    def die_once() -> None:
+        if not died.is_set():
+            triton.kill()
+            died.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        retraining = pool.submit(loop.retrain, progress=_when(TRYING, die_once))
+        assert died.wait(120)
+        triton.start()  # it would end with the thread that started it
+        result = retraining.result()
+    assert (result["model_version"], result["state"]) == (1, CHAMPION)
 
 
 def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> None:

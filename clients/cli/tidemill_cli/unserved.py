@@ -1,0 +1,94 @@
+"""Why a task does not answer, and the command that helps."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidemill.v1.job_service_pb2 import ListJobRunsRequest
+from tidemill.v1.model_service_pb2 import GetModelVersionRequest
+from tidemill_cli.listing import CALL_SECONDS
+from tidemill_cli.messages import to_json
+from tidemill_cli.output import percent
+from tidemill_client import FailedPrecondition, TidemillClient, translated_errors
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.model import ModelState
+
+_TRITON = "its data is not at fault: see Triton's log"
+_PROCESS = "see the log of jobs, and whether there is enough memory"
+_CURES = {
+    "TRITON_UNAVAILABLE": _TRITON,
+    "MODEL_LOAD_FAILED": _TRITON,
+    "ANSWERS_DIFFER": _TRITON,
+    "DEADLINE_EXCEEDED": _TRITON,
+    "STORAGE_UNAVAILABLE": "see that the database answers",
+    "DIED": _PROCESS,
+    "ORPHANED": _PROCESS,
+}
+
+
+def why_unserved(client: TidemillClient, task: str) -> str:
+    """Return why a task that the server knows does not answer, and what helps.
+
+    Raises:
+        TidemillError: the server cannot be reached, or does not allow the question.
+    """
+    try:
+        with translated_errors():
+            request = GetModelVersionRequest(task=task)
+            champion = client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
+    except FailedPrecondition as error:
+        return _why_untrained(client, task) if error.reason == "NO_CHAMPION" else error.message
+    return (
+        f"version {champion.model_version} of {task} is not loaded in Triton. If Triton is up and "
+        "this lasts, the logs of triton and jobs say why; to let another version answer: "
+        f"tidemill models rollback {task}, or tidemill jobs run retrain --task {task}"
+    )
+
+
+def _why_untrained(client: TidemillClient, task: str) -> str:
+    request = ListJobRunsRequest(job="retrain", task=task, page_size=1)
+    runs = client.jobs.ListJobRuns(request, timeout=CALL_SECONDS).job_runs
+    if not runs:
+        return f"{task} has no model yet, and no training: the process `jobs` queues its first one"
+    run = to_json(runs[0])
+    if trouble := trouble_of(run["state"], run["error"], run["result"] or {}):
+        return no_first_model(task, trouble)
+    return (
+        f"{task} has no model yet; its training is {run['state']}, {percent(run['progress'])} "
+        f"({run['message']}). To follow it: tidemill jobs watch {run['run_id']}"
+    )
+
+
+def trouble_of(state: str, error: str, result: Mapping[str, Any]) -> str:
+    """Return why a training leads to no champion; empty where it may, or did."""
+    if state == JobRunState.FAILED:
+        return error
+    if state == JobRunState.CANCELLED:
+        return "its training was cancelled"
+    if result.get("state") == ModelState.REJECTED:
+        return f"its model was rejected: {result.get('reason', '')}"
+    return ""
+
+
+def damaged_champion(task: str, version: int, damage: str) -> str:
+    """Return what to say of a task whose champion's files are damaged."""
+    return (
+        f"version {version} of {task}, its champion, is damaged: {damage}\nput the file back, or "
+        f"let another version answer: tidemill models rollback {task}, or "
+        f"tidemill jobs run retrain --task {task}"
+    )
+
+
+def no_first_model(task: str, trouble: str) -> str:
+    """Return what to say of a task whose first training came to nothing."""
+    reason = trouble.removeprefix("its model was rejected: ").partition(":")[0]
+    if trouble.startswith("its training"):
+        cure = ""
+    elif reason in _CURES:
+        cure = f"{_CURES[reason]}, then "
+    elif trouble.startswith("its model"):
+        cure = "check the labels of its sources, or add examples, then "
+    else:
+        cure = "fix that, then "
+    return (
+        f"{task} has no first model: {trouble}\n{cure}run: tidemill jobs run retrain --task {task}"
+    )

@@ -1,0 +1,104 @@
+"""`tidemill status` against the real front: why a task does not answer, and what helps."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.server.front import NOW, Front, Workspace
+from tests.integration.server.refusal import refusal
+from tidemill.v1.prediction_service_pb2 import PredictRequest
+from tidemill_cli.main import run
+from tidemill_cli.startup import Startup
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.settings import load_settings
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.triton.testing import RunningTriton
+
+RETRAIN = "run: tidemill jobs run retrain --task untrained"
+
+
+@pytest.fixture
+def problems(capsys: pytest.CaptureFixture[str]) -> Callable[[Front], dict[str, str]]:
+    """Runs `tidemill status` and returns each task's problem, which its error says too."""
+
+    def ask(front: Front) -> dict[str, str]:
+        capsys.readouterr()
+        assert run(["status", "--address", front.address, "--json"]) == 1
+        printed = capsys.readouterr()
+        found: list[dict[str, Any]] = json.loads(printed.out)["tasks"]
+        told = {one["task"]: str(one["problem"]) for one in found}
+        assert all(problem in printed.err for problem in told.values())
+        return told
+
+    return ask
+
+
+def test_a_task_without_a_champion(
+    front: Front, workspace: Workspace, problems: Callable[[Front], dict[str, str]]
+) -> None:
+    """Its training is named while it waits, and why it came to nothing once it has ended."""
+    jobs = workspace.storage.jobs
+
+    def queue() -> str:
+        return jobs.enqueue(RunRequest("retrain", "untrained", "first_model"), NOW).run_id
+
+    jobs.enqueue(RunRequest("retrain", "gone", "first_model"), NOW)
+    waiting = queue()
+    told = problems(front)
+    assert "gone" not in told
+    assert told["support"] == ""
+    assert f"tidemill jobs watch {waiting}" in told["untrained"]
+    while (claimed := jobs.claim(NOW)) is not None and claimed.run_id != waiting:
+        jobs.mark_cancelled(claimed.run_id, NOW)
+    jobs.fail(waiting, "TRITON_UNAVAILABLE: Triton does not answer", NOW)
+    assert jobs.get(waiting).state is JobRunState.FAILED
+    assert "see Triton's log" in problems(front)["untrained"]
+    assert problems(front)["untrained"].endswith(RETRAIN)
+    jobs.cancel(queue(), NOW)
+    assert "its training was cancelled" in problems(front)["untrained"]
+
+
+def test_a_damaged_champion(
+    tmp_path: Path, triton: RunningTriton, problems: Callable[[Front], dict[str, str]]
+) -> None:
+    """A champion that cannot be read is named, with what lets the task answer again."""
+    workspace = Workspace(tmp_path, {"support": 1})
+    folder = workspace.repository.folder("support", "onnx", 1)
+    (folder / "tokenizer.json").write_text("{")
+    with Front(workspace, triton.grpc_address) as front:
+        told = problems(front)["support"]
+        asked = PredictRequest(task="support", text="card")
+        refused = refusal(lambda: front.predictions.Predict(asked, timeout=5))
+    assert told == refused.message
+    assert "tidemill models rollback support" in told
+    assert "tidemill jobs run retrain --task support" in told
+
+
+def test_a_champion_that_triton_has_not_loaded(
+    tmp_path: Path, triton: RunningTriton, problems: Callable[[Front], dict[str, str]]
+) -> None:
+    """A champion that only Triton lacks is not said to be missing or trained."""
+    with Front(Workspace(tmp_path, {"unloaded": 1}), triton.grpc_address) as front:
+        told = problems(front)["unloaded"]
+    assert told.startswith("version 1 of unloaded is not loaded in Triton")
+    assert "tidemill models rollback unloaded" in told
+
+
+def test_a_start_names_a_damaged_champion_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`tidemill up` does not wait for a champion that cannot be loaded without saying so."""
+    workspace = Workspace(tmp_path, {"support": 1, "whole": 1})
+    model = workspace.repository.folder("support", "onnx", 1) / "model.onnx"
+    model.write_bytes(b"damaged")
+    monkeypatch.chdir(tmp_path)
+    with Startup(load_settings()) as startup:
+        damaged, whole = startup.look()
+        assert (whole.message, whole.new_error) == ("loading its champion", "")
+        assert damaged.message == "its champion is damaged"
+        assert str(model) in damaged.new_error
+        assert "tidemill models rollback support" in damaged.new_error
+        assert startup.look()[0].new_error == ""
