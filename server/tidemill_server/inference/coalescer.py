@@ -15,6 +15,7 @@ from itertools import islice
 from math import inf
 
 import structlog
+from opentelemetry.trace import Span
 
 from tidemill_core.errors import DeadlineExceeded, ModelOutputInvalid, TidemillError
 from tidemill_core.triton.client import TritonClient
@@ -22,7 +23,7 @@ from tidemill_server.inference.bisection import Probabilities, Row, TokenIds, an
 from tidemill_server.inference.pace import Pace
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.metrics import Metrics
-from tidemill_server.telemetry.tracing import Tracing
+from tidemill_server.telemetry.tracing import Tracing, current_span
 
 MAX_ROWS_A_CALL = 128
 MAX_IN_FLIGHT = 4
@@ -50,7 +51,7 @@ class Work:
     deadline: float
     arrival: float
     answer: asyncio.Future[list[Row]]
-    span: object
+    span: Span
     turn: float = inf
     triton_seconds: float = 0.0
 
@@ -112,7 +113,7 @@ class Coalescer:
         now = loop.time()
         calls_before = (lane.queued_rows // MAX_ROWS_A_CALL + 1) / MAX_IN_FLIGHT
         lane.pace.refuse_late(calls_before + 1, deadline - now)
-        work = Work(texts, deadline, now, loop.create_future(), self._tracing.current())
+        work = Work(texts, deadline, now, loop.create_future(), current_span.get())
         lane.queue.append(work)
         lane.queued_rows += len(texts)
         if lane.has_call_to_make and not lane.dispatching:
@@ -179,16 +180,16 @@ class Coalescer:
                 work.triton_seconds = seconds
 
     async def _call(
-        self, lane: _Lane, deadline: float, spans: Sequence[object], ids: TokenIds
+        self, lane: _Lane, deadline: float, spans: Sequence[Span], ids: TokenIds
     ) -> Probabilities:
         clock, model = asyncio.get_running_loop().time, lane.model
         begin = clock()
         if begin >= deadline:
             raise DeadlineExceeded(0.0)
         try:
-            with self._tracing.triton_span(model.name, model.version, len(ids), spans) as span:
+            with self._tracing.triton_span(model.name, model.version, len(ids), spans) as name:
                 answers = await self._triton.infer(
-                    model.name, model.version, ids, deadline - begin, span.request_id
+                    model.name, model.version, ids, deadline - begin, name
                 )
         finally:
             seconds = clock() - begin

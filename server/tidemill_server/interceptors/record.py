@@ -13,7 +13,13 @@ from tidemill_core.domain.access import NOBODY, Caller
 from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import method_label
 from tidemill_server.telemetry.metrics import MethodMetrics, Metrics
-from tidemill_server.telemetry.tracing import Metadata, Tracing
+from tidemill_server.telemetry.tracing import (
+    Metadata,
+    Tracing,
+    current_span,
+    end_span,
+    trace_id,
+)
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller", default=NOBODY)
 """Who makes the call that is being served."""
@@ -78,12 +84,12 @@ class CallRecord:
         self._recorder = recorder
         self._observed = observed
         self._context = context
-        self._span = recorder.tracing.server_span(method, self.metadata)
+        self._span = recorder.tracing.begin(method, self.metadata)
         self._start = time.perf_counter()
 
     def __enter__(self) -> "CallRecord":
         self._observed.in_flight.inc()
-        self._span.__enter__()
+        current_span.set(self._span)  # never reset: every call is a task with its own context
         return self
 
     def __exit__(
@@ -94,8 +100,7 @@ class CallRecord:
     ) -> None:
         seconds = time.perf_counter() - self._start
         code = self._code_of(error, seconds)
-        self._span.ended(code, self.reason)
-        self._span.__exit__(kind, error, traceback)
+        end_span(self._span, code, self.reason)
         self._observed.in_flight.dec()
         self._observed.seconds.observe(seconds)
         metrics = self._recorder.metrics
@@ -111,7 +116,7 @@ class CallRecord:
             caller=self.caller.name,
             peer=self.peer,
             request_id=getattr(self.request, "request_id", ""),
-            trace_id=self._span.trace_id,
+            trace_id=trace_id(self._span),
         )
 
     def _code_of(self, error: BaseException | None, seconds: float) -> str:

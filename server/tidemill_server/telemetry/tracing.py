@@ -1,146 +1,133 @@
-"""Traces of calls: what the interceptor and the coalescer know of them.
+"""Traces of calls: the span of each call, and of each call to Triton that it takes part in.
 
-Off, which is the default, nothing of OpenTelemetry is imported and a span costs next to nothing.
+Off, which is the default, the spans are OpenTelemetry's own that do nothing, and its SDK is not
+imported.
 """
 
-from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Any, Protocol, Self
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NoOpTracer,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    format_span_id,
+    format_trace_id,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tidemill_core.settings import TracingSettings
 
 Metadata = Iterable[tuple[str, str | bytes]]
 """A call's metadata, as gRPC has it."""
 
+_CARRIED = ("traceparent", "tracestate")
 
-class ServerSpan(Protocol):
-    """A call, from its start to its end; a context manager.
+current_span: ContextVar[Span] = ContextVar("current_span", default=INVALID_SPAN)
+"""The span of the call that is being served, to hand to `Tracing.triton_span`."""
 
-    Attributes:
-        trace_id: 32 hexadecimal digits; empty where the call is not traced.
+
+class Tracing:
+    """Where spans come from. None of it raises, waits or fails a call.
+
+    Args:
+        tracer: makes the spans; None traces nothing.
+        close: exports what is left, for at most two seconds; blocks.
     """
 
-    trace_id: str
-
-    def ended(self, code: str, reason: str) -> None:
-        """Say how the call ended: the name of its gRPC status, and an error's reason."""
-        ...
-
-    def __enter__(self) -> Self:
-        """Make it what `Tracing.current` gives to all that is done for the call."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
+    def __init__(
+        self, tracer: Tracer | None = None, close: Callable[[], None] = lambda: None
     ) -> None:
-        """End it."""
-        ...
+        self._is_on = tracer is not None
+        self._tracer = tracer or NoOpTracer()
+        self._propagator = TraceContextTextMapPropagator()
+        self.close = close
 
-
-class TritonSpan(Protocol):
-    """A call to Triton; a context manager.
-
-    Attributes:
-        request_id: for `ModelInferRequest.id`; empty where no request in the call is traced.
-    """
-
-    request_id: str
-
-    def __enter__(self) -> Self:
-        """Begin it."""
-        ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        """End it; an exception makes it an error, by its type's name only."""
-        ...
-
-
-class Tracing(Protocol):
-    """Where spans come from. None of it raises, waits or fails a call."""
-
-    def server_span(self, method: str, metadata: Metadata) -> ServerSpan:
-        """The span of a call that begins.
+    def begin(self, method: str, metadata: Metadata) -> Span:
+        """Return the span of a call that begins.
 
         Args:
             method: such as `PredictionService/Predict`.
             metadata: of the call; a W3C `traceparent` in it is the span's parent and decides
                 whether the call is traced.
         """
-        ...
+        if not self._is_on:
+            return INVALID_SPAN
+        carried = {k: v for k, v in metadata if k in _CARRIED and isinstance(v, str)}
+        parent = self._propagator.extract(carried) if carried else None
+        span = self._tracer.start_span(method, parent, SpanKind.SERVER)
+        if span.is_recording():
+            span.set_attributes({"rpc.system.name": "grpc", "rpc.method": method})
+        return span
 
-    def current(self) -> Any:
-        """The span of the call that this is done for, to hand to `triton_span`; None without."""
-        ...
-
+    @contextmanager
     def triton_span(
-        self, model: str, version: int, rows: int, requests: Sequence[Any]
-    ) -> TritonSpan:
-        """The span of a call to Triton.
+        self, model: str, version: int, rows: int, requests: Sequence[Span]
+    ) -> Iterator[str]:
+        """Trace the call to Triton that is made in the block, if any request in it is traced.
+
+        The span is the first traced request's child, and linked to all of them. An exception makes
+        it an error, by its type's name only: its words may have a text in them.
 
         Args:
             model: `<task>-<format>`.
             version: of the model.
             rows: texts in the call.
-            requests: what `current` gave for each request that is merged in it.
+            requests: the spans of the requests that are merged in it.
+
+        Yields:
+            The `ModelInferRequest.id`, which each request's span has too; empty without a span.
         """
-        ...
+        # A stream may have many requests in one call.
+        traced = list(dict.fromkeys(span for span in requests if span.is_recording()))
+        if not traced:
+            yield ""
+            return
+        span = self._tracer.start_span(
+            "triton/ModelInfer",
+            set_span_in_context(traced[0]),
+            SpanKind.CLIENT,
+            {"triton.model": model, "triton.version": version, "triton.rows": rows},
+            [Link(each.get_span_context()) for each in traced],
+        )
+        request_id = format_span_id(span.get_span_context().span_id)
+        for each in (span, *traced):
+            each.set_attribute("triton.request_id", request_id)
+        try:
+            yield request_id
+        except BaseException as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+        finally:
+            span.end()
 
-    def close(self) -> None:
-        """Export what is left, for at most two seconds; blocks."""
-        ...
+
+def end_span(span: Span, code: str, reason: str) -> None:
+    """End a call's span with the name of its gRPC status, and an error's reason."""
+    if span.is_recording():
+        span.set_attribute("rpc.response.status_code", code)
+        if reason:
+            span.set_attribute("tidemill.reason", reason)
+        if code != "OK":
+            span.set_status(Status(StatusCode.ERROR))
+    span.end()
 
 
-class _NoSpan:
-    trace_id = ""
-    request_id = ""
-
-    def ended(self, code: str, reason: str) -> None:
-        pass
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-NO_SPAN = _NoSpan()
-
-
-class NoTracing:
-    """Traces nothing."""
-
-    def server_span(self, method: str, metadata: Metadata) -> ServerSpan:
-        """No span."""
-        del method, metadata
-        return NO_SPAN
-
-    def current(self) -> None:
-        """No span."""
-
-    def triton_span(
-        self, model: str, version: int, rows: int, requests: Sequence[Any]
-    ) -> TritonSpan:
-        """No span."""
-        del model, version, rows, requests
-        return NO_SPAN
-
-    def close(self) -> None:
-        """Nothing is left."""
+def trace_id(span: Span) -> str:
+    """Return 32 hexadecimal digits; empty where traces are off."""
+    return "" if span is INVALID_SPAN else format_trace_id(span.get_span_context().trace_id)
 
 
 def open_tracing(settings: TracingSettings, version: str) -> Tracing:
-    """Tracing as it is set up.
+    """Return tracing as it is set up.
 
     Args:
         settings: without an endpoint nothing is traced.
@@ -150,8 +137,9 @@ def open_tracing(settings: TracingSettings, version: str) -> Tracing:
         ConfigurationError: the endpoint is no http or https URL.
     """
     if not settings.otlp_endpoint:
-        return NoTracing()
+        return Tracing()
     # Here, for it costs a front that traces nothing memory and time to start.
-    from tidemill_server.telemetry.otlp import OtlpTracing
+    from tidemill_server.telemetry.otlp import Exports
 
-    return OtlpTracing(settings.otlp_endpoint, settings.sample, version)
+    exports = Exports(settings.otlp_endpoint, settings.sample, version)
+    return Tracing(exports.tracer, exports.close)

@@ -16,7 +16,7 @@ from tidemill_server.inference.router import Router
 from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.telemetry.labels import Labels
 from tidemill_server.telemetry.metrics import Metrics
-from tidemill_server.telemetry.tracing import NoTracing
+from tidemill_server.telemetry.tracing import Tracing
 
 TASKS = {"support": TaskSettings.model_validate({"sources": [{"path": "x.csv"}]})}
 
@@ -44,7 +44,7 @@ async def asked(
     admission = Admission(max_queue_delay)
     predictor = Predictor(
         router,
-        Coalescer(triton, metrics, NoTracing()),
+        Coalescer(triton, metrics, Tracing()),
         {"support": admission},
         signer,
         PredictionLog(workspace.storage.predictions, workspace.spool),

@@ -11,7 +11,7 @@ from tidemill_server.inference.coalescer import MAX_IN_FLIGHT, MAX_ROWS_A_CALL, 
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.labels import Labels
 from tidemill_server.telemetry.metrics import Metrics
-from tidemill_server.telemetry.tracing import NoTracing
+from tidemill_server.telemetry.tracing import Tracing
 
 CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
 
@@ -24,7 +24,7 @@ def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
     async def ask() -> list[object]:
         triton = TritonClient(f"127.0.0.1:{port}")
         metrics = Metrics(Labels((), (), ()), "test")
-        coalescer = Coalescer(triton, metrics, NoTracing())
+        coalescer = Coalescer(triton, metrics, Tracing())
         deadline = asyncio.get_running_loop().time() + 30
         batches = [*[CANNOT_BE_ENCODED] * MAX_IN_FLIGHT, ["card"]]
         calls = [coalescer.submit(model, batch, deadline).answer for batch in batches]

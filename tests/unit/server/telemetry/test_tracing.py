@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import structlog
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SentSpan
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from tests.plugins.otlp import Receiver, attributes, receiving
 from tests.plugins.stack import free_ports
 from tests.unit.server.telemetry.conftest import PREDICT
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import TracingSettings
-from tidemill_server.telemetry.tracing import NoTracing, Tracing, open_tracing
+from tidemill_server.telemetry.tracing import Tracing, end_span, open_tracing, trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
@@ -36,9 +38,9 @@ def tracing_to(url: str, sample: float = 0.0) -> Tracing:
 
 def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -> str:
     """One call; its trace id."""
-    with tracing.server_span(PREDICT, metadata) as span:
-        span.ended(code, reason)
-        return span.trace_id
+    span = tracing.begin(PREDICT, metadata)
+    end_span(span, code, reason)
+    return trace_id(span)
 
 
 def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> None:
@@ -49,7 +51,7 @@ def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> No
     tracing.close()
     (span,) = kept.named(PREDICT)
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, CALLER)
-    assert span.kind == Span.SpanKind.SPAN_KIND_SERVER
+    assert span.kind == SentSpan.SpanKind.SPAN_KIND_SERVER
     assert span.status.code == Status.StatusCode.STATUS_CODE_ERROR
     assert attributes(span) == {
         "rpc.system.name": "grpc",
@@ -109,36 +111,38 @@ def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver, str])
 
 async def _merge(tracing: Tracing) -> str:
     """Two calls, each a task of its own, whose texts go out in one call that fails."""
-    spans: list[Any] = [None]  # and a third, which is not traced
+    spans: list[Span] = [INVALID_SPAN]  # and a third, which is not traced
     served = asyncio.Event()
 
     async def call(texts: int) -> None:
-        with tracing.server_span(PREDICT, ()) as span:
-            await asyncio.sleep(0)
-            spans.extend([tracing.current()] * texts)
-            await served.wait()
-            span.ended("OK", "")
+        span = tracing.begin(PREDICT, ())
+        await asyncio.sleep(0)
+        spans.extend([span] * texts)
+        await served.wait()
+        end_span(span, "OK", "")
 
     async with asyncio.TaskGroup() as calls:
         for texts in (1, 3):
             calls.create_task(call(texts))
         while len(spans) < 5:
             await asyncio.sleep(0)
-        triton = tracing.triton_span("support-onnx", 3, 5, spans)
-        with pytest.raises(TimeoutError), triton:
+        with (
+            pytest.raises(TimeoutError),
+            tracing.triton_span("support-onnx", 3, 5, spans) as request_id,
+        ):
             raise TimeoutError("a text")
         served.set()
-    return triton.request_id
+    return request_id
 
 
 def test_nothing_is_traced_for_requests_that_are_not(receiver: tuple[Receiver, str]) -> None:
     """A call to Triton without a traced request has no span and no id."""
     kept, url = receiver
     tracing = tracing_to(url, 0.0)
-    with tracing.server_span(PREDICT, ()) as span:
-        span.ended("OK", "")
-        with tracing.triton_span("support-onnx", 1, 1, [tracing.current(), None]) as triton:
-            assert triton.request_id == ""
+    span = tracing.begin(PREDICT, ())
+    with tracing.triton_span("support-onnx", 1, 1, [span, INVALID_SPAN]) as request_id:
+        assert request_id == ""
+    end_span(span, "OK", "")
     tracing.close()
     assert kept.spans == []
 
@@ -159,11 +163,9 @@ def test_a_receiver_that_is_away_costs_nothing_but_spans() -> None:
 def test_without_a_receiver_there_is_no_tracing() -> None:
     """By default nothing is traced, and a caller's context changes nothing."""
     tracing = open_tracing(TracingSettings(), "0.1.0")
-    assert isinstance(tracing, NoTracing)
     assert serve(tracing, SAMPLED) == ""
-    assert tracing.current() is None
-    with tracing.triton_span("support-onnx", 1, 1, [None]) as triton:
-        assert triton.request_id == ""
+    with tracing.triton_span("support-onnx", 1, 1, [INVALID_SPAN]) as request_id:
+        assert request_id == ""
     tracing.close()
 
 
