@@ -33,6 +33,16 @@ _RETRY_SECONDS = (0.2, 0.8)
 """Callers that are refused are told to wait for a time in this range, so that they spread."""
 
 
+class Overloaded(ResourceExhausted):
+    """There is no room or no time for what was asked."""
+
+    reason = "OVERLOADED"
+
+    def __init__(self, message: str) -> None:
+        pause = random.uniform(*_RETRY_SECONDS)  # noqa: S311 -- guards nothing
+        super().__init__(self.reason, message, pause)
+
+
 class Admission:
     """The bound of one task in this process.
 
@@ -66,12 +76,12 @@ class Admission:
         """Let texts of a unary call in, or refuse them at once; then `leave` is due.
 
         Raises:
-            ResourceExhausted: OVERLOADED; as many as the limit are under way.
+            Overloaded: as many as the limit are under way.
         """
         if self.rows >= self.limit or (
             self._waiting and self.rows - self._patient_rows >= self.limit * _SHARE
         ):
-            raise overloaded(f"{self.rows} texts are under way; the limit is {self.limit:.0f} now")
+            raise Overloaded(f"{self.rows} texts are under way; the limit is {self.limit:.0f} now")
         self.rows += rows
 
     async def wait(self, rows: int, deadline: float) -> None:
@@ -82,7 +92,7 @@ class Admission:
             deadline: on the event loop's clock; after it nobody waits.
 
         Raises:
-            ResourceExhausted: OVERLOADED; too many wait already, or so many that there would be
+            Overloaded: too many wait already, or so many that there would be
                 no room in time, judged by how long those before them waited.
             DeadlineExceeded: there was no room in time.
         """
@@ -176,13 +186,13 @@ class Admission:
 
     def _refuse_queue(self, rows: int, remaining: float) -> None:
         if self.waiting_rows + rows > MAX_WAITING_ROWS:
-            raise overloaded(
+            raise Overloaded(
                 f"{self.waiting_rows} texts wait already; the limit is {MAX_WAITING_ROWS}"
             )
         # While nobody waits nobody is refused: how fast it goes now is found out again.
         expected = (self.waiting_rows + rows) * self._wait_a_row
         if self._waiting and expected > remaining:
-            raise overloaded(f"the wait would be {expected:.3f} s; {remaining:.3f} s are left")
+            raise Overloaded(f"the wait would be {expected:.3f} s; {remaining:.3f} s are left")
 
     def _learn_wait(self, seconds: float, queued: int) -> None:
         """Learn how long a place in the queue took; a short queue says little of a row's part."""
@@ -195,8 +205,3 @@ class Admission:
             self.waiting_rows -= rows
         elif not turn.cancelled():
             self.leave_patient(rows)
-
-
-def overloaded(message: str) -> ResourceExhausted:
-    """The refusal of what there is no room or no time for."""
-    return ResourceExhausted("OVERLOADED", message, random.uniform(*_RETRY_SECONDS))  # noqa: S311 -- guards nothing

@@ -104,7 +104,7 @@ class Coalescer:
             where that is so of all of them.
 
         Raises:
-            ResourceExhausted: OVERLOADED; the answer would come after the deadline.
+            Overloaded: the answer would come after the deadline.
         """
         loop = asyncio.get_running_loop()
         lane = self._lanes.get((model.name, model.version))

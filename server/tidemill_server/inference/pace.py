@@ -1,6 +1,6 @@
 """Whether Triton will answer in time, judged by the calls before."""
 
-from tidemill_server.inference.admission import overloaded
+from tidemill_server.inference.admission import Overloaded
 
 _SMOOTHING = 0.2
 
@@ -34,8 +34,8 @@ class Pace:
             remaining: seconds that its caller waits.
 
         Raises:
-            ResourceExhausted: OVERLOADED; the answer would come too late.
+            Overloaded: the answer would come too late.
         """
         expected = calls * self.call_seconds
         if self.in_flight and expected > remaining:
-            raise overloaded(f"an answer would take {expected:.3f} s; {remaining:.3f} s are left")
+            raise Overloaded(f"an answer would take {expected:.3f} s; {remaining:.3f} s are left")

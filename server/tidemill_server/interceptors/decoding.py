@@ -22,6 +22,13 @@ class _Malformed:
 _MALFORMED = _Malformed()
 
 
+class MalformedMessage(InvalidArgument):
+    """A call's message is missing, or cannot be decoded."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__("MALFORMED_MESSAGE", "message", rule)
+
+
 class MessageNotSent(DeadlineExceeded):
     """A call was opened, and its one message did not come."""
 
@@ -48,12 +55,12 @@ def checked(message: Any) -> Any:
     """A message that came and was decoded.
 
     Raises:
-        InvalidArgument: MALFORMED_MESSAGE.
+        MalformedMessage: it did not, or could not be.
     """
     if message is _MALFORMED:
         rule = "cannot be decoded: text must be UTF-8, and the message of the method's type"
-        raise InvalidArgument("MALFORMED_MESSAGE", "message", rule)
+        raise MalformedMessage(rule)
     if message is grpc.aio.EOF:
         rule = "is missing: the method takes one, and the call was half-closed without it"
-        raise InvalidArgument("MALFORMED_MESSAGE", "message", rule)
+        raise MalformedMessage(rule)
     return message

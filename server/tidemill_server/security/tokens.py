@@ -23,6 +23,20 @@ _SCOPES = {str(scope): scope for scope in Scope}
 _OPTIONS: Any = {"require": ["exp", "aud", "sub"], "enforce_minimum_key_length": True}
 
 
+class InvalidToken(Unauthenticated):
+    """A token that cannot be accepted."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("INVALID_TOKEN", f"the token cannot be accepted: {why}")
+
+
+class TokenExpired(Unauthenticated):
+    """A token whose time is over."""
+
+    def __init__(self) -> None:
+        super().__init__("TOKEN_EXPIRED", "the token has expired")
+
+
 class Tokens:
     """Knows callers by their tokens.
 
@@ -57,7 +71,9 @@ class Tokens:
         """Whose token it is.
 
         Raises:
-            Unauthenticated: INVALID_TOKEN, TOKEN_EXPIRED, or UNKNOWN_SIGNING_KEY.
+            InvalidToken: it cannot be verified, or its claims are not ours.
+            TokenExpired: its time is over.
+            Unauthenticated: UNKNOWN_SIGNING_KEY.
         """
         digest = hashlib.sha256(token.encode()).digest()
         remembered = self._remembered.get(digest)
@@ -66,7 +82,7 @@ class Tokens:
             if self._now() < expires:
                 return caller
             del self._remembered[digest]
-            raise _expired()
+            raise TokenExpired
         claims = self._verified(token)
         caller = _caller(claims)
         if len(self._remembered) >= MAX_REMEMBERED:
@@ -76,7 +92,7 @@ class Tokens:
 
     def _verified(self, token: str) -> Mapping[str, Any]:
         if len(token) > MAX_LENGTH:
-            raise _invalid(f"it is longer than {MAX_LENGTH} characters")
+            raise InvalidToken(f"it is longer than {MAX_LENGTH} characters")
         try:
             key_id = jwt.get_unverified_header(token).get("kid")
             key = self._keys.find(key_id)
@@ -93,12 +109,12 @@ class Tokens:
                 options=_OPTIONS,
             )
         except ExpiredSignatureError as error:
-            raise _expired() from error
+            raise TokenExpired from error
         except InvalidTokenError as error:
-            raise _invalid(str(error)) from error
+            raise InvalidToken(str(error)) from error
         except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             # What the library lets through of a token's own content, or of too short a key.
-            raise _invalid("it cannot be verified") from error
+            raise InvalidToken("it cannot be verified") from error
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
@@ -109,11 +125,11 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     """
     name, scope, tasks = claims["sub"], claims.get("scope", ""), claims.get("tasks")
     if not is_caller_name(name):
-        raise _invalid("sub must have 1 to 200 characters, and no control characters")
+        raise InvalidToken("sub must have 1 to 200 characters, and no control characters")
     if not isinstance(scope, str):
-        raise _invalid("scope must be a string, with spaces between the scopes")
+        raise InvalidToken("scope must be a string, with spaces between the scopes")
     if tasks is not None and not _is_list_of_names(tasks):
-        raise _invalid("tasks must be a list of one or more tasks' names")
+        raise InvalidToken("tasks must be a list of one or more tasks' names")
     return Caller(
         name=name,
         authentication=Authentication.TOKEN,
@@ -127,11 +143,3 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 def _is_list_of_names(value: object) -> bool:
     """An empty list is none: it would read as every task."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
-
-
-def _invalid(why: str) -> Unauthenticated:
-    return Unauthenticated("INVALID_TOKEN", f"the token cannot be accepted: {why}")
-
-
-def _expired() -> Unauthenticated:
-    return Unauthenticated("TOKEN_EXPIRED", "the token has expired")

@@ -26,7 +26,7 @@ from tidemill_core.errors import (
     TritonUnavailable,
 )
 from tidemill_core.model_repository import MODEL_FILES
-from tidemill_server.inference.admission import Admission, overloaded
+from tidemill_server.inference.admission import Admission, Overloaded
 from tidemill_server.inference.pace import Pace
 from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
 from tidemill_server.services.deadline import DEFAULT_SECONDS, deadline_of
@@ -175,8 +175,8 @@ class InferenceProtocol:
             self._metrics.shed(task, error.reason).inc()
             raise
         except DeadlineExceeded as error:  # of the wait for a turn: Triton has not been asked
-            self._metrics.shed(task, "OVERLOADED").inc()
-            raise overloaded(str(error)) from error
+            self._metrics.shed(task, Overloaded.reason).inc()
+            raise Overloaded(str(error)) from error
         try:
             await self._infer(request, deadline, answer)
         finally:
