@@ -141,7 +141,7 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
     return 0 if execute(run, context, heart) else 1
 
 
-def rebuild_one(folder: Path, settings: Settings, storage: Storage, triton: TritonControl) -> int:
+def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
     """Make the rows of a dataset version again, and tell of it on stdout; the exit code."""
     # Brings Polars, which the process that schedules has no use for.
     from tidemill_jobs.data.rebuild import rebuild
@@ -150,17 +150,14 @@ def rebuild_one(folder: Path, settings: Settings, storage: Storage, triton: Trit
         task = folder.parent.name
         if task not in settings.tasks:
             raise ConfigurationError(f"tidemill.toml names no task {task!r}")
-        context = JobContext(
-            task=task,
-            run_id="",
-            settings=settings,
-            storage=storage,
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=system_clock,
-            progress=lambda done, message: _tell(progress=done, message=message),
+        rows = rebuild(
+            folder,
+            settings.state_dir,
+            storage.erasures,
+            settings.tasks[task].labeling_functions,
+            lambda done, message: _tell(progress=done, message=message),
         )
-        _tell(rows=rebuild(context, folder))
+        _tell(rows=rows)
     except TidemillError as error:
         _tell(reason=error.reason, error=str(error))
         return 1
@@ -187,11 +184,11 @@ def main() -> int:
     try:
         settings = load_settings()
         storage = open_storage(settings.effective_database_url)
+        if asked.rebuild is not None:
+            return rebuild_one(asked.rebuild, settings, storage)
         with TritonControl(settings.triton_address, control_key(settings)) as triton:
             if run_id is not None:
                 return run_one(run_id, settings, storage, triton)
-            if asked.rebuild is not None:
-                return rebuild_one(asked.rebuild, settings, storage, triton)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
             JobsProcess(settings, storage, triton).run(stopping)

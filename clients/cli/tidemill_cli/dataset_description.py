@@ -82,7 +82,7 @@ def sections(version: Description) -> Iterator[Section]:
     if profile:
         yield from _lengths(profile)
     if version["quarantine_counts"]:
-        yield _set_aside(version["quarantine_counts"], profile.get("set_aside", {}))
+        yield _excluded(version["quarantine_counts"], profile.get("excluded", {}))
     if functions := version.get("labeling_functions"):
         columns = list(functions[0])
         rows = [[_cell(function.get(name)) for name in columns] for function in functions]
@@ -130,7 +130,7 @@ def _lengths(profile: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("Texts by length", ("characters", "texts"), rows, bars)
 
 
-def _set_aside(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section:
+def _excluded(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section:
     rows = []
     for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         known = profile.get(rule, {})

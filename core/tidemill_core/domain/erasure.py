@@ -32,8 +32,3 @@ class Erasure:
     counts: Mapping[str, int] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     requests: int = 1
-
-    @property
-    def hashes(self) -> tuple[str, ...]:
-        """All that it is known by."""
-        return (self.text_hash, *self.aliases)

@@ -95,6 +95,13 @@ class ErasureStore:
         with self._database.read() as connection:
             return [_erasure(row) for row in connection.execute(query).mappings()]
 
+    def hashes(self, task: str) -> dict[str, str]:
+        """Return, for each hash of a text that must go, the one that it was asked for by."""
+        # Where two texts share a form, it counts for the one that is not gone yet.
+        asked = sorted(self.of_task(task), key=lambda erasure: erasure.erase_time is None)
+        aliases = {alias: erasure.text_hash for erasure in asked for alias in erasure.aliases}
+        return aliases | {erasure.text_hash: erasure.text_hash for erasure in asked}
+
     def know_as(self, erasure: Erasure, aliases: Set[str]) -> None:
         """Write down which other hashes a text is known by; those known before stay."""
         known = sorted({*erasure.aliases, *aliases} - {erasure.text_hash})

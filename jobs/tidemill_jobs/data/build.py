@@ -6,31 +6,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill_core.clock import Clock
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings import SourceSettings, TaskSettings
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
-from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.landing.feedback_rows import FEEDBACK, LABELS, platform_rows
+from tidemill_jobs.context import JobContext, Progress, Result
+from tidemill_jobs.data.deciding.decide import decide
+from tidemill_jobs.data.deciding.quarantine_share import check_share
+from tidemill_jobs.data.deciding.weak_labels.weak_labels import open_weak_labels
+from tidemill_jobs.data.landing.feedback_rows import FEEDBACK, LABELS, landed_rows
 from tidemill_jobs.data.landing.intake import Intake, Segment
-from tidemill_jobs.data.publishing.assemble import assemble, erased_hashes, workshop
+from tidemill_jobs.data.preparing.prepare import PreparedCache
+from tidemill_jobs.data.publishing.assemble import assemble
 from tidemill_jobs.data.publishing.dataset import publish
 from tidemill_jobs.data.publishing.dvc_tracking import track
+from tidemill_jobs.data.recipe import Recipe
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import Source
-from tidemill_jobs.data.whole_files import remove_left_over
+from tidemill_jobs.data.task_folders import TaskFolders
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 from tidemill_jobs.feedback.labels import label_examples
 
 
 @dataclass(frozen=True)
-class _Build:
+class Build:
     """A version, and the figures of the run that made it."""
 
     version: DatasetVersion
     feedback: FeedbackExamples
-    warnings: tuple[str, ...]
     labeling_functions: Sequence[Mapping[str, Any]]
+    warnings: tuple[str, ...]
 
 
 def run(context: JobContext) -> Result:
@@ -41,19 +49,25 @@ def run(context: JobContext) -> Result:
         Feedback that gives no example is counted apart: it is no row.
 
     Raises:
-        DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
-            than two labels to tell apart; or a labelling function fails.
-        ConfigurationError: two sources are the same but for how they are read; or labelling
-            functions are declared, and Snorkel is not installed.
+        DataError: as `build_dataset`.
+        ConfigurationError: as `build_dataset`.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
-    built = _build(context)
+    built = build_dataset(
+        context.task,
+        context.task_settings,
+        context.settings.feedback.trust,
+        context.settings.state_dir,
+        context.storage,
+        context.clock,
+        context.progress,
+    )
     version = built.version
     return {
         "dataset_version": version.dataset_version,
         "rows_in": sum(version.outcome_counts.values()),
         **{f"rows_{outcome}": count for outcome, count in version.outcome_counts.items()},
-        "set_aside_by_rule": dict(version.quarantine_counts),
+        "excluded_by_rule": dict(version.quarantine_counts),
         "row_counts": dict(version.row_counts),
         "label_source_counts": dict(version.label_source_counts),
         "labeling_functions": list(built.labeling_functions),
@@ -64,61 +78,76 @@ def run(context: JobContext) -> Result:
     }
 
 
-def build(context: JobContext) -> DatasetVersion:
-    """What `run` does, for jobs that go on with the version.
+def build_dataset(
+    task: str,
+    settings: TaskSettings,
+    trust: Mapping[str, float],
+    state_dir: Path,
+    storage: Storage,
+    clock: Clock,
+    progress: Progress,
+) -> Build:
+    """Build a task's dataset version from all that is there now.
+
+    Args:
+        task: the task.
+        settings: its settings.
+        trust: what the verdicts of a source of feedback weigh; 1 where it is not named.
+        state_dir: where everything is kept.
+        storage: the database's tables.
+        clock: the time.
+        progress: reports how far the build is.
 
     Raises:
-        DataError: as `run`.
-        ConfigurationError: as `run`.
-        RunCancelled: as `run`.
+        DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
+            than two labels to tell apart; or a labeling function fails.
+        ConfigurationError: two sources are the same but for how they are read; or labeling
+            functions are declared, and Snorkel is not installed.
+        RunCancelled: somebody asked the run to stop; nothing is published.
     """
-    return _build(context).version
-
-
-def _build(context: JobContext) -> _Build:
-    state, task = context.settings.state_dir, context.task
-    folder = state / "intake" / task
-    with Intake(folder).locked(context.progress):
-        # Only now, for an erasure may have been at work while this waited.
-        intake = Intake(folder, erased_hashes(context))
-        for place in ("prepared", "datasets"):
-            remove_left_over(state / place / task)
-        feedback, segments = _land(context, intake)
-        content = assemble(context, segments)
-        context.progress(0.8, "writes the dataset version")
-        newest, _ = context.storage.datasets.page(task, Page(size=1))
+    folders, recipe = TaskFolders.below(state_dir, task), Recipe.of(dict(settings))
+    sources = _open_sources(task, settings.sources)
+    with Intake(folders.intake).locked(progress):
+        folders.remove_left_over()
+        # Only now: an erasure may have been at work while this waited.
+        erased = storage.erasures.hashes(task).keys()
+        intake = Intake(folders.intake, erased)
+        segments = _land_sources(intake, sources, progress)
+        progress(0.3, "reads the feedback")
+        feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
+        of_feedback = landed_rows([*feedback.examples, *feedback.quarantined])
+        segments += intake.land_snapshot(FEEDBACK, of_feedback)
+        labels = label_examples(storage, task)
+        segments += intake.land_snapshot(LABELS, landed_rows(labels))
+        cache = PreparedCache(folders.prepared, recipe.cleaning)
+        weak = open_weak_labels(settings.labeling_functions, progress)
+        prepared = cache.prepare(segments, progress)
+        progress(0.6, "decides what to keep")
+        decided = decide(prepared, recipe.near_duplicate_similarity, erased, weak)
+        check_share(decided, storage.datasets, task, settings.max_quarantine_share)
+        content = assemble(task, recipe, decided, weak)
+        progress(0.8, "writes the dataset version")
+        newest, _ = storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
-        version = publish(content, state / "datasets", parents, context.clock())
-        context.storage.datasets.add(version)
-        workshop(context).clear(segments)
+        version = publish(content, folders.datasets, parents, clock())
+        storage.datasets.add(version)
+        cache.clear(segments)
     warning = track(version, Path.cwd())
-    warnings = (warning,) if warning else ()
-    return _Build(version, feedback, warnings, content.labeling_functions)
+    return Build(version, feedback, content.labeling_functions, (warning,) if warning else ())
 
 
-def _sources(context: JobContext) -> list[Source]:
-    sources = [open_source(settings) for settings in context.task_settings.sources]
+def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]:
+    sources = [open_source(settings) for settings in declared]
     names = Counter(source.name for source in sources)
     twice = [source.place for source in sources if names[source.name] > 1]
     if twice:
         raise ConfigurationError(
-            f"task {context.task!r} has two sources that read the same from {twice[0]}, in other "
+            f"task {task!r} has two sources that read the same from {twice[0]}, in other "
             "ways: one would take the other's rows for its own. Remove one of them"
         )
     return sources
 
 
-def _land(context: JobContext, intake: Intake) -> tuple[FeedbackExamples, list[Segment]]:
-    """Bring in what is new; all segments of the sources that are declared now."""
-    segments: list[Segment] = []
-    context.progress(0.0, "reads the sources")
-    for source in _sources(context):
-        intake.land(source, context.progress)
-        segments += intake.segments(source.name)
-    context.progress(0.3, "reads the feedback")
-    text_key = load_text_key(context.settings.state_dir)
-    trust = context.settings.feedback.trust
-    feedback = feedback_examples(context.storage, context.task, text_key, trust)
-    intake.land_snapshot(FEEDBACK, platform_rows([*feedback.examples, *feedback.quarantined]))
-    intake.land_snapshot(LABELS, platform_rows(label_examples(context.storage, context.task)))
-    return feedback, segments + intake.segments(FEEDBACK) + intake.segments(LABELS)
+def _land_sources(intake: Intake, sources: Sequence[Source], progress: Progress) -> list[Segment]:
+    progress(0.0, "reads the sources")
+    return [segment for source in sources for segment in intake.land(source, progress)]

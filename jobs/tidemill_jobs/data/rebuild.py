@@ -5,25 +5,40 @@ the settings that its manifest names. So a version whose rows were removed comes
 where that cannot be, not at all.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tidemill_core.dataset_folder import MANIFEST_FILE, Manifest, damaged, has_rows, read_manifest
 from tidemill_core.errors import DataError
-from tidemill_jobs.context import JobContext
+from tidemill_core.storage.erasures import ErasureStore
+from tidemill_jobs.context import Progress
+from tidemill_jobs.data.deciding.decide import decide
+from tidemill_jobs.data.deciding.weak_labels.weak_labels import open_weak_labels
 from tidemill_jobs.data.landing.intake import Intake, Segment
-from tidemill_jobs.data.publishing.assemble import RECIPE_SETTINGS, assemble
+from tidemill_jobs.data.preparing.prepare import PreparedCache
+from tidemill_jobs.data.publishing.assemble import assemble
 from tidemill_jobs.data.publishing.dataset import read_dataset, write_rows
 from tidemill_jobs.data.publishing.digests import all_digests, content_id
+from tidemill_jobs.data.recipe import Recipe
+from tidemill_jobs.data.task_folders import TaskFolders
 
 
-def rebuild(context: JobContext, folder: Path) -> int:
+def rebuild(
+    folder: Path,
+    state_dir: Path,
+    erasures: ErasureStore,
+    labeling_functions: Path | None,
+    progress: Progress,
+) -> int:
     """Make a version's rows again, or check those that are there.
 
     Args:
-        context: of the version's task.
-        folder: the version's.
+        folder: the version's, `<state_dir>/datasets/<task>/<id>`.
+        state_dir: where everything is kept.
+        erasures: which texts must not come back.
+        labeling_functions: the task's file of them, used where the version was built with one.
+        progress: reports how far the rebuild is.
 
     Returns:
         How many rows it has.
@@ -35,22 +50,48 @@ def rebuild(context: JobContext, folder: Path) -> int:
     """
     if has_rows(folder):
         return len(read_dataset(str(folder)))
-    manifest = read_manifest(folder)
-    intake = Intake(context.settings.state_dir / "intake" / context.task)
-    with intake.locked(context.progress):
-        segments = _segments(intake, manifest, folder)
-        content = assemble(_as_then(context, manifest, folder), segments)
-        if content_id(context.task, all_digests(folder, content.examples)) != folder.name:
+    task, manifest = folder.parent.name, read_manifest(folder)
+    kept, recipe = _kept_recipe(manifest, folder)
+    folders = TaskFolders.below(state_dir, task)
+    intake = Intake(folders.intake)
+    with intake.locked(progress):
+        segments = _segments(intake, kept["segments"], manifest, folder)
+        weak = open_weak_labels(
+            labeling_functions if kept["labeling_functions"] else None, progress
+        )
+        prepared = PreparedCache(folders.prepared, recipe.cleaning).prepare(segments, progress)
+        progress(0.6, "decides what to keep")
+        erased = erasures.hashes(task).keys()
+        decided = decide(prepared, recipe.near_duplicate_similarity, erased, weak)
+        content = assemble(task, recipe, decided, weak)
+        if content_id(task, all_digests(folder, content.examples)) != folder.name:
             raise _changed(folder, manifest, "other rows come out")
-        context.progress(0.8, "writes the rows")
+        progress(0.8, "writes the rows")
         write_rows(content, folder)
     return len(content.examples)
 
 
-def _segments(intake: Intake, manifest: Manifest, folder: Path) -> list[Segment]:
-    """What had landed when the version was built."""
+def _kept_recipe(manifest: Manifest, folder: Path) -> tuple[Mapping[str, Any], Recipe]:
+    """Return a manifest's `recipe`, and the settings in it.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+    """
+    try:
+        kept = manifest["recipe"]
+        if kept["segments"] and "labeling_functions" in kept:
+            return kept, Recipe.of(kept["settings"])
+    except (KeyError, TypeError):
+        pass
+    raise damaged(folder / MANIFEST_FILE, "it does not say what the version was built from")
+
+
+def _segments(
+    intake: Intake, numbers: Mapping[str, int], manifest: Manifest, folder: Path
+) -> list[Segment]:
+    """Return what had landed of each source, up to these numbers, when the version was built."""
     segments: list[Segment] = []
-    for source, number in _recipe(manifest, folder)["segments"].items():
+    for source, number in numbers.items():
         found = [segment for segment in intake.segments(source) if segment.number <= number]
         if [segment.number for segment in found] != list(range(1, number + 1)):
             missing = f"what landed of the source {source} up to {number:06d}.parquet is not whole"
@@ -59,28 +100,11 @@ def _segments(intake: Intake, manifest: Manifest, folder: Path) -> list[Segment]
     return segments
 
 
-def _as_then(context: JobContext, manifest: Manifest, folder: Path) -> JobContext:
-    """The context with the task's settings that decided on the version's rows."""
-    settings = _recipe(manifest, folder)["settings"]
-    then = {name: settings[name] for name in RECIPE_SETTINGS if name in settings}
-    # The share was kept when the version was published, whatever it is now.
-    task = context.task_settings.model_copy(update={**then, "max_quarantine_share": 1.0})
-    tasks = {**context.settings.tasks, context.task: task}
-    return replace(context, settings=context.settings.model_copy(update={"tasks": tasks}))
-
-
-def _recipe(manifest: Manifest, folder: Path) -> dict[str, Any]:
-    recipe = manifest.get("recipe")
-    if not isinstance(recipe, dict) or not {"segments", "settings"} <= recipe.keys():
-        raise damaged(folder / MANIFEST_FILE, "it does not say what the version was built from")
-    return recipe
-
-
 def _changed(folder: Path, manifest: Manifest, detail: str) -> DataError:
     return DataError(
         "DATASET_CHANGED",
         f"{folder} cannot be built again: {detail}. A folder of its intake was removed, a text was "
-        f"erased, a labelling function was changed, or Tidemill was (it was built by "
+        f"erased, a labeling function was changed, or Tidemill was (it was built by "
         f"{manifest.get('code_version')}). Nothing was written; build_dataset makes a version of "
         "what is there now",
     )

@@ -12,7 +12,7 @@ from tidemill_core.domain.job import JobRun, JobRunState, Trigger
 from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_jobs.catalogue import RETRAIN
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.data.preparing.clean import Recipe, clean
+from tidemill_jobs.data.preparing.clean import Cleaning, clean
 from tidemill_jobs.data.text_hashing import text_hashes
 
 REST = timedelta(hours=1)
@@ -42,7 +42,8 @@ def run(context: JobContext) -> Result:
     labeled = context.storage.feedback.labeled_texts(task, last.start_time if last else None)
     learned = str(last.result.get("dataset_version", "")) if last else ""
     folder = context.settings.state_dir / "datasets" / task / learned
-    new_examples = _count_new(labeled, Recipe.of(context.task_settings), folder / EXAMPLES_FILE)
+    cleaning = Cleaning.of(dict(context.task_settings))
+    new_examples = _count_new(labeled, cleaning, folder / EXAMPLES_FILE)
     retrain_after = context.settings.feedback.retrain_after
     decision, retrain = "TOO_FEW", None
     if new_examples >= retrain_after:
@@ -55,18 +56,18 @@ def run(context: JobContext) -> Result:
     }
 
 
-def _count_new(labeled: Sequence[tuple[str, str]], recipe: Recipe, learned: Path) -> int:
+def _count_new(labeled: Sequence[tuple[str, str]], cleaning: Cleaning, learned: Path) -> int:
     """Count distinct texts, cleaned and normalized as a build does, that teach something new.
 
     Args:
         labeled: texts and labels.
-        recipe: how a build cleans them; texts that it would quarantine do not count.
+        cleaning: how a build cleans them; texts that it would quarantine do not count.
         learned: the examples that the last version was trained on, if they are still there.
     """
     rows = pl.DataFrame(labeled, schema={"text": pl.String, "label": pl.String}, orient="row")
     nothing = pl.lit(None, pl.String)
     rows = rows.with_columns(label_source=pl.lit(LabelSource.FEEDBACK), rule=nothing, value=nothing)
-    cleaned = clean(rows, recipe).drop_nulls("text")
+    cleaned = clean(rows, cleaning).drop_nulls("text")
     taught = cleaned.with_columns(text_hash=text_hashes(cleaned["text"]))
     try:
         known = pl.read_parquet(learned, columns=["text_hash", "label"], glob=False)

@@ -1,7 +1,7 @@
 """The `retrain` job: once round the loop, from data to a new champion or a reasoned no."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import polars as pl
 import stamina
@@ -13,7 +13,7 @@ from tidemill_core.domain.split import Split
 from tidemill_core.errors import ModelLoadFailed, TritonUnavailable
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext, Progress, Result
-from tidemill_jobs.data.build import build
+from tidemill_jobs.data.build import build_dataset
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.gate import Verdict
 from tidemill_jobs.release.publish import new_candidate, publish
@@ -45,7 +45,15 @@ def run(context: JobContext) -> Result:
         RunCancelled: somebody stopped the run; a candidate is REJECTED.
     """
     reject_stale(context)
-    dataset = build(replace(context, progress=_part(context.progress, 0.0, 0.1)))
+    dataset = build_dataset(
+        context.task,
+        context.task_settings,
+        context.settings.feedback.trust,
+        context.settings.state_dir,
+        context.storage,
+        context.clock,
+        _part(context.progress, 0.0, 0.1),
+    ).version
     data = training_data(read_dataset(dataset.uri))
     trained = _train(context, dataset, data)
     context.progress(0.85, "exporting")

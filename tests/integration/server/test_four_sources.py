@@ -20,6 +20,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
@@ -31,7 +32,6 @@ from tidemill_core.settings import Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 
 TASK = "mixed"
 KILLS = 20

@@ -3,7 +3,7 @@
 Texts are the same if their `text_key` is. For each, the label sources are asked in the order of
 their trust: people, users' feedback, the source, labelling functions.
 - The label with the most weight among a label source's rows wins. In a tie that source does not
-  know: its rows are set aside as CONTRADICTORY_LABELS, and the next one is asked.
+  know: its rows are CONTRADICTORY_LABELS, and the next one is asked.
 - Rows of the winning source with another label are CONTRADICTORY_LABELS too; rows of a less
   trusted one are CORRECTED.
 - Of the rows that agree, one is kept and the others are DUPLICATE.
@@ -16,7 +16,7 @@ _WEIGHT_UNITS = 1000
 """Weights are added up as whole thousandths: sums that do not depend on their order."""
 
 
-def merge(rows: pl.DataFrame) -> pl.DataFrame:
+def exact_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
     """Decide which row of each text is kept.
 
     Args:
@@ -24,7 +24,7 @@ def merge(rows: pl.DataFrame) -> pl.DataFrame:
             rows that have both text and label.
 
     Returns:
-        `number` and `rule` of the rows that are set aside.
+        `number` and `rule` of the other rows.
     """
     same = rows.filter(pl.col("text_key").is_duplicated())
     judged = same.join(_winners(same), on="text_key", how="left")

@@ -8,14 +8,14 @@ band of their signatures share a bucket, and the signatures of two of them are c
   made from one pattern share whole bands by that pattern, and what they share beside it tells
   which of them are nearest.
 So the number of comparisons grows with the rows, not with their square, even where thousands of
-texts are made from one pattern. A row is set aside if a row before it that is kept is at least as
+texts are made from one pattern. A row is excluded if a row before it that is kept is at least as
 similar as the threshold:
 - NEAR_HELD_OUT, if it trains and the other is held out, whatever their labels: a model that
   learnt the one would be judged on what it has seen.
 - NEAR_DUPLICATE, if both are on the same side and have the same label.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,17 @@ import numpy.typing as npt
 import polars as pl
 
 from tidemill_core.domain.split import Split
-from tidemill_jobs.data.deciding.clusters import ReadBands, some_at_once
 from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, Bands, similarity
+
+ReadBands = Callable[[pl.Series, Sequence[str]], pl.DataFrame]
+"""Returns columns of the rows of these numbers, which ascend."""
 
 _BY_RANK = pl.Enum([str(split) for split in (Split.TEST, Split.VALIDATION, Split.TRAIN)])
 _ROWS_AT_ONCE = 1 << 21
 """So many rows at most, each with half a band, are held in memory."""
+
+_BANDS_AT_ONCE = 4
+"""So many bands are held in memory: 8 bytes a row each."""
 
 _HALF_TOO = ["band", "place", "half"]
 _RULES = pl.Enum(["NEAR_DUPLICATE", "NEAR_HELD_OUT"])
@@ -47,7 +52,7 @@ def near_duplicates(rows: pl.DataFrame, threshold: float, read_bands: ReadBands)
         read_bands: gives their bands.
 
     Returns:
-        `number` and `rule` of the rows that are set aside.
+        `number` and `rule` of those rows.
     """
     ranked = (
         rows.with_row_index("place")
@@ -63,7 +68,7 @@ def near_duplicates(rows: pl.DataFrame, threshold: float, read_bands: ReadBands)
         *_crowded_leaks(crowded, numbers, threshold, read_bands),
     ]
     pairs = pl.concat(near).unique().sort("row", "rule", "first")
-    return _set_aside(pairs, numbers)
+    return _excluded(pairs, numbers)
 
 
 def _candidates(
@@ -72,7 +77,8 @@ def _candidates(
     """Pairs of ranks that share a band; and of each band the rows of crowded buckets."""
     trains = pl.col("side") == str(Split.TRAIN)
     pairs, crowded = [pl.DataFrame(schema=_PAIRS)], []
-    for names in some_at_once(BAND_COLUMNS):
+    for start in range(0, len(BAND_COLUMNS), _BANDS_AT_ONCE):
+        names = BAND_COLUMNS[start : start + _BANDS_AT_ONCE]
         bands = read_bands(numbers, names)
         for name in names:
             band = bands[name].gather(ranked["place"])
@@ -165,7 +171,7 @@ def _near(
     return pl.concat([pairs.clear(), *parts])
 
 
-def _set_aside(pairs: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
+def _excluded(pairs: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
     """Go through the rows by rank: what is near to a row that is kept, is not."""
     rules: dict[int, str] = {}
     for row, first, rule in pairs.iter_rows():

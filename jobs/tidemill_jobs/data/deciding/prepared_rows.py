@@ -1,108 +1,94 @@
-"""All rows of a task that have landed, by number, and any of their columns for any of them.
+"""All prepared rows of a task by number, and any column of any of them.
 
-What becomes of a row is decided on a few narrow columns; texts stay on the disk until those that
-are kept are written. A row's number is the place of its segment among all, times 2³², and its own
-place in it.
+What becomes of a row is decided on a few narrow columns. Texts stay on the disk until the rows that
+are kept are written. A row's number is its position among the rows of all segments.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 
 import polars as pl
 
 from tidemill_core.domain.example import LabelSource
+from tidemill_jobs.data.landing.intake import Segment
 from tidemill_jobs.data.preparing.prepare import Prepared
 
 TRUST = pl.Enum([str(source) for source in LabelSource])
-"""Label sources, the most trusted first; as numbers they sort so."""
+"""Label sources, the most trusted first; as numbers they sort in this order."""
 
-_ROW_BITS = 32
+_NUMBER = pl.UInt64
 _DECIDING = ("text_key", "exact_key", "label", "label_source", "weight", "judges", "rule")
 
 
-class Stock:
-    """The prepared segments of all sources, each source's in the order they landed."""
+class PreparedRows:
+    """The rows of prepared segments: of all sources, each source's in the order they landed."""
 
     def __init__(self, prepared: Sequence[Prepared]) -> None:
+        self.segments: Sequence[Segment] = [each.segment for each in prepared]
         self._prepared = prepared
+        self._starts = list(accumulate((each.row_count() for each in prepared), initial=0))
 
     def rows(self) -> pl.DataFrame:
-        """All rows, by `number`, with what is decided on: the columns of `_DECIDING`.
+        """Return `number` and the columns of `_DECIDING` of all rows, by ascending number.
 
         Rows that a later one replaced have the rule REPLACED.
         """
-        frames = [
-            prepared.read(_DECIDING)
-            .with_columns(pl.col("label_source").cast(TRUST))
-            .with_columns(number=_numbers(place))
-            for place, prepared in enumerate(self._prepared)
-        ]
-        replaced = pl.concat([_NO_NUMBERS, *self._replaced_parts(), self._replaced_keys()])
-        rows = pl.concat(frames)
-        if not len(replaced):
-            return rows
-        is_replaced = pl.col("number").is_in(replaced["number"].implode())
+        rows = pl.concat([each.read(_DECIDING) for each in self._prepared])
+        rows = rows.with_columns(
+            pl.col("label_source").cast(TRUST), number=pl.int_range(pl.len(), dtype=_NUMBER)
+        )
+        replaced = pl.concat([*self._replaced_parts(), self._replaced_keys()])
+        is_replaced = pl.col("number").is_in(replaced.implode())
         return rows.with_columns(
             rule=pl.when(is_replaced).then(pl.lit("REPLACED")).otherwise("rule")
         )
 
     def gather(self, numbers: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
-        """Columns of the rows of these numbers, which must ascend; in their order."""
+        """Return columns of the rows of these numbers, which must ascend; in their order."""
         frames = [self._prepared[0].read(columns).clear()]
-        places = place_of(numbers)
-        for place, prepared in enumerate(self._prepared):
-            first, last = places.search_sorted(place, "left"), places.search_sorted(place, "right")
-            if first < last:
-                within = numbers.slice(first, last - first) % (1 << _ROW_BITS)
-                rows = prepared.read(columns)
-                # Often all are asked for.
-                frames.append(rows if len(within) == len(rows) else rows[within.cast(pl.UInt32)])
+        for each, (start, stop) in zip(self._prepared, pairwise(self._starts), strict=True):
+            first, end = numbers.search_sorted(start), numbers.search_sorted(stop)
+            if first < end:
+                rows, within = each.read(columns), numbers.slice(first, end - first) - start
+                # Often all rows are asked for.
+                frames.append(rows if len(within) == len(rows) else rows[within])
         return pl.concat(frames)
 
+    def segment_of(self, numbers: pl.Series) -> pl.Series:
+        """Return the positions of the segments that rows of these numbers are in."""
+        starts = pl.Series(self._starts, dtype=_NUMBER)
+        return starts.search_sorted(numbers, side="right") - 1
+
     def source_of(self, numbers: pl.Series) -> pl.Series:
-        """The names of the sources that rows of these numbers came from."""
-        names = pl.Series([prepared.segment.source for prepared in self._prepared], dtype=pl.String)
-        return names.gather(place_of(numbers))
+        """Return the names of the sources that rows of these numbers came from."""
+        names = pl.Series([segment.source for segment in self.segments], dtype=pl.String)
+        return names.gather(self.segment_of(numbers))
 
-    def _replaced_parts(self) -> Iterator[pl.DataFrame]:
-        """Rows of parts that were read anew later."""
-        for place, prepared in enumerate(self._prepared):
-            segment = prepared.segment
-            later = [
-                other.segment.replaced
-                for other in self._prepared[place + 1 :]
-                if other.segment.source == segment.source
-            ]
-            void = frozenset[str]().union(*later)
+    def _replaced_parts(self) -> Iterator[pl.Series]:
+        """Yield the numbers of rows whose part was read again later."""
+        for place, segment in enumerate(self.segments):
+            void = frozenset[str]().union(
+                *(
+                    later.replaced
+                    for later in self.segments[place + 1 :]
+                    if later.source == segment.source
+                )
+            )
             if void:
-                parts = prepared.read(["part"]).with_columns(number=_numbers(place))
-                yield parts.filter(pl.col("part").is_in(list(void))).select("number")
+                is_void = pl.col("part").is_in(list(void))
+                yield self._read(place, "part").filter(is_void)["number"]
 
-    def _replaced_keys(self) -> pl.DataFrame:
-        """Rows whose key a later row of the same source has."""
+    def _replaced_keys(self) -> pl.Series:
+        """Return the numbers of rows whose key a later row of the same source has."""
         keyed = [
-            prepared.read(["key"])
-            .with_columns(source=pl.lit(prepared.segment.source), number=_numbers(place))
-            .drop_nulls("key")
-            for place, prepared in enumerate(self._prepared)
+            self._read(place, "key").drop_nulls().with_columns(source=pl.lit(segment.source))
+            for place, segment in enumerate(self.segments)
         ]
-        rows = pl.concat([frame for frame in keyed if len(frame)] or [_NO_KEYS])
+        rows = pl.concat(keyed)
         latest = rows.group_by("source", "key").agg(pl.col("number").max())
-        return rows.join(latest, on="number", how="anti").select("number")
+        return rows.join(latest, on="number", how="anti")["number"]
 
-
-def place_of(numbers: pl.Series) -> pl.Series:
-    """The place among all segments of those that rows of these numbers are in."""
-    return (numbers // (1 << _ROW_BITS)).cast(pl.UInt32)
-
-
-def numbers_at(places: pl.Series, numbers: pl.Series) -> pl.Series:
-    """What the numbers of rows are where their segments are at these places (UInt64) now."""
-    return places * (1 << _ROW_BITS) + numbers % (1 << _ROW_BITS)
-
-
-_NO_NUMBERS = pl.DataFrame(schema={"number": pl.UInt64})
-_NO_KEYS = pl.DataFrame(schema={"key": pl.String, "source": pl.String, "number": pl.UInt64})
-
-
-def _numbers(place: int) -> pl.Expr:
-    return pl.int_range(pl.len(), dtype=pl.UInt64) + (place << _ROW_BITS)
+    def _read(self, place: int, column: str) -> pl.DataFrame:
+        """Return `number` and one column of the segment at a position."""
+        number = self._starts[place] + pl.int_range(pl.len(), dtype=_NUMBER)
+        return self._prepared[place].read([column]).with_columns(number=number)

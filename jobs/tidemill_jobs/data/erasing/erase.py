@@ -2,16 +2,17 @@
 
 They go from the database, from what landed of the sources, and from the dataset versions that hold
 them; there a tombstone stays for each row: its hash and digest, which the version's id is made of,
-its label and its split. A version so still verifies, and what was trained on it is still known.
+its label and its split. So the version still verifies, and what was trained on it is still known.
 What comes in later with such a text is not kept either.
 
-Cleaning may have changed a text. So all hashes of its forms are looked for first and written down
-with the request; whatever holds one of them has the text.
+Cleaning may have changed a text. So all hashes of its forms are looked for first and stored with
+the request; whatever holds one of them has the text.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -20,14 +21,15 @@ from tidemill_core import dataset_folder
 from tidemill_core.dataset_folder import version_folders
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.errors import DataError
-from tidemill_jobs.context import JobContext, Result
+from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.storage.erasures import ErasureStore
+from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.erasing.landed_texts import LandedTexts
 from tidemill_jobs.data.erasing.tombstones import PLACES, erase_rows
 from tidemill_jobs.data.landing.intake import Intake
-from tidemill_jobs.data.preparing.clean import Recipe
-from tidemill_jobs.data.preparing.prepare import Workshop
-from tidemill_jobs.data.publishing.assemble import workshop
-from tidemill_jobs.data.whole_files import remove_left_over
+from tidemill_jobs.data.preparing.clean import Cleaning
+from tidemill_jobs.data.preparing.prepare import PreparedCache
+from tidemill_jobs.data.task_folders import TaskFolders
 
 Found = dict[str, Counter[str]]
 """Rows by where they were and by the hash that their text was asked for by."""
@@ -36,10 +38,10 @@ Found = dict[str, Counter[str]]
 def run(context: JobContext) -> Result:
     """Erase the texts that are asked for and not gone yet.
 
-    A run that is killed is made good by the next one. What is damaged or cannot be written is told
-    once all else is erased. Of the texts that are gone already, those that came into the database
-    anew go from there. Texts that wait in the spool for a database, and copies that somebody
-    exported, are out of its reach.
+    A run that is killed is made good by the next one. What is damaged or cannot be written is
+    reported once all else is erased. Of the texts that are gone already, those that came into the
+    database again go from there. Texts that wait in the spool for a database, and copies that
+    someone exported, are out of its reach.
 
     Returns:
         `erased_texts`, and the rows that held them by place.
@@ -52,10 +54,23 @@ def run(context: JobContext) -> Result:
     store, task = context.storage.erasures, context.task
     if not store.of_task(task):
         return {"erased_texts": 0}
-    intake = Intake(context.settings.state_dir / "intake" / task)
-    with intake.locked(context.progress):
+    folders = TaskFolders.below(context.settings.state_dir, task)
+    with Intake(folders.intake).locked(context.progress):
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
-        found = _erase_asked(context, intake, asked) if asked else _erase_stored(context)
+        if asked:
+            versions = version_folders(folders.datasets.parent)
+            eraser = _Eraser(
+                task=task,
+                folders=folders,
+                versions=[folder for folder in versions if folder.parent == folders.datasets],
+                cleaning=Cleaning.of(dict(context.task_settings)),
+                erasures=store,
+                datasets=context.storage.datasets,
+                progress=context.progress,
+            )
+            found = eraser.erase(asked)
+        else:
+            found = _erase_stored(store, task, context.progress)
     for erasure in asked:
         counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
         store.finish(erasure, counts, context.clock())
@@ -71,102 +86,107 @@ class _Failures:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """A block whose DataError is told later."""
+        """A block whose DataError is reported later."""
         try:
             yield
         except DataError as error:
             self._errors.append(error)
 
-    def tell(self) -> None:
-        """Raises DataError: something went wrong."""
+    def report(self) -> None:
+        """Raise a DataError if something went wrong."""
         if self._errors:
             # What landed is looked through twice.
-            told = "; ".join(dict.fromkeys(map(str, self._errors)))
-            raise DataError(self._errors[0].reason, f"not all could be erased yet: {told}")
+            details = "; ".join(dict.fromkeys(map(str, self._errors)))
+            raise DataError(self._errors[0].reason, f"not all could be erased yet: {details}")
 
 
-def _erase_asked(context: JobContext, intake: Intake, asked: Sequence[Erasure]) -> Found:
-    failures, versions = _Failures(), _versions(context)
-    workshops = _workshops(context, versions)
-    landed = LandedTexts(intake, workshops, context.progress, failures.noted)
-    _clear(context)
-    aliases = landed.aliases({erasure.text_hash for erasure in asked})
-    for erasure in asked:
-        context.storage.erasures.know_as(erasure, aliases[erasure.text_hash])
-    found = _erase_stored(context)
-    holders = list(landed.holders(_known(context)))
-    places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in holders)])
-    found["intake"] = Counter(places.filter(pl.col("text_hash") != "")["text_hash"])
-    found["datasets"] = _erase_published(context, versions, places, failures)
-    # Last, so that a run that is killed before finds and counts them again.
-    for each in holders:
-        if each.rows.any():
-            with failures.noted():
-                workshops[0].forget(each.segment)
-                intake.erase(each.segment, each.rows)
-    failures.tell()
-    return found
+@dataclass(frozen=True)
+class _Eraser:
+    """Erases texts of a task whose intake is locked.
+
+    Attributes:
+        task: the task.
+        folders: its folders.
+        versions: the folders of its dataset versions.
+        cleaning: how its texts are cleaned today.
+        erasures: what was asked for.
+        datasets: the catalogue of versions.
+        progress: reports how far the run is.
+        failures: what went wrong so far.
+    """
+
+    task: str
+    folders: TaskFolders
+    versions: Sequence[Path]
+    cleaning: Cleaning
+    erasures: ErasureStore
+    datasets: DatasetStore
+    progress: Progress
+    failures: _Failures = field(default_factory=_Failures)
+
+    def erase(self, asked: Sequence[Erasure]) -> Found:
+        """Erase texts that are asked for and not gone yet.
+
+        Raises:
+            DataError: something is damaged or cannot be written; all else is erased.
+        """
+        _clear(self.folders)
+        intake, caches = Intake(self.folders.intake), self._caches()
+        landed = LandedTexts(intake, caches, self.progress, self.failures.noted)
+        aliases = landed.aliases({erasure.text_hash for erasure in asked})
+        for erasure in asked:
+            self.erasures.know_as(erasure, aliases[erasure.text_hash])
+        found = _erase_stored(self.erasures, self.task, self.progress)
+        affected = list(landed.affected(self.erasures.hashes(self.task)))
+        places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in affected)])
+        found["intake"] = Counter(places.filter(pl.col("text_hash") != "")["text_hash"])
+        found["datasets"] = self._erase_published(places)
+        # Last, so that a run that is killed before finds and counts them again.
+        for each in affected:
+            if each.rows.any():
+                with self.failures.noted():
+                    caches[0].forget(each.segment)
+                    intake.erase(each.segment, each.rows)
+        self.failures.report()
+        return found
+
+    def _erase_published(self, places: pl.DataFrame) -> Counter[str]:
+        hashes, found = self.erasures.hashes(self.task), Counter[str]()
+        for folder in self.versions:
+            self.progress(0.6, f"erases from dataset version {folder.name[:12]}")
+            with self.failures.noted():
+                erased_count, of_rows = erase_rows(folder, hashes, places)
+                found.update(of_rows)
+                self.datasets.tell_erased(folder.name, erased_count)
+        return found
+
+    def _caches(self) -> list[PreparedCache]:
+        """One for today's cleaning, and for each that the versions were built by."""
+        before = {_cleaning(version) for version in self.versions} - {None, self.cleaning}
+        every = [self.cleaning, *filter(None, before)]
+        return [PreparedCache(self.folders.prepared, cleaning) for cleaning in every]
 
 
-def _erase_published(
-    context: JobContext, versions: Sequence[Path], places: pl.DataFrame, failures: _Failures
-) -> Counter[str]:
-    known, found = _known(context), Counter[str]()
-    for folder in versions:
-        context.progress(0.6, f"erases from dataset version {folder.name[:12]}")
-        with failures.noted():
-            erased_count, of_rows = erase_rows(folder, known, places)
-            found.update(of_rows)
-            context.storage.datasets.tell_erased(folder.name, erased_count)
-    return found
-
-
-def _erase_stored(context: JobContext) -> Found:
+def _erase_stored(erasures: ErasureStore, task: str, progress: Progress) -> Found:
     """Take all texts that were ever asked for out of the database."""
-    known, found = _known(context), Found()
-    for table, hashes in context.storage.erasures.erase_stored(context.task, known.keys()):
-        context.progress(0.5, f"erases from {table}")
-        found.setdefault(table, Counter()).update(known[each] for each in hashes)
+    hashes, found = erasures.hashes(task), Found()
+    for table, of_rows in erasures.erase_stored(task, hashes.keys()):
+        progress(0.5, f"erases from {table}")
+        found.setdefault(table, Counter()).update(hashes[each] for each in of_rows)
     return found
 
 
-def _known(context: JobContext) -> Mapping[str, str]:
-    """For each hash of a text that must go, the one that it was asked for by."""
-    erasures = context.storage.erasures.of_task(context.task)
-    # Where two texts share a form, it counts for the one that is not gone yet.
-    erasures.sort(key=lambda erasure: erasure.erase_time is None)
-    aliases = {alias: erasure.text_hash for erasure in erasures for alias in erasure.aliases}
-    return aliases | {erasure.text_hash: erasure.text_hash for erasure in erasures}
-
-
-def _versions(context: JobContext) -> list[Path]:
-    folders = version_folders(context.settings.state_dir / "datasets")
-    return [folder for folder in folders if folder.parent.name == context.task]
-
-
-def _workshops(context: JobContext, versions: Sequence[Path]) -> list[Workshop]:
-    """Today's, and those of the recipes that the versions were built by."""
-    today = workshop(context)
-    folder = context.settings.state_dir / "prepared" / context.task
-    recipes = {recipe for recipe in map(_recipe, versions) if recipe is not None}
-    return [today, *(Workshop(folder, recipe) for recipe in recipes - {today.recipe})]
-
-
-def _recipe(version: Path) -> Recipe | None:
+def _cleaning(version: Path) -> Cleaning | None:
     """How a version's texts were cleaned; None where its manifest does not say."""
     try:
-        settings = dataset_folder.read_manifest(version)["recipe"]["settings"]
-        longest, shortest = settings["max_text_length"], settings["min_text_length"]
-        return Recipe(longest, shortest, tuple(settings["redact"]))
+        return Cleaning.of(dataset_folder.read_manifest(version)["recipe"]["settings"])
     except (DataError, KeyError, TypeError):
         return None
 
 
-def _clear(context: JobContext) -> None:
+def _clear(folders: TaskFolders) -> None:
     """Remove what no version and no build will use: a killed run's, and of removed segments."""
-    state, task = context.settings.state_dir, context.task
-    for place in ("prepared", "datasets"):
-        remove_left_over(state / place / task)
-    for path in (state / "prepared" / task).glob("*/*/*.parquet"):
-        if not (state / "intake" / task / path.parent.name / path.name).exists():
+    folders.remove_left_over()
+    for path in folders.prepared.glob("*/*/*.parquet"):
+        if not (folders.intake / path.parent.name / path.name).exists():
             path.unlink()

@@ -1,4 +1,4 @@
-"""Which texts landed, by their hashes: as they came, and as each recipe cleans them."""
+"""Which texts landed, by their hashes: as they came, and as they are cleaned."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ import polars as pl
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.erasing.tombstones import PLACES
 from tidemill_jobs.data.landing.intake import ERASED, Intake, Segment, read_segment
-from tidemill_jobs.data.preparing.prepare import Workshop
+from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.text_hashing import text_hashes
 
 Noting = Callable[[], AbstractContextManager[None]]
@@ -19,7 +19,7 @@ _FORM = "^form_.*$"
 
 
 @dataclass(frozen=True)
-class Holder:
+class AffectedSegment:
     """A segment that has texts to erase, or had some.
 
     Attributes:
@@ -37,18 +37,18 @@ class LandedTexts:
     """All texts that landed of a task's sources, declared still or not."""
 
     def __init__(
-        self, intake: Intake, workshops: Sequence[Workshop], progress: Progress, noting: Noting
+        self, intake: Intake, caches: Sequence[PreparedCache], progress: Progress, noting: Noting
     ) -> None:
         """Nothing is read yet.
 
         Args:
             intake: what landed.
-            workshops: one for each recipe by which texts are or were cleaned.
+            caches: one for each way in which texts are or were cleaned.
             progress: told of each source.
             noting: what a damaged segment is read in.
         """
         self._intake = intake
-        self._workshops = workshops
+        self._caches = caches
         self._progress = progress
         self._noting = noting
 
@@ -62,7 +62,7 @@ class LandedTexts:
                     found[text_hash].update(filter(None, forms))
         return found
 
-    def holders(self, known: Mapping[str, str]) -> Iterator[Holder]:
+    def affected(self, known: Mapping[str, str]) -> Iterator[AffectedSegment]:
         """The segments with texts to erase.
 
         Args:
@@ -78,7 +78,7 @@ class LandedTexts:
                 "origin", source=pl.lit(segment.source), text_hash=pl.coalesce("text_hash", gone)
             ).drop_nulls("text_hash")
             if len(places):
-                yield Holder(segment, which, places.select(PLACES.keys()))
+                yield AffectedSegment(segment, which, places.select(PLACES.keys()))
 
     def _segments(self) -> Iterator[tuple[Segment, pl.DataFrame]]:
         """Each segment with `origin`, `rule` and, as `form_…`, the hashes of its rows' texts."""
@@ -98,6 +98,6 @@ class LandedTexts:
         read = read_segment(segment, ["origin", "rule", "text", "value"])
         # What could not be read as a row has its value instead, which may be just the text.
         raw = read.select(pl.coalesce("text", "value")).to_series()
-        forms = [text_hashes(raw), *(each.text_hashes(segment) for each in self._workshops)]
+        forms = [text_hashes(raw), *(each.text_hashes(segment) for each in self._caches)]
         named = [form.alias(f"form_{number}") for number, form in enumerate(forms)]
         return read.select("origin", "rule").hstack(named)

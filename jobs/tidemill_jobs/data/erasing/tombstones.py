@@ -93,12 +93,16 @@ def _erase_values(folder: Path, asked: Mapping[str, str], landed: pl.DataFrame) 
 
 def _tombstones(folder: Path) -> pl.DataFrame:
     erased = folder / ERASED_FILE
-    return pl.read_parquet(erased) if erased.exists() else pl.DataFrame(schema=dict(ERASED_COLUMNS))
+    return (
+        pl.read_parquet(erased, glob=False)
+        if erased.exists()
+        else pl.DataFrame(schema=dict(ERASED_COLUMNS))
+    )
 
 
 def _read(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(path, error) from error
 

@@ -1,4 +1,4 @@
-"""Which rows of a source say something new: an API or an overlap gives the same rows again."""
+"""Which rows of a source changed: an API or an overlap gives the same rows again."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ COMPARED = ("key", "text", "label", "annotator", "time", "rule", "value")
 """Columns that tell one row of a key from the next."""
 
 
-class News:
+class ChangedRows:
     """Remembers what the latest row of each key says: two hashes, 16 bytes a key."""
 
     def __init__(self, landed: Iterable[pl.DataFrame]) -> None:
@@ -20,7 +20,7 @@ class News:
         self._landed = landed
         self._latest: pl.DataFrame | None = None
 
-    def of(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def only(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without those that say what the row of their key before them says."""
         if not rows["key"].is_not_null().any():
             return rows

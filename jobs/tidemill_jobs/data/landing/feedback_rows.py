@@ -1,4 +1,4 @@
-"""The platform's own source: what users said of predictions, and what people labelled.
+"""Tidemill's own source: what users said of predictions, and what people labeled.
 
 Both stand in the database, where verdicts change and texts expire, so all of it is read each time;
 what differs from the last time lands in the intake like any other source's rows.
@@ -17,8 +17,8 @@ LABELS = "labels"
 """What people labelled; no source of a task's own may be called so."""
 
 
-def platform_rows(rows: Iterable[Example | QuarantinedRow]) -> pl.DataFrame:
-    """What the platform knows, as LANDED rows."""
+def landed_rows(rows: Iterable[Example | QuarantinedRow]) -> pl.DataFrame:
+    """Return examples and quarantined rows as LANDED rows."""
     return pl.DataFrame([_landed(row) for row in rows], schema=dict(LANDED))
 
 

@@ -23,7 +23,7 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_core.intake_lock import intake_lock
 from tidemill_jobs.context import Progress
-from tidemill_jobs.data.landing.changed_rows import COMPARED, News
+from tidemill_jobs.data.landing.changed_rows import COMPARED, ChangedRows
 from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 from tidemill_jobs.data.text_hashing import text_hashes
@@ -98,8 +98,8 @@ class Intake:
         paths = sorted((self._folder / source).glob("[0-9]*.parquet"))
         return [_segment(source, path) for path in paths]
 
-    def land(self, source: Source, progress: Progress) -> None:
-        """Read on in a source and land what is new.
+    def land(self, source: Source, progress: Progress) -> list[Segment]:
+        """Read on in a source and land what is new; return all segments of the source.
 
         A row that says what the latest row of its key says does not land again.
 
@@ -112,18 +112,20 @@ class Intake:
         watermark: Watermark = landed[-1].watermark if landed else {}
         number = landed[-1].number if landed else 0
         labelled = str(LabelSource.SOURCE) if source.labelled else None
-        news = News(read_segment(segment, list(COMPARED)) for segment in landed)
+        changed = ChangedRows(read_segment(segment, list(COMPARED)) for segment in landed)
         for batch in source.read(watermark):
             progress(0.0, f"reads {source.name}")
-            rows = news.of(without_texts(_landed(batch, labelled), self._erased))
+            rows = changed.only(without_texts(_landed(batch, labelled), self._erased))
             if len(rows) or batch.replaced or batch.watermark != watermark:
                 number += 1
-                self._write(source.name, number, rows, batch)
+                path = self._path(source.name, number)
+                _write(path, rows, batch.watermark, batch.replaced)
             watermark = batch.watermark
         if number == 0:
             raise NoRows(source.place)
+        return self.segments(source.name)
 
-    def land_snapshot(self, source: str, rows: pl.DataFrame) -> None:
+    def land_snapshot(self, source: str, rows: pl.DataFrame) -> list[Segment]:
         """Land how a source that is read whole differs from what landed of it before.
 
         A row whose key is no longer there is landed as WITHDRAWN.
@@ -131,6 +133,9 @@ class Intake:
         Args:
             source: its name.
             rows: all its rows, LANDED, each with a key of its own.
+
+        Returns:
+            All segments of the source.
 
         Raises:
             DataError: INTAKE_DAMAGED.
@@ -144,10 +149,11 @@ class Intake:
         gone = gone.with_columns(
             rule=pl.lit("WITHDRAWN"), value=pl.lit(""), text=pl.lit(None, pl.String)
         )
-        news = pl.concat([changed, gone]).sort("key")
-        if len(news):
+        new = pl.concat([changed, gone]).sort("key")
+        if len(new):
             number = segments[-1].number + 1 if segments else 1
-            self._write(source, number, news, Batch(pl.DataFrame(), pl.DataFrame(), {}))
+            _write(self._path(source, number), new, {}, frozenset())
+        return self.segments(source)
 
     def sources(self) -> list[str]:
         """The names of all sources that have landed, declared still or not."""
@@ -164,19 +170,15 @@ class Intake:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
         """
         rows = _erased(read_segment(segment), which)
-        facts = _facts(segment.watermark, segment.replaced)
-        with written_whole(segment.path) as staged:
-            rows.write_parquet(staged, metadata={_METADATA: facts})
+        _write(segment.path, rows, segment.watermark, segment.replaced)
 
     def _latest(self, segments: list[Segment]) -> pl.DataFrame:
         """The rows that count now, one a key."""
         frames = [read_segment(segment) for segment in segments]
         return pl.concat([pl.DataFrame(schema=LANDED), *frames]).unique("key", keep="last")
 
-    def _write(self, source: str, number: int, rows: pl.DataFrame, batch: Batch) -> None:
-        facts = _facts(batch.watermark, batch.replaced)
-        with written_whole(self._folder / source / f"{number:06d}.parquet") as staged:
-            rows.write_parquet(staged, metadata={_METADATA: facts})
+    def _path(self, source: str, number: int) -> Path:
+        return self._folder / source / f"{number:06d}.parquet"
 
 
 def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataFrame:
@@ -186,7 +188,7 @@ def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataF
         DataError: INTAKE_DAMAGED.
     """
     try:
-        return pl.read_parquet(segment.path, columns=columns)
+        return pl.read_parquet(segment.path, columns=columns, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _damaged(segment.path, error) from error
 
@@ -209,8 +211,10 @@ def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
     )
 
 
-def _facts(watermark: Watermark, replaced: Set[str]) -> str:
-    return json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
+def _write(path: Path, rows: pl.DataFrame, watermark: Watermark, replaced: Set[str]) -> None:
+    facts = json.dumps({"watermark": watermark, "replaced": sorted(replaced)})
+    with written_whole(path) as staged:
+        rows.write_parquet(staged, metadata={_METADATA: facts})
 
 
 def _landed(batch: Batch, label_source: str | None) -> pl.DataFrame:

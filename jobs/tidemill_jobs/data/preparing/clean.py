@@ -1,12 +1,12 @@
-"""Second stage: bring each row into one form, and set aside what no model should learn from.
+"""Second stage: bring each row into one form, and find what no model should learn from.
 
 `STEPS` is what is done to texts and labels, in order, and `schema` is what they must fulfil then.
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import ftfy
 import pandera.polars as pa
@@ -14,7 +14,6 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from tidemill_core.domain.example import MAX_VALUE_LENGTH
-from tidemill_core.settings import TaskSettings
 from tidemill_core.text import is_blank
 from tidemill_jobs.data.preparing.redact import redact
 from tidemill_jobs.data.text_hashing import collapse_whitespace
@@ -28,7 +27,7 @@ _BEGINNING = 4000
 
 
 @dataclass(frozen=True)
-class Step:
+class CleaningStep:
     """One thing that is done to a text.
 
     Attributes:
@@ -41,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Cleaning:
     """How a task's rows are cleaned.
 
     Attributes:
@@ -55,14 +54,19 @@ class Recipe:
     redact: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, settings: TaskSettings) -> Self:
-        """Return a task's recipe."""
-        return cls(settings.max_text_length, settings.min_text_length, tuple(settings.redact))
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """Return how rows are cleaned by a task's settings, or by those that a manifest keeps.
+
+        Raises:
+            KeyError: a setting is missing.
+        """
+        longest, shortest = settings["max_text_length"], settings["min_text_length"]
+        return cls(longest, shortest, tuple(settings["redact"]))
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[CleaningStep, ...]:
         """What is done to a text, in order."""
-        redaction = (Step(f"redact_{kind}", _redaction(kind)) for kind in self.redact)
+        redaction = (CleaningStep(f"redact_{kind}", _redaction(kind)) for kind in self.redact)
         return (*STEPS, *redaction)
 
     @property
@@ -85,15 +89,15 @@ def compose(texts: pl.Series) -> pl.Series:
     return _to_those_with_more_than_ascii(texts, lambda text: unicodedata.normalize("NFC", text))
 
 
-STEPS: tuple[Step, ...] = (
-    Step("repair_encoding", repair_encoding),
-    Step("compose", compose),
-    Step("collapse_whitespace", collapse_whitespace),
+STEPS: tuple[CleaningStep, ...] = (
+    CleaningStep("repair_encoding", repair_encoding),
+    CleaningStep("compose", compose),
+    CleaningStep("collapse_whitespace", collapse_whitespace),
 )
 """What is done to each text and each label."""
 
 
-def schema(recipe: Recipe) -> pa.DataFrameSchema:
+def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
     """What cleaned rows must fulfil; each check bears the name of its rule, in order of trial."""
     length = pl.col("text").str.len_chars()
     checks = [
@@ -102,28 +106,28 @@ def schema(recipe: Recipe) -> pa.DataFrameSchema:
         _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(_CONTROL_CHARACTERS)),
         _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(_CONTROL_CHARACTERS)),
         _check("BLANK_TEXT", ~pl.col("is_blank")),
-        _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= recipe.max_text_length)),
-        _check("TEXT_TOO_SHORT", length >= recipe.min_text_length),
+        _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= cleaning.max_text_length)),
+        _check("TEXT_TOO_SHORT", length >= cleaning.min_text_length),
     ]
     columns = {name: pa.Column(pl.String, nullable=True) for name in ("text", "label")}
     return pa.DataFrameSchema(columns, checks=checks)
 
 
-def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
     """Rows with their texts and labels cleaned; those that break a rule get it, and its value.
 
     Args:
         rows: a segment's rows. Those that have a rule already stay as they are.
-        recipe: how.
+        cleaning: how.
 
     Returns:
         As many rows, in their order. Text and label are null where there is a rule; its value is
         redacted as texts are.
     """
     raw, label = rows["text"].replace("", None), rows["label"]
-    hopeless = (raw.str.len_chars() > recipe.hopeless_length).fill_null(value=False)
+    hopeless = (raw.str.len_chars() > cleaning.hopeless_length).fill_null(value=False)
     text = raw.clone().scatter(hopeless.arg_true(), None)
-    for step in recipe.steps:
+    for step in cleaning.steps:
         text = step.apply(text)
     for step in STEPS:
         label = step.apply(label)
@@ -133,11 +137,11 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
         label=label.fill_null(""),
         is_blank=(blank == ""),
         is_hopeless=hopeless,
-        value=_redacted(rows["value"], recipe),
-        shown=_shown(raw, text, recipe),
+        value=_redacted(rows["value"], cleaning),
+        shown=_shown(raw, text, cleaning),
         index=pl.int_range(len(rows), dtype=pl.Int32),
     )
-    broken = _broken(cleaned, recipe)
+    broken = _broken(cleaned, cleaning)
     found = cleaned.join(broken, on="index", how="left", maintain_order="left")
     read = pl.col("rule").is_null()
     found = found.with_columns(
@@ -155,15 +159,15 @@ def clean(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     return found.select(rows.columns)
 
 
-def _shown(raw: pl.Series, text: pl.Series, recipe: Recipe) -> pl.Series:
+def _shown(raw: pl.Series, text: pl.Series, cleaning: Cleaning) -> pl.Series:
     """What may be shown of texts that break a rule: redacted; of long ones the beginning."""
     unseen = (text.is_null() | (text == "")).arg_true()
-    beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), recipe)
+    beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), cleaning)
     return text.clone().scatter(unseen, beginnings)
 
 
-def _redacted(texts: pl.Series, recipe: Recipe) -> pl.Series:
-    for kind in recipe.redact:
+def _redacted(texts: pl.Series, cleaning: Cleaning) -> pl.Series:
+    for kind in cleaning.redact:
         texts = redact(texts, kind)
     return texts
 
@@ -172,10 +176,10 @@ def _check(rule: str, holds: pl.Expr) -> pa.Check:
     return pa.Check(lambda data: data.lazyframe.select(holds.fill_null(value=True)), name=rule)
 
 
-def _broken(cleaned: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+def _broken(cleaned: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
     """`index` and `broken`, the first rule that it breaks, of the rows that break one."""
     try:
-        schema(recipe).validate(cleaned, lazy=True)
+        schema(cleaning).validate(cleaned, lazy=True)
     except SchemaErrors as errors:
         found: pl.DataFrame = errors.failure_cases
         cases = found.sort("check_number", maintain_order=True)

@@ -1,6 +1,6 @@
 """A segment, cleaned and measured once: what later builds need of it is kept beside the intake.
 
-    <state_dir>/prepared/<task>/<recipe>/<source>/000001.parquet
+    <state_dir>/prepared/<task>/<cleaning>/<source>/000001.parquet
 
 Cleaning, hashing and the signatures take most of a build's time, and a segment never changes: only
 what landed since the last build costs anything. The folder is a cache; removing it costs time. What
@@ -17,9 +17,11 @@ from pathlib import Path
 
 import polars as pl
 import polars_hash as plh
+import pyarrow.parquet as pq
 
+from tidemill_jobs.context import Progress
 from tidemill_jobs.data.landing.intake import Segment, read_segment
-from tidemill_jobs.data.preparing.clean import Recipe, clean
+from tidemill_jobs.data.preparing.clean import Cleaning, clean
 from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, signatures
 from tidemill_jobs.data.text_hashing import normalised, text_hashes, text_key
 from tidemill_jobs.data.whole_files import written_whole
@@ -41,56 +43,53 @@ class Prepared:
     segment: Segment
     path: Path
 
-    def read(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Its rows; all columns where none are named."""
-        return pl.read_parquet(self.path, columns=None if columns is None else list(columns))
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Return columns of its rows."""
+        return pl.read_parquet(self.path, columns=list(columns), glob=False)
+
+    def row_count(self) -> int:
+        """Return how many rows it has."""
+        return int(pq.read_metadata(self.path).num_rows)
 
 
-class Workshop:
-    """Prepares segments, each once for a recipe."""
+class PreparedCache:
+    """Prepares a task's segments, each once for a way of cleaning."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        """Nothing is prepared yet.
+    def __init__(self, folder: Path, cleaning: Cleaning) -> None:
+        """Prepare nothing yet.
 
         Args:
             folder: where to keep what was prepared.
-            recipe: how to clean.
+            cleaning: how to clean.
         """
-        described = json.dumps([_VERSION, asdict(recipe)], sort_keys=True)
+        described = json.dumps([_VERSION, asdict(cleaning)], sort_keys=True)
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
-        self.recipe = recipe
+        self._cleaning = cleaning
 
-    @property
-    def decided(self) -> Path:
-        """The file for what was decided on the rows that were prepared."""
-        return self._folder / "decided.parquet"
-
-    def prepare(self, segment: Segment) -> Prepared:
-        """The segment, prepared now or before.
+    def prepare(self, segments: Sequence[Segment], progress: Progress) -> list[Prepared]:
+        """Return segments, each prepared now or before.
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
+            RunCancelled: somebody asked the run to stop.
         """
-        target = self._target(segment)
-        if not _is_of(segment, target):
-            prepared = _measured(clean(read_segment(segment), self.recipe))
-            with written_whole(target) as staged:
-                # Read at each build, so quickly rather than small.
-                prepared.write_parquet(staged, compression="lz4")
-        return Prepared(segment, target)
+        prepared = []
+        for done, segment in enumerate(segments):
+            progress(0.3 + 0.3 * done / len(segments), "cleans and measures texts")
+            prepared.append(self._prepare(segment))
+        return prepared
 
     def clear(self, segments: Sequence[Segment]) -> None:
-        """Remove what is not of these segments' sources, and what other recipes made."""
-        sources = {self._folder / segment.source for segment in segments}
+        """Remove what is not of these segments' sources, or was cleaned in another way."""
+        used = {self._folder / segment.source for segment in segments}
         others = (path for path in self._folder.parent.iterdir() if path != self._folder)
-        used = {self.decided, *sources}
         undeclared = (path for path in self._folder.iterdir() if path not in used)
         for path in (*others, *undeclared):
             # It is a cache: what cannot be removed now does no harm.
             shutil.rmtree(path, ignore_errors=True)
 
     def text_hashes(self, segment: Segment) -> pl.Series:
-        """`content_hash` of the segment's cleaned texts, null where there is none.
+        """Return `content_hash` of the segment's cleaned texts, null where there is none.
 
         Unlike `prepare`, it keeps nothing.
 
@@ -102,15 +101,24 @@ class Workshop:
             # What is damaged there is only a copy.
             with suppress(OSError, pl.exceptions.PolarsError):
                 return Prepared(segment, target).read(["text_hash"])["text_hash"]
-        return text_hashes(clean(read_segment(segment), self.recipe)["text"])
+        return text_hashes(clean(read_segment(segment), self._cleaning)["text"])
+
+    def forget(self, segment: Segment) -> None:
+        """Remove what was made of a segment, however it was cleaned."""
+        for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
+            path.unlink()
+
+    def _prepare(self, segment: Segment) -> Prepared:
+        target = self._target(segment)
+        if not _is_of(segment, target):
+            measured = _measured(clean(read_segment(segment), self._cleaning))
+            with written_whole(target) as staged:
+                # Read at each build, so quickly rather than small.
+                measured.write_parquet(staged, compression="lz4")
+        return Prepared(segment, target)
 
     def _target(self, segment: Segment) -> Path:
         return self._folder / segment.source / segment.path.name
-
-    def forget(self, segment: Segment) -> None:
-        """Remove what was made of a segment, by any recipe."""
-        for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
-            path.unlink()
 
 
 def _is_of(segment: Segment, target: Path) -> bool:
@@ -119,8 +127,8 @@ def _is_of(segment: Segment, target: Path) -> bool:
 
 
 def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:
-    """Cleaned rows with their hashes and signatures."""
-    numbered = cleaned.with_columns(index=pl.int_range(pl.len(), dtype=pl.UInt32))
+    """Return cleaned rows with their hashes and signatures."""
+    numbered = cleaned.with_row_index()
     fit = numbered.select("index", "text").drop_nulls("text")
     hashed = fit.with_columns(form=normalised(fit["text"])).select(
         "index",

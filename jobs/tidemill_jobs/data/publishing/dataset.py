@@ -11,7 +11,7 @@ The id is the SHA-256 of what the rows say, not of the files: the same input giv
 on any machine and with any version of the Parquet writer. A version is staged beside the
 others and renamed in, so half a version is never seen. Content that is there already is used
 again; what else the last build of it says is told in place of what the first one did: where the
-rows came from, who labelled them, what was set aside. A build that is killed in between is made
+rows came from, who labeled them, what was excluded. A build that is killed in between is made
 good by the next one of the same content.
 """
 
@@ -35,7 +35,7 @@ from tidemill_core.dataset_folder import (
     rows_removed,
 )
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_jobs.data.publishing.dataset_profile import profile
+from tidemill_jobs.data.publishing.dataset_profile import dataset_profile
 from tidemill_jobs.data.publishing.digests import all_digests, content_id, row_digests
 from tidemill_jobs.data.whole_files import rename_whole, staged_folder, written_whole
 
@@ -70,7 +70,7 @@ class Content:
     Attributes:
         task: the task.
         examples: EXAMPLE_COLUMNS, sorted by text_hash.
-        set_aside: QUARANTINE_COLUMNS.
+        excluded: QUARANTINE_COLUMNS.
         source_counts: rows that came in, by source and outcome.
         recipe: from what and how it was built: JSON values, for the manifest.
         labeling_functions: what they did, as `WeakLabels.report` tells it, for the manifest.
@@ -78,7 +78,7 @@ class Content:
 
     task: str
     examples: pl.DataFrame
-    set_aside: pl.DataFrame
+    excluded: pl.DataFrame
     source_counts: Mapping[str, Mapping[str, int]]
     recipe: Mapping[str, Any]
     labeling_functions: Sequence[Mapping[str, Any]] = ()
@@ -87,7 +87,7 @@ class Content:
 def publish(
     content: Content, datasets: Path, parents: tuple[str, ...], now: datetime
 ) -> DatasetVersion:
-    """Write a version into the folder of all datasets, whole or not at all.
+    """Write a version into the folder of its task's versions, whole or not at all.
 
     Returns:
         The version; where its content is there already, with the `create_time` and the parents
@@ -97,14 +97,14 @@ def publish(
         DataError: NOT_WRITTEN; or DATASET_DAMAGED, what is there under its id.
     """
     dataset_version = content_id(content.task, row_digests(content.examples))
-    target = datasets / content.task / dataset_version
+    target = datasets / dataset_version
     version = _describe(content, dataset_version, str(target), parents, now)
     if target.exists():
         return _tell_anew(content, version, target)
-    with staged_folder(datasets / content.task) as staged:
+    with staged_folder(datasets) as staged:
         # Level 1 takes half the time of the default, and 6 % more room.
         content.examples.write_parquet(staged / EXAMPLES_FILE, compression_level=1)
-        content.set_aside.write_parquet(staged / QUARANTINE_FILE, compression_level=1)
+        content.excluded.write_parquet(staged / QUARANTINE_FILE, compression_level=1)
         (staged / MANIFEST_FILE).write_text(_manifest(version, content), encoding="utf-8")
         rename_whole(staged, target)
     return version
@@ -120,7 +120,7 @@ def read_dataset(uri: str) -> pl.DataFrame:
     folder = Path(uri)
     version = read_manifest(folder)
     try:
-        examples = pl.read_parquet(folder / EXAMPLES_FILE)
+        examples = pl.read_parquet(folder / EXAMPLES_FILE, glob=False)
         found = content_id(version.task, all_digests(folder, examples))
     except FileNotFoundError as error:
         raise rows_removed(folder) from error
@@ -141,7 +141,7 @@ def _describe(
         row_counts=_counts(content.examples["split"]),
         label_counts=_counts(content.examples["label"]),
         label_source_counts=_counts(content.examples["label_source"]),
-        quarantine_counts=_counts(content.set_aside["rule"]),
+        quarantine_counts=_counts(content.excluded["rule"]),
         create_time=now,
         build_time=now,
         source_counts=content.source_counts,
@@ -175,17 +175,17 @@ def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> Datas
 
 
 def write_rows(content: Content, folder: Path) -> None:
-    """Write what was set aside, and the examples, into a version's folder, where they differ.
+    """Write what was excluded, and the examples, into a version's folder, where they differ.
 
     Raises:
         DataError: NOT_WRITTEN.
     """
     examples = content.examples
     if (folder / ERASED_FILE).exists():
-        erased = pl.read_parquet(folder / ERASED_FILE, columns=["text_hash"])
+        erased = pl.read_parquet(folder / ERASED_FILE, columns=["text_hash"], glob=False)
         examples = examples.join(erased, on="text_hash", how="anti", maintain_order="left")
     # Examples last, for a version with examples counts as whole.
-    for name, rows in ((QUARANTINE_FILE, content.set_aside), (EXAMPLES_FILE, examples)):
+    for name, rows in ((QUARANTINE_FILE, content.excluded), (EXAMPLES_FILE, examples)):
         if not _holds(folder / name, rows):
             with written_whole(folder / name) as staged:
                 rows.write_parquet(staged)
@@ -193,7 +193,7 @@ def write_rows(content: Content, folder: Path) -> None:
 
 def _holds(path: Path, rows: pl.DataFrame) -> bool:
     try:
-        return rows.equals(pl.read_parquet(path))
+        return rows.equals(pl.read_parquet(path, glob=False))
     except (OSError, pl.exceptions.PolarsError):
         return False
 
@@ -205,7 +205,10 @@ def _manifest(version: DatasetVersion, content: Content) -> str:
     values |= {name: values[name].isoformat() for name in ("create_time", "build_time")}
     schema = {name: str(kind()) for name, kind in EXAMPLE_COLUMNS.items()}
     values |= {"outcome_counts": version.outcome_counts, "schema": schema}
-    values |= {"recipe": content.recipe, "profile": profile(content.examples, content.set_aside)}
+    values |= {
+        "recipe": content.recipe,
+        "profile": dataset_profile(content.examples, content.excluded),
+    }
     values |= {"labeling_functions": content.labeling_functions}
     return as_json(values)
 

@@ -12,20 +12,20 @@ from tidemill_jobs.data.text_hashing import text_key
 _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 _PLACES = 3
 _SAYS_A_LABEL = ("DUPLICATE", "CORRECTED", "CONTRADICTORY_LABELS", "HELD_OUT")
-"""Rules that set aside a row whose text and label are sound."""
+"""Rules that exclude a row whose text and label are sound."""
 
 
-def profile(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, Any]:
+def dataset_profile(examples: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, Any]:
     """Describe a version.
 
     Args:
         examples: EXAMPLE_COLUMNS.
-        set_aside: QUARANTINE_COLUMNS.
+        excluded: QUARANTINE_COLUMNS.
 
     Returns:
         JSON values: `lengths`, quantiles of the texts' lengths in characters, by name;
         `length_counts`, texts by the length's power of two: `from` and `to`, both included, and
-        `rows`; `set_aside`, by rule: `outcome`, `rows` and the first few `places`; `agreement`:
+        `rows`; `excluded`, by rule: `outcome`, `rows` and the first few `places`; `agreement`:
         `texts` that came with a label more than once, and those that always had the same one,
         `agreed`.
     """
@@ -35,8 +35,8 @@ def profile(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, Any]:
             name: int(lengths.quantile(share, "nearest") or 0) for name, share in _QUANTILES.items()
         },
         "length_counts": _length_counts(lengths),
-        "set_aside": _set_aside(set_aside),
-        "agreement": _agreement(examples, set_aside),
+        "excluded": _excluded(excluded),
+        "agreement": _agreement(examples, excluded),
     }
 
 
@@ -49,7 +49,7 @@ def _length_counts(lengths: pl.Series) -> list[dict[str, int]]:
     ]
 
 
-def _set_aside(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def _excluded(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
     by_rule = rows.group_by("rule").agg(
         pl.col("outcome").first(), pl.len().alias("rows"), pl.col("origin").head(_PLACES)
     )
@@ -59,8 +59,8 @@ def _set_aside(rows: pl.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def _agreement(examples: pl.DataFrame, set_aside: pl.DataFrame) -> dict[str, int]:
-    said = set_aside.filter(pl.col("rule").is_in(_SAYS_A_LABEL) & (pl.col("value") != ""))
+def _agreement(examples: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, int]:
+    said = excluded.filter(pl.col("rule").is_in(_SAYS_A_LABEL) & (pl.col("value") != ""))
     key = text_key(pl.col("text_hash"))
     repeated = said.select(key=key, label="value")
     kept = examples.select("label", key=key).join(repeated, on="key", how="semi")

@@ -40,4 +40,6 @@ def all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
     erased = folder / ERASED_FILE
     if not erased.exists():
         return digests
-    return pl.concat([digests, pl.read_parquet(erased, columns=digests.columns)]).unique()
+    return pl.concat(
+        [digests, pl.read_parquet(erased, columns=digests.columns, glob=False)]
+    ).unique()

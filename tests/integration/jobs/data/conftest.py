@@ -7,11 +7,11 @@ import pytest
 
 from tests.contract.storage.values import verdict
 from tests.integration.jobs.conftest import NOW
+from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import NAMED, ROWS
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from unittest.mock import ANY
 import polars as pl
 import pytest
 
+from tests.integration.jobs.data.building import build
 from tidemill_core.domain.dataset import DatasetVersion, Outcome
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
@@ -24,7 +25,7 @@ from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCancelled
-from tidemill_jobs.data.build import build, run
+from tidemill_jobs.data.build import run
 from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
 
 SUPPORT = Path(__file__).parents[4] / "examples" / "support"
@@ -70,7 +71,7 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
         f"{source}:7": "NULL_LABEL",
         "feedback-p2": "HELD_OUT",
     }
-    assert result["set_aside_by_rule"] == Counter(found.values())
+    assert result["excluded_by_rule"] == Counter(found.values())
 
 
 def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> None:
@@ -321,7 +322,7 @@ def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext
     rows = read_dataset(context.storage.datasets.get(result["dataset_version"]).uri)
     assert rows["label"].n_unique() == 77
     trained, tested = _hashes(SUPPORT / "train.csv"), _hashes(SUPPORT / "test.csv")
-    assert result["set_aside_by_rule"].keys() <= {"DUPLICATE", "NEAR_DUPLICATE", "NEAR_HELD_OUT"}
+    assert result["excluded_by_rule"].keys() <= {"DUPLICATE", "NEAR_DUPLICATE", "NEAR_HELD_OUT"}
     assert len(rows) > 9_000
     assert set(rows["text_hash"]) <= trained
     assert len(tested) > 3_000

@@ -13,12 +13,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.integration.jobs.data.building import build
 from tidemill_cli.main import run
 from tidemill_core.dataset_folder import has_rows
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.publishing.dataset import read_dataset, row_digests
 from tidemill_jobs.data.rebuild import rebuild
@@ -135,7 +135,7 @@ def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: T
     assert profile["lengths"]["min"] == len("when do I see the refund")
     assert profile["lengths"]["max"] == len("an app that crashes at night")
     assert profile["length_counts"] == [{"from": 16, "to": 31, "rows": 5}]
-    missing = profile["set_aside"]["NULL_TEXT"]
+    missing = profile["excluded"]["NULL_TEXT"]
     assert (missing["outcome"], missing["rows"]) == ("quarantined", 1)
     assert missing["places"][0].endswith("train.csv:9")
     shown = json.loads(tidemill("show", "--json"))
@@ -318,8 +318,13 @@ def test_erased_rows_do_not_come_back(context: JobContext, versions: list[Datase
         (folder / name).unlink()
     rule = pl.when(pl.col("text") == "nobody can log in today").then(pl.lit("ERASED"))
     _change_landed(context, versions[0], "000001", rule=rule)
-    assert rebuild(context, folder) == 3
+    assert _rebuild(context, folder) == 3
     assert read_dataset(versions[0].uri).equals(rows.filter(~erased))
+
+
+def _rebuild(context: JobContext, folder: Path) -> int:
+    state_dir, erasures = context.settings.state_dir, context.storage.erasures
+    return rebuild(folder, state_dir, erasures, None, context.progress)
 
 
 def _change_landed(
@@ -344,7 +349,7 @@ def test_a_version_that_would_differ_is_not_built_again(
     landed = _change_landed(context, versions[1], "000002", label=pl.col("label") + "s")
     for told in ("other rows come out", "000002.parquet is not whole"):
         with pytest.raises(DataError, match=told) as caught:
-            rebuild(context, folder)
+            _rebuild(context, folder)
         assert caught.value.reason == "DATASET_CHANGED"
         landed.unlink(missing_ok=True)
     assert [path.name for path in folder.iterdir()] == ["manifest.json"]

@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from tests.integration.jobs.data.building import build
 from tidemill_cli.main import run
 from tidemill_core.settings import load_settings
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 
 ROWS = [("d\u00e9j\u00e0 vu, twice", "one"), ('he said "no"', "two"), ("two\nlines", "two")]
 

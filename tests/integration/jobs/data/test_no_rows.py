@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from pydantic import SecretStr
 
+from tests.integration.jobs.data.building import build
 from tidemill_core.errors import DataError
 from tidemill_core.settings import SqlSource, TaskSettings
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import ROWS, UNREADABLE, Batch, Watermark

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import prediction, verdict
+from tests.integration.jobs.data.building import build
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.settings import FeedbackSettings
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.feedback.check import run
 
 RETRAIN_AFTER = 3

@@ -14,7 +14,7 @@ _MODULE = "labeling_functions"
 
 
 @dataclass(frozen=True)
-class LabelingFile:
+class FunctionsFile:
     """What a file of labelling functions holds.
 
     Attributes:
@@ -39,7 +39,7 @@ class LabelingFile:
         return self.place(own[-1] if own else line)
 
 
-def load_labeling_file(path: Path) -> LabelingFile:
+def load_functions_file(path: Path) -> FunctionsFile:
     """Run a file of labelling functions. It is the workspace's own code, and may do anything.
 
     Functions that it imports from elsewhere do not count: its hash would not tell of a change.
@@ -53,7 +53,7 @@ def load_labeling_file(path: Path) -> LabelingFile:
     except OSError as error:
         cure = "mend the task's setting labeling_functions, or put the file there"
         raise _unusable(str(path), f"cannot be read: {error.strerror}", cure) from error
-    file = LabelingFile(path, hashlib.sha256(source).hexdigest(), ())
+    file = FunctionsFile(path, hashlib.sha256(source).hexdigest(), ())
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     try:
@@ -66,10 +66,10 @@ def load_labeling_file(path: Path) -> LabelingFile:
         raise _unusable(file.place_of(error), detail, "mend it") from error
     functions = collected(module.__dict__)
     _check_names(file, functions)
-    return LabelingFile(path, file.sha256, functions)
+    return FunctionsFile(path, file.sha256, functions)
 
 
-def _check_names(file: LabelingFile, functions: tuple[LabelingFunction, ...]) -> None:
+def _check_names(file: FunctionsFile, functions: tuple[LabelingFunction, ...]) -> None:
     if not functions:
         cure = "put @labeling_function, from tidemill_jobs.labeling_functions, above each"
         raise _unusable(str(file.path), "has no labelling function", cure)

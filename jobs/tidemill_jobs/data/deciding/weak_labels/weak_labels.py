@@ -1,6 +1,7 @@
 """Labels for texts that came without one, by the workspace's labelling functions."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_core.text import is_blank
 from tidemill_jobs.context import Progress
-from tidemill_jobs.data.deciding.weak_labels.functions_file import LabelingFile
+from tidemill_jobs.data.deciding.weak_labels.functions_file import (
+    FunctionsFile,
+    load_functions_file,
+)
 from tidemill_jobs.data.deciding.weak_labels.label_model import (
     ABSTAINS,
     Votes,
@@ -34,7 +38,7 @@ class _BadAnswer(Exception):
 class WeakLabels:
     """What the functions of one file say of one build's texts."""
 
-    def __init__(self, file: LabelingFile, progress: Progress) -> None:
+    def __init__(self, file: FunctionsFile, progress: Progress) -> None:
         """Begin without votes.
 
         Args:
@@ -177,6 +181,16 @@ class WeakLabels:
             self._labels.append(label[0])
         self._numbers[given] = number
         return number
+
+
+def open_weak_labels(path: Path | None, progress: Progress) -> WeakLabels | None:
+    """Return what labels by the functions of a file; None where there is no file.
+
+    Raises:
+        DataError: LABELING_FILE_UNUSABLE.
+        ConfigurationError: Snorkel is not installed.
+    """
+    return None if path is None else WeakLabels(load_functions_file(path), progress)
 
 
 def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:

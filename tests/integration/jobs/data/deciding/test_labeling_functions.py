@@ -11,12 +11,13 @@ import polars as pl
 import pytest
 
 from tests.integration.jobs.conftest import NOW
+from tests.integration.jobs.data.building import build
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build, run
+from tidemill_jobs.data.build import run
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.feedback import label_errors
 
@@ -72,7 +73,7 @@ def test_rows_without_a_label_get_one(labelled: JobContext) -> None:
         assert texts
         assert [rows[text] for text in texts] == [(label, "weak")] * len(texts)
     assert "Do you sell gift cards?" not in rows
-    assert result["set_aside_by_rule"]["UNLABELLED"] >= 1
+    assert result["excluded_by_rule"]["UNLABELLED"] >= 1
     assert result["rows_in"] == 7
     assert [each["function"] for each in result["labeling_functions"]] == [
         "money_back", "charged", "where_is", "parcel",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.jobs.data.building import build
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 
 OTHER = "other.jsonl"
 

@@ -13,12 +13,12 @@ from tests.contract.storage.values import (
     verdict,
 )
 from tests.integration.jobs.conftest import NOW
+from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import NAMED, ROWS, ask, left_over
 from tidemill_core.domain.split import content_hash
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.erasing.erase import run
 from tidemill_jobs.data.publishing.dataset import read_dataset
 

@@ -12,11 +12,11 @@ from tests.contract.storage.values import (
     prediction,
 )
 from tests.integration.jobs.conftest import NOW
+from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import ask, left_over
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.label_leases import LeaseRequest
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.erasing.erase import run
 from tidemill_jobs.data.publishing.dataset import read_dataset
 

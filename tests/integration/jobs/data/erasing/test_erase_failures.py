@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete
 
+from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import NAMED, ROWS, ask, left_over
 from tidemill_core.dataset_folder import version_folders
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.schema import dataset_versions
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.erasing.erase import run
 from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.publishing.dataset import read_dataset

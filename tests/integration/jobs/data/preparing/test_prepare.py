@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
+from tests.integration.jobs.data.building import build
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.publishing.dataset import read_dataset
 
 

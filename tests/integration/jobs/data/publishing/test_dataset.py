@@ -5,10 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.integration.jobs.data.building import build
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build
 from tidemill_jobs.data.publishing.dataset import read_dataset
 
 

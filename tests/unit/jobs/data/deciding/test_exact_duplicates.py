@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill_core.domain.example import LabelSource
-from tidemill_jobs.data.deciding.exact_duplicates import merge
+from tidemill_jobs.data.deciding.exact_duplicates import exact_duplicates
 from tidemill_jobs.data.deciding.prepared_rows import TRUST
 
 HUMAN, FEEDBACK, SOURCE, WEAK = LabelSource
@@ -15,7 +15,7 @@ Row = tuple[str, str, LabelSource, float]
 
 
 def _outcome(*rows: Row) -> list[str]:
-    """For each row KEPT, or the rule that set it aside."""
+    """For each row KEPT, or the rule that excluded it."""
     frame = pl.DataFrame(
         {
             "number": pl.int_range(len(rows), dtype=pl.UInt64, eager=True),
@@ -26,7 +26,7 @@ def _outcome(*rows: Row) -> list[str]:
             "weight": pl.Series([weight for *_, weight in rows], dtype=pl.Float64),
         }
     )
-    rules = dict(merge(frame).iter_rows())
+    rules = dict(exact_duplicates(frame).iter_rows())
     return [rules.get(number, "KEPT") for number in range(len(rows))]
 
 

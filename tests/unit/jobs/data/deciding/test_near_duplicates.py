@@ -18,7 +18,7 @@ Row = tuple[str, str, str]
 
 
 def _outcome(rows: Sequence[Row], threshold: float = 0.8) -> list[str]:
-    """For each row KEPT, or the rule that set it aside."""
+    """For each row KEPT, or the rule that excluded it."""
     bands = pl.DataFrame(
         signatures(pl.Series([text for text, *_ in rows], dtype=pl.String)),
         schema=list(BAND_COLUMNS),
@@ -73,7 +73,7 @@ def test_the_threshold_decides() -> None:
 
 
 def test_texts_of_one_pattern_do_not_chain() -> None:
-    """A row is set aside for a row that is kept, never for one that is set aside itself."""
+    """A row is excluded for a row that is kept, never for one that is excluded itself."""
     words = CARD.split()
     chain = [" ".join(["word"] * place + words[place:]) for place in range(len(words))]
     outcome = _outcome([(text, "a", TRAIN) for text in chain], 0.7)

@@ -7,9 +7,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tidemill_jobs.data.landing.intake import LANDED
-from tidemill_jobs.data.preparing.clean import Recipe, clean
+from tidemill_jobs.data.preparing.clean import Cleaning, clean
 
-RECIPE = Recipe(max_text_length=10)
+CLEANING = Cleaning(max_text_length=10)
 ANN = "ann@example.org "
 
 
@@ -25,9 +25,9 @@ def landed(*rows: tuple[str | None, str | None]) -> pl.DataFrame:
 
 
 def _cleaned(
-    text: str | None, label: str | None = "a", recipe: Recipe = RECIPE
+    text: str | None, label: str | None = "a", cleaning: Cleaning = CLEANING
 ) -> dict[str, object]:
-    return clean(landed((text, label)), recipe).row(0, named=True)
+    return clean(landed((text, label)), cleaning).row(0, named=True)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_labels_get_the_same_form() -> None:
 )
 def test_each_rule_sets_its_rows_aside(text: str | None, label: str | None, rule: str) -> None:
     """A row that breaks a rule has neither text nor label any more, and what broke it."""
-    row = _cleaned(text, label, Recipe(max_text_length=10, min_text_length=2))
+    row = _cleaned(text, label, Cleaning(max_text_length=10, min_text_length=2))
     assert (row["rule"], row["text"], row["label"]) == (rule, None, None)
     assert row["value"] == (text or label)
 
@@ -78,7 +78,7 @@ def test_each_rule_sets_its_rows_aside(text: str | None, label: str | None, rule
 def test_rows_without_labels_are_sound() -> None:
     """A source whose rows have no labels breaks no rule by that."""
     rows = landed(("x", None), ("y", None)).with_columns(label_source=pl.lit(None, pl.String))
-    assert clean(rows, RECIPE)["rule"].to_list() == [None, None]
+    assert clean(rows, CLEANING)["rule"].to_list() == [None, None]
 
 
 def test_the_length_is_the_cleaned_texts() -> None:
@@ -88,7 +88,7 @@ def test_the_length_is_the_cleaned_texts() -> None:
 
 def test_one_bad_row_costs_no_other() -> None:
     """Rows keep their order, and each bad one has its own rule and value."""
-    rows = clean(landed(("one", "a"), ("x" * 300, "b"), ("", "b"), ("two", "b")), RECIPE)
+    rows = clean(landed(("one", "a"), ("x" * 300, "b"), ("", "b"), ("two", "b")), CLEANING)
     assert rows["text"].to_list() == ["one", None, None, "two"]
     assert rows["rule"].to_list() == [None, "TEXT_TOO_LONG", "NULL_TEXT", None]
     assert rows["value"].to_list() == [None, "x" * 200, "b", None]
@@ -102,13 +102,13 @@ def test_rows_set_aside_before_stay_as_they_are() -> None:
         rule=pl.lit("BROKEN_QUOTES"),
         value=pl.lit('"x'),
     )
-    assert_frame_equal(clean(rows, RECIPE), rows)
+    assert_frame_equal(clean(rows, CLEANING), rows)
 
 
 @pytest.mark.parametrize("rows", [landed(), landed(("x", "a")), landed(("", ""))])
 def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
     """No rows, or none that is fit, are no error, and keep their columns' kinds."""
-    assert clean(rows, RECIPE).schema == rows.schema
+    assert clean(rows, CLEANING).schema == rows.schema
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
 )
 def test_personal_data_is_redacted_where_asked(kind: str, text: str, redacted: str) -> None:
     """A placeholder stands for what really is an address, number or account; else nothing does."""
-    recipe = Recipe(max_text_length=100, redact=(kind,))
-    assert _cleaned(text, recipe=recipe)["text"] == redacted
-    assert _cleaned(text, recipe=Recipe(max_text_length=100))["text"] == text
+    cleaning = Cleaning(max_text_length=100, redact=(kind,))
+    assert _cleaned(text, cleaning=cleaning)["text"] == redacted
+    assert _cleaned(text, cleaning=Cleaning(max_text_length=100))["text"] == text
 
 
 @pytest.mark.parametrize("start", ["a" * 60_000, "a." * 30_000, "a@" + "a-" * 30_000])
 def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
     """Not with its square: a long word before an address would stop a build for minutes."""
     began = time.perf_counter()
-    redacted = _cleaned(f"{start} b@c.de", recipe=Recipe(100_000, redact=("email",)))["text"]
+    redacted = _cleaned(f"{start} b@c.de", cleaning=Cleaning(100_000, redact=("email",)))["text"]
     assert redacted == f"{start} [EMAIL]"
     assert time.perf_counter() - began < 1.5
 
@@ -152,7 +152,7 @@ def test_no_step_looks_at_a_text_that_is_far_too_long(spaces: int, rule: str | N
 )
 def test_what_is_shown_of_a_bad_row_is_redacted(text: str) -> None:
     """A quarantined value goes where the version goes, and is no way round `redact`."""
-    row = _cleaned(text, recipe=Recipe(100, redact=("email",)))
+    row = _cleaned(text, cleaning=Cleaning(100, redact=("email",)))
     assert row["rule"] is not None
     assert str(row["value"]).startswith("[EMAIL]")
     assert "@" not in str(row["value"])
@@ -163,12 +163,12 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
     rows = landed(("", "")).with_columns(
         rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
     )
-    assert clean(rows, Recipe(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
+    assert clean(rows, Cleaning(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
 
 
 def test_the_steps_are_named_in_order() -> None:
-    """A recipe says what it does."""
-    names = [step.name for step in Recipe(10, redact=("email", "card")).steps]
+    """A cleaning says what it does."""
+    names = [step.name for step in Cleaning(10, redact=("email", "card")).steps]
     assert names == [
         "repair_encoding",
         "compose",

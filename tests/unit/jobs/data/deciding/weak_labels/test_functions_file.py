@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tidemill_core.errors import DataError
-from tidemill_jobs.data.deciding.weak_labels.functions_file import load_labeling_file
+from tidemill_jobs.data.deciding.weak_labels.functions_file import load_functions_file
 
 HEAD = "from tidemill_jobs.labeling_functions import labeling_function\n"
 REFUND = '@labeling_function\ndef refund(text):\n    return "refund"\n'
@@ -24,7 +24,7 @@ def test_functions_are_found_in_their_order(path: Path) -> None:
         "import functools\n@labeling_function\n@functools.cache\ndef b(text):\n    return text\n"
     )
     path.write_text(f"{HEAD}def helper():\n    pass\n{REFUND}{cached}", encoding="utf-8")
-    file = load_labeling_file(path)
+    file = load_functions_file(path)
     assert [(each.name, each.line) for each in file.functions] == [("refund", 4), ("b", 8)]
     assert [each("x") for each in file.functions] == ["refund", "x"]
 
@@ -32,9 +32,9 @@ def test_functions_are_found_in_their_order(path: Path) -> None:
 def test_the_hash_is_the_contents(path: Path) -> None:
     """Another rule in a file of the same size is another hash, and is what runs."""
     path.write_text(HEAD + REFUND, encoding="utf-8")
-    first = load_labeling_file(path)
+    first = load_functions_file(path)
     path.write_text((HEAD + REFUND).replace('"refund"', '"return"'), encoding="utf-8")
-    second = load_labeling_file(path)
+    second = load_functions_file(path)
     assert first.sha256 != second.sha256
     assert second.functions[0]("x") == "return"
 
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_used_is_refused(path: Path, content: str | None, 
     if content is not None:
         path.write_text(content, encoding="latin-1")
     with pytest.raises(DataError) as caught:
-        load_labeling_file(path)
+        load_functions_file(path)
     assert caught.value.reason == "LABELING_FILE_UNUSABLE"
     assert str(caught.value).startswith(str(path))
     assert re.search(told, str(caught.value))

@@ -9,7 +9,7 @@ import pytest
 
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_jobs.context import RunCancelled
-from tidemill_jobs.data.deciding.weak_labels.functions_file import load_labeling_file
+from tidemill_jobs.data.deciding.weak_labels.functions_file import load_functions_file
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import WeakLabels
 
 HEAD = "from tidemill_jobs.labeling_functions import labeling_function\n"
@@ -34,7 +34,7 @@ def last(text):
 def _weak(tmp_path: Path, content: str) -> WeakLabels:
     path = tmp_path / "labeling_functions.py"
     path.write_text(content, encoding="utf-8")
-    return WeakLabels(load_labeling_file(path), lambda _done, _doing: None)
+    return WeakLabels(load_functions_file(path), lambda _done, _doing: None)
 
 
 def _gold(rows: list[tuple[str, str, str]]) -> pl.DataFrame:
@@ -130,4 +130,4 @@ def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
         raise RunCancelled
 
     with pytest.raises(RunCancelled):
-        WeakLabels(load_labeling_file(path), stop).label_texts(_texts(["red"]))
+        WeakLabels(load_functions_file(path), stop).label_texts(_texts(["red"]))

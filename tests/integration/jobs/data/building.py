@@ -1,0 +1,18 @@
+"""Builds of dataset versions, as the job does them."""
+
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.data.build import build_dataset
+
+
+def build(context: JobContext) -> DatasetVersion:
+    """Build the task's dataset version from all that is there now."""
+    return build_dataset(
+        context.task,
+        context.task_settings,
+        context.settings.feedback.trust,
+        context.settings.state_dir,
+        context.storage,
+        context.clock,
+        context.progress,
+    ).version
