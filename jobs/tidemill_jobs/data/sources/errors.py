@@ -71,6 +71,13 @@ class UnsupportedCursor(DataError):
         super().__init__("UNSUPPORTED_CURSOR", f"{place}: {told}")
 
 
+class CursorWentBack(DataError):
+    """A database has rows, or had some, where its cursor says that all were read."""
+
+    def __init__(self, place: str, told: str, cure: str) -> None:
+        super().__init__("CURSOR_WENT_BACK", f"{place}: {told}; {cure}")
+
+
 class ApiRefused(DataError):
     """An API does not take what it is asked."""
 

@@ -7,22 +7,26 @@ memory holds one batch.
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import SqlSource
-from tidemill_jobs.data.sources.errors import UnsupportedCursor
+from tidemill_jobs.data.sources.errors import (
+    AmbiguousColumn,
+    CursorWentBack,
+    MissingColumn,
+    UnsupportedCursor,
+)
 from tidemill_jobs.data.sources.overlap import before
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped
 from tidemill_jobs.data.sources.source import Batch, Watermark
 from tidemill_jobs.data.sources.sql import cursor
+from tidemill_jobs.data.sources.sql.connection import connected
+from tidemill_jobs.data.sources.sql.query import single_query
 
 _Row = sa.RowMapping
 
@@ -57,12 +61,12 @@ class Database:
 
         Raises:
             DataError: SOURCE_MISSING, SOURCE_UNREADABLE, MISSING_COLUMN, NULL_CURSOR, NULL_KEY,
-                CURSOR_NOT_UNIQUE, CURSOR_WENT_BACK or UNSUPPORTED_CURSOR; names the table and
-                column. What was given before it stands.
+                AMBIGUOUS_COLUMN, NOT_ONE_QUERY, CURSOR_NOT_UNIQUE, CURSOR_WENT_BACK or
+                UNSUPPORTED_CURSOR; names the table and column. What was given before it stands.
             ConfigurationError: the variable with the database's URL is not set.
         """
         last = [cursor.from_json(value) for value in watermark.get("last", [])]
-        with self._errors(), self._connected() as connection:
+        with connected(self._settings.effective_url, self.place) as connection:
             self._check_columns(connection)
             self._check_cursor(connection, last)
             passed = self._passed(connection, last, watermark.get("passed"))
@@ -75,53 +79,14 @@ class Database:
                     passed = None if passed is None else passed + len(rows)
                     yield self._batch(rows, last, passed)
 
-    @contextmanager
-    def _connected(self) -> Iterator[sa.Connection]:
-        """A connection that can only read."""
-        url = sa.make_url(self._settings.effective_url)
-        is_sqlite = url.get_backend_name() == "sqlite"
-        if is_sqlite and not Path(url.database or "").is_file():
-            told = f"there is no database {url.database}; mend the source's url"
-            raise DataError("SOURCE_MISSING", f"{self.place}: {told}")
-        engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
-        with engine.connect() as connection:
-            if is_sqlite:
-                connection.exec_driver_sql("PRAGMA query_only = ON")
-                # It keeps texts as they were written, whatever their encoding.
-                driver: Any = connection.connection.driver_connection
-                driver.text_factory = lambda text: text.decode(errors="surrogateescape")
-            elif url.get_backend_name() == "postgresql":
-                connection.execution_options(postgresql_readonly=True)
-            yield connection
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """What goes wrong in the database, as a DataError that names the source."""
-        cure = "mend it, and the next run reads on"
-        try:
-            yield
-        except (sa.exc.DataError, UnicodeError) as error:
-            # The database's words repeat the value, which may be a person's text.
-            name = type(getattr(error, "orig", error)).__name__
-            told = f"a value cannot be read or converted ({name})"
-            raise DataError("SOURCE_UNREADABLE", f"{self.place}: {told}; {cure}") from None
-        except DBAPIError as error:
-            told = str(error.orig).strip().partition("\n")[0]
-            raise DataError("SOURCE_UNREADABLE", f"{self.place}: {told}; {cure}") from error
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            # SQLAlchemy's words may repeat the URL, and with it a password.
-            told = "its url is none that SQLAlchemy reads, or its driver is not installed"
-            cure = "mend the url, or install the driver"
-            raise DataError("SOURCE_UNREADABLE", f"{self.place}: {told}; {cure}") from error
-
     def _select(self, *columns: Any) -> sa.Select[Any]:
         """Columns of the table, or of what the query finds."""
         if self._settings.table:
             schema, _, table = self._settings.table.rpartition(".")
             return sa.select(*columns).select_from(sa.table(table, schema=schema or None))
         # A colon would begin a parameter.
-        query = self._settings.query.strip().rstrip(";").replace(":", r"\:")
-        return sa.select(*columns).select_from(sa.text(f"({query}) AS found"))
+        query = single_query(self._settings.query, self.place).replace(":", r"\:")
+        return sa.select(*columns).select_from(sa.text(f"({query}\n) AS found"))
 
     def _statement(self, last: Sequence[Any]) -> sa.Select[Any]:
         """What is read, in order."""
@@ -148,11 +113,13 @@ class Database:
         return sa.and_(self._cursor >= _bound(last[0]), tied)
 
     def _check_columns(self, connection: sa.Connection) -> None:
-        there = connection.execute(self._select(sa.text("*")).where(sa.false())).keys()
+        there = list(connection.execute(self._select(sa.text("*")).where(sa.false())).keys())
         for name in self._names:
             if name not in there:
-                told = f"no column {name!r} among {', '.join(there)}; mend the source's settings"
-                raise DataError("MISSING_COLUMN", f"{self.place}: {told}")
+                raise MissingColumn(self.place, name, there)
+            # SQLite numbers those of one name.
+            if there.count(name) > 1 or (self._settings.query and f"{name}:1" in there):
+                raise AmbiguousColumn(self.place, name)
 
     def _check_cursor(self, connection: sa.Connection, last: Sequence[Any]) -> None:
         """Whether reading in the cursor's order finds every row."""
@@ -168,8 +135,8 @@ class Database:
             raise DataError("NULL_CURSOR", f"{self.place}: {told}; {cure}")
         if last and not is_any(self._cursor >= _bound(last[0])) and is_any(sa.true()):
             told = f"every {name!r} lies before {last[0]}, which was read already"
-            cure = "restore the rows, or remove what has landed of the source to read it anew"
-            raise DataError("CURSOR_WENT_BACK", f"{self.place}: {told}; {cure}")
+            cure = "restore the rows, or remove what has landed of the source to read it again"
+            raise CursorWentBack(self.place, told, cure)
 
     def _passed(
         self, connection: sa.Connection, last: Sequence[Any], before: int | None
@@ -192,8 +159,8 @@ class Database:
             name = self._settings.cursor_column
             told = f"{found - before} rows came up to {name!r} {last[0]}, which was read already"
             cure = "set overlap (and key_column) to read so far back, or remove what has landed of "
-            cure += "the source to read it anew"
-            raise DataError("CURSOR_WENT_BACK", f"{self.place}: {told}; {cure}")
+            cure += "the source to read it again"
+            raise CursorWentBack(self.place, told, cure)
         return found
 
     def _check_order(self, rows: Sequence[_Row], last: Sequence[Any]) -> None:
@@ -216,7 +183,13 @@ class Database:
         reached = [row[self._settings.cursor_column]]
         if self._key is not None:
             reached.append(row[self._settings.key_column])
-        return list(last) if self._settings.overlap and last and last[0] > reached[0] else reached
+        if not (self._settings.overlap and last):
+            return reached
+        try:
+            return list(last) if last[0] > reached[0] else reached
+        except TypeError as error:
+            told = f"column {self._settings.cursor_column!r} has values of several types; cast them"
+            raise UnsupportedCursor(self.place, f"{told} to one with a query") from error
 
     def _batch(self, rows: Sequence[_Row], last: Sequence[Any], passed: int | None) -> Batch:
         key_column = self._settings.key_column or self._settings.cursor_column

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,165 @@ def test_a_large_table_comes_in_batches_and_goes_on(database: sa.Engine, declare
     assert watermark["last"][1] == BATCH_ROWS + 10
 
 
+@pytest.mark.parametrize("cursor", ["changed", "day", "local", "zoned", "fine", "minute"])
+def test_an_overlap_before_a_time_as_text_is_in_seconds(tmp_path: Path, cursor: str) -> None:
+    """SQLite's times are text: whatever their form, a late row within two hours is found."""
+    url, landing = f"sqlite:///{tmp_path}/shop.db", Landing()
+    engine = sa.create_engine(url)
+    forms = {
+        "changed": "%Y-%m-%d %H:%M:%S",
+        "day": "%Y-%m-%d",
+        "local": "%Y-%m-%dT%H:%M:%S",
+        "zoned": "%Y-%m-%dT%H:%M:%S+02:00",
+        "fine": "%Y-%m-%d %H:%M:%S.123Z",
+        "minute": "%Y-%m-%dT%H:%MZ",
+    }
+
+    def insert(connection: sa.Connection, number: int, hour: int) -> None:
+        time = datetime(2026, 1, 2, hour, tzinfo=UTC).strftime(forms[cursor])
+        values = {"n": number, "time": time}
+        connection.execute(sa.text("INSERT INTO tickets VALUES (:n, :time, 'x', 'a')"), values)
+
+    settings = {"kind": "sql", "url": url, "table": "tickets", "cursor_column": cursor}
+    settings |= {"key_column": "id", "overlap": 7200}
+    source = open_source(SqlSource.model_validate(settings))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE TABLE tickets (id, {cursor} TEXT, text, label)")
+        insert(connection, 1, 12)
+    landing.read(source)
+    with engine.begin() as connection:
+        insert(connection, 2, 11)
+        insert(connection, 3, 9)
+    landing.read(source)
+    engine.dispose()
+    found = {row["key"] for row in landing.rows}
+    assert found == ({"1", "2", "3"} if cursor == "day" else {"1", "2"})
+
+
+@pytest.mark.parametrize(("time_column", "found"), [("changed", ["1", "2"]), ("", ["1"])])
+def test_a_count_since_1970_is_a_time_where_it_is_the_row_s(
+    tmp_path: Path, time_column: str, found: list[str]
+) -> None:
+    """Milliseconds that are the time column too are looked back on in seconds."""
+    url, landing = f"sqlite:///{tmp_path}/shop.db", Landing()
+    engine = sa.create_engine(url)
+    settings = {"kind": "sql", "url": url, "table": "tickets", "cursor_column": "changed"}
+    settings |= {"key_column": "id", "overlap": 60, "time_column": time_column}
+    source = open_source(SqlSource.model_validate(settings))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE tickets (id, changed, text, label)")
+        connection.exec_driver_sql("INSERT INTO tickets VALUES (1, 1700000060000, 'x', 'a')")
+    landing.read(source)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO tickets VALUES (2, 1700000000000, 'x', 'a')")
+    landing.read(source)
+    engine.dispose()
+    assert sorted(str(row["key"]) for row in landing.rows) == found
+
+
+_SELECT = "SELECT id, text, label FROM tickets"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{_SELECT} -- all",
+        f"{_SELECT};",
+        f"{_SELECT}; -- all",
+        f"{_SELECT};; /* all; of\nthem */ ; -- really",
+        f"{_SELECT} /* all */",
+        f"{_SELECT} /* (all; */;",
+        f"-- first; things\n{_SELECT}\n-- last",
+        f"/* ; */ {_SELECT} WHERE text <> '; -- '';' -- ; here",
+        f"{_SELECT} WHERE text <> '/*' OR label <> '*/'",
+        'SELECT id, text, label, 1 AS "a;--" FROM tickets',
+        "WITH these AS (SELECT * FROM tickets) SELECT * FROM these; -- all",
+        "WITH these AS (SELECT 1 AS id) SELECT id, text, label FROM tickets ORDER BY id LIMIT 9",
+        f"{_SELECT} WHERE text <> 'a\\:b' AND text <> ':c' /* :d */",
+    ],
+)
+def test_a_query_may_end_as_queries_end(database: sa.Engine, declare: Declare, query: str) -> None:
+    """Comments, semicolons and what looks like them in text change nothing."""
+    _insert(database, _ticket(1), _ticket(2))
+    landing = Landing()
+    landing.read(declare(query=query))
+    assert landing.texts == ["text 1", "text 2"]
+
+
+def test_a_query_s_own_quotes_are_known(postgres_url: str) -> None:
+    """PostgreSQL quotes text by dollars and with backslashes too."""
+    query = r"SELECT 1 AS id, $x$a; -- 'b$x$ || $$;$$ AS text, E'it\'s; --' AS label; -- one"
+    settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
+    landing = Landing()
+    landing.read(open_source(SqlSource.model_validate(settings)))
+    assert [(row["text"], row["label"]) for row in landing.rows] == [("a; -- 'b;", "it's; --")]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (f"{_SELECT}; {_SELECT}", "holds several statements"),
+        (f"{_SELECT}; DROP TABLE tickets -- x", "holds several statements"),
+        (" ; -- nothing", "is empty"),
+        ("/* open", "is empty"),
+    ],
+)
+def test_a_query_is_one_statement(declare: Declare, query: str, told: str) -> None:
+    """Several are refused before any is run, and so is none."""
+    with pytest.raises(
+        DataError, match=f"db:query: the source's query {told}; write one"
+    ) as caught:
+        Landing().read(declare(query=query))
+    assert caught.value.reason == "NOT_ONE_QUERY"
+
+
+def test_columns_of_a_database_may_be_named_as_our_own(
+    database: sa.Engine, declare: Declare
+) -> None:
+    """Names mean nothing but what the settings say of them."""
+    _insert(database, _ticket(1))
+    query = 'SELECT 7 AS "row", text AS "key", 1 AS part, label AS "number", 2 AS "found:x%"'
+    source = declare(
+        query=f"{query} FROM tickets",
+        cursor_column="row",
+        key_column="part",
+        text_column="key",
+        label_column="number",
+        annotator_column="found:x%",
+    )
+    landing = Landing()
+    landing.read(source)
+    (row,) = landing.rows
+    assert (row["key"], row["text"], row["label"], row["annotator"]) == ("1", "text 1", "a", "2")
+
+
+def test_two_columns_of_one_name_are_told(database: sa.Engine, declare: Declare) -> None:
+    """A query's column that is there twice is not chosen by chance."""
+    _insert(database, _ticket(1))
+    with pytest.raises(DataError, match="db:query: several columns 'text'") as caught:
+        Landing().read(declare(query="SELECT id, text, label, who AS text FROM tickets"))
+    assert caught.value.reason == "AMBIGUOUS_COLUMN"
+
+
+@pytest.mark.parametrize(
+    ("last", "values"), [([1, "a"], {"overlap": 5}), ([1 << 70, "a"], {}), ([1.5, "a"], {})]
+)
+def test_cursors_that_do_not_fit_are_told(
+    tmp_path: Path, last: list[object], values: dict[str, object]
+) -> None:
+    """Values of several types, or too large for the database, end in no library's error."""
+    url = f"sqlite:///{tmp_path}/shop.db"
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE tickets (id, text, label)")
+        connection.exec_driver_sql("INSERT INTO tickets VALUES (x'7a', 'x', 'a')")
+    engine.dispose()
+    settings = {"kind": "sql", "url": url, "table": "tickets", "cursor_column": "id"}
+    source = open_source(SqlSource.model_validate({**settings, "key_column": "text", **values}))
+    with pytest.raises(DataError, match="db:tickets"):
+        Landing(watermark={"last": last}).read(source)
+
+
 def test_nothing_can_be_written(postgres_url: str) -> None:
     """The source's connection refuses to write, whatever its query holds."""
     engine = sa.create_engine(postgres_url)
@@ -229,9 +389,9 @@ def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declar
         landing.read(source)
     assert caught.value.reason == "CURSOR_WENT_BACK"
     assert "set overlap" in str(caught.value)
-    if database.dialect.name == "postgresql":
-        landing.read(declare(cursor_column="changed", key_column="id", overlap=6 * 3600))
-        assert len(landing.rows) == 7
+    landing.read(declare(cursor_column="changed", key_column="id", overlap=3 * 3600))
+    assert len(landing.rows) == 7
+    assert landing.watermark["last"][1] == 9
 
 
 def test_no_error_repeats_a_text(postgres_url: str) -> None:
@@ -297,6 +457,9 @@ def test_wrong_types_cost_their_row(database: sa.Engine, declare: Declare) -> No
         ("sqlite:////nowhere/shop.db", "SOURCE_MISSING"),
         ("postgresql+psycopg://u:hunter2@127.0.0.1:1/d", "SOURCE_UNREADABLE"),
         ("carrier://u:hunter2@pigeon", "SOURCE_UNREADABLE"),
+        ("postgresql://u:hunter2@h:port/d", "SOURCE_UNREADABLE"),
+        ("postgresql+psycopg://u:hunter2@127.0.0.1:99999/d", "SOURCE_UNREADABLE"),
+        (f"sqlite:///{'x' * 5000}", "SOURCE_MISSING"),
         ("hunter2", "SOURCE_UNREADABLE"),
     ],
 )
@@ -343,7 +506,7 @@ def test_a_connection_that_is_cut_costs_nothing(postgres_url: str) -> None:
             "WHERE pid <> pg_backend_pid() AND datname = current_database()"
         )
     engine.dispose()
-    with pytest.raises(DataError, match=r"db:tickets: .*; mend it") as caught:
+    with pytest.raises(DataError, match=r"db:tickets .*; fix it") as caught:
         landing.extend(reading)
     assert caught.value.reason == "SOURCE_UNREADABLE"
     landing.extend(source.read(landing[-1].watermark))

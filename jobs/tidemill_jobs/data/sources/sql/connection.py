@@ -1,0 +1,70 @@
+"""A connection to a database that can only read, and what goes wrong with it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from tidemill_core.errors import DataError
+from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
+
+
+@contextmanager
+def connected(url: str, place: str) -> Iterator[sa.Connection]:
+    """A connection that can only read.
+
+    Raises:
+        DataError: SOURCE_MISSING or SOURCE_UNREADABLE, from the block too; without the URL, which
+            may hold a password.
+    """
+    with _errors(place), _opened(url, place) as connection:
+        backend = connection.dialect.name
+        if backend == "sqlite":
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            # It keeps texts as they were written, whatever their encoding.
+            driver: Any = connection.connection.driver_connection
+            driver.text_factory = lambda text: text.decode(errors="surrogateescape")
+        elif backend == "postgresql":
+            connection.execution_options(postgresql_readonly=True)
+        yield connection
+
+
+def _opened(url: str, place: str) -> sa.Connection:
+    try:
+        parsed = sa.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and not _is_file(parsed.database):
+            raise SourceMissing(f"{place}: there is no database {parsed.database}", "fix the url")
+        return sa.create_engine(parsed, poolclass=sa.NullPool, hide_parameters=True).connect()
+    except (DBAPIError, DataError):
+        raise
+    except (SQLAlchemyError, ImportError, ValueError, TypeError, OverflowError) as error:
+        # The library's words may repeat the URL, and with it a password.
+        told = "its url is none that SQLAlchemy reads, or its driver is not installed"
+        raise SourceUnreadable(place, told, "fix the url, or install the driver") from error
+
+
+def _is_file(path: str | None) -> bool:
+    try:
+        return Path(path or "").is_file()
+    except OSError:  # such a name is too long
+        return False
+
+
+@contextmanager
+def _errors(place: str) -> Iterator[None]:
+    """What goes wrong in the database, as a DataError that names the source."""
+    try:
+        yield
+    except (sa.exc.DataError, UnicodeError, OverflowError) as error:
+        # The database's words repeat the value, which may be a person's text.
+        name = type(getattr(error, "orig", error)).__name__
+        told = f"a value cannot be read or converted ({name})"
+        raise SourceUnreadable(place, told) from None
+    except DBAPIError as error:
+        told = str(error.orig).strip().partition("\n")[0]
+        raise SourceUnreadable(place, told) from error
+    except SQLAlchemyError as error:
+        raise SourceUnreadable(place, str(error).partition("\n")[0]) from error

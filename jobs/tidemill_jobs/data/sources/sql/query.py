@@ -1,0 +1,38 @@
+"""A source's own query, as it can stand within another one."""
+
+import re
+
+from tidemill_core.errors import DataError
+
+_TOKENS = re.compile(
+    r"""(?P<passed> \s+ | --[^\n]* | /\*.*?(\*/|\Z) )
+    | (?P<end> ; )
+    | (?<!\w)[eE]'([^'\\]|\\.|'')*'
+    | '([^']|'')*' | "([^"]|"")*" | `[^`]*` | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$
+    | .""",
+    re.DOTALL | re.VERBOSE,
+)
+"""Spaces and comments, ends of statements, quoted text and names, and all else."""
+
+
+def single_query(query: str, place: str) -> str:
+    """Return the query without what follows its last word: semicolons and comments.
+
+    Raises:
+        DataError: NOT_ONE_QUERY.
+    """
+    end, is_ended = 0, False
+    for token in _TOKENS.finditer(query):
+        if token["end"]:
+            is_ended = True
+        elif not token["passed"]:
+            if is_ended:
+                raise _not_one(place, "holds several statements")
+            end = token.end()
+    if not end:
+        raise _not_one(place, "is empty")
+    return query[:end]
+
+
+def _not_one(place: str, told: str) -> DataError:
+    return DataError("NOT_ONE_QUERY", f"{place}: the source's query {told}; write one SELECT")
