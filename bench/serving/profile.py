@@ -41,6 +41,7 @@ _AREAS = (
     ("tidemill_core/triton", "calling Triton"),
     ("tidemill_core/prediction_id", "signing the prediction id"),
     ("tidemill_server/inference", "routing, admission, coalescing"),
+    ("tidemill_server/handlers", "servicer and messages"),
     ("tidemill_server/services", "servicer and messages"),
     ("tidemill_server/convert", "servicer and messages"),
 )

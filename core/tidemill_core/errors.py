@@ -2,6 +2,7 @@
 
 TidemillError
 ├── InvalidArgument            the caller's input is wrong; nothing was done
+│   └── UnknownLabel
 ├── Unauthenticated            nobody knows who calls
 ├── PermissionDenied           the caller is known, and may not do this
 ├── NotFound                   the named resource does not exist
@@ -24,7 +25,9 @@ A module may add a leaf that only it raises. Each has a `reason`, the same word 
 ErrorInfo and documentation, and builds its message from what it is given.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,23 @@ class InvalidArgument(TidemillError):
         super().__init__(f"{field}: {description}")
         self.reason = reason
         self.violation = FieldViolation(field, description)
+
+
+class UnknownLabel(InvalidArgument):
+    """A label is none of its task's."""
+
+    def __init__(self, task: str, label: str, known: Collection[str]) -> None:
+        given = label[:100]
+        # Errors travel as metadata, for which there is little room.
+        close = " or ".join(repr(each[:100]) for each in get_close_matches(given, known, 2))
+        meant = f"; did you mean {close}?" if close else "."
+        super().__init__(
+            "UNKNOWN_LABEL",
+            "label",
+            f"{given!r} is not one of the {len(known)} labels of {task!r}{meant}"
+            " To add a label, add a row with it to a source, import texts that have it (`tidemill"
+            f" label import`), or set labels.add in tidemill.toml, under [tasks.{task}.labels]",
+        )
 
 
 class Unauthenticated(TidemillError):

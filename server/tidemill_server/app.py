@@ -1,7 +1,6 @@
 """The gRPC server and the services on its port."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -29,6 +28,7 @@ from tidemill.v1 import (
 )
 from tidemill_core.errors import AlreadyRunning
 from tidemill_server.drain import CONNECTION_AGE_SECONDS
+from tidemill_server.handlers import Handlers
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
@@ -37,6 +37,7 @@ from tidemill_server.services.job import JobServicer
 from tidemill_server.services.labeling import LabelingServicer
 from tidemill_server.services.model import ModelServicer
 from tidemill_server.services.monitoring import MonitoringServicer
+from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.services.prediction import PredictionServicer
 
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
@@ -72,21 +73,6 @@ SERVICE_MODULES: tuple[Any, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Servicers:
-    """One servicer a service."""
-
-    prediction: PredictionServicer
-    feedback: FeedbackServicer
-    labeling: LabelingServicer
-    dataset: DatasetServicer
-    model: ModelServicer
-    monitoring: MonitoringServicer
-    job: JobServicer
-    inference: InferenceProtocol
-    health: health.HealthServicer
-
-
 def new_server(share_port: bool) -> grpc.aio.Server:
     """A server without services and without a port.
 
@@ -97,21 +83,35 @@ def new_server(share_port: bool) -> grpc.aio.Server:
     return grpc.aio.server(options=[("grpc.so_reuseport", int(share_port)), *SERVER_OPTIONS])
 
 
-def register(servicers: Servicers, server: EveryCall, reflect: bool) -> None:
+def register(
+    handlers: Handlers,
+    windows: StreamWindows,
+    inference: InferenceProtocol,
+    health_servicer: health.HealthServicer,
+    server: EveryCall,
+    reflect: bool,
+) -> None:
     """Register every service, health, and reflection where it is asked for."""
+    prediction = PredictionServicer(handlers.prediction, windows)
+    feedback = FeedbackServicer(handlers.feedback)
+    labeling = LabelingServicer(handlers.labeling)
+    dataset = DatasetServicer(handlers.dataset)
+    model = ModelServicer(handlers.model)
+    monitoring = MonitoringServicer(handlers.monitoring)
+    job = JobServicer(handlers.job)
     generated: tuple[tuple[Callable[[Any, Any], None], object], ...] = (
-        (prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server, servicers.prediction),
-        (feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server, servicers.feedback),
-        (labeling_service_pb2_grpc.add_LabelingServiceServicer_to_server, servicers.labeling),
-        (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, servicers.dataset),
-        (model_service_pb2_grpc.add_ModelServiceServicer_to_server, servicers.model),
-        (monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server, servicers.monitoring),
-        (job_service_pb2_grpc.add_JobServiceServicer_to_server, servicers.job),
-        (health_pb2_grpc.add_HealthServicer_to_server, servicers.health),
+        (prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server, prediction),
+        (feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server, feedback),
+        (labeling_service_pb2_grpc.add_LabelingServiceServicer_to_server, labeling),
+        (dataset_service_pb2_grpc.add_DatasetServiceServicer_to_server, dataset),
+        (model_service_pb2_grpc.add_ModelServiceServicer_to_server, model),
+        (monitoring_service_pb2_grpc.add_MonitoringServiceServicer_to_server, monitoring),
+        (job_service_pb2_grpc.add_JobServiceServicer_to_server, job),
+        (health_pb2_grpc.add_HealthServicer_to_server, health_servicer),
     )
     for add, servicer in generated:
         add(servicer, server)
-    server.add_registered_method_handlers(*servicers.inference.handlers())
+    server.add_registered_method_handlers(*inference.handlers())
     if reflect:
         names = [name for module in SERVICE_MODULES for name in _services(module)]
         reflector = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])

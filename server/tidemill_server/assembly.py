@@ -18,36 +18,35 @@ from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
-from tidemill_server.app import SERVICE_MODULES, Servicers, new_server, register
+from tidemill_server.app import SERVICE_MODULES, new_server, register
 from tidemill_server.arrival_probe import ArrivalProbe
 from tidemill_server.drain import Drain
-from tidemill_server.feedback_intake import FeedbackIntake
+from tidemill_server.handlers import Handlers
+from tidemill_server.handlers.dataset import DatasetHandler
+from tidemill_server.handlers.feedback import FeedbackHandler
+from tidemill_server.handlers.job import JobHandler
+from tidemill_server.handlers.labeling import LabelingHandler
+from tidemill_server.handlers.model import ModelHandler
+from tidemill_server.handlers.monitoring import MonitoringHandler
+from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.health import HealthWatch
 from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
+from tidemill_server.inference.query import METHODS
 from tidemill_server.inference.router import Router
 from tidemill_server.interceptors.every_call import EveryCall
 from tidemill_server.interceptors.record import Recorder
-from tidemill_server.label_intake import LabelIntake
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
-from tidemill_server.preference_intake import PreferenceIntake
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.exposure import authentication_required
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.security.rate_limits import RateLimits
 from tidemill_server.security.tokens import Tokens
-from tidemill_server.services.dataset import DatasetServicer
-from tidemill_server.services.feedback import FeedbackServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
-from tidemill_server.services.job import JobServicer
-from tidemill_server.services.labeling import LabelingServicer
-from tidemill_server.services.model import ModelServicer
-from tidemill_server.services.monitoring import MonitoringServicer
-from tidemill_server.services.prediction import PREDICTION_METHODS, PredictionServicer
-from tidemill_server.services.stream_windows import StreamWindows
+from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import Labels, methods_of
 from tidemill_server.telemetry.metrics import Metrics
@@ -112,7 +111,7 @@ def open_telemetry(settings: Settings) -> Telemetry:
         ConfigurationError: a setting cannot be used.
     """
     release = version("tidemill")
-    methods = (*PREDICTION_METHODS, SHADOW_METHOD)
+    methods = (*METHODS, SHADOW_METHOD)
     labels = Labels(methods_of(SERVICE_MODULES), methods, settings.tasks)
     folder = Path(os.environ[WORKERS_METRICS]) if WORKERS_METRICS in os.environ else None
     metrics = Metrics(labels, release, SharedValues(folder) if folder else None)
@@ -164,9 +163,11 @@ def assemble(
     )
     drain = Drain(settings.grpc_port)
     security = _security(settings, storage, signer)
-    prediction = PredictionServicer(predictor, storage.predictions, signer, windows)
     register(
-        _servicers(settings, storage, router, signer, prediction, inference, health),
+        _handlers(settings, storage, router, signer, predictor),
+        windows,
+        inference,
+        health.servicer,
         EveryCall(
             server,
             security.gatekeeper,
@@ -219,32 +220,27 @@ def _security(settings: Settings, storage: Storage, signer: PredictionIdSigner) 
     return _Security(api_keys, gatekeeper, watchers)
 
 
-def _servicers(
+def _handlers(
     settings: Settings,
     storage: Storage,
     router: Router,
     signer: PredictionIdSigner,
-    prediction: PredictionServicer,
-    inference: InferenceProtocol,
-    health: HealthWatch,
-) -> Servicers:
-    return Servicers(
-        prediction=prediction,
-        feedback=FeedbackServicer(
-            FeedbackIntake(signer, router, system_clock),
-            storage.feedback,
-            PreferenceIntake(router, system_clock),
-            storage.preferences,
+    predictor: Predictor,
+) -> Handlers:
+    return Handlers(
+        prediction=PredictionHandler(predictor, router, storage.predictions, signer),
+        feedback=FeedbackHandler(
+            storage.feedback, storage.preferences, signer, router, system_clock
         ),
-        labeling=LabelingServicer(
-            LabelIntake(router, system_clock, settings.labeling.lease_minutes),
+        labeling=LabelingHandler(
             storage.label_items,
             storage.datasets,
+            router,
+            system_clock,
+            settings.labeling.lease_minutes,
         ),
-        dataset=DatasetServicer(storage.datasets),
-        model=ModelServicer(storage.models, router, system_clock),
-        monitoring=MonitoringServicer(storage.reports, system_clock),
-        job=JobServicer(storage.jobs, router, system_clock),
-        inference=inference,
-        health=health.servicer,
+        dataset=DatasetHandler(storage.datasets),
+        model=ModelHandler(storage.models, router, system_clock),
+        monitoring=MonitoringHandler(storage.reports, system_clock),
+        job=JobHandler(storage.jobs, router, system_clock),
     )

@@ -1,12 +1,10 @@
 """Between the contract's messages and the domain's values. All conversion is here."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
 
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.message import Message
 
 from tidemill.v1 import (
     dataset_service_pb2,
@@ -17,33 +15,105 @@ from tidemill.v1 import (
     monitoring_service_pb2,
     prediction_service_pb2,
 )
-from tidemill_core.domain.dataset import DatasetVersion, LabelChange
-from tidemill_core.domain.feedback import Feedback
-from tidemill_core.domain.job import Job, JobRun
-from tidemill_core.domain.labeling import Judgement, LabelItem
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.job import JobRun
+from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.domain.preference import Preference
-from tidemill_core.domain.report import Alert, Report
+from tidemill_core.domain.report import Report
+from tidemill_core.errors import InvalidArgument, TidemillError
+from tidemill_core.storage.database import Page
+from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
+from tidemill_server.inference.predictor import Answer
+from tidemill_server.inference.query import BATCH_METHOD, STREAM_METHOD, UNARY_METHOD, Query
+from tidemill_server.status import to_status
+
+M = TypeVar("M", bound=Message)
+Value = TypeVar("Value")
+Known = TypeVar("Known", LabelItemState, LabelReason)
+
+_STATES: Mapping[int, LabelItemState] = {
+    labeling_service_pb2.LabelItemState.Value(f"LABEL_ITEM_STATE_{state}"): state
+    for state in LabelItemState
+}
+_REASONS: Mapping[int, LabelReason] = {
+    labeling_service_pb2.LabelReason.Value(f"LABEL_REASON_{reason}"): reason
+    for reason in LabelReason
+}
 
 
-def timestamp(moment: datetime | None) -> Timestamp | None:
-    """A moment as Timestamp."""
-    if moment is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+def message(kind: type[M], value: object, **other: Any) -> M:
+    """Make a message of a value's attributes, which have its fields' names, and other fields.
+
+    protobuf takes a datetime for a Timestamp, a dict for a Struct and a name for an enum's value.
+    """
+    same = kind.DESCRIPTOR.fields_by_name.keys() - other.keys()
+    return kind(**{name: getattr(value, name) for name in same}, **other)
 
 
-def _struct(values: Mapping[str, Any]) -> Struct:
-    message = Struct()
-    message.update(dict(values))
-    return message
+def value_of(kind: type[Value], request: Message) -> Value:
+    """Make a dataclass of a request's fields of the same names."""
+    return kind(**{each.name: getattr(request, each.name) for each in fields(kind)})  # type: ignore[arg-type]
+
+
+def page(request: Any) -> Page:
+    """From a request for a list.
+
+    Raises:
+        InvalidArgument: page_size is negative, or page_token is none of ours.
+    """
+    return Page.parse(request.page_size, request.page_token)
+
+
+def query(request: prediction_service_pb2.PredictRequest, deadline: float, arrival: float) -> Query:
+    """From the contract; the times are the event loop's."""
+    return Query(
+        request.task,
+        UNARY_METHOD,
+        deadline,
+        arrival,
+        request.top_k,
+        request.model_version,
+        request.request_id,
+        request.routing_key,
+        dict(request.attributes),
+    )
+
+
+def batch_query(
+    request: prediction_service_pb2.BatchPredictRequest, deadline: float, arrival: float
+) -> Query:
+    """From the contract; the times are the event loop's."""
+    return Query(
+        request.task,
+        BATCH_METHOD,
+        deadline,
+        arrival,
+        request.top_k,
+        request.model_version,
+        request.request_id,
+    )
+
+
+def item_query(
+    request: prediction_service_pb2.StreamPredictRequest, deadline: float, arrival: float
+) -> Query:
+    """From the contract; the times are the event loop's."""
+    return Query(
+        request.task,
+        STREAM_METHOD,
+        deadline,
+        arrival,
+        request.top_k,
+        request.model_version,
+        request.id,
+        request.routing_key,
+        dict(request.attributes),
+    )
 
 
 def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
-    """To the contract."""
+    """To the contract; field by field, for it is made at every call."""
     scores = [prediction_service_pb2.Score(label=s.label, score=s.score) for s in value.scores]
     return prediction_service_pb2.Prediction(
         prediction_id=value.prediction_id,
@@ -55,124 +125,100 @@ def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
     )
 
 
+def answer(value: Answer) -> dict[str, Any]:
+    """To the field that a result or a response has for it."""
+    if isinstance(value, TidemillError):
+        return {"error": to_status(value)}
+    return {"prediction": prediction(value)}
+
+
 def stored_prediction(value: Prediction) -> prediction_service_pb2.GetPredictionResponse:
     """To the contract, with what was asked."""
-    return prediction_service_pb2.GetPredictionResponse(
-        prediction=prediction(value),
-        task=value.task,
-        text=value.text,
-        request_id=value.request_id,
-        routing_key=value.routing_key,
-        attributes=value.attributes,
-        predict_time=timestamp(value.predict_time),
-        latency_ms=value.latency_ms,
-        propensity=value.propensity,
+    kind = prediction_service_pb2.GetPredictionResponse
+    return message(kind, value, prediction=prediction(value))
+
+
+def new_feedback(
+    request: feedback_service_pb2.SubmitFeedbackRequest
+    | feedback_service_pb2.StreamFeedbackRequest,
+) -> NewFeedback:
+    """From the contract."""
+    kind = request.WhichOneof("verdict")
+    return NewFeedback(
+        prediction_id=request.prediction_id,
+        correct=request.correct if kind == "correct" else None,
+        label=request.label if kind == "label" else None,
+        source=request.source,
+        comment=request.comment,
+        request_id=request.request_id,
+        text=request.text,
     )
 
 
-def feedback(value: Feedback) -> feedback_service_pb2.Feedback:
+def feedback_outcome(value: FeedbackOutcome) -> feedback_service_pb2.StreamFeedbackResponse:
     """To the contract."""
-    message = feedback_service_pb2.Feedback(
-        feedback_id=value.feedback_id,
-        prediction_id=value.prediction_id,
-        task=value.task,
-        model_version=value.model_version,
-        source=value.source,
-        comment=value.comment,
-        create_time=timestamp(value.create_time),
-    )
-    if value.correct is not None:
-        message.correct = value.correct
-    if value.label is not None:
-        message.label = value.label
-    return message
+    rejections = [
+        feedback_service_pb2.FeedbackRejection(index=each.index, error=to_status(each.error))
+        for each in value.rejections
+    ]
+    return message(feedback_service_pb2.StreamFeedbackResponse, value, rejections=rejections)
 
 
-def preference(value: Preference) -> feedback_service_pb2.Preference:
-    """To the contract."""
-    return feedback_service_pb2.Preference(
-        preference_id=value.preference_id,
-        task=value.task,
-        prompt=value.prompt,
-        chosen=value.chosen,
-        rejected=value.rejected,
-        annotator=value.annotator,
-        reason=value.reason,
-        replaced_preference_id=value.replaced_preference_id,
-        create_time=timestamp(value.create_time),
-    )
+def label_item_states(numbers: Iterable[int]) -> list[LabelItemState]:
+    """From the contract.
+
+    Raises:
+        InvalidArgument: one is none of the contract's, or UNSPECIFIED.
+    """
+    return [_known("states", _STATES, number) for number in numbers]
+
+
+def label_reason(number: int) -> LabelReason | None:
+    """From the contract; None where it is UNSPECIFIED.
+
+    Raises:
+        InvalidArgument: it is none of the contract's.
+    """
+    return _known("reason", _REASONS, number) if number else None
+
+
+def _known(field: str, known: Mapping[int, Known], number: int) -> Known:
+    if number not in known:
+        raise InvalidArgument("UNKNOWN_VALUE", field, f"{number} is no value of its enum")
+    return known[number]
 
 
 def label_item(value: LabelItem, *, with_judgements: bool) -> labeling_service_pb2.LabelItem:
     """To the contract."""
-    return labeling_service_pb2.LabelItem(
-        label_item_id=value.label_item_id,
-        task=value.task,
-        text=value.text,
-        reason=labeling_service_pb2.LabelReason.Value(f"LABEL_REASON_{value.reason}"),
-        suggested_labels=value.suggested_labels,
-        inclusion_probability=value.inclusion_probability,
-        origin_count=value.origin_count,
-        state=labeling_service_pb2.LabelItemState.Value(f"LABEL_ITEM_STATE_{value.state}"),
-        judgements_wanted=value.judgements_wanted,
+    return message(
+        labeling_service_pb2.LabelItem,
+        value,
+        reason=f"LABEL_REASON_{value.reason}",
+        state=f"LABEL_ITEM_STATE_{value.state}",
         judgements_given=len(value.judgements),
-        judgements=map(label_judgement, value.judgements) if with_judgements else (),
-        label=value.label,
-        create_time=timestamp(value.create_time),
-        lease_expire_time=timestamp(value.lease_expire_time),
-        resolve_time=timestamp(value.resolve_time),
-    )
-
-
-def label_judgement(value: Judgement) -> labeling_service_pb2.LabelJudgement:
-    """To the contract."""
-    return labeling_service_pb2.LabelJudgement(
-        label_item_id=value.label_item_id,
-        annotator=value.annotator,
-        label=value.label,
-        create_time=timestamp(value.create_time),
+        judgements=[message(labeling_service_pb2.LabelJudgement, each) for each in value.judgements]
+        if with_judgements
+        else [],
     )
 
 
 def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion:
     """To the contract."""
-    return dataset_service_pb2.DatasetVersion(
-        dataset_version=value.dataset_version,
-        task=value.task,
-        uri=value.uri,
-        row_counts=value.row_counts,
-        label_counts=value.label_counts,
-        label_source_counts=value.label_source_counts,
-        quarantine_counts=value.quarantine_counts,
-        create_time=timestamp(value.create_time),
-        source_counts=[
-            dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
-            for source, outcomes in sorted(value.source_counts.items())
-        ],
-        build_time=timestamp(value.build_time),
-        parents=value.parents,
-        code_version=value.code_version,
-        erased_count=value.erased_count,
-    )
-
-
-def label_count_change(value: LabelChange) -> dataset_service_pb2.LabelCountChange:
-    """To the contract."""
-    return dataset_service_pb2.LabelCountChange(**asdict(value))
+    source_counts = [
+        dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
+        for source, outcomes in sorted(value.source_counts.items())
+    ]
+    return message(dataset_service_pb2.DatasetVersion, value, source_counts=source_counts)
 
 
 def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
     """To the contract."""
-    return model_service_pb2.ModelVersion(
-        task=value.task,
+    return message(
+        model_service_pb2.ModelVersion,
+        value,
         model_version=value.version,
         format=value.model_format,
-        state=model_service_pb2.ModelState.Value(f"MODEL_STATE_{value.state}"),
-        dataset_version=value.dataset_version,
-        measures=value.measures,
-        reason=value.reason,
-        create_time=timestamp(value.create_time),
-        update_time=timestamp(value.update_time),
+        state=f"MODEL_STATE_{value.state}",
     )
 
 
@@ -182,70 +228,15 @@ def deployment(value: Deployment) -> model_service_pb2.Deployment:
         model_service_pb2.TrafficShare(model_version=version, percent=percent)
         for version, percent in sorted(value.canaries.items())
     ]
-    return model_service_pb2.Deployment(
-        deployment_id=value.deployment_id,
-        task=value.task,
-        champion=value.champion,
-        previous_champion=value.previous_champion,
-        canaries=canaries,
-        shadows=value.shadows,
-        actor=value.actor,
-        comment=value.comment,
-        create_time=timestamp(value.create_time),
-    )
+    return message(model_service_pb2.Deployment, value, canaries=canaries)
 
 
 def report(value: Report) -> monitoring_service_pb2.Report:
     """To the contract."""
-    return monitoring_service_pb2.Report(
-        report_id=value.report_id,
-        task=value.task,
-        kind=value.kind,
-        model_version=value.model_version,
-        verdict=monitoring_service_pb2.ReportVerdict.Value(f"REPORT_VERDICT_{value.verdict}"),
-        summary=value.summary,
-        details=_struct(value.details),
-        run_id=value.run_id,
-        create_time=timestamp(value.create_time),
-    )
-
-
-def alert(value: Alert) -> monitoring_service_pb2.Alert:
-    """To the contract."""
-    return monitoring_service_pb2.Alert(
-        alert_id=value.alert_id,
-        report_id=value.report_id,
-        task=value.task,
-        kind=value.kind,
-        message=value.message,
-        create_time=timestamp(value.create_time),
-        acknowledge_time=timestamp(value.acknowledge_time),
-        acknowledged_by=value.acknowledged_by,
-    )
-
-
-def job(value: Job) -> job_service_pb2.Job:
-    """To the contract."""
-    return job_service_pb2.Job(
-        job=value.job, description=value.description, schedule=value.schedule
-    )
+    verdict = f"REPORT_VERDICT_{value.verdict}"
+    return message(monitoring_service_pb2.Report, value, verdict=verdict)
 
 
 def job_run(value: JobRun) -> job_service_pb2.JobRun:
     """To the contract."""
-    return job_service_pb2.JobRun(
-        run_id=value.run_id,
-        job=value.job,
-        task=value.task,
-        state=job_service_pb2.JobRunState.Value(f"JOB_RUN_STATE_{value.state}"),
-        trigger=value.trigger,
-        fire_time=timestamp(value.fire_time),
-        progress=value.progress,
-        message=value.message,
-        result=_struct(value.result),
-        error=value.error,
-        cancel_requested=value.cancel_requested,
-        create_time=timestamp(value.create_time),
-        start_time=timestamp(value.start_time),
-        end_time=timestamp(value.end_time),
-    )
+    return message(job_service_pb2.JobRun, value, state=f"JOB_RUN_STATE_{value.state}")

@@ -207,6 +207,10 @@ class Page:
             raise InvalidArgument("INVALID_PAGE_TOKEN", "page_token", rule) from error
         return Page(size, min(max(before, 0), 2**31 - 1))
 
+    def at_most(self, size: int) -> "Page":
+        """Return the page, or a smaller one where its rows are large."""
+        return Page(min(self.size, size), self.before)
+
 
 def newest_first(
     connection: Connection, query: Select[Any], sequence: Any, page: Page

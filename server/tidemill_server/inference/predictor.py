@@ -1,4 +1,4 @@
-"""The use case: check, route, let in, ask, sign, write down, answer."""
+"""Answering texts: route, let in, ask, sign, write down."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -8,19 +8,14 @@ import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.prediction import Prediction, Score
-from tidemill_core.errors import (
-    InvalidArgument,
-    ModelVersionNotServed,
-    ResourceExhausted,
-    TidemillError,
-)
+from tidemill_core.errors import ModelVersionNotServed, ResourceExhausted, TidemillError
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.admitted import AdmittedCalls
 from tidemill_server.inference.bisection import Probabilities, Row
 from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer
-from tidemill_server.inference.query import Query, check_batch_size, check_query, check_text
+from tidemill_server.inference.query import Query
 from tidemill_server.inference.router import Choice, Router, ServedModel
 from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.telemetry.metrics import Metrics
@@ -68,53 +63,21 @@ class Predictor:
         self._admitted = AdmittedCalls(coalescer, admissions, metrics, arrival_delay)
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
-    async def predict(self, query: Query, text: str) -> Prediction:
-        """Answer one text.
-
-        Raises:
-            TidemillError: InvalidArgument, NoChampion, or what `Admission` or
-                `Coalescer.submit` raise.
-        """
-        try:
-            check_query(query)
-            check_text(text, "text", self._router.task_settings(query.task).max_text_length)
-        except TidemillError as error:
-            self._count_failed(query, error, 1)
-            raise
-        answer = (await self._ask(query, [text]))[0]
-        if isinstance(answer, TidemillError):
-            raise answer
-        return answer
-
-    async def predict_batch(self, query: Query, texts: Sequence[str]) -> list[Answer]:
+    async def predict(self, query: Query, texts: Sequence[str]) -> list[Answer]:
         """Answer texts in their order; one that cannot be answered has its error in its place.
 
-        Raises:
-            TidemillError: as `predict`, for what concerns all texts.
-        """
-        try:
-            check_batch_size(len(texts))
-            check_query(query)
-            limit = self._router.task_settings(query.task).max_text_length
-        except TidemillError as error:
-            self._count_failed(query, error, len(texts))
-            raise
-        answers: list[Answer | None] = [_violation(text, i, limit) for i, text in enumerate(texts)]
-        for answer in answers:
-            if isinstance(answer, TidemillError):
-                self._count_failed(query, answer, 1)
-        good = [i for i, answer in enumerate(answers) if answer is None]
-        if good:
-            found = await self._ask(query, [texts[i] for i in good])
-            for i, answer in zip(good, found, strict=True):
-                answers[i] = answer
-        return [answer for answer in answers if answer is not None]
+        Args:
+            query: checked already.
+            texts: checked already; at least one.
 
-    async def _ask(self, query: Query, texts: Sequence[str]) -> list[Answer]:
+        Raises:
+            TidemillError: what `Router.choose`, `Admission` or `Coalescer.submit` raise, for all
+                texts together.
+        """
         try:
             choice, rows = await self._infer(query, texts)
         except TidemillError as error:
-            self._count_failed(query, error, len(texts))
+            self.count_failed(query, error, len(texts))
             if isinstance(error, ResourceExhausted):
                 self._metrics.shed(query.task, error.reason).inc()
             raise
@@ -123,7 +86,8 @@ class Predictor:
             self._copy_to(shadow, query, texts)
         return answers
 
-    def _count_failed(self, query: Query, error: TidemillError, count: int) -> None:
+    def count_failed(self, query: Query, error: TidemillError, count: int) -> None:
+        """Count texts that get no answer."""
         self._metrics.prediction_failed(query.method, query.task, error.reason).inc(count)
 
     async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
@@ -152,7 +116,7 @@ class Predictor:
         answers: list[Answer] = []
         for text, prediction_id, row in zip(texts, ids, rows, strict=True):
             if isinstance(row, TidemillError):
-                self._count_failed(query, row, 1)
+                self.count_failed(query, row, 1)
                 answers.append(row)
                 continue
             scores = best_scores(row, model.labels, query.top_k)
@@ -230,11 +194,3 @@ def best_scores(row: Probabilities, labels: Sequence[str], top_k: int) -> tuple[
         return (Score(labels[best], float(row[best])),)
     order = np.argsort(-row, kind="stable")[:top_k]
     return tuple(Score(labels[i], float(row[i])) for i in order)
-
-
-def _violation(text: str, index: int, limit: int) -> InvalidArgument | None:
-    try:
-        check_text(text, f"texts[{index}]", limit)
-    except InvalidArgument as error:
-        return error
-    return None

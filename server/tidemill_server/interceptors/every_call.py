@@ -32,7 +32,8 @@ from tidemill_server.interceptors.decoding import (
     checked,
     tolerant,
 )
-from tidemill_server.interceptors.record import CallRecord, Recorder, current_caller
+from tidemill_server.interceptors.record import CallRecord, Recorder
+from tidemill_server.security.acting import current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.status import abort, code_of

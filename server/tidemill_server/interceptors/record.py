@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
 import grpc
 
-from tidemill_core.domain.access import NOBODY, Caller
+from tidemill_core.domain.access import NOBODY
 from tidemill_server.telemetry.access_log import AccessLog
 from tidemill_server.telemetry.labels import method_label
 from tidemill_server.telemetry.metrics import MethodMetrics, Metrics
@@ -20,9 +19,6 @@ from tidemill_server.telemetry.tracing import (
     end_span,
     trace_id,
 )
-
-current_caller: ContextVar[Caller] = ContextVar("current_caller", default=NOBODY)
-"""Who makes the call that is being served."""
 
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _REFUSED = (grpc.StatusCode.UNAUTHENTICATED.name, grpc.StatusCode.PERMISSION_DENIED.name)

@@ -4,10 +4,7 @@ import asyncio
 
 import grpc.aio
 
-DEFAULT_SECONDS = 10.0
-"""For callers that set no deadline."""
-MAX_SECONDS = 24 * 3600.0
-"""The longest that a call waits; gRPC takes times of centuries for times gone by."""
+from tidemill_server.inference.query import DEFAULT_SECONDS, MAX_SECONDS
 
 
 def deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
@@ -15,3 +12,8 @@ def deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
     remaining = context.time_remaining()
     seconds = DEFAULT_SECONDS if remaining is None else remaining
     return asyncio.get_running_loop().time() + min(seconds, MAX_SECONDS)
+
+
+def item_deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
+    """Return the moment until which an item of a stream that came just now waits."""
+    return min(deadline_of(context), asyncio.get_running_loop().time() + DEFAULT_SECONDS)

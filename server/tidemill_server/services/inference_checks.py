@@ -11,7 +11,7 @@ from typing import Any
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.errors import InvalidArgument
-from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 
 MAX_ROWS = 1024
 """The first dimension of an input."""

@@ -9,7 +9,6 @@ was cancelled with requests in flight, and a cancelled unary call leaves nothing
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn
 
@@ -26,13 +25,12 @@ from tidemill_core.errors import (
     TritonUnavailable,
 )
 from tidemill_core.model_repository import MODEL_FILES
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.admission import Admission, Overloaded
 from tidemill_server.inference.pace import Pace
-from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
-from tidemill_server.services.deadline import DEFAULT_SECONDS, deadline_of
+from tidemill_server.services.deadline import deadline_of, item_deadline_of
 from tidemill_server.services.inference_checks import check_infer, rows_of
-from tidemill_server.services.pipeline import pipelined
-from tidemill_server.services.stream_windows import StreamWindows
+from tidemill_server.services.pipeline import StreamWindows, pipelined
 from tidemill_server.services.triton_calls import SERVICE, TritonCalls
 from tidemill_server.telemetry.metrics import Metrics
 
@@ -133,21 +131,16 @@ class InferenceProtocol:
         finally:
             admission.leave(rows)
 
-    async def _stream_infer(
+    def _stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[bytes]:
         """Answer in the order of the requests; a refused one has an `error_message` of its own."""
-        with self._windows.opened() as window:
-            answers = pipelined(requests, partial(self._stream_answer, context), window)
-            async with aclosing(answers):
-                async for answer in answers:
-                    yield answer
+        return pipelined(requests, partial(self._stream_answer, context), self._windows)
 
     async def _stream_answer(
         self, context: Context, request: pb.ModelInferRequest
     ) -> bytes | Exception:
-        now = asyncio.get_running_loop().time()
-        deadline = min(deadline_of(context), now + DEFAULT_SECONDS)
+        deadline = item_deadline_of(context)
         answer = pb.ModelStreamInferResponse()
         try:
             self._check_infer(request)

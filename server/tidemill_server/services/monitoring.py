@@ -1,61 +1,47 @@
 """MonitoringService."""
 
-import asyncio
-from typing import Any
-
 from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill.v1 import monitoring_service_pb2_grpc
-from tidemill_core.clock import Clock
-from tidemill_core.storage.database import Page
-from tidemill_core.storage.reports import ReportStore
 from tidemill_server import convert
-from tidemill_server.inference.query import MAX_KEY_LENGTH, check_words
-
-Context = Any
+from tidemill_server.handlers.monitoring import MonitoringHandler
 
 
 class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
     """Shows what the checks found."""
 
-    def __init__(self, store: ReportStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, handler: MonitoringHandler) -> None:
+        self._handler = handler
 
     async def ListReports(
-        self, request: pb.ListReportsRequest, context: Context
+        self, request: pb.ListReportsRequest, _context: object
     ) -> pb.ListReportsResponse:
         """List reports, newest first."""
-        del context
-        page = Page.parse(request.page_size, request.page_token)
-        found, token = await asyncio.to_thread(self._store.page, request.task, request.kind, page)
+        found, token = await self._handler.list_reports(
+            request.task, request.kind, convert.page(request)
+        )
         return pb.ListReportsResponse(reports=map(convert.report, found), next_page_token=token)
 
     async def GetReport(
-        self, request: pb.GetReportRequest, context: Context
+        self, request: pb.GetReportRequest, _context: object
     ) -> pb.GetReportResponse:
         """Return one report."""
-        del context
-        found = await asyncio.to_thread(self._store.get, request.report_id)
+        found = await self._handler.get_report(request.report_id)
         return pb.GetReportResponse(report=convert.report(found))
 
     async def ListAlerts(
-        self, request: pb.ListAlertsRequest, context: Context
+        self, request: pb.ListAlertsRequest, _context: object
     ) -> pb.ListAlertsResponse:
         """List alerts, newest first."""
-        del context
-        page = Page.parse(request.page_size, request.page_token)
-        found, token = await asyncio.to_thread(
-            self._store.alerts_page, request.task, request.unacknowledged_only, page
+        found, token = await self._handler.list_alerts(
+            request.task, request.unacknowledged_only, convert.page(request)
         )
-        return pb.ListAlertsResponse(alerts=map(convert.alert, found), next_page_token=token)
+        return pb.ListAlertsResponse(
+            alerts=[convert.message(pb.Alert, each) for each in found], next_page_token=token
+        )
 
     async def AcknowledgeAlert(
-        self, request: pb.AcknowledgeAlertRequest, context: Context
+        self, request: pb.AcknowledgeAlertRequest, _context: object
     ) -> pb.AcknowledgeAlertResponse:
-        """Note who took an alert on."""
-        del context
-        check_words("actor", request.actor, MAX_KEY_LENGTH)
-        found = await asyncio.to_thread(
-            self._store.acknowledge, request.alert_id, request.actor or "unknown", self._clock()
-        )
-        return pb.AcknowledgeAlertResponse(alert=convert.alert(found))
+        """Note who takes an alert on."""
+        found = await self._handler.acknowledge_alert(request.alert_id, request.actor)
+        return pb.AcknowledgeAlertResponse(alert=convert.message(pb.Alert, found))

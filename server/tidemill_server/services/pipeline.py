@@ -1,7 +1,8 @@
 """Answering the requests of a stream side by side, and in their order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 Request = TypeVar("Request")
@@ -9,11 +10,37 @@ Response = TypeVar("Response")
 Answer = Callable[[Request], Coroutine[Any, Any, Response | Exception]]
 
 
+MAX_WINDOW = 256
+"""Requests of one stream that are under way at a time; a faster caller is held back."""
+MIN_WINDOW = 2
+_SHARED = 16_384
+
+
+class StreamWindows:
+    """How many requests of each stream of this process may be under way.
+
+    What a stream's caller does not read is held here, so streams share a bound: the more of them
+    are open, the fewer requests the next may have. A stream's window does not change.
+    """
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        """The window of a stream that is open until the block ends."""
+        self._open += 1
+        try:
+            yield max(MIN_WINDOW, min(MAX_WINDOW, _SHARED // self._open))
+        finally:
+            self._open -= 1
+
+
 async def pipelined(
     requests: AsyncIterator[Request],
     answer: Answer[Request, Response],
-    window: int,
-) -> AsyncGenerator[Response, None]:
+    windows: StreamWindows,
+) -> AsyncIterator[Response]:
     """Yield one response a request, in order.
 
     Whoever reads slowly holds back whoever writes. When the iteration ends early, the answers
@@ -22,25 +49,26 @@ async def pipelined(
     Args:
         requests: the caller's stream.
         answer: answers one; an exception that it returns ends the stream.
-        window: how many requests are under way at a time.
+        windows: bound how many requests are under way at a time.
 
     Raises:
         Exception: what `answer` returned, or what `requests` raised, after the answers before it.
     """
     pending: asyncio.Queue[asyncio.Task[Response | Exception] | Exception | None]
-    pending = asyncio.Queue(window)
-    reader = asyncio.create_task(_read(requests, answer, pending))
-    try:
-        while (waiting := await pending.get()) is not None:
-            found = waiting if isinstance(waiting, Exception) else await waiting
-            if isinstance(found, Exception):
-                raise found
-            yield found
-    finally:
-        reader.cancel()
-        while not pending.empty():
-            if isinstance(left := pending.get_nowait(), asyncio.Task):
-                left.cancel()
+    with windows.opened() as window:
+        pending = asyncio.Queue(window)
+        reader = asyncio.create_task(_read(requests, answer, pending))
+        try:
+            while (waiting := await pending.get()) is not None:
+                found = waiting if isinstance(waiting, Exception) else await waiting
+                if isinstance(found, Exception):
+                    raise found
+                yield found
+        finally:
+            reader.cancel()
+            while not pending.empty():
+                if isinstance(left := pending.get_nowait(), asyncio.Task):
+                    left.cancel()
 
 
 async def _read(

@@ -1,4 +1,4 @@
-"""A predictor without the front around it, over a Triton that a test has made."""
+"""A prediction handler without the front around it, over a Triton that a test has made."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -9,6 +9,7 @@ from tidemill_core.clock import system_clock
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.settings import TaskSettings
 from tidemill_core.triton.client import TritonClient
+from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.predictor import Predictor
@@ -23,12 +24,11 @@ TASKS = {"support": TaskSettings.model_validate({"sources": [{"path": "x.csv"}]}
 
 @dataclass
 class Asked:
-    """A predictor of the task `support`, and what a test looks at beside its answers."""
+    """A handler of the task `support`, and what a test looks at beside its answers."""
 
-    predictor: Predictor
+    handler: PredictionHandler
     admission: Admission
     metrics: Metrics
-    signer: PredictionIdSigner
 
 
 @contextlib.asynccontextmanager
@@ -52,5 +52,6 @@ async def asked(
         metrics,
         lambda: 0.0,
     )
-    yield Asked(predictor, admission, metrics, signer)
+    handler = PredictionHandler(predictor, router, workspace.storage.predictions, signer)
+    yield Asked(handler, admission, metrics)
     await triton.close()

@@ -95,7 +95,7 @@ def test_shadows_neither_delay_nor_fail_anybody(workspace: Workspace, triton: Fa
     async def test(world: Asked) -> None:
         for word in WORDS:
             begin = time.monotonic()
-            calls = [world.predictor.predict(query(), f"{word} {other}") for other in WORDS]
+            calls = [world.handler.predict(query(), f"{word} {other}") for other in WORDS]
             answers = await asyncio.gather(*calls)
             assert time.monotonic() - begin < 1.0
             ids = encoder.encode([answer.text for answer in answers])
@@ -115,11 +115,11 @@ def test_shadows_see_nothing_while_callers_need_the_room(
         busy = int(FIRST_LIMIT / 2) + 1
         world.admission.enter(busy)
         for _ in range(5):
-            await world.predictor.predict(query(), "card")
+            await world.handler.predict(query(), "card")
         await asyncio.sleep(0.1)
         assert shadows_asked(triton) == set()
         world.admission.leave(busy)
-        await world.predictor.predict(query(), "card")
+        await world.handler.predict(query(), "card")
         while shadows_asked(triton) != {2, 3}:
             await asyncio.sleep(0.01)
 
@@ -139,7 +139,7 @@ def test_every_chunk_of_a_batch_that_fails_is_heard(
     async def test(world: Asked) -> None:
         batch = query("BatchPredict", seconds=2.0)
         with pytest.raises(TritonUnavailable):
-            await world.predictor.predict_batch(batch, ["lost", *["card"] * 1023])
+            await world.handler.predict_batch(batch, ["lost", *["card"] * 1023])
         await asyncio.sleep(0.1)
         assert (world.admission.rows, world.admission.waiting_rows) == (0, 0)
 
@@ -152,10 +152,10 @@ def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTr
     async def test(world: Asked) -> None:
         for wrong in (query(top_k=-1), query(task="nonsense"), query()):
             with pytest.raises(InvalidArgument):
-                await world.predictor.predict(wrong, " ")
-        await world.predictor.predict_batch(query("BatchPredict"), ["card", "", "\0", " "])
+                await world.handler.predict(wrong, " ")
+        await world.handler.predict_batch(query("BatchPredict"), ["card", "", "\0", " "])
         with pytest.raises(InvalidArgument):
-            await world.predictor.predict_batch(query("BatchPredict"), ["card"] * 1025)
+            await world.handler.predict_batch(query("BatchPredict"), ["card"] * 1025)
         counted = {
             labels: value(
                 world,
@@ -182,7 +182,7 @@ def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> N
     async def test(world: Asked) -> None:
         world.admission.limit = 0.0
         begin = time.perf_counter()
-        refused = asyncio.create_task(world.predictor.predict(query(), "card"))
+        refused = asyncio.create_task(world.handler.predict(query(), "card"))
         await asyncio.sleep(REFUSAL_SECONDS / 2)
         assert (refused.done(), world.admission.rows) == (False, 0)
         with pytest.raises(ResourceExhausted, match="0 texts are under way"):
@@ -199,9 +199,9 @@ def test_deadlines_that_end_before_triton_teach_the_limit(
     triton.behave(MODEL, 1, slow(0.5))
 
     async def test(world: Asked) -> None:
-        first = asyncio.create_task(world.predictor.predict(query(), "card"))
+        first = asyncio.create_task(world.handler.predict(query(), "card"))
         await asyncio.sleep(0.1)
-        calls = [world.predictor.predict(query(seconds=0.2), "card") for _ in range(20)]
+        calls = [world.handler.predict(query(seconds=0.2), "card") for _ in range(20)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(each) for each in found} == {DeadlineExceeded}
         assert world.admission.limit < FIRST_LIMIT
@@ -219,7 +219,7 @@ def test_deadlines_that_end_in_triton_teach_nothing(
     async def test(world: Asked) -> None:
         for _ in range(20):
             with pytest.raises(DeadlineExceeded):
-                await world.predictor.predict(query(seconds=0.05), "card")
+                await world.handler.predict(query(seconds=0.05), "card")
         assert world.admission.limit == FIRST_LIMIT
 
     run(workspace, triton.address, test, max_queue_delay=0.01)

@@ -13,8 +13,8 @@ from tests.integration.server.refusal import read
 from tests.plugins.fake_triton import FakeTriton, no_answer
 from tests.unit.server.asking import asked
 from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.services.prediction import PredictionServicer
-from tidemill_server.services.stream_windows import StreamWindows
 
 
 class ShortCall:
@@ -35,8 +35,7 @@ def test_an_item_waits_no_longer_than_its_caller(tmp_path: Path) -> None:
 
     async def ask(triton: FakeTriton) -> pb.StreamPredictResponse:
         async with asked(workspace, triton.address) as world, asyncio.timeout(5):
-            store = workspace.storage.predictions
-            servicer = PredictionServicer(world.predictor, store, world.signer, StreamWindows())
+            servicer = PredictionServicer(world.handler, StreamWindows())
             [answer] = [each async for each in servicer.StreamPredict(_items(), ShortCall())]
         return answer
 
@@ -63,8 +62,7 @@ def test_a_caller_may_wait_for_ever(tmp_path: Path, seconds: float) -> None:
 
     async def ask(triton: FakeTriton) -> pb.PredictResponse:
         async with asked(workspace, triton.address) as world, asyncio.timeout(5):
-            store = workspace.storage.predictions
-            servicer = PredictionServicer(world.predictor, store, world.signer, StreamWindows())
+            servicer = PredictionServicer(world.handler, StreamWindows())
             request = pb.PredictRequest(task="support", text="card")
             return await servicer.Predict(request, PatientCall(seconds))
 

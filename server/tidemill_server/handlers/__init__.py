@@ -1,0 +1,28 @@
+"""The rules of each service, one class a service. No transport is known here.
+
+A handler takes and returns domain values and raises `tidemill_core.errors`. A transport converts
+what it received, calls a handler's method, and converts what that returns.
+"""
+
+from dataclasses import dataclass
+
+from tidemill_server.handlers.dataset import DatasetHandler
+from tidemill_server.handlers.feedback import FeedbackHandler
+from tidemill_server.handlers.job import JobHandler
+from tidemill_server.handlers.labeling import LabelingHandler
+from tidemill_server.handlers.model import ModelHandler
+from tidemill_server.handlers.monitoring import MonitoringHandler
+from tidemill_server.handlers.prediction import PredictionHandler
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """One handler a service."""
+
+    prediction: PredictionHandler
+    feedback: FeedbackHandler
+    labeling: LabelingHandler
+    dataset: DatasetHandler
+    model: ModelHandler
+    monitoring: MonitoringHandler
+    job: JobHandler

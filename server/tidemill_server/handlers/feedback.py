@@ -1,0 +1,227 @@
+"""Users' feedback on predictions, and which of two answers people prefer."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from tidemill_core.clock import Clock
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.preference import Preference
+from tidemill_core.domain.split import normalise
+from tidemill_core.errors import InvalidArgument, TidemillError, UnknownLabel
+from tidemill_core.prediction_id import PredictionIdSigner
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.feedback import FeedbackStore, new_feedback_id
+from tidemill_core.storage.preferences import PreferenceStore, new_preference_id
+from tidemill_server.handlers.fields import (
+    MAX_COMMENT_LENGTH,
+    MAX_KEY_LENGTH,
+    check_text,
+    check_visible,
+    check_words,
+)
+from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.router import Router
+
+CHUNK = 500
+"""Feedback of a stream that is stored in one transaction."""
+MAX_LISTED_REJECTIONS = 1000
+MAX_PREFERENCE_TEXT_LENGTH = 16_000
+"""Characters of a prompt or an answer."""
+MAX_PREFERENCES_A_PAGE = 100
+"""So many of the largest fit into one message."""
+
+
+@dataclass(frozen=True)
+class NewFeedback:
+    """Feedback as submitted; exactly one of `correct` and `label` should be there."""
+
+    prediction_id: str
+    correct: bool | None = None
+    label: str | None = None
+    source: str = ""
+    comment: str = ""
+    request_id: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """What is wrong with one message of a stream.
+
+    Attributes:
+        index: its place in the stream, from 0.
+        error: why it was not stored.
+    """
+
+    index: int
+    error: TidemillError
+
+
+@dataclass
+class FeedbackOutcome:
+    """What became of a stream.
+
+    Attributes:
+        accepted_count: messages that are stored now, repeated ones included.
+        rejected_count: messages that are not.
+        rejections: the first 1,000 of those.
+    """
+
+    accepted_count: int = 0
+    rejected_count: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def reject(self, index: int, error: TidemillError) -> None:
+        """Count a message that is not stored."""
+        self.rejected_count += 1
+        if len(self.rejections) < MAX_LISTED_REJECTIONS:
+            self.rejections.append(Rejection(index, error))
+
+
+@dataclass(frozen=True)
+class NewPreference:
+    """A judged preference pair as submitted."""
+
+    task: str
+    prompt: str
+    chosen: str
+    rejected: str
+    annotator: str
+    reason: str
+    request_id: str
+
+
+class FeedbackHandler:
+    """Takes feedback and preference pairs."""
+
+    def __init__(
+        self,
+        feedback: FeedbackStore,
+        preferences: PreferenceStore,
+        signer: PredictionIdSigner,
+        router: Router,
+        clock: Clock,
+    ) -> None:
+        self._feedback = feedback
+        self._preferences = preferences
+        self._signer = signer
+        self._router = router
+        self._clock = clock
+
+    @in_thread
+    def submit(self, new: NewFeedback) -> Feedback:
+        """Store feedback on one prediction.
+
+        Raises:
+            InvalidArgument: names the field and the rule.
+            FailedPrecondition: no model of the prediction's task can be asked for its labels.
+        """
+        checked = self._checked(new)
+        [stored] = self._feedback.add([checked])
+        if (error := _reused(checked, stored)) is not None:
+            raise error
+        return stored
+
+    async def submit_many(self, stream: AsyncIterator[NewFeedback]) -> FeedbackOutcome:
+        """Store what is right of a stream, and list what is wrong.
+
+        Raises:
+            InvalidArgument: a message of the stream is malformed; what came before it is stored.
+        """
+        outcome = FeedbackOutcome()
+        chunk: dict[int, Feedback] = {}
+        index = 0
+        try:
+            async for new in stream:
+                try:
+                    chunk[index] = self._checked(new)
+                except TidemillError as error:
+                    outcome.reject(index, error)
+                index += 1
+                if len(chunk) == CHUNK:
+                    await self._store_chunk(chunk, outcome)
+                    chunk = {}
+        except InvalidArgument:
+            await self._store_chunk(chunk, outcome)
+            raise
+        await self._store_chunk(chunk, outcome)
+        outcome.rejections.sort(key=lambda rejection: rejection.index)
+        return outcome
+
+    @in_thread
+    def _store_chunk(self, chunk: Mapping[int, Feedback], outcome: FeedbackOutcome) -> None:
+        if not chunk:
+            return
+        stored = self._feedback.add(list(chunk.values()))
+        for (index, checked), answer in zip(chunk.items(), stored, strict=True):
+            if (error := _reused(checked, answer)) is not None:
+                outcome.reject(index, error)
+            else:
+                outcome.accepted_count += 1
+
+    @in_thread
+    def list_feedback(
+        self, task: str, prediction_id: str, page: Page
+    ) -> tuple[list[Feedback], str]:
+        """Return a page of feedback, newest first, and the next page's token."""
+        return self._feedback.page(task, prediction_id, page)
+
+    @in_thread
+    def submit_preference(self, new: NewPreference) -> Preference:
+        """Store which of two answers is better.
+
+        Raises:
+            InvalidArgument: names the field and the rule.
+        """
+        if new.task:
+            self._router.task_settings(new.task)
+        for name in ("prompt", "chosen", "rejected"):
+            check_visible(name, getattr(new, name), MAX_PREFERENCE_TEXT_LENGTH)
+        check_visible("annotator", new.annotator, MAX_KEY_LENGTH)
+        check_words("reason", new.reason, MAX_COMMENT_LENGTH)
+        check_words("request_id", new.request_id, MAX_KEY_LENGTH)
+        if normalise(new.chosen) == normalise(new.rejected):
+            rule = "is the same answer as chosen, but for case, spacing or Unicode form"
+            raise InvalidArgument("SAME_ANSWER", "rejected", rule)
+        preference_id = new_preference_id()
+        return self._preferences.add(
+            Preference(preference_id=preference_id, create_time=self._clock(), **vars(new))
+        )
+
+    @in_thread
+    def list_preferences(self, task: str, page: Page) -> tuple[list[Preference], str]:
+        """Return a page of preference pairs, newest first, and the next page's token."""
+        return self._preferences.page(task, page.at_most(MAX_PREFERENCES_A_PAGE))
+
+    def _checked(self, new: NewFeedback) -> Feedback:
+        """Return feedback ready to be stored; no database is asked. Raises as `submit`."""
+        claims = self._signer.verify(new.prediction_id)
+        check_words("source", new.source, MAX_KEY_LENGTH)
+        check_words("comment", new.comment, MAX_COMMENT_LENGTH)
+        check_words("request_id", new.request_id, MAX_KEY_LENGTH)
+        if new.correct is None and new.label is None:
+            raise InvalidArgument("MISSING_VERDICT", "verdict", "give either correct or label")
+        if new.correct is not None and new.label is not None:
+            raise InvalidArgument("TWO_VERDICTS", "verdict", "give correct or label, not both")
+        if new.label is not None:
+            known = self._router.routes(claims.task).known_labels
+            if new.label not in known:
+                raise UnknownLabel(claims.task, new.label, known)
+        if new.text:
+            limit = self._router.task_settings(claims.task).max_text_length
+            check_text("text", new.text, limit)
+        return Feedback(
+            feedback_id=new_feedback_id(),
+            task=claims.task,
+            model_version=claims.model_version,
+            create_time=self._clock(),
+            **vars(new),
+        )
+
+
+def _reused(checked: Feedback, stored: Feedback) -> InvalidArgument | None:
+    """Return an error if the request id brought up feedback on something else."""
+    if (stored.prediction_id, stored.source) == (checked.prediction_id, checked.source):
+        return None
+    rule = "was used for another verdict: give each prediction and source one of their own"
+    return InvalidArgument("REQUEST_ID_REUSED", "request_id", rule)

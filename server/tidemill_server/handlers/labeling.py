@@ -1,0 +1,117 @@
+"""Texts that wait for people: handing them out, and taking labels."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tidemill_core.clock import Clock
+from tidemill_core.domain.labeling import (
+    MAX_LABEL_LENGTH,
+    Judgement,
+    LabelItem,
+    LabelItemState,
+    LabelReason,
+    clean_label,
+)
+from tidemill_core.errors import InvalidArgument
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.storage.label_items import LabelItemStore
+from tidemill_core.storage.label_leases import LeaseRequest
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
+from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.router import Router
+
+MAX_ITEMS = 40
+"""Items of a lease or a page: so many of the largest fit into one message."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What an annotator gets to label.
+
+    Attributes:
+        items: to be judged, those that wait longest first.
+        waiting_count: how many wait for the annotator, these included.
+        labels: of the task's newest dataset version.
+    """
+
+    items: Sequence[LabelItem]
+    waiting_count: int
+    labels: Sequence[str]
+
+
+class LabelingHandler:
+    """Hands texts out to annotators and takes their labels.
+
+    Args:
+        store: the items.
+        datasets: name a task's labels.
+        router: knows the tasks.
+        clock: the time.
+        lease_minutes: how long an item is kept for its annotator.
+    """
+
+    def __init__(
+        self,
+        store: LabelItemStore,
+        datasets: DatasetStore,
+        router: Router,
+        clock: Clock,
+        lease_minutes: float,
+    ) -> None:
+        self._store = store
+        self._datasets = datasets
+        self._router = router
+        self._clock = clock
+        self._lease = timedelta(minutes=lease_minutes)
+
+    @in_thread
+    def lease(self, task: str, annotator: str, max_items: int, request_id: str) -> Lease:
+        """Hand items out to an annotator.
+
+        Raises:
+            InvalidArgument: names the field and the rule.
+        """
+        self._check_caller(task, annotator, request_id)
+        if max_items < 0:
+            raise InvalidArgument("INVALID_MAX_ITEMS", "max_items", f"{max_items} is negative")
+        count, now = min(max_items or 1, MAX_ITEMS), self._clock()
+        wish = LeaseRequest(task, annotator, count, now + self._lease, request_id)
+        items, waiting = self._store.lease(wish, now)
+        newest, _ = self._datasets.page(task, Page(size=1))
+        labels = sorted({label for version in newest for label in version.label_counts})
+        return Lease(items, waiting, labels)
+
+    @in_thread
+    def submit(
+        self, task: str, label_item_id: str, annotator: str, label: str, request_id: str
+    ) -> tuple[Judgement, LabelItem]:
+        """Store what an annotator says of an item; return that, and the item as it is now.
+
+        Raises:
+            InvalidArgument: names the field and the rule.
+            NotFound: the task has no such item.
+            FailedPrecondition: the annotator has judged it differently, or it waits no longer.
+        """
+        self._check_caller(task, annotator, request_id)
+        check_words("label_item_id", label_item_id, MAX_KEY_LENGTH)
+        check_visible("label", label, MAX_LABEL_LENGTH)
+        said = Judgement(label_item_id, annotator, clean_label(label), request_id, self._clock())
+        return self._store.submit(task, said)
+
+    @in_thread
+    def list_items(
+        self,
+        task: str,
+        states: Collection[LabelItemState],
+        reason: LabelReason | None,
+        page: Page,
+    ) -> tuple[list[LabelItem], str]:
+        """Return a page of items with their judgements, newest first, and the next page's token."""
+        return self._store.page(task, states, reason, page.at_most(MAX_ITEMS), self._clock())
+
+    def _check_caller(self, task: str, annotator: str, request_id: str) -> None:
+        self._router.task_settings(task)
+        check_visible("annotator", annotator, MAX_KEY_LENGTH)
+        check_words("request_id", request_id, MAX_KEY_LENGTH)

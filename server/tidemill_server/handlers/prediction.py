@@ -1,0 +1,142 @@
+"""What holds for predictions: the rules of a query, and reading a prediction again."""
+
+from collections.abc import Mapping, Sequence
+
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.errors import InvalidArgument, NotFound, TidemillError
+from tidemill_core.prediction_id import PredictionIdSigner
+from tidemill_core.storage.predictions import PredictionStore
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_words
+from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.predictor import Answer, Predictor
+from tidemill_server.inference.query import Query
+from tidemill_server.inference.router import Router
+
+MAX_BATCH_TEXTS = 1024
+MAX_ATTRIBUTES = 16
+
+
+class PredictionHandler:
+    """Answers which label a text has."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        router: Router,
+        store: PredictionStore,
+        signer: PredictionIdSigner,
+    ) -> None:
+        self._predictor = predictor
+        self._router = router
+        self._store = store
+        self._signer = signer
+
+    @in_thread
+    def get(self, prediction_id: str) -> Prediction:
+        """Return a prediction that was made before.
+
+        Raises:
+            InvalidArgument: INVALID_PREDICTION_ID.
+            NotFound: it is not stored.
+        """
+        self._signer.verify(prediction_id)
+        found = self._store.get(prediction_id)
+        if found is None:
+            raise NotFound("prediction", prediction_id)
+        return found
+
+    async def predict(self, query: Query, text: str) -> Prediction:
+        """Answer one text.
+
+        Raises:
+            TidemillError: InvalidArgument, or what `Predictor.predict` raises.
+        """
+        try:
+            check_query(query)
+            check_text("text", text, self._router.task_settings(query.task).max_text_length)
+        except TidemillError as error:
+            self._predictor.count_failed(query, error, 1)
+            raise
+        [answer] = await self._predictor.predict(query, [text])
+        if isinstance(answer, TidemillError):
+            raise answer
+        return answer
+
+    async def predict_item(self, query: Query, text: str) -> Answer:
+        """Answer one text of a stream, whose id is the query's request id."""
+        try:
+            check_words("id", query.request_id, MAX_KEY_LENGTH)
+            return await self.predict(query, text)
+        except TidemillError as error:
+            return error
+
+    async def predict_batch(self, query: Query, texts: Sequence[str]) -> list[Answer]:
+        """Answer texts in their order; one that cannot be answered has its error in its place.
+
+        Raises:
+            TidemillError: as `predict`, for what concerns all texts.
+        """
+        try:
+            check_batch_size(len(texts))
+            check_query(query)
+            limit = self._router.task_settings(query.task).max_text_length
+        except TidemillError as error:
+            self._predictor.count_failed(query, error, len(texts))
+            raise
+        answers: list[Answer | None] = [_violation(text, i, limit) for i, text in enumerate(texts)]
+        for answer in answers:
+            if isinstance(answer, TidemillError):
+                self._predictor.count_failed(query, answer, 1)
+        good = [i for i, answer in enumerate(answers) if answer is None]
+        if good:
+            found = await self._predictor.predict(query, [texts[i] for i in good])
+            for i, answer in zip(good, found, strict=True):
+                answers[i] = answer
+        return [answer for answer in answers if answer is not None]
+
+
+def check_query(query: Query) -> None:
+    """Check all that does not depend on the text.
+
+    Raises:
+        InvalidArgument: names the field and the rule.
+    """
+    if query.top_k < 0:
+        raise InvalidArgument("INVALID_TOP_K", "top_k", f"{query.top_k} is negative")
+    if query.model_version < 0:
+        rule = f"{query.model_version} is negative; 0 lets the router choose"
+        raise InvalidArgument("UNKNOWN_MODEL_VERSION", "model_version", rule)
+    check_words("request_id", query.request_id, MAX_KEY_LENGTH)
+    check_words("routing_key", query.routing_key, MAX_KEY_LENGTH)
+    if query.attributes:
+        _check_attributes(query.attributes)
+
+
+def check_batch_size(count: int) -> None:
+    """Check how many texts a batch has.
+
+    Raises:
+        InvalidArgument: none, or more than MAX_BATCH_TEXTS.
+    """
+    if not count:
+        raise InvalidArgument("EMPTY_BATCH", "texts", "has no texts")
+    if count > MAX_BATCH_TEXTS:
+        rule = f"has {count} texts; the limit is {MAX_BATCH_TEXTS}"
+        raise InvalidArgument("BATCH_TOO_LARGE", "texts", rule)
+
+
+def _check_attributes(attributes: Mapping[str, str]) -> None:
+    if len(attributes) > MAX_ATTRIBUTES:
+        rule = f"has {len(attributes)} entries; the limit is {MAX_ATTRIBUTES}"
+        raise InvalidArgument("TOO_MANY_ATTRIBUTES", "attributes", rule)
+    for name, value in attributes.items():
+        check_words("attributes", name, MAX_KEY_LENGTH)
+        check_words(f"attributes[{name}]", value, MAX_KEY_LENGTH)
+
+
+def _violation(text: str, index: int, limit: int) -> InvalidArgument | None:
+    try:
+        check_text(f"texts[{index}]", text, limit)
+    except InvalidArgument as error:
+        return error
+    return None

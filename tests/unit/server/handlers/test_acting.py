@@ -1,0 +1,46 @@
+"""Whose name is stored with what a caller does."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.server.front import NOW, Workspace
+from tidemill_core.domain.access import ANONYMOUS, Authentication, Caller, Scope
+from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_server.handlers.model import ModelHandler, NewChange
+from tidemill_server.handlers.monitoring import MonitoringHandler
+from tidemill_server.inference.router import Router
+from tidemill_server.security.acting import current_caller
+
+ANN = Caller("ann", Authentication.API_KEY, frozenset(Scope), frozenset(), None, "ann")
+
+
+@pytest.fixture(params=[(ANN, "bob", "ann"), (ANONYMOUS, "bob", "bob"), (ANONYMOUS, "", "unknown")])
+def acting(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The name that a request gives, and the one that counts for its caller."""
+    caller, given, counts = request.param
+    token = current_caller.set(caller)
+    yield given, counts
+    current_caller.reset(token)
+
+
+def test_a_change_of_traffic_is_its_callers(
+    workspace: Workspace, router: Router, acting: tuple[str, str]
+) -> None:
+    """A caller who is authenticated cannot act under another name."""
+    given, counts = acting
+    handler = ModelHandler(workspace.storage.models, router, lambda: NOW)
+    change = NewChange("support", given, "", "")
+    assert asyncio.run(handler.set_traffic(change, [], [2])).actor == counts
+
+
+def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
+    """A caller who is authenticated cannot take it on under another name."""
+    given, counts = acting
+    reports = workspace.storage.reports
+    alert = reports.add(Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW))
+    assert alert is not None
+    handler = MonitoringHandler(reports, lambda: NOW)
+    taken = asyncio.run(handler.acknowledge_alert(alert.alert_id, given))
+    assert taken.acknowledged_by == counts
