@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidemill_cli.failure import WrongUsage
-from tidemill_core.settings import load_settings
+from tidemill_core.settings import load_settings, problems_named
 
 # Addresses that mean "every interface" are listened on, not connected to.
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
@@ -29,6 +29,16 @@ class CallerSettings(BaseSettings):
     """PEM file of that certificate's key."""
     insecure: bool = False
     """Whether the API key may travel in clear to another machine."""
+
+
+def caller_settings() -> CallerSettings:
+    """Read what the caller shows and trusts.
+
+    Raises:
+        ConfigurationError: a variable has a wrong value.
+    """
+    with problems_named(CallerSettings):
+        return CallerSettings()
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ def target_of(address: str) -> Target:
         ConfigurationError: no address is given, and the settings cannot be read.
         WrongUsage: the workspace's certificate cannot be read.
     """
-    caller = CallerSettings()
+    caller = caller_settings()
     if address:
         return Target(address, True, caller.root_certificates or None, None, caller)
     settings = load_settings()

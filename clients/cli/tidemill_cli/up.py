@@ -11,7 +11,7 @@ from tidemill_cli.local import require_extras, settings_with_tasks
 from tidemill_cli.output import AsJson, print_json, say, shown_lines, stdout
 from tidemill_cli.progress import progress_view
 from tidemill_cli.ready import example
-from tidemill_cli.target import CallerSettings, target_of
+from tidemill_cli.target import caller_settings, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
@@ -45,7 +45,7 @@ def up(as_json: AsJson = False) -> None:
     settings = settings_with_tasks()
     if not settings.triton.url and (reason := unsupported_reason()) is not None:
         raise ConfigurationError(reason)
-    if settings.tls.client_ca is not None and CallerSettings().client_certificate is None:
+    if settings.tls.client_ca is not None and caller_settings().client_certificate is None:
         say(_NO_CERTIFICATE, style="yellow")
     processes, ports = stack_processes(settings), stack_ports(settings)
     scratch = [metrics_folder(settings.state_dir)]

@@ -6,6 +6,7 @@ workspace, the folder that Tidemill is started in.
 """
 
 from tidemill_core.settings.folders import absolute_folder
+from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -23,7 +24,6 @@ from tidemill_core.settings.sections import (
 from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettings, SqlSource
 from tidemill_core.settings.workspace import (
     TASK_NAME,
-    WORKSPACE_FILE,
     Port,
     Settings,
     load_settings,
@@ -52,4 +52,5 @@ __all__ = [
     "TritonSettings",
     "absolute_folder",
     "load_settings",
+    "problems_named",
 ]

@@ -1,20 +1,23 @@
 """All settings of a workspace, and where they come from."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
-from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings.folders import absolute_folder
+from tidemill_core.settings.problems import (
+    PREFIX,
+    WORKSPACE_FILE,
+    problems_named,
+    refuse_unknown_variables,
+)
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -29,8 +32,8 @@ from tidemill_core.settings.sections import (
     TracingSettings,
     TritonSettings,
 )
+from tidemill_core.settings.sources import HttpSource, SqlSource
 
-WORKSPACE_FILE = "tidemill.toml"
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
     """All that a user can set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TIDEMILL_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     tasks: dict[Annotated[str, Field(pattern=TASK_NAME)], TaskSettings] = {}
@@ -130,12 +133,14 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a setting is unknown or wrong; names it and the rule.
     """
-    try:
-        return Settings()
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from error
-    except SettingsError as error:
-        raise ConfigurationError(f"wrong settings:\n  {error}: {error.__cause__}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{Path(WORKSPACE_FILE).absolute()}: {error}") from error
+    with problems_named(Settings):
+        settings = Settings()
+    refuse_unknown_variables(Settings, _variables_of_sources(settings))
+    return settings
+
+
+def _variables_of_sources(settings: Settings) -> list[str]:
+    sources = [source for task in settings.tasks.values() for source in task.sources]
+    named = [source.url_env for source in sources if isinstance(source, SqlSource)]
+    named += [source.token_env for source in sources if isinstance(source, HttpSource)]
+    return [variable for variable in named if variable is not None]

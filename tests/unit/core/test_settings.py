@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from tidemill_cli.target import CallerSettings
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import WORKSPACE_FILE, load_settings
 from tidemill_core.storage.storage import open_storage
@@ -125,26 +126,96 @@ def test_all_faults_at_once() -> None:
         load_settings()
     first, *faults = str(caught.value).splitlines()
     assert first == "wrong settings:"
-    assert sorted(fault.split(":")[0].strip() for fault in faults) == ["grpc_port", "nonsense"]
+    assert sorted(fault.split()[0].strip(":") for fault in faults) == ["grpc_port", "nonsense"]
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "name"),
     [
-        ("TIDEMILL_GRPC_PORT", "many", "grpc_port"),
-        ("TIDEMILL_TASKS", "support", "tasks"),
-        ("TIDEMILL_FEEDBACK", "{", "feedback"),
-        ("TIDEMILL_FEEDBACK__RETRAIN", "5", "feedback.retrain"),
-        ("TIDEMILL_TASKS__SUPPORT__SOURCES", "train.csv", "tasks"),
+        ("TIDEMILL_GRPC_PORT", "many", "grpc_port is 'many'.*valid integer"),
+        ("tidemill_grpc_port", "many", "grpc_port is 'many'.*valid integer"),
+        ("TIDEMILL_TASKS", "support", "must be JSON"),
+        ("TIDEMILL_TASKS", '{"a": {"sources": [{"path": ""}]}}', "tasks.a.sources.0.files.path"),
+        ("TIDEMILL_FEEDBACK", "{", "must be JSON"),
+        ("TIDEMILL_FEEDBACK__RETRAIN", "5", "did you mean feedback.retrain_after"),
+        ("TIDEMILL_TASKS__SUPPORT__SOURCES", "train.csv", "must be JSON"),
+        ("TIDEMILL_GPRC_PORT", "6000", "did you mean TIDEMILL_GRPC_PORT"),
+        ("TIDEMILL_FEEDBACK_RETRAIN_AFTER", "5", "did you mean TIDEMILL_FEEDBACK__RETRAIN_AFTER"),
+        ("TIDEMILL_FEEDBAK__RETRAIN_AFTER", "5", "did you mean TIDEMILL_FEEDBACK__RETRAIN_AFTER"),
+        ("TIDEMILL_ADRESS", "mill:50051", "did you mean TIDEMILL_ADDRESS"),
+        ("TIDEMILL_XYZZY", "1", "no such setting$"),
     ],
 )
 def test_wrong_variables(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
 ) -> None:
-    """A variable that breaks a rule is refused by its setting's name."""
+    """A variable that breaks a rule, or that nothing reads, is named with what to do."""
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=name):
+    with pytest.raises(ConfigurationError, match=name) as refused:
         load_settings()
+    assert variable.upper() in str(refused.value)
+
+
+def test_a_variable_that_kubernetes_set_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Service named tidemill-grpc puts a URL where the port should be."""
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", "tcp://10.0.0.1:50051")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings()
+    told = str(refused.value)
+    assert "grpc_port is 'tcp://10.0.0.1:50051' (from TIDEMILL_GRPC_PORT)" in told
+    assert "a Service named tidemill-grpc: set enableServiceLinks: false" in told
+
+
+@pytest.mark.parametrize("service", ["TIDEMILL", "TIDEMILL_SERVER", "TIDEMILL_TRITON"])
+def test_other_variables_of_kubernetes_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    """A Service in the namespace does not keep a process from starting."""
+    values = {
+        "SERVICE_HOST": "10.0.0.1",
+        "SERVICE_PORT": "50051",
+        "SERVICE_PORT_GRPC": "50051",
+        "PORT": "tcp://10.0.0.1:50051",
+        "PORT_50051_TCP": "tcp://10.0.0.1:50051",
+        "PORT_50051_TCP_PROTO": "tcp",
+        "PORT_50051_TCP_PORT": "50051",
+        "PORT_50051_TCP_ADDR": "10.0.0.1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"{service}_{name}", value)
+    assert load_settings().grpc_port == 50051
+
+
+def test_variables_that_something_else_reads_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What commands read, and the secrets that sources name, may stand in the environment."""
+    for name in CallerSettings.model_fields:
+        monkeypatch.setenv(f"TIDEMILL_{name.upper()}", "x")
+    monkeypatch.setenv("TIDEMILL_ADDRESS", "mill:50051")
+    monkeypatch.setenv("TIDEMILL_SHOP", "secret")
+    _write(
+        '[[tasks.support.sources]]\nkind = "http"\nurl = "https://shop.example"\n'
+        'auth = "bearer"\ntoken_env = "TIDEMILL_SHOP"\n'
+    )
+    assert load_settings().tasks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prediction_id_keys = 12345678",
+        "[triton]\ncontrol_key = 12345678",
+        '[[tasks.t.sources]]\nkind = "sql"\nurl = 12345678\ntable = "t"\ncursor_column = "id"',
+        "[triton]\ncontrol_kye = 12345678",
+    ],
+)
+def test_secrets_are_not_repeated(text: str) -> None:
+    """An error names the setting, and not what it holds."""
+    _write(text)
+    with pytest.raises(ConfigurationError, match=r"triton|keys|sources") as refused:
+        load_settings()
+    assert "12345678" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"grpc_port = \n", b"[tasks", b"a = 1\na = 2\n", b"\xff\xfe"])

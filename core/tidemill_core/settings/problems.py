@@ -1,0 +1,172 @@
+"""What is wrong with settings, said with the key or the variable that it comes from."""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
+
+from tidemill_core.errors import ConfigurationError
+
+Place = tuple[int | str, ...]
+"""The names that lead to a setting, from the outermost section."""
+
+WORKSPACE_FILE = "tidemill.toml"
+PREFIX = "TIDEMILL_"
+OTHER_VARIABLES = (
+    "TIDEMILL_ADDRESS",
+    "TIDEMILL_API_KEY",
+    "TIDEMILL_CLIENT_CERTIFICATE",
+    "TIDEMILL_CLIENT_KEY",
+    "TIDEMILL_INSECURE",
+    "TIDEMILL_READY_FD",
+    "TIDEMILL_ROOT_CERTIFICATES",
+)
+"""What commands, and a worker that is started, read beside the settings."""
+
+_MAY_BE_SECRET = {
+    "api_key",
+    "control_key",
+    "database_url",
+    "mlflow_tracking_uri",
+    "prediction_id_keys",
+    "url",
+}
+_LONGEST_VALUE = 80
+_CLOSE = 0.8
+# A pod finds these for each Service of its namespace, here of one named tidemill or tidemill-x.
+_SERVICE_LINK = re.compile(
+    r"TIDEMILL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?"
+    r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
+
+
+@contextmanager
+def problems_named(settings: type[BaseModel]) -> Iterator[None]:
+    """Read settings in the block.
+
+    Args:
+        settings: what is read.
+
+    Raises:
+        ConfigurationError: a setting is unknown or wrong; names it, its value unless that may be
+            secret, and the rule.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        known = list(_names(settings))
+        lines = [
+            _unknown(problem["loc"], known)
+            if problem["type"] == "extra_forbidden"
+            else _broken(problem["loc"], problem["input"], problem["msg"])
+            for problem in error.errors()
+        ]
+        raise _wrong(lines) from error
+    except SettingsError as error:
+        raise _wrong(_not_json(error.__cause__)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{Path(WORKSPACE_FILE).absolute()}: {error}") from error
+
+
+def refuse_unknown_variables(settings: type[BaseModel], others: Collection[str]) -> None:
+    """Refuse variables that look like settings and are none; a typo must not go unnoticed.
+
+    Args:
+        settings: what variables can set.
+        others: variables that something else reads.
+
+    Raises:
+        ConfigurationError: there is such a variable.
+    """
+    known = [*map(_variable_of, _names(settings)), *OTHER_VARIABLES]
+    read = {*known, *(name.upper() for name in others)}
+    unknown = [
+        f"{name}: there is no such setting{_suggestion(name, known)}"
+        for name, value in _ours().items()
+        if name.partition("__")[0] not in read and not _is_service_link(name, value)
+    ]
+    if unknown:
+        raise _wrong(unknown)
+
+
+def _wrong(lines: list[str]) -> ConfigurationError:
+    return ConfigurationError("wrong settings:\n  " + "\n  ".join(lines))
+
+
+def _ours() -> Mapping[str, str]:
+    """Variables by their names in upper case: settings are read in either."""
+    found = {name.upper(): value for name, value in os.environ.items()}
+    return {name: value for name, value in found.items() if name.startswith(PREFIX)}
+
+
+def _names(settings: type[BaseModel]) -> Iterator[str]:
+    """Settings as the file names them: `grpc_port`, `feedback.retrain_after`."""
+    for name, field in settings.model_fields.items():
+        yield name
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield from (f"{name}.{inner}" for inner in section.model_fields)
+
+
+def _variable_of(name: str) -> str:
+    return PREFIX + name.replace(".", "__").upper()
+
+
+def _unknown(place: Place, known: Collection[str]) -> str:
+    name = ".".join(map(str, place))
+    return f"{name}{_source(place)}: there is no such setting{_suggestion(name, known)}"
+
+
+def _broken(place: Place, value: object, rule: str) -> str:
+    is_shown = isinstance(value, str | int | float) and not _MAY_BE_SECRET & set(place)
+    shown = f" is {value!r:.{_LONGEST_VALUE}}" if is_shown else ""
+    rule = rule.removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}{shown}{_source(place)}: {rule}{_cure(place, value)}"
+
+
+def _source(place: Place) -> str:
+    variable = _set_variable(place)
+    return f" (from {variable})" if variable else ""
+
+
+def _set_variable(place: Place) -> str:
+    """The variable that sets a setting, or what it is a part of; empty where none does."""
+    parts = list(map(str, place))
+    names = [_variable_of(".".join(parts[:length])) for length in range(len(parts), 0, -1)]
+    return next((name for name in names if name in _ours()), "")
+
+
+def _cure(place: Place, value: object) -> str:
+    if not (isinstance(value, str) and _SERVICE_URL.match(value)):
+        return ""
+    service = _set_variable(place).removesuffix("_PORT").lower().replace("_", "-")
+    return (
+        f"; Kubernetes sets this for a Service named {service}: "
+        "set enableServiceLinks: false in the pod's spec, or rename the Service"
+    )
+
+
+def _not_json(error: BaseException | None) -> list[str]:
+    if not isinstance(error, json.JSONDecodeError):
+        return [str(error)]
+    wrong = [name for name, value in _ours().items() if value == error.doc]
+    return [f"{', '.join(wrong)}: a table or a list must be JSON: {error}"]
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, 1, _CLOSE)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    return name.endswith("_PORT") and _SERVICE_URL.match(value) is not None
