@@ -10,7 +10,8 @@ import sys
 import grpc
 from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
-from tidemill_cli.connection import CallerSettings, new_client
+from tidemill_cli.connection import new_client
+from tidemill_cli.target import caller_settings, target_of
 from tidemill_core.settings import load_settings
 
 _TIMEOUT_SECONDS = 5
@@ -18,9 +19,9 @@ _TIMEOUT_SECONDS = 5
 
 def main() -> None:
     """Ask the standard health service for the whole server's state."""
-    if load_settings().tls.client_ca and not CallerSettings().client_certificate:
+    if load_settings().tls.client_ca and not caller_settings().client_certificate:
         sys.exit("tls.client_ca: the check needs TIDEMILL_CLIENT_CERTIFICATE and _KEY as well")
-    with new_client() as client:
+    with new_client(target_of("")) as client:
         try:
             request = health_pb2.HealthCheckRequest()
             answer = client.health.Check(request, timeout=_TIMEOUT_SECONDS)
