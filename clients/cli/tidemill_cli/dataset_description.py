@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.v1.dataset_service_pb2 import DatasetVersion
+from tidemill_cli.local import missing_module
 from tidemill_cli.messages import to_json
 from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
-from tidemill_core.dataset_folder import has_rows, read_manifest
+from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, read_manifest
+from tidemill_core.domain.split import Split
 
 Description = Mapping[str, Any]
 """A version as JSON: the fields of `DatasetVersion`, `source_counts` as counts by source and
 outcome; of a version in this workspace all that is in its manifest, and `rows_removed`."""
 
 _BAR_WIDTH = 30
+"""Of a bar for all rows."""
 _OUTCOMES = ("kept", "merged", "left_out", "quarantined")
 
 
@@ -47,7 +50,30 @@ def from_folder(folder: Path) -> Description:
     Raises:
         DataError: DATASET_MISSING or DATASET_DAMAGED.
     """
-    return {**read_manifest(folder), "uri": str(folder), "rows_removed": not has_rows(folder)}
+    there = has_rows(folder)
+    description = {**read_manifest(folder), "uri": str(folder), "rows_removed": not there}
+    if there and missing_module() is None:
+        description["split_counts"] = _split_counts(folder)
+    return description
+
+
+def _split_counts(folder: Path) -> dict[str, dict[str, int]]:
+    """Count a version's rows by label and split.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+    """
+    import polars as pl  # comes with the extra [jobs]
+
+    path = folder / EXAMPLES_FILE
+    try:
+        rows = pl.read_parquet(path, columns=["label", "split"])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(path, error) from error
+    counts: dict[str, dict[str, int]] = {}
+    for label, split, count in rows.group_by("label", "split", maintain_order=True).len().rows():
+        counts.setdefault(label, {})[split] = count
+    return counts
 
 
 def summary(version: Description) -> dict[str, Any]:
@@ -75,8 +101,8 @@ def summary(version: Description) -> dict[str, Any]:
 def sections(version: Description) -> Iterator[Section]:
     """The tables, those that have nothing to tell left out."""
     profile = version.get("profile", {})
-    yield _shares("Classes", "label", version["label_counts"])
-    yield _shares("Label sources", "label source", version["label_source_counts"])
+    yield _shares("Classes", "label", version["label_counts"], version.get("split_counts", {}))
+    yield _shares("Label sources", "label source", version["label_source_counts"], {})
     if version["source_counts"]:
         yield _sources(version["source_counts"])
     if profile:
@@ -103,12 +129,24 @@ def print_description(version: Description) -> None:
         print_table(columns, rows, empty="none")
 
 
-def _shares(title: str, name: str, counts: Mapping[str, int]) -> Section:
-    """Counts, the largest first."""
-    total, largest = sum(counts.values()) or 1, max(counts.values(), default=0) or 1
+def _shares(
+    title: str, name: str, counts: Mapping[str, int], by_split: Mapping[str, Mapping[str, int]]
+) -> Section:
+    """Return counts, the largest first, and how many of them are in each split."""
+    total = sum(counts.values()) or 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = [(value, count, percent(count / total)) for value, count in ranked]
-    return Section(title, (name, "rows", "share"), rows, [count / largest for _, count in ranked])
+    splits = list(Split) if by_split else []
+    rows = [
+        (
+            value,
+            count,
+            *(by_split.get(value, {}).get(split, 0) for split in splits),
+            percent(count / total),
+        )
+        for value, count in ranked
+    ]
+    columns = (name, "rows", *splits, "share")
+    return Section(title, columns, rows, [count / total for _, count in ranked])
 
 
 def _sources(counts: Mapping[str, Mapping[str, int]]) -> Section:
@@ -124,9 +162,9 @@ def _lengths(profile: Mapping[str, Any]) -> Iterator[Section]:
     quantiles, counts = profile["lengths"], profile["length_counts"]
     title = "Lengths of the texts, in characters"
     yield Section(title, list(quantiles), [list(quantiles.values())])
-    largest = max((each["rows"] for each in counts), default=1)
+    total = sum(each["rows"] for each in counts) or 1
     rows = [(f"{each['from']} to {each['to']}", each["rows"]) for each in counts]
-    bars = [each["rows"] / largest for each in counts]
+    bars = [each["rows"] / total for each in counts]
     yield Section("Texts by length", ("characters", "texts"), rows, bars)
 
 

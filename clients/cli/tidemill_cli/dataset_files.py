@@ -10,6 +10,9 @@ from tidemill_core.durable import written_whole
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
 """Suffixes that say how rows are written."""
+# What spreadsheets take for a formula, also behind apostrophes, so that the first one can be told
+# from the text's own; the last four are their full-width forms.
+_FORMULA = r"^'*[=+\-@\t\r\n\x{FF0B}\x{FF0D}\x{FF1D}\x{FF20}]"
 
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:
@@ -36,16 +39,17 @@ def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
         raise WrongUsage(f"{target}: the file's name must end in {known}")
 
 
-def export_rows(folder: Path, target: Path, split: str) -> int:
+def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[int, int]:
     """Write a version's rows, in the order of their texts' hashes.
 
     Args:
         folder: the version's.
         target: the file; its suffix, one of EXPORTS, says how it is written.
         split: only this one's rows; empty takes all.
+        raw: whether a CSV gets every cell as it is, also one that a spreadsheet would run.
 
     Returns:
-        How many rows were written.
+        How many rows were written, and how many cells got an apostrophe in front.
 
     Raises:
         ExtrasMissing: the packages that read the rows are not installed.
@@ -65,10 +69,15 @@ def export_rows(folder: Path, target: Path, split: str) -> int:
         rows = rows.filter(pl.col("split") == split)
     if not len(rows):
         raise CommandFailed(f"there is nothing to export: no row of the split {split!r}")
+    changed = 0
+    if target.suffix == ".csv" and not raw:
+        guarded = rows.with_columns(pl.col(pl.String).str.replace(_FORMULA, "'${0}"))
+        changed = sum(int((guarded[name] != rows[name]).sum()) for name in rows.columns)
+        rows = guarded
     writers: dict[str, Callable[[Path], None]] = {
         ".parquet": rows.write_parquet,
         ".jsonl": rows.write_ndjson,
         ".csv": rows.write_csv,
     }
     write_whole(target, writers[target.suffix])
-    return len(rows)
+    return len(rows), changed

@@ -131,16 +131,27 @@ def export(
     file: Annotated[Path, typer.Argument(help=f"What to write; {', '.join(EXPORTS)} says how.")],
     split: Annotated[Split | None, typer.Option(help="Only this split's rows.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over the file.")] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="In a CSV, leave what looks like a formula as it is."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the rows of a dataset version to a file, whole or not at all."""
+    """Write the rows of a dataset version to a file, whole or not at all.
+
+    In a CSV a cell that a spreadsheet would run as a formula (it starts with =, +, -, @, a tab or a
+    line end) gets a ' in front. Programs want --raw, JSON Lines or Parquet: they give the rows back
+    as they are.
+    """
     require_suffix(file, EXPORTS)
     if file.exists() and not force:
         raise AlreadyThere(file, "--force writes over it")
     folder = _folder(dataset_version)
-    count = export_rows(folder, file.absolute(), "" if split is None else str(split))
+    count, changed = export_rows(folder, file.absolute(), str(split or ""), raw=raw)
     done = {"dataset_version": folder.name, "file": str(file), "rows": count}
-    print_json(done) if as_json else print_fields(done)
+    print_json({**done, "changed_cells": changed}) if as_json else print_fields(done)
+    if changed:
+        say(f"{changed} cells look like formulas and got a ' in front; --raw leaves them", "yellow")
 
 
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")

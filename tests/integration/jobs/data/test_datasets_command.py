@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from tidemill_cli.main import run
 from tidemill_core.dataset_folder import has_rows
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
+from tidemill_core.settings import load_settings
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.publishing.dataset import read_dataset, row_digests
@@ -203,6 +205,45 @@ def test_rows_are_exported_whole_or_not_at_all(
     assert "must end in" in tidemill("export", version, "rows.xlsx", ends_with=2)
     assert "cannot be written" in tidemill("export", version, f"none/{name}", ends_with=1)
     assert sorted(tmp_path.iterdir()) == before
+
+
+FORMULAS = (
+    "=1+1 is what I see",
+    "+49 30 1234 is my number",
+    "-30 % was promised",
+    "@support please call me",
+    "'=1+1 with an apostrophe",
+    "\uff1dSUM(A1) in full width",
+)
+
+
+def test_a_csv_holds_nothing_that_a_spreadsheet_runs(
+    context: JobContext, source: Path, tidemill: Tidemill, tmp_path: Path
+) -> None:
+    """Such cells get an apostrophe, which can be told from the text's own; --raw leaves them."""
+    (tmp_path / "tidemill.toml").write_text(
+        '[tasks.support]\n[[tasks.support.sources]]\npath = "train.csv"\n', encoding="utf-8"
+    )
+    texts = [*FORMULAS, "an 'ordinary' text = fine"]
+    labels = ["=cmd()", *["plain"] * (len(texts) - 1)]
+    rows = pl.DataFrame({"text": texts, "label": labels})
+    rows.write_csv(source)
+    version = build(context).dataset_version
+    done = json.loads(tidemill("export", version, "rows.csv", "--json"))
+    assert done["changed_cells"] == len(FORMULAS) + 1
+    found = pl.read_csv(tmp_path / "rows.csv")
+    cells = [cell for row in found.iter_rows() for cell in row if isinstance(cell, str)]
+    assert not [cell for cell in cells if cell[:1] and cell[0] in "=+-@\t\r\uff1d"]
+    assert set(found["text"]) == {f"'{text}" for text in FORMULAS} | {texts[-1]}
+    for name, options in (("raw.csv", ["--raw"]), ("rows.jsonl", []), ("rows.parquet", [])):
+        assert json.loads(tidemill("export", version, name, *options, "--json"))["rows"] == 7
+        with chdir(tmp_path):
+            assert run(["init", name.replace(".", "_"), "--data", name]) == 0
+            folder = tmp_path / name.replace(".", "_")
+        with chdir(folder):
+            again = build(replace(context, settings=load_settings()))
+        back = read_dataset(again.uri).select("text", "label")
+        assert sorted(back.rows()) == sorted(rows.rows()), name
 
 
 def test_rows_that_no_model_needs_are_removed(
