@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select
-
 from tidemill_core.domain.access import AuditRecord, Authentication
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import audit_records
 
 
@@ -30,14 +28,7 @@ class AuditStore:
             caller: only this caller's; empty for all.
             page: which page.
         """
-        query = select(audit_records)
-        if task:
-            query = query.where(audit_records.c.task == task)
-        if caller:
-            query = query.where(audit_records.c.caller == caller)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, audit_records.c.sequence, page)
-        return [_record(row) for row in rows], token
+        return self._database.page(_record, audit_records, page, task=task, caller=caller)
 
 
 def _record(row: Mapping[str, Any]) -> AuditRecord:

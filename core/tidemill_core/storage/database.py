@@ -5,13 +5,13 @@ import binascii
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, Table, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -42,6 +42,8 @@ _KEEPALIVES = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+
+R = TypeVar("R")
 
 
 class Database:
@@ -78,6 +80,19 @@ class Database:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
+
+    def page(
+        self,
+        value_of: Callable[[Mapping[str, Any]], R],
+        table: Table,
+        page: "Page",
+        *conditions: ColumnElement[bool],
+        **wanted: str | None,
+    ) -> tuple[list[R], str]:
+        """Return what `newest_first` returns, with each row as a value."""
+        with self.read() as connection:
+            rows, token = newest_first(connection, table, page, *conditions, **wanted)
+        return list(map(value_of, rows)), token
 
     def insert_ignoring_repeats(
         self, connection: Connection, table: Table, rows: list[dict[str, Any]]
@@ -213,17 +228,25 @@ class Page:
 
 
 def newest_first(
-    connection: Connection, query: Select[Any], sequence: Any, page: Page
+    connection: Connection,
+    table: Table,
+    page: Page,
+    *conditions: ColumnElement[bool],
+    **wanted: str | None,
 ) -> tuple[list[Mapping[str, Any]], str]:
-    """One page of a query's rows, newest first, and the token of the next page."""
+    """Return a page of a table's rows, newest first, and the next page's token.
+
+    The table's primary key is the sequence of its rows. `wanted` names columns and their values;
+    an empty value, or None, stands for all.
+    """
+    (sequence,) = table.primary_key
+    query = select(table).where(*conditions).filter_by(**{n: v for n, v in wanted.items() if v})
     if page.before is not None:
         query = query.where(sequence < page.before)
     found = connection.execute(query.order_by(sequence.desc()).limit(page.size + 1)).mappings()
     rows: list[Mapping[str, Any]] = [dict(row) for row in found]
-    if len(rows) <= page.size:
-        return rows, ""
-    last = rows[page.size - 1][sequence.name]
-    return rows[: page.size], page_token(last)
+    token = page_token(rows[page.size - 1][sequence.name]) if len(rows) > page.size else ""
+    return rows[: page.size], token
 
 
 def page_token(before: int) -> str:

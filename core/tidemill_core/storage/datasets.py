@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import FailedPrecondition, NotFound
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import dataset_versions
 
 MIN_PREFIX = 8
@@ -70,12 +70,7 @@ class DatasetStore:
 
     def page(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
         """A page of versions, the last built first, and the next page's token."""
-        query = select(dataset_versions)
-        if task:
-            query = query.where(dataset_versions.c.task == task)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, dataset_versions.c.sequence, page)
-        return [_dataset_version(row) for row in rows], token
+        return self._database.page(_dataset_version, dataset_versions, page, task=task)
 
 
 def _dataset_version(row: Mapping[Any, Any]) -> DatasetVersion:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from tidemill_core.domain.feedback import Feedback
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
@@ -67,14 +67,8 @@ class FeedbackStore:
 
     def page(self, task: str, prediction_id: str, page: Page) -> tuple[list[Feedback], str]:
         """A page of feedback, newest first, and the next page's token."""
-        query = select(feedback)
-        if task:
-            query = query.where(feedback.c.task == task)
-        if prediction_id:
-            query = query.where(feedback.c.prediction_id == prediction_id)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, feedback.c.sequence, page)
-        return [_feedback(row) for row in rows], token
+        wanted = {"task": task, "prediction_id": prediction_id}
+        return self._database.page(_feedback, feedback, page, **wanted)
 
     def latest_verdicts(self, task: str) -> list[Feedback]:
         """Each source's latest verdict on each prediction of a task, oldest first."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from tidemill_core.domain.job import ASKED_BY_PEOPLE, Job, JobRun, JobRunState
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.job_rows import find_run, get_run, run_in, run_of_row
 from tidemill_core.storage.schema import job_runs, jobs, joined_requests
 
@@ -184,14 +184,7 @@ class JobStore:
 
     def page(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
         """A page of runs, newest first, and the next page's token."""
-        query = select(job_runs)
-        if job:
-            query = query.where(job_runs.c.job == job)
-        if task:
-            query = query.where(job_runs.c.task == task)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, job_runs.c.sequence, page)
-        return [run_of_row(row) for row in rows], token
+        return self._database.page(run_of_row, job_runs, page, job=job, task=task)
 
     def latest(self, job: str, task: str, states: Sequence[JobRunState]) -> JobRun | None:
         """The newest run of a job for a task in any of some states."""

@@ -130,15 +130,11 @@ class LabelItemStore:
             page: which page.
             now: the time, which says what is LEASED.
         """
-        query = select(label_items)
-        if task:
-            query = query.where(label_items.c.task == task)
-        if states:
-            query = query.where(or_(*(_stands(state, now) for state in states)))
-        if reason is not None:
-            query = query.where(label_items.c.reason == reason)
+        stands = [or_(*(_stands(state, now) for state in states))] if states else []
         with self._database.read() as connection:
-            rows, token = newest_first(connection, query, label_items.c.sequence, page)
+            rows, token = newest_first(
+                connection, label_items, page, *stands, task=task, reason=reason
+            )
             return items_of(connection, rows, now), token
 
     def decided(self, task: str) -> list[LabelItem]:

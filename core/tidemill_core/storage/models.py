@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
 from tidemill_core.domain.traffic import Traffic, plan_traffic, versions_to_serve
 from tidemill_core.errors import FailedPrecondition, IllegalTransition, NotFound
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
     Change,
     current_deployment,
@@ -76,12 +76,7 @@ class ModelStore:
 
     def page(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """A page of versions, newest first, and the next page's token."""
-        query = select(model_versions)
-        if task:
-            query = query.where(model_versions.c.task == task)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, model_versions.c.sequence, page)
-        return [_model_version(row) for row in rows], token
+        return self._database.page(_model_version, model_versions, page, task=task)
 
     def in_states(self, task: str, states: Sequence[ModelState]) -> list[ModelVersion]:
         """A task's versions in any of some states, oldest first."""
@@ -115,12 +110,7 @@ class ModelStore:
 
     def deployments_page(self, task: str, page: Page) -> tuple[list[Deployment], str]:
         """A page of changes, newest first, and the next page's token."""
-        query = select(deployments)
-        if task:
-            query = query.where(deployments.c.task == task)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, deployments.c.deployment_id, page)
-        return [deployment_of_row(row) for row in rows], token
+        return self._database.page(deployment_of_row, deployments, page, task=task)
 
     def promote(self, task: str, version: int, change: Change) -> Deployment:
         """Make a version champion; the one before retires and stays loaded.

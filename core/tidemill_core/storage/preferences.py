@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tidemill_core.domain.preference import Preference
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import preferences
 
 
@@ -54,12 +54,7 @@ class PreferenceStore:
 
     def page(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """A page of judgements, newest first, and the next page's token."""
-        query = select(preferences)
-        if task:
-            query = query.where(preferences.c.task == task)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, preferences.c.sequence, page)
-        return [_preference(row) for row in rows], token
+        return self._database.page(_preference, preferences, page, task=task)
 
 
 def _find(connection: Connection, *conditions: Any) -> Preference | None:

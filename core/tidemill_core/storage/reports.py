@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from tidemill_core.domain.report import Alert, Report, ReportVerdict
 from tidemill_core.errors import NotFound
-from tidemill_core.storage.database import Database, Page, newest_first
+from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import alerts, reports
 
 
@@ -49,27 +49,14 @@ class ReportStore:
 
     def page(self, task: str, kind: str, page: Page) -> tuple[list[Report], str]:
         """A page of reports, newest first, and the next page's token."""
-        query = select(reports)
-        if task:
-            query = query.where(reports.c.task == task)
-        if kind:
-            query = query.where(reports.c.kind == kind)
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, reports.c.sequence, page)
-        return [_report(row) for row in rows], token
+        return self._database.page(_report, reports, page, task=task, kind=kind)
 
     def alerts_page(
         self, task: str, unacknowledged_only: bool, page: Page
     ) -> tuple[list[Alert], str]:
         """A page of alerts, newest first, and the next page's token."""
-        query = select(alerts)
-        if task:
-            query = query.where(alerts.c.task == task)
-        if unacknowledged_only:
-            query = query.where(alerts.c.acknowledge_time.is_(None))
-        with self._database.read() as connection:
-            rows, token = newest_first(connection, query, alerts.c.sequence, page)
-        return [_alert(row) for row in rows], token
+        waiting = [alerts.c.acknowledge_time.is_(None)] if unacknowledged_only else []
+        return self._database.page(_alert, alerts, page, *waiting, task=task)
 
     def acknowledge(self, alert_id: str, actor: str, now: datetime) -> Alert:
         """Note who took an alert on; the first to do so stays.
