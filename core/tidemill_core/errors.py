@@ -20,6 +20,7 @@ TidemillError
 ├── ModelOutputInvalid         a model answered what no model should
 ├── DataError                  a source or a dataset cannot be used
 └── ConfigurationError         settings are wrong, or the machine cannot run it
+    └── TaskGone
 
 A module may add a leaf that only it raises. Each has a `reason`, the same word in logs, gRPC
 ErrorInfo and documentation, and builds its message from what it is given.
@@ -232,3 +233,13 @@ class ConfigurationError(TidemillError):
     """Settings are wrong, or this machine cannot run what they ask for."""
 
     reason = "CONFIGURATION"
+
+
+class TaskGone(ConfigurationError):
+    """The settings do not name a task that there is work for."""
+
+    reason = "TASK_GONE"
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"tidemill.toml names no task {task!r}")
+        self.task = task

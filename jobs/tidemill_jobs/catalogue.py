@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidemill_core.domain.job import Job
+from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
 
@@ -90,12 +91,15 @@ CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"
 
 
 def definition(job: str) -> JobDefinition:
-    """The definition of a job.
+    """Return the definition of a job.
 
     Raises:
-        KeyError: there is no such job.
+        NotFound: there is no such job, or not any more.
     """
-    return {known.job: known for known in CATALOGUE}[job]
+    found = {known.job: known for known in CATALOGUE}.get(job)
+    if found is None:
+        raise NotFound("job", job)
+    return found
 
 
 def crontab(job: str, schedule: ScheduleSettings) -> str:

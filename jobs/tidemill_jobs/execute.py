@@ -11,8 +11,7 @@ from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun
 from tidemill_core.errors import StorageUnavailable, TidemillError
 from tidemill_core.storage.jobs import JobStore
-from tidemill_jobs.catalogue import definition
-from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.context import Progress, Result, RunCancelled
 
 HEARTBEAT_SECONDS = 1.0
 _CLOSE_ATTEMPTS = 60
@@ -81,12 +80,12 @@ def _close(heart: Heart, close: Callable[[], None]) -> None:
             return
 
 
-def execute(run: JobRun, context: JobContext, heart: Heart) -> bool:
-    """Do a run's work and close it; whether it did what it should."""
-    store, clock = context.storage.jobs, context.clock
+def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, clock: Clock) -> bool:
+    """Do a run's work and close it; return whether it did what it should."""
+    heart = Heart(run.run_id, store, clock)
     heart.start()
     try:
-        result = definition(run.job).load()(context)
+        result = work(heart.progress)
     except RunCancelled:
         _close(heart, lambda: store.mark_cancelled(run.run_id, clock()))
         return False

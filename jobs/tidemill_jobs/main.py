@@ -19,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from tidemill_core.clock import system_clock
-from tidemill_core.errors import ConfigurationError, StorageUnavailable, TidemillError
+from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
@@ -29,9 +29,9 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
-from tidemill_jobs.catalogue import CHECKS, catalogue
-from tidemill_jobs.context import JobContext
-from tidemill_jobs.execute import Heart, execute
+from tidemill_jobs.catalogue import CHECKS, catalogue, definition
+from tidemill_jobs.context import JobContext, Progress, Result
+from tidemill_jobs.execute import execute
 from tidemill_jobs.first_model import queue_first_models
 from tidemill_jobs.release.serving import Reconciler
 from tidemill_jobs.runner import Runner
@@ -127,18 +127,23 @@ class JobsProcess:
 def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonControl) -> int:
     """Do the work of one claimed run; the exit code."""
     run = storage.jobs.get(run_id)
-    heart = Heart(run_id, storage.jobs, system_clock)
-    context = JobContext(
-        task=run.task,
-        run_id=run_id,
-        settings=settings,
-        storage=storage,
-        repository=ModelRepository(settings.model_repository),
-        triton=triton,
-        clock=system_clock,
-        progress=heart.progress,
-    )
-    return 0 if execute(run, context, heart) else 1
+
+    def work(progress: Progress) -> Result:
+        if run.task not in settings.tasks:
+            raise TaskGone(run.task)
+        context = JobContext(
+            task=run.task,
+            run_id=run_id,
+            settings=settings,
+            storage=storage,
+            repository=ModelRepository(settings.model_repository),
+            triton=triton,
+            clock=system_clock,
+            progress=progress,
+        )
+        return definition(run.job).load()(context)
+
+    return 0 if execute(run, work, storage.jobs, system_clock) else 1
 
 
 def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
@@ -149,7 +154,7 @@ def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
     try:
         task = folder.parent.name
         if task not in settings.tasks:
-            raise ConfigurationError(f"tidemill.toml names no task {task!r}")
+            raise TaskGone(task)
         rows = rebuild(
             folder,
             settings.state_dir,

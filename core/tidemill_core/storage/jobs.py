@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from tidemill_core.domain.job import ASKED_BY_PEOPLE, Job, JobRun, JobRunState
+from tidemill_core.errors import TaskGone
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.job_rows import find_run, get_run, run_in, run_of_row
 from tidemill_core.storage.schema import job_runs, jobs, joined_requests
@@ -163,8 +164,15 @@ class JobStore:
 
     def close_gone(self, tasks: Collection[str], now: datetime) -> list[str]:
         """Close the queued runs of all tasks but these, and return their ids."""
-        gone = (job_runs.c.state == JobRunState.QUEUED) & job_runs.c.task.not_in(tasks)
-        return self._fail_all(gone, "TASK_GONE: tidemill.toml does not name its task any more", now)
+        queued = job_runs.c.state == JobRunState.QUEUED
+        gone = select(job_runs.c.task).where(queued, job_runs.c.task.not_in(tasks)).distinct()
+        with self._database.read() as connection:
+            errors = [TaskGone(task) for task in connection.execute(gone).scalars()]
+        closed = []
+        for error in errors:
+            its = queued & (job_runs.c.task == error.task)
+            closed += self._fail_all(its, f"{error.reason}: {error}", now)
+        return closed
 
     def _fail_all(self, which: ColumnElement[bool], error: str, now: datetime) -> list[str]:
         values = {"state": JobRunState.FAILED, "message": "failed", "error": error}

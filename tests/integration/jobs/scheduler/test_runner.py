@@ -58,13 +58,18 @@ def test_a_run_that_succeeds(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "error"), [("broken", "SOURCE_MISSING: "), ("unknown", "KeyError: 'unknown'")]
+    ("job", "task", "error"),
+    [
+        ("build_dataset", "broken", "SOURCE_MISSING: "),
+        ("build_dataset", "unknown", "TASK_GONE: tidemill.toml names no task 'unknown'"),
+        ("dance", "support", "JOB_NOT_FOUND: there is no job 'dance'"),
+    ],
 )
-def test_a_run_that_fails(workspace: Workspace, task: str, error: str) -> None:
+def test_a_run_that_fails(workspace: Workspace, job: str, task: str, error: str) -> None:
     """A run that cannot do its work is FAILED with `REASON: message`, whatever was raised."""
     with (workspace.folder / "tidemill.toml").open("a") as file:
         file.write("\n[tasks.broken]\nsources = [{ path = 'nowhere.csv' }]\n")
-    run = workspace.queue(task=task)
+    run = workspace.queue(job, task)
     claimed = workspace.storage.jobs.claim(now())
     assert claimed is not None
     assert workspace.start_run(run.run_id).wait(20) == 1
