@@ -68,7 +68,7 @@ def of_metrics(metrics: Metrics, requests: int) -> str:
         method.seconds.observe(0.01)
         metrics.ended(_METHOD, "OK", "").inc()
 
-    return cost(requests, one, metrics.refresh)
+    return cost(requests, one, metrics.save)
 
 
 def of_the_access_log(metrics: Metrics, requests: int) -> str:

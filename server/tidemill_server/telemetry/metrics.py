@@ -2,8 +2,8 @@
 
 The methods of `Metrics` give the *bound children* that hot paths keep or ask for: `labels()` of
 prometheus_client costs more than the observation. They are also where values are bounded before
-they become labels, so nothing else calls `labels()`. What changes with every request is a tally,
-which `refresh` brings into its metric.
+they become labels, so nothing else calls `labels()`. What changes with every request is of
+`hot_path`, and belongs to the event loop's thread.
 
 With several workers, each writes its values to files in a folder that they share, and each answers
 for all, as in prometheus_client's multiprocess mode (`shared_values`).
@@ -14,15 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from tidemill_server.telemetry.families import Families, LogOutcome
+from tidemill_server.telemetry.hot_path import Count, Distribution, Level
 from tidemill_server.telemetry.labels import Labels
 from tidemill_server.telemetry.shared_values import SharedValues
-from tidemill_server.telemetry.tallies import Count, Distribution, Level, Tally
 
 _Child = TypeVar("_Child")
-_Tally = TypeVar("_Tally", bound=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class TaskMetrics:
 
 
 class Metrics(Families):
-    """Every metric. Its tallies belong to the event loop's thread.
+    """Every metric.
 
     Args:
         labels: bounds the values of the labels.
@@ -70,8 +69,7 @@ class Metrics(Families):
             shared.share()
         super().__init__(version)
         self._labels = labels
-        self._tallies: list[Tally] = []
-        self._refreshing = threading.Lock()
+        self._saving = threading.Lock()
         self._methods = _Children(self._bind_method)
         self._ended = _Children(self._bind_ended)
         self._predictions = _Children(self._bind_prediction)
@@ -80,12 +78,10 @@ class Metrics(Families):
         self._triton = _Children(self._bind_triton)
         self._shed = _Children(self._bind_shed)
 
-    def refresh(self) -> None:
-        """Bring the tallies into their metrics; the endpoint does it every half second."""
-        with self._refreshing:
-            for tally in list(self._tallies):
-                tally.flush()
-            if self._shared is not None:
+    def save(self) -> None:
+        """Write what other workers see; the endpoint does it every half second."""
+        if self._shared is not None:
+            with self._saving:
                 self._shared.save()
 
     def method(self, method: str) -> MethodMetrics:
@@ -165,43 +161,36 @@ class Metrics(Families):
         return self.auth_failures_total.labels(self._labels.reason(reason))
 
     def _bind_method(self, method: str) -> MethodMetrics:
-        in_flight = self._kept(Level(self.in_flight_requests.labels(method)))
-        return MethodMetrics(in_flight, self._seen(self.request_seconds, method))
+        in_flight = Level(self.in_flight_requests.labels(method))
+        return MethodMetrics(in_flight, Distribution(self.request_seconds.labels(method)))
 
     def _bind_ended(self, *values: str) -> Count:
-        return self._kept(Count(self.requests_total.labels(*values)))
+        return Count(self.requests_total.labels(*values))
 
     def _bind_prediction(self, *values: str) -> PredictionMetrics:
-        total = self._kept(Count(self.predictions_total.labels(*values)))
-        return PredictionMetrics(total, self._seen(self.prediction_seconds, *values))
+        total = Count(self.predictions_total.labels(*values))
+        return PredictionMetrics(total, Distribution(self.prediction_seconds.labels(*values)))
 
     def _bind_prediction_error(self, *values: str) -> Count:
-        return self._kept(Count(self.prediction_errors_total.labels(*values)))
+        return Count(self.prediction_errors_total.labels(*values))
 
     def _bind_shed(self, *values: str) -> Count:
-        return self._kept(Count(self.shed_total.labels(*values)))
+        return Count(self.shed_total.labels(*values))
 
     def _bind_triton(self, *values: str) -> Distribution:
-        return self._seen(self.triton_seconds, *values)
+        return Distribution(self.triton_seconds.labels(*values))
 
     def _bind_task(self, task: str) -> TaskMetrics:
         return TaskMetrics(
-            queue_seconds=self._seen(self.queue_seconds, task),
-            batch_rows=self._seen(self.batch_rows, task),
-            tokenization_seconds=self._seen(self.tokenization_seconds, task),
-            overhead_seconds=self._seen(self.overhead_seconds, task),
+            queue_seconds=Distribution(self.queue_seconds.labels(task)),
+            batch_rows=Distribution(self.batch_rows.labels(task)),
+            tokenization_seconds=Distribution(self.tokenization_seconds.labels(task)),
+            overhead_seconds=Distribution(self.overhead_seconds.labels(task)),
             admission_limit=self.admission_limit.labels(task),
             admitted_rows=self.admitted_rows.labels(task),
             queued_rows=self.queued_rows.labels(task),
             triton_calls_in_flight=self.triton_calls_in_flight.labels(task),
         )
-
-    def _seen(self, histogram: Histogram, *values: str) -> Distribution:
-        return self._kept(Distribution(histogram.labels(*values)))
-
-    def _kept(self, tally: _Tally) -> _Tally:
-        self._tallies.append(tally)
-        return tally
 
 
 class _Children(Generic[_Child]):

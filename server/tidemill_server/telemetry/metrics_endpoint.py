@@ -28,7 +28,7 @@ MAX_CONNECTIONS = 8
 """Beyond these, connections are closed at once."""
 SILENCE_SECONDS = 2.0
 """A connection on which nothing comes for so long is cut."""
-_REFRESH_SECONDS = 0.5
+_SAVE_SECONDS = 0.5
 
 
 class MetricsEndpoint:
@@ -66,14 +66,14 @@ class MetricsEndpoint:
             message = f"cannot serve metrics on {host}:{port} ({error}): set TIDEMILL_METRICS_HOST"
             raise ConfigurationError(f"{message} or TIDEMILL_METRICS_PORT") from error
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_REFRESH_SECONDS,), name="metrics", daemon=True
+            target=self._server.serve_forever, args=(_SAVE_SECONDS,), name="metrics", daemon=True
         )
         self._thread.start()
         return self._server.server_port
 
     def close(self) -> None:
-        """Bring the last tallies into their metrics, and stop listening: up to half a second."""
-        self._metrics.refresh()
+        """Write what other workers see, and stop listening: up to half a second."""
+        self._metrics.save()
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -89,7 +89,7 @@ class _AllWorkers(Collector):
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        self._metrics.refresh()
+        self._metrics.save()
         if self._folder is None:
             return self._metrics.registry.collect()
         _forget_gone_workers(self._folder)
@@ -110,13 +110,13 @@ def _forget_gone_workers(folder: Path) -> None:
 
 
 class _Server(ThreadingWSGIServer):
-    """Listens, and brings tallies into their metrics twice a second."""
+    """Listens, and writes what other workers see twice a second."""
 
     def __init__(self, host: str, port: int, metrics: Metrics, folder: Path | None) -> None:
         [family, *_, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self.address_family = family
         self.allow_reuse_port = folder is not None
-        self._refresh = metrics.refresh
+        self._save = metrics.save
         self._room = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)  # type: ignore[arg-type]
         registry = CollectorRegistry()
@@ -131,7 +131,7 @@ class _Server(ThreadingWSGIServer):
 
     def service_actions(self) -> None:
         """What `serve_forever` does each time round."""
-        self._refresh()
+        self._save()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room for one more connection; without it, it is closed."""

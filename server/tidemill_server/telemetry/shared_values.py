@@ -83,7 +83,7 @@ class _File:
             OSError: the disk does not take it; readers find the entries that were there before.
         """
         for position, value in list(self._values):
-            struct.pack_into("d", self._content, position, value.get())  # type: ignore[no-untyped-call]
+            struct.pack_into("d", self._content, position, value._value)
         content = bytes(self._content)
         path = self._path if self._is_there else self._path.with_suffix(".new")
         with path.open("r+b" if self._is_there else "wb", buffering=0) as file:

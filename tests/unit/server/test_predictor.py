@@ -42,7 +42,6 @@ def query(method: str = "Predict", seconds: float = 10.0, **fields: Any) -> Quer
 
 def value(world: Asked, name: str, **labels: str) -> float | None:
     """A sample of the metrics; None where there is none."""
-    world.metrics.refresh()
     return world.metrics.registry.get_sample_value(f"tidemill_{name}", labels)
 
 

@@ -11,7 +11,6 @@ from tidemill_server.telemetry.metrics import Metrics
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     """A sample; None where there is none."""
-    metrics.refresh()
     return metrics.registry.get_sample_value(f"tidemill_{name}", labels)
 
 
