@@ -4,11 +4,11 @@ Builds, erasures and rebuilds hold the lock, and so does who removes rows of ver
 frees it when its holder ends, however that happens.
 """
 
-import fcntl
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 _LOCK = ".lock"
 _POLL_SECONDS = 0.2
@@ -26,12 +26,11 @@ def intake_lock(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waits()
-                time.sleep(_POLL_SECONDS)
+
+    def gives_up() -> bool:
+        waits()
+        return False
+
+    lock = FileLock(folder / _LOCK)
+    with lock.acquire(poll_interval=_POLL_SECONDS, cancel_check=gives_up):
         yield

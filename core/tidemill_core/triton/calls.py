@@ -38,8 +38,11 @@ _FLOAT_BYTES = 4
 _TOLERANCE = 1e-3
 """How far beside [0, 1] a probability may lie: half precision rounds by as much."""
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+"""CANCELLED is Triton ending: a call that its caller cancelled needs no answer."""
+_NOT_READY = "is not at ready state"
+"""What Triton says, with the code UNAVAILABLE, of one version while it is there itself."""
 _STUB_DIED = "is not healthy"
-"""What the Python backend says about a model whose process died, with the code INTERNAL."""
+"""What it says, with the code INTERNAL, of a model whose process died."""
 
 
 def channel_options(address: str) -> tuple[tuple[str, int], ...]:
@@ -100,20 +103,24 @@ def probabilities(
 def infer_error(
     error: grpc.RpcError, address: str, model_name: str, version: int, timeout_seconds: float
 ) -> TidemillError:
-    """Return what a failed inference call is to the rest of Tidemill.
-
-    Triton answers UNAVAILABLE both for a version that is coming or going and for itself ending,
-    and INTERNAL both for a failed run and for a process that died: its words tell them apart.
-    CANCELLED is Triton ending too: a call that we cancel has nobody left to tell.
-    """
+    """Return what a failed inference call is to the rest of Tidemill."""
     code, details = status(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(timeout_seconds)
-    if code is grpc.StatusCode.NOT_FOUND or "is not at ready state" in details:
+    if code is grpc.StatusCode.NOT_FOUND or _NOT_READY in details:
         return ModelVersionNotServed(model_name, version)
-    if code in _AWAY or _STUB_DIED in details:
+    if is_away(code, details):
         return TritonUnavailable(address, details)
     return ModelOutputInvalid(model_name, version, f"{code.name}: {details}")
+
+
+def is_away(code: grpc.StatusCode, details: str) -> bool:
+    """Return whether a call failed because Triton, or the process of the model, is away.
+
+    Triton answers UNAVAILABLE both for a version that is coming or going and for itself ending,
+    and INTERNAL both for a failed run and for a process that died: its words say which it is.
+    """
+    return _NOT_READY not in details and (code in _AWAY or _STUB_DIED in details)
 
 
 def status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:

@@ -4,12 +4,11 @@ A task's format is a setting that may change: its versions then lie under two mo
 both stay configured while versions of both are trusted.
 """
 
-import fcntl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import cast
 
 import structlog
+from filelock import FileLock
 
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import DataError
@@ -17,6 +16,7 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.triton.config import ModelConfig, ModelFormat, is_written, write_config
 
 _LOCK_FILE = ".lock"
+"""In the repository: one process at a time changes configurations."""
 
 log = structlog.get_logger()
 
@@ -45,7 +45,8 @@ def configure(repository: ModelRepository, versions: Iterable[ModelVersion]) -> 
     for name, members in models.items():
         numbers = tuple(sorted(member.version for member in members))
         config = ModelConfig(name, cast("ModelFormat", members[0].model_format), numbers)
-        with locked(repository):
+        repository.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(repository.root / _LOCK_FILE):
             if not is_written(repository.root, config):
                 write_config(repository.root, config)
                 log.info("model_configured", model=name, versions=numbers)
@@ -61,12 +62,3 @@ def is_whole(repository: ModelRepository, version: ModelVersion) -> bool:
     if damage is not None:
         log.error("version_damaged", task=version.task, version=version.version, detail=damage)
     return damage is None
-
-
-@contextmanager
-def locked(repository: ModelRepository) -> Iterator[None]:
-    """Hold the repository's lock: one process at a time changes configurations."""
-    repository.root.mkdir(parents=True, exist_ok=True)
-    with (repository.root / _LOCK_FILE).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

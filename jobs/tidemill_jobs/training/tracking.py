@@ -1,6 +1,5 @@
 """Writes the course of a training to MLflow, locally and without a word to anyone else."""
 
-import fcntl
 import json
 import logging
 import os
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.training.evaluate import Measures
@@ -98,7 +99,9 @@ def tracked_run(config: TrackingConfig) -> Iterator[MlflowTracker]:
     Raises:
         MlflowException: the store cannot be used.
     """
-    with _silence(), _alone(config.artifact_folder):
+    config.artifact_folder.mkdir(parents=True, exist_ok=True)
+    # Of runs that start together the first one makes the store: MLflow's migrations need it alone.
+    with _silence(), FileLock(config.artifact_folder / ".lock"):
         client, run_id = _start(config)
     status = "FINISHED"
     try:
@@ -152,18 +155,6 @@ def _input(dataset: DatasetVersion) -> "DatasetInput":
         profile=json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let runs that start together open the store one after another.
-
-    The first one makes it, and MLflow's migrations do not bear company.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 _DIGEST_LENGTH = 36

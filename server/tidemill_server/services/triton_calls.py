@@ -14,12 +14,6 @@ from tidemill_server.status import PassedOn
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _MAX_MESSAGE_LENGTH = 1000
 """Characters of Triton's words: they travel as metadata, for which there is little room."""
-_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-"""CANCELLED is Triton ending: a call that its caller cancelled has nobody left to tell."""
-_MODEL_COMES_OR_GOES = "is not at ready state"
-"""What Triton says, with the code UNAVAILABLE, of one model while it is there itself."""
-_STUB_DIED = "is not healthy"
-"""What it says, with the code INTERNAL, of a model whose process died."""
 
 
 class TritonUnreadable(Unavailable):
@@ -76,7 +70,7 @@ class TritonCalls:
             code, message = calls.status(error)
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(seconds) from error
-            if _is_away(code, message):
+            if calls.is_away(code, message):
                 raise TritonUnavailable(self.address, message) from error
             raise _passed_on(code, message) from error
         return found
@@ -84,12 +78,6 @@ class TritonCalls:
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
         await self._channel.close()
-
-
-def _is_away(code: grpc.StatusCode, message: str) -> bool:
-    if _MODEL_COMES_OR_GOES in message:
-        return False
-    return code in _AWAY or _STUB_DIED in message
 
 
 def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:
