@@ -1,5 +1,6 @@
 """docs/security.md, followed step by step in a workspace of its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -87,3 +88,23 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
         in_clear.predict(TASK, "it is red", timeout=10)
     shell(stack, f"{revoke.rpartition(' ')[0]} {key_id}")
     eventually(lambda: reason(stack, key) == "INVALID_API_KEY", 5)
+
+
+def test_the_example_of_up_works_under_tls_and_keys(stack: Stack) -> None:
+    """What `tidemill up` prints once it is ready runs as it is, with the key put in its place."""
+    printed = stack.output.read_text()
+    commands, _, program = printed.partition("in this folder:\n")[2].partition("or in Python:\n")
+    create, export, *others = [line.strip() for line in commands.strip().splitlines()]
+    made = re.search(r"tm_[0-9a-f]+_[\w-]+", shell(stack, create))
+    assert made is not None
+    assert export.startswith("export TIDEMILL_API_KEY=...")
+    eventually(lambda: reason(stack, made.group()) == "", 5)
+    answered = shell(stack, f"{others[0]} --json", TIDEMILL_API_KEY=made.group())
+    prediction_id = json.loads(answered)["prediction_id"]
+    for command in others[1:]:
+        command = command.replace("PREDICTION_ID", prediction_id)
+        shell(stack, command, TIDEMILL_API_KEY=made.group())
+    (stack.workspace / "ready.py").write_text(
+        re.sub(r"^  ", "", program, flags=re.MULTILINE).replace('"..."', f'"{made.group()}"')
+    )
+    assert "prediction_id" in shell(stack, "python ready.py")

@@ -8,24 +8,22 @@ from typing import Annotated
 import typer
 
 from tidemill_cli.listing import Limit
-from tidemill_cli.local import require_extras, require_task
+from tidemill_cli.local import require_task
 from tidemill_cli.messages import moment_text
 from tidemill_cli.output import AsJson, print_json, print_table
 from tidemill_cli.tasks import OnlyTask
+from tidemill_cli.workspace_storage import every, opened_storage
 from tidemill_core.domain.access import AuditRecord
 from tidemill_core.settings import load_settings
 
 app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    help="Show who changed what.",
-    epilog="Example: tidemill audit list --task support",
+    no_args_is_help=True, add_completion=False, epilog="Example: tidemill audit list --task support"
 )
 
 
 @app.callback()
 def _audit() -> None:
-    """Has no options of its own."""
+    """Show who changed what."""
 
 
 @app.command("list", epilog="Example: tidemill audit list --task support --json")
@@ -36,10 +34,6 @@ def list_records(
     as_json: AsJson = False,
 ) -> None:
     """List the admin actions, newest first; --json also has how each caller was known."""
-    require_extras()
-    # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.workspace_storage import every, opened_storage
-
     settings = load_settings()
     with opened_storage(settings) as storage:
         found = list(islice(every(partial(storage.audit.page, task, caller)), limit))

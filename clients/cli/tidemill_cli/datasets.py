@@ -32,7 +32,6 @@ from tidemill_core.settings import load_settings
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Show, compare, export and clear away what models were trained on.",
     epilog="Example: tidemill datasets list --task support",
 )
 

@@ -7,11 +7,12 @@ import typer
 
 from tidemill_cli.connection import current_user
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.local import require_extras, require_task, settings_with_tasks
+from tidemill_cli.local import require_task, settings_with_tasks
 from tidemill_cli.messages import moment_text
 from tidemill_cli.output import AsJson, print_json, print_table, say
 from tidemill_cli.standard_input import stdin_lines
 from tidemill_cli.tasks import LastTask, Task, only_one
+from tidemill_cli.workspace_storage import audit_record, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.job import Trigger
@@ -20,7 +21,6 @@ from tidemill_core.domain.split import content_hash
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Erase a person's texts, and show which were erased.",
     epilog="Example: tidemill erase texts support 'my name is Ann' · tidemill erase list support",
 )
 
@@ -43,11 +43,6 @@ def texts(
     work, at once where `tidemill up` runs, else once it does. Models keep what they learned:
     retrain without it. Copies that were exported, and backups, are yours to clear.
     """
-    require_extras()
-    # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.workspace_storage import audit_record, opened_storage
-    from tidemill_core.storage.jobs import RunRequest
-
     settings, now = settings_with_tasks(), system_clock()
     require_task(settings, task)
     asked = list(stdin_lines()) if texts == ["-"] else texts
@@ -55,6 +50,8 @@ def texts(
     if not hashes:
         raise WrongUsage("there is no text to erase")
     with opened_storage(settings) as storage:
+        from tidemill_core.storage.jobs import RunRequest  # it needs the extras too
+
         made = [storage.erasures.request(task, each, current_user(), now) for each in hashes]
         request = {"text_hashes": list(hashes)}
         storage.audit.append(audit_record("erase texts", request, now, task))
@@ -69,9 +66,6 @@ def texts(
 @app.command("list", epilog="Example: tidemill erase list support --json")
 def list_erasures(task: LastTask = "", as_json: AsJson = False) -> None:
     """List the texts that were to be erased, by their hashes, and where they were found."""
-    require_extras()
-    from tidemill_cli.workspace_storage import opened_storage
-
     settings = settings_with_tasks()
     named = task or only_one(list(settings.tasks))
     with opened_storage(settings) as storage:

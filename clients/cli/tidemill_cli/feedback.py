@@ -7,17 +7,17 @@ import typer
 
 from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
 from tidemill_cli.connection import Address, connected, current_user
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import WrongUsage
 from tidemill_cli.feedback_file import send_file
 from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
-from tidemill_cli.output import AsJson, print_fields, print_json, print_table
+from tidemill_cli.output import AsJson
+from tidemill_cli.rejections import print_outcome
 from tidemill_cli.tasks import OnlyTask, collect_of
 from tidemill_client.requests import feedback_request
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Say which predictions were right; the next version learns from it.",
     epilog="Example: tidemill feedback submit PREDICTION_ID --label refund",
 )
 
@@ -42,7 +42,7 @@ def submit(
 ) -> None:
     """Say whether a prediction was right, or which label is."""
     if (correct is None) == (label is None):
-        raise typer.BadParameter("give one of --correct, --incorrect and --label")
+        raise WrongUsage("give one of --correct, --incorrect and --label")
     request = feedback_request(
         prediction_id,
         correct=correct,
@@ -104,16 +104,7 @@ def import_file(
     with connected(address) as client:
         outcome = send_file(client, file)
     rejections = [{"line": rejection.line, **rejection.error} for rejection in outcome.rejections]
-    if as_json:
-        counts = {"accepted": outcome.accepted, "rejected": outcome.rejected}
-        print_json({**counts, "rejections": rejections})
-    else:
-        print_fields({"accepted": outcome.accepted, "rejected": outcome.rejected})
-        rows = ((one["line"], one["reason"], one["message"]) for one in rejections)
-        if rejections:
-            print_table(("line", "reason", "why"), rows, empty="")
-    if outcome.rejected:
-        raise CommandFailed(f"{outcome.rejected} lines were not stored")
+    print_outcome(outcome.accepted, outcome.rejected, rejections, as_json)
 
 
 def _verdict(feedback: Feedback) -> str:

@@ -18,7 +18,6 @@ from tidemill_client import TidemillClient
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Start and follow the batch jobs.",
     epilog="Example: tidemill jobs run retrain --task support",
 )
 

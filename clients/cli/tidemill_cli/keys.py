@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.local import require_extras, require_task
+from tidemill_cli.local import require_task
 from tidemill_cli.messages import moment_text
 from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
+from tidemill_cli.workspace_storage import audit_record, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import ApiKey, Scope
 from tidemill_core.settings import load_settings
@@ -19,7 +20,6 @@ from tidemill_core.settings import load_settings
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Make and revoke the API keys that callers show.",
     epilog="Example: tidemill keys create --name shop --scope predict --scope feedback",
 )
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -44,16 +44,13 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is printed now and never again."""
-    require_extras()
-    # The database's packages take half a second to import, which help should not pay.
-    from tidemill_cli.workspace_storage import audit_record, opened_storage
-    from tidemill_core.storage.api_keys import NewApiKey
-
     settings, now = load_settings(), system_clock()
     for each in task or []:
         require_task(settings, each)
     expire_time = now + _duration(expires) if expires else None
     with opened_storage(settings) as storage:
+        from tidemill_core.storage.api_keys import NewApiKey  # it needs the extras too
+
         new = NewApiKey(name, frozenset(scope), frozenset(task or []), rate, expire_time)
         key, secret = storage.api_keys.create(new, now)
         storage.audit.append(audit_record("keys create", asdict(key), now))
@@ -69,9 +66,6 @@ def create(
 @app.command("list", epilog="Example: tidemill keys list --json")
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys, newest first."""
-    require_extras()
-    from tidemill_cli.workspace_storage import opened_storage
-
     with opened_storage(load_settings()) as storage:
         keys = storage.api_keys.list_all()
     if as_json:
@@ -89,9 +83,6 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on; servers do so within a second."""
-    require_extras()
-    from tidemill_cli.workspace_storage import audit_record, opened_storage
-
     now = system_clock()
     with opened_storage(load_settings()) as storage:
         key = storage.api_keys.revoke(key_id, now)

@@ -12,7 +12,7 @@ from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_cli.agreement import Agreement, agreement_of
 from tidemill_cli.connection import Address, connected, current_user
 from tidemill_cli.dataset_files import write_whole
-from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
+from tidemill_cli.failure import AlreadyThere, WrongUsage
 from tidemill_cli.label_import import read_tasks, submit_all
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
@@ -23,10 +23,10 @@ from tidemill_cli.output import (
     percent,
     print_fields,
     print_json,
-    print_table,
     say,
     shortened,
 )
+from tidemill_cli.rejections import print_outcome
 from tidemill_cli.tasks import ForTask, OnlyTask, collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain.labeling import LabelItemState
@@ -34,7 +34,6 @@ from tidemill_core.domain.labeling import LabelItemState
 app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
-    help="Label texts that wait for people.",
     epilog="Example: tidemill label --task support",
 )
 _WAITING = (LabelItemState.OPEN, LabelItemState.LEASED)
@@ -56,7 +55,7 @@ def label(
     """
     if context.invoked_subcommand is not None:
         if task or annotator:
-            raise typer.BadParameter(f"options go behind `{context.invoked_subcommand}`")
+            raise WrongUsage(f"options go behind `{context.invoked_subcommand}`")
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUsage(
@@ -145,16 +144,7 @@ def import_file(
     tasks = read_tasks(file)
     with connected(address) as client:
         accepted, rejections = submit_all(client, tasks)
-    if as_json:
-        rejected = [asdict(rejection) for rejection in rejections]
-        print_json({"accepted": accepted, "rejected": len(rejected), "rejections": rejected})
-    else:
-        print_fields({"accepted": accepted, "rejected": len(rejections)})
-        rows = ((each.row, each.annotator, each.reason, each.message) for each in rejections)
-        if rejections:
-            print_table(("row", "annotator", "reason", "why"), rows, empty="")
-    if rejections:
-        raise CommandFailed(f"{len(rejections)} were not stored")
+    print_outcome(accepted, len(rejections), list(map(asdict, rejections)), as_json)
 
 
 def _items(

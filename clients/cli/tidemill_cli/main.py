@@ -68,6 +68,7 @@ class _ImportedWhenUsed(TyperGroup):
         module = importlib.import_module(f"tidemill_cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        command.help = command.help or COMMANDS[cmd_name]
         return command
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -6,7 +6,7 @@ import typer
 
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import Address, connected, current_user
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text
 from tidemill_cli.output import AsJson, percent
@@ -15,7 +15,6 @@ from tidemill_cli.tasks import LastTask, OnlyTask, Task, collect_of, the_task
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Show model versions and decide which of them answer.",
     epilog="Example: tidemill models list --task support",
 )
 
@@ -119,7 +118,7 @@ def traffic(
     """Show who answers; with options, replace the canaries and shadows by those named."""
     canaries, shadows = [_share(text) for text in canary or []], shadow or []
     if champion_only and (canaries or shadows):
-        raise typer.BadParameter("--champion-only excludes --canary and --shadow")
+        raise WrongUsage("--champion-only excludes --canary and --shadow")
     with connected(address) as client:
         named = the_task(client, task, address)
         if champion_only or canaries or shadows:
@@ -172,7 +171,7 @@ def _accuracy(version: pb.ModelVersion) -> str:
 def _share(text: str) -> pb.TrafficShare:
     version, _, share = text.partition("=")
     if not (version.isdecimal() and share.isdecimal()):
-        raise typer.BadParameter(f"--canary {text}: write VERSION=PERCENT, such as 4=10")
+        raise WrongUsage(f"--canary {text}: write VERSION=PERCENT, such as 4=10")
     return pb.TrafficShare(model_version=int(version), percent=int(share))
 
 

@@ -23,7 +23,6 @@ from tidemill_core.domain import preference as domain
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Say which of two answers is better, and export such pairs.",
     epilog="Example: tidemill preferences export --format jsonl --out pairs",
 )
 

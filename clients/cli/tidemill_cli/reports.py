@@ -15,7 +15,6 @@ from tidemill_cli.tasks import OnlyTask, collect_of
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Show what the checks found, and take alerts on.",
     epilog="Example: tidemill reports alerts --unacknowledged",
 )
 

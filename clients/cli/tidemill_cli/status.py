@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import grpc
 import typer
@@ -24,6 +24,9 @@ from tidemill_cli.tasks import tasks_of
 from tidemill_cli.unserved import why_unserved
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
+
+if TYPE_CHECKING:  # it comes with the extras
+    from tidemill_core.supervisor import ProcessStatus
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = "Example: tidemill status --wait 60 && echo all tasks are served"
@@ -55,23 +58,6 @@ class TaskStatus:
 
 
 @dataclass(frozen=True)
-class ProcessStatus:
-    """One process of the stack in this folder.
-
-    Attributes:
-        name: such as `server-1`.
-        state: `RUNNING`, `STARTING` or `DEAD`.
-        pid: its id; 0 while it is dead.
-        deaths: how often it ended in a row, without a minute of health between.
-    """
-
-    name: str
-    state: str
-    pid: int
-    deaths: int
-
-
-@dataclass(frozen=True)
 class Status:
     """How a server and its tasks stand.
 
@@ -83,7 +69,7 @@ class Status:
 
     health: str
     tasks: list[TaskStatus]
-    processes: list[ProcessStatus]
+    processes: "list[ProcessStatus]"
 
     @property
     def serving(self) -> bool:
@@ -162,16 +148,15 @@ def _look(address: str, deadline: float) -> Status:
             time.sleep(_INTERVAL_SECONDS)
 
 
-def _processes() -> list[ProcessStatus]:
+def _processes() -> "list[ProcessStatus]":
     if missing_module() is not None:  # the client alone is installed: no stack can run here
         return []
     from tidemill_core.supervisor import read_processes
 
-    found = read_processes(load_settings().state_dir)
-    return [ProcessStatus(one.name, one.state.value, one.pid, one.deaths) for one in found]
+    return list(read_processes(load_settings().state_dir))
 
 
-def _print_processes(processes: list[ProcessStatus]) -> None:
+def _print_processes(processes: "list[ProcessStatus]") -> None:
     if processes:
         stdout().print()
         columns = ("process", "state", "pid", "recent deaths")

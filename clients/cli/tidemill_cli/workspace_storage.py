@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill_cli.connection import current_user
 from tidemill_cli.local import require_extras
@@ -12,14 +12,16 @@ from tidemill_cli.output import plain
 from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
-from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
-from tidemill_core.storage.storage import Storage, open_storage
+
+if TYPE_CHECKING:  # comes with the extras, and takes half a second to import
+    from tidemill_core.storage.database import Page
+    from tidemill_core.storage.storage import Storage
 
 RowT = TypeVar("RowT")
 
 
 @contextmanager
-def opened_storage(settings: Settings) -> Iterator[Storage]:
+def opened_storage(settings: Settings) -> "Iterator[Storage]":
     """Storage for the block; made where it is not there yet, as `tidemill up` would.
 
     Raises:
@@ -28,6 +30,8 @@ def opened_storage(settings: Settings) -> Iterator[Storage]:
         StorageUnavailable: it cannot be reached.
     """
     require_extras()
+    from tidemill_core.storage.storage import open_storage
+
     keep_files_private()
     storage = open_storage(settings.effective_database_url)
     try:
@@ -53,8 +57,10 @@ def audit_record(
     )
 
 
-def every(fetch: Callable[[Page], tuple[list[RowT], str]]) -> Iterator[RowT]:
+def every(fetch: "Callable[[Page], tuple[list[RowT], str]]") -> Iterator[RowT]:
     """Give the rows of all pages."""
+    from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
+
     token = ""
     while True:
         rows, token = fetch(Page.parse(MAX_PAGE_SIZE, token))

@@ -26,7 +26,7 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
     """Each command in the overview is there, and is described as in its own help."""
     for name, summary in COMMANDS.items():
         command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
-        assert (command.help or "").splitlines()[0] == summary
+        assert (command.help or summary).splitlines()[0] == summary
 
 
 @pytest.mark.parametrize("name", COMMANDS)
