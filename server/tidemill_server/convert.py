@@ -25,7 +25,7 @@ from tidemill_core.errors import InvalidArgument, TidemillError
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
 from tidemill_server.inference.predictor import Answer
-from tidemill_server.inference.query import BATCH_METHOD, STREAM_METHOD, UNARY_METHOD, Query
+from tidemill_server.inference.query import BATCH_METHOD, Query
 from tidemill_server.status import to_status
 
 M = TypeVar("M", bound=Message)
@@ -65,16 +65,22 @@ def page(request: Any) -> Page:
     return Page.parse(request.page_size, request.page_token)
 
 
-def query(request: prediction_service_pb2.PredictRequest, deadline: float, arrival: float) -> Query:
+def query(
+    request: prediction_service_pb2.PredictRequest | prediction_service_pb2.StreamPredictRequest,
+    method: str,
+    request_id: str,
+    deadline: float,
+    arrival: float,
+) -> Query:
     """From the contract; the times are the event loop's."""
     return Query(
         request.task,
-        UNARY_METHOD,
+        method,
         deadline,
         arrival,
         request.top_k,
         request.model_version,
-        request.request_id,
+        request_id,
         request.routing_key,
         dict(request.attributes),
     )
@@ -84,32 +90,8 @@ def batch_query(
     request: prediction_service_pb2.BatchPredictRequest, deadline: float, arrival: float
 ) -> Query:
     """From the contract; the times are the event loop's."""
-    return Query(
-        request.task,
-        BATCH_METHOD,
-        deadline,
-        arrival,
-        request.top_k,
-        request.model_version,
-        request.request_id,
-    )
-
-
-def item_query(
-    request: prediction_service_pb2.StreamPredictRequest, deadline: float, arrival: float
-) -> Query:
-    """From the contract; the times are the event loop's."""
-    return Query(
-        request.task,
-        STREAM_METHOD,
-        deadline,
-        arrival,
-        request.top_k,
-        request.model_version,
-        request.id,
-        request.routing_key,
-        dict(request.attributes),
-    )
+    numbers = (request.top_k, request.model_version)
+    return Query(request.task, BATCH_METHOD, deadline, arrival, *numbers, request.request_id)
 
 
 def prediction(value: Prediction) -> prediction_service_pb2.Prediction:

@@ -9,6 +9,7 @@ from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.prediction import PredictionHandler
+from tidemill_server.inference.query import STREAM_METHOD, UNARY_METHOD
 from tidemill_server.services.deadline import deadline_of, item_deadline_of
 from tidemill_server.services.pipeline import StreamWindows, pipelined
 
@@ -30,7 +31,9 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
         """Predict one text."""
-        query = convert.query(request, deadline_of(context), _now())
+        query = convert.query(
+            request, UNARY_METHOD, request.request_id, deadline_of(context), _now()
+        )
         answer = await self._handler.predict(query, request.text)
         return pb.PredictResponse(prediction=convert.prediction(answer))
 
@@ -52,7 +55,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def _answer(
         self, context: Context, request: pb.StreamPredictRequest
     ) -> pb.StreamPredictResponse | Exception:
-        query = convert.item_query(request, item_deadline_of(context), _now())
+        query = convert.query(request, STREAM_METHOD, request.id, item_deadline_of(context), _now())
         answer = await self._handler.predict_item(query, request.text)
         return pb.StreamPredictResponse(id=request.id, **convert.answer(answer))
 
