@@ -63,6 +63,8 @@ def test_kinds_are_told_apart() -> None:
         (f'{HTTP}token_env = "no name"\nauth = "bearer"', "token_env"),
         (f'{HTTP}since_parameter = "since"', "since_field or time_field"),
         (f"{HTTP}requests_per_second = 0", "requests_per_second"),
+        (f"{HTTP}overlap = 60", "overlap needs since_parameter"),
+        (f'{HTTP}since_parameter = "s"\nsince_field = "n"\noverlap = inf', "overlap"),
     ],
 )
 def test_wrong_sources_are_named(source: str, told: str) -> None:

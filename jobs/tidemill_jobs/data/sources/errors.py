@@ -4,8 +4,18 @@ Each message names the place, what is wrong and what to do.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
+from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
+
+_NAMES = 20
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names of columns or fields as an error may show them: not too many, and as UTF-8."""
+    some = [printable(name) for name in islice(names, _NAMES + 1)]
+    return ", ".join([*some[:_NAMES], "and others"] if len(some) > _NAMES else some)
 
 
 class SourceMissing(DataError):
@@ -45,7 +55,7 @@ class MissingColumn(DataError):
         self, place: str, name: str, there: Iterable[str], cure: str | None = None
     ) -> None:
         cure = cure or "fix the name in the source's settings, or the data"
-        told = f"{place}: no column {name!r} among {', '.join(there)}; {cure}"
+        told = f"{place}: no column {name!r} among {listed(there)}; {cure}"
         super().__init__("MISSING_COLUMN", told)
 
 

@@ -11,7 +11,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?)([T ]\S.*)?", re.ASCII)
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?)([Tt ]\S.*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d*)?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
 _CALENDAR = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _YEAR_OR_MONTH = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])?", re.ASCII)
@@ -30,7 +30,8 @@ def as_time(value: object) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        return _in_utc(_parsed(value))
+        time = _written(value) if isinstance(value, str) else _typed(value)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (OverflowError, InvalidOperation) as error:
         raise ValueError("outside the years 1 to 9999") from error
 
@@ -47,27 +48,26 @@ def units_per_second(number: float | Decimal) -> int:
     raise ValueError("too large for a time")
 
 
-def _parsed(value: object) -> datetime:
+def _written(value: str) -> datetime:
+    if _ISO.fullmatch(value):
+        return datetime.fromisoformat(value.upper())
+    return _counted(value)
+
+
+def _typed(value: object) -> datetime:
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return _counted(str(value))
-    if not isinstance(value, str):
-        raise ValueError(f"{type(value).__name__} is not a time")
-    if _NUMBER.fullmatch(value):
-        return _counted(value)
-    value = value.upper()
-    if not _ISO.fullmatch(value):
-        raise ValueError("neither ISO 8601 nor a number")
-    return datetime.fromisoformat(value)
+    raise ValueError(f"{type(value).__name__} is not a time")
 
 
 def _counted(written: str) -> datetime:
     """Return the time that a number means."""
     if not _NUMBER.fullmatch(written):
-        raise ValueError("not a number of a time's size")
+        raise ValueError("neither ISO 8601 nor a number of a time's size")
     number = Decimal(written)
     digits = f"{number:.0f}" if number == number.to_integral_value() else ""
     if _YEAR_OR_MONTH.fullmatch(digits):
@@ -78,7 +78,3 @@ def _counted(written: str) -> datetime:
         except ValueError:
             pass  # a count since 1970 after all
     return _EPOCH + timedelta(microseconds=int(number * 10**6 / units_per_second(number)))
-
-
-def _in_utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -27,6 +27,7 @@ from tidemill_jobs.data.sources.files.csv_records import (
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, RawRow, Unreadable, checked
 from tidemill_jobs.data.sources.source import ROWS
+from tidemill_jobs.data.sources.times import as_time
 
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _LONG_NAME, _MANY_SPACES = 40, 2
@@ -68,16 +69,25 @@ class CsvLines:
 
         A record that is open at the end of an open block is left.
         """
-        if block.is_utf8 and self._columns.time is None:
+        if block.is_utf8:
             sound = sound_records(block.lines, self._shape, block.is_open)
-            if sound is not None:
-                return self._piece(sound, block.number, part), sound.end
+            if sound is not None and (times := self._times(sound)) is not None:
+                return self._piece(sound, times, block.number, part), sound.end
         lines = without_padding(block.lines, self._shape.delimiter)
         found = records(lines, self._shape, block.is_open)
         rows = (self._found(record, block) for record in found if record.fields != [])
         return checked(part, rows), found[-1].end if found else 0
 
-    def _piece(self, sound: SoundRecords, first: int, part: str) -> Piece:
+    def _times(self, sound: SoundRecords) -> pl.Series | None:
+        """The rows' times; None if one cannot be read."""
+        at = self._columns.time
+        try:
+            times = [None if at is None else as_time(row[at]) for row in sound.fields]
+        except ValueError:
+            return None
+        return pl.Series(times, dtype=ROWS["time"])
+
+    def _piece(self, sound: SoundRecords, times: pl.Series, first: int, part: str) -> Piece:
         """Rows of which nothing needs to be checked."""
 
         def column(index: int | None) -> pl.Series:
@@ -90,13 +100,13 @@ class CsvLines:
                 "text": column(self._columns.text),
                 "label": column(self._columns.label),
                 "annotator": column(self._columns.annotator),
+                "time": times,
             }
         ).select(
             pl.lit(part).alias("part"),
             pl.concat_str(pl.lit(f"{self._name}:"), "number").alias("origin"),
             pl.lit(None, pl.String).alias("key"),
-            *("text", "label", "annotator"),
-            pl.lit(None, ROWS["time"]).alias("time"),
+            *("text", "label", "annotator", "time"),
         )
         return Piece(frame, NOTHING.unreadable)
 

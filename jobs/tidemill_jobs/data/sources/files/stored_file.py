@@ -38,6 +38,7 @@ _USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
 _PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
 _UNREADABLE = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException),
+    UnicodeError,  # pyarrow's, of a damaged file's names
     aiohttp.ClientError,  # fsspec passes it on
 )
 

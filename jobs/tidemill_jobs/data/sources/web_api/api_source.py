@@ -17,7 +17,7 @@ import httpx
 from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources.errors import SourceUnreadable, UnsupportedCursor
+from tidemill_jobs.data.sources.errors import SourceUnreadable, UnsupportedCursor, listed
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.sources.overlap import before
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, shown
@@ -118,7 +118,7 @@ class WebApi:
     def _check_fields(self, reading: "_Reading") -> None:
         """Whether any item has a text at all; later ones may lack it, each for itself."""
         if reading.fields and not reading.has_text:
-            path, there = self._settings.text_field, ", ".join(reading.fields)
+            path, there = self._settings.text_field, listed(reading.fields)
             told = f"no item has {path!r}; there are {there}; fix the source's text_field"
             raise DataError("MISSING_FIELD", f"{self.place}: {told}")
 

@@ -11,7 +11,7 @@ import structlog
 
 from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
-from tidemill_jobs.data.sources.errors import ApiRefused
+from tidemill_jobs.data.sources.errors import ApiRefused, listed
 from tidemill_jobs.data.sources.raw_rows import shown
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, Page, place
 
@@ -91,7 +91,7 @@ def items(page: Page, settings: HttpSource) -> list[Any]:
     if (found is None and is_null) or page.content is None:
         return []
     where = f"at {settings.items!r}" if settings.items else "as the answer"
-    there = f"an object of {', '.join(page.content)}" if isinstance(page.content, dict) else "JSON"
+    there = f"an object of {listed(page.content)}" if isinstance(page.content, dict) else "JSON"
     raise DataError(
         "MISSING_ITEMS", f"{place(page.url)}: no list {where}, but {there}; fix the source's items"
     )

@@ -257,6 +257,25 @@ def test_a_parquet_label_that_is_no_word_is_refused(
     assert (caught.value.reason, told in str(caught.value)) == ("WRONG_COLUMN_TYPE", True)
 
 
+def test_a_parquet_file_with_damaged_names_is_named(tmp_path: Path) -> None:
+    """Whatever the library says of a damaged file, the error is ours and names the file."""
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": ["x"], "label": ["a"], "other": ["y"]}), out)
+    path = tmp_path / "a.parquet"
+    path.write_bytes(out.getvalue().replace(b"other", b"oth\xffr"))
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read") as caught:
+        _read(path)
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+
+
+def test_an_error_names_a_few_columns_of_many(tmp_path: Path) -> None:
+    """However many there are, and whatever their names hold, the message can be shown."""
+    names = ", ".join(f'"c{n}": 1' for n in range(1000))
+    with pytest.raises(DataError, match=r"among .ud800, c0, c1, .*, and others") as caught:
+        _json_lines(tmp_path, f'{{"\\ud800": 1, {names}}}')
+    assert len(str(caught.value).encode()) < 1000
+
+
 def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     """The error names file, column and cure."""
     path = tmp_path / "a.parquet"
