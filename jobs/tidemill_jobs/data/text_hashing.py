@@ -25,11 +25,6 @@ def text_key(text_hash: pl.Expr) -> pl.Expr:
     return text_hash.str.slice(0, _KEY_DIGITS).str.to_integer(base=16, dtype=pl.UInt64)
 
 
-def collapse_whitespace(texts: pl.Series) -> pl.Series:
-    """No space around it, and single spaces for whitespace within, line ends included."""
-    return texts.str.replace_all(r"\s+", " ").str.strip_chars(" ")
-
-
 def normalised(texts: pl.Series) -> pl.Series:
     """`tidemill_core.domain.split.normalise` of texts with collapsed whitespace."""
     ascii_only = texts.str.len_bytes() == texts.str.len_chars()

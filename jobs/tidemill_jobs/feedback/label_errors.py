@@ -1,5 +1,7 @@
 """The job `find_label_errors`: which examples seem to have a wrong label?"""
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 from cleanlab.filter import find_label_issues
@@ -45,7 +47,8 @@ def run(context: JobContext) -> Result:
         DataError: the version is missing or damaged.
         RunCancelled: somebody asked the run to stop; nothing is queued.
     """
-    newest, _ = context.storage.datasets.page(context.task, Page(size=1))
+    task, judgements = context.task, context.settings.labeling.judgements
+    newest, _ = context.storage.datasets.page(task, Page(size=1))
     if not newest:
         return {"dataset_version": "", "rows": 0, "suspects": 0, "queued": 0, "worst": []}
     context.progress(0.1, "reads the dataset")
@@ -53,34 +56,32 @@ def run(context: JobContext) -> Result:
         pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
     )
     suspects = suspected_errors(examples, context.settings.feedback.max_suspects, context.progress)
+    now = context.clock()
+    queued = context.storage.label_items.add(_requests(task, suspects, now), judgements, now)
     shown = suspects.head(_SHOWN).select("origin", "label", "suggested_label", "quality")
     return {
         "dataset_version": newest[0].dataset_version,
         "rows": len(examples),
         "suspects": len(suspects),
-        "queued": _queue(context, suspects),
+        "queued": queued,
         "worst": shown.to_dicts(),
     }
 
 
-def _queue(context: JobContext, suspects: pl.DataFrame) -> int:
-    """Ask people about suspects; how many they had not been asked about before."""
-    now = context.clock()
-    requests = [
+def _requests(task: str, suspects: pl.DataFrame, now: datetime) -> list[LabelRequest]:
+    """Return what asks people about suspects."""
+    columns = ("text_hash", "text", "suggested_label", "label")
+    return [
         LabelRequest(
-            task=context.task,
+            task=task,
             text=text,
             reason=LabelReason.SUSPECTED_ERROR,
             text_time=now,
             suggested_labels=(suggested, label),
             origin=text_hash,
         )
-        for text_hash, text, suggested, label in suspects.select(
-            "text_hash", "text", "suggested_label", "label"
-        ).iter_rows()
+        for text_hash, text, suggested, label in suspects.select(columns).iter_rows()
     ]
-    judgements = context.settings.labeling.judgements
-    return context.storage.label_items.add(requests, judgements, now)
 
 
 def suspected_errors(examples: pl.DataFrame, limit: int, progress: Progress) -> pl.DataFrame:

@@ -10,13 +10,14 @@ from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.storage.predictions import Span
+from tidemill_core.storage.predictions import PredictionStore, Span
+from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key, text_hash
 from tidemill_jobs.catalogue import QUEUE_LABELS
-from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.context import JobContext, Progress, Result
 
 SETTLING = timedelta(minutes=1)
-"""Younger predictions wait for the next run: they may not all be written down yet."""
+"""Younger predictions wait for the next run: they may not all be stored yet."""
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _BATCH = 500
@@ -34,43 +35,51 @@ def run(context: JobContext) -> Result:
         RunCancelled: somebody asked the run to stop; the next one goes on from where this began.
         StorageUnavailable: the database does not answer.
     """
-    span = Span(context.task, _since(context), context.clock() - SETTLING)
+    task, storage, labeling = context.task, context.storage, context.settings.labeling
+    last = storage.jobs.latest(QUEUE_LABELS, task, [JobRunState.SUCCEEDED])
+    since = _BEGINNING if last is None else datetime.fromisoformat(last.result["until"])
+    span = Span(task, since, context.clock() - SETTLING)
+    key, sampled = load_text_key(context.settings.state_dir), context.task_settings.log_sample
+
+    def add(requests: Sequence[LabelRequest]) -> int:
+        return storage.label_items.add(requests, labeling.judgements, context.clock())
+
+    audits = _audits(
+        storage.predictions, span, key, labeling.audit_share, sampled, context.progress
+    )
     return {
         "since": span.since.isoformat(),
         "until": span.until.isoformat(),
-        "audits": sum(_add(context, batch) for batch in _audits(context, span)),
-        "uncertain": _add(context, _uncertain(context, span)),
-        "disagreements": _add(context, _disagreements(context, span)),
+        "audits": sum(map(add, audits)),
+        "uncertain": add(_uncertain(storage.predictions, span, labeling.uncertain_per_run)),
+        "disagreements": add(_disagreements(storage, span)),
     }
 
 
-def _since(context: JobContext) -> datetime:
-    """Where the last successful run ended."""
-    last = context.storage.jobs.latest(QUEUE_LABELS, context.task, [JobRunState.SUCCEEDED])
-    return _BEGINNING if last is None else datetime.fromisoformat(last.result["until"])
-
-
-def _add(context: JobContext, requests: Sequence[LabelRequest]) -> int:
-    judgements = context.settings.labeling.judgements
-    return context.storage.label_items.add(requests, judgements, context.clock())
-
-
-def _audits(context: JobContext, span: Span) -> Iterator[list[LabelRequest]]:
-    """A random slice, in batches: a keyed hash of its id decides on each prediction.
+def _audits(
+    predictions: PredictionStore,
+    span: Span,
+    key: bytes,
+    share: float,
+    log_sample: float,
+    progress: Progress,
+) -> Iterator[list[LabelRequest]]:
+    """Yield a random slice, in batches: a keyed hash of its id decides on each prediction.
 
     So the choice depends on nothing else, is the same in a repeated run, and cannot be foreseen
     by callers, who know their ids. Nothing is suggested, for that would sway people. What can be
     chosen is itself a random sample of the predictions: the task's `log_sample`, as it is now.
     """
-    key, share = load_text_key(context.settings.state_dir), context.settings.labeling.audit_share
-    probability = share * context.task_settings.log_sample or None
-    ids = context.storage.predictions.ids(span)
+    ids = predictions.ids(span)
     for number, batch in enumerate(iter(lambda: list(islice(ids, _BATCH)), [])):
-        context.progress(0.0, f"has looked at {number * _BATCH} predictions")
+        progress(0.0, f"has looked at {number * _BATCH} predictions")
         chosen = [prediction_id for prediction_id in batch if _fraction(key, prediction_id) < share]
         yield [
-            replace(_request(prediction, LabelReason.AUDIT), inclusion_probability=probability)
-            for prediction in map(context.storage.predictions.get, chosen)
+            replace(
+                _request(prediction, LabelReason.AUDIT),
+                inclusion_probability=share * log_sample or None,
+            )
+            for prediction in map(predictions.get, chosen)
             if prediction is not None and prediction.text
         ]
 
@@ -80,23 +89,22 @@ def _fraction(key: bytes, prediction_id: str) -> float:
     return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16.0**_HASH_DIGITS
 
 
-def _uncertain(context: JobContext, span: Span) -> list[LabelRequest]:
-    limit = context.settings.labeling.uncertain_per_run
+def _uncertain(predictions: PredictionStore, span: Span, limit: int) -> list[LabelRequest]:
     return [
         _request(prediction, LabelReason.UNCERTAIN, prediction.label)
-        for prediction in context.storage.predictions.least_confident(span, limit)
+        for prediction in predictions.least_confident(span, limit)
     ]
 
 
-def _disagreements(context: JobContext, span: Span) -> list[LabelRequest]:
-    """Predictions whose verdicts contradict each other, one of them since the last run."""
+def _disagreements(storage: Storage, span: Span) -> list[LabelRequest]:
+    """Return predictions whose verdicts contradict each other, one of them since the last run."""
     verdicts: dict[str, list[Feedback]] = defaultdict(list)
-    for verdict in context.storage.feedback.latest_verdicts(context.task):
+    for verdict in storage.feedback.latest_verdicts(span.task):
         verdicts[verdict.prediction_id].append(verdict)
     requests = []
     for prediction_id, given in verdicts.items():
         if len(given) > 1 and given[-1].create_time >= span.since:
-            prediction = context.storage.predictions.get(prediction_id)
+            prediction = storage.predictions.get(prediction_id)
             if prediction is None or not prediction.text:
                 continue
             if suggested := _contradiction(given, prediction.label):

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.context import JobContext, Progress, Result
 
 BATCH_ROWS = 1000
 """Rows of one transaction, so that the front waits only briefly for its turn to write."""
 
 Expire = Callable[[str, datetime, int], int]
+"""Removes texts of a task from before a time, of so many rows at most; of how many it did."""
 
 
 def run(context: JobContext) -> Result:
@@ -34,14 +35,17 @@ def run(context: JobContext) -> Result:
     if days is None:
         return dict.fromkeys(kinds, 0)
     before = context.clock() - timedelta(days=days)
-    return {name: _expire(context, expire, before) for name, expire in kinds.items()}
+    return {
+        name: _expire(expire, context.task, before, context.progress)
+        for name, expire in kinds.items()
+    }
 
 
-def _expire(context: JobContext, expire: Expire, before: datetime) -> int:
+def _expire(expire: Expire, task: str, before: datetime, progress: Progress) -> int:
     expired = 0
     while True:
-        context.progress(0.0, f"has removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
-        found = expire(context.task, before, BATCH_ROWS)
+        progress(0.0, f"has removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
+        found = expire(task, before, BATCH_ROWS)
         expired += found
         if found < BATCH_ROWS:
             return expired

@@ -1,22 +1,22 @@
-"""Second stage: bring each row into one form, and find what no model should learn from.
+"""Brings each row into one form, and finds what no model should learn from.
 
-`STEPS` is what is done to texts and labels, in order, and `schema` is what they must fulfil then.
+Texts and labels are repaired, and texts redacted, as in serving; `schema` is what they must fulfil
+then.
 """
 
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
-import ftfy
 import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaErrors
 
 from tidemill_core.domain.example import MAX_VALUE_LENGTH
+from tidemill_core.redaction import PATTERNS, redact
 from tidemill_core.text import is_blank
-from tidemill_jobs.data.preparing.redact import redact
-from tidemill_jobs.data.text_hashing import collapse_whitespace
+from tidemill_core.text_repair import longest_raw_length, repair
 
 # C0, DEL and C1, without tab, line feed and carriage return, which are whitespace in a text.
 _CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
@@ -27,26 +27,13 @@ _BEGINNING = 4000
 
 
 @dataclass(frozen=True)
-class CleaningStep:
-    """One thing that is done to a text.
-
-    Attributes:
-        name: what it is called in a manifest.
-        apply: does it to a series of texts; nulls stay.
-    """
-
-    name: str
-    apply: Callable[[pl.Series], pl.Series]
-
-
-@dataclass(frozen=True)
 class Cleaning:
     """How a task's rows are cleaned.
 
     Attributes:
         max_text_length: longest cleaned text, in characters.
         min_text_length: shortest cleaned text, in characters.
-        redact: what is replaced by a placeholder: names of `redact.PATTERNS`.
+        redact: what is replaced by a placeholder: names of `redaction.PATTERNS`.
     """
 
     max_text_length: int
@@ -63,38 +50,34 @@ class Cleaning:
         longest, shortest = settings["max_text_length"], settings["min_text_length"]
         return cls(longest, shortest, tuple(settings["redact"]))
 
-    @property
-    def steps(self) -> tuple[CleaningStep, ...]:
-        """What is done to a text, in order."""
-        redaction = (CleaningStep(f"redact_{kind}", _redaction(kind)) for kind in self.redact)
-        return (*STEPS, *redaction)
 
-    @property
-    def hopeless_length(self) -> int:
-        """With more characters, spaces included, a text is too long and no step looks at it."""
-        return 4 * self.max_text_length + 1000
+def repaired(texts: pl.Series) -> pl.Series:
+    """Return texts or labels, each as `text_repair.repair` leaves it; nulls stay."""
+    # Whitespace is all that it changes in ASCII.
+    texts = _changed(texts, _beyond_ascii(texts), repair)
+    return texts.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
 
-def _redaction(kind: str) -> Callable[[pl.Series], pl.Series]:
-    return lambda texts: redact(texts, kind)
+def _redacted(texts: pl.Series, kinds: Sequence[str]) -> pl.Series:
+    """Return texts, each as `redaction.redact` leaves it; nulls stay."""
+    for kind in kinds:
+        found = texts.str.contains(PATTERNS[kind].looks_like.pattern)
+        texts = _changed(texts, found.fill_null(value=False), partial(redact, kind=kind))
+    return texts
 
 
-def repair_encoding(texts: pl.Series) -> pl.Series:
-    """What was decoded by a wrong encoding, mended: `cafÃ©` is `café`."""
-    return _to_those_with_more_than_ascii(texts, ftfy.fix_encoding)
+def _beyond_ascii(texts: pl.Series) -> pl.Series:
+    """Whether each text has more than ASCII, and so needs Python's work."""
+    return texts.str.len_bytes() != texts.str.len_chars()
 
 
-def compose(texts: pl.Series) -> pl.Series:
-    """Unicode NFC, so that one way of writing an accent is left."""
-    return _to_those_with_more_than_ascii(texts, lambda text: unicodedata.normalize("NFC", text))
-
-
-STEPS: tuple[CleaningStep, ...] = (
-    CleaningStep("repair_encoding", repair_encoding),
-    CleaningStep("compose", compose),
-    CleaningStep("collapse_whitespace", collapse_whitespace),
-)
-"""What is done to each text and each label."""
+def _changed(texts: pl.Series, which: pl.Series, change: Callable[[str], str]) -> pl.Series:
+    """Return texts, some of them changed one by one; the others cost next to nothing."""
+    places = which.arg_true()
+    if not len(places):
+        return texts
+    changed = pl.Series([change(text) for text in texts.gather(places)], dtype=pl.String)
+    return texts.clone().scatter(places, changed)
 
 
 def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
@@ -124,20 +107,18 @@ def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
         As many rows, in their order. Text and label are null where there is a rule; its value is
         redacted as texts are.
     """
-    raw, label = rows["text"].replace("", None), rows["label"]
-    hopeless = (raw.str.len_chars() > cleaning.hopeless_length).fill_null(value=False)
-    text = raw.clone().scatter(hopeless.arg_true(), None)
-    for step in cleaning.steps:
-        text = step.apply(text)
-    for step in STEPS:
-        label = step.apply(label)
-    blank = _to_those_with_more_than_ascii(text, lambda value: "" if is_blank(value) else value)
+    raw = rows["text"].replace("", None)
+    longest = longest_raw_length(cleaning.max_text_length)
+    hopeless = (raw.str.len_chars() > longest).fill_null(value=False)
+    text = repaired(raw.clone().scatter(hopeless.arg_true(), None))
+    text = _redacted(text, cleaning.redact)
+    text = _changed(text, _beyond_ascii(text), lambda value: "" if is_blank(value) else value)
     cleaned = rows.with_columns(
         text=text,
-        label=label.fill_null(""),
-        is_blank=(blank == ""),
+        label=repaired(rows["label"]).fill_null(""),
+        is_blank=(text == ""),
         is_hopeless=hopeless,
-        value=_redacted(rows["value"], cleaning),
+        value=_redacted(rows["value"], cleaning.redact),
         shown=_shown(raw, text, cleaning),
         index=pl.int_range(len(rows), dtype=pl.Int32),
     )
@@ -162,14 +143,8 @@ def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
 def _shown(raw: pl.Series, text: pl.Series, cleaning: Cleaning) -> pl.Series:
     """What may be shown of texts that break a rule: redacted; of long ones the beginning."""
     unseen = (text.is_null() | (text == "")).arg_true()
-    beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), cleaning)
+    beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), cleaning.redact)
     return text.clone().scatter(unseen, beginnings)
-
-
-def _redacted(texts: pl.Series, cleaning: Cleaning) -> pl.Series:
-    for kind in cleaning.redact:
-        texts = redact(texts, kind)
-    return texts
 
 
 def _check(rule: str, holds: pl.Expr) -> pa.Check:
@@ -185,13 +160,3 @@ def _broken(cleaned: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
         cases = found.sort("check_number", maintain_order=True)
         return cases.unique("index", keep="first").select("index", broken="check")
     return pl.DataFrame(schema={"index": pl.Int32, "broken": pl.String})
-
-
-def _to_those_with_more_than_ascii(texts: pl.Series, change: Callable[[str], str]) -> pl.Series:
-    """Python's work on the few texts that need it; what is ASCII only is passed on."""
-    beyond = texts.str.len_bytes() != texts.str.len_chars()
-    if not beyond.any():
-        return texts
-    places = beyond.arg_true()
-    changed = [change(text) for text in texts.gather(places)]
-    return texts.scatter(places, pl.Series(changed, dtype=pl.String))

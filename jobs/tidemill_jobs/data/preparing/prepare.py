@@ -19,6 +19,7 @@ import polars as pl
 import polars_hash as plh
 import pyarrow.parquet as pq
 
+from tidemill_core.text_repair import REPAIR_VERSION
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.landing.intake import Segment, read_segment
 from tidemill_jobs.data.preparing.clean import Cleaning, clean
@@ -62,7 +63,7 @@ class PreparedCache:
             folder: where to keep what was prepared.
             cleaning: how to clean.
         """
-        described = json.dumps([_VERSION, asdict(cleaning)], sort_keys=True)
+        described = json.dumps([_VERSION, REPAIR_VERSION, asdict(cleaning)], sort_keys=True)
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
         self._cleaning = cleaning
 

@@ -4,6 +4,7 @@ import polars as pl
 
 from tidemill_core.domain.dataset import Outcome, outcome_of
 from tidemill_core.errors import DataError
+from tidemill_core.text_repair import REPAIR_VERSION
 from tidemill_jobs.data.deciding.decide import Decided
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import WeakLabels
 from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content
@@ -35,7 +36,7 @@ def assemble(task: str, recipe: Recipe, decided: Decided, weak: WeakLabels | Non
         source_counts=_source_counts(decided, excluded),
         recipe={
             "settings": recipe.settings(),
-            "steps": [step.name for step in recipe.cleaning.steps],
+            "text_repair": REPAIR_VERSION,
             "segments": {segment.source: segment.number for segment in decided.rows.segments},
             "labeling_functions": None if weak is None else weak.source,
         },

@@ -12,6 +12,7 @@ import polars_hash as plh
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_core.text import is_blank
+from tidemill_core.text_repair import repair
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.deciding.weak_labels.functions_file import (
     FunctionsFile,
@@ -23,7 +24,6 @@ from tidemill_jobs.data.deciding.weak_labels.label_model import (
     combine,
     require_snorkel,
 )
-from tidemill_jobs.data.preparing.clean import STEPS
 from tidemill_jobs.labeling_functions import LabelingFunction
 
 MAX_LABELS = 1_000
@@ -171,14 +171,12 @@ class WeakLabels:
         """Take up a label; one that is the same once it is cleaned has the same number."""
         if not given.isprintable() or is_blank(given):
             raise _BadAnswer("it returned what cannot be a label: blank, or control characters")
-        label = pl.Series([str.__str__(given)])
-        for step in STEPS:
-            label = step.apply(label)
-        number = self._numbers.setdefault(label[0], len(self._labels))
+        label = repair(str.__str__(given))
+        number = self._numbers.setdefault(label, len(self._labels))
         if number == MAX_LABELS:
             raise _BadAnswer(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
         if number == len(self._labels):
-            self._labels.append(label[0])
+            self._labels.append(label)
         self._numbers[given] = number
         return number
 

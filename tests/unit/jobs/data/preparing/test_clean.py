@@ -164,15 +164,3 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
         rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
     )
     assert clean(rows, Cleaning(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
-
-
-def test_the_steps_are_named_in_order() -> None:
-    """A cleaning says what it does."""
-    names = [step.name for step in Cleaning(10, redact=("email", "card")).steps]
-    assert names == [
-        "repair_encoding",
-        "compose",
-        "collapse_whitespace",
-        "redact_email",
-        "redact_card",
-    ]
