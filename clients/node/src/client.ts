@@ -26,7 +26,7 @@ import {
   type PredictResponse,
 } from "./gen/tidemill/v1/prediction_service.js";
 import { askAll } from "./many.js";
-import { checkedSize, textError } from "./requests.js";
+import { checked, textError } from "./requests.js";
 import { resultOf, Window, type Result } from "./window.js";
 
 export interface PredictOptions {
@@ -105,7 +105,7 @@ export class TidemillClient {
     const error = textError(text, "text", options.requestId);
     if (error !== undefined) throw error;
     const request = PredictRequest.fromPartial({ topK: 1, ...asked, task, text });
-    checkedSize(PredictRequest, request, options.requestId);
+    checked(PredictRequest, request, options.requestId);
     const response = await this.call<PredictResponse>(
       (...rest) => this.predictions.predict(request, ...rest),
       timeoutMs,
@@ -131,7 +131,7 @@ export class TidemillClient {
     // An empty text takes the place of one that cannot be sent: the others keep their numbers.
     const sent = found.map((text, n) => (errors[n] === undefined ? text : ""));
     const request = BatchPredictRequest.fromPartial({ topK: 1, ...asked, task, texts: sent });
-    checkedSize(BatchPredictRequest, request, options.requestId);
+    checked(BatchPredictRequest, request, options.requestId);
     const response = await this.call<BatchPredictResponse>(
       (...rest) => this.predictions.batchPredict(request, ...rest),
       timeoutMs,
@@ -160,7 +160,7 @@ export class TidemillClient {
       const error = textError(text, "text", id);
       if (error !== undefined) throw error;
       const made = StreamPredictRequest.fromPartial({ topK: 1, ...asked, id, task, text });
-      return checkedSize(StreamPredictRequest, made, id);
+      return checked(StreamPredictRequest, made, id);
     };
     const bounded = new Window(request, window);
     const patienceMs = waitMs("timeoutMs", timeoutMs);
@@ -182,7 +182,7 @@ export class TidemillClient {
           ? { $case: "label", value: verdict.label }
           : { $case: "correct", value: verdict.correct },
     });
-    checkedSize(SubmitFeedbackRequest, request, options.requestId);
+    checked(SubmitFeedbackRequest, request, options.requestId);
     const response = await this.call<SubmitFeedbackResponse>(
       (...rest) => this.feedback.submitFeedback(request, ...rest),
       timeoutMs,

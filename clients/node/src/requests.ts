@@ -7,6 +7,8 @@ import { InvalidRequest, MessageTooLarge } from "./errors.js";
 /** The highest limit that a task can have (`max_text_length`). */
 const MAX_TEXT_CHARACTERS = 100_000;
 
+const SURROGATE = /\p{Surrogate}/u;
+
 /** How a generated message is written. */
 interface Encoder<Request> {
   encode(request: Request): { finish(): Uint8Array };
@@ -26,7 +28,7 @@ export function textError(
     const rule = `is too long; no task takes more than ${MAX_TEXT_CHARACTERS} characters`;
     return refusal("TEXT_TOO_LONG", field, rule, requestId);
   }
-  const surrogate = /\p{Surrogate}/u.exec(text);
+  const surrogate = SURROGATE.exec(text);
   if (surrogate !== null) {
     const code = surrogate[0].charCodeAt(0).toString(16).toUpperCase();
     return refusal("NOT_UNICODE", field, `has the lone surrogate U+${code}`, requestId);
@@ -34,21 +36,33 @@ export function textError(
   return undefined;
 }
 
-/** A request that is within the limit on messages.
+/** A request that can be sent.
  *
- * @throws MessageTooLarge it is not.
+ * @throws InvalidRequest a field has a lone surrogate, which would be replaced on the way.
+ * @throws MessageTooLarge it is over the limit on messages.
  */
-export function checkedSize<Request>(
+export function checked<Request extends object>(
   kind: Encoder<Request>,
   request: Request,
   requestId = "",
 ): Request {
+  for (const [field, value] of Object.entries(request)) {
+    if (hasSurrogate(value)) {
+      throw refusal("UNUSABLE_VALUE", field, "has a lone surrogate", requestId);
+    }
+  }
   const size = kind.encode(request).finish().length;
   if (size > MAX_MESSAGE_BYTES) {
     const message = `the request is a message larger than max (${size} vs. ${MAX_MESSAGE_BYTES})`;
     throw new MessageTooLarge(`${message}: send less at a time`, requestId);
   }
   return request;
+}
+
+function hasSurrogate(value: unknown): boolean {
+  if (typeof value === "string") return SURROGATE.test(value);
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(value).some((entry) => entry.some(hasSurrogate));
 }
 
 function refusal(reason: string, field: string, rule: string, requestId: string): InvalidRequest {

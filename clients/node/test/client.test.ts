@@ -244,3 +244,22 @@ test("a very long timeout waits, and one that is no time is refused", async () =
     assert.throws(() => new TidemillClient(server.address, { keepaliveMs }), /keepaliveMs is/);
   }
 });
+
+test("another field that cannot be sent is named", async () => {
+  const bad = "half a \ud83d pair";
+  const calls: [string, () => Promise<unknown>][] = [
+    ["task", () => client.predict(bad, "a")],
+    ["requestId", () => client.predictBatch("t", ["a"], { requestId: bad })],
+    ["attributes", () => client.predict("t", "a", { attributes: { channel: bad } })],
+    ["verdict", () => client.submitFeedback("p", { label: bad })],
+    ["comment", () => client.submitFeedback("p", { correct: true }, { comment: bad })],
+  ];
+  for (const [field, call] of calls) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof InvalidRequest);
+      assert.deepEqual([error.field, error.reason], [field, "UNUSABLE_VALUE"]);
+      return true;
+    });
+  }
+  assert.equal(server.calls, 0);
+});

@@ -10,7 +10,7 @@ from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_wo
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.predictor import Answer, Predictor
 from tidemill_server.inference.query import Query
-from tidemill_server.inference.router import Router
+from tidemill_server.inference.router import Router, UnknownModelVersion
 
 MAX_BATCH_TEXTS = 1024
 MAX_ATTRIBUTES = 16
@@ -105,7 +105,7 @@ def check_query(query: Query) -> None:
         raise InvalidArgument("INVALID_TOP_K", "top_k", f"{query.top_k} is negative")
     if query.model_version < 0:
         rule = f"{query.model_version} is negative; 0 lets the router choose"
-        raise InvalidArgument("UNKNOWN_MODEL_VERSION", "model_version", rule)
+        raise UnknownModelVersion(rule)
     check_words("request_id", query.request_id, MAX_KEY_LENGTH)
     check_words("routing_key", query.routing_key, MAX_KEY_LENGTH)
     if query.attributes:
