@@ -82,7 +82,7 @@ def summary(version: Description) -> dict[str, Any]:
     said = ""
     if texts := agreement.get("texts"):
         share = percent(agreement["agreed"] / texts)
-        said = f"{share} of {texts} texts that were labelled more than once"
+        said = f"{share} of {texts} texts that were labeled more than once"
     return {
         "dataset version": version["dataset_version"],
         "task": version["task"],
@@ -112,7 +112,7 @@ def sections(version: Description) -> Iterator[Section]:
     if functions := version.get("labeling_functions"):
         columns = list(functions[0])
         rows = [[_cell(function.get(name)) for name in columns] for function in functions]
-        yield Section("Labelling functions", [name.replace("_", " ") for name in columns], rows)
+        yield Section("Labeling functions", [name.replace("_", " ") for name in columns], rows)
 
 
 def print_description(version: Description) -> None:

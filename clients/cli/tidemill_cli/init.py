@@ -39,7 +39,7 @@ _TEMPLATE = """\
 # Everything below is optional; these are the defaults.
 # grpc_port = 50051               # what clients connect to; write it above the first [section]
 # [feedback]
-# retrain_after = 1000            # new labelled examples that start a retraining
+# retrain_after = 1000            # new labeled examples that start a retraining
 # [gate]
 # max_accuracy_drop = 0.0         # a candidate may not be worse than the champion by more
 # [monitoring]

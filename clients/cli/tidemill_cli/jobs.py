@@ -7,7 +7,7 @@ import typer
 
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import Address, connected
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, collect, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.output import AsJson, percent, print_table, say
@@ -28,7 +28,7 @@ RunId = Annotated[str, typer.Argument(help="The run's id.")]
 def list_jobs(address: Address = "", as_json: AsJson = False) -> None:
     """List the jobs that can be run."""
     with connected(address) as client:
-        jobs = collect(client.jobs.ListJobs, pb.ListJobsRequest(), limit=1000)
+        jobs = _jobs(client)
     columns: Columns = {
         "job": "job",
         "runs": lambda job: job.schedule or "on demand",
@@ -51,6 +51,11 @@ def runs(
     with connected(address) as client:
         request = pb.ListJobRunsRequest(job=job, task=task)
         found = collect_of(client, client.jobs.ListJobRuns, request, limit, keep)
+        known = {each.job for each in _jobs(client)} if job and not found else {job}
+    if job not in known:
+        raise WrongUsage(
+            f"there is no job {job!r}; there are: {', '.join(sorted(known)) or 'none'}"
+        )
     columns: Columns = {
         "run id": "run_id",
         "job": "job",
@@ -63,6 +68,10 @@ def runs(
     print_list(found, columns, "nothing has run yet", as_json)
     if keep is not None and not as_json:
         say("without check_feedback runs that started nothing; --all shows them")
+
+
+def _jobs(client: TidemillClient) -> list[pb.Job]:
+    return collect(client.jobs.ListJobs, pb.ListJobsRequest(), limit=1000)
 
 
 def _started_something(run: pb.JobRun) -> bool:

@@ -1,6 +1,6 @@
 """`tidemill reports`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,15 +23,16 @@ app = typer.Typer(
 def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
-        str, typer.Option(help="Only drift, accuracy or latency.", show_default=False)
-    ] = "",
+        Literal["drift", "accuracy", "latency"] | None,
+        typer.Option(help="Only reports of this check.", show_default=False),
+    ] = None,
     limit: Limit = 20,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """List reports."""
     with connected(address) as client:
-        request = pb.ListReportsRequest(task=task, kind=kind)
+        request = pb.ListReportsRequest(task=task, kind=kind or "")
         found = collect_of(client, client.monitoring.ListReports, request, limit)
     columns: Columns = {
         "report id": "report_id",

@@ -44,13 +44,11 @@ def _without_tls(target: Target) -> CommandFailed:
 
 def _of_certificates(target: Target) -> CommandFailed:
     """Return what a server that uses TLS and this client disagree about."""
-    context = ssl.create_default_context(
-        cafile=None if target.roots == "system" else str(target.roots)
-    )
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     caller = target.caller
-    if caller.client_certificate is not None:
-        context.load_cert_chain(caller.client_certificate, caller.client_key)
+    try:
+        context = _trusting(target)
+    except OSError as error:  # of which ssl.SSLError is one
+        return WrongUsage(f"{_ROOTS}, {_CLIENT}: a file cannot be used: {error}")
     try:
         with _secured(target, context) as connection:
             # HTTP/2 servers speak first; one that refuses a client just ends the connection.
@@ -89,6 +87,21 @@ def _secured(target: Target, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]
         context.wrap_socket(connection, server_hostname=target.server_name or host) as secured,
     ):
         yield secured
+
+
+def _trusting(target: Target) -> ssl.SSLContext:
+    """Return what trusts and shows as much as the client does.
+
+    Raises:
+        OSError: a file cannot be read, or is not what it should be.
+    """
+    roots = None if target.roots == "system" else str(target.roots)
+    context = ssl.create_default_context(cafile=roots)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    caller = target.caller
+    if caller.client_certificate is not None:
+        context.load_cert_chain(caller.client_certificate, caller.client_key)
+    return context
 
 
 def _trusting_all() -> ssl.SSLContext:

@@ -53,6 +53,7 @@ def tls(mutual: bool = False) -> grpc.ServerCredentials:
 
 ROOTS = {"TIDEMILL_ROOT_CERTIFICATES": "ours-ca.crt"}
 OTHER_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "others.crt", "TIDEMILL_CLIENT_KEY": "others.key"}
+MIXED_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "others.key"}
 OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "ours.key"}
 
 
@@ -65,6 +66,9 @@ OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": 
         (tls(mutual=True), ROOTS, "asks for a client certificate: set TIDEMILL_CLIENT_CERT", 2),
         (tls(mutual=True), ROOTS | OTHER_CLIENT, "refuses the client certificate", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "others-ca.crt"}, "cannot be trusted", 2),
+        (tls(mutual=True), ROOTS | MIXED_CLIENT, "a file cannot be used", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "ours.key"}, "a file cannot be used", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "missing.crt"}, "no connection can be made", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "system"}, "cannot be trusted", 2),
         (tls(), ROOTS, "UNIMPLEMENTED", 1),
         (tls(mutual=True), ROOTS | OUR_CLIENT, "UNIMPLEMENTED", 1),

@@ -1,0 +1,60 @@
+"""Which task a command is for, against the real front."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.server.front import Front
+from tidemill_cli.main import run
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "preferences list --task",
+        "preferences stats --task",
+        "preferences export --out pairs --task",
+        "feedback list --task",
+        "label list --task",
+        "label agreement --task",
+        "label export waiting.json --task",
+        "models list --task",
+        "models show",
+        "models rollback",
+        "models traffic",
+        "models deployments",
+        "datasets list --task",
+        "jobs runs --task",
+        "jobs run retrain --task",
+        "reports list --task",
+        "reports alerts --task",
+    ],
+)
+def test_a_task_that_does_not_exist_is_said(
+    command: str,
+    front: Front,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every command with a task names those that there are, and ends with 2; no list is empty."""
+    monkeypatch.chdir(tmp_path)
+    assert run([*command.split(), "nope", "--address", front.address]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "there is no task 'nope'; there are: mixed, " in printed.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("jobs runs --job nope", "there is no job 'nope'; there are: "),
+        ("reports list --kind nope", "'drift', 'accuracy', 'latency'"),
+    ],
+)
+def test_a_filter_that_matches_nothing_by_mistake_is_said(
+    command: str, words: str, front: Front, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job or a kind of report that does not exist is an error, never an empty list."""
+    assert run([*command.split(), "--address", front.address]) == 2
+    assert words in " ".join(capsys.readouterr().err.replace("\u2502", " ").split())
