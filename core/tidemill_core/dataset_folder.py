@@ -30,6 +30,13 @@ Manifest = Mapping[str, Any]
 place; `outcome_counts`; `schema`, `recipe` and `profile`, as the build of it wrote them."""
 
 
+class DatasetMissing(DataError):
+    """No dataset version, or none of its files, is where it was looked for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("DATASET_MISSING", message)
+
+
 def version_folders(datasets: Path) -> list[Path]:
     """The folders of all versions of all tasks, by task and id.
 
@@ -47,16 +54,16 @@ def find_version(datasets: Path, dataset_version: str) -> Path:
         dataset_version: the id, or its first 8 or more characters.
 
     Raises:
-        DataError: DATASET_MISSING, there is none; DATASET_AMBIGUOUS, several start so.
+        DatasetMissing: there is none.
+        DataError: DATASET_AMBIGUOUS, several start so.
     """
     found = []
     if _START_OF_ID.fullmatch(dataset_version):
         folders = version_folders(datasets)
         found = [folder for folder in folders if folder.name.startswith(dataset_version)]
     if not found:
-        detail = f"{datasets} holds no dataset version {dataset_version!r}"
         cure = "name it by its id, or by the id's first 8 or more characters"
-        raise DataError("DATASET_MISSING", f"{detail}: {cure}")
+        raise DatasetMissing(f"{datasets} holds no dataset version {dataset_version!r}: {cure}")
     if len(found) > 1:
         message = f"several dataset versions start with {dataset_version!r}: give more of the id"
         raise DataError("DATASET_AMBIGUOUS", message)
@@ -67,13 +74,14 @@ def read_manifest(folder: Path) -> Manifest:
     """What a version's manifest says.
 
     Raises:
-        DataError: DATASET_MISSING or DATASET_DAMAGED.
+        DatasetMissing: it is not there.
+        DataError: DATASET_DAMAGED.
     """
     path = folder / MANIFEST_FILE
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError("DATASET_MISSING", f"there is no {path}") from error
+        raise DatasetMissing(f"there is no {path}") from error
     except (OSError, ValueError) as error:
         raise damaged(path, error) from error
     if not isinstance(manifest, dict):

@@ -2,7 +2,8 @@
 
 TidemillError
 ├── InvalidArgument            the caller's input is wrong; nothing was done
-│   └── UnknownLabel
+│   ├── UnknownLabel
+│   └── RequestIdReused
 ├── Unauthenticated            nobody knows who calls
 ├── PermissionDenied           the caller is known, and may not do this
 ├── NotFound                   the named resource does not exist
@@ -88,10 +89,16 @@ def _similar(label: str, known: frozenset[str]) -> list[str]:
     return get_close_matches(label, known, 2)
 
 
+class RequestIdReused(InvalidArgument):
+    """A request id that was used before, for something else."""
+
+    def __init__(self, used_for: str, each: str) -> None:
+        rule = f"was used for another {used_for}: give each {each} one of its own"
+        super().__init__("REQUEST_ID_REUSED", "request_id", rule)
+
+
 class Unauthenticated(TidemillError):
     """The call shows no credential, or one that is not (or no longer) good."""
-
-    reason = "UNAUTHENTICATED"
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -100,8 +107,6 @@ class Unauthenticated(TidemillError):
 
 class PermissionDenied(TidemillError):
     """The caller is known, and may not do this."""
-
-    reason = "PERMISSION_DENIED"
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -127,10 +132,9 @@ class FailedPrecondition(TidemillError):
 
     reason = "FAILED_PRECONDITION"
 
-    def __init__(self, message: str, reason: str | None = None) -> None:
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
-        if reason is not None:
-            self.reason = reason
+        self.reason = reason or self.reason
 
 
 class IllegalTransition(FailedPrecondition):

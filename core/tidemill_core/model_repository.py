@@ -29,6 +29,13 @@ TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 
 
+class ModelVersionMissing(DataError):
+    """A model version that should be there is not."""
+
+    def __init__(self, where: object, detail: str) -> None:
+        super().__init__("MODEL_VERSION_MISSING", f"{where}: {detail}")
+
+
 @dataclass(frozen=True)
 class Reference:
     """What a version answered on its hold-out, for drift to be measured against.
@@ -129,7 +136,7 @@ class ModelRepository:
         try:
             return _manifest(json.loads(path.read_bytes()))
         except OSError as error:
-            raise DataError("MODEL_VERSION_MISSING", f"{path}: {error.strerror}") from error
+            raise ModelVersionMissing(path, error.strerror or str(error)) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from tidemill_core.domain.labeling import Judgement, LabelItemState, resolve
-from tidemill_core.errors import FailedPrecondition, InvalidArgument, NotFound
+from tidemill_core.errors import FailedPrecondition, NotFound, RequestIdReused
 from tidemill_core.storage.label_rows import judgement_of
 from tidemill_core.storage.schema import label_items, labels
 
@@ -42,7 +42,7 @@ def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
     """What was stored under a request id.
 
     Raises:
-        InvalidArgument: REQUEST_ID_REUSED: that was another item's, or another annotator's. The
+        RequestIdReused: that was another item's, or another annotator's. The
             first answer would be none to this judgement, which would be lost.
     """
     if not judgement.request_id:
@@ -53,8 +53,7 @@ def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
         return None
     stored = judgement_of(row)
     if (stored.label_item_id, stored.annotator) != (judgement.label_item_id, judgement.annotator):
-        rule = "was used for another judgement: give each item and annotator one of their own"
-        raise InvalidArgument("REQUEST_ID_REUSED", "request_id", rule)
+        raise RequestIdReused("judgement", "item and annotator")
     return stored
 
 

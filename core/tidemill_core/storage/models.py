@@ -8,7 +8,12 @@ from sqlalchemy import Connection, func, select, update
 
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
 from tidemill_core.domain.traffic import Traffic, plan_traffic, versions_to_serve
-from tidemill_core.errors import FailedPrecondition, IllegalTransition, NotFound
+from tidemill_core.errors import (
+    FailedPrecondition,
+    IllegalTransition,
+    ModelVersionNotServed,
+    NotFound,
+)
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
     Change,
@@ -223,7 +228,7 @@ def _require_loaded(connection: Connection, task: str, versions: Sequence[int]) 
             raise IllegalTransition(state, "CHAMPION but by a rollback")
         if state is ModelState.VALIDATED and version not in loaded:
             message = f"version {version} of {task!r} is not loaded: a newer one is champion"
-            raise FailedPrecondition(message, "MODEL_VERSION_NOT_SERVED")
+            raise FailedPrecondition(message, ModelVersionNotServed.reason)
 
 
 def _set_state(

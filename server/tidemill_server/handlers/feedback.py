@@ -7,7 +7,7 @@ from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.split import normalise
-from tidemill_core.errors import InvalidArgument, TidemillError, UnknownLabel
+from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError, UnknownLabel
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback import FeedbackStore, new_feedback_id
@@ -223,5 +223,4 @@ def _reused(checked: Feedback, stored: Feedback) -> InvalidArgument | None:
     """Return an error if the request id brought up feedback on something else."""
     if (stored.prediction_id, stored.source) == (checked.prediction_id, checked.source):
         return None
-    rule = "was used for another verdict: give each prediction and source one of their own"
-    return InvalidArgument("REQUEST_ID_REUSED", "request_id", rule)
+    return RequestIdReused("verdict", "prediction and source")

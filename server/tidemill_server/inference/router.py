@@ -16,7 +16,7 @@ from tidemill_core.errors import (
     NoChampion,
     TidemillError,
 )
-from tidemill_core.model_repository import ModelRepository
+from tidemill_core.model_repository import ModelRepository, ModelVersionMissing
 from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.text import TextEncoder
@@ -224,8 +224,8 @@ class Router:
                     raise
                 log.warning("version_unusable", task=version.task, detail=str(error))
         if missing := answering - models.keys():
-            message = f"versions {sorted(missing)} of {deployment.task!r} are not in the catalogue"
-            raise DataError("MODEL_VERSION_MISSING", message)
+            versions_missing = f"versions {sorted(missing)} of {deployment.task!r}"
+            raise ModelVersionMissing(versions_missing, "not in the catalogue")
         labels = frozenset(label for model in models.values() for label in model.labels)
         return TaskRoutes(deployment, models, labels)
 
