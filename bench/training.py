@@ -17,7 +17,8 @@ from rich.table import Table
 
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_jobs.training.evaluate import Measures
-from tidemill_jobs.training.train import LabelledTexts, TrainingConfig, TrainingData, train
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.train import TrainingConfig, train
 
 SUPPORT = Path(__file__).parents[1] / "examples" / "support"
 

@@ -20,6 +20,7 @@ TidemillError
 ├── ModelLoadFailed            Triton refused to load a version
 ├── ModelOutputInvalid         a model answered what no model should
 ├── DataError                  a source or a dataset cannot be used
+│   └── TooFewLabels
 └── ConfigurationError         settings are wrong, or the machine cannot run it
     └── TaskGone
 
@@ -236,6 +237,13 @@ class DataError(TidemillError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class TooFewLabels(DataError):
+    """A classifier needs at least two labels, and the examples have fewer."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__("TOO_FEW_LABELS", f"a classifier needs at least two labels: {found}")
 
 
 class ConfigurationError(TidemillError):

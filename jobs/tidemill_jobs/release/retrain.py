@@ -20,14 +20,9 @@ from tidemill_jobs.release.publish import new_candidate, publish
 from tidemill_jobs.release.serving import serve
 from tidemill_jobs.release.trial import AnswersDiffer, try_candidate
 from tidemill_jobs.training.export import compare, export_onnx, export_torchscript
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
-from tidemill_jobs.training.train import (
-    LabelledTexts,
-    TrainedModel,
-    TrainingConfig,
-    TrainingData,
-    train,
-)
+from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 TRITON_READY_SECONDS = 60.0
 TRIALS = 3
@@ -77,11 +72,11 @@ def reject_stale(context: JobContext) -> None:
 
 
 def training_data(frame: pl.DataFrame) -> TrainingData:
-    """A dataset's rows by split."""
+    """Return a dataset's rows by split, with how far each label is trusted."""
 
     def rows(split: Split) -> LabelledTexts:
         part = frame.filter(pl.col("split") == split)
-        return LabelledTexts(part["text"].to_list(), part["label"].to_list())
+        return LabelledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
 
     return TrainingData(rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
 
@@ -106,7 +101,7 @@ def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]
     """
     exporters = {"onnx": export_onnx, "torchscript": export_torchscript}
     model = exporters[model_format](trained.classifier, trained.sequence_length)
-    compare(model, model_format, trained.classifier, trained.encoder(), proof_texts)
+    compare(model, model_format, trained.classifier, trained.encoder, proof_texts)
     return model
 
 

@@ -15,7 +15,8 @@ from tidemill_jobs.release.gate import Verdict, judge_challenger, judge_first
 from tidemill_jobs.release.serving import serve
 from tidemill_jobs.training.evaluate import Measures, evaluate
 from tidemill_jobs.training.export import TOLERANCE
-from tidemill_jobs.training.train import LabelledTexts, TrainedModel
+from tidemill_jobs.training.labelled_texts import LabelledTexts
+from tidemill_jobs.training.train import TrainedModel
 
 _ROWS_A_CALL = 64
 
@@ -106,7 +107,7 @@ def _compare(
     context: JobContext, candidate: ModelVersion, trained: TrainedModel, texts: Sequence[str]
 ) -> None:
     offline = trained.probabilities(texts)
-    online = ask(context, candidate, trained.encoder(), texts, len(trained.labels))
+    online = ask(context, candidate, trained.encoder, texts, len(trained.labels))
     if online.shape != offline.shape:
         raise AnswersDiffer(candidate, len(texts), 1.0)
     difference = np.abs(offline - online).max(axis=1, initial=0.0)

@@ -60,7 +60,7 @@ class EncodedRows:
     Attributes:
         input_ids: int64 of shape [n, sequence_length].
         targets: label indices, int64 of shape [n]; -1 is a label that training has not seen.
-        weights: how much a row counts, float32 of shape [n].
+        weights: the probability that a row's label is right, float32 of shape [n].
     """
 
     input_ids: Tensor
@@ -197,8 +197,18 @@ def logits_of(network: HashedNgramClassifier, input_ids: Tensor) -> Tensor:
 
 
 def _loss(logits: Tensor, rows: EncodedRows, label_smoothing: float) -> Tensor:
-    """Weighted mean cross-entropy."""
+    """Return the weighted mean cross-entropy with soft targets.
+
+    A row of weight w counts w times as much, and its target is w on its label and the rest spread
+    evenly over the others, but never less than chance: so a label that may be wrong is not learned
+    by heart. docs/decisions/weak-labels.md has the comparison.
+    """
     losses = functional.cross_entropy(
         logits, rows.targets, reduction="none", label_smoothing=label_smoothing
     )
+    if bool((rows.weights < 1).any()):
+        labels = logits.shape[1]
+        blurred = ((1 - rows.weights) * (labels / (labels - 1))).clamp(max=1)
+        uniform = -functional.log_softmax(logits, dim=1).mean(dim=1)
+        losses = torch.lerp(losses, uniform, blurred)
     return (losses * rows.weights).sum() / rows.weights.sum().clamp(min=1e-6)

@@ -25,13 +25,8 @@ from tidemill_jobs.release.publish import new_candidate, publish
 from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler
 from tidemill_jobs.release.trial import try_candidate
 from tidemill_jobs.training.export import export_onnx
-from tidemill_jobs.training.train import (
-    LabelledTexts,
-    TrainedModel,
-    TrainingConfig,
-    TrainingData,
-    train,
-)
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 WORDS = {"pay": "transfer money account", "card": "plastic pin chip", "loan": "borrow rate house"}
 GARBLED = {"pay": "card", "card": "loan", "loan": "pay"}

@@ -20,7 +20,7 @@ from tidemill_jobs.release.trial import AnswersDiffer, ask
 
 def _answers(loop: Loop, trained: Trained, version: int) -> bool:
     found = loop.context.storage.models.get(loop.context.task, version)
-    online = ask(loop.context, found, trained.model.encoder(), trained.test.texts, 3)
+    online = ask(loop.context, found, trained.model.encoder, trained.test.texts, 3)
     return bool(np.allclose(online, trained.model.test_probabilities, atol=1e-4))
 
 

@@ -5,13 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from tidemill_jobs.training.evaluate import Measures
-from tidemill_jobs.training.train import (
-    LabelledTexts,
-    TrainedModel,
-    TrainingConfig,
-    TrainingData,
-    train,
-)
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 
 class Untracked:

@@ -32,7 +32,7 @@ def test_an_export_answers_as_its_module(
     model: TrainedModel, exported: dict[str, bytes], model_format: str
 ) -> None:
     """Every batch size and odd text gets the module's own answer."""
-    encoder = model.encoder()
+    encoder = model.encoder
     for texts in (TEXTS, TEXTS[:1]):
         assert (
             compare(exported[model_format], model_format, model.classifier, encoder, texts) < 1e-4
@@ -46,7 +46,7 @@ def test_another_model_is_a_mismatch(
     """An export of a differently calibrated model is refused."""
     other = CalibratedClassifier(model.classifier.network, model.temperature * 2)
     with pytest.raises(ExportMismatch, match=model_format):
-        compare(exported[model_format], model_format, other, model.encoder(), TEXTS)
+        compare(exported[model_format], model_format, other, model.encoder, TEXTS)
 
 
 def test_onnx_has_the_shapes_that_triton_is_told(exported: dict[str, bytes]) -> None:

@@ -8,14 +8,9 @@ import pytest
 
 from tidemill_core.errors import DataError
 from tidemill_jobs.training.evaluate import Measures
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
 from tidemill_jobs.training.tracking import Tracker
-from tidemill_jobs.training.train import (
-    LabelledTexts,
-    TrainedModel,
-    TrainingConfig,
-    TrainingData,
-    train,
-)
+from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 CONFIG = TrainingConfig()
 
@@ -93,10 +88,42 @@ def test_labels_that_training_lacks_count_as_errors(data: TrainingData, recorder
 def test_rows_of_no_weight_teach_nothing(data: TrainingData, recorder: Tracker) -> None:
     """Wrong labels at weight 0 leave the model right."""
     flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
-    doubled = LabelledTexts([*data.train.texts] * 2, [*data.train.labels, *flipped])
     weights = [1.0] * 60 + [0.0] * 60
-    model = train(replace(data, train=doubled, weights=weights), CONFIG, ignore, recorder)
+    doubled = LabelledTexts([*data.train.texts] * 2, [*data.train.labels, *flipped], weights)
+    model = train(replace(data, train=doubled), CONFIG, ignore, recorder)
     assert model.test_measures.accuracy == 1.0
+
+
+def test_more_doubtful_labels_give_way(data: TrainingData, recorder: Tracker) -> None:
+    """Three wrong labels of weight 0.51 for each right one of weight 1 leave the model right."""
+    flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
+    labels, weights = [*data.train.labels, *flipped * 3], [1.0] * 60 + [0.51] * 180
+    weak = LabelledTexts([*data.train.texts] * 4, labels, weights)
+    assert train(replace(data, train=weak), CONFIG, ignore, recorder).test_measures.accuracy == 1.0
+    trusted = replace(weak, weights=None)
+    wrong = train(replace(data, train=trusted), CONFIG, ignore, recorder)
+    assert wrong.test_measures.accuracy == 0.0
+
+
+def test_a_label_is_believed_as_far_as_its_weight(data: TrainingData, recorder: Tracker) -> None:
+    """Labels that are right with 0.7 make a model that is right, and not surer than that."""
+    confidences = []
+    for weight in (0.7, 1.0):
+        weak = replace(data.train, weights=[weight] * 60)
+        alone = replace(data, train=weak, validation=LabelledTexts())
+        found = train(alone, CONFIG, ignore, recorder)
+        assert found.test_measures.accuracy == 1.0
+        confidences.append(float(found.test_probabilities.max(axis=1).mean()))
+    assert 0.6 < confidences[0] < 0.75 < 0.9 < confidences[1]
+
+
+def test_weights_of_one_change_nothing(
+    model: TrainedModel, data: TrainingData, recorder: Tracker
+) -> None:
+    """Where all labels are trusted the model is, bit for bit, the one of rows without weights."""
+    trusted = replace(data.train, weights=[1.0] * 60)
+    again = train(replace(data, train=trusted), CONFIG, ignore, recorder)
+    assert (again.test_probabilities == model.test_probabilities).all()
 
 
 def test_progress_runs_from_none_to_all_and_may_interrupt(
@@ -122,7 +149,7 @@ def test_progress_runs_from_none_to_all_and_may_interrupt(
         (TrainingData(LabelledTexts()), "NO_TRAINING_ROWS"),
         (TrainingData(LabelledTexts(["a", "b"], ["x", "x"])), "TOO_FEW_LABELS"),
         (TrainingData(LabelledTexts(["a", "b"], ["x"])), "ROWS_DO_NOT_MATCH"),
-        (TrainingData(LabelledTexts(["a", "b"], ["x", "y"]), weights=[1.0]), "ROWS_DO_NOT_MATCH"),
+        (TrainingData(LabelledTexts(["a", "b"], ["x", "y"], [1.0])), "ROWS_DO_NOT_MATCH"),
     ],
 )
 def test_refuses_what_nothing_can_be_learned_from(
