@@ -10,7 +10,8 @@ TidemillError
 ├── AlreadyRunning             a second stack, or a second run, of what may run once
 ├── FailedPrecondition         the system's state does not allow it
 │   ├── IllegalTransition
-│   └── NoChampion
+│   ├── NoChampion
+│   └── VersionNotLoaded
 ├── ResourceExhausted          too much at once; try again after `retry_after_seconds`
 ├── DeadlineExceeded           the caller's time was used up
 ├── Unavailable                a system that is needed is away; try again
@@ -211,6 +212,15 @@ class ModelVersionNotServed(TidemillError):
         super().__init__(f"version {version} of {model_name!r} is not served")
         self.model_name = model_name
         self.version = version
+
+
+class VersionNotLoaded(FailedPrecondition):
+    """A version cannot answer callers, because Triton has not loaded it."""
+
+    reason = ModelVersionNotServed.reason
+
+    def __init__(self, task: str, version: int, advice: str) -> None:
+        super().__init__(f"Triton has not loaded version {version} of {task!r}: {advice}")
 
 
 class ModelLoadFailed(TidemillError):

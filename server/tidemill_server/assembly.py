@@ -164,7 +164,7 @@ def assemble(
     drain = Drain(settings.grpc_port)
     security = _security(settings, storage, signer)
     register(
-        _handlers(settings, storage, router, signer, predictor),
+        _handlers(settings, storage, router, signer, predictor, triton),
         windows,
         inference,
         health.servicer,
@@ -226,6 +226,7 @@ def _handlers(
     router: Router,
     signer: PredictionIdSigner,
     predictor: Predictor,
+    triton: TritonClient,
 ) -> Handlers:
     return Handlers(
         prediction=PredictionHandler(predictor, router, storage.predictions, signer),
@@ -240,7 +241,7 @@ def _handlers(
             settings.labeling.lease_minutes,
         ),
         dataset=DatasetHandler(storage.datasets),
-        model=ModelHandler(storage.models, router, system_clock),
+        model=ModelHandler(storage.models, router, system_clock, triton.model_ready),
         monitoring=MonitoringHandler(storage.reports, system_clock),
         job=JobHandler(storage.jobs, router, system_clock),
     )

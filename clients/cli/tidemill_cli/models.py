@@ -72,12 +72,14 @@ def show(
 @app.command(epilog='Example: tidemill models promote support 3 --comment "better on refunds"')
 def promote(
     task: Task,
-    model_version: Annotated[int, typer.Argument(min=1, help="A VALIDATED or CANARY version.")],
+    model_version: Annotated[
+        int, typer.Argument(min=1, help="A VALIDATED, CANARY or ROLLED_BACK version.")
+    ],
     comment: Comment = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a version the champion."""
+    """Make a version the champion. One that was rolled back is loaded again first (seconds)."""
     request = pb.PromoteModelVersionRequest(
         task=task, model_version=model_version, actor=current_user(), comment=comment
     )
@@ -90,7 +92,7 @@ def promote(
 def rollback(
     task: LastTask = "", comment: Comment = "", address: Address = "", as_json: AsJson = False
 ) -> None:
-    """Take the champion out and let the one before it answer again."""
+    """Take the champion out and let the one before it answer again; `promote` takes it back."""
     with connected(address) as client:
         named = the_task(client, task, address)
         request = pb.RollbackModelRequest(task=named, actor=current_user(), comment=comment)

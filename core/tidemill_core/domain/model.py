@@ -30,7 +30,7 @@ _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
     _S.CHAMPION: frozenset({_S.RETIRED, _S.ROLLED_BACK}),
     _S.RETIRED: frozenset({_S.CHAMPION}),
     _S.REJECTED: frozenset(),
-    _S.ROLLED_BACK: frozenset(),
+    _S.ROLLED_BACK: frozenset({_S.VALIDATED}),
 }
 
 

@@ -52,15 +52,17 @@ def versions_to_serve(
 ) -> frozenset[int]:
     """The versions of a task that Triton must have loaded.
 
-    Champion, the one before it, canaries, shadows, and versions that passed the gates since
-    the champion was trained and wait for a person to promote them.
+    Champion, the one before it, canaries, shadows, and VALIDATED versions that wait for a person
+    to promote them: those that are newer than the champion, and those that a person asked for
+    since the last change of traffic.
     """
     if deployment is None:
         return frozenset(v.version for v in versions if v.state is ModelState.VALIDATED)
     waiting = {
         v.version
         for v in versions
-        if v.state is ModelState.VALIDATED and v.version > deployment.champion
+        if v.state is ModelState.VALIDATED
+        and (v.version > deployment.champion or v.update_time > deployment.create_time)
     }
     trusted = {deployment.champion, *deployment.canaries, *deployment.shadows, *waiting}
     if deployment.previous_champion:

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
-from tidemill_core.domain.traffic import Traffic, plan_traffic, versions_to_serve
+from tidemill_core.domain.traffic import Traffic, plan_traffic
 from tidemill_core.errors import (
     FailedPrecondition,
     IllegalTransition,
-    ModelVersionNotServed,
-    NotFound,
 )
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
@@ -22,6 +19,15 @@ from tidemill_core.storage.deployments import (
     record_deployment,
     repeated_change,
     require_deployment,
+)
+from tidemill_core.storage.model_rows import (
+    current_deployments,
+    get_version,
+    require_loaded,
+    served_versions,
+    set_state,
+    this,
+    version_of_row,
 )
 from tidemill_core.storage.schema import deployments, model_versions
 
@@ -65,10 +71,10 @@ class ModelStore:
     ) -> ModelVersion:
         """Make a candidate VALIDATED or REJECTED, with its measures and the reason."""
         with self._database.write(alone_on=model_versions) as connection:
-            _set_state(connection, task, version, target, reason, now)
-            row = _this(task, version)
+            set_state(connection, task, version, target, reason, now)
+            row = this(task, version)
             connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
-            return _get(connection, task, version)
+            return get_version(connection, task, version)
 
     def get(self, task: str, version: int) -> ModelVersion:
         """One version.
@@ -77,11 +83,11 @@ class ModelStore:
             NotFound: there is none of that number.
         """
         with self._database.read() as connection:
-            return _get(connection, task, version)
+            return get_version(connection, task, version)
 
     def page(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """A page of versions, newest first, and the next page's token."""
-        return self._database.page(_model_version, model_versions, page, task=task)
+        return self._database.page(version_of_row, model_versions, page, task=task)
 
     def in_states(self, task: str, states: Sequence[ModelState]) -> list[ModelVersion]:
         """A task's versions in any of some states, oldest first."""
@@ -90,12 +96,12 @@ class ModelStore:
         )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(model_versions.c.version)).mappings()
-            return [_model_version(row) for row in rows]
+            return [version_of_row(row) for row in rows]
 
     def versions_to_serve(self, task: str) -> list[ModelVersion]:
         """The versions of a task that Triton must have loaded, oldest first."""
         with self._database.read() as connection:
-            return _versions_to_serve(connection, task)
+            return served_versions(connection, task)
 
     def deployment(self, task: str) -> Deployment | None:
         """What holds for a task now; None before its first champion."""
@@ -105,17 +111,49 @@ class ModelStore:
     def deployments(self) -> dict[str, Deployment]:
         """What holds now, by task."""
         with self._database.read() as connection:
-            return _deployments(connection)
+            return current_deployments(connection)
 
     def serving(self) -> dict[str, tuple[Deployment, list[ModelVersion]]]:
         """What holds now and the versions to serve, by task, all as of one moment."""
         with self._database.read() as connection:
-            held = _deployments(connection)
-            return {task: (held[task], _versions_to_serve(connection, task)) for task in held}
+            held = current_deployments(connection)
+            return {task: (held[task], served_versions(connection, task)) for task in held}
 
     def deployments_page(self, task: str, page: Page) -> tuple[list[Deployment], str]:
         """A page of changes, newest first, and the next page's token."""
         return self._database.page(deployment_of_row, deployments, page, task=task)
+
+    def recall(self, task: str, version: int, change: Change) -> ModelVersion | None:
+        """Make a version wait for its promotion, so that Triton has it loaded.
+
+        A ROLLED_BACK version becomes VALIDATED again; so a champion that was rolled back by
+        mistake comes back. A VALIDATED one that newer versions passed over is loaded again.
+
+        Returns:
+            The version as it was before; None where the same request promoted it already.
+
+        Raises:
+            NotFound: there is no such version.
+            IllegalTransition: it cannot become champion.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            if repeated_change(connection, change) is not None:
+                return None
+            before = get_version(connection, task, version)
+            if before.state is ModelState.RETIRED:
+                raise IllegalTransition(before.state, "CHAMPION but by a rollback")
+            if before.state in (ModelState.ROLLED_BACK, ModelState.VALIDATED):
+                waiting = {
+                    "state": ModelState.VALIDATED,
+                    "reason": f"{change.actor} asked to make it champion",
+                    "update_time": change.time,
+                }
+                connection.execute(
+                    update(model_versions).where(this(task, version)).values(waiting)
+                )
+            else:
+                step(before.state, ModelState.CHAMPION)
+            return before
 
     def promote(self, task: str, version: int, change: Change) -> Deployment:
         """Make a version champion; the one before retires and stays loaded.
@@ -123,23 +161,22 @@ class ModelStore:
         Raises:
             NotFound: there is no such version.
             IllegalTransition: it is not trusted enough.
-            FailedPrecondition: Triton does not have it loaded; RETIRED versions come back by
-                rollback alone.
+            VersionNotLoaded: Triton need not have it loaded; `recall` it first.
         """
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
-            _require_loaded(connection, task, [version])
+            require_loaded(connection, task, [version])
             current = current_deployment(connection, task)
             reason = change.comment or f"promoted by {change.actor}"
-            _set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
+            set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
             previous = 0
             canaries: Mapping[int, int] = {}
             shadows: tuple[int, ...] = ()
             if current is not None:
                 previous = current.champion
                 retired = f"version {version} took over"
-                _set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
+                set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
                 canaries = {v: p for v, p in current.canaries.items() if v != version}
                 shadows = tuple(v for v in current.shadows if v != version)
             return record_deployment(
@@ -163,8 +200,8 @@ class ModelStore:
                 raise FailedPrecondition(message, "NO_PREVIOUS_CHAMPION")
             reason = change.comment or f"rolled back by {change.actor}"
             rolled_back = ModelState.ROLLED_BACK
-            _set_state(connection, task, current.champion, rolled_back, reason, change.time)
-            _set_state(connection, task, previous, ModelState.CHAMPION, reason, change.time)
+            set_state(connection, task, current.champion, rolled_back, reason, change.time)
+            set_state(connection, task, previous, ModelState.CHAMPION, reason, change.time)
             traffic = (current.canaries, current.shadows)
             return record_deployment(connection, task, (previous, 0), traffic, change)
 
@@ -175,70 +212,18 @@ class ModelStore:
             NoChampion: there is nobody to share the traffic with.
             NotFound: there is no such version.
             IllegalTransition: a version is not in a state from which it may get there.
-            FailedPrecondition: Triton does not have a version loaded.
+            VersionNotLoaded: Triton need not have a version loaded.
         """
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
             current = require_deployment(connection, task)
-            _require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
+            require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
             before = Traffic(current.canaries, current.shadows)
             reason = change.comment or f"traffic set by {change.actor}"
             for version, target in plan_traffic(before, traffic):
-                _set_state(connection, task, version, target, reason, change.time)
+                set_state(connection, task, version, target, reason, change.time)
             versions = (current.champion, current.previous_champion)
             return record_deployment(
                 connection, task, versions, (traffic.canaries, traffic.shadows), change
             )
-
-
-def _this(task: str, version: int) -> Any:
-    return (model_versions.c.task == task) & (model_versions.c.version == version)
-
-
-def _get(connection: Connection, task: str, version: int) -> ModelVersion:
-    query = select(model_versions).where(_this(task, version))
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        raise NotFound("model version", f"{task}/{version}")
-    return _model_version(row)
-
-
-def _deployments(connection: Connection) -> dict[str, Deployment]:
-    newest = select(func.max(deployments.c.deployment_id)).group_by(deployments.c.task)
-    query = select(deployments).where(deployments.c.deployment_id.in_(newest))
-    rows = connection.execute(query).mappings()
-    return {row["task"]: deployment_of_row(row) for row in rows}
-
-
-def _versions_to_serve(connection: Connection, task: str) -> list[ModelVersion]:
-    query = select(model_versions).where(model_versions.c.task == task)
-    rows = connection.execute(query.order_by(model_versions.c.version)).mappings()
-    versions = [_model_version(row) for row in rows]
-    wanted = versions_to_serve(current_deployment(connection, task), versions)
-    return [version for version in versions if version.version in wanted]
-
-
-def _require_loaded(connection: Connection, task: str, versions: Sequence[int]) -> None:
-    """Refuse to route to versions that Triton was not told to have loaded."""
-    loaded = {v.version for v in _versions_to_serve(connection, task)}
-    for version in versions:
-        state = _get(connection, task, version).state
-        if state is ModelState.RETIRED:
-            raise IllegalTransition(state, "CHAMPION but by a rollback")
-        if state is ModelState.VALIDATED and version not in loaded:
-            message = f"version {version} of {task!r} is not loaded: a newer one is champion"
-            raise FailedPrecondition(message, ModelVersionNotServed.reason)
-
-
-def _set_state(
-    connection: Connection, task: str, version: int, target: ModelState, reason: str, now: datetime
-) -> None:
-    state = step(_get(connection, task, version).state, target)
-    change = update(model_versions).where(_this(task, version))
-    connection.execute(change.values(state=state, reason=reason, update_time=now))
-
-
-def _model_version(row: Mapping[Any, Any]) -> ModelVersion:
-    values = {name: value for name, value in row.items() if name != "sequence"}
-    return ModelVersion(**{**values, "state": ModelState(values["state"])})

@@ -8,7 +8,7 @@ import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRunState
-from tidemill_core.domain.model import ModelVersion, model_name
+from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TidemillError, Unavailable
 from tidemill_core.model_repository import MODEL_FILES, ModelRepository
 from tidemill_core.storage.storage import Storage
@@ -90,13 +90,10 @@ class Reconciler:
                     return  # the next task would wait for it just as long
 
     def _repair(self, task: str) -> None:
-        if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
-            self._reload_lost(task)
-            return
-        deployment = self._storage.models.deployment(task)
-        if deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER:
-            return
         trusted = self._storage.models.versions_to_serve(task)
+        if self._is_changing(task):
+            self._load_missing(task, trusted)
+            return
         for name, versions in by_model(trusted).items():
             self._repair_model(name, versions)
         for name in _unused(task, trusted):
@@ -104,16 +101,33 @@ class Reconciler:
                 log.info("model_unloaded", model=name)
                 self._triton.unload(name)
 
-    def _reload_lost(self, task: str) -> None:
-        """Load trusted versions again that a Triton has lost, by a restart, say.
+    def _is_changing(self, task: str) -> bool:
+        """Whether versions must stay loaded that nobody is routed to.
 
-        The versions that are named in the configuration stay as they are: a retraining has a
-        candidate loaded for its tests, and puts things right at its end.
+        A retraining has a candidate loaded for its tests, and puts things right at its end; after
+        a change of traffic fronts go on asking for a version until they hear of it.
         """
-        for name, versions in by_model(self._storage.models.versions_to_serve(task)).items():
-            if not {version.version for version in versions} & self._triton.ready_versions(name):
-                log.info("serving_repaired", model=name)
-                self._triton.load(name)
+        if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
+            return True
+        deployment = self._storage.models.deployment(task)
+        return deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER
+
+    def _load_missing(self, task: str, trusted: Sequence[ModelVersion]) -> None:
+        """Load trusted versions that Triton does not serve, and unload nothing.
+
+        A restart of Triton loses them; and a version that a person takes back is not loaded yet.
+        """
+        for name, versions in by_model(trusted).items():
+            wanted = {version.version for version in versions}
+            if wanted <= self._triton.ready_versions(name):
+                continue
+            stay = set(read_versions(self._repository.root, name)) - wanted
+            others = [
+                version
+                for version in self._storage.models.in_states(task, list(ModelState))
+                if version.version in stay or version.state is ModelState.CANDIDATE
+            ]
+            self._repair_model(name, [*versions, *by_model(others).get(name, ())])
 
     def _repair_model(self, name: str, versions: Sequence[ModelVersion]) -> None:
         ready = self._triton.ready_versions(name)
@@ -121,7 +135,7 @@ class Reconciler:
             return
         configure(self._repository, versions)
         configured = frozenset(read_versions(self._repository.root, name))
-        if ready == configured:  # all but the damaged ones, which `configure` has told of
+        if ready == configured:  # all but the damaged ones, which `configure` has logged
             self._next = time.monotonic() + _BACKOFF_SECONDS
             return
         log.info("serving_repaired", model=name, versions=sorted(configured))

@@ -1,12 +1,13 @@
 """Model versions, and who answers: the rules of changing the traffic."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.model import Deployment, ModelVersion
+from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, model_name
 from tidemill_core.domain.traffic import Traffic
-from tidemill_core.errors import InvalidArgument
+from tidemill_core.errors import InvalidArgument, VersionNotLoaded
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
@@ -14,6 +15,14 @@ from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, 
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
+
+LOAD_SECONDS = 20.0
+"""How long a promotion waits for Triton to load the version; less than the CLI waits for it."""
+UNLOAD_SECONDS = 3.0
+"""An unloading that began before a version was taken back has ended by then."""
+_POLL_SECONDS = 0.1
+
+IsLoaded = Callable[[str, int], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
@@ -40,8 +49,19 @@ class ModelHandler:
     FailedPrecondition where the state of the versions does not allow it.
     """
 
-    def __init__(self, store: ModelStore, router: Router, clock: Clock) -> None:
+    def __init__(
+        self, store: ModelStore, router: Router, clock: Clock, is_loaded: IsLoaded
+    ) -> None:
+        """Hold what the methods need.
+
+        Args:
+            store: the versions and deployments.
+            router: knows the tasks.
+            clock: the time.
+            is_loaded: says whether Triton serves a version of a model.
+        """
         self._store = store
+        self._is_loaded = is_loaded
         self._router = router
         self._clock = clock
 
@@ -63,10 +83,35 @@ class ModelHandler:
         version = model_version or self._router.routes(task).deployment.champion
         return self._store.get(task, version)
 
-    @in_thread
-    def promote(self, change: NewChange, model_version: int) -> Deployment:
-        """Make a trusted version the champion."""
-        return self._store.promote(change.task, model_version, self._checked(change))
+    async def promote(self, change: NewChange, model_version: int) -> Deployment:
+        """Make a version the champion, once Triton has it loaded.
+
+        One that was rolled back, or that newer versions passed over, is loaded again first.
+
+        Raises:
+            NotFound: there is no such version.
+            VersionNotLoaded: Triton did not load it within LOAD_SECONDS.
+        """
+        checked, store = self._checked(change), self._store
+        before = await asyncio.to_thread(store.recall, change.task, model_version, checked)
+        if before is not None:
+            await self._wait_loaded(before)
+        return await asyncio.to_thread(store.promote, change.task, model_version, checked)
+
+    async def _wait_loaded(self, before: ModelVersion) -> None:
+        name = model_name(before.task, before.model_format)
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                if before.state is ModelState.ROLLED_BACK:
+                    await asyncio.sleep(UNLOAD_SECONDS)
+                while not await self._is_loaded(name, before.version):
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError as error:
+            advice = (
+                "its load may still be under way, so promote it again; if that fails too, "
+                "the log of the jobs process says why"
+            )
+            raise VersionNotLoaded(before.task, before.version, advice) from error
 
     @in_thread
     def rollback(self, change: NewChange) -> Deployment:

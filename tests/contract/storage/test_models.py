@@ -137,13 +137,66 @@ def test_rollback(storage: Storage) -> None:
     assert caught.value.reason == "NO_PREVIOUS_CHAMPION"
 
 
-def test_a_rolled_back_version_stays_out(storage: Storage) -> None:
-    """A version that was taken out is never promoted again."""
+def test_a_rolled_back_champion_comes_back(storage: Storage) -> None:
+    """Once recalled it is to be served and may be champion again; without that it may not."""
     for version in (validated(storage), validated(storage)):
         storage.models.promote(TASK, version, change())
     storage.models.rollback(TASK, change())
     with pytest.raises(IllegalTransition):
         storage.models.promote(TASK, 2, change())
+    assert [one.version for one in storage.models.versions_to_serve(TASK)] == [1]
+    before = storage.models.recall(TASK, 2, change("r1", seconds=2))
+    assert before is not None
+    assert (before.version, before.state) == (2, ModelState.ROLLED_BACK)
+    assert _state(storage, 2) is ModelState.VALIDATED
+    assert [one.version for one in storage.models.versions_to_serve(TASK)] == [1, 2]
+    deployment = storage.models.promote(TASK, 2, change("r1", seconds=3))
+    assert (deployment.champion, deployment.previous_champion) == (2, 1)
+    assert (_state(storage, 1), _state(storage, 2)) == (ModelState.RETIRED, ModelState.CHAMPION)
+
+
+def test_a_version_that_newer_ones_passed_over_comes_back(storage: Storage) -> None:
+    """Rolled back or never promoted, an older version may follow a newer champion."""
+    for _ in range(3):
+        validated(storage)
+    storage.models.promote(TASK, 1, change())
+    storage.models.set_traffic(TASK, Traffic(shadows=(2,)), change())
+    storage.models.set_traffic(TASK, Traffic(), change())
+    storage.models.promote(TASK, 3, change())
+    assert _state(storage, 2) is ModelState.ROLLED_BACK
+    for seconds in (1, 3):
+        storage.models.recall(TASK, 2, change(seconds=seconds))
+        assert [one.version for one in storage.models.versions_to_serve(TASK)] == [1, 2, 3]
+        storage.models.set_traffic(TASK, Traffic(), change(seconds=seconds + 1))
+        assert [one.version for one in storage.models.versions_to_serve(TASK)] == [1, 3]
+    storage.models.recall(TASK, 2, change(seconds=5))
+    assert storage.models.promote(TASK, 2, change(seconds=6)).previous_champion == 3
+
+
+def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
+    """A retired champion, the champion, a candidate and a shadow stay as they are."""
+    for _ in range(3):
+        validated(storage)
+    for version in (1, 2):
+        storage.models.promote(TASK, version, change())
+    storage.models.set_traffic(TASK, Traffic(shadows=(3,)), change())
+    storage.models.add_candidate(TASK, "onnx", "d1", NOW)
+    before, _ = storage.models.page(TASK, Page())
+    for version in (1, 2, 3, 4):
+        with pytest.raises(IllegalTransition):
+            storage.models.recall(TASK, version, change(seconds=9))
+    with pytest.raises(NotFound):
+        storage.models.recall(TASK, 9, change())
+    assert storage.models.page(TASK, Page())[0] == before
+
+
+def test_a_repeated_promotion_recalls_nothing(storage: Storage) -> None:
+    """A promotion that is sent again after a second rollback leaves the version out."""
+    for version in (validated(storage), validated(storage)):
+        storage.models.promote(TASK, version, change(f"r{version}"))
+    storage.models.rollback(TASK, change())
+    assert storage.models.recall(TASK, 2, change("r2", seconds=9)) is None
+    assert _state(storage, 2) is ModelState.ROLLED_BACK
 
 
 def test_no_champion(storage: Storage) -> None:

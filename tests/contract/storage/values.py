@@ -149,7 +149,7 @@ def validated(storage: Storage, task: str = "support") -> int:
     """Add a version that passed the gates; return its number."""
     version = storage.models.add_candidate(task, "onnx", "d1", NOW).version
     measures = {"accuracy": 0.9}
-    storage.models.judge(task, version, ModelState.VALIDATED, measures, "passed", later(1))
+    storage.models.judge(task, version, ModelState.VALIDATED, measures, "passed", NOW)
     return version
 
 

@@ -11,7 +11,7 @@ from tidemill_core.triton.testing import RunningTriton
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """`support` for all questions, `swapped` and `mixed` for changes of traffic."""
-    versions = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
+    versions = {"support": 1, "swapped": 2, "undone": 2, "mixed": 3, "untrained": 0}
     return Workspace(tmp_path_factory.mktemp("workspace"), versions)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import NOW, Front, Workspace, eventually
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2
+from tidemill_core.domain.model import ModelState
 
 
 def predict(front: Front, task: str, **fields: Any) -> prediction_service_pb2.Prediction:
@@ -88,12 +89,37 @@ def test_promotion_and_rollback_move_the_traffic_at_once(front: Front) -> None:
     ]
     states = {v.model_version: v.state for v in versions(front, "swapped")}
     assert states == {1: pb.MODEL_STATE_CHAMPION, 2: pb.MODEL_STATE_ROLLED_BACK}
-    again = pb.PromoteModelVersionRequest(task="swapped", model_version=2)
-    refused = refusal(lambda: front.models.PromoteModelVersion(again, timeout=10))
-    assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
     back = pb.RollbackModelRequest(task="swapped")
     refused = refusal(lambda: front.models.RollbackModel(back, timeout=10))
     assert words(refused) == ("FAILED_PRECONDITION", "NO_PREVIOUS_CHAMPION", "")
+
+
+def test_a_champion_that_was_rolled_back_by_mistake_comes_back(front: Front) -> None:
+    """Under 8 callers a rollback is undone by a promotion, and no request fails."""
+    again = pb.PromoteModelVersionRequest(task="undone", model_version=2, actor="ann")
+    front.models.PromoteModelVersion(again, timeout=30)
+    with Callers(front, "undone", 8) as callers:
+        front.models.RollbackModel(pb.RollbackModelRequest(task="undone"), timeout=10)
+        eventually(lambda: predict(front, "undone").model_version == 1, 2)
+        deployment = front.models.PromoteModelVersion(again, timeout=30).deployment
+        eventually(lambda: predict(front, "undone").model_version == 2, 2)
+    assert (deployment.champion, deployment.previous_champion) == (2, 1)
+    assert callers.failures == []
+    states = {v.model_version: v.state for v in versions(front, "undone")}
+    assert states == {1: pb.MODEL_STATE_RETIRED, 2: pb.MODEL_STATE_CHAMPION}
+
+
+def test_a_version_that_triton_does_not_load_does_not_become_champion(
+    front: Front, workspace: Workspace
+) -> None:
+    """The call waits, then says so; the champion before goes on answering."""
+    workspace.storage.models.add_candidate("undone", "torchscript", "d" * 64, NOW)
+    workspace.storage.models.judge("undone", 3, ModelState.VALIDATED, {}, "passed", NOW)
+    request = pb.PromoteModelVersionRequest(task="undone", model_version=3)
+    refused = refusal(lambda: front.models.PromoteModelVersion(request, timeout=40))
+    assert words(refused) == ("FAILED_PRECONDITION", "MODEL_VERSION_NOT_SERVED", "")
+    assert "promote it again" in refused.message
+    assert predict(front, "undone").model_version != 3
 
 
 def versions(front: Front, task: str) -> list[pb.ModelVersion]:

@@ -43,7 +43,7 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_RETIRED: _ModelState.ValueType  # 7
     """Was champion until a better one came."""
     MODEL_STATE_ROLLED_BACK: _ModelState.ValueType  # 8
-    """Was taken out."""
+    """Was taken out. PromoteModelVersion takes it back."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """How far a model version is trusted."""
@@ -65,7 +65,7 @@ MODEL_STATE_CHAMPION: ModelState.ValueType  # 6
 MODEL_STATE_RETIRED: ModelState.ValueType  # 7
 """Was champion until a better one came."""
 MODEL_STATE_ROLLED_BACK: ModelState.ValueType  # 8
-"""Was taken out."""
+"""Was taken out. PromoteModelVersion takes it back."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -356,7 +356,7 @@ class PromoteModelVersionRequest(_message.Message):
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
-    """A version that is VALIDATED or CANARY."""
+    """A version that is VALIDATED, CANARY or ROLLED_BACK."""
     actor: _builtins.str
     """Who asks."""
     comment: _builtins.str

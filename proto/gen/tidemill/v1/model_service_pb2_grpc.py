@@ -86,7 +86,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModelVersion(self, request, context):
-        """Makes a trusted version the champion.
+        """Makes a version the champion. One that was rolled back is loaded again first, which takes some
+        seconds; the call then waits for up to 20.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,9 @@ class ModelServiceStub:
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]
     """Returns one model version."""
     PromoteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PromoteModelVersionRequest, _model_service_pb2.PromoteModelVersionResponse]
-    """Makes a trusted version the champion."""
+    """Makes a version the champion. One that was rolled back is loaded again first, which takes some
+    seconds; the call then waits for up to 20.
+    """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
     """Takes the champion out and lets the one before it answer again."""
     SetTraffic: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]
@@ -56,7 +58,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]  # type: ignore[assignment]
     """Returns one model version."""
     PromoteModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PromoteModelVersionRequest, _model_service_pb2.PromoteModelVersionResponse]  # type: ignore[assignment]
-    """Makes a trusted version the champion."""
+    """Makes a version the champion. One that was rolled back is loaded again first, which takes some
+    seconds; the call then waits for up to 20.
+    """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
     """Takes the champion out and lets the one before it answer again."""
     SetTraffic: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]  # type: ignore[assignment]
@@ -89,7 +93,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.PromoteModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.PromoteModelVersionResponse, _abc.Awaitable[_model_service_pb2.PromoteModelVersionResponse]]:
-        """Makes a trusted version the champion."""
+        """Makes a version the champion. One that was rolled back is loaded again first, which takes some
+        seconds; the call then waits for up to 20.
+        """
 
     @_abc_1.abstractmethod
     def RollbackModel(

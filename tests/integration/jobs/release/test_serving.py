@@ -71,6 +71,28 @@ def test_a_triton_that_lost_its_champion_gets_it_back_while_a_retraining_runs(
     assert loop.ready() == {1, 2}
 
 
+@pytest.mark.parametrize("retraining", [False, True])
+def test_a_version_that_is_taken_back_is_loaded(
+    loop: Loop, trained: Trained, retraining: bool
+) -> None:
+    """It is loaded although the traffic changed just now, or a retraining tests a candidate."""
+    for _ in range(2):
+        loop.champion(trained)
+    context, models, now = loop.context, loop.context.storage.models, datetime.now(UTC)
+    models.rollback(context.task, Change("test", "", "", now))
+    loop.reconcile()
+    assert loop.ready() == {1}
+    if retraining:
+        context.storage.jobs.enqueue(RunRequest(RETRAIN, context.task, "test"), now)
+        assert context.storage.jobs.claim(now) is not None
+        candidate = loop.candidate(trained)
+        serve(context.storage, context.repository, context.triton, context.task, candidate)
+    models.recall(context.task, 2, Change("test", "", "", now + timedelta(seconds=1)))
+    loop.reconcile(timedelta(seconds=1))
+    assert loop.ready() == ({1, 2, 3} if retraining else {1, 2})
+    assert _answers(loop, trained, 2)
+
+
 def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trained) -> None:
     """A trusted version whose file is damaged is left out, and the others go on."""
     loop.champion(trained)

@@ -20,6 +20,7 @@ ALLOWED = {
     (S.CHAMPION, S.RETIRED),
     (S.CHAMPION, S.ROLLED_BACK),
     (S.RETIRED, S.CHAMPION),
+    (S.ROLLED_BACK, S.VALIDATED),
 }
 FORBIDDEN = sorted(set(itertools.product(S, S)) - ALLOWED)
 

@@ -30,7 +30,11 @@ def test_a_change_of_traffic_is_its_callers(
 ) -> None:
     """A caller who is authenticated cannot act under another name."""
     given, counts = acting
-    handler = ModelHandler(workspace.storage.models, router, lambda: NOW)
+
+    async def is_loaded(_name: str, _version: int) -> bool:
+        return True
+
+    handler = ModelHandler(workspace.storage.models, router, lambda: NOW, is_loaded)
     change = NewChange("support", given, "", "")
     assert asyncio.run(handler.set_traffic(change, [], [2])).actor == counts
 

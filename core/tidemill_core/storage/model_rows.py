@@ -1,0 +1,85 @@
+"""Rows of model versions and of the newest deployments: read and changed in a transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
+from tidemill_core.domain.traffic import versions_to_serve
+from tidemill_core.errors import IllegalTransition, NotFound, VersionNotLoaded
+from tidemill_core.storage.deployments import current_deployment, deployment_of_row
+from tidemill_core.storage.schema import deployments, model_versions
+
+
+def this(task: str, version: int) -> Any:
+    """Return the condition that a row is this version's."""
+    return (model_versions.c.task == task) & (model_versions.c.version == version)
+
+
+def get_version(connection: Connection, task: str, version: int) -> ModelVersion:
+    """Return one version.
+
+    Raises:
+        NotFound: there is none of that number.
+    """
+    query = select(model_versions).where(this(task, version))
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NotFound("model version", f"{task}/{version}")
+    return version_of_row(row)
+
+
+def current_deployments(connection: Connection) -> dict[str, Deployment]:
+    """Return what holds now, by task."""
+    newest = select(func.max(deployments.c.deployment_id)).group_by(deployments.c.task)
+    query = select(deployments).where(deployments.c.deployment_id.in_(newest))
+    rows = connection.execute(query).mappings()
+    return {row["task"]: deployment_of_row(row) for row in rows}
+
+
+def served_versions(connection: Connection, task: str) -> list[ModelVersion]:
+    """Return the versions of a task that Triton must have loaded, oldest first."""
+    query = select(model_versions).where(model_versions.c.task == task)
+    rows = connection.execute(query.order_by(model_versions.c.version)).mappings()
+    versions = [version_of_row(row) for row in rows]
+    wanted = versions_to_serve(current_deployment(connection, task), versions)
+    return [version for version in versions if version.version in wanted]
+
+
+def require_loaded(connection: Connection, task: str, versions: Sequence[int]) -> None:
+    """Refuse to route to versions that Triton need not have loaded.
+
+    Raises:
+        NotFound: there is no such version.
+        IllegalTransition: it is RETIRED, and comes back by a rollback alone.
+        VersionNotLoaded: a newer champion passed it over.
+    """
+    loaded = {v.version for v in served_versions(connection, task)}
+    for version in versions:
+        state = get_version(connection, task, version).state
+        if state is ModelState.RETIRED:
+            raise IllegalTransition(state, "CHAMPION but by a rollback")
+        if state is ModelState.VALIDATED and version not in loaded:
+            raise VersionNotLoaded(task, version, "a newer one is champion")
+
+
+def set_state(
+    connection: Connection, task: str, version: int, target: ModelState, reason: str, now: datetime
+) -> None:
+    """Take a version to another state.
+
+    Raises:
+        NotFound: there is none of that number.
+        IllegalTransition: the step is not one of the lifecycle's.
+    """
+    state = step(get_version(connection, task, version).state, target)
+    change = update(model_versions).where(this(task, version))
+    connection.execute(change.values(state=state, reason=reason, update_time=now))
+
+
+def version_of_row(row: Mapping[Any, Any]) -> ModelVersion:
+    """Return a row as a value."""
+    values = {name: value for name, value in row.items() if name != "sequence"}
+    return ModelVersion(**{**values, "state": ModelState(values["state"])})
