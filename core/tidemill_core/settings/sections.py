@@ -63,7 +63,8 @@ class FeedbackSettings(_Section):
     """New labeled examples from feedback that start a retraining. A text counts once, and not at
     all where the last retraining learned it with that label."""
     trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
-    """How much the verdicts of a source of feedback weigh, by its name; 1 where it is not named."""
+    """How likely the verdicts of a source of feedback are right, by its name; 1 where it is not
+    named. Training believes them so far, and they count so much where verdicts contradict."""
     max_suspects: int = Field(default=100, ge=1, le=10_000)
     """Suspected label errors that `find_label_errors` names, the least likely labels first."""
 

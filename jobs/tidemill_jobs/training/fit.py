@@ -197,18 +197,18 @@ def logits_of(network: HashedNgramClassifier, input_ids: Tensor) -> Tensor:
 
 
 def _loss(logits: Tensor, rows: EncodedRows, label_smoothing: float) -> Tensor:
-    """Return the weighted mean cross-entropy with soft targets.
+    """Return the mean cross-entropy, with less of a say for labels that may be wrong.
 
-    A row of weight w counts w times as much, and its target is w on its label and the rest spread
-    evenly over the others, but never less than chance: so a label that may be wrong is not learned
-    by heart. docs/decisions/weak-labels.md has the comparison.
+    The target of a row of weight w is w on its label and the rest spread over the others, though
+    never less than chance; and the row counts w squared. docs/decisions/weak-labels.md compares.
     """
     losses = functional.cross_entropy(
         logits, rows.targets, reduction="none", label_smoothing=label_smoothing
     )
     if bool((rows.weights < 1).any()):
         labels = logits.shape[1]
-        blurred = ((1 - rows.weights) * (labels / (labels - 1))).clamp(max=1)
+        doubt = ((1 - rows.weights) * (labels / (labels - 1))).clamp(max=1)
         uniform = -functional.log_softmax(logits, dim=1).mean(dim=1)
-        losses = torch.lerp(losses, uniform, blurred)
-    return (losses * rows.weights).sum() / rows.weights.sum().clamp(min=1e-6)
+        losses = torch.lerp(losses, uniform, doubt)
+    counts = rows.weights.square()
+    return (losses * counts).sum() / counts.sum().clamp(min=1e-6)

@@ -1,0 +1,1 @@
+"""What the default network learns of BANKING77."""

@@ -1,0 +1,54 @@
+"""The shipped example's rows, split and trained on."""
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tidemill_core.domain.split import Split, content_hash, split_of
+from tidemill_jobs.training.evaluate import Measures
+from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.train import TrainingConfig, train
+
+SUPPORT = Path(__file__).parents[2] / "examples" / "support"
+
+Rows = list[tuple[str, str]]
+
+
+class Untracked:
+    """A tracker that keeps nothing."""
+
+    def log_parameters(self, parameters: object) -> None:
+        """Keep nothing."""
+
+    def log_epoch(self, epoch: int, measures: object) -> None:
+        """Keep nothing."""
+
+    def log_measures(self, split: str, measures: Measures) -> None:
+        """Keep nothing."""
+
+
+def read(name: str) -> Rows:
+    """Return (text, label) of each row of a file of the example."""
+    with (SUPPORT / name).open(encoding="utf-8", newline="") as file:
+        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
+
+
+def side(rows: Rows, split: Split) -> Rows:
+    """Return the rows that are on one side of the split."""
+    return [row for row in rows if split_of(content_hash(row[0])) is split]
+
+
+def labelled(rows: Rows, weights: Sequence[float] | None = None) -> LabelledTexts:
+    """Return rows as texts and labels."""
+    return LabelledTexts([text for text, _ in rows], [label for _, label in rows], weights)
+
+
+def measure(
+    learned: LabelledTexts, validation: Rows, test: Rows, seed: int
+) -> tuple[Measures, float]:
+    """Train; return measures on the test rows, and CPU seconds."""
+    data = TrainingData(learned, labelled(validation), labelled(test))
+    start = time.process_time()
+    trained = train(data, TrainingConfig(seed=seed), lambda _done, _doing: None, Untracked())
+    return trained.test_measures, time.process_time() - start
