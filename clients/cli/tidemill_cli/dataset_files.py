@@ -10,9 +10,9 @@ from tidemill_core.durable import written_whole
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
 """Suffixes that say how rows are written."""
-# What spreadsheets take for a formula, also behind apostrophes, so that the first one can be told
-# from the text's own; the last four are their full-width forms.
-_FORMULA = r"^'*[=+\-@\t\r\n\x{FF0B}\x{FF0D}\x{FF1D}\x{FF20}]"
+FORMULA = "^'*[=+@\t\r\n\uff0b\uff0d\uff1d\uff20-]"
+"""What spreadsheets take for a formula, in full width too; also behind apostrophes, so that the one
+that an export adds can be told from a text's own."""
 
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:
@@ -71,7 +71,7 @@ def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[i
         raise CommandFailed(f"there is nothing to export: no row of the split {split!r}")
     changed = 0
     if target.suffix == ".csv" and not raw:
-        guarded = rows.with_columns(pl.col(pl.String).str.replace(_FORMULA, "'${0}"))
+        guarded = rows.with_columns(pl.col(pl.String).str.replace(FORMULA, "'${0}"))
         changed = sum(int((guarded[name] != rows[name]).sum()) for name in rows.columns)
         rows = guarded
     writers: dict[str, Callable[[Path], None]] = {

@@ -2,14 +2,17 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidemill_cli.dataset_files import FORMULA
 from tidemill_cli.example_file import format_of, text_lines
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import FilesSource
 
 _LARGEST_FIELD = 1_000_000
@@ -82,13 +85,30 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
         begin = reader.line_num + 1
         for row in reader:
             if len(row) == len(columns):
-                yield row[places[0]], row[places[1]]
+                text, label = row[places[0]], row[places[1]]
+                if "text_hash" in columns:
+                    _check_export(path, text, label, row[columns.index("text_hash")])
+                yield text, label
             begin = reader.line_num + 1
     except csv.Error as error:
         raise WrongUsage(
             f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
             "fix them, or name the delimiter by --delimiter"
         ) from error
+
+
+def _check_export(path: Path, text: str, label: str, text_hash: str) -> None:
+    """Refuse what `tidemill datasets export` changed for spreadsheets.
+
+    Raises:
+        WrongUsage: the text or the label has an apostrophe in front that is not its own.
+    """
+    is_changed = text.startswith("'") and content_hash(text[1:]) == text_hash
+    if is_changed or (label.startswith("'") and re.match(FORMULA, label)):
+        raise WrongUsage(
+            f"{path} is an export for spreadsheets, where what looks like a formula has a ' in "
+            "front: export it by --raw, or as .jsonl or .parquet"
+        )
 
 
 def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:

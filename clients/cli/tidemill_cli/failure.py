@@ -44,8 +44,8 @@ class ExtrasMissing(CommandFailed):
 
     def __init__(self, module: str) -> None:
         super().__init__(
-            f"this command needs more than the client ({module} is missing): install Tidemill "
-            "with its extras [server,jobs], as its README shows"
+            f"this command needs more than the client ({module} is missing): run "
+            "`pip install -c constraints.txt '.[server,jobs]'` in Tidemill's clone"
         )
 
 

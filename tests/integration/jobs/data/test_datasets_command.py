@@ -235,6 +235,9 @@ def test_a_csv_holds_nothing_that_a_spreadsheet_runs(
     cells = [cell for row in found.iter_rows() for cell in row if isinstance(cell, str)]
     assert not [cell for cell in cells if cell[:1] and cell[0] in "=+-@\t\r\uff1d"]
     assert set(found["text"]) == {f"'{text}" for text in FORMULAS} | {texts[-1]}
+    with chdir(tmp_path):
+        assert run(["init", "guarded", "--data", "rows.csv"]) == 2
+        assert not (tmp_path / "guarded").exists()
     for name, options in (("raw.csv", ["--raw"]), ("rows.jsonl", []), ("rows.parquet", [])):
         assert json.loads(tidemill("export", version, name, *options, "--json"))["rows"] == 7
         with chdir(tmp_path):
