@@ -103,7 +103,7 @@ class LabelItemStore:
 
         Raises:
             NotFound: the task has no such item.
-            InvalidArgument: REQUEST_ID_REUSED, for another item or by another annotator.
+            RequestIdReused: for another item or by another annotator.
             FailedPrecondition: ALREADY_JUDGED by the annotator with another label, or
                 LABEL_ITEM_CLOSED: it waits no longer.
             StorageUnavailable: it was not written.

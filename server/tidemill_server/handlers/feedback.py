@@ -118,8 +118,7 @@ class FeedbackHandler:
         """
         checked = self._checked(new)
         [stored] = self._feedback.add([checked])
-        if (error := _reused(checked, stored)) is not None:
-            raise error
+        _check_request_id(checked, stored)
         return stored
 
     async def submit_many(self, stream: AsyncIterator[NewFeedback]) -> FeedbackOutcome:
@@ -154,10 +153,11 @@ class FeedbackHandler:
             return
         stored = self._feedback.add(list(chunk.values()))
         for (index, checked), answer in zip(chunk.items(), stored, strict=True):
-            if (error := _reused(checked, answer)) is not None:
-                outcome.reject(index, error)
-            else:
+            try:
+                _check_request_id(checked, answer)
                 outcome.accepted_count += 1
+            except RequestIdReused as error:
+                outcome.reject(index, error)
 
     @in_thread
     def list_feedback(
@@ -219,8 +219,7 @@ class FeedbackHandler:
         )
 
 
-def _reused(checked: Feedback, stored: Feedback) -> InvalidArgument | None:
-    """Return an error if the request id brought up feedback on something else."""
-    if (stored.prediction_id, stored.source) == (checked.prediction_id, checked.source):
-        return None
-    return RequestIdReused("verdict", "prediction and source")
+def _check_request_id(checked: Feedback, stored: Feedback) -> None:
+    """Raise RequestIdReused if the request id brought up feedback on something else."""
+    if (stored.prediction_id, stored.source) != (checked.prediction_id, checked.source):
+        raise RequestIdReused("verdict", "prediction and source")

@@ -10,7 +10,7 @@ from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_wo
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.predictor import Answer, Predictor
 from tidemill_server.inference.query import Query
-from tidemill_server.inference.router import Router, UnknownModelVersion
+from tidemill_server.inference.router import Router
 
 MAX_BATCH_TEXTS = 1024
 MAX_ATTRIBUTES = 16
@@ -96,16 +96,13 @@ class PredictionHandler:
 
 
 def check_query(query: Query) -> None:
-    """Check all that does not depend on the text.
+    """Check what depends on neither the text nor the task.
 
     Raises:
         InvalidArgument: names the field and the rule.
     """
     if query.top_k < 0:
         raise InvalidArgument("INVALID_TOP_K", "top_k", f"{query.top_k} is negative")
-    if query.model_version < 0:
-        rule = f"{query.model_version} is negative; 0 lets the router choose"
-        raise UnknownModelVersion(rule)
     check_words("request_id", query.request_id, MAX_KEY_LENGTH)
     check_words("routing_key", query.routing_key, MAX_KEY_LENGTH)
     if query.attributes:

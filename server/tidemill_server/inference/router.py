@@ -39,13 +39,6 @@ class ChampionUnreadable(FailedPrecondition):
         )
 
 
-class UnknownModelVersion(InvalidArgument):
-    """A request names a version that no one serves."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__("UNKNOWN_MODEL_VERSION", "model_version", rule)
-
-
 @dataclass(frozen=True)
 class ServedModel:
     """A model version as the front needs it.
@@ -180,7 +173,7 @@ class Router:
             if pinned is None:
                 served = ", ".join(map(str, sorted(routes.models)))
                 rule = f"version {model_version} of {task!r} is not served; these are: {served}"
-                raise UnknownModelVersion(rule)
+                raise InvalidArgument("UNKNOWN_MODEL_VERSION", "model_version", rule)
             return Choice(pinned, 1.0, ())
         deployment = routes.deployment
         version, propensity = deployment.champion, 1.0

@@ -59,17 +59,17 @@ def _check_tensor(field: str, tensor: _Tensor) -> None:
 
 
 def _check_shape(field: str, shape: Sequence[int]) -> None:
-    if len(shape) > MAX_DIMENSIONS:
-        rule = f"has {len(shape)} dimensions; the limit is {MAX_DIMENSIONS}"
-        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
+    _check_size(field, len(shape), "dimensions", MAX_DIMENSIONS)
     if not shape or min(shape) < 1:
-        raise InvalidArgument("INVALID_SHAPE", field, f"is {list(shape)}; each dimension is 1 up")
-    if shape[0] > MAX_ROWS:
-        rule = f"has {shape[0]} rows; the limit is {MAX_ROWS}"
-        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
-    if (elements := math.prod(shape)) > MAX_ELEMENTS:
-        rule = f"has {elements} elements; the limit is {MAX_ELEMENTS}"
-        raise InvalidArgument("SHAPE_TOO_LARGE", field, rule)
+        rule = f"is {list(shape)}; each dimension is at least 1"
+        raise InvalidArgument("INVALID_SHAPE", field, rule)
+    _check_size(field, shape[0], "rows", MAX_ROWS)
+    _check_size(field, math.prod(shape), "elements", MAX_ELEMENTS)
+
+
+def _check_size(field: str, size: int, what: str, limit: int) -> None:
+    if size > limit:
+        raise InvalidArgument("SHAPE_TOO_LARGE", field, f"has {size} {what}; the limit is {limit}")
 
 
 def rows_of(request: pb.ModelInferRequest) -> int:
