@@ -13,6 +13,7 @@ import structlog
 
 def configure_logging(process: str) -> None:
     """Set up logging for a process; `process` is in every line."""
+    lines = _StandardError()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -22,7 +23,7 @@ def configure_logging(process: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _StandardError(),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
@@ -31,11 +32,17 @@ def configure_logging(process: str) -> None:
 class _StandardError:
     """What structlog writes lines with, whatever their level."""
 
+    def __init__(self) -> None:
+        self._is_torn = False
+
     def msg(self, line: str) -> None:
-        data = (line + "\n").encode("utf-8", "backslashreplace")
+        data = b"\n" * self._is_torn + f"{line}\n".encode("utf-8", "backslashreplace")
+        rest = data
         # Not through sys.stderr: what its buffer cannot write fails again when the process ends.
         with contextlib.suppress(OSError):
-            while data:
-                data = data[os.write(2, data) :]
+            while rest:
+                rest = rest[os.write(2, rest) :]
+        # A disk that is filling up takes half a line; the next one must not continue it.
+        self._is_torn = bool(rest) if len(rest) < len(data) else self._is_torn
 
     debug = info = warning = error = critical = msg

@@ -139,6 +139,7 @@ class _File:
         self._path = path
         self._max_bytes = max_bytes
         self._descriptor: int | None = None
+        self._is_torn = False
 
     def append(self, lines: bytes) -> None:
         """Append whole lines, in one piece.
@@ -147,8 +148,11 @@ class _File:
             OSError: the disk is full, or the file cannot be written.
         """
         descriptor = self._current()
-        while lines:
-            lines = lines[os.write(descriptor, lines) :]
+        rest = b"\n" * self._is_torn + lines
+        while rest:
+            written = os.write(descriptor, rest)
+            rest = rest[written:]
+            self._is_torn = bool(rest)
 
     def close(self) -> None:
         """Close the file, if it is open."""
@@ -169,6 +173,7 @@ class _File:
         return self._descriptor
 
     def _open(self) -> int:
+        self._is_torn = False
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         return os.open(self._path, flags, 0o600)
 

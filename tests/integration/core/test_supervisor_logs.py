@@ -100,5 +100,43 @@ def test_a_line_that_cannot_be_written_is_lost() -> None:
     assert [json.loads(line)["event"] for line in written.splitlines()] == ["broken", "said"]
 
 
+def test_half_a_line_is_not_continued(tmp_path: Path) -> None:
+    """What is logged when there is room again is a line of its own."""
+    program = (
+        "import structlog, sys\n"
+        "from tidemill_core.telemetry import configure_logging\n"
+        "configure_logging('test')\n"
+        "for line in sys.stdin:\n"
+        "    structlog.get_logger().info(line.strip())\n"
+        "    print('said', flush=True)"
+    )
+    with mounted(tmp_path / "disk"):
+        folder = tmp_path / "disk"
+        log = folder / "log"
+        log.write_bytes(b"x" * 4000 + b"\n")  # 95 bytes of its page are left
+        fill(folder)
+        with (
+            log.open("ab") as output,
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            ) as process,
+        ):
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for line in ("torn", "lost", "whole"):
+                if line == "whole":
+                    clear(folder)
+                print(line * 10, file=process.stdin, flush=True)
+                assert process.stdout.readline() == "said\n"
+            process.stdin.close()
+        *_, torn, whole = log.read_text().splitlines()
+        assert len(torn) == 95
+        assert json.loads(whole)["event"] == "whole" * 10
+
+
 def _spec(script: str) -> ProcessSpec:
     return ProcessSpec("server", (sys.executable, "-c", script))
