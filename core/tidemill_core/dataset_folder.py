@@ -25,7 +25,7 @@ MANIFEST_FILE = "manifest.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 _START_OF_ID = re.compile(r"[0-9a-f]{8,64}")
 
-Manifest = Mapping[str, Any]
+DatasetManifest = Mapping[str, Any]
 """What `manifest.json` holds: `tidemill_core.domain.dataset.DatasetVersion` in JSON, without its
 place; `outcome_counts`; `schema`, `recipe` and `profile`, as the build of it wrote them."""
 
@@ -70,7 +70,7 @@ def find_version(datasets: Path, dataset_version: str) -> Path:
     return found[0]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> DatasetManifest:
     """What a version's manifest says.
 
     Raises:
@@ -89,7 +89,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def build_time(manifest: Manifest) -> datetime:
+def build_time(manifest: DatasetManifest) -> datetime:
     """When the version was last built, as far as its folder tells.
 
     Building what is the newest already leaves the folder as it is; the catalogue knows of it.

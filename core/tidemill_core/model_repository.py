@@ -50,7 +50,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ModelManifest:
     """What a version folder holds.
 
     Attributes:
@@ -101,7 +101,7 @@ class ModelRepository:
         """Where a version lies."""
         return self.root / model_name(task, model_format) / str(version)
 
-    def publish(self, manifest: Manifest, model: bytes, tokenizer: str) -> Path:
+    def publish(self, manifest: ModelManifest, model: bytes, tokenizer: str) -> Path:
         """Write a version folder, whole or not at all.
 
         Raises:
@@ -126,7 +126,7 @@ class ModelRepository:
             shutil.rmtree(staged, ignore_errors=True)
         return target
 
-    def manifest(self, task: str, model_format: str, version: int) -> Manifest:
+    def manifest(self, task: str, model_format: str, version: int) -> ModelManifest:
         """The manifest of a version.
 
         Raises:
@@ -162,12 +162,12 @@ class ModelRepository:
         return None
 
 
-def _manifest(values: dict[str, Any]) -> Manifest:
+def _manifest(values: dict[str, Any]) -> ModelManifest:
     reference = {name: tuple(counts) for name, counts in values.pop("reference").items()}
     labels = tuple(values.pop("labels"))
     # Manifests that do not name a repair are older than its first change.
     repair = values.pop("text_repair", {"version": 1, "redact": ()})
-    return Manifest(
+    return ModelManifest(
         labels=labels,
         reference=Reference(**reference),
         text_repair=TextRepair(repair["version"], tuple(repair["redact"])),

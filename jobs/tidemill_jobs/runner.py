@@ -26,7 +26,7 @@ StartProcess = Callable[[str], "subprocess.Popen[bytes]"]
 
 
 @dataclass
-class _Child:
+class _RunProcess:
     run_id: str
     process: "subprocess.Popen[bytes]"
     cancelled_at: datetime | None = None
@@ -46,7 +46,7 @@ class Runner:
         self._store = store
         self._clock = clock
         self._start = start
-        self._children: list[_Child] = []
+        self._children: list[_RunProcess] = []
 
     def watch(self) -> None:
         """Close what has ended and stop what was cancelled.
@@ -79,7 +79,7 @@ class Runner:
             if run is None:
                 return
             log.info("run_started", job=run.job, task=run.task, run_id=run.run_id)
-            self._children.append(_Child(run.run_id, self._start(run.run_id)))
+            self._children.append(_RunProcess(run.run_id, self._start(run.run_id)))
 
     def stop(self) -> None:
         """End all runs; they are recorded as cancelled."""
@@ -94,7 +94,7 @@ class Runner:
                 child.process.wait()
             self._close(child)
 
-    def _close(self, child: _Child) -> None:
+    def _close(self, child: _RunProcess) -> None:
         """Note the end of a run whose process did not do so itself."""
         run = self._store.get(child.run_id)
         if not run.state.ended:
@@ -109,7 +109,7 @@ class Runner:
             error = f"DIED: its process ended with exit code {exit_code}"
             self._store.fail(run.run_id, error, self._clock())
 
-    def _cancel_if_asked(self, child: _Child, now: datetime) -> None:
+    def _cancel_if_asked(self, child: _RunProcess, now: datetime) -> None:
         """Kill a run that was asked to stop and did not within CANCEL_GRACE."""
         run = self._store.get(child.run_id)
         if run.state is JobRunState.RUNNING and run.cancel_requested:

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from tests.e2e.conftest import write_rows
 from tests.plugins.stack import Stack, running, write_workspace
 from tidemill_core.domain.model import ModelState, ModelVersion
-from tidemill_core.model_repository import Manifest, ModelRepository
+from tidemill_core.model_repository import ModelManifest, ModelRepository
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text import TextEncoder
@@ -61,7 +61,7 @@ class Publisher:
         models = self._storage.models
         candidate = models.add_candidate(TASK, "onnx", self._first.dataset_version, now)
         number = candidate.version
-        manifest: Manifest = replace(self._first, version=number, files={})
+        manifest: ModelManifest = replace(self._first, version=number, files={})
         self.repository.publish(manifest, weights_of_its_own(self._model, number), self._tokenizer)
         models.judge(TASK, number, ModelState.VALIDATED, {}, "a test", now)
         serve(self._storage, self.repository, self._triton, TASK)

@@ -21,7 +21,7 @@ _PROGRESS_EVERY_LINES = 200
 
 
 @dataclass(frozen=True)
-class Rejection:
+class RejectedLine:
     """A line that was not stored.
 
     Attributes:
@@ -34,7 +34,7 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileOutcome:
     """What became of a file.
 
     Attributes:
@@ -45,7 +45,7 @@ class Outcome:
 
     accepted: int
     rejected: int
-    rejections: list[Rejection]
+    rejections: list[RejectedLine]
 
 
 class FeedbackLines:
@@ -61,7 +61,7 @@ class FeedbackLines:
         self._size = max(os.fstat(file.fileno()).st_size, 1)
         self._show_progress = show_progress
         self.sent_lines = array("Q")
-        self.unreadable: list[Rejection] = []
+        self.unreadable: list[RejectedLine] = []
 
     def requests(self) -> Iterator[StreamFeedbackRequest]:
         """A request for each line that can be read; blank lines are passed over."""
@@ -75,13 +75,13 @@ class FeedbackLines:
             try:
                 request = _request(line)
             except (ValueError, json_format.ParseError) as error:
-                self.unreadable.append(Rejection(number, _unreadable(error)))
+                self.unreadable.append(RejectedLine(number, _unreadable(error)))
                 continue
             self.sent_lines.append(number)
             yield request
 
 
-def send_file(client: TidemillClient, path: Path) -> Outcome:
+def send_file(client: TidemillClient, path: Path) -> FileOutcome:
     """Send each line's verdict. A line that cannot be read or stored does not stop the others.
 
     Raises:
@@ -97,7 +97,7 @@ def send_file(client: TidemillClient, path: Path) -> Outcome:
         # No time limit: a file takes as long as it takes.
         response = client.feedback.StreamFeedback(lines.requests())
     refused = [
-        Rejection(
+        RejectedLine(
             lines.sent_lines[rejection.index],
             error_to_json(TidemillError.from_status(rejection.error)),
         )
@@ -105,7 +105,7 @@ def send_file(client: TidemillClient, path: Path) -> Outcome:
     ]
     rejections = sorted([*lines.unreadable, *refused], key=lambda rejection: rejection.line)
     rejected = response.rejected_count + len(lines.unreadable)
-    return Outcome(response.accepted_count, rejected, rejections)
+    return FileOutcome(response.accepted_count, rejected, rejections)
 
 
 def _request(line: bytes) -> StreamFeedbackRequest:

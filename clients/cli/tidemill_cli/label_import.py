@@ -22,7 +22,7 @@ REFUSED = (InvalidRequest, NotFound, FailedPrecondition)
 
 
 @dataclass(frozen=True)
-class Rejection:
+class RejectedJudgement:
     """What was not stored.
 
     Attributes:
@@ -53,7 +53,7 @@ def read_tasks(file: Path) -> list[Any]:
     return tasks
 
 
-def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[Rejection]]:
+def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[RejectedJudgement]]:
     """Send the annotations of all tasks; what is refused does not stop the others.
 
     Returns:
@@ -62,12 +62,12 @@ def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[
     Raises:
         TidemillError: the server is away; sending the file again repeats nothing.
     """
-    accepted, rejections = 0, list[Rejection]()
+    accepted, rejections = 0, list[RejectedJudgement]()
     for row, task in enumerate(tasks, start=1):
         try:
             judgements = judgements_of(task)
         except ValueError as error:  # half of a surrogate pair too
-            rejections.append(Rejection(row, "", "UNREADABLE_TASK", str(error)))
+            rejections.append(RejectedJudgement(row, "", "UNREADABLE_TASK", str(error)))
             continue
         for judgement in judgements:
             try:
@@ -75,6 +75,6 @@ def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[
                     client.labeling.SubmitLabel(judgement, timeout=CALL_SECONDS)
                 accepted += 1
             except REFUSED as error:
-                told = Rejection(row, judgement.annotator, error.reason, error.message)
+                told = RejectedJudgement(row, judgement.annotator, error.reason, error.message)
                 rejections.append(told)
     return accepted, rejections

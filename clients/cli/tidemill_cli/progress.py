@@ -19,7 +19,7 @@ ShowProgress = Callable[[str, float, str], None]
 def progress_view() -> Iterator[ShowProgress]:
     """Show the progress of one or several pieces of work while the block runs, on stderr."""
     if not sys.stderr.isatty():
-        yield _Lines().show
+        yield _ProgressLines().show
         return
     columns = (
         TextColumn("{task.fields[name]}", markup=False),
@@ -44,7 +44,7 @@ class _Bars:
         self._progress.update(bar, completed=fraction, description=shown(message))
 
 
-class _Lines:
+class _ProgressLines:
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, str]] = {}
 

@@ -15,7 +15,7 @@ from tidemill_cli.output import AsJson, print_json, say
 from tidemill_core.settings import load_settings
 
 if TYPE_CHECKING:  # at run time it is imported where the extras are known to be there
-    from tidemill_core.supervisor import RestartReport, Step
+    from tidemill_core.supervisor import RestartReport, RestartStep
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = "Example: tidemill restart && tidemill status"
@@ -78,7 +78,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
     yield report
 
 
-def _line(step: "Step") -> str:
+def _line(step: "RestartStep") -> str:
     match step.state.value:
         case "STARTING":
             return f"{step.worker}: process {step.new_pid} is started"

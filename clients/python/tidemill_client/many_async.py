@@ -47,7 +47,7 @@ async def ask_all_async(
     """Ask about every text; as `AsyncTidemillClient.predict_many`."""
     woken, count = asyncio.Event(), 0
     source = AsyncTexts(texts, woken) if isinstance(texts, AsyncIterable) else Texts(texts)
-    session = _Session(open_stream, window, timeout, woken)
+    session = _AsyncSession(open_stream, window, timeout, woken)
     try:
         while True:
             for result in window.answered():
@@ -66,7 +66,7 @@ async def ask_all_async(
         await session.close()
 
 
-class _Session:
+class _AsyncSession:
     """Streams, one after the other, over which a window is answered."""
 
     def __init__(
@@ -77,7 +77,7 @@ class _Session:
         self._timeout = timeout
         self._woken = woken
         self._patience = timeout
-        self._stream: _Stream | None = None
+        self._stream: _AsyncStream | None = None
         self._losses = 0
         self._listen_seconds = 0.0
 
@@ -135,9 +135,9 @@ class _Session:
         if self._patience <= 0 and not self.has_answer:
             raise silence(self._timeout)
 
-    def _opened(self) -> "_Stream":
+    def _opened(self) -> "_AsyncStream":
         if self._stream is None:
-            self._stream = _Stream(self._open_stream, self._woken, self._listen_seconds)
+            self._stream = _AsyncStream(self._open_stream, self._woken, self._listen_seconds)
             for request in self._window.unanswered():
                 self._stream.send(request)
         return self._stream
@@ -163,7 +163,7 @@ class _Session:
             await stream.close()
 
 
-class _Stream:
+class _AsyncStream:
     """One call. A task reads its answers."""
 
     def __init__(

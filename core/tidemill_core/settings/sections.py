@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from tidemill_core.settings.sources import SourceSettings
 
 
-class _Section(BaseModel):
+class _SettingsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TaskSettings(_Section):
+class TaskSettings(_SettingsSection):
     """One classification problem."""
 
     sources: list[SourceSettings] = Field(min_length=1)
@@ -56,7 +56,7 @@ class TaskSettings(_Section):
         return sources
 
 
-class FeedbackSettings(_Section):
+class FeedbackSettings(_SettingsSection):
     """When feedback makes a new version worth training."""
 
     retrain_after: int = Field(default=1000, ge=1)
@@ -69,7 +69,7 @@ class FeedbackSettings(_Section):
     """Suspected label errors that `find_label_errors` names, the least likely labels first."""
 
 
-class LabelingSettings(_Section):
+class LabelingSettings(_SettingsSection):
     """What people are asked to label."""
 
     judgements: int = Field(default=1, ge=1, le=9)
@@ -82,7 +82,7 @@ class LabelingSettings(_Section):
     """How many of the least confident predictions people label, at each run of `queue_labels`."""
 
 
-class GateSettings(_Section):
+class GateSettings(_SettingsSection):
     """What a candidate must show before it may answer."""
 
     max_accuracy_drop: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -90,7 +90,7 @@ class GateSettings(_Section):
     may fall by so much with every version."""
 
 
-class MonitoringSettings(_Section):
+class MonitoringSettings(_SettingsSection):
     """What the checks look at and when they alert."""
 
     window_hours: float = Field(default=24.0, gt=0)
@@ -105,7 +105,7 @@ class MonitoringSettings(_Section):
     """Alert when the 99th percentile of the latency lies above, in milliseconds."""
 
 
-class ScheduleSettings(_Section):
+class ScheduleSettings(_SettingsSection):
     """When jobs run by themselves. Crontab expressions, in UTC; empty is never.
 
     They mean what Debian's cron means by them: a day of the month and a day of the week together
@@ -131,7 +131,7 @@ class ScheduleSettings(_Section):
     """Erases what `tidemill erase` asked for, where that did not happen at once."""
 
 
-class TritonSettings(_Section):
+class TritonSettings(_SettingsSection):
     """The Triton that answers."""
 
     url: str = ""
@@ -140,7 +140,7 @@ class TritonSettings(_Section):
     """Key of its model control, where it asks for one; our own Triton makes its own."""
 
 
-class ServerSettings(_Section):
+class ServerSettings(_SettingsSection):
     """The front's processes."""
 
     workers: int = Field(default=1, ge=1, le=64)
@@ -151,7 +151,7 @@ class ServerSettings(_Section):
     """How long a request may wait for its turn, in milliseconds, before fewer are let in."""
 
 
-class TlsSettings(_Section):
+class TlsSettings(_SettingsSection):
     """TLS on the gRPC port, from PEM files; they are read again when they change."""
 
     certificate: Path | None = None
@@ -162,7 +162,7 @@ class TlsSettings(_Section):
     """Roots that a client's certificate must come from; without it clients need none."""
 
 
-class AuthSettings(_Section):
+class AuthSettings(_SettingsSection):
     """Who may call."""
 
     required: bool | None = None
@@ -176,7 +176,7 @@ class AuthSettings(_Section):
     """What a token's `aud` must name."""
 
 
-class PredictionLogSettings(_Section):
+class PredictionLogSettings(_SettingsSection):
     """Bounds for predictions that cannot be written to the database for now."""
 
     max_held_rows: int = Field(default=100_000, ge=1)
@@ -185,7 +185,7 @@ class PredictionLogSettings(_Section):
     """Megabytes on disk, all workers together."""
 
 
-class TracingSettings(_Section):
+class TracingSettings(_SettingsSection):
     """OpenTelemetry traces."""
 
     otlp_endpoint: str = ""

@@ -26,11 +26,11 @@ _DottedPath = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class _Source(BaseModel):
+class _SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FilesSource(_Source):
+class FilesSource(_SourceSettings):
     """Files of user events: CSV, JSON Lines or Parquet."""
 
     kind: Literal["files"] = "files"
@@ -52,7 +52,7 @@ class FilesSource(_Source):
     does."""
 
 
-class SqlSource(_Source):
+class SqlSource(_SourceSettings):
     """A table of a database, or what a query finds in it. It is only read."""
 
     kind: Literal["sql"]
@@ -103,7 +103,7 @@ class SqlSource(_Source):
         return _secret(self.url_env) if self.url_env else self.url.get_secret_value()
 
 
-class HttpSource(_Source):
+class HttpSource(_SourceSettings):
     """A third party's API that answers JSON over HTTP."""
 
     kind: Literal["http"]

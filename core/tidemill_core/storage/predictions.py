@@ -29,7 +29,7 @@ _IDS_A_READ = 5000
 
 
 @dataclass(frozen=True)
-class Window:
+class PredictionWindow:
     """A version's predictions since a moment, the moment too.
 
     Attributes:
@@ -144,14 +144,14 @@ class PredictionStore:
         with self._database.write() as connection:
             return connection.execute(blank.values(text="", text_hash=None)).rowcount
 
-    def label_counts(self, window: Window) -> dict[str, int]:
+    def label_counts(self, window: PredictionWindow) -> dict[str, int]:
         """Predictions by label; copies that a shadow saw are left out."""
         label = predictions.c.label
         query = select(label, func.count()).where(*_answered(window)).group_by(label)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def confidence_counts(self, window: Window, edges: Sequence[float]) -> list[int]:
+    def confidence_counts(self, window: PredictionWindow, edges: Sequence[float]) -> list[int]:
         """Predictions by confidence; copies that a shadow saw are left out.
 
         Args:
@@ -168,7 +168,7 @@ class PredictionStore:
         return [found.get(bin_, 0) for bin_ in range(len(edges) - 1)]
 
     def latency_percentiles(
-        self, window: Window, methods: Sequence[str], percents: Sequence[int]
+        self, window: PredictionWindow, methods: Sequence[str], percents: Sequence[int]
     ) -> tuple[int, list[float]]:
         """How many predictions some methods made, and percentiles of their latency, in ms.
 
@@ -188,7 +188,7 @@ class PredictionStore:
             ]
 
 
-def _within(window: Window) -> tuple[ColumnElement[bool], ...]:
+def _within(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
     return (
         predictions.c.task == window.task,
         predictions.c.model_version == window.model_version,
@@ -207,7 +207,7 @@ def _with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _answered(window: Window) -> tuple[ColumnElement[bool], ...]:
+def _answered(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
     return (*_within(window), predictions.c.method != SHADOW_METHOD)
 
 

@@ -9,7 +9,7 @@ from tidemill_core.supervisor.restarts import Restarts
 from tidemill_core.supervisor.rolling import (
     RESTART_SIGNAL,
     RestartReport,
-    Step,
+    RestartStep,
     StepState,
     read_report,
 )
@@ -24,9 +24,9 @@ __all__ = [
     "ProcessState",
     "ProcessStatus",
     "RestartReport",
+    "RestartStep",
     "Restarts",
     "StateDirectoryLock",
-    "Step",
     "StepState",
     "Supervisor",
     "metrics_folder",

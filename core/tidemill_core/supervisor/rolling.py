@@ -30,7 +30,7 @@ class StepState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class RestartStep:
     """The replacement of one worker.
 
     Attributes:
@@ -62,7 +62,7 @@ class RestartReport:
     number: int
     supervisor: int
     ended: bool
-    steps: tuple[Step, ...]
+    steps: tuple[RestartStep, ...]
 
     @property
     def succeeded(self) -> bool:
@@ -82,7 +82,9 @@ def read_report(state_dir: Path) -> RestartReport | None:
         fields = json.loads((state_dir / REPORT_FILE).read_bytes())
     except FileNotFoundError:
         return None
-    steps = [Step(**{**step, "state": StepState(step["state"])}) for step in fields.pop("steps")]
+    steps = [
+        RestartStep(**{**step, "state": StepState(step["state"])}) for step in fields.pop("steps")
+    ]
     return RestartReport(**fields, steps=tuple(steps))
 
 
@@ -102,7 +104,7 @@ class RollingRestart:
         self._deadline = 0.0
         self.ended = not workers
         self.steps = tuple(
-            Step(kept.spec.name, old_pid=0 if kept.child is None else kept.child.pid)
+            RestartStep(kept.spec.name, old_pid=0 if kept.child is None else kept.child.pid)
             for kept in workers
         )
 
@@ -164,5 +166,7 @@ class RollingRestart:
         self, state: StepState, *, old_pid: int = 0, new_pid: int = 0, error: str = ""
     ) -> None:
         known = self.steps[self._at]
-        step = Step(known.worker, state, old_pid or known.old_pid, new_pid or known.new_pid, error)
+        step = RestartStep(
+            known.worker, state, old_pid or known.old_pid, new_pid or known.new_pid, error
+        )
         self.steps = (*self.steps[: self._at], step, *self.steps[self._at + 1 :])

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tidemill_core.dataset_folder import MANIFEST_FILE, Manifest, damaged, has_rows, read_manifest
+from tidemill_core.dataset_folder import (
+    MANIFEST_FILE,
+    DatasetManifest,
+    damaged,
+    has_rows,
+    read_manifest,
+)
 from tidemill_core.errors import DataError
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_jobs.context import Progress
@@ -71,7 +77,7 @@ def rebuild(
     return len(content.examples)
 
 
-def _kept_recipe(manifest: Manifest, folder: Path) -> tuple[Mapping[str, Any], Recipe]:
+def _kept_recipe(manifest: DatasetManifest, folder: Path) -> tuple[Mapping[str, Any], Recipe]:
     """Return a manifest's `recipe`, and the settings in it.
 
     Raises:
@@ -87,7 +93,7 @@ def _kept_recipe(manifest: Manifest, folder: Path) -> tuple[Mapping[str, Any], R
 
 
 def _segments(
-    intake: Intake, numbers: Mapping[str, int], manifest: Manifest, folder: Path
+    intake: Intake, numbers: Mapping[str, int], manifest: DatasetManifest, folder: Path
 ) -> list[Segment]:
     """Return what had landed of each source, up to these numbers, when the version was built."""
     segments: list[Segment] = []
@@ -100,7 +106,7 @@ def _segments(
     return segments
 
 
-def _changed(folder: Path, manifest: Manifest, detail: str) -> DataError:
+def _changed(folder: Path, manifest: DatasetManifest, detail: str) -> DataError:
     return DataError(
         "DATASET_CHANGED",
         f"{folder} cannot be built again: {detail}. A folder of its intake was removed, a text was "

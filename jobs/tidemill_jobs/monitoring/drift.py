@@ -26,8 +26,8 @@ import numpy.typing as npt
 from scipy.spatial.distance import jensenshannon
 
 from tidemill_core.domain.report import ReportVerdict
-from tidemill_core.model_repository import Manifest
-from tidemill_core.storage.predictions import Window
+from tidemill_core.model_repository import ModelManifest
+from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reference import align_labels, confidence_edges
 from tidemill_jobs.monitoring.reporting import (
@@ -98,7 +98,7 @@ def run(context: JobContext) -> Result:
     if manifest is None:
         return NO_CHAMPION
     start = now - timedelta(hours=monitoring.window_hours)
-    window = Window(context.task, manifest.version, start)
+    window = PredictionWindow(context.task, manifest.version, start)
     edges = confidence_edges(len(manifest.reference.confidence_counts))
     store = storage.predictions
     answered = Answered(store.label_counts(window), store.confidence_counts(window, edges))
@@ -141,7 +141,7 @@ def _distance(one: Counts, other: Counts) -> npt.NDArray[Any]:
     return np.nan_to_num(distances, nan=0.0)
 
 
-def _find(manifest: Manifest, answered: Answered, minimum: int) -> Finding:
+def _find(manifest: ModelManifest, answered: Answered, minimum: int) -> Finding:
     reference_labels = np.array(manifest.reference.label_counts, dtype=np.int64)
     reference_confidences = np.array(manifest.reference.confidence_counts, dtype=np.int64)
     details: dict[str, Any] = {
@@ -170,7 +170,7 @@ def _find(manifest: Manifest, answered: Answered, minimum: int) -> Finding:
     return Finding(verdict, _summary(shifts), details)
 
 
-def _seed(manifest: Manifest, predictions: int) -> int:
+def _seed(manifest: ModelManifest, predictions: int) -> int:
     """A seed from what is checked, so that a repeat gives the same verdict."""
     name = f"{manifest.task}\0{manifest.version}\0{predictions}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])

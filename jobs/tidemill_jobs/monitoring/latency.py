@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.settings import MonitoringSettings
-from tidemill_core.storage.predictions import Window
+from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
@@ -33,7 +33,7 @@ def run(context: JobContext) -> Result:
     manifest = champion_manifest(storage.models, context.repository, context.task)
     if manifest is None:
         return NO_CHAMPION
-    window = Window(context.task, manifest.version, now - LOOK_BACK)
+    window = PredictionWindow(context.task, manifest.version, now - LOOK_BACK)
     count, latencies_ms = storage.predictions.latency_percentiles(window, METHODS, (50, 99))
     finding = _find(count, latencies_ms, context.settings.monitoring)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)

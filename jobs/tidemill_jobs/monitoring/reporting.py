@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from tidemill_core.domain.report import Report, ReportVerdict
-from tidemill_core.model_repository import Manifest, ModelRepository
+from tidemill_core.model_repository import ModelManifest, ModelRepository
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.reports import ReportStore
 from tidemill_jobs.context import Result
@@ -60,7 +60,7 @@ NO_CHAMPION: Result = {
 
 def champion_manifest(
     models: ModelStore, repository: ModelRepository, task: str
-) -> Manifest | None:
+) -> ModelManifest | None:
     """Return the manifest of a task's champion; None before the first.
 
     Raises:

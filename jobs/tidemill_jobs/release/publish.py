@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.model import ModelVersion, model_name
-from tidemill_core.model_repository import MODEL_FILES, Manifest
+from tidemill_core.model_repository import MODEL_FILES, ModelManifest
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.reference import count_reference
@@ -47,7 +47,7 @@ def publish(
         DataError: the folder is there already.
     """
     best = trained.test_probabilities.argmax(axis=1)
-    manifest = Manifest(
+    manifest = ModelManifest(
         task=context.task,
         version=candidate.version,
         model_format=candidate.model_format,

@@ -8,10 +8,10 @@ from sqlalchemy.exc import IntegrityError
 
 from tests.contract.storage.values import NOW, later, prediction
 from tidemill_core.domain.prediction import Score
-from tidemill_core.storage.predictions import SHADOW_METHOD, Span, Window
+from tidemill_core.storage.predictions import SHADOW_METHOD, PredictionWindow, Span
 from tidemill_core.storage.storage import Storage
 
-WINDOW = Window("support", 1, NOW)
+WINDOW = PredictionWindow("support", 1, NOW)
 
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
@@ -116,7 +116,7 @@ def test_labels_of_a_window(storage: Storage) -> None:
         ]
     )
     assert storage.predictions.label_counts(WINDOW) == {"edge": 1, "new": 3}
-    assert storage.predictions.label_counts(Window("support", 3, NOW)) == {}
+    assert storage.predictions.label_counts(PredictionWindow("support", 3, NOW)) == {}
 
 
 def test_confidences_of_a_window(storage: Storage) -> None:
@@ -128,7 +128,9 @@ def test_confidences_of_a_window(storage: Storage) -> None:
     storage.predictions.add([prediction("shadow", confidence=0.6, method="Shadow")])
     edges = [0.0, 0.25, 0.5, 0.75, 1.0]
     assert storage.predictions.confidence_counts(WINDOW, edges) == [2, 1, 1, 3]
-    assert storage.predictions.confidence_counts(Window("arxiv", 1, NOW), edges) == [0] * 4
+    assert (
+        storage.predictions.confidence_counts(PredictionWindow("arxiv", 1, NOW), edges) == [0] * 4
+    )
 
 
 @pytest.mark.parametrize(

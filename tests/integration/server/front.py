@@ -26,7 +26,7 @@ from tidemill.v1 import (
     prediction_service_pb2_grpc,
 )
 from tidemill_core.domain.model import ModelState, model_name
-from tidemill_core.model_repository import Manifest, ModelRepository, Reference
+from tidemill_core.model_repository import ModelManifest, ModelRepository, Reference
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.served import configure
@@ -65,7 +65,7 @@ class Workspace:
     def _publish(self, task: str) -> None:
         models = self.storage.models
         version = models.add_candidate(task, "onnx", "d" * 64, NOW).version
-        manifest = Manifest(
+        manifest = ModelManifest(
             task=task,
             version=version,
             model_format="onnx",

@@ -16,14 +16,14 @@ from tidemill_core.model_repository import (
     MANIFEST_FILE,
     STAGING,
     TOKENIZER_FILE,
-    Manifest,
+    ModelManifest,
     ModelRepository,
     Reference,
 )
 from tidemill_core.text_repair import REPAIR_VERSION, TextRepair
 
 MODEL, TOKENIZER = b"weights" * 1000, '{"vocab": ["é"]}'
-MANIFEST = Manifest(
+MANIFEST = ModelManifest(
     task="support",
     version=3,
     model_format="onnx",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tidemill_core.domain.model import ModelState, ModelVersion
-from tidemill_core.model_repository import Manifest, ModelRepository, Reference
+from tidemill_core.model_repository import ModelManifest, ModelRepository, Reference
 from tidemill_core.triton.config import ModelConfig
 from tidemill_core.triton.served import configure
 
@@ -25,7 +25,7 @@ def configured(tmp_path: Path) -> Callable[[], list[str]]:
     """Configure the one version of a model."""
     repository = ModelRepository(tmp_path)
     reference = Reference((1,), (1,))
-    manifest = Manifest(
+    manifest = ModelManifest(
         "support", 1, "onnx", ("a",), 4, 9, 1.0, {}, reference, "d", "r", NOW.isoformat()
     )
     repository.publish(manifest, b"model", "{}")

@@ -12,7 +12,7 @@ from tidemill_core.settings import FilesSource, SourceSettings, SqlSource
 from tidemill_jobs.data.sources.files.file_source import Files
 from tidemill_jobs.data.sources.files.stored_file import without_secrets, without_user
 from tidemill_jobs.data.sources.source import Source
-from tidemill_jobs.data.sources.sql.sql_source import Database
+from tidemill_jobs.data.sources.sql.sql_source import DatabaseSource
 from tidemill_jobs.data.sources.web_api.api_source import WebApi
 
 _NAME_LENGTH = 40
@@ -33,7 +33,7 @@ def open_source(settings: SourceSettings) -> Source:
     if isinstance(settings, FilesSource):
         return Files(_name(without_secrets(settings.path), settings), settings)
     if isinstance(settings, SqlSource):
-        return Database(_name(settings.table or "query", settings), settings)
+        return DatabaseSource(_name(settings.table or "query", settings), settings)
     return WebApi(_name(without_secrets(settings.url), settings), settings)
 
 

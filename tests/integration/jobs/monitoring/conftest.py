@@ -11,7 +11,7 @@ import pytest
 from tests.integration.jobs.conftest import NOW
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import Prediction
-from tidemill_core.model_repository import Manifest
+from tidemill_core.model_repository import ModelManifest
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.reference import count_reference
@@ -48,7 +48,7 @@ def context(newcomer: JobContext) -> JobContext:
     """
     models = newcomer.storage.models
     models.add_candidate("support", "onnx", "dataset", NOW)
-    manifest = Manifest(
+    manifest = ModelManifest(
         task="support",
         version=1,
         model_format="onnx",

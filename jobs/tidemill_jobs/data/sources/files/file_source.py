@@ -12,7 +12,7 @@ from typing import Any
 
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.errors import EmptyFile, NoRows
-from tidemill_jobs.data.sources.files.progress import FileProgress, Step, news
+from tidemill_jobs.data.sources.files.progress import FileProgress, FileStep, news
 from tidemill_jobs.data.sources.files.stored_file import stored_files, without_secrets
 from tidemill_jobs.data.sources.raw_rows import joined
 from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, Batch, Watermark
@@ -36,7 +36,7 @@ class Files:
                 line and column where there is one. NO_ROWS, if none of the files has any.
         """
         files: dict[str, Any] = dict(watermark.get("files", {}))
-        waiting: list[Step] = []
+        waiting: list[FileStep] = []
         for step in self._steps(files):
             if _is_full(waiting, step):
                 yield _batch(waiting, files)
@@ -47,7 +47,7 @@ class Files:
         if not any(progress["rows"] or progress["tail"] for progress in files.values()):
             raise NoRows(self.place)
 
-    def _steps(self, files: Mapping[str, Any]) -> Iterator[Step]:
+    def _steps(self, files: Mapping[str, Any]) -> Iterator[FileStep]:
         for file in stored_files(self._settings.path, self._settings.format is not None):
             before = FileProgress(**files.get(file.part, {}))
             if file.stamp and file.stamp == before.stamp:
@@ -60,14 +60,14 @@ class Files:
                     raise
 
 
-def _is_full(waiting: Sequence[Step], step: Step) -> bool:
+def _is_full(waiting: Sequence[FileStep], step: FileStep) -> bool:
     """Whether a batch of the steps that wait has no room for another."""
     rows = sum(len(other.piece) for other in [*waiting, step])
     size = sum(other.piece.rows.estimated_size() for other in [*waiting, step])
     return bool(waiting) and (rows > BATCH_ROWS or size > BATCH_BYTES)
 
 
-def _batch(steps: Sequence[Step], files: dict[str, Any]) -> Batch:
+def _batch(steps: Sequence[FileStep], files: dict[str, Any]) -> Batch:
     """Steps as one batch; the files' progress is brought up to it."""
     piece = joined([step.piece for step in steps])
     files |= {step.part: asdict(step.progress) for step in steps}

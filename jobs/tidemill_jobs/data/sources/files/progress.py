@@ -39,7 +39,7 @@ class FileProgress:
 
 
 @dataclass(frozen=True)
-class Step:
+class FileStep:
     """Some rows of a file, how far it is read with them, and the parts that they make void."""
 
     part: str
@@ -48,7 +48,7 @@ class Step:
     replaced: frozenset[str] = frozenset()
 
 
-class _Lines(Protocol):
+class _LineReader(Protocol):
     def read(self, block: Block, part: str) -> tuple[Piece, int]: ...
 
 
@@ -57,7 +57,7 @@ def tail_part(part: str) -> str:
     return f"{part}#tail"
 
 
-def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[Step]:
+def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[FileStep]:
     """What a file says that was not read before, and what it no longer says.
 
     Raises:
@@ -80,7 +80,9 @@ def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Itera
         yield from _read_on(stream, lines, file, FileProgress(), replaced)
 
 
-def _parquet_news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[Step]:
+def _parquet_news(
+    file: StoredFile, before: FileProgress, settings: FilesSource
+) -> Iterator[FileStep]:
     replaced = frozenset[str]()
     with file.opened() as content:
         digest = content_digest(content)
@@ -90,14 +92,14 @@ def _parquet_news(file: StoredFile, before: FileProgress, settings: FilesSource)
         for piece in read_parquet(content, file.part, before.read, settings):
             rows = before.rows + len(piece)
             before = replace(before, read=rows, rows=rows)
-            yield Step(file.part, piece, before, replaced)
+            yield FileStep(file.part, piece, before, replaced)
             replaced = frozenset()
-    yield Step(file.part, NOTHING, replace(before, stamp=file.stamp), replaced)
+    yield FileStep(file.part, NOTHING, replace(before, stamp=file.stamp), replaced)
 
 
 def _begun(
     content: IO[bytes], file: StoredFile, kind: str, settings: FilesSource
-) -> tuple[LineStream, _Lines]:
+) -> tuple[LineStream, _LineReader]:
     stream = LineStream(content, file.part)
     stream.begin()
     if kind == "jsonl":
@@ -107,30 +109,30 @@ def _begun(
 
 def _read_on(
     stream: LineStream,
-    lines: _Lines,
+    lines: _LineReader,
     file: StoredFile,
     before: FileProgress,
     replaced: frozenset[str] = frozenset(),
-) -> Iterator[Step]:
+) -> Iterator[FileStep]:
     """All rows from the stream's place on."""
     reached = replace(before, read=stream.offset, line=stream.number, digest=stream.digest)
     if stream.rest_digest == before.tail:
-        yield Step(file.part, NOTHING, replace(reached, stamp=file.stamp), replaced)
+        yield FileStep(file.part, NOTHING, replace(reached, stamp=file.stamp), replaced)
         return
     if before.tail:
         replaced |= {tail_part(file.part)}
     while (piece := _next(stream, lines, file.part)) is not None:
         rows = reached.rows + len(piece)
         reached = FileProgress("", stream.offset, stream.number, stream.digest, "", rows)
-        yield Step(file.part, piece, reached, replaced)
+        yield FileStep(file.part, piece, reached, replaced)
         replaced = frozenset()
     rest = stream.rest()
     piece = lines.read(rest, tail_part(file.part))[0] if rest else NOTHING
     whole = replace(reached, stamp=file.stamp, tail=stream.rest_digest or "")
-    yield Step(file.part, piece, whole, replaced)
+    yield FileStep(file.part, piece, whole, replaced)
 
 
-def _next(stream: LineStream, lines: _Lines, part: str) -> Piece | None:
+def _next(stream: LineStream, lines: _LineReader, part: str) -> Piece | None:
     """Take the next rows; None, if nothing is left, or nothing that is finished."""
     number, block = stream.number, stream.block()
     if block is None:

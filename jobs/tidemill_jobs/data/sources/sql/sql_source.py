@@ -36,7 +36,7 @@ _FETCHED_ROWS = 1_000
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
-class Database:
+class DatabaseSource:
     """A table, or what a query finds; a `Source`."""
 
     def __init__(self, name: str, settings: SqlSource) -> None:

@@ -37,7 +37,7 @@ _NO_CONTENT = (204, 205)
 
 
 @dataclass(frozen=True)
-class Page:
+class ApiPage:
     """One answer.
 
     Attributes:
@@ -86,7 +86,7 @@ class ApiClient:
         """Close the connection."""
         self._http.close()
 
-    def get(self, url: httpx.URL, may_be_missing: bool) -> Page | None:
+    def get(self, url: httpx.URL, may_be_missing: bool) -> ApiPage | None:
         """Ask for one page.
 
         Args:
@@ -112,7 +112,7 @@ class ApiClient:
             raise DataError(error.reason, f"{place(url)} {error}; {cure}") from error
         raise AssertionError  # not reached: the last attempt returns or raises
 
-    def _get(self, url: httpx.URL, may_be_missing: bool) -> Page | None:
+    def _get(self, url: httpx.URL, may_be_missing: bool) -> ApiPage | None:
         time.sleep(max(0.0, self._next_time - time.monotonic()))
         self._next_time = time.monotonic() + self._pause
         try:
@@ -130,7 +130,7 @@ class ApiClient:
             raise ApiRefused(place(url), told, "fix the source's url") from error
         except httpx.DecodingError as error:
             raise _TryAgain("API_BROKEN", f"sent a damaged answer: {error}") from error
-        return Page(
+        return ApiPage(
             url, _json(url, body, response.headers.get("content-type", "no type")), next_url
         )
 

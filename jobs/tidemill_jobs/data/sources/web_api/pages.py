@@ -13,7 +13,7 @@ from tidemill_core.errors import DataError
 from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.sources.errors import ApiRefused, listed
 from tidemill_jobs.data.sources.raw_rows import shown
-from tidemill_jobs.data.sources.web_api.api_client import ApiClient, Page, place
+from tidemill_jobs.data.sources.web_api.api_client import ApiClient, ApiPage, place
 
 _log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
     raise _endless(url, f"it has more than max_pages = {settings.max_pages} pages")
 
 
-def items(page: Page, settings: HttpSource) -> list[Any]:
+def items(page: ApiPage, settings: HttpSource) -> list[Any]:
     """The page's items; null, where the list or the answer should be, is none of them.
 
     Raises:
@@ -114,7 +114,7 @@ def leads(content: Any, path: str) -> bool:
 
 
 def _next(
-    page: Page, found: Sequence[Any], settings: HttpSource, first: httpx.URL, count: int
+    page: ApiPage, found: Sequence[Any], settings: HttpSource, first: httpx.URL, count: int
 ) -> httpx.URL | None:
     """What to ask for next; None behind the last page."""
     if settings.pagination == "page" and found:
@@ -130,7 +130,7 @@ def _next(
     return None
 
 
-def _behind_cursor(page: Page, settings: HttpSource, first: httpx.URL) -> httpx.URL | None:
+def _behind_cursor(page: ApiPage, settings: HttpSource, first: httpx.URL) -> httpx.URL | None:
     cursor = at(page.content, settings.cursor_field)
     if cursor in _NO_CURSORS or (isinstance(cursor, str) and not cursor.strip()):
         return None
@@ -142,7 +142,7 @@ def _behind_cursor(page: Page, settings: HttpSource, first: httpx.URL) -> httpx.
     return first.copy_set_param(settings.cursor_parameter, str(cursor))
 
 
-def _linked(page: Page, link: str, first: httpx.URL) -> httpx.URL:
+def _linked(page: ApiPage, link: str, first: httpx.URL) -> httpx.URL:
     url = page.url.join(link)
     if (url.scheme, url.netloc) != (first.scheme, first.netloc):
         told = f"links to {place(url)}, another server, which must not see the token"
