@@ -110,7 +110,7 @@ def rows_removed(folder: Path) -> DataError:
 
 def damaged(path: Path, detail: object) -> DataError:
     """The error for a file of a version that cannot be read, or is not what was published."""
-    cure = "remove its folder, and the next build_dataset makes it anew"
+    cure = "remove its folder, and the next build_dataset makes it again"
     return DataError("DATASET_DAMAGED", f"{path} is damaged: {detail}; {cure}")
 
 

@@ -34,7 +34,7 @@ _OUTCOMES = {
 
 
 def outcome_of(rule: str) -> Outcome:
-    """What the rule that set a row aside makes of it."""
+    """Return what the rule that excluded a row makes of it."""
     return _OUTCOMES.get(rule, Outcome.QUARANTINED)
 
 
@@ -49,7 +49,7 @@ class DatasetVersion:
         row_counts: rows by split.
         label_counts: rows by label.
         label_source_counts: rows by where the label came from.
-        quarantine_counts: rows set aside, by rule.
+        quarantine_counts: rows that are no examples, by rule.
         create_time: when it was first built.
         build_time: when a build last came to it. The newest is the one of the last build.
         source_counts: rows that came in from each source, by `Outcome`.

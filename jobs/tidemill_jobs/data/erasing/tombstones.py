@@ -42,8 +42,8 @@ def erase_rows(
         folder: the version's.
         asked: for each hash of a text that must go, the one that it was asked for by: a text may
             have been changed by its cleaning.
-        landed: PLACES of rows that had such a text when they came in; some of them were set aside
-            before they were hashed.
+        landed: PLACES of rows that had such a text when they came in; some of them were
+            quarantined before they were hashed.
 
     Returns:
         How many tombstones it has now, and the hash that was asked for of each row that was found.
@@ -59,7 +59,7 @@ def erase_rows(
     found = [*_erase_examples(folder, asked), *_erase_values(folder, asked, landed)]
     erased_count = len(_tombstones(folder))
     if erased_count != version.erased_count:
-        _retell(folder, {"erased_count": erased_count})
+        _update_manifest(folder, {"erased_count": erased_count})
     return erased_count, found
 
 
@@ -112,7 +112,7 @@ def _write(path: Path, rows: pl.DataFrame) -> None:
         rows.write_parquet(staged)
 
 
-def _retell(folder: Path, changes: Mapping[str, Any]) -> None:
+def _update_manifest(folder: Path, changes: Mapping[str, Any]) -> None:
     values = dataset_folder.read_manifest(folder)
     with written_whole(folder / MANIFEST_FILE) as staged:
         staged.write_text(as_json({**values, **changes}), encoding="utf-8")

@@ -100,7 +100,7 @@ def publish(
     target = datasets / dataset_version
     version = _describe(content, dataset_version, str(target), parents, now)
     if target.exists():
-        return _tell_anew(content, version, target)
+        return _update(content, version, target)
     with staged_folder(datasets) as staged:
         # Level 1 takes half the time of the default, and 6 % more room.
         content.examples.write_parquet(staged / EXAMPLES_FILE, compression_level=1)
@@ -154,8 +154,8 @@ def _counts(values: pl.Series) -> dict[str, int]:
     return dict(sorted(values.value_counts().iter_rows()))
 
 
-def _tell_anew(content: Content, version: DatasetVersion, target: Path) -> DatasetVersion:
-    """What is told this time of content that is there already."""
+def _update(content: Content, version: DatasetVersion, target: Path) -> DatasetVersion:
+    """Update what is recorded of content that is there already."""
     first = read_manifest(target)
     is_newest = version.parents == (version.dataset_version,)
     told = replace(
