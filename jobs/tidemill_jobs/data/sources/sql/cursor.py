@@ -1,5 +1,6 @@
 """A database's cursor values, to the watermark and back."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -31,6 +32,8 @@ def to_json(value: Any) -> Any:
             value.encode()
         except UnicodeEncodeError as error:
             raise TypeError("text that is not UTF-8") from error
+    if isinstance(value, float | Decimal) and math.isnan(value):
+        raise TypeError("NaN")
     if isinstance(value, str | int | float):
         return value
     name = _NAMES.get(type(value))

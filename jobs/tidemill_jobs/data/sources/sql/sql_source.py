@@ -187,9 +187,9 @@ class DatabaseSource:
             return reached
         try:
             return list(last) if last[0] > reached[0] else reached
-        except TypeError as error:
-            told = f"column {self._settings.cursor_column!r} has values of several types; cast them"
-            raise UnsupportedCursor(self.place, f"{told} to one with a query") from error
+        except (TypeError, ArithmeticError) as error:
+            told = f"column {self._settings.cursor_column!r} has values that no order holds between"
+            raise UnsupportedCursor(self.place, f"{told}; cast them with a query") from error
 
     def _batch(self, rows: Sequence[_Row], last: Sequence[Any], passed: int | None) -> Batch:
         key_column = self._settings.key_column or self._settings.cursor_column

@@ -329,6 +329,21 @@ def test_cursors_that_do_not_fit_are_told(
         Landing(watermark={"last": last}).read(source)
 
 
+@pytest.mark.parametrize("kind", ["numeric", "float8"])
+@pytest.mark.parametrize("overlap", [0, 5])
+@pytest.mark.parametrize("last", [[], [{"decimal": "1"}, 1]])
+def test_a_cursor_that_is_not_a_number_is_told(
+    postgres_url: str, kind: str, overlap: float, last: list[object]
+) -> None:
+    """PostgreSQL's NaN stands behind all numbers: nothing would be read after it."""
+    query = f"SELECT 'NaN'::{kind} AS id, 1 AS k, 'x' AS text, 'a' AS label"
+    settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
+    settings |= {"key_column": "k", "overlap": overlap}
+    with pytest.raises(DataError, match="db:query") as caught:
+        Landing(watermark={"last": last}).read(open_source(SqlSource.model_validate(settings)))
+    assert caught.value.reason == "UNSUPPORTED_CURSOR"
+
+
 def test_nothing_can_be_written(postgres_url: str) -> None:
     """The source's connection refuses to write, whatever its query holds."""
     engine = sa.create_engine(postgres_url)
