@@ -1,5 +1,6 @@
 """Text to token ids, the same in training and in serving, so that the two cannot drift apart."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,19 @@ UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
 # Separators, controls, formats such as the zero-width space, surrogates; not what this Python's
 # Unicode does not know yet, as the newest emoji.
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
+
+CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
+"""C0, DEL and C1 without tab, line feed and carriage return, which are whitespace in a text: a
+regular expression for Python's and for Rust's engine alike."""
+_CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
+
+
+def control_character(text: str) -> str | None:
+    """Return the first of `CONTROL_CHARACTERS` in a text; None if it has none."""
+    if text.isprintable():  # the common case, in C
+        return None
+    found = _CONTROL_CHARACTER.search(text)
+    return found[0] if found else None
 
 
 def is_blank(text: str) -> bool:

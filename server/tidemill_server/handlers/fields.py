@@ -1,25 +1,33 @@
 """The rules that fields of more than one service keep."""
 
 from tidemill_core.errors import InvalidArgument
-from tidemill_core.text import is_blank
+from tidemill_core.text import control_character, is_blank
+from tidemill_core.text_repair import longest_raw_length, repair
 
 MAX_KEY_LENGTH = 200
 MAX_COMMENT_LENGTH = 2000
-_ALLOWED_CONTROLS = "\t\n\r"
-_CONTROLS = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))} - set(_ALLOWED_CONTROLS)
 
 
 def check_text(field: str, text: str, max_length: int) -> None:
-    """Check a text of a task.
+    """Check a text of a task, as a build checks it: after its repair.
 
     Raises:
         InvalidArgument: it is blank, too long, or has control characters.
     """
-    if len(text) > max_length:
-        rule = f"has {len(text)} characters; the task's limit is {max_length}"
-        raise InvalidArgument("TEXT_TOO_LONG", field, rule)
+    # A printable text within the limit has nothing to repair that a rule looks at.
+    if not text.isprintable() or len(text) > max_length:
+        if len(text) > longest_raw_length(max_length):
+            raise _too_long(field, text, max_length)
+        text = repair(text)
     _check_controls(field, text)
     _check_not_blank(field, text)
+    if len(text) > max_length:
+        raise _too_long(field, text, max_length)
+
+
+def _too_long(field: str, text: str, max_length: int) -> InvalidArgument:
+    rule = f"has {len(text)} characters; the task's limit is {max_length}"
+    return InvalidArgument("TEXT_TOO_LONG", field, rule)
 
 
 def check_words(field: str, value: str, max_length: int) -> None:
@@ -45,9 +53,7 @@ def check_visible(field: str, value: str, max_length: int) -> None:
 
 
 def _check_controls(field: str, value: str) -> None:
-    if value.isprintable():  # the common case, in C
-        return
-    found = next((character for character in value if character in _CONTROLS), None)
+    found = control_character(value)
     if found is not None:
         rule = f"has the control character U+{ord(found):04X}"
         raise InvalidArgument("CONTROL_CHARACTERS", field, rule)

@@ -15,12 +15,8 @@ from pandera.errors import SchemaErrors
 
 from tidemill_core.domain.example import MAX_VALUE_LENGTH
 from tidemill_core.redaction import PATTERNS, redact
-from tidemill_core.text import is_blank
+from tidemill_core.text import CONTROL_CHARACTERS, is_blank
 from tidemill_core.text_repair import longest_raw_length, repair
-
-# C0, DEL and C1, without tab, line feed and carriage return, which are whitespace in a text.
-_CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
-
 
 _BEGINNING = 4000
 """So much of a text is looked at for what to show of it, in characters."""
@@ -86,8 +82,8 @@ def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
     checks = [
         _check("NULL_TEXT", pl.col("text").is_not_null() | pl.col("is_hopeless")),
         _check("NULL_LABEL", (pl.col("label") != "") | pl.col("label_source").is_null()),
-        _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(_CONTROL_CHARACTERS)),
-        _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(_CONTROL_CHARACTERS)),
+        _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(CONTROL_CHARACTERS)),
+        _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(CONTROL_CHARACTERS)),
         _check("BLANK_TEXT", ~pl.col("is_blank")),
         _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= cleaning.max_text_length)),
         _check("TEXT_TOO_SHORT", length >= cleaning.min_text_length),
@@ -112,14 +108,14 @@ def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
     hopeless = (raw.str.len_chars() > longest).fill_null(value=False)
     text = repaired(raw.clone().scatter(hopeless.arg_true(), None))
     text = _redacted(text, cleaning.redact)
-    text = _changed(text, _beyond_ascii(text), lambda value: "" if is_blank(value) else value)
+    visible = _changed(text, _beyond_ascii(text), lambda value: "" if is_blank(value) else value)
     cleaned = rows.with_columns(
         text=text,
         label=repaired(rows["label"]).fill_null(""),
-        is_blank=(text == ""),
+        is_blank=(visible == ""),
         is_hopeless=hopeless,
         value=_redacted(rows["value"], cleaning.redact),
-        shown=_shown(raw, text, cleaning),
+        shown=_shown(raw, visible, cleaning),
         index=pl.int_range(len(rows), dtype=pl.Int32),
     )
     broken = _broken(cleaned, cleaning)

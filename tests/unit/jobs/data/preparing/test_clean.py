@@ -4,10 +4,13 @@ import time
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tidemill_core.text_repair import repair
 from tidemill_jobs.data.landing.intake import LANDED
-from tidemill_jobs.data.preparing.clean import Cleaning, clean
+from tidemill_jobs.data.preparing.clean import Cleaning, clean, repaired
 
 CLEANING = Cleaning(max_text_length=10)
 ANN = "ann@example.org "
@@ -164,3 +167,10 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
         rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
     )
     assert clean(rows, Cleaning(10, redact=("email",)))["value"].to_list() == ['{"text": "[EMAIL] ']
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=30)), max_size=8))
+def test_many_texts_are_repaired_as_one_is(texts: list[str | None]) -> None:
+    """What a build does to a column is what the front does to each text."""
+    column = repaired(pl.Series(texts, dtype=pl.String)).to_list()
+    assert column == [None if text is None else repair(text) for text in texts]
