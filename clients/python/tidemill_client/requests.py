@@ -202,8 +202,8 @@ def _unusable_field(
         try:
             kind(**{field: value})
         except (TypeError, ValueError) as error:
-            is_text = isinstance(error, UnicodeEncodeError)
-            rule = f"{error}" if is_text else f"{type(value).__name__} is not what it takes"
+            kind_of_value = f"{type(value).__name__} is not what it takes"
+            rule = str(error) if isinstance(error, ValueError) else kind_of_value
             return _refusal("UNUSABLE_VALUE", field, rule, request_id)
     raise AssertionError(kind)
 

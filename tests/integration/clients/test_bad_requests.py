@@ -101,6 +101,20 @@ def test_another_field_that_cannot_be_sent_is_named(
 
 
 @BOTH_CLIENTS
+@pytest.mark.parametrize(("top_k", "rule"), [(2**40, "out of range"), ("3", "str"), (None, "")])
+def test_a_number_that_cannot_be_sent_is_named(
+    client: Client, server: ScriptedServer, top_k: Any, rule: str
+) -> None:
+    """One out of range, or that is no number, is no library's own error; None is the default."""
+    if not rule:
+        assert client.call("predict", server.address, "t", "a", top_k=top_k).label == "a"
+        return
+    with pytest.raises(InvalidRequest, match=rule) as raised:
+        client.call("predict", server.address, "t", "a", top_k=top_k)
+    assert raised.value.field == "top_k"
+
+
+@BOTH_CLIENTS
 def test_a_request_over_the_limit_is_not_sent(client: Client, server: ScriptedServer) -> None:
     """It is the caller's mistake, with a class of its own, for batches and verdicts too."""
     with pytest.raises(MessageTooLarge, match="send less"):
