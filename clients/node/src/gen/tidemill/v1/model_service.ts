@@ -39,7 +39,7 @@ export enum ModelState {
   MODEL_STATE_CHAMPION = 6,
   /** MODEL_STATE_RETIRED - Was champion until a better one came. */
   MODEL_STATE_RETIRED = 7,
-  /** MODEL_STATE_ROLLED_BACK - Was taken out. */
+  /** MODEL_STATE_ROLLED_BACK - Was taken out. PromoteModelVersion takes it back. */
   MODEL_STATE_ROLLED_BACK = 8,
   UNRECOGNIZED = -1,
 }
@@ -139,7 +139,7 @@ export interface GetModelVersionResponse {
 export interface PromoteModelVersionRequest {
   /** The task. */
   task: string;
-  /** A version that is VALIDATED or CANARY. */
+  /** A version that is VALIDATED, CANARY or ROLLED_BACK. */
   modelVersion: number;
   /** Who asks. */
   actor: string;
@@ -1634,7 +1634,10 @@ export const ModelServiceService = {
       Buffer.from(GetModelVersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetModelVersionResponse => GetModelVersionResponse.decode(value),
   },
-  /** Makes a trusted version the champion. */
+  /**
+   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
+   * seconds; the call then waits for up to 20.
+   */
   promoteModelVersion: {
     path: "/tidemill.v1.ModelService/PromoteModelVersion" as const,
     requestStream: false as const,
@@ -1686,7 +1689,10 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   listModelVersions: handleUnaryCall<ListModelVersionsRequest, ListModelVersionsResponse>;
   /** Returns one model version. */
   getModelVersion: handleUnaryCall<GetModelVersionRequest, GetModelVersionResponse>;
-  /** Makes a trusted version the champion. */
+  /**
+   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
+   * seconds; the call then waits for up to 20.
+   */
   promoteModelVersion: handleUnaryCall<PromoteModelVersionRequest, PromoteModelVersionResponse>;
   /** Takes the champion out and lets the one before it answer again. */
   rollbackModel: handleUnaryCall<RollbackModelRequest, RollbackModelResponse>;
@@ -1729,7 +1735,10 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetModelVersionResponse) => void,
   ): ClientUnaryCall;
-  /** Makes a trusted version the champion. */
+  /**
+   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
+   * seconds; the call then waits for up to 20.
+   */
   promoteModelVersion(
     request: PromoteModelVersionRequest,
     callback: (error: ServiceError | null, response: PromoteModelVersionResponse) => void,
