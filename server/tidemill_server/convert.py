@@ -193,6 +193,11 @@ def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion
     return message(dataset_service_pb2.DatasetVersion, value, source_counts=source_counts)
 
 
+def canaries(request: model_service_pb2.SetTrafficRequest) -> list[tuple[int, int]]:
+    """From the contract; versions, each with its percentage."""
+    return [(share.model_version, share.percent) for share in request.canaries]
+
+
 def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
     """To the contract."""
     return message(
@@ -206,11 +211,11 @@ def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
 
 def deployment(value: Deployment) -> model_service_pb2.Deployment:
     """To the contract."""
-    canaries = [
+    shares = [
         model_service_pb2.TrafficShare(model_version=version, percent=percent)
         for version, percent in sorted(value.canaries.items())
     ]
-    return message(model_service_pb2.Deployment, value, canaries=canaries)
+    return message(model_service_pb2.Deployment, value, canaries=shares)
 
 
 def report(value: Report) -> monitoring_service_pb2.Report:

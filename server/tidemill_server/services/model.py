@@ -47,7 +47,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self, request: pb.SetTrafficRequest, _context: object
     ) -> pb.SetTrafficResponse:
         """Set the canaries and shadows."""
-        canaries = [(share.model_version, share.percent) for share in request.canaries]
+        canaries = convert.canaries(request)
         change = convert.value_of(NewChange, request)
         deployment = await self._handler.set_traffic(change, canaries, request.shadows)
         return pb.SetTrafficResponse(deployment=convert.deployment(deployment))
