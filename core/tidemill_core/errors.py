@@ -52,8 +52,7 @@ class TidemillError(Exception):
 
     Attributes:
         reason: for programs.
-        detail: what the log may tell beyond the message, and callers must not learn: addresses,
-            paths, another system's own words. Empty where there is nothing.
+        detail: what the log may say beyond the message, and callers must not learn.
     """
 
     reason = "INTERNAL"
@@ -65,8 +64,7 @@ class InvalidArgument(TidemillError):
 
     def __init__(self, reason: str, field: str, description: str) -> None:
         super().__init__(f"{field}: {description}")
-        self.reason = reason
-        self.violation = FieldViolation(field, description)
+        self.reason, self.violation = reason, FieldViolation(field, description)
 
 
 class UnknownLabel(InvalidArgument):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import write_rows
-from tests.plugins.stack import Stack, write_workspace
+from tests.plugins.stack import HARD_NAME, Stack, write_workspace
 from tidemill_cli.main import run as run_command
 
 README = Path(__file__).parents[2] / "README.md"
@@ -41,7 +41,8 @@ Tidemill = Callable[..., str]
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack over one small task whose checks speak at little."""
-    folder = tmp_path_factory.mktemp("cli")
+    folder = tmp_path_factory.mktemp("cli") / HARD_NAME
+    folder.mkdir()
     source = write_rows(folder / "rows.csv", ROWS)
     extra = "[schedule]\ncheck_feedback = ''\n[monitoring]\nmax_p99_latency_ms = 0.001\n"
     extra += "min_predictions = 1\n"
@@ -224,6 +225,11 @@ def test_jobs(tidemill: Tidemill) -> None:
     tidemill("jobs", "cancel", queued["run_id"])
     assert "CANCELLED" in tidemill("jobs", "watch", queued["run_id"], ends_with=1)
     assert "UNKNOWN_JOB" in tidemill("jobs", "run", "nothing", "--task", TASK, ends_with=1)
+
+
+def test_everything_lies_in_the_workspace(stack: Stack) -> None:
+    """Whatever its name means elsewhere, nothing is written beside it."""
+    assert list(stack.workspace.parent.iterdir()) == [stack.workspace]
 
 
 def test_doctor(tidemill: Tidemill) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import write_rows
-from tests.plugins.stack import Stack, write_workspace
+from tests.plugins.stack import HARD_NAME, Stack, write_workspace
 from tidemill.v1 import feedback_service_pb2, model_service_pb2
 from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
@@ -28,7 +28,8 @@ ROWS = [(f"text number {n} is {word}", word) for n in range(30) for word in ("re
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack over one small task; a test that ends it starts it again."""
-    folder = tmp_path_factory.mktemp("crashes")
+    folder = tmp_path_factory.mktemp("crashes") / HARD_NAME
+    folder.mkdir()
     source = write_rows(folder / "colours.csv", ROWS)
     whole = Stack(write_workspace(folder, {TASK: source}))
     whole.start()

@@ -28,6 +28,10 @@ PORTS = (
 )
 
 
+HARD_NAME = "a b ?x#y%20 [z] (c) 'q' $(d); & ü"
+"""A folder's name that a shell, a URL or a search for files reads as more than a name."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports on loopback that nobody listens on."""
     with contextlib.ExitStack() as stack:

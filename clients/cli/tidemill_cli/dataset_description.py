@@ -67,7 +67,7 @@ def _split_counts(folder: Path) -> dict[str, dict[str, int]]:
 
     path = folder / EXAMPLES_FILE
     try:
-        rows = pl.read_parquet(path, columns=["label", "split"])
+        rows = pl.read_parquet(path, columns=["label", "split"], glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise damaged(path, error) from error
     counts: dict[str, dict[str, int]] = {}

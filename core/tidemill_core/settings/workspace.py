@@ -107,12 +107,14 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database's URL, the default filled in."""
-        return self.database_url or _sqlite_url(self.state_dir / "tidemill.db")
+        return self.database_url or _sqlite_url("sqlite", self.state_dir / "tidemill.db")
 
     @property
     def effective_mlflow_tracking_uri(self) -> str:
         """MLflow's tracking URI, the default filled in."""
-        return self.mlflow_tracking_uri or _sqlite_url(self.state_dir / "mlflow.db")
+        # With the driver in the scheme: for `sqlite:` MLflow makes folders by the URL's own text.
+        local = self.state_dir / "mlflow.db"
+        return self.mlflow_tracking_uri or _sqlite_url("sqlite+pysqlite", local)
 
     @property
     def triton_address(self) -> str:
@@ -120,11 +122,11 @@ class Settings(BaseSettings):
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
 
 
-def _sqlite_url(path: Path) -> str:
+def _sqlite_url(scheme: str, path: Path) -> str:
     # The import takes long, and most commands need no database.
     from sqlalchemy import URL
 
-    return URL.create("sqlite", database=str(path)).render_as_string()
+    return URL.create(scheme, database=str(path)).render_as_string()
 
 
 def load_settings() -> Settings:

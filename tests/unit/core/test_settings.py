@@ -35,7 +35,7 @@ def test_defaults(workspace: Path) -> None:
     assert settings.state_dir == workspace / "var"
     assert settings.model_repository == workspace / "model_repository"
     assert settings.effective_database_url == f"sqlite:///{workspace}/var/tidemill.db"
-    assert settings.effective_mlflow_tracking_uri == f"sqlite:///{workspace}/var/mlflow.db"
+    assert settings.effective_mlflow_tracking_uri == f"sqlite+pysqlite:///{workspace}/var/mlflow.db"
     assert settings.triton_address == "127.0.0.1:8001"
 
 

@@ -16,7 +16,7 @@ def test_a_run_is_written_with_its_dataset(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Parameters, curves, measures, tags and the dataset are kept, in silence; errors mark it."""
-    tmp_path = tmp_path / "a b?c#d%20[e]"
+    parent, tmp_path = tmp_path, tmp_path / "a b?c#d%20[e]"
     tmp_path.mkdir()
     version = "c" * 64
     dataset = DatasetVersion(
@@ -32,7 +32,7 @@ def test_a_run_is_written_with_its_dataset(
     )
     Path(dataset.uri).mkdir(parents=True)
     config = TrackingConfig(
-        URL.create("sqlite", database=str(tmp_path / "mlflow.db")).render_as_string(),
+        URL.create("sqlite+pysqlite", database=str(tmp_path / "mlflow.db")).render_as_string(),
         tmp_path / "artifacts",
         "support",
         "onnx",
@@ -68,3 +68,4 @@ def test_a_run_is_written_with_its_dataset(
     client.log_text(tracker.run_id, "kept", "note.txt")
     (note,) = config.artifact_folder.rglob("note.txt")
     assert note.read_text() == "kept"
+    assert list(parent.iterdir()) == [tmp_path]
