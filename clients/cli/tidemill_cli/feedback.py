@@ -103,8 +103,7 @@ def import_file(
     """
     with connected(address) as client:
         outcome = send_file(client, file)
-    rejections = [{"line": rejection.line, **rejection.error} for rejection in outcome.rejections]
-    print_outcome(outcome.accepted, outcome.rejected, rejections, as_json)
+    print_outcome(outcome, as_json)
 
 
 def _verdict(feedback: Feedback) -> str:

@@ -4,9 +4,8 @@ import json
 import os
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from google.protobuf import json_format
 
@@ -14,38 +13,15 @@ from tidemill.v1.feedback_service_pb2 import StreamFeedbackRequest
 from tidemill_cli.failure import CannotRead
 from tidemill_cli.messages import error_to_json
 from tidemill_cli.progress import ShowProgress, progress_view
+from tidemill_cli.rejections import FileOutcome
 from tidemill_client import TidemillClient, TidemillError
 
 _FIELDS = tuple(field.name for field in StreamFeedbackRequest.DESCRIPTOR.fields)
 _PROGRESS_EVERY_LINES = 200
 
 
-@dataclass(frozen=True)
-class RejectedLine:
-    """A line that was not stored.
-
-    Attributes:
-        line: its number, from 1.
-        error: code, reason and message.
-    """
-
-    line: int
-    error: dict[str, str]
-
-
-@dataclass(frozen=True)
-class FileOutcome:
-    """What became of a file.
-
-    Attributes:
-        accepted: verdicts that are durable now.
-        rejected: lines that are not stored.
-        rejections: those lines in order; the server names its first 1,000.
-    """
-
-    accepted: int
-    rejected: int
-    rejections: list[RejectedLine]
+RejectedLine = dict[str, Any]
+"""The number of a line, from 1, and code, reason and message of its error."""
 
 
 class FeedbackLines:
@@ -75,7 +51,7 @@ class FeedbackLines:
             try:
                 request = _request(line)
             except (ValueError, json_format.ParseError) as error:
-                self.unreadable.append(RejectedLine(number, _unreadable(error)))
+                self.unreadable.append({"line": number, **_unreadable(error)})
                 continue
             self.sent_lines.append(number)
             yield request
@@ -96,14 +72,14 @@ def send_file(client: TidemillClient, path: Path) -> FileOutcome:
         lines = FeedbackLines(file, show_progress)
         # No time limit: a file takes as long as it takes.
         response = client.feedback.StreamFeedback(lines.requests())
-    refused = [
-        RejectedLine(
-            lines.sent_lines[rejection.index],
-            error_to_json(TidemillError.from_status(rejection.error)),
-        )
+    refused: list[RejectedLine] = [
+        {
+            "line": lines.sent_lines[rejection.index],
+            **error_to_json(TidemillError.from_status(rejection.error)),
+        }
         for rejection in response.rejections
     ]
-    rejections = sorted([*lines.unreadable, *refused], key=lambda rejection: rejection.line)
+    rejections = sorted([*lines.unreadable, *refused], key=lambda rejection: rejection["line"])
     rejected = response.rejected_count + len(lines.unreadable)
     return FileOutcome(response.accepted_count, rejected, rejections)
 

@@ -143,8 +143,8 @@ def import_file(
     """
     tasks = read_tasks(file)
     with connected(address) as client:
-        accepted, rejections = submit_all(client, tasks)
-    print_outcome(accepted, len(rejections), list(map(asdict, rejections)), as_json)
+        outcome = submit_all(client, tasks)
+    print_outcome(outcome, as_json)
 
 
 def _items(

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.label_studio import judgements_of
 from tidemill_cli.listing import CALL_SECONDS
+from tidemill_cli.rejections import FileOutcome
 from tidemill_client import (
     FailedPrecondition,
     InvalidRequest,
@@ -19,23 +19,6 @@ from tidemill_client import (
 
 REFUSED = (InvalidRequest, NotFound, FailedPrecondition)
 """What concerns one judgement only; anything else concerns those that follow too."""
-
-
-@dataclass(frozen=True)
-class RejectedJudgement:
-    """What was not stored.
-
-    Attributes:
-        row: the task's place in the file, from 1.
-        annotator: whose judgement it is; empty where the whole task is left out.
-        reason: why, for programs.
-        message: why, for people.
-    """
-
-    row: int
-    annotator: str
-    reason: str
-    message: str
 
 
 def read_tasks(file: Path) -> list[Any]:
@@ -53,21 +36,21 @@ def read_tasks(file: Path) -> list[Any]:
     return tasks
 
 
-def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[RejectedJudgement]]:
+def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> FileOutcome:
     """Send the annotations of all tasks; what is refused does not stop the others.
 
-    Returns:
-        How many are durable now, repeated ones included, and the others.
+    A rejection has the task's place in the file, from 1, and the annotator; none where the whole
+    task is left out.
 
     Raises:
         TidemillError: the server is away; sending the file again repeats nothing.
     """
-    accepted, rejections = 0, list[RejectedJudgement]()
+    accepted, rejections = 0, list[dict[str, Any]]()
     for row, task in enumerate(tasks, start=1):
         try:
             judgements = judgements_of(task)
         except ValueError as error:  # half of a surrogate pair too
-            rejections.append(RejectedJudgement(row, "", "UNREADABLE_TASK", str(error)))
+            rejections.append(_rejection(row, "", "UNREADABLE_TASK", str(error)))
             continue
         for judgement in judgements:
             try:
@@ -75,6 +58,10 @@ def submit_all(client: TidemillClient, tasks: Sequence[Any]) -> tuple[int, list[
                     client.labeling.SubmitLabel(judgement, timeout=CALL_SECONDS)
                 accepted += 1
             except REFUSED as error:
-                told = RejectedJudgement(row, judgement.annotator, error.reason, error.message)
+                told = _rejection(row, judgement.annotator, error.reason, error.message)
                 rejections.append(told)
-    return accepted, rejections
+    return FileOutcome(accepted, len(rejections), rejections)
+
+
+def _rejection(row: int, annotator: str, reason: str, message: str) -> dict[str, Any]:
+    return {"row": row, "annotator": annotator, "reason": reason, "message": message}

@@ -12,7 +12,6 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.status_pb2 import Status
 
 from tidemill_client import TidemillError
 
@@ -23,8 +22,6 @@ def to_json(message: Message) -> Any:
         return message.ToJsonString()
     if isinstance(message, Struct):
         return _whole_numbers(json_format.MessageToDict(message))
-    if isinstance(message, Status):
-        return error_to_json(TidemillError.from_status(message))
     return {
         field.name: _value(message, field)
         for field in message.DESCRIPTOR.fields

@@ -1,32 +1,41 @@
-"""What was not stored of a file."""
+"""What became of a file whose items were sent one by one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import print_fields, print_json, print_table
 
 
-def print_outcome(
-    accepted: int, rejected: int, rejections: Sequence[Mapping[str, Any]], as_json: bool
-) -> None:
-    """Print how many items of a file were stored, and why the others were not.
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of a file.
 
-    Args:
-        accepted: how many were stored.
-        rejected: how many were not; more than `rejections` if the server did not name them all.
-        rejections: where each stands in the file, and why it was refused; the same keys in each.
-        as_json: whether to print JSON.
+    Attributes:
+        accepted: how many items are durable now, repeated ones included.
+        rejected: how many are not stored; more than `rejections` if the server did not name them
+            all.
+        rejections: where each stands in the file, its `reason`, and a `message`; the same keys in
+            each.
+    """
+
+    accepted: int
+    rejected: int
+    rejections: Sequence[Mapping[str, Any]]
+
+
+def print_outcome(outcome: FileOutcome, as_json: bool) -> None:
+    """Print how many items of a file were stored, and why the others were not.
 
     Raises:
         CommandFailed: some were not stored.
     """
-    counts = {"accepted": accepted, "rejected": rejected}
     if as_json:
-        print_json({**counts, "rejections": rejections})
+        print_json(asdict(outcome))
     else:
-        print_fields(counts)
-        if rejections:
-            print_table(list(rejections[0]), (list(one.values()) for one in rejections), empty="")
-    if rejected:
-        raise CommandFailed(f"{rejected} were not stored")
+        print_fields({"accepted": outcome.accepted, "rejected": outcome.rejected})
+        if rows := outcome.rejections:
+            print_table(list(rows[0]), (list(row.values()) for row in rows), empty="")
+    if outcome.rejected:
+        raise CommandFailed(f"{outcome.rejected} were not stored")

@@ -2,12 +2,10 @@
 
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import code_pb2, status_pb2
 
 from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest, ListFeedbackResponse
 from tidemill.v1.job_service_pb2 import JobRun, JobRunState
 from tidemill.v1.model_service_pb2 import Deployment, ModelState, ModelVersion, TrafficShare
-from tidemill.v1.prediction_service_pb2 import BatchPredictResult, Prediction
 from tidemill_cli.listing import collect
 from tidemill_cli.messages import enum_name, time_text, to_json
 
@@ -70,16 +68,6 @@ def test_lists_of_messages_are_lists_of_objects() -> None:
     document = to_json(deployment)
     assert document["canaries"] == [{"model_version": 4, "percent": 10}]
     assert document["shadows"] == []
-
-
-def test_an_items_error_has_code_reason_and_message() -> None:
-    """A google.rpc.Status inside a message is shown like any other error."""
-    status = status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message="text: is blank")
-    expected = {"code": "INVALID_ARGUMENT", "reason": "INVALID_ARGUMENT"}
-    assert to_json(BatchPredictResult(error=status)) == {
-        "error": {**expected, "message": "text: is blank"}
-    }
-    assert list(to_json(BatchPredictResult(prediction=Prediction(label="a")))) == ["prediction"]
 
 
 def test_a_time_that_is_not_set_is_empty_for_people() -> None:
