@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from tidemill_core.clock import Clock
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.errors import ConfigurationError
+from tidemill_core.domain.example import Example
+from tidemill_core.errors import ConfigurationError, TooFewLabels
 from tidemill_core.settings import SourceSettings, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
@@ -115,16 +118,14 @@ def build_dataset(
         segments = _land_sources(intake, sources, progress)
         progress(0.3, "reads the feedback")
         feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
-        of_feedback = landed_rows([*feedback.examples, *feedback.quarantined])
-        segments += intake.land_snapshot(FEEDBACK, of_feedback)
-        labels = label_examples(storage, task)
-        segments += intake.land_snapshot(LABELS, landed_rows(labels))
+        segments += _land_feedback(intake, feedback, label_examples(storage, task))
         cache = PreparedCache(folders.prepared, recipe.cleaning)
         weak = open_weak_labels(settings.labeling_functions, progress)
         prepared = cache.prepare(segments, progress)
         progress(0.6, "decides what to keep")
         decided = decide(prepared, recipe.near_duplicate_similarity, erased, weak)
         check_share(decided, storage.datasets, task, settings.max_quarantine_share)
+        _check_labels(decided.kept["label"], task)
         content = assemble(task, recipe, decided, weak)
         progress(0.8, "writes the dataset version")
         newest, _ = storage.datasets.page(task, Page(size=1))
@@ -151,3 +152,18 @@ def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]
 def _land_sources(intake: Intake, sources: Sequence[Source], progress: Progress) -> list[Segment]:
     progress(0.0, "reads the sources")
     return [segment for source in sources for segment in intake.land(source, progress)]
+
+
+def _land_feedback(
+    intake: Intake, feedback: FeedbackExamples, labels: Sequence[Example]
+) -> list[Segment]:
+    rows = landed_rows([*feedback.examples, *feedback.quarantined])
+    segments = intake.land_snapshot(FEEDBACK, rows)
+    return segments + intake.land_snapshot(LABELS, landed_rows(labels))
+
+
+def _check_labels(kept: pl.Series, task: str) -> None:
+    labels = kept.unique()
+    if len(labels) < 2:
+        found = f"only the label {labels[0]!r}" if len(labels) else "no example"
+        raise TooFewLabels(f"task {task!r}: its sources leave {found}")

@@ -3,7 +3,6 @@
 import polars as pl
 
 from tidemill_core.domain.dataset import Outcome, outcome_of
-from tidemill_core.errors import TooFewLabels
 from tidemill_core.text_repair import REPAIR_VERSION
 from tidemill_jobs.data.deciding.decide import Decided
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import WeakLabels
@@ -20,14 +19,7 @@ def assemble(task: str, recipe: Recipe, decided: Decided, weak: WeakLabels | Non
         recipe: what the rows were cleaned and decided on by.
         decided: the rows.
         weak: the labeling functions that labeled some of them, if any.
-
-    Raises:
-        TooFewLabels: no two labels are left.
     """
-    labels = decided.kept["label"].unique()
-    if len(labels) < 2:
-        found = f"only the label {labels[0]!r}" if len(labels) else "no example"
-        raise TooFewLabels(f"task {task!r}: its sources leave {found}")
     examples, excluded = _examples(decided), _excluded(decided)
     return Content(
         task=task,

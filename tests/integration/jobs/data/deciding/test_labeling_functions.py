@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.jobs.conftest import NOW
 from tests.integration.jobs.data.building import build
+from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import load_settings
@@ -19,6 +20,7 @@ from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.data.build import run
 from tidemill_jobs.data.publishing.dataset import read_dataset
+from tidemill_jobs.data.rebuild import rebuild
 from tidemill_jobs.feedback import label_errors
 
 PAGE = (Path(__file__).parents[5] / "docs" / "labeling-functions.md").read_text(encoding="utf-8")
@@ -125,6 +127,34 @@ def test_a_broken_function_publishes_nothing(labelled: JobContext, workspace: Pa
     assert labelled.storage.datasets.page("support", Page()) == ([], "")
     file.write_text(mended, encoding="utf-8")
     assert build(labelled).label_source_counts == {"weak": len(_rows(labelled))}
+
+
+def _rebuilt(context: JobContext, version: DatasetVersion, functions: Path | None) -> pl.DataFrame:
+    """A version's rows, removed and rebuilt."""
+    folder, state_dir = Path(version.uri), context.settings.state_dir
+    (folder / "examples.parquet").unlink()
+    rebuild(folder, state_dir, context.storage.erasures, functions, context.progress)
+    return read_dataset(version.uri)
+
+
+def test_a_version_is_rebuilt_with_the_functions_of_its_build(labelled: JobContext) -> None:
+    """The rows that they labeled come back too."""
+    functions = labelled.task_settings.labeling_functions
+    version = build(labelled)
+    rows = read_dataset(version.uri)
+    assert _rebuilt(labelled, version, functions).equals(rows)
+    with pytest.raises(DataError, match="cannot be built again"):
+        _rebuilt(labelled, version, None)
+
+
+def test_a_version_of_before_the_functions_is_rebuilt_without(
+    context: JobContext, source: Path
+) -> None:
+    """Functions that were declared later are not even read."""
+    source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
+    version = build(context)
+    rows = read_dataset(version.uri)
+    assert _rebuilt(context, version, source.with_name("later.py")).equals(rows)
 
 
 def test_suspected_label_errors_of_the_newest_version(context: JobContext, source: Path) -> None:
