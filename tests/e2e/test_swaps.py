@@ -23,7 +23,7 @@ from tidemill_core.storage.storage import Storage
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
-from tidemill_jobs.release.serving import serve
+from tidemill_jobs.release.serving import Serving, serve
 
 CALLERS = 32
 VERSIONS = 20
@@ -64,7 +64,7 @@ class Publisher:
         manifest: ModelManifest = replace(self._first, version=number, files={})
         self.repository.publish(manifest, weights_of_its_own(self._model, number), self._tokenizer)
         models.judge(TASK, number, ModelState.VALIDATED, {}, "a test", now)
-        serve(self._storage, self.repository, self._triton, TASK)
+        serve(Serving(self._storage.models, self.repository, self._triton), TASK)
         models.promote(TASK, number, Change("test", "", "", datetime.now(UTC)))
         return candidate
 

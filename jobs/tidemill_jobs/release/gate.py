@@ -16,7 +16,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateDecision:
     """What the gate decided.
 
     Attributes:
@@ -28,7 +28,7 @@ class Verdict:
     reason: str
 
 
-def judge_first(candidate: Measures, majority_share: float) -> Verdict:
+def judge_first(candidate: Measures, majority_share: float) -> GateDecision:
     """Judge where there is no champion to compare with: a first model, say.
 
     Args:
@@ -37,24 +37,28 @@ def judge_first(candidate: Measures, majority_share: float) -> Verdict:
     """
     if candidate.n < MIN_ROWS:
         too_few = f"{candidate.n} hold-out rows are too few to judge on"
-        return Verdict(True, f"no champion to compare with, and {too_few}")
+        return GateDecision(True, f"no champion to compare with, and {too_few}")
     found = f"accuracy {candidate.accuracy:.4f} on {candidate.n} hold-out rows"
     if candidate.accuracy <= majority_share:
         always = f"always answering the commonest label gives {majority_share:.4f}"
-        return Verdict(False, f"{found}, and {always}")
-    return Verdict(True, f"no champion to compare with; {found}")
+        return GateDecision(False, f"{found}, and {always}")
+    return GateDecision(True, f"no champion to compare with; {found}")
 
 
-def judge_challenger(candidate: Measures, champion: Measures, settings: GateSettings) -> Verdict:
+def judge_challenger(
+    candidate: Measures, champion: Measures, settings: GateSettings
+) -> GateDecision:
     """Judge a candidate against the champion, both on the same hold-out rows."""
     if not candidate.n:
-        return Verdict(False, "the dataset has no hold-out rows to judge on")
+        return GateDecision(False, "the dataset has no hold-out rows to judge on")
     compared = (
         f"accuracy {candidate.accuracy:.4f} against the champion's {champion.accuracy:.4f} "
         f"on {candidate.n} hold-out rows"
     )
     if champion.accuracy - candidate.accuracy > settings.max_accuracy_drop + _ROUNDING:
-        return Verdict(False, f"{compared}; at most {settings.max_accuracy_drop:g} less is allowed")
+        return GateDecision(
+            False, f"{compared}; at most {settings.max_accuracy_drop:g} less is allowed"
+        )
     if candidate.n < MIN_ROWS:
-        return Verdict(True, f"{compared}, which are too few to tell much")
-    return Verdict(True, compared)
+        return GateDecision(True, f"{compared}, which are too few to tell much")
+    return GateDecision(True, compared)

@@ -2,53 +2,47 @@
 
 from dataclasses import asdict
 
-from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.model import ModelVersion, model_name
-from tidemill_core.model_repository import MODEL_FILES, ModelManifest
+from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
 from tidemill_core.text_repair import TextRepair
-from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.reference import count_reference
 from tidemill_jobs.training.train import TrainedModel
 
 
-def new_candidate(context: JobContext, dataset: DatasetVersion) -> ModelVersion:
-    """Take the next version number for what was trained on a dataset.
+def highest_version(repository: ModelRepository, task: str) -> int:
+    """Return a task's highest version in the repository, of whatever format; 0 without any.
 
     A repository may hold versions that the database has lost: their numbers stay theirs.
     """
-    return context.storage.models.add_candidate(
-        context.task,
-        context.task_settings.format,
-        dataset.dataset_version,
-        context.clock(),
-        above=_highest_folder(context),
-    )
-
-
-def _highest_folder(context: JobContext) -> int:
-    """The task's highest version in the repository, of whatever format; 0 without any."""
-    models = [context.repository.root / model_name(context.task, name) for name in MODEL_FILES]
+    models = [repository.root / model_name(task, name) for name in MODEL_FILES]
     versions = (version.name for model in models if model.is_dir() for version in model.iterdir())
     return max((int(name) for name in versions if name.isdecimal()), default=0)
 
 
 def publish(
-    context: JobContext, candidate: ModelVersion, trained: TrainedModel, model: bytes
+    repository: ModelRepository,
+    candidate: ModelVersion,
+    trained: TrainedModel,
+    model: bytes,
+    text_repair: TextRepair,
+    run_id: str,
 ) -> None:
     """Write a candidate's version folder; nobody is routed to it.
 
     Args:
-        context: the run.
-        candidate: its number, format and dataset.
+        repository: where to.
+        candidate: its task, number, format and dataset.
         trained: the model.
         model: its export, in the candidate's format.
+        text_repair: what its texts were repaired by.
+        run_id: the run that trained it.
 
     Raises:
         DataError: the folder is there already.
     """
     best = trained.test_probabilities.argmax(axis=1)
     manifest = ModelManifest(
-        task=context.task,
+        task=candidate.task,
         version=candidate.version,
         model_format=candidate.model_format,
         labels=trained.labels,
@@ -62,8 +56,8 @@ def publish(
             trained.test_probabilities.max(axis=1, initial=0.0).tolist(),
         ),
         dataset_version=candidate.dataset_version,
-        run_id=context.run_id,
+        run_id=run_id,
         create_time=candidate.create_time.isoformat(),
-        text_repair=TextRepair(redact=tuple(context.task_settings.redact)),
+        text_repair=text_repair,
     )
-    context.repository.publish(manifest, model, trained.tokenizer_json)
+    repository.publish(manifest, model, trained.tokenizer_json)

@@ -1,23 +1,28 @@
 """The `retrain` job: once round the loop, from data to a new champion or a reasoned no."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 
 import polars as pl
 import stamina
 import structlog
 
-from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.clock import Clock
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.split import Split
 from tidemill_core.errors import ModelLoadFailed, TritonUnavailable
+from tidemill_core.settings import GateSettings
 from tidemill_core.storage.deployments import Change
+from tidemill_core.storage.models import ModelStore
+from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.build import build_dataset
 from tidemill_jobs.data.publishing.dataset import read_dataset
-from tidemill_jobs.release.gate import Verdict
-from tidemill_jobs.release.publish import new_candidate, publish
-from tidemill_jobs.release.serving import serve
+from tidemill_jobs.release.gate import GateDecision
+from tidemill_jobs.release.publish import highest_version, publish
+from tidemill_jobs.release.serving import Serving, serve
 from tidemill_jobs.release.trial import AnswersDiffer, try_candidate
 from tidemill_jobs.training.export import compare, export_onnx, export_torchscript
 from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
@@ -39,36 +44,49 @@ def run(context: JobContext) -> Result:
         TritonUnavailable: the candidate could not be tested; it is REJECTED.
         RunCancelled: somebody stopped the run; a candidate is REJECTED.
     """
-    reject_stale(context)
+    task, settings, progress = context.task, context.settings, context.progress
+    models, clock, task_settings = context.storage.models, context.clock, context.task_settings
+    serving = Serving(models, context.repository, context.triton)
+    reject_stale(models, task, clock())
     dataset = build_dataset(
-        context.task,
-        context.task_settings,
-        context.settings.feedback.trust,
-        context.settings.state_dir,
+        task,
+        task_settings,
+        settings.feedback.trust,
+        settings.state_dir,
         context.storage,
-        context.clock,
-        _part(context.progress, 0.0, 0.1),
+        clock,
+        _part(progress, 0.0, 0.1),
     ).version
     data = training_data(read_dataset(dataset.uri))
-    trained = _train(context, dataset, data)
-    context.progress(0.85, "exporting")
-    model = _export(trained, context.task_settings.format, data.proof_texts)
-    candidate = new_candidate(context, dataset)
-    verdict = _verdict(context, candidate, trained, model, data)
-    judged = _settle(context, candidate, trained, verdict)
+    folder, uri = settings.state_dir / "mlflow", settings.effective_mlflow_tracking_uri
+    tracking = TrackingConfig(uri, folder, task, task_settings.format, dataset)
+    with tracked_run(tracking) as tracker:
+        trained = train(data, TrainingConfig(), _part(progress, 0.1, 0.85), tracker)
+    progress(0.85, "exporting")
+    model = _export(trained, task_settings.format, data.proof_texts)
+    above = highest_version(context.repository, task)
+    version = dataset.dataset_version
+    candidate = models.add_candidate(task, task_settings.format, version, clock(), above)
+    with _rejected_on_failure(models, candidate, clock):
+        progress(0.9, "publishing")
+        repair = TextRepair(redact=tuple(task_settings.redact))
+        publish(context.repository, candidate, trained, model, repair, context.run_id)
+        decision = _try(serving, candidate, trained, data, settings.gate, progress)
+    change = Change("retrain", decision.reason, context.run_id, clock())
+    judged = _settle(serving, candidate, trained, decision, change)
     return {
         "dataset_version": dataset.dataset_version,
         "model_version": judged.version,
         "state": str(judged.state),
-        "reason": verdict.reason,
+        "reason": decision.reason,
         "measures": dict(judged.measures),
     }
 
 
-def reject_stale(context: JobContext) -> None:
+def reject_stale(models: ModelStore, task: str, now: datetime) -> None:
     """Reject candidates that an earlier run left behind when it died."""
-    for left in context.storage.models.in_states(context.task, [ModelState.CANDIDATE]):
-        _judge(context, left, {}, Verdict(False, "its run ended before it was judged"))
+    for left in models.in_states(task, [ModelState.CANDIDATE]):
+        _judge(models, left, {}, GateDecision(False, "its run ended before it was judged"), now)
 
 
 def training_data(frame: pl.DataFrame) -> TrainingData:
@@ -79,18 +97,6 @@ def training_data(frame: pl.DataFrame) -> TrainingData:
         return LabelledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
 
     return TrainingData(rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
-
-
-def _train(context: JobContext, dataset: DatasetVersion, data: TrainingData) -> TrainedModel:
-    tracking = TrackingConfig(
-        tracking_uri=context.settings.effective_mlflow_tracking_uri,
-        artifact_folder=context.settings.state_dir / "mlflow",
-        task=context.task,
-        model_format=context.task_settings.format,
-        dataset=dataset,
-    )
-    with tracked_run(tracking) as tracker:
-        return train(data, TrainingConfig(), _part(context.progress, 0.1, 0.85), tracker)
 
 
 def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]) -> bytes:
@@ -105,59 +111,67 @@ def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]
     return model
 
 
-def _verdict(
-    context: JobContext,
-    candidate: ModelVersion,
-    trained: TrainedModel,
-    model: bytes,
-    data: TrainingData,
-) -> Verdict:
+@contextmanager
+def _rejected_on_failure(
+    models: ModelStore, candidate: ModelVersion, clock: Clock
+) -> Iterator[None]:
+    """Reject a candidate that could not be tested, whatever ends its test."""
     try:
-        context.progress(0.9, "publishing")
-        publish(context, candidate, trained, model)
-        return _try(context, candidate, trained, data)
-    except (ModelLoadFailed, AnswersDiffer) as error:
-        return Verdict(False, f"{error.reason}: {error}")
+        yield
     except BaseException as error:
         cause = str(error) or type(error).__name__
-        _judge(context, candidate, {}, Verdict(False, f"could not be tested: {cause}"))
+        _judge(models, candidate, {}, GateDecision(False, f"could not be tested: {cause}"), clock())
         raise
 
 
 def _try(
-    context: JobContext, candidate: ModelVersion, trained: TrainedModel, data: TrainingData
-) -> Verdict:
+    serving: Serving,
+    candidate: ModelVersion,
+    trained: TrainedModel,
+    data: TrainingData,
+    gate: GateSettings,
+    progress: Progress,
+) -> GateDecision:
     """Try a candidate, again where Triton died meanwhile: that is no fault of the model's."""
     for attempt in stamina.retry_context(on=TritonUnavailable, attempts=TRIALS, timeout=None):
         with attempt:
-            context.triton.wait_ready(TRITON_READY_SECONDS)
-            context.progress(0.92, "testing the candidate in Triton")
-            verdict = try_candidate(context, candidate, trained, data.test, data.proof_texts)
-    return verdict
+            serving.triton.wait_ready(TRITON_READY_SECONDS)
+            progress(0.92, "testing the candidate in Triton")
+            try:
+                decision = try_candidate(serving, candidate, trained, data, gate)
+            except (ModelLoadFailed, AnswersDiffer) as error:
+                decision = GateDecision(False, f"{error.reason}: {error}")
+    return decision
 
 
 def _settle(
-    context: JobContext, candidate: ModelVersion, trained: TrainedModel, verdict: Verdict
+    serving: Serving,
+    candidate: ModelVersion,
+    trained: TrainedModel,
+    decision: GateDecision,
+    change: Change,
 ) -> ModelVersion:
-    """Record the verdict, promote what passed, and let Triton drop what did not."""
-    judged = _judge(context, candidate, asdict(trained.test_measures), verdict)
-    log.info("candidate_judged", version=judged.version, state=judged.state, reason=verdict.reason)
-    if verdict.passed:
-        change = Change("retrain", verdict.reason, context.run_id, context.clock())
-        context.storage.models.promote(context.task, judged.version, change)
+    """Record the decision, promote what passed, and let Triton drop what did not."""
+    models, task = serving.models, candidate.task
+    judged = _judge(models, candidate, asdict(trained.test_measures), decision, change.time)
+    log.info("candidate_judged", version=judged.version, state=judged.state, reason=decision.reason)
+    if decision.passed:
+        models.promote(task, judged.version, change)
     else:
-        serve(context.storage, context.repository, context.triton, context.task)
-    return context.storage.models.get(context.task, judged.version)
+        serve(serving, task)
+    return models.get(task, judged.version)
 
 
 def _judge(
-    context: JobContext, candidate: ModelVersion, measures: dict[str, float], verdict: Verdict
+    models: ModelStore,
+    candidate: ModelVersion,
+    measures: Mapping[str, float],
+    decision: GateDecision,
+    now: datetime,
 ) -> ModelVersion:
-    state = ModelState.VALIDATED if verdict.passed else ModelState.REJECTED
-    now = context.clock()
-    return context.storage.models.judge(
-        candidate.task, candidate.version, state, measures, verdict.reason, now
-    )
+    state = ModelState.VALIDATED if decision.passed else ModelState.REJECTED
+    task, version = candidate.task, candidate.version
+    return models.judge(task, version, state, measures, decision.reason, now)
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,6 +12,7 @@ from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TidemillError, Unavailable
 from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.control import TritonControl
@@ -25,13 +27,22 @@ _BACKOFF_SECONDS = 15.0
 log = structlog.get_logger()
 
 
-def serve(
-    storage: Storage,
-    repository: ModelRepository,
-    triton: TritonControl,
-    task: str,
-    candidate: ModelVersion | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Serving:
+    """Where versions are and what serves them.
+
+    Attributes:
+        models: the catalogue of versions and deployments.
+        repository: their files.
+        triton: loads and answers them.
+    """
+
+    models: ModelStore
+    repository: ModelRepository
+    triton: TritonControl
+
+
+def serve(serving: Serving, task: str, candidate: ModelVersion | None = None) -> None:
     """Make Triton serve a task's trusted versions, and a candidate if there is one to test.
 
     Raises:
@@ -39,14 +50,14 @@ def serve(
             with what it served before.
         TritonUnavailable: Triton is away.
     """
-    versions = storage.models.versions_to_serve(task)
+    versions = serving.models.versions_to_serve(task)
     if candidate is not None:
-        _check(repository, candidate)
+        _check(serving.repository, candidate)
         versions.append(candidate)
-    for name in configure(repository, versions):
-        triton.load(name)
+    for name in configure(serving.repository, versions):
+        serving.triton.load(name)
     for name in _unused(task, versions):
-        triton.unload(name)
+        serving.triton.unload(name)
 
 
 def _check(repository: ModelRepository, candidate: ModelVersion) -> None:

@@ -17,12 +17,13 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
+from tidemill_core.text_repair import TextRepair
 from tidemill_core.triton.testing import RunningTriton
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.release import retrain
-from tidemill_jobs.release.gate import Verdict
-from tidemill_jobs.release.publish import new_candidate, publish
-from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler
+from tidemill_jobs.release.gate import GateDecision
+from tidemill_jobs.release.publish import highest_version, publish
+from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler, Serving
 from tidemill_jobs.release.trial import try_candidate
 from tidemill_jobs.training.export import export_onnx
 from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
@@ -84,16 +85,27 @@ class Loop:
         context = replace(self.context, run_id=f"run-{next(self._runs)}", **surroundings)  # type: ignore[arg-type]
         return retrain.run(context)
 
+    @property
+    def serving(self) -> Serving:
+        """Where the task's versions are and what serves them."""
+        context = self.context
+        return Serving(context.storage.models, context.repository, context.triton)
+
     def candidate(self, trained: Trained, exported: bytes | None = None) -> ModelVersion:
         """Publish a model as `retrain` does; `exported` in the place of its own export."""
-        candidate = new_candidate(self.context, build(self.context))
-        publish(self.context, candidate, trained.model, exported or trained.exported)
+        context, task = self.context, self.context.task
+        above = highest_version(context.repository, task)
+        dataset = build(context).dataset_version
+        now = context.clock()
+        candidate = context.storage.models.add_candidate(task, "onnx", dataset, now, above)
+        model, repair = exported or trained.exported, TextRepair()
+        publish(context.repository, candidate, trained.model, model, repair, context.run_id)
         return candidate
 
-    def try_(self, candidate: ModelVersion, trained: Trained) -> Verdict:
+    def try_(self, candidate: ModelVersion, trained: Trained) -> GateDecision:
         """Load, compare and judge a candidate as `retrain` does."""
-        test = trained.test
-        return try_candidate(self.context, candidate, trained.model, test, test.texts)
+        data, gate = TrainingData(LabelledTexts(), test=trained.test), self.context.settings.gate
+        return try_candidate(self.serving, candidate, trained.model, data, gate)
 
     def champion(self, trained: Trained) -> ModelVersion:
         """Publish a model, try it and promote it as `retrain` does."""

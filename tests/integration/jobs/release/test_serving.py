@@ -20,7 +20,7 @@ from tidemill_jobs.release.trial import AnswersDiffer, ask
 
 def _answers(loop: Loop, trained: Trained, version: int) -> bool:
     found = loop.context.storage.models.get(loop.context.task, version)
-    online = ask(loop.context, found, trained.model.encoder, trained.test.texts, 3)
+    online = ask(loop.context.triton, found, trained.model.encoder, trained.test.texts, 3)
     return bool(np.allclose(online, trained.model.test_probabilities, atol=1e-4))
 
 
@@ -47,7 +47,7 @@ def test_what_was_unloaded_is_loaded_again(loop: Loop, trained: Trained) -> None
     loop.reconcile()
     assert loop.ready() == {1}
     context, left = loop.context, loop.candidate(trained)
-    serve(context.storage, context.repository, context.triton, context.task, left)
+    serve(loop.serving, context.task, left)
     assert loop.ready() == {1, 2}
     loop.reconcile()
     assert loop.ready() == {1}
@@ -63,7 +63,7 @@ def test_a_triton_that_lost_its_champion_gets_it_back_while_a_retraining_runs(
     context.storage.jobs.enqueue(RunRequest(RETRAIN, context.task, "test"), now)
     assert context.storage.jobs.claim(now) is not None
     candidate = loop.candidate(trained)
-    serve(context.storage, context.repository, context.triton, context.task, candidate)
+    serve(loop.serving, context.task, candidate)
     loop.reconcile()
     assert loop.ready() == {1, 2}
     context.triton.unload(model_name(context.task, "onnx"))
@@ -86,7 +86,7 @@ def test_a_version_that_is_taken_back_is_loaded(
         context.storage.jobs.enqueue(RunRequest(RETRAIN, context.task, "test"), now)
         assert context.storage.jobs.claim(now) is not None
         candidate = loop.candidate(trained)
-        serve(context.storage, context.repository, context.triton, context.task, candidate)
+        serve(loop.serving, context.task, candidate)
     models.recall(context.task, 2, Change("test", "", "", now + timedelta(seconds=1)))
     loop.reconcile(timedelta(seconds=1))
     assert loop.ready() == ({1, 2, 3} if retraining else {1, 2})
