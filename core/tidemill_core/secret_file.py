@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def read_or_create(path: Path, make: Callable[[], str]) -> str:
     if not path.exists():
         _create(path, make())
     if path.stat().st_mode & 0o077:
-        raise ConfigurationError(f"{path} may be read by others; run: chmod 600 {path}")
+        quoted = shlex.quote(str(path))
+        raise ConfigurationError(f"{path} may be read by others; run: chmod 600 {quoted}")
     return path.read_text()
 
 

@@ -1,6 +1,7 @@
 """What `tidemill doctor` looks at."""
 
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -157,7 +158,8 @@ def _keys(state_dir: Path) -> Iterator[Check]:
     """Secrets are files of the state directory that only their owner may read."""
     for path in sorted(state_dir.glob("*key*")):
         if path.stat().st_mode & 0o077:
-            yield Check(path.name, "fail", "others may read it", f"chmod 600 {path}")
+            cure = f"chmod 600 {shlex.quote(str(path))}"
+            yield Check(path.name, "fail", "others may read it", cure)
         else:
             yield Check(path.name, "ok", "private")
 

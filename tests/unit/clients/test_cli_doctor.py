@@ -43,10 +43,12 @@ def test_doctor_says_what_a_proxy_changes(
 
 
 def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are failures with a remedy."""
-    assert run(["init"]) == 0
+    """Both are failures with a remedy, which a shell can run."""
+    workspace = workspace / "my mill"
+    assert run(["init", "my mill"]) == 0
+    monkeypatch.chdir(workspace)
     (workspace / "data" / "example.csv").unlink()
     key = workspace / "var" / "prediction_id_keys.json"
     key.parent.mkdir()
@@ -56,4 +58,4 @@ def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     assert run(["doctor", "--json"]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert "data/example.csv" in checks["settings"]["found"]
-    assert checks[key.name]["remedy"] == f"chmod 600 {key}"
+    assert checks[key.name]["remedy"] == f"chmod 600 '{key}'"
