@@ -4,12 +4,7 @@ import os
 
 import pytest
 
-from tests.plugins.fake_triton import FakeTriton
-from tests.plugins.proxy import proxied
-from tidemill_core.errors import TritonUnavailable
 from tidemill_core.loopback import direct_options, is_loopback, keep_loopback_direct
-from tidemill_core.triton.client import TritonClient
-from tidemill_core.triton.control import TritonControl
 
 
 @pytest.mark.parametrize(
@@ -43,38 +38,6 @@ def test_other_hosts_are_not_loopback(host: str) -> None:
 def test_only_channels_to_this_machine_pass_proxies_by(address: str, is_direct: bool) -> None:
     """Another machine may be reached through the proxy alone."""
     assert bool(direct_options(address)) is is_direct
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_triton_on_this_machine_is_asked_directly(
-    host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The jobs' connection reaches it, whatever proxy the environment names."""
-    with FakeTriton() as triton, proxied(monkeypatch) as proxy:
-        port = triton.address.rpartition(":")[2]
-        with TritonControl(f"{host}:{port}", "key") as control:
-            control.wait_ready(10.0)
-        assert proxy.connections == 0
-
-
-@pytest.mark.anyio
-async def test_the_front_asks_triton_on_this_machine_directly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The asynchronous connection passes the proxy by as well."""
-    with FakeTriton() as triton, proxied(monkeypatch) as proxy:
-        client = TritonClient(triton.address)
-        assert await client.ready()
-        await client.close()
-        assert proxy.connections == 0
-
-
-def test_a_triton_elsewhere_is_reached_through_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call to another host connects to the proxy."""
-    with proxied(monkeypatch) as proxy, TritonControl("triton.invalid:8001", "key") as control:
-        with pytest.raises(TritonUnavailable):
-            control.wait_ready(0.0)
-        assert proxy.connections > 0
 
 
 def test_what_no_proxy_names_stays_named(monkeypatch: pytest.MonkeyPatch) -> None:

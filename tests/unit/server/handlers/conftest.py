@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.server.asking import TASKS
 from tests.integration.server.front import Workspace
-from tests.unit.server.asking import TASKS
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_server.inference.router import Router
 

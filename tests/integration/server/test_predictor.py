@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.integration.server.asking import Asked, asked
 from tests.integration.server.front import Workspace
 from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_json
 from tests.plugins.fake_triton import FakeTriton, fails, label_of, no_answer, slow
-from tests.unit.server.asking import Asked, asked
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import (
     DeadlineExceeded,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.server.asking import asked
 from tests.integration.server.front import Workspace
 from tests.integration.server.refusal import read
 from tests.plugins.fake_triton import FakeTriton, no_answer
-from tests.unit.server.asking import asked
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.services.prediction import PredictionServicer

@@ -1,0 +1,62 @@
+"""Files behind a URL."""
+
+import functools
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.unit.jobs.data.sources.landing import Landing
+from tidemill_core.errors import DataError
+from tidemill_core.settings import FilesSource
+from tidemill_jobs.data.sources import open_source
+
+
+def _origins(path: str, **values: str) -> list[object]:
+    landing = Landing()
+    landing.read(open_source(FilesSource(path=path, **values)))
+    return [row["origin"] for row in landing.rows]
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """An HTTP server of a folder with one file; its URL."""
+    (tmp_path / "b.csv").write_bytes(b"text,label\nx,a\n")
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/b.csv?broken"):
+                self.send_error(500)
+            else:
+                super().do_GET()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> None:
+    """What may be secret in a URL stands in no origin and in no error."""
+    assert _origins(f"{web}/b.csv?signature=secret", format="csv") == [f"{web}/b.csv:2"]
+    with pytest.raises(DataError, match=r"none\.csv") as caught:
+        _origins(f"{web}/none.csv?signature=secret")
+    assert caught.value.reason == "SOURCE_MISSING"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_breaks_is_told_without_the_signature(web: str) -> None:
+    """What the HTTP library says of it repeats the whole URL; that is cut."""
+    with pytest.raises(DataError, match=r"b\.csv cannot be read: 500") as caught:
+        _origins(web.replace("//", "//bob:secret@") + "/b.csv?broken=secret", format="csv")
+    assert caught.value.reason == "SOURCE_UNREADABLE"
+    assert "secret" not in str(caught.value)
