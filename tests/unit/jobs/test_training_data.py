@@ -1,0 +1,21 @@
+"""What training is given of a dataset version."""
+
+import polars as pl
+
+from tidemill_jobs.release.retrain import training_data
+from tidemill_jobs.training.labelled_texts import LabelledTexts
+
+
+def test_a_datasets_rows_come_by_split_with_their_weights() -> None:
+    """A weak label comes with its probability, so that training does not take it for certain."""
+    columns = ("text", "label", "weight", "split")
+    rows = [
+        ("a", "x", 1.0, "train"),
+        ("b", "y", 0.51, "train"),
+        ("c", "x", 1.0, "validation"),
+        ("d", "y", 1.0, "test"),
+    ]
+    data = training_data(pl.DataFrame(rows, schema=columns, orient="row"))
+    assert data.train == LabelledTexts(["a", "b"], ["x", "y"], [1.0, 0.51])
+    assert data.validation == LabelledTexts(["c"], ["x"], [1.0])
+    assert data.test == LabelledTexts(["d"], ["y"], [1.0])
