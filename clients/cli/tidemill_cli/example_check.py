@@ -12,6 +12,7 @@ from tidemill_cli.dataset_files import FORMULA
 from tidemill_cli.example_file import format_of, text_lines
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_core.csv_padding import PADDING, csv_reader, without_padding
 from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import FilesSource
 
@@ -72,22 +73,22 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
 def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
     csv.field_size_limit(_LARGEST_FIELD)
     delimiter = source.delimiter or ("\t" if ".tsv" in path.name.lower() else ",")
-    reader = csv.reader(text_lines(path, encoding), delimiter=delimiter, strict=True)
+    reader = csv_reader(_unpadded(text_lines(path, encoding), delimiter), delimiter)
     begin = 1
     try:
-        header = next(reader, None)
-        if header is None:
+        columns = _stripped(next(filter(None, reader), []))
+        if not columns:
             raise WrongUsage(f"{path} is empty")
-        columns = [column.strip() for column in header]
         places = [
             _place(path, columns, name, option, delimiter) for name, option in _wanted(source)
         ]
         begin = reader.line_num + 1
         for row in reader:
             if len(row) == len(columns):
-                text, label = row[places[0]], row[places[1]]
+                fields = _stripped(row)
+                text, label = fields[places[0]], fields[places[1]]
                 if "text_hash" in columns:
-                    _check_export(path, text, label, row[columns.index("text_hash")])
+                    _check_export(path, text, label, fields[columns.index("text_hash")])
                 yield text, label
             begin = reader.line_num + 1
     except csv.Error as error:
@@ -95,6 +96,22 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
             f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
             "fix them, or name the delimiter by --delimiter"
         ) from error
+
+
+def _unpadded(lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """Yield lines without the padding around quotes, which may be on different lines."""
+    held, quotes = list[str](), 0
+    for line in lines:
+        held.append(line)
+        quotes += line.count('"')
+        if quotes % 2 == 0:
+            yield from without_padding(held, delimiter) if quotes else held
+            held, quotes = [], 0
+    yield from without_padding(held, delimiter)
+
+
+def _stripped(fields: Iterable[str]) -> list[str]:
+    return [field.strip(PADDING) for field in fields]
 
 
 def _check_export(path: Path, text: str, label: str, text_hash: str) -> None:

@@ -43,7 +43,7 @@ def predict(
             prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
             print_json(asdict(prediction)) if as_json else _print_one(prediction)
             return
-        asked = list(stdin_lines()) if texts == ["-"] else texts
+        asked = list(stdin_lines("surrogateescape")) if texts == ["-"] else texts
         results = _predict_all(client, task, asked, top_k, model_version)
     if as_json:
         print_json([_to_json(result) for result in results])

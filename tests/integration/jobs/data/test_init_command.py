@@ -83,15 +83,40 @@ def test_the_job_reads_what_init_looked_at(
     (tmp_path / name).write_bytes(make())
     with chdir(tmp_path):
         assert run(["init", place, "--data", name, *options]) == 0
-    with chdir(tmp_path / place):
-        context = replace(context, settings=load_settings())
-        version = build(context)
-    rows = pl.read_parquet(
-        context.settings.state_dir
-        / "datasets"
-        / "support"
-        / version.dataset_version
-        / "examples.parquet"
-    )
     expected = [(" ".join(text.split()), label) for text, label in ROWS]  # as cleaning leaves them
-    assert sorted(rows.select("text", "label").rows()) == sorted(expected)
+    assert _built(tmp_path / place, context) == sorted(expected)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t", " "])
+@pytest.mark.parametrize("header", ["text, label", '"text" ,\t"label"\u00a0', "\n text\t,label "])
+@pytest.mark.parametrize(
+    "row", ['"money back", "refund"', ' "money back"\u00a0,\t"refund"\t', '"money back",refund ']
+)
+def test_the_job_and_init_read_padding_alike(
+    row: str,
+    header: str,
+    delimiter: str,
+    context: JobContext,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Padding around a field is part of it for neither, in header and rows, quoted or not."""
+    content = "\n".join([header, row, 'two\u00a0words,"refund"', '"two\nlines" , "late"\u00a0', ""])
+    if delimiter in "\t ":  # which separates then, and pads no more
+        content = content.replace(delimiter, "\u00a0")
+    content = content.replace(",", delimiter)
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    with chdir(tmp_path):
+        assert run(["init", "desk", "--data", "a.csv", "--delimiter", delimiter, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == 2
+    expected = [("money back", "refund"), ("two words", "refund"), ("two lines", "late")]
+    assert _built(tmp_path / "desk", context) == sorted(expected)
+
+
+def _built(workspace: Path, context: JobContext) -> list[tuple[str, str]]:
+    """Return the texts and labels of a build from the settings in a folder."""
+    with chdir(workspace):
+        context = replace(context, settings=load_settings())
+        version = build(context).dataset_version
+    folder = context.settings.state_dir / "datasets" / "support" / version
+    return sorted(pl.read_parquet(folder / "examples.parquet").select("text", "label").rows())

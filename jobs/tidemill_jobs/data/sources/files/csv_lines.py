@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tidemill_core.csv_padding import PADDING, without_padding
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.errors import AmbiguousColumn, MissingColumn, NotUtf8
 from tidemill_jobs.data.sources.files.csv_records import (
-    PADDING,
     Record,
     Shape,
     SoundRecords,
     first_record,
     records,
     sound_records,
-    without_padding,
 )
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, RawRow, Unreadable, checked

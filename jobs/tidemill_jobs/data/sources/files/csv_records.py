@@ -14,15 +14,11 @@ rows.
 """
 
 import csv
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from itertools import pairwise
-from typing import Any
 
-PADDING = " \t\N{NO-BREAK SPACE}"
-"""What may stand around a field, unless it is the delimiter."""
+from tidemill_core.csv_padding import PADDING, csv_reader
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def sound_records(lines: Sequence[str], shape: Shape, is_open: bool) -> SoundRec
     """What `records` finds, if nothing is wrong with any of them: the quick way; otherwise None."""
     if _hides_quotes(lines, shape.delimiter):
         return None
-    reader = _reader(lines, shape.delimiter)
+    reader = csv_reader(lines, shape.delimiter)
     fields, ends = [], [0]
     try:
         for row in reader:
@@ -119,15 +115,6 @@ def records(lines: Sequence[str], shape: Shape, is_open: bool) -> list[Record]:
     return list(_records(lines, shape.delimiter, swallows, is_open))
 
 
-def without_padding(lines: Sequence[str], delimiter: str) -> list[str]:
-    """The lines, without the padding around quotes."""
-    padding, sign = re.escape(PADDING.replace(delimiter, "")), re.escape(delimiter)
-    quoted = re.compile(
-        rf'(\A|(?<=[\r\n])|{sign})[{padding}]*("(?:[^"]++|"")*+")[{padding}]*(?=[{sign}\r\n]|\Z)'
-    )
-    return list(StringIO(quoted.sub(r"\1\2", "".join(lines)), newline=""))
-
-
 def _hides_quotes(lines: Sequence[str], delimiter: str) -> bool:
     """Whether padding may stand before a quote that the csv reader takes for a part of the field.
 
@@ -135,10 +122,6 @@ def _hides_quotes(lines: Sequence[str], delimiter: str) -> bool:
     """
     content = "".join(lines)
     return any(f'{sign}"' in content for sign in PADDING[1:] if sign != delimiter)
-
-
-def _reader(lines: Iterable[str], delimiter: str, strict: bool = True) -> Any:
-    return csv.reader(lines, delimiter=delimiter, strict=strict, skipinitialspace=delimiter != " ")
 
 
 class _Cursor:
@@ -170,7 +153,7 @@ def _records(
         is_open: whether other lines follow.
     """
     cursor = _Cursor(lines)
-    reader = _reader(cursor, delimiter)
+    reader = csv_reader(cursor, delimiter)
     while cursor.next < len(lines):
         begin = cursor.next
         try:
@@ -214,7 +197,7 @@ def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
         if len(parts) < 2:
             return False
         rows: Iterator[list[str]] = (
-            next(_reader([part], shape.delimiter, strict=False), []) for part in parts
+            next(csv_reader([part], shape.delimiter, strict=False), []) for part in parts
         )
         return any(len(row) == shape.columns and row[label].strip(PADDING) in known for row in rows)
 
