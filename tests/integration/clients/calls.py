@@ -91,7 +91,7 @@ class Asyncio:
 
 
 def _run(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run to the end; no task may be left over."""
+    """Run to the end, on a loop of its own, as a program does; no task may be left over."""
 
     async def run() -> Any:
         try:

@@ -151,7 +151,7 @@ def test_a_servers_lower_limit_is_no_overload(client: Client) -> None:
     assert found == ["a", "MESSAGE_TOO_LARGE", "b", "MESSAGE_TOO_LARGE", "c"]
 
 
-def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
+async def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
     server: ScriptedServer,
 ) -> None:
     """`predict_stream` answers the requests around it, in both clients."""
@@ -161,12 +161,9 @@ def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
     with TidemillClient(server.address) as client:
         found = list(client.predict_stream(requests))
     assert [(name, *labels([result])) for name, result in found] == wanted
-
-    async def run() -> list[tuple[str, Prediction | TidemillError]]:
-        async with AsyncTidemillClient(server.address) as client:
-            return [each async for each in client.predict_stream(requests)]
-
-    assert [(name, *labels([result])) for name, result in asyncio.run(run())] == wanted
+    async with AsyncTidemillClient(server.address) as asynchronous:
+        found = [each async for each in asynchronous.predict_stream(requests)]
+    assert [(name, *labels([result])) for name, result in found] == wanted
 
 
 @BOTH_CLIENTS

@@ -1,6 +1,5 @@
 """What both Python clients put round every call: credentials, deadlines, retries, TLS."""
 
-import asyncio
 import time
 import traceback
 from collections.abc import Iterator
@@ -81,19 +80,15 @@ def test_the_key_goes_with_every_kind_of_call(server: ScriptedServer) -> None:
     assert_known(server, 5)
 
 
-def test_the_key_goes_with_every_kind_of_call_of_asyncio(server: ScriptedServer) -> None:
+async def test_the_key_goes_with_every_kind_of_call_of_asyncio(server: ScriptedServer) -> None:
     """As in the client for threads."""
-
-    async def run() -> None:
-        async with AsyncTidemillClient(server.address, api_key=KEY) as client:
-            await client.predict("t", "a")
-            await client.submit_feedback("p", correct=True)
-            await client.feedback.StreamFeedback(iter([StreamFeedbackRequest()]))
-            requests = [StreamPredictRequest(id="a", text="a")]
-            assert [name async for name, _ in client.predict_stream(requests)] == ["a"]
-            assert len([one async for one in client.predict_many(["a"], task="t")]) == 1
-
-    asyncio.run(run())
+    async with AsyncTidemillClient(server.address, api_key=KEY) as client:
+        await client.predict("t", "a")
+        await client.submit_feedback("p", correct=True)
+        await client.feedback.StreamFeedback(iter([StreamFeedbackRequest()]))
+        requests = [StreamPredictRequest(id="a", text="a")]
+        assert [name async for name, _ in client.predict_stream(requests)] == ["a"]
+        assert len([one async for one in client.predict_many(["a"], task="t")]) == 1
     assert_known(server, 5)
 
 

@@ -1,6 +1,5 @@
 """Both Python clients, and the example, against the real front."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -105,17 +104,14 @@ def test_a_stream_of_requests_keeps_their_ids(front: Front) -> None:
     assert isinstance(found["b"], InvalidRequest)
 
 
-def test_an_asynchronous_stream_of_requests_keeps_their_ids(front: Front) -> None:
+async def test_an_asynchronous_stream_of_requests_keeps_their_ids(front: Front) -> None:
     """As in the client for threads."""
 
     async def requests() -> AsyncIterator[StreamPredictRequest]:
         yield StreamPredictRequest(id="a", task="support", text="card")
 
-    async def run() -> dict[str, object]:
-        async with AsyncTidemillClient(front.address) as client:
-            return {name: result async for name, result in client.predict_stream(requests())}
-
-    [(name, result)] = asyncio.run(run()).items()
+    async with AsyncTidemillClient(front.address) as client:
+        [(name, result)] = [each async for each in client.predict_stream(requests())]
     assert name == "a"
     assert isinstance(result, Prediction)
 

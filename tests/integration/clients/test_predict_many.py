@@ -196,53 +196,45 @@ def test_results_come_while_a_slow_source_is_waited_for(
     assert given[0] < moments[-1]
 
 
-def test_an_asynchronous_source_is_waited_for_beside_the_answers(
+async def test_an_asynchronous_source_is_waited_for_beside_the_answers(
     client: Client, server: ScriptedServer
 ) -> None:
     """A result comes before the source has its next text, however long that takes."""
     if isinstance(client, Threads):
         pytest.skip("asyncio only")
+    answered = asyncio.Event()
 
-    async def run() -> list[str]:
-        answered = asyncio.Event()
+    async def source() -> AsyncIterator[str]:
+        yield "first"
+        await answered.wait()
+        yield "second"
 
-        async def source() -> AsyncIterator[str]:
-            yield "first"
-            await answered.wait()
-            yield "second"
-
-        found = []
-        async with AsyncTidemillClient(server.address) as connection:
-            async for result in connection.predict_many(source(), task="t", timeout=0.5):
-                assert isinstance(result, Prediction)
-                found.append(result.label)
-                if len(found) == 1:  # longer than the timeout, which counts waiting for answers
-                    asyncio.get_running_loop().call_later(0.7, answered.set)
-        return found
-
-    assert asyncio.run(run()) == ["first", "second"]
+    found = []
+    async with AsyncTidemillClient(server.address) as connection:
+        async for result in connection.predict_many(source(), task="t", timeout=0.5):
+            assert isinstance(result, Prediction)
+            found.append(result.label)
+            if len(found) == 1:  # longer than the timeout, which counts waiting for answers
+                asyncio.get_running_loop().call_later(0.7, answered.set)
+    assert found == ["first", "second"]
 
 
-def test_a_stream_that_ends_while_nothing_is_asked_is_opened_again(
+async def test_a_stream_that_ends_while_nothing_is_asked_is_opened_again(
     client: Client, server: ScriptedServer
 ) -> None:
     """Its end does not hold up the next text, though nothing is to be answered meanwhile."""
     if isinstance(client, Threads):
         pytest.skip("asyncio only")
-
-    async def run() -> list[str]:
-        found = []
-        async with AsyncTidemillClient(server.address) as connection, asyncio.timeout(10):
-            async for result in connection.predict_many(texts(3), task="t", window=1):
-                assert isinstance(result, Prediction)
-                found.append(result.label)
-                if len(found) == 1:
-                    await asyncio.to_thread(server.stop)
-                    await asyncio.to_thread(server.start)
-                    await asyncio.sleep(0.2)  # the client learns of the end
-        return found
-
-    assert asyncio.run(run()) == texts(3)
+    found = []
+    async with AsyncTidemillClient(server.address) as connection, asyncio.timeout(10):
+        async for result in connection.predict_many(texts(3), task="t", window=1):
+            assert isinstance(result, Prediction)
+            found.append(result.label)
+            if len(found) == 1:
+                await asyncio.to_thread(server.stop)
+                await asyncio.to_thread(server.start)
+                await asyncio.sleep(0.2)  # the client learns of the end; nothing shows that it has
+    assert found == texts(3)
 
 
 _INTERRUPTED = """

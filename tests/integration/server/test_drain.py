@@ -1,4 +1,4 @@
-"""How streams learn of the drain, without a server."""
+"""How streams learn of the drain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import grpc.aio
 import pytest
 
+from tests.plugins.waiting import until
 from tidemill_server.drain import Drain, ShuttingDown
 
 
@@ -16,36 +17,32 @@ async def numbers(count: int) -> AsyncIterator[int]:
     await asyncio.Event().wait()
 
 
-def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
+async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
     """What has come is passed on; the wait for the next message ends as SHUTTING_DOWN."""
+    drain, server = Drain(1), grpc.aio.server()
+    seen: list[int] = []
+    await server.start()
 
-    async def scenario() -> list[int]:
-        drain, server = Drain(1), grpc.aio.server()
-        seen: list[int] = []
-        await server.start()
+    async def read() -> None:
+        async for number in drain.until_drained(numbers(3)):
+            seen.append(number)  # noqa: PERF401 -- a list that is built at the end sees no end
 
-        async def read() -> None:
-            async for number in drain.until_drained(numbers(3)):
-                seen.append(number)  # noqa: PERF401 -- a list that is built at the end sees no end
-
+    drain.check()
+    readers = [asyncio.create_task(each) for each in (read(), read())]
+    readers.append(asyncio.create_task(drain.run_until_drained(asyncio.Event().wait())))
+    await until(lambda: len(seen) == 6, "both readers have what has come")
+    await drain.drain(server)
+    for reader in readers:
+        with pytest.raises(ShuttingDown):
+            await asyncio.wait_for(reader, 5)
+    with pytest.raises(ShuttingDown):
         drain.check()
-        readers = [asyncio.create_task(each) for each in (read(), read())]
-        readers.append(asyncio.create_task(drain.run_until_drained(asyncio.Event().wait())))
-        await asyncio.sleep(0.05)
-        await drain.drain(server)
-        for reader in readers:
-            with pytest.raises(ShuttingDown):
-                await asyncio.wait_for(reader, 5)
-        with pytest.raises(ShuttingDown):
-            drain.check()
-        with pytest.raises(ShuttingDown):
-            await anext(drain.until_drained(numbers(1)))
-        return seen
-
-    assert sorted(asyncio.run(scenario())) == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(ShuttingDown):
+        await anext(drain.until_drained(numbers(1)))
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
 
 
-def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None:
+async def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None:
     """Its end is its end, and its own TimeoutError is not taken for the drain's."""
 
     async def two() -> AsyncIterator[int]:
@@ -56,10 +53,7 @@ def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None:
         raise TimeoutError("its own")
         yield 0
 
-    async def scenario() -> None:
-        drain = Drain(1)
-        assert [number async for number in drain.until_drained(two())] == [1, 2]
-        with pytest.raises(TimeoutError, match="its own"):
-            await anext(drain.until_drained(late()))
-
-    asyncio.run(scenario())
+    drain = Drain(1)
+    assert [number async for number in drain.until_drained(two())] == [1, 2]
+    with pytest.raises(TimeoutError, match="its own"):
+        await anext(drain.until_drained(late()))

@@ -66,17 +66,13 @@ async def begun(port: int, keepalive_seconds: float) -> AsyncIterator[Any]:
         yield call
 
 
-def test_the_clients_own_pings_are_taken() -> None:
+async def test_the_clients_own_pings_are_taken() -> None:
     """A stream on which nothing comes for ten of their periods goes on."""
-
-    async def scenario() -> None:
-        period = DEFAULT_KEEPALIVE_SECONDS / FASTER
-        async with idle_server() as (idle, port), begun(port, period) as call:
-            await asyncio.sleep(10 * period)
-            assert not call.done()
-            assert not idle.ended.is_set()
-
-    asyncio.run(scenario())
+    period = DEFAULT_KEEPALIVE_SECONDS / FASTER
+    async with idle_server() as (idle, port), begun(port, period) as call:
+        await asyncio.sleep(10 * period)  # time for ten pings, none of which may end it
+        assert not call.done()
+        assert not idle.ended.is_set()
 
 
 CALLER = f"""
@@ -87,20 +83,16 @@ next(call)
 """
 
 
-def test_a_caller_that_vanishes_is_noticed() -> None:
+async def test_a_caller_that_vanishes_is_noticed() -> None:
     """The stream of one that answers nothing any more, pings neither, is ended."""
-
-    async def scenario() -> None:
-        async with idle_server() as (idle, port):
-            command = (sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
-            caller = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-            try:
-                assert caller.stdout is not None
-                assert await caller.stdout.readline() == b"b'begun'\n"
-                caller.send_signal(signal.SIGSTOP)
-                await asyncio.wait_for(idle.ended.wait(), 6)
-            finally:
-                caller.kill()
-                await caller.wait()
-
-    asyncio.run(scenario())
+    async with idle_server() as (idle, port):
+        command = (sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
+        caller = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        try:
+            assert caller.stdout is not None
+            assert await caller.stdout.readline() == b"b'begun'\n"
+            caller.send_signal(signal.SIGSTOP)
+            await asyncio.wait_for(idle.ended.wait(), 6)
+        finally:
+            caller.kill()
+            await caller.wait()

@@ -1,7 +1,8 @@
 """The writer of predictions over a PostgreSQL that refuses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from tests.contract.storage.values import prediction
+from tests.plugins.waiting import until
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.settings import FilesSource, PredictionLogSettings, TaskSettings
 from tidemill_core.storage.storage import Storage, open_storage
@@ -51,24 +53,14 @@ def counted(metrics: Families) -> dict[str, float]:
     }
 
 
-def run(log: PredictionLog, steps: Callable[[], Awaitable[None]]) -> None:
+@contextlib.asynccontextmanager
+async def running(log: PredictionLog) -> AsyncIterator[None]:
     """Let the writer run while something happens; it must not end by itself."""
-
-    async def both() -> None:
-        writer = asyncio.create_task(log.run())
-        await steps()
-        assert not writer.done()
-        log.close()
-        await writer
-
-    asyncio.run(both())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.05)
+    writer = asyncio.create_task(log.run())
+    yield
+    assert not writer.done()
+    log.close()
+    await writer
 
 
 def is_stored(storage: Storage, *predictions: Prediction) -> bool:
@@ -83,59 +75,52 @@ def execute(storage: Storage, statement: str) -> None:
         connection.execute(text(statement))
 
 
-def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, spool: Path) -> None:
+async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, spool: Path) -> None:
     """Whatever the database's error, predictions go to the spool and later to the table."""
     log = PredictionLog(storage.predictions, spool)
     lost, later = prediction("p1"), prediction("p2")
-
-    async def steps() -> None:
+    async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.append(lost)
-        await until(lambda: bool(list(spool.glob("*.jsonl"))))
+        await until(lambda: bool(list(spool.glob("*.jsonl"))), "it is in the spool")
         log.append(later)
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: is_stored(storage, lost, later))
-
-    run(log, steps)
+        await until(lambda: is_stored(storage, lost, later), "both are stored")
     assert list(spool.iterdir()) == []
 
 
-def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path) -> None:
+async def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path) -> None:
     """A batch with a value that cannot be stored is set aside; all after it is stored."""
     log = PredictionLog(storage.predictions, spool)
     refused = replace(prediction("p1"), text="a NUL: \0")
     spooled, direct = prediction("p2"), prediction("p3")
-
-    async def steps() -> None:
+    async with running(log):
         log.append(refused)
-        await until(lambda: bool(list(spool.glob("*.damaged"))))
+        await until(lambda: bool(list(spool.glob("*.damaged"))), "the batch is set aside")
         log.append(spooled)
-        await until(lambda: is_stored(storage, spooled))
+        await until(lambda: is_stored(storage, spooled), "what was spooled is stored")
         log.append(direct)
-        await until(lambda: is_stored(storage, direct))
-
-    run(log, steps)
+        await until(lambda: is_stored(storage, direct), "what comes later is stored")
     assert [path.suffix for path in spool.iterdir()] == [".damaged"]
     assert not is_stored(storage, refused)
 
 
-def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -> None:
+async def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -> None:
     """Neither database nor spool sees a text that the task keeps as a hash only."""
     log = PredictionLog(storage.predictions, spool, policy(store_text="hash"))
     direct, spooled = prediction("p1", "a secret"), prediction("p2", "a secret")
     files: list[bytes] = []
-
-    async def steps() -> None:
+    async with running(log):
         log.append(direct)
-        await until(lambda: is_stored(storage, direct))
+        await until(lambda: is_stored(storage, direct), "it is in the database")
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.append(spooled)
-        await until(lambda: any(path.stat().st_size for path in spool.glob("*.jsonl")))
+        await until(
+            lambda: any(path.stat().st_size for path in spool.glob("*.jsonl")), "it is in the spool"
+        )
         files.extend(path.read_bytes() for path in spool.glob("*.jsonl"))
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: is_stored(storage, spooled))
-
-    run(log, steps)
+        await until(lambda: is_stored(storage, spooled), "what was spooled is stored")
     assert b"p2" in files[0]
     assert b"secret" not in files[0]
     hashed = text_hash(KEY, "a secret")
@@ -145,23 +130,20 @@ def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -> None
     }
 
 
-def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Path) -> None:
+async def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Path) -> None:
     """A prediction that is left out is counted, and not written."""
     metrics = Families("test")
     log = PredictionLog(storage.predictions, spool, policy(log_sample=0.0), metrics=metrics)
     out, of_another_task = prediction("p1"), prediction("p2", task="arxiv")
-
-    async def steps() -> None:
+    async with running(log):
         log.append(out)
         log.append(of_another_task)
-        await until(lambda: is_stored(storage, of_another_task))
-
-    run(log, steps)
+        await until(lambda: is_stored(storage, of_another_task), "the other task's is stored")
     assert not is_stored(storage, out)
     assert counted(metrics) == {"sampled_out": 1, "database": 1}
 
 
-def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool: Path) -> None:
+async def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool: Path) -> None:
     """With the database away, the spool full and memory full, what comes costs the oldest.
 
     All that was kept is stored later, and each prediction is accounted for.
@@ -171,22 +153,22 @@ def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool: Path)
     log = PredictionLog(storage.predictions, spool, limits=limits, metrics=metrics)
     large = prediction("large", "x" * 850_000)
     rest = [prediction(f"p{n}", "x" * 10_000) for n in range(50)]
-
-    async def steps() -> None:
-        execute(storage, "ALTER TABLE predictions RENAME TO hidden")
-        log.append(large)
-        await until(lambda: counted(metrics).get("spooled") == 1)
-        for each in rest[:10]:
-            log.append(each)
-        await until(lambda: counted(metrics)["spooled"] == 11)
-        for each in rest[10:]:
-            log.append(each)
-        await until(lambda: "lost" in counted(metrics))
-        execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: is_stored(storage, large, *rest[:10], *rest[40:]))
-
     with capture_logs() as said:
-        run(log, steps)
+        async with running(log):
+            execute(storage, "ALTER TABLE predictions RENAME TO hidden")
+            log.append(large)
+            await until(lambda: counted(metrics).get("spooled") == 1, "the large one is spooled")
+            for each in rest[:10]:
+                log.append(each)
+            await until(lambda: counted(metrics)["spooled"] == 11, "ten more are spooled")
+            for each in rest[10:]:
+                log.append(each)
+            await until(lambda: "lost" in counted(metrics), "some are lost")
+            execute(storage, "ALTER TABLE hidden RENAME TO predictions")
+            await until(
+                lambda: is_stored(storage, large, *rest[:10], *rest[40:]),
+                "all that was kept is stored",
+            )
     assert not any(is_stored(storage, each) for each in rest[10:40])
     assert sum(each["count"] for each in said if each["event"] == "predictions_lost") == 30
     totals = counted(metrics)
@@ -195,7 +177,7 @@ def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool: Path)
     assert list(spool.iterdir()) == []
 
 
-def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None:
+async def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None:
     """While the database is away lag and spool grow; afterwards both are nothing again."""
     metrics = Families("test")
     log = PredictionLog(storage.predictions, spool, metrics=metrics)
@@ -205,12 +187,10 @@ def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None:
         value = metrics.registry.get_sample_value
         return value("tidemill_log_lag_seconds") or 0, value("tidemill_spool_bytes") or 0
 
-    async def steps() -> None:
+    async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
         log.append(old)
-        await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100)
+        await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100, "lag and spool grow")
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
-        await until(lambda: gauges() == (0, 0))
-
-    run(log, steps)
+        await until(lambda: gauges() == (0, 0), "nothing waits any more")
     assert is_stored(storage, old)

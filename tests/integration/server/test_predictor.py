@@ -1,9 +1,10 @@
 """The predictor where something goes wrong, and what it counts."""
 
 import asyncio
+import contextlib
 import gc
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,23 +46,20 @@ def value(world: Asked, name: str, **labels: str) -> float | None:
     return world.metrics.registry.get_sample_value(f"tidemill_{name}", labels)
 
 
-def run(
-    workspace: Workspace,
-    address: str,
-    test: Callable[[Asked], Awaitable[None]],
-    max_queue_delay: float = 1.0,
-) -> None:
-    """A test's coroutine over a predictor; what asyncio complains of fails it."""
-
-    async def bounded() -> None:
-        complaints: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
-        async with asked(workspace, address, max_queue_delay) as world, asyncio.timeout(20):
-            await test(world)
-        gc.collect()
-        assert complaints == []
-
-    asyncio.run(bounded())
+@contextlib.asynccontextmanager
+async def predicting(
+    workspace: Workspace, triton: FakeTriton, max_queue_delay: float = 1.0
+) -> AsyncIterator[Asked]:
+    """A predictor; what asyncio complains of while it lasts fails the test."""
+    complaints: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, what: complaints.append(what))
+    async with asked(workspace, triton.address, max_queue_delay) as world, asyncio.timeout(20):
+        yield world
+    gc.collect()
+    loop.set_exception_handler(before)
+    assert complaints == []
 
 
 @pytest.fixture
@@ -85,13 +83,14 @@ def shadows_asked(triton: FakeTriton) -> set[int]:
     return {version for _model, version, _rows in triton.calls} - {1}
 
 
-def test_shadows_neither_delay_nor_fail_anybody(workspace: Workspace, triton: FakeTriton) -> None:
+async def test_shadows_neither_delay_nor_fail_anybody(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
     """With a shadow that hangs and one that fails, all callers get the champion's answers soon."""
     triton.behave(MODEL, 2, no_answer)
     triton.behave(MODEL, 3, BROKEN)
     encoder = TextEncoder(tokenizer_json(), LENGTH)
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton) as world:
         for word in WORDS:
             begin = time.monotonic()
             calls = [world.handler.predict(query(), f"{word} {other}") for other in WORDS]
@@ -102,15 +101,12 @@ def test_shadows_neither_delay_nor_fail_anybody(workspace: Workspace, triton: Fa
             assert {answer.model_version for answer in answers} == {1}
         assert shadows_asked(triton) == {2, 3}
 
-    run(workspace, triton.address, test)
 
-
-def test_shadows_see_nothing_while_callers_need_the_room(
+async def test_shadows_see_nothing_while_callers_need_the_room(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """Above half of the limit no copies are made; below it they are made again."""
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton) as world:
         busy = int(FIRST_LIMIT / 2) + 1
         world.admission.enter(busy)
         for _ in range(5):
@@ -122,10 +118,8 @@ def test_shadows_see_nothing_while_callers_need_the_room(
         while shadows_asked(triton) != {2, 3}:
             await asyncio.sleep(0.01)
 
-    run(workspace, triton.address, test)
 
-
-def test_every_chunk_of_a_batch_that_fails_is_heard(
+async def test_every_chunk_of_a_batch_that_fails_is_heard(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """The first to fail fails the batch at once, and none leaves an error that nobody has read."""
@@ -134,21 +128,17 @@ def test_every_chunk_of_a_batch_that_fails_is_heard(
         return (no_answer if ids[0, 0] != ids[-1, 0] else AWAY)(ids, context)
 
     triton.behave(MODEL, 1, first_hangs)
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton) as world:
         batch = query("BatchPredict", seconds=2.0)
         with pytest.raises(TritonUnavailable):
             await world.handler.predict_batch(batch, ["lost", *["card"] * 1023])
         await asyncio.sleep(0.1)
         assert (world.admission.rows, world.admission.waiting_rows) == (0, 0)
 
-    run(workspace, triton.address, test)
 
-
-def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTriton) -> None:
+async def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTriton) -> None:
     """Before they are routed, alone or in a batch; a task that nobody knows is `unknown`."""
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton) as world:
         for wrong in (query(top_k=-1), query(task="nonsense"), query()):
             with pytest.raises(InvalidArgument):
                 await world.handler.predict(wrong, " ")
@@ -172,13 +162,10 @@ def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTr
         }
         assert list(counted.values()) == [1, 1, 1, 2, 1, 1025]
 
-    run(workspace, triton.address, test)
 
-
-def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> None:
+async def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> None:
     """A unary call above the limit is told so after a while, and was never under way."""
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton) as world:
         world.admission.limit = 0.0
         begin = time.perf_counter()
         refused = asyncio.create_task(world.handler.predict(query(), "card"))
@@ -188,16 +175,13 @@ def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> N
             await refused
         assert time.perf_counter() - begin > 0.9 * REFUSAL_SECONDS
 
-    run(workspace, triton.address, test)
 
-
-def test_deadlines_that_end_before_triton_teach_the_limit(
+async def test_deadlines_that_end_before_triton_teach_the_limit(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """Texts that wait behind a slow call until their time is over are a sign of overload."""
     triton.behave(MODEL, 1, slow(0.5))
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton, 0.01) as world:
         first = asyncio.create_task(world.handler.predict(query(), "card"))
         await asyncio.sleep(0.1)
         calls = [world.handler.predict(query(seconds=0.2), "card") for _ in range(20)]
@@ -206,19 +190,14 @@ def test_deadlines_that_end_before_triton_teach_the_limit(
         assert world.admission.limit < FIRST_LIMIT
         await first
 
-    run(workspace, triton.address, test, max_queue_delay=0.01)
 
-
-def test_deadlines_that_end_in_triton_teach_nothing(
+async def test_deadlines_that_end_in_triton_teach_nothing(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
     """A slow model is no overload: nothing queues before it, and the limit stays."""
     triton.behave(MODEL, 1, no_answer)
-
-    async def test(world: Asked) -> None:
+    async with predicting(workspace, triton, 0.01) as world:
         for _ in range(20):
             with pytest.raises(DeadlineExceeded):
                 await world.handler.predict(query(seconds=0.05), "card")
         assert world.admission.limit == FIRST_LIMIT
-
-    run(workspace, triton.address, test, max_queue_delay=0.01)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,19 +29,28 @@ async def _items() -> AsyncIterator[pb.StreamPredictRequest]:
     yield pb.StreamPredictRequest(id="a", task="support", text="card")
 
 
-def test_an_item_waits_no_longer_than_its_caller(tmp_path: Path) -> None:
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    """Healthy at first."""
+    with FakeTriton() as running:
+        yield running
+
+
+@pytest.fixture
+async def servicer(tmp_path: Path, triton: FakeTriton) -> AsyncIterator[PredictionServicer]:
+    """Over that Triton."""
+    async with asked(Workspace(tmp_path, {"support": 1}), triton.address) as world:
+        yield PredictionServicer(world.handler, StreamWindows())
+
+
+async def test_an_item_waits_no_longer_than_its_caller(
+    servicer: PredictionServicer, triton: FakeTriton
+) -> None:
     """Where Triton does not answer an item is given up with the call, not after 10 s."""
-    workspace = Workspace(tmp_path, {"support": 1})
-
-    async def ask(triton: FakeTriton) -> pb.StreamPredictResponse:
-        async with asked(workspace, triton.address) as world, asyncio.timeout(5):
-            servicer = PredictionServicer(world.handler, StreamWindows())
-            [answer] = [each async for each in servicer.StreamPredict(_items(), ShortCall())]
-        return answer
-
-    with FakeTriton() as triton:
-        triton.behave("support-onnx", 1, no_answer)
-        assert read(asyncio.run(ask(triton)).error).code == "DEADLINE_EXCEEDED"
+    triton.behave("support-onnx", 1, no_answer)
+    async with asyncio.timeout(5):
+        [answer] = [each async for each in servicer.StreamPredict(_items(), ShortCall())]
+    assert read(answer.error).code == "DEADLINE_EXCEEDED"
 
 
 @dataclass
@@ -56,15 +65,9 @@ class PatientCall:
 
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e10, 1e18])
-def test_a_caller_may_wait_for_ever(tmp_path: Path, seconds: float) -> None:
+async def test_a_caller_may_wait_for_ever(servicer: PredictionServicer, seconds: float) -> None:
     """A deadline centuries away is a long wait for Triton's answer, not one that has passed."""
-    workspace = Workspace(tmp_path, {"support": 1})
-
-    async def ask(triton: FakeTriton) -> pb.PredictResponse:
-        async with asked(workspace, triton.address) as world, asyncio.timeout(5):
-            servicer = PredictionServicer(world.handler, StreamWindows())
-            request = pb.PredictRequest(task="support", text="card")
-            return await servicer.Predict(request, PatientCall(seconds))
-
-    with FakeTriton() as triton:
-        assert asyncio.run(ask(triton)).prediction.label
+    request = pb.PredictRequest(task="support", text="card")
+    async with asyncio.timeout(5):
+        answer = await servicer.Predict(request, PatientCall(seconds))
+    assert answer.prediction.label

@@ -1,7 +1,8 @@
 """TLS on the port, between real servers and clients."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,24 +62,22 @@ async def _echo(request: bytes, context: Any) -> bytes:
     return request
 
 
-def _with_server(tls: TlsSettings, test: Callable[[int], Awaitable[None]]) -> None:
-    """Run a test against a server on a free port."""
-
-    async def run() -> None:
-        server = grpc.aio.server()
-        method = grpc.unary_unary_rpc_method_handler(_echo)
-        handler = grpc.method_handlers_generic_handler("test.Echo", {"Echo": method})
-        server.add_generic_rpc_handlers((handler,))
-        credentials = server_credentials(tls)
-        assert credentials is not None
-        port = server.add_secure_port("127.0.0.1:0", credentials)
-        await server.start()
-        try:
-            await asyncio.wait_for(test(port), 60)
-        finally:
-            await server.stop(0)
-
-    asyncio.run(run())
+@contextlib.asynccontextmanager
+async def _server(tls: TlsSettings) -> AsyncIterator[int]:
+    """A server on a free port, for a minute at most; the port."""
+    server = grpc.aio.server()
+    method = grpc.unary_unary_rpc_method_handler(_echo)
+    handler = grpc.method_handlers_generic_handler("test.Echo", {"Echo": method})
+    server.add_generic_rpc_handlers((handler,))
+    credentials = server_credentials(tls)
+    assert credentials is not None
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    try:
+        async with asyncio.timeout(60):
+            yield port
+    finally:
+        await server.stop(0)
 
 
 async def _outcome(port: int, credentials: grpc.ChannelCredentials | None) -> grpc.StatusCode:
@@ -105,22 +104,18 @@ def _trusting(authority: Authority, client: Pair | None = None) -> grpc.ChannelC
     return grpc.ssl_channel_credentials(authority.certificate, client.key, client.certificate)
 
 
-def test_only_those_who_trust_the_certificate_connect(files: TlsFiles) -> None:
+async def test_only_those_who_trust_the_certificate_connect(files: TlsFiles) -> None:
     """A client of another root, and one in clear text, get nothing."""
-
-    async def check(port: int) -> None:
+    async with _server(files.settings()) as port:
         assert await _outcome(port, _trusting(OURS)) is OK
         assert await _outcome(port, _trusting(OTHER)) is REFUSED
         assert await _outcome(port, None) is REFUSED
 
-    _with_server(files.settings(), check)
 
-
-def test_an_expired_certificate_is_refused_until_it_is_renewed(files: TlsFiles) -> None:
+async def test_an_expired_certificate_is_refused_until_it_is_renewed(files: TlsFiles) -> None:
     """Clients refuse it; the renewed one counts from the next connection, without a restart."""
     files.hold(OURS.issue(days=-1))
-
-    async def check(port: int) -> None:
+    async with _server(files.settings()) as port:
         assert await _outcome(port, _trusting(OURS)) is REFUSED
         files.hold(OURS.issue())
         assert await _outcome(port, _trusting(OURS)) is OK
@@ -130,13 +125,10 @@ def test_an_expired_certificate_is_refused_until_it_is_renewed(files: TlsFiles) 
             assert await _outcome(port, _trusting(OURS)) is REFUSED
         assert [entry["event"] for entry in logged] == ["certificate_read"]  # once
 
-    _with_server(files.settings(), check)
 
-
-def test_mutual_tls_asks_clients_for_a_certificate(files: TlsFiles) -> None:
+async def test_mutual_tls_asks_clients_for_a_certificate(files: TlsFiles) -> None:
     """None, another root's and an expired one are refused; the roots can be replaced, too."""
-
-    async def check(port: int) -> None:
+    async with _server(files.settings(mutual=True)) as port:
         assert await _outcome(port, _trusting(OURS, OURS.issue())) is OK
         assert await _outcome(port, _trusting(OURS)) is REFUSED
         assert await _outcome(port, _trusting(OURS, OTHER.issue())) is REFUSED
@@ -145,14 +137,11 @@ def test_mutual_tls_asks_clients_for_a_certificate(files: TlsFiles) -> None:
         assert await _outcome(port, _trusting(OURS, OTHER.issue())) is OK
         assert await _outcome(port, _trusting(OURS, OURS.issue())) is REFUSED
 
-    _with_server(files.settings(mutual=True), check)
-
 
 @pytest.mark.parametrize("damage", ["garbage", "missing", "another key"])
-def test_a_broken_renewal_leaves_what_held(files: TlsFiles, damage: str) -> None:
+async def test_a_broken_renewal_leaves_what_held(files: TlsFiles, damage: str) -> None:
     """The log names the file, once; a good renewal after it counts."""
-
-    async def check(port: int) -> None:
+    async with _server(files.settings()) as port:
         if damage == "garbage":
             files.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n")
         elif damage == "missing":
@@ -167,8 +156,6 @@ def test_a_broken_renewal_leaves_what_held(files: TlsFiles, damage: str) -> None
         assert str(files.key.parent) in entry["detail"]
         files.hold(OTHER.issue())
         assert await _outcome(port, _trusting(OTHER)) is OK
-
-    _with_server(files.settings(), check)
 
 
 def _encrypted_key() -> bytes:

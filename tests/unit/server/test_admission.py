@@ -1,7 +1,7 @@
 """How much is let in, and who waits."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -31,16 +31,6 @@ def assert_refused(call: Callable[[], object]) -> None:
         call()
     assert caught.value.reason == "OVERLOADED"
     assert 0.2 <= caught.value.retry_after_seconds <= 0.8
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    """On a loop of its own, and never for long."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(10):
-            await test()
-
-    asyncio.run(bounded())
 
 
 def now() -> float:
@@ -146,10 +136,9 @@ def test_texts_that_are_given_up_teach_the_limit() -> None:
     assert admission.limit == pytest.approx(FIRST_LIMIT * 0.81)
 
 
-def test_who_waits_is_let_in_first_come_first_served() -> None:
+async def test_who_waits_is_let_in_first_come_first_served() -> None:
     """Each that leaves lets in the next that waits, in the order that they came."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission, order = limited_to(16.0), list[int]()
         await admission.wait(12, now() + LONG)
 
@@ -167,14 +156,11 @@ def test_who_waits_is_let_in_first_come_first_served() -> None:
         assert order == list(range(8))
         assert (admission.rows, admission.waiting_rows) == (12, 0)
 
-    run(test)
-
 
 @pytest.mark.parametrize("ending", ["cancelled", "late"])
-def test_who_gives_up_leaves_the_queue(ending: str) -> None:
+async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
     """A waiter that is cancelled or late frees its place at once, and the next comes in."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first = await waiter(admission, 5, seconds=0.01 if ending == "late" else LONG)
@@ -189,13 +175,10 @@ def test_who_gives_up_leaves_the_queue(ending: str) -> None:
         await second
         assert (admission.rows, admission.waiting_rows) == (3, 0)
 
-    run(test)
 
-
-def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
+async def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
     """Room that was given in the moment of the cancelling is given to the next."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first, second = await waiter(admission, 16), await waiter(admission, 2)
@@ -205,13 +188,10 @@ def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
         assert first.cancelled()
         assert admission.rows == 2
 
-    run(test)
 
-
-def test_too_many_do_not_wait() -> None:
+async def test_too_many_do_not_wait() -> None:
     """Above 16,384 texts that wait the next are OVERLOADED at once."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         waiting = await waiter(admission, MAX_WAITING_ROWS)
@@ -219,13 +199,10 @@ def test_too_many_do_not_wait() -> None:
             await admission.wait(1, now() + LONG)
         waiting.cancel()
 
-    run(test)
 
-
-def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
+async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
     """Judged by those before it a hurried batch is OVERLOADED, and a patient one waits."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         slow = await waiter(admission, 1024)
@@ -243,13 +220,10 @@ def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
         with pytest.raises(DeadlineExceeded):  # nobody waits before it, so it may try
             await admission.wait(1024, now() + 0.01)
 
-    run(test)
 
-
-def test_unary_calls_do_not_starve_batches() -> None:
+async def test_unary_calls_do_not_starve_batches() -> None:
     """While batches wait unary calls are refused from three quarters on, and batches come in."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         for _ in range(16):
             admission.enter(1)
@@ -263,13 +237,10 @@ def test_unary_calls_do_not_starve_batches() -> None:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
 
-    run(test)
 
-
-def test_batches_do_not_starve_unary_calls() -> None:
+async def test_batches_do_not_starve_unary_calls() -> None:
     """Batches come in up to three quarters of the limit; the last is there for unary calls."""
-
-    async def test() -> None:
+    async with asyncio.timeout(10):
         admission = limited_to(16.0)
         for _ in range(12):
             await admission.wait(1, now() + LONG)
@@ -279,8 +250,6 @@ def test_batches_do_not_starve_unary_calls() -> None:
         assert_refused(lambda: admission.enter(1))
         assert not waiting.done()
         waiting.cancel()
-
-    run(test)
 
 
 def test_alone_unary_calls_may_take_all() -> None:

@@ -1,6 +1,5 @@
 """Rows that make a model fail, and their neighbours."""
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -48,9 +47,9 @@ class Model:
         return ids.astype(np.float32)
 
 
-def ask(model: Model) -> list[Row]:
+async def ask(model: Model) -> list[Row]:
     """All rows' answers."""
-    return asyncio.run(answered(model, IDS))
+    return await answered(model, IDS)
 
 
 def failed(rows: list[Row]) -> dict[int, type[object]]:
@@ -65,45 +64,45 @@ def failed(rows: list[Row]) -> dict[int, type[object]]:
 
 
 @pytest.mark.parametrize("bad", [(), (0,), (127,), (70,), (5, 6), (0, 64), (31, 96)])
-def test_a_bad_row_costs_no_other_its_answer(bad: tuple[int, ...]) -> None:
+async def test_a_bad_row_costs_no_other_its_answer(bad: tuple[int, ...]) -> None:
     """Up to two bad rows of a full call are found, and only they fail."""
     model = Model(bad)
-    assert failed(ask(model)) == dict.fromkeys(bad, ModelOutputInvalid)
+    assert failed(await ask(model)) == dict.fromkeys(bad, ModelOutputInvalid)
     assert len(model.calls) <= 1 + 2 * 7 * len(bad)
 
 
-def test_one_call_is_enough_where_nothing_fails() -> None:
+async def test_one_call_is_enough_where_nothing_fails() -> None:
     """Good rows are asked once, all together."""
     model = Model()
-    assert failed(ask(model)) == {}
+    assert failed(await ask(model)) == {}
     assert model.calls == [ROWS]
 
 
-def test_calls_are_bounded_where_every_row_is_bad() -> None:
+async def test_calls_are_bounded_where_every_row_is_bad() -> None:
     """128 bad rows are told after 31 calls, not after 255."""
     model = Model(range(ROWS))
-    assert len(failed(ask(model))) == ROWS
+    assert len(failed(await ask(model))) == ROWS
     assert len(model.calls) == 2 * MAX_FAILED_CALLS - 1
 
 
-def test_good_halves_are_asked_beyond_the_bound() -> None:
+async def test_good_halves_are_asked_beyond_the_bound() -> None:
     """With a quarter of the rows bad the other three are answered."""
     model = Model(range(32))
-    assert failed(ask(model)) == dict.fromkeys(range(32), ModelOutputInvalid)
+    assert failed(await ask(model)) == dict.fromkeys(range(32), ModelOutputInvalid)
 
 
 @pytest.mark.parametrize("end", [TritonUnavailable("triton:1", "gone"), DeadlineExceeded(0.5)])
-def test_answers_before_the_end_are_kept(end: TidemillError) -> None:
+async def test_answers_before_the_end_are_kept(end: TidemillError) -> None:
     """Where Triton goes or time is up between the halves, what is answered stays answered."""
     model = Model(bad=(127,), last=(2, end))
-    errors = failed(ask(model))
+    errors = failed(await ask(model))
     assert errors == dict.fromkeys(range(64, 128), type(end))
     assert model.calls == [128, 64, 64]
 
 
-def test_a_first_call_that_meets_nobody_fails_for_all() -> None:
+async def test_a_first_call_that_meets_nobody_fails_for_all() -> None:
     """Without Triton there is one call, and its error."""
     model = Model(last=(0, TritonUnavailable("triton:1", "gone")))
     with pytest.raises(TritonUnavailable):
-        ask(model)
+        await ask(model)
     assert model.calls == [128]

@@ -16,23 +16,18 @@ from tidemill_server.telemetry.tracing import Tracing
 CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
 
 
-def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
+async def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
     """Batches that fail in no foreseen way get their error, and what is queued goes on."""
     model = ServedModel("support", "support-onnx", 1, LABELS, TextEncoder(tokenizer_json(), LENGTH))
     [port] = free_ports(1)
 
-    async def ask() -> list[object]:
-        triton = TritonClient(f"127.0.0.1:{port}")
-        metrics = Metrics(Labels((), (), ()), "test")
-        coalescer = Coalescer(triton, metrics, Tracing())
-        deadline = asyncio.get_running_loop().time() + 30
-        batches = [*[CANNOT_BE_ENCODED] * MAX_IN_FLIGHT, ["card"]]
-        calls = [coalescer.submit(model, batch, deadline).answer for batch in batches]
-        async with asyncio.timeout(10):
-            answers = await asyncio.gather(*calls, return_exceptions=True)
-        await triton.close()
-        return list(answers)
-
-    *failed, last = asyncio.run(ask())
+    triton = TritonClient(f"127.0.0.1:{port}")
+    coalescer = Coalescer(triton, Metrics(Labels((), (), ()), "test"), Tracing())
+    deadline = asyncio.get_running_loop().time() + 30
+    batches = [*[CANNOT_BE_ENCODED] * MAX_IN_FLIGHT, ["card"]]
+    calls = [coalescer.submit(model, batch, deadline).answer for batch in batches]
+    async with asyncio.timeout(10):
+        *failed, last = await asyncio.gather(*calls, return_exceptions=True)
+    await triton.close()
     assert {type(error) for error in failed} == {TypeError}
     assert isinstance(last, TritonUnavailable)  # it was asked: nobody listens there

@@ -1,7 +1,7 @@
 """The table of routes, over a real database and repository."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -25,20 +25,22 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def refreshed(workspace: Workspace) -> Callable[[], Router]:
+def refreshed(workspace: Workspace) -> Callable[[], Awaitable[Router]]:
     """The router, after it has read what holds."""
     router = Router(workspace.storage.models, workspace.repository, TASKS)
 
-    def refresh() -> Router:
-        asyncio.run(router.refresh())
+    async def refresh() -> Router:
+        await router.refresh()
         return router
 
     return refresh
 
 
-def test_all_versions_that_triton_has_may_be_asked(refreshed: Callable[[], Router]) -> None:
+async def test_all_versions_that_triton_has_may_be_asked(
+    refreshed: Callable[[], Awaitable[Router]],
+) -> None:
     """The champion answers by default; those that wait can be asked by number."""
-    router = refreshed()
+    router = await refreshed()
     assert router.choose("support", 0, "").model.version == 1
     assert router.choose("support", 3, "").model.version == 3
     assert router.choose("support", 3, "").propensity == 1.0
@@ -50,48 +52,48 @@ def test_all_versions_that_triton_has_may_be_asked(refreshed: Callable[[], Route
         router.choose("other", 0, "")
 
 
-def test_traffic_follows_the_database(
-    workspace: Workspace, refreshed: Callable[[], Router]
+async def test_traffic_follows_the_database(
+    workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
     """Canaries and shadows hold from the refresh after they were set."""
     models = workspace.storage.models
     models.set_traffic("support", Traffic(shadows=(2, 3)), CHANGE)
     models.set_traffic("support", Traffic({2: 40}, (3,)), CHANGE)
-    router = refreshed()
+    router = await refreshed()
     choices = [router.choose("support", 0, f"u{i}") for i in range(200)]
     assert {(c.model.version, round(c.propensity, 3)) for c in choices} == {(1, 0.6), (2, 0.4)}
     assert {shadow.version for choice in choices for shadow in choice.shadows} == {3}
     assert router.choose("support", 2, "u1").shadows == ()
 
 
-def test_a_known_version_is_not_loaded_again(
-    workspace: Workspace, refreshed: Callable[[], Router]
+async def test_a_known_version_is_not_loaded_again(
+    workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
     """A refresh keeps the tokenizers of versions that it knows."""
-    before = refreshed().choose("support", 1, "").model
+    before = (await refreshed()).choose("support", 1, "").model
     workspace.storage.models.promote("support", 2, CHANGE)
-    router = refreshed()
+    router = await refreshed()
     assert router.choose("support", 0, "").model.version == 2
     assert router.choose("support", 1, "").model is before
 
 
-def test_a_damaged_champion_leaves_what_held(
-    workspace: Workspace, refreshed: Callable[[], Router]
+async def test_a_damaged_champion_leaves_what_held(
+    workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
     """While the new champion's files cannot be read, the one before goes on answering."""
     second = workspace.repository.folder("support", "onnx", 2) / "manifest.json"
     second.write_text("{")
-    fresh = refreshed()
+    fresh = await refreshed()
     assert fresh.choose("support", 0, "").model.version == 1
     with pytest.raises(InvalidArgument):
         fresh.choose("support", 2, "")  # not trusted with callers yet, so only left out
     workspace.storage.models.promote("support", 2, CHANGE)
-    assert refreshed().choose("support", 0, "").model.version == 1
+    assert (await refreshed()).choose("support", 0, "").model.version == 1
 
 
 @pytest.mark.parametrize("content", [None, b"{"])
-def test_a_champion_that_cannot_be_read_costs_no_other_version(
-    workspace: Workspace, refreshed: Callable[[], Router], content: bytes | None
+async def test_a_champion_that_cannot_be_read_costs_no_other_version(
+    workspace: Workspace, refreshed: Callable[[], Awaitable[Router]], content: bytes | None
 ) -> None:
     """Without a champion that could answer the task says why; with one that holds it goes on."""
     path = workspace.repository.folder("support", "onnx", 1) / "tokenizer.json"
@@ -100,39 +102,38 @@ def test_a_champion_that_cannot_be_read_costs_no_other_version(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(FailedPrecondition) as refused:
-        refreshed().choose("support", 0, "")
+        (await refreshed()).choose("support", 0, "")
     assert refused.value.reason == "CHAMPION_UNREADABLE"
     path.write_bytes(whole)
-    assert refreshed().choose("support", 0, "").model.version == 1
+    assert (await refreshed()).choose("support", 0, "").model.version == 1
     third = workspace.repository.folder("support", "onnx", 3) / "tokenizer.json"
     third.write_bytes(b"{")
     workspace.storage.models.promote("support", 3, CHANGE)
-    assert refreshed().choose("support", 0, "").model.version in {1, 3}  # 3 is known by now
+    assert (await refreshed()).choose("support", 0, "").model.version in {1, 3}  # 3 is known by now
 
 
 @pytest.mark.parametrize(("champion", "canaries"), [(9, {}), (1, {9: 50})])
-def test_what_is_routed_to_nowhere_leaves_what_held(
+async def test_what_is_routed_to_nowhere_leaves_what_held(
     workspace: Workspace,
-    refreshed: Callable[[], Router],
+    refreshed: Callable[[], Awaitable[Router]],
     champion: int,
     canaries: dict[int, int],
 ) -> None:
     """A deployment whose champion or canary is no version that can be asked is not taken over."""
-    refreshed()
+    await refreshed()
     with workspace.storage.database.write() as connection:
         record_deployment(connection, "support", (champion, 1), (canaries, ()), CHANGE)
-    router = refreshed()
+    router = await refreshed()
     versions = {router.choose("support", 0, f"u{i}").model.version for i in range(50)}
     assert versions == {1}
 
 
-def test_refreshes_that_wait_share_one_read(refreshed: Callable[[], Router]) -> None:
+async def test_refreshes_that_wait_share_one_read(
+    refreshed: Callable[[], Awaitable[Router]],
+) -> None:
     """A hundred callers that find the routes stale do not read a hundred times."""
-    router = refreshed()
-
-    async def all_at_once() -> None:
-        await asyncio.gather(*(router.refresh() for _ in range(100)))
+    router = await refreshed()
 
     before = router.reads
-    asyncio.run(all_at_once())
+    await asyncio.gather(*(router.refresh() for _ in range(100)))
     assert router.reads - before <= 2

@@ -2,20 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.plugins.waiting import until
 from tidemill_core.errors import (
     DeadlineExceeded,
     ModelOutputInvalid,
     ModelVersionNotServed,
-    TidemillError,
     TritonUnavailable,
 )
 from tidemill_core.triton.client import TritonClient
@@ -23,26 +23,20 @@ from tidemill_core.triton.config import ModelConfig, ModelFormat, write_config
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.testing import RunningTriton
 
-Answer = TypeVar("Answer")
 LENGTH = 6  # ids a row of every model in this folder
 
 
-def ask(address: str, question: Callable[[TritonClient], Awaitable[Answer]]) -> Answer:
-    """Ask over one connection and close it."""
-
-    async def connected() -> Answer:
-        client = TritonClient(address)
-        try:
-            return await question(client)
-        finally:
-            await client.close()
-
-    return asyncio.run(connected())
+@pytest.fixture
+async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
+    """The front's connection."""
+    made = TritonClient(triton.grpc_address)
+    yield made
+    await made.close()
 
 
 @pytest.mark.parametrize("model_format", ["onnx", "torchscript"])
-def test_answers_are_those_of_the_model_offline(
-    triton: RunningTriton,
+async def test_answers_are_those_of_the_model_offline(
+    client: TritonClient,
     control: TritonControl,
     publish: Any,
     configure: Any,
@@ -56,7 +50,7 @@ def test_answers_are_those_of_the_model_offline(
     control.load(name)
     for rows in (1, 5, 128):
         ids = token_ids(rows)
-        answer = ask(triton.grpc_address, lambda client, ids=ids: client.infer(name, 1, ids, 5))
+        answer = await client.infer(name, 1, ids, 5)
         np.testing.assert_allclose(answer, model.offline(ids), atol=1e-5)
         np.testing.assert_array_equal(control.infer(name, 1, ids), answer)
 
@@ -73,8 +67,12 @@ def test_versions_may_differ_in_their_labels(
     assert shapes == [(3, 4), (3, 9)]
 
 
-def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
-    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+async def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
+    triton: RunningTriton,
+    control: TritonControl,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
 ) -> None:
     """400 single rows from two connections take at most half as many model runs."""
     model = publish("merge-onnx", 1)
@@ -82,29 +80,25 @@ def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
     control.load("merge-onnx")
     ids = token_ids(400)
 
-    async def ask_all() -> list[Any]:
-        clients = [TritonClient(triton.grpc_address) for _ in range(2)]
-        calls = [
-            clients[row % 2].infer("merge-onnx", 1, ids[row : row + 1], 20)
-            for row in range(len(ids))
-        ]
-        answers = await asyncio.gather(*calls)
-        for client in clients:
-            await client.close()
-        return answers
-
-    answers = asyncio.run(ask_all())
+    clients = [TritonClient(triton.grpc_address) for _ in range(2)]
+    calls = [
+        clients[row % 2].infer("merge-onnx", 1, ids[row : row + 1], 20) for row in range(len(ids))
+    ]
+    answers = await asyncio.gather(*calls)
+    for client in clients:
+        await client.close()
     np.testing.assert_allclose(np.concatenate(answers), model.offline(ids), atol=1e-5)
-    deadline = time.monotonic() + 5  # Triton counts a moment after it has answered
-    while (statistics := control.statistics("merge-onnx")[1]).row_count != len(ids):
-        assert time.monotonic() < deadline, statistics
-        time.sleep(0.01)
-    assert statistics.execution_count <= len(ids) / 2
+    await until(  # a moment after it has answered
+        lambda: control.statistics("merge-onnx")[1].row_count == len(ids),
+        "Triton counts all rows",
+        5,
+    )
+    assert control.statistics("merge-onnx")[1].execution_count <= len(ids) / 2
 
 
 @pytest.mark.parametrize(("name", "version"), [("known-onnx", 9), ("known-onnx", 2), ("none", 1)])
-def test_a_version_that_is_not_served_is_named(
-    triton: RunningTriton,
+async def test_a_version_that_is_not_served_is_named(
+    client: TritonClient,
     control: TritonControl,
     publish: Any,
     configure: Any,
@@ -122,14 +116,14 @@ def test_a_version_that_is_not_served_is_named(
     configure("known-onnx", 1)
     control.load("known-onnx")
     with pytest.raises(ModelVersionNotServed) as caught:
-        ask(triton.grpc_address, lambda client: client.infer(name, version, token_ids(1), 5))
+        await client.infer(name, version, token_ids(1), 5)
     assert (caught.value.model_name, caught.value.version) == (name, version)
-    assert not ask(triton.grpc_address, lambda client: client.model_ready(name, version))
-    assert ask(triton.grpc_address, lambda client: client.model_ready("known-onnx", 1))
+    assert not await client.model_ready(name, version)
+    assert await client.model_ready("known-onnx", 1)
 
 
-def test_nan_is_no_answer(
-    triton: RunningTriton,
+async def test_nan_is_no_answer(
+    client: TritonClient,
     control: TritonControl,
     repository: Any,
     publish: Any,
@@ -143,13 +137,13 @@ def test_nan_is_no_answer(
     configure("nan-onnx", 1)
     control.load("nan-onnx")
     with pytest.raises(ModelOutputInvalid, match="NaN"):
-        ask(triton.grpc_address, lambda client: client.infer("nan-onnx", 1, token_ids(2), 5))
+        await client.infer("nan-onnx", 1, token_ids(2), 5)
     with pytest.raises(ModelOutputInvalid, match="NaN"):
         control.infer("nan-onnx", 1, token_ids(2))
 
 
-def test_a_failed_run_is_an_error_and_the_model_lives_on(
-    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+async def test_a_failed_run_is_an_error_and_the_model_lives_on(
+    client: TritonClient, control: TritonControl, publish: Any, configure: Any, token_ids: Any
 ) -> None:
     """An id outside the table, in a graph that does not clamp, fails its call and no other."""
     publish("fails-onnx", 1)
@@ -157,25 +151,26 @@ def test_a_failed_run_is_an_error_and_the_model_lives_on(
     control.load("fails-onnx")
     outside = token_ids(1) + 1000
     with pytest.raises(ModelOutputInvalid, match="out of"):
-        ask(triton.grpc_address, lambda client: client.infer("fails-onnx", 1, outside, 5))
+        await client.infer("fails-onnx", 1, outside, 5)
     assert control.infer("fails-onnx", 1, token_ids(1)).shape == (1, 4)
 
 
-def test_a_request_that_fails_costs_none_that_it_is_merged_with(
-    triton: RunningTriton, control: TritonControl, publish: Any, configure: Any, token_ids: Any
+async def test_a_request_that_fails_costs_none_that_it_is_merged_with(
+    triton: RunningTriton,
+    client: TritonClient,
+    control: TritonControl,
+    publish: Any,
+    configure: Any,
+    token_ids: Any,
 ) -> None:
     """Of 400 at once every other one fails, each with its words; the others are answered."""
     model = publish("merged-failure-onnx", 1)
     configure("merged-failure-onnx", 1)
     control.load("merged-failure-onnx")
     inside = token_ids(1)
-
-    async def ask_together(client: TritonClient) -> list[BaseException | Any]:
-        rows = [inside, inside + 1000] * 200
-        calls = [client.infer("merged-failure-onnx", 1, row, 20) for row in rows]
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    outcomes = ask(triton.grpc_address, ask_together)
+    rows = [inside, inside + 1000] * 200
+    calls = [client.infer("merged-failure-onnx", 1, row, 20) for row in rows]
+    outcomes: list[BaseException | Any] = await asyncio.gather(*calls, return_exceptions=True)
     for answer in outcomes[::2]:
         np.testing.assert_allclose(answer, model.offline(inside), atol=1e-5)
     assert {type(failure) for failure in outcomes[1::2]} == {ModelOutputInvalid}
@@ -204,8 +199,8 @@ def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
 
-def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
-    triton: RunningTriton, control: TritonControl, repository: Path, publish: Any, token_ids: Any
+async def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
+    client: TritonClient, control: TritonControl, repository: Path, publish: Any, token_ids: Any
 ) -> None:
     """Calls whose time is up end as DeadlineExceeded, and Triton drops them without a run."""
     calls = 200
@@ -213,13 +208,9 @@ def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
     write_slow_model(repository / "slow-onnx" / "1" / "model.onnx")
     write_config(repository, ModelConfig("slow-onnx", "onnx", (1,), max_batch_size=1))
     control.load("slow-onnx")
-
-    async def hurry(client: TritonClient) -> list[Any]:
-        await client.infer("slow-onnx", 1, token_ids(1), 10)
-        waiting = [client.infer("slow-onnx", 1, token_ids(1), 0.3) for _ in range(calls)]
-        return await asyncio.gather(*waiting, return_exceptions=True)
-
-    outcomes = ask(triton.grpc_address, hurry)
+    await client.infer("slow-onnx", 1, token_ids(1), 10)
+    waiting = [client.infer("slow-onnx", 1, token_ids(1), 0.3) for _ in range(calls)]
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     errors = [each for each in outcomes if isinstance(each, BaseException)]
     assert errors
     assert all(isinstance(each, DeadlineExceeded) for each in errors)
@@ -229,16 +220,14 @@ def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
     assert statistics.execution_count + statistics.failure_count <= calls + 2
 
 
-def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
+async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
     """Where nothing listens, the call fails long before its deadline, and nothing is ready."""
     nowhere = "127.0.0.1:1"
     started = time.monotonic()
-
-    async def fail(client: TritonClient) -> TidemillError:
-        with pytest.raises(TritonUnavailable) as caught:
-            await client.infer("any", 1, token_ids(1), 30)
-        assert not await client.ready()
-        return caught.value
-
-    assert nowhere in ask(nowhere, fail).detail
+    client = TritonClient(nowhere)
+    with pytest.raises(TritonUnavailable) as caught:
+        await client.infer("any", 1, token_ids(1), 30)
+    assert not await client.ready()
+    await client.close()
+    assert nowhere in caught.value.detail
     assert time.monotonic() - started < 5

@@ -79,7 +79,7 @@ async def _until_known(keys: SigningKeys, key_id: str) -> int:
         watching.cancel()
 
 
-def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer: Issuer) -> None:
+async def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer: Issuer) -> None:
     """A new key is unknown at once, and known soon after; known ones read nothing."""
     keys = SigningKeys(publisher.url, pause_seconds=0.1)
     keys.open()
@@ -87,21 +87,21 @@ def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer: Issue
     issuer.rotate("second")
     assert keys.find("second") is None
     assert publisher.reads == 1
-    assert asyncio.run(asyncio.wait_for(_until_known(keys, "second"), 20)) == 1
+    assert await asyncio.wait_for(_until_known(keys, "second"), 20) == 1
     assert publisher.reads == 2
     assert keys.find("first") is None
 
 
-def test_unknown_keys_do_not_make_it_read_often(publisher: _Publisher) -> None:
+async def test_unknown_keys_do_not_make_it_read_often(publisher: _Publisher) -> None:
     """However many made-up keys come, the next read waits its time."""
     keys = SigningKeys(publisher.url)
     keys.open()
     with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(_until_known(keys, "made-up"), 0.5))
+        await asyncio.wait_for(_until_known(keys, "made-up"), 0.5)
     assert publisher.reads == 1
 
 
-def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> None:
+async def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> None:
     """The server starts and says so; the keys are known once the issuer is back."""
     publisher.is_away = True
     keys = SigningKeys(publisher.url, pause_seconds=0.1)
@@ -109,7 +109,7 @@ def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> None:
         keys.open()
     assert [entry["event"] for entry in logged] == ["jwks_not_read"]
     publisher.is_away = False
-    assert asyncio.run(asyncio.wait_for(_until_known(keys, "first"), 20)) == 1
+    assert await asyncio.wait_for(_until_known(keys, "first"), 20) == 1
 
 
 def test_a_certificate_that_nobody_trusts(

@@ -85,11 +85,11 @@ def test_nonsense_in_the_metadata_is_no_parent(receiver: tuple[Receiver, str]) -
     assert [span.parent_span_id for span in kept.named(PREDICT)] == [b"", b""]
 
 
-def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver, str]) -> None:
+async def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver, str]) -> None:
     """The span of a merged call has the id that Triton gets, and so has each request's span."""
     kept, url = receiver
     tracing = tracing_to(url, 1.0)
-    sent = asyncio.run(_merge(tracing))
+    sent = await _merge(tracing)
     tracing.close()
     (call,) = kept.named("triton/ModelInfer")
     requests = kept.named(PREDICT)

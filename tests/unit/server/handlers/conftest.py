@@ -1,6 +1,5 @@
 """A workspace, and what handlers over it share."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,10 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def router(workspace: Workspace) -> Router:
+async def router(workspace: Workspace) -> Router:
     """Routes as they are now."""
     router = Router(workspace.storage.models, workspace.repository, TASKS)
-    asyncio.run(router.refresh())
+    await router.refresh()
     return router
 
 

@@ -1,7 +1,6 @@
 """Whose name is stored with what a caller does."""
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,7 +16,7 @@ ANN = Caller("ann", Authentication.API_KEY, frozenset(Scope), frozenset(), None,
 
 
 @pytest.fixture(params=[(ANN, "bob", "ann"), (ANONYMOUS, "bob", "bob"), (ANONYMOUS, "", "unknown")])
-def acting(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+async def acting(request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, str]]:
     """The name that a request gives, and the one that counts for its caller."""
     caller, given, counts = request.param
     token = current_caller.set(caller)
@@ -25,7 +24,7 @@ def acting(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     current_caller.reset(token)
 
 
-def test_a_change_of_traffic_is_its_callers(
+async def test_a_change_of_traffic_is_its_callers(
     workspace: Workspace, router: Router, acting: tuple[str, str]
 ) -> None:
     """A caller who is authenticated cannot act under another name."""
@@ -36,15 +35,15 @@ def test_a_change_of_traffic_is_its_callers(
 
     handler = ModelHandler(workspace.storage.models, router, lambda: NOW, is_loaded)
     change = NewChange("support", given, "", "")
-    assert asyncio.run(handler.set_traffic(change, [], [2])).actor == counts
+    assert (await handler.set_traffic(change, [], [2])).actor == counts
 
 
-def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
+async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
     """A caller who is authenticated cannot take it on under another name."""
     given, counts = acting
     reports = workspace.storage.reports
     alert = reports.add(Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW))
     assert alert is not None
     handler = MonitoringHandler(reports, lambda: NOW)
-    taken = asyncio.run(handler.acknowledge_alert(alert.alert_id, given))
+    taken = await handler.acknowledge_alert(alert.alert_id, given)
     assert taken.acknowledged_by == counts

@@ -1,6 +1,5 @@
 """Feedback as every transport gets it: its rules, and streams that end early."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -43,9 +42,9 @@ async def stream(
         raise error
 
 
-def sources(handler: FeedbackHandler) -> list[str]:
+async def sources(handler: FeedbackHandler) -> list[str]:
     """Who is stored, newest first."""
-    found, _ = asyncio.run(handler.list_feedback("support", "", Page(1000)))
+    found, _ = await handler.list_feedback("support", "", Page(1000))
     return [each.source for each in found]
 
 
@@ -53,12 +52,12 @@ def sources(handler: FeedbackHandler) -> list[str]:
     ("label", "meant"),
     [(LABELS[0][:-1], f"; did you mean '{LABELS[0]}'?"), ("☃" * 300, ".")],
 )
-def test_a_new_label_is_refused_with_the_ways_to_add_it(
+async def test_a_new_label_is_refused_with_the_ways_to_add_it(
     handler: FeedbackHandler, prediction_id: str, label: str, meant: str
 ) -> None:
     """The error names labels that are spelled nearly so, and each way to add a label."""
     with pytest.raises(UnknownLabel) as caught:
-        asyncio.run(handler.submit(NewFeedback(prediction_id, label=label)))
+        await handler.submit(NewFeedback(prediction_id, label=label))
     assert (caught.value.reason, caught.value.violation.field) == ("UNKNOWN_LABEL", "label")
     assert str(caught.value) == (
         f"label: {label[:100]!r} is not one of the {len(LABELS)} labels of 'support'{meant}"
@@ -67,31 +66,31 @@ def test_a_new_label_is_refused_with_the_ways_to_add_it(
     )
 
 
-def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: str) -> None:
+async def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: str) -> None:
     """Neither `correct` nor `label`, and both of them, are refused."""
     both = NewFeedback(prediction_id, correct=True, label=LABELS[0])
     for new, reason in ((NewFeedback(prediction_id), "MISSING_VERDICT"), (both, "TWO_VERDICTS")):
         with pytest.raises(InvalidArgument) as caught:
-            asyncio.run(handler.submit(new))
+            await handler.submit(new)
         assert (caught.value.reason, caught.value.violation.field) == (reason, "verdict")
-    assert sources(handler) == []
+    assert await sources(handler) == []
 
 
-def test_what_came_before_a_malformed_message_is_stored(
+async def test_what_came_before_a_malformed_message_is_stored(
     handler: FeedbackHandler, prediction_id: str
 ) -> None:
     """A chunk that is full, and the part of the next one, but for what is wrong."""
     good = [NewFeedback(prediction_id, True, source=str(number)) for number in range(CHUNK + 1)]
     malformed = InvalidArgument("MALFORMED_MESSAGE", "message", "cannot be decoded")
     with pytest.raises(InvalidArgument, match="cannot be decoded"):
-        asyncio.run(handler.submit_many(stream([NewFeedback("forged"), *good], malformed)))
-    assert sources(handler) == [new.source for new in reversed(good)]
+        await handler.submit_many(stream([NewFeedback("forged"), *good], malformed))
+    assert await sources(handler) == [new.source for new in reversed(good)]
 
 
-def test_not_every_rejection_is_listed(handler: FeedbackHandler, prediction_id: str) -> None:
+async def test_not_every_rejection_is_listed(handler: FeedbackHandler, prediction_id: str) -> None:
     """The first ones are, by their index; all of them are counted."""
     wrong = [NewFeedback("forged")] * (MAX_LISTED_REJECTIONS + 5)
     good = NewFeedback(prediction_id, correct=False)
-    outcome = asyncio.run(handler.submit_many(stream([good, *wrong])))
+    outcome = await handler.submit_many(stream([good, *wrong]))
     assert (outcome.accepted_count, outcome.rejected_count) == (1, len(wrong))
     assert [each.index for each in outcome.rejections] == [*range(1, MAX_LISTED_REJECTIONS + 1)]

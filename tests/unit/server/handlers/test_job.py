@@ -1,29 +1,23 @@
 """Following a run."""
 
-import asyncio
-
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.job import Job, JobRunState
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.inference.router import Router
 
 
-def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Router) -> None:
+async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Router) -> None:
     """It is seen at once, and again at each change; then the watching ends."""
     jobs = workspace.storage.jobs
     jobs.set_catalogue([Job("retrain", "Trains.", "")])
     handler = JobHandler(jobs, router, lambda: NOW)
 
-    async def watch() -> list[JobRunState]:
-        run = await handler.run("retrain", "support", "")
-        seen = []
-        async for each in handler.watch_run(run.run_id):
-            seen.append(each.state)
-            if each.state is JobRunState.QUEUED:
-                jobs.claim(NOW)
-            else:
-                jobs.succeed(run.run_id, {}, NOW)
-        return seen
-
-    states = [JobRunState.QUEUED, JobRunState.RUNNING, JobRunState.SUCCEEDED]
-    assert asyncio.run(watch()) == states
+    run = await handler.run("retrain", "support", "")
+    seen = []
+    async for each in handler.watch_run(run.run_id):
+        seen.append(each.state)
+        if each.state is JobRunState.QUEUED:
+            jobs.claim(NOW)
+        else:
+            jobs.succeed(run.run_id, {}, NOW)
+    assert seen == [JobRunState.QUEUED, JobRunState.RUNNING, JobRunState.SUCCEEDED]

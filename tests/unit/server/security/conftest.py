@@ -1,6 +1,5 @@
 """Callers' keys over a real database, and tokens that a real issuer could have signed."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +30,12 @@ def issuer(tmp_path: Path) -> Issuer:
 
 
 @pytest.fixture
-def world(storage: Storage, issuer: Issuer) -> World:
+async def world(storage: Storage, issuer: Issuer, anyio_backend: str) -> World:
     """A gatekeeper that asks for credentials, with what is behind it."""
+    del anyio_backend  # named, so that tests that are not asynchronous may ask for a world
     api_keys = ApiKeys(storage.api_keys)
     tokens = Tokens(AuthSettings(jwks=str(issuer.jwks), issuer="https://id.example"))
     tokens.open()
     gatekeeper = Gatekeeper(api_keys, tokens, RateLimits(1), SIGNER, is_required=True)
-    asyncio.run(api_keys.refresh())
+    await api_keys.refresh()
     return World(storage, api_keys, gatekeeper, issuer)

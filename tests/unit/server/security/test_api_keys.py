@@ -25,44 +25,44 @@ def _refused(keys: ApiKeys, shown: str) -> str:
     return refused.value.reason
 
 
-def test_a_key_is_known_from_the_refresh_after_it_was_made(storage: Storage) -> None:
+async def test_a_key_is_known_from_the_refresh_after_it_was_made(storage: Storage) -> None:
     """Its caller has its name, scopes, tasks and rate."""
     keys = ApiKeys(storage.api_keys)
     new = NewApiKey("shop", PREDICT, frozenset({"support"}), 5.0)
     key, shown = storage.api_keys.create(new, system_clock())
     assert _refused(keys, shown) == "INVALID_API_KEY"
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     caller = keys.find(shown)
     assert (caller.name, caller.scopes, caller.tasks) == ("shop", PREDICT, {"support"})
     assert (caller.requests_per_second, caller.authentication) == (5.0, Authentication.API_KEY)
     assert key.key_id in caller.caller_id
 
 
-def test_a_changed_secret_is_refused(storage: Storage) -> None:
+async def test_a_changed_secret_is_refused(storage: Storage) -> None:
     """One character more, less or other, or another key's id, is INVALID_API_KEY."""
     keys = ApiKeys(storage.api_keys)
     _, shown = storage.api_keys.create(NewApiKey("shop", PREDICT), system_clock())
     _, other = storage.api_keys.create(NewApiKey("other", PREDICT), system_clock())
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     swapped = "_".join([*shown.split("_", 2)[:2], other.split("_", 2)[2]])
     last = "A" if shown[-1] != "A" else "B"
     for wrong in (shown + "x", shown[:-1], shown[:-1] + last, swapped, "tm_", "tm__", "tm_x"):
         assert _refused(keys, wrong) == "INVALID_API_KEY"
 
 
-def test_a_revoked_key_is_refused_from_the_next_refresh(storage: Storage) -> None:
+async def test_a_revoked_key_is_refused_from_the_next_refresh(storage: Storage) -> None:
     """Other keys go on."""
     keys = ApiKeys(storage.api_keys)
     gone, gone_shown = storage.api_keys.create(NewApiKey("gone", PREDICT), system_clock())
     _, kept_shown = storage.api_keys.create(NewApiKey("kept", PREDICT), system_clock())
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     storage.api_keys.revoke(gone.key_id, system_clock())
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     assert _refused(keys, gone_shown) == "INVALID_API_KEY"
     assert keys.find(kept_shown).name == "kept"
 
 
-def test_a_key_expires_without_a_refresh(storage: Storage) -> None:
+async def test_a_key_expires_without_a_refresh(storage: Storage) -> None:
     """At its time it is refused as API_KEY_EXPIRED, and so it is after a refresh."""
     now = [time.time()]
     keys = ApiKeys(storage.api_keys, lambda: now[0])
@@ -70,19 +70,19 @@ def test_a_key_expires_without_a_refresh(storage: Storage) -> None:
     _, shown = storage.api_keys.create(
         NewApiKey("shop", PREDICT, expire_time=expire_time), system_clock()
     )
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     assert keys.find(shown).name == "shop"
     now[0] += 3601
     assert _refused(keys, shown) == "API_KEY_EXPIRED"
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     assert _refused(keys, shown) == "API_KEY_EXPIRED"
 
 
-def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path) -> None:
+async def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path) -> None:
     """While it is away, `watch` goes on with what it knew, and says so; then it reads again."""
     keys = ApiKeys(storage.api_keys)
     _, shown = storage.api_keys.create(NewApiKey("shop", PREDICT), system_clock())
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     storage.database.close()
     database, away = tmp_path / "tidemill.db", tmp_path / "away"
     database.rename(away)
@@ -96,10 +96,10 @@ def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path) -> No
         watching.cancel()
 
     with capture_logs() as logged:
-        asyncio.run(asyncio.wait_for(watch_for_a_moment(), 20))
+        await asyncio.wait_for(watch_for_a_moment(), 20)
     assert logged[0]["event"] == "api_keys_not_refreshed"
     assert keys.find(shown).name == "shop"
     database.rmdir()
     away.rename(database)
-    asyncio.run(keys.refresh())
+    await keys.refresh()
     assert keys.find(shown).name == "shop"

@@ -1,6 +1,5 @@
 """What is written down of an admin action."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from structlog.testing import capture_logs
@@ -18,18 +17,16 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 REQUEST = PromoteModelVersionRequest(task="support", model_version=2, comment="better")
 
 
-def _record(storage: Storage, request: object) -> None:
+async def _record(storage: Storage, request: object) -> None:
     auditor = Auditor(storage.audit, lambda: NOW)
-    asyncio.run(
-        auditor.record(
-            ANONYMOUS, PROMOTE, request, code="NOT_FOUND", reason="X_NOT_FOUND", peer="ipv4:a:1"
-        )
+    await auditor.record(
+        ANONYMOUS, PROMOTE, request, code="NOT_FOUND", reason="X_NOT_FOUND", peer="ipv4:a:1"
     )
 
 
-def test_an_action_is_written_down(storage: Storage) -> None:
+async def test_an_action_is_written_down(storage: Storage) -> None:
     """Who, when, what, for which task, from where, and how it ended."""
-    _record(storage, REQUEST)
+    await _record(storage, REQUEST)
     [found] = storage.audit.page("support", "anonymous", Page())[0]
     assert (found.method, found.task, found.peer) == (PROMOTE, "support", "ipv4:a:1")
     assert (found.code, found.reason, found.create_time) == ("NOT_FOUND", "X_NOT_FOUND", NOW)
@@ -37,19 +34,19 @@ def test_an_action_is_written_down(storage: Storage) -> None:
     assert found.request == {"task": "support", "model_version": 2, "comment": "better"}
 
 
-def test_a_request_that_was_not_decoded(storage: Storage) -> None:
+async def test_a_request_that_was_not_decoded(storage: Storage) -> None:
     """The record has no fields, and is there."""
-    _record(storage, object())
+    await _record(storage, object())
     [found] = storage.audit.page("", "", Page())[0]
     assert (found.request, found.task) == ({}, "")
 
 
-def test_a_record_that_cannot_be_written_goes_to_the_log(storage: Storage) -> None:
+async def test_a_record_that_cannot_be_written_goes_to_the_log(storage: Storage) -> None:
     """The answer is not held up by it."""
     with storage.database.write() as connection:
         audit_records.drop(connection)
     with capture_logs() as logged:
-        _record(storage, REQUEST)
+        await _record(storage, REQUEST)
     [entry] = logged
     assert (entry["event"], entry["log_level"]) == ("audit_record_not_written", "error")
     assert (entry["caller"], entry["request"]["task"]) == ("anonymous", "support")

@@ -1,6 +1,5 @@
 """Who passes."""
 
-import asyncio
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,9 +43,9 @@ def _refused(world: World, method: str, credential: str) -> str:
     return refused.value.reason
 
 
-def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
+async def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
     """Predict does not contain admin, nor admin predict; an unlisted method is an admin's."""
-    predict, admin = world.new_key(Scope.PREDICT), world.new_key(Scope.ADMIN)
+    predict, admin = await world.new_key(Scope.PREDICT), await world.new_key(Scope.ADMIN)
     assert world.admit(PREDICT, predict).authentication is Authentication.API_KEY
     assert world.admit(PROMOTE, admin).name == "shop"
     assert world.admit("/tidemill.v1.New/Method", admin).name == "shop"
@@ -88,29 +87,29 @@ def test_a_header_that_shows_nothing(world: World, header: str | bytes) -> None:
     assert refused.value.reason == "MALFORMED_CREDENTIAL"
 
 
-def test_two_credentials_are_one_too_many(world: World) -> None:
+async def test_two_credentials_are_one_too_many(world: World) -> None:
     """Which of them counts would be anybody's guess."""
-    metadata = bearer(world.new_key(Scope.PREDICT)) * 2
+    metadata = bearer(await world.new_key(Scope.PREDICT)) * 2
     with pytest.raises(Unauthenticated) as refused:
         world.gatekeeper.admit(PREDICT, metadata)
     assert refused.value.reason == "MALFORMED_CREDENTIAL"
 
 
-def test_without_the_need_for_a_credential_everybody_is_anonymous(
+async def test_without_the_need_for_a_credential_everybody_is_anonymous(
     world: World, open_gate: Gatekeeper
 ) -> None:
     """But one that is shown is checked."""
     assert open_gate.admit(PROMOTE, []) is ANONYMOUS
-    assert open_gate.admit(PREDICT, bearer(world.new_key(Scope.PREDICT))).name == "shop"
+    assert open_gate.admit(PREDICT, bearer(await world.new_key(Scope.PREDICT))).name == "shop"
     for wrong, reason in (("tm_0_1", "INVALID_API_KEY"), ("e30.e30.", "TOKENS_NOT_TAKEN")):
         with pytest.raises(Unauthenticated) as refused:
             open_gate.admit(PREDICT, bearer(wrong))
         assert refused.value.reason == reason
 
 
-def test_a_key_keeps_to_its_rate(world: World) -> None:
+async def test_a_key_keeps_to_its_rate(world: World) -> None:
     """Beyond it calls are refused; a call that lacks the scope does not count."""
-    key = world.new_key(Scope.PREDICT, rate=2)
+    key = await world.new_key(Scope.PREDICT, rate=2)
     assert _refused(world, PROMOTE, key) == "MISSING_SCOPE"
     world.admit(PREDICT, key)
     world.admit(PREDICT, key)
@@ -118,7 +117,7 @@ def test_a_key_keeps_to_its_rate(world: World) -> None:
         world.admit(PREDICT, key)
 
 
-def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
+async def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
     """Messages beyond the rate are held back until they may pass; without a rate none is."""
 
     async def paced(rate: float | None, messages: int) -> float:
@@ -128,8 +127,8 @@ def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
             await world.gatekeeper.pace(caller)
         return time.monotonic() - begin
 
-    assert asyncio.run(paced(20, 24)) >= 4 / 20 - 0.01
-    assert asyncio.run(paced(None, 1000)) < 1
+    assert await paced(20, 24) >= 4 / 20 - 0.01
+    assert await paced(None, 1000) < 1
 
 
 def _prediction_id(task: str) -> str:
@@ -157,11 +156,11 @@ VALUES = {
 
 
 @pytest.mark.parametrize(("method", "request_type", "field"), NAMING)
-def test_a_caller_of_some_tasks_must_name_one_of_them(
+async def test_a_caller_of_some_tasks_must_name_one_of_them(
     world: World, method: str, request_type: Any, field: str
 ) -> None:
     """Wherever the request says it; another task, or none, is refused."""
-    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = request_type(**{field: VALUES[field]("support")})
     world.gatekeeper.check_request(caller, method, request)
     other = request_type(**{field: VALUES[field]("arxiv")})
@@ -172,27 +171,27 @@ def test_a_caller_of_some_tasks_must_name_one_of_them(
         world.gatekeeper.check_request(caller, method, request_type())
 
 
-def test_a_forged_prediction_id_is_invalid(world: World) -> None:
+async def test_a_forged_prediction_id_is_invalid(world: World) -> None:
     """It says the task in clear, and is not believed."""
-    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     forged = _prediction_id("support")[:-2] + "xx"
     request = predictions.GetPredictionRequest(prediction_id=forged)
     with pytest.raises(InvalidArgument):
         world.gatekeeper.check_request(caller, GET_PREDICTION, request)
 
 
-def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: World) -> None:
+async def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: World) -> None:
     """Listed or not."""
-    caller = world.admit(PREDICT, world.new_key(*Scope, tasks=SUPPORT))
+    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = jobs.CancelJobRunRequest(run_id="support")
     for method in (f"{SERVICE}JobService/CancelJobRun", f"{SERVICE}New/Method"):
         with pytest.raises(PermissionDenied, match="names no task"):
             world.gatekeeper.check_request(caller, method, request)
 
 
-def test_a_caller_of_all_tasks_may_name_any_or_none(world: World) -> None:
+async def test_a_caller_of_all_tasks_may_name_any_or_none(world: World) -> None:
     """No message of its calls is looked into."""
-    caller = world.admit(PREDICT, world.new_key(Scope.PREDICT))
+    caller = world.admit(PREDICT, await world.new_key(Scope.PREDICT))
     world.gatekeeper.check_request(caller, PREDICT, object())
 
 

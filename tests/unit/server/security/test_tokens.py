@@ -165,17 +165,17 @@ async def _until_known(tokens: Tokens, token: str) -> str:
         watching.cancel()
 
 
-def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -> None:
+async def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -> None:
     """A new key counts soon after the file has it, and tokens of the old one no longer."""
     old = issuer.token()
     assert tokens.find(old).name == "shop"
     issuer.rotate("second")
     assert _refused(tokens, issuer.token()).reason == "UNKNOWN_SIGNING_KEY"
-    assert asyncio.run(asyncio.wait_for(_until_known(tokens, issuer.token()), 20)) == "shop"
+    assert await asyncio.wait_for(_until_known(tokens, issuer.token()), 20) == "shop"
     assert _refused(tokens, old).reason == "UNKNOWN_SIGNING_KEY"
 
 
-def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> None:
+async def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> None:
     """The log says so once, and tokens are taken as before."""
 
     async def watch_until_logged() -> None:
@@ -187,7 +187,7 @@ def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> None:
 
     issuer.jwks.write_text("{")
     with capture_logs() as logged:
-        asyncio.run(asyncio.wait_for(watch_until_logged(), 20))
+        await asyncio.wait_for(watch_until_logged(), 20)
     assert [entry["event"] for entry in logged] == ["jwks_not_read"]
     assert tokens.find(issuer.token()).name == "shop"
 

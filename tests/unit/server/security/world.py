@@ -1,6 +1,5 @@
 """What the tests of the gatekeeper look at."""
 
-import asyncio
 from dataclasses import dataclass
 
 from tests.unit.server.security.issuer import Issuer
@@ -27,13 +26,13 @@ class World:
     gatekeeper: Gatekeeper
     issuer: Issuer
 
-    def new_key(
+    async def new_key(
         self, *scopes: Scope, tasks: frozenset[str] = frozenset(), rate: float | None = None
     ) -> str:
         """Make a key that the gatekeeper knows; return what its owner shows."""
         new = NewApiKey("shop", frozenset(scopes), tasks, rate)
         _, shown = self.storage.api_keys.create(new, system_clock())
-        asyncio.run(self.api_keys.refresh())
+        await self.api_keys.refresh()
         return shown
 
     def admit(self, method: str, credential: str) -> Caller:
