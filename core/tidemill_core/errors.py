@@ -4,75 +4,66 @@ TidemillError
 ├── InvalidArgument            the caller's input is wrong; nothing was done
 │   ├── UnknownLabel
 │   └── RequestIdReused
-├── Unauthenticated            nobody knows who calls
-├── PermissionDenied           the caller is known, and may not do this
+├── Unauthenticated            the call has no valid credential
+├── PermissionDenied           the caller is known but may not do this
 ├── NotFound                   the named resource does not exist
-├── AlreadyRunning             a second stack, or a second run, of what may run once
+├── AlreadyRunning             a second stack, or a second run, of something that may run once
 ├── FailedPrecondition         the system's state does not allow it
 │   ├── IllegalTransition
 │   ├── NoChampion
 │   └── VersionNotLoaded
-├── ResourceExhausted          too much at once; try again after `retry_after_seconds`
-├── DeadlineExceeded           the caller's time was used up
-├── Unavailable                a system that is needed is away; try again
+├── ResourceExhausted          too much at once; retry after `retry_after_seconds`
+├── DeadlineExceeded           the caller's time ran out
+├── Unavailable                a required system cannot be reached; retry
 │   ├── StorageUnavailable
 │   └── TritonUnavailable
-├── ModelVersionNotServed      Triton does not serve that version (now)
-├── ModelLoadFailed            Triton refused to load a version
-├── ModelOutputInvalid         a model answered what no model should
+├── ModelVersionNotServed      Triton does not serve the version now
+├── ModelLoadFailed            Triton could not load a version
+├── ModelOutputInvalid         a model returned invalid output
 ├── DataError                  a source or a dataset cannot be used
 │   └── TooFewLabels
-└── ConfigurationError         settings are wrong, or the machine cannot run it
+└── ConfigurationError         the settings are wrong, or this machine cannot run them
     └── TaskGone
 
-A module may add a leaf that only it raises. Each has a `reason`, the same word in logs, gRPC
-ErrorInfo and documentation, and builds its message from what it is given.
+A module may add a leaf that only it raises. Each error has a `reason`, the same word in logs, gRPC
+ErrorInfo and documentation, and builds its message from its arguments.
 """
 
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 
 
-@dataclass(frozen=True)
-class FieldViolation:
-    """One field of a request that breaks a rule.
+class TidemillError(Exception):
+    """Root of all deliberate errors."""
+
+    reason = "INTERNAL"
+    detail = ""
+    """More for the log, which callers must not see."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or self.reason
+
+
+class InvalidArgument(TidemillError):
+    """A field of the request breaks a rule.
 
     Attributes:
         field: path of the field, as in the proto: `text`, `texts[3]`.
         description: the rule, and how the value broke it.
     """
 
-    field: str
-    description: str
-
-
-class TidemillError(Exception):
-    """Root of all deliberate errors.
-
-    Attributes:
-        reason: for programs.
-        detail: what the log may say beyond the message, and callers must not learn.
-    """
-
-    reason = "INTERNAL"
-    detail = ""
-
-
-class InvalidArgument(TidemillError):
-    """A field of the request breaks a rule."""
-
     def __init__(self, reason: str, field: str, description: str) -> None:
-        super().__init__(f"{field}: {description}")
-        self.reason, self.violation = reason, FieldViolation(field, description)
+        super().__init__(f"{field}: {description}", reason)
+        self.field, self.description = field, description
 
 
 class UnknownLabel(InvalidArgument):
-    """A label is none of its task's."""
+    """A label that its task does not have."""
 
     def __init__(self, task: str, label: str, known: frozenset[str]) -> None:
         given = label[:100]
-        # Errors travel as metadata, for which there is little room.
+        # Errors travel as gRPC metadata, which must stay small.
         close = " or ".join(repr(each[:100]) for each in _similar(given, known))
         meant = f"; did you mean {close}?" if close else "."
         super().__init__(
@@ -84,61 +75,55 @@ class UnknownLabel(InvalidArgument):
         )
 
 
-@lru_cache(1024)  # among a thousand labels it takes 5 ms, and a wrong label comes often
+@lru_cache(1024)  # among a thousand labels it takes 5 ms, and the same wrong label comes often
 def _similar(label: str, known: frozenset[str]) -> list[str]:
     return get_close_matches(label, known, 2)
 
 
 class RequestIdReused(InvalidArgument):
-    """A request id that was used before, for something else."""
+    """A request id that another request used before."""
 
     def __init__(self, used_for: str, each: str) -> None:
-        rule = f"was used for another {used_for}: give each {each} one of its own"
+        rule = f"was used for another {used_for}: give each {each} its own request id"
         super().__init__("REQUEST_ID_REUSED", "request_id", rule)
 
 
 class Unauthenticated(TidemillError):
-    """The call shows no credential, or one that is not (or no longer) good."""
+    """A call without a credential, or with one that is invalid, expired or revoked."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
 
 
 class PermissionDenied(TidemillError):
-    """The caller is known, and may not do this."""
+    """A call that its known caller may not make."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
 
 
 class NotFound(TidemillError):
     """A resource that was asked for by name does not exist."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"there is no {kind} {name!r}")
-        self.reason = kind.upper().replace(" ", "_") + "_NOT_FOUND"
+        reason = kind.upper().replace(" ", "_") + "_NOT_FOUND"
+        super().__init__(f"there is no {kind} {name!r}", reason)
 
 
 class AlreadyRunning(TidemillError):
-    """Something that may run only once runs already."""
+    """Something that may run only once is already running."""
 
     reason = "ALREADY_RUNNING"
 
 
 class FailedPrecondition(TidemillError):
-    """The system's present state does not allow the request."""
+    """The system's current state does not allow the request."""
 
     reason = "FAILED_PRECONDITION"
 
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason or self.reason
-
 
 class IllegalTransition(FailedPrecondition):
-    """A model version cannot go from its state to the one asked for."""
+    """A model version cannot go from its state to the requested one."""
 
     reason = "ILLEGAL_TRANSITION"
 
@@ -147,27 +132,24 @@ class IllegalTransition(FailedPrecondition):
 
 
 class NoChampion(FailedPrecondition):
-    """The task has no champion yet, so there is nobody to answer."""
+    """The task has no champion yet, so no version can answer."""
 
     reason = "NO_CHAMPION"
 
     def __init__(self, task: str) -> None:
-        super().__init__(
-            f"task {task!r} has no champion yet; `tidemill status` shows how far its first model is"
-        )
+        super().__init__(f"task {task!r} has no champion yet; `tidemill status` shows why")
 
 
 class ResourceExhausted(TidemillError):
     """More was asked for than there is room for."""
 
     def __init__(self, reason: str, message: str, retry_after_seconds: float) -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
         self.retry_after_seconds = retry_after_seconds
 
 
 class DeadlineExceeded(TidemillError):
-    """The time that the caller gave was used up before the answer."""
+    """The caller's time ran out before the answer."""
 
     reason = "DEADLINE_EXCEEDED"
 
@@ -176,7 +158,7 @@ class DeadlineExceeded(TidemillError):
 
 
 class Unavailable(TidemillError):
-    """A system that is needed cannot be reached just now."""
+    """A required system cannot be reached at the moment."""
 
     reason = "UNAVAILABLE"
 
@@ -187,7 +169,7 @@ class StorageUnavailable(Unavailable):
     reason = "STORAGE_UNAVAILABLE"
 
     def __init__(self, detail: str) -> None:
-        super().__init__("the database is away, locked or full")
+        super().__init__("the database cannot be reached, is locked or is full")
         self.detail = detail
 
 
@@ -202,18 +184,16 @@ class TritonUnavailable(Unavailable):
 
 
 class ModelVersionNotServed(TidemillError):
-    """Triton does not serve that version of the model, or not yet, or no longer."""
+    """Triton does not serve that version of the model: not yet, or no longer."""
 
     reason = "MODEL_VERSION_NOT_SERVED"
 
     def __init__(self, model_name: str, version: int) -> None:
         super().__init__(f"version {version} of {model_name!r} is not served")
-        self.model_name = model_name
-        self.version = version
 
 
 class VersionNotLoaded(FailedPrecondition):
-    """A version cannot answer callers, because Triton has not loaded it."""
+    """A version cannot answer callers because Triton has not loaded it."""
 
     reason = ModelVersionNotServed.reason
 
@@ -222,7 +202,7 @@ class VersionNotLoaded(FailedPrecondition):
 
 
 class ModelLoadFailed(TidemillError):
-    """Triton refused to load a model; what it served before goes on."""
+    """Triton could not load a model; it still serves the versions that it served before."""
 
     reason = "MODEL_LOAD_FAILED"
 
@@ -231,7 +211,7 @@ class ModelLoadFailed(TidemillError):
 
 
 class ModelOutputInvalid(TidemillError):
-    """A model's output cannot be read, has the wrong shape, or is no probabilities."""
+    """A model's output that cannot be read, has the wrong shape, or is not probabilities."""
 
     reason = "MODEL_OUTPUT_INVALID"
 
@@ -243,8 +223,7 @@ class DataError(TidemillError):
     """A source or a dataset cannot be used; the message names the place."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+        super().__init__(message, reason)
 
 
 class TooFewLabels(DataError):
@@ -255,16 +234,16 @@ class TooFewLabels(DataError):
 
 
 class ConfigurationError(TidemillError):
-    """Settings are wrong, or this machine cannot run what they ask for."""
+    """The settings are wrong, or this machine cannot run them."""
 
     reason = "CONFIGURATION"
 
 
 class TaskGone(ConfigurationError):
-    """The settings do not name a task that there is work for."""
+    """The settings do not name a task that has queued work."""
 
     reason = "TASK_GONE"
 
     def __init__(self, task: str) -> None:
-        super().__init__(f"tidemill.toml names no task {task!r}")
+        super().__init__(f"tidemill.toml has no task {task!r}")
         self.task = task

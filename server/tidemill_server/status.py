@@ -64,7 +64,7 @@ def to_status(error: errors.TidemillError) -> status_pb2.Status:
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidArgument):
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.violation.field, description=error.violation.description
+            field=error.field, description=error.description
         )
         status.details.add().Pack(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, errors.ResourceExhausted):

@@ -1,1 +1,1 @@
-"""Tidemill's terms and rules, on the standard library alone."""
+"""Tidemill's terms and rules; imports the standard library only."""

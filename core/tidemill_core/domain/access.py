@@ -1,4 +1,4 @@
-"""Who may call, and what for."""
+"""Callers, their credentials and what they may do."""
 
 import re
 from collections.abc import Mapping
@@ -8,46 +8,46 @@ from enum import StrEnum
 from typing import Any
 
 MAX_NAME_LENGTH = 200
-"""Characters of a caller's name."""
+"""In characters."""
 _NAME = re.compile(rf"[^\x00-\x1f\x7f]{{1,{MAX_NAME_LENGTH}}}")
 
 
 class Scope(StrEnum):
-    """What a caller may do. None of them contains another."""
+    """A right of a caller. No scope includes another."""
 
     PREDICT = "predict"
-    """Ask for predictions, and read them again."""
+    """Request predictions and read them again."""
     FEEDBACK = "feedback"
     """Judge predictions."""
     LABEL = "label"
-    """Label texts that wait for people."""
+    """Label texts that are queued for people."""
     ADMIN = "admin"
     """See and change models, traffic, jobs and alerts."""
 
 
 class Authentication(StrEnum):
-    """How it is known who calls."""
+    """How a caller is identified."""
 
     NONE = "none"
     API_KEY = "api_key"
-    TOKEN = "token"  # noqa: S105 -- the word, not one
+    TOKEN = "token"  # noqa: S105 -- the word, not a token
     LOCAL = "local"
-    """A command on the machine itself, which reaches the database."""
+    """A command on the machine itself, with direct access to the database."""
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as its owners know it; its secret is not part of it.
+    """An API key without its secret.
 
     Attributes:
-        key_id: its id, which is no secret.
-        name: whose it is.
-        scopes: what it may be used for.
-        tasks: the tasks that it may be used for; empty means all.
-        requests_per_second: how many calls it may begin; None means as many as it likes.
-        create_time: when it was made.
-        expire_time: from when on it is refused; None means never.
-        revoke_time: since when it is refused; None while it is not.
+        key_id: its id, which is not secret.
+        name: the owner's name.
+        scopes: what it allows.
+        tasks: the tasks that it is valid for; empty means all.
+        requests_per_second: limit of its calls; None means no limit.
+        create_time: when it was created.
+        expire_time: when it expires; None means never.
+        revoke_time: when it was revoked; None if it was not.
     """
 
     key_id: str
@@ -62,15 +62,15 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who makes a call.
+    """The caller of a method.
 
     Attributes:
-        name: for people: in logs and audit records.
-        authentication: how that is known.
+        name: shown in logs and audit records.
+        authentication: how the caller was identified.
         scopes: what the caller may do.
         tasks: the tasks that the caller may name; empty means all.
-        requests_per_second: how many calls it may begin; None means as many as it likes.
-        caller_id: what its calls are counted under.
+        requests_per_second: limit of the caller's calls; None means no limit.
+        caller_id: the key under which its calls are counted.
     """
 
     name: str
@@ -86,9 +86,9 @@ def _without_credential(name: str, scopes: frozenset[Scope]) -> Caller:
 
 
 ANONYMOUS = _without_credential("anonymous", frozenset(Scope))
-"""Who calls without a credential where none is required: it may do everything."""
+"""A caller without a credential where none is required; it may do everything."""
 NOBODY = _without_credential("nobody", frozenset())
-"""Who calls what is open to everybody: a credential is not even looked at."""
+"""The caller of a method that is open to everyone; its credential is not checked."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,13 @@ class AuditRecord:
 
     Attributes:
         caller: the caller's name.
-        authentication: how the caller was known.
-        method: what was called: `/tidemill.v1.ModelService/SetTraffic`.
-        task: the task it was for; empty where it names none.
-        code: how it ended, as gRPC's code: `OK`, `FAILED_PRECONDITION`.
-        reason: of the error; empty where there is none.
+        authentication: how the caller was identified.
+        method: the method: `/tidemill.v1.ModelService/SetTraffic`.
+        task: the task it was for; empty if it names no task.
+        code: the resulting gRPC code: `OK`, `FAILED_PRECONDITION`.
+        reason: the error's reason; empty if it succeeded.
         request: the request's fields, without texts and secrets.
-        peer: the address that it came from.
+        peer: the address that the call came from.
         create_time: when it ended.
     """
 
@@ -119,5 +119,5 @@ class AuditRecord:
 
 
 def is_caller_name(name: str) -> bool:
-    """Whether it can name a caller: 1 to 200 characters, none of them a control character."""
+    """Return whether a name is valid: 1 to 200 characters, no control characters."""
     return _NAME.fullmatch(name) is not None

@@ -7,16 +7,16 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of a row that came in."""
+    """What happened to an ingested row."""
 
     KEPT = "kept"
-    """It is an example of the version."""
+    """The row is an example of the version."""
     MERGED = "merged"
-    """Another row says the same, or says it with more authority."""
+    """Another row says the same, or overrides it."""
     LEFT_OUT = "left_out"
-    """Nothing is wrong with it, but no model may learn from it."""
+    """The row is valid, but no model may learn from it."""
     QUARANTINED = "quarantined"
-    """It breaks a rule; mended, it comes in with the next build."""
+    """The row breaks a rule; once fixed at its source, the next build accepts it."""
 
 
 _OUTCOMES = {
@@ -34,13 +34,13 @@ _OUTCOMES = {
 
 
 def outcome_of(rule: str) -> Outcome:
-    """Return what the rule that excluded a row makes of it."""
+    """Return the outcome of a row that a rule excluded."""
     return _OUTCOMES.get(rule, Outcome.QUARANTINED)
 
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """One dataset version as the catalogue knows it.
+    """One dataset version in the catalogue.
 
     Attributes:
         dataset_version: its id, the SHA-256 of its content, in hex.
@@ -48,14 +48,14 @@ class DatasetVersion:
         uri: folder that holds `examples.parquet`, `quarantine.parquet` and `manifest.json`.
         row_counts: rows by split.
         label_counts: rows by label.
-        label_source_counts: rows by where the label came from.
-        quarantine_counts: rows that are no examples, by rule.
+        label_source_counts: rows by `LabelSource`.
+        quarantine_counts: ingested rows that are not examples, by rule.
         create_time: when it was first built.
-        build_time: when a build last came to it. The newest is the one of the last build.
-        source_counts: rows that came in from each source, by `Outcome`.
+        build_time: when a build last produced it; the latest is the last build's.
+        source_counts: ingested rows by source, then by `Outcome`.
         parents: the versions that it was built after; empty for a task's first.
-        code_version: the Tidemill that built it.
-        erased_count: rows whose text was erased from it since.
+        code_version: the Tidemill version that built it.
+        erased_count: rows whose text was erased from it after the build.
     """
 
     dataset_version: str
@@ -74,7 +74,7 @@ class DatasetVersion:
 
     @property
     def outcome_counts(self) -> dict[str, int]:
-        """Rows that came in, by `Outcome`, all sources together."""
+        """Ingested rows of all sources by `Outcome`."""
         return {
             str(outcome): sum(counts.get(outcome, 0) for counts in self.source_counts.values())
             for outcome in Outcome
@@ -89,7 +89,7 @@ class LabelChange:
         label: the label.
         base_count: its rows in the base version.
         count: its rows in the other version.
-        base_share: its share of the base version's rows, in [0, 1]; 0 of a version without rows.
+        base_share: its share of the base version's rows, in [0, 1]; 0 if the version has no rows.
         share: its share of the other version's rows.
     """
 
@@ -101,7 +101,7 @@ class LabelChange:
 
 
 def label_changes(base: Mapping[str, int], other: Mapping[str, int]) -> list[LabelChange]:
-    """The labels whose count or share differs between two versions' `label_counts`, by label."""
+    """Return the labels whose count or share differs between two `label_counts`, by label."""
     base_total, total = sum(base.values()) or 1, sum(other.values()) or 1
     changes = (
         LabelChange(

@@ -1,4 +1,4 @@
-"""Texts that a person asked to have erased."""
+"""Requests to erase texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,20 +7,20 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Erasure:
-    """One text to be erased, known by its hash and those of its other forms.
+    """One text to erase, identified by its hash and the hashes of its other forms.
 
     Attributes:
         erasure_id: its id, in hex.
         task: the task.
         text_hash: `content_hash` of the text.
-        requested_by: who asked for it.
-        create_time: when.
-        erase_time: when the text was gone from everywhere; None until then.
-        counts: where it was found, in rows: predictions, feedback, preferences, label_items,
-            intake, datasets.
-        aliases: `content_hash` of the forms that it was found in: cleaned, by any recipe, or, where
-            a cleaned text was asked for, as it came in.
-        requests: how often it was asked for.
+        requested_by: who requested it.
+        create_time: when it was requested.
+        erase_time: when the text was erased everywhere; None until then.
+        counts: rows in which it was found, by place: predictions, feedback, preferences,
+            label_items, intake, datasets.
+        aliases: `content_hash` of the forms in which it was found: cleaned by any recipe, or, if
+            the request gave a cleaned text, as ingested.
+        requests: how often it was requested.
     """
 
     erasure_id: str

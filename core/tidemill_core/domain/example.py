@@ -1,39 +1,39 @@
-"""Examples: what a model learns from."""
+"""Examples, from which models learn, and rows that are not fit to be examples."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 MAX_VALUE_LENGTH = 200
-"""Characters of a quarantined row's value."""
+"""Longest value of a quarantined row, in characters."""
 
 
 class LabelSource(StrEnum):
-    """Where a label came from; the most trusted first."""
+    """Where a label came from, the most trusted first."""
 
     HUMAN = "human"
-    """People labelled the text on purpose."""
+    """A person labeled the text."""
     FEEDBACK = "feedback"
     """A user confirmed or corrected a prediction."""
     SOURCE = "source"
-    """It came with the text, from a declared source."""
+    """A declared source gave it with the text."""
     WEAK = "weak"
-    """Labelling functions agreed on it."""
+    """Labeling functions produced it."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled text.
+    """One labeled text.
 
     Attributes:
         text: the text.
         label: its class.
         label_source: where the label came from.
-        origin: where to find it again: `train.csv:17`, or a feedback id.
-        key: what the row is about, where a later row may replace it; empty for one that stays.
-        weight: how much it counts, in (0, 1].
-        annotator: who gave the label; empty where nobody is known.
-        time: when the label was given, where that is known.
+        origin: its place: `train.csv:17`, or a feedback id.
+        key: a later row with the same key replaces this one; empty if no row can.
+        weight: its weight in training, in (0, 1].
+        annotator: who gave the label; empty if unknown.
+        time: when the label was given; None if unknown.
         judges: whether its label may judge a model, on a held-out text.
     """
 
@@ -50,12 +50,12 @@ class Example:
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A row that was not fit to be an example, and why.
+    """A row that is not fit to be an example.
 
     Attributes:
-        origin: where it stands: `train.csv:17`.
+        origin: its place: `train.csv:17`.
         rule: the rule it broke, in UPPER_SNAKE.
-        value: the offending value, as `printable` leaves it.
+        value: the offending value, shortened by `printable`.
         key: as in `Example`.
     """
 
@@ -66,6 +66,6 @@ class QuarantinedRow:
 
 
 def printable(value: str) -> str:
-    """Return a value cut to MAX_VALUE_LENGTH characters that can be stored as UTF-8."""
+    """Return a value cut to MAX_VALUE_LENGTH characters and escaped for UTF-8."""
     encoded = value[:MAX_VALUE_LENGTH].encode(errors="backslashreplace")
     return encoded.decode()[:MAX_VALUE_LENGTH]

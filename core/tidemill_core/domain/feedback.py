@@ -13,13 +13,13 @@ class Feedback:
         prediction_id: the prediction it judges.
         task: the prediction's task.
         model_version: the version that made the prediction.
-        correct: the user's verdict, where that is what they gave.
-        label: the right label, where that is what they gave.
-        source: who says so.
-        comment: their words.
-        request_id: the caller's key for repeating safely; may be empty.
+        correct: whether the predicted label is right; None if a label was given.
+        label: the right label; None if `correct` was given.
+        source: who gave the verdict.
+        comment: their comment.
+        request_id: the caller's id for safe retries; may be empty.
         create_time: when it was stored.
-        text: the text that was judged, where the caller gave it again; otherwise empty.
+        text: the judged text, if the caller sent it again; otherwise empty.
     """
 
     feedback_id: str

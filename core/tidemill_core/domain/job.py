@@ -8,7 +8,7 @@ from typing import Any
 
 
 class JobRunState(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -18,38 +18,38 @@ class JobRunState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the run will not change any more."""
+        """Whether the state is final."""
         return self in (JobRunState.SUCCEEDED, JobRunState.FAILED, JobRunState.CANCELLED)
 
 
 class Trigger(StrEnum):
-    """Who asks for a run."""
+    """What asked for a run."""
 
     SCHEDULE = "schedule"
     CATCH_UP = "catch_up"
-    """A scheduled moment that passed while nothing was up."""
+    """A scheduled time that passed while no jobs process ran."""
     CHECK_FEEDBACK = "check_feedback"
-    """Enough new labelled examples."""
+    """Enough new labeled examples from feedback."""
     FIRST_MODEL = "first_model"
-    """A task that nobody answers for yet."""
+    """A task without a champion."""
     RPC = "rpc"
     """A caller of RunJob."""
     ERASURE = "erasure"
-    """Texts to be erased, asked for on this machine."""
+    """A command on this machine that asks to erase texts."""
 
 
 ASKED_BY_PEOPLE = (Trigger.RPC, Trigger.ERASURE)
-"""Someone waits for these runs: they start before those that nobody asked for."""
+"""Triggers of runs that someone waits for; these runs start before others."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can be run, as the catalogue table tells the server.
+    """A job that can be run; the server reads it from the catalogue table.
 
     Attributes:
         job: its name.
         description: what it does, in a sentence.
-        schedule: when it runs by itself, for people; empty if only on demand.
+        schedule: when it runs by itself, for people; empty if it runs only on demand.
     """
 
     job: str
@@ -65,16 +65,16 @@ class JobRun:
         run_id: its id.
         job: the job.
         task: the task it works on.
-        state: where it stands.
-        trigger: who asked; a `Trigger`.
-        fire_time: the last scheduled moment that it stands for; None if it stands for none.
+        state: its state.
+        trigger: what asked for it; a `Trigger`.
+        fire_time: the last scheduled time that it covers; None if it covers none.
         progress: fraction done, in [0, 1].
         message: what it is doing now.
-        result: what it found or made, once it SUCCEEDED.
+        result: its result, once it SUCCEEDED.
         error: why it FAILED, as `REASON: message`.
-        cancel_requested: somebody asked it to stop.
+        cancel_requested: whether someone asked it to stop.
         create_time: when it was queued.
-        start_time: when it began.
+        start_time: when it started.
         end_time: when it ended.
     """
 

@@ -1,4 +1,4 @@
-"""Texts that wait for people's labels, and what people say of them."""
+"""Texts that are queued for people to label, and their judgements."""
 
 import unicodedata
 from collections import Counter
@@ -8,54 +8,54 @@ from datetime import datetime
 from enum import StrEnum
 
 MAX_LABEL_LENGTH = 200
-"""Characters of a label that a person gives."""
+"""Longest label that a person may give, in characters."""
 MAX_EXTRA_JUDGEMENTS = 2
-"""How many more than wanted are asked for where people do not agree."""
+"""Judgements requested beyond the wanted number while people do not agree."""
 
 
 class LabelReason(StrEnum):
-    """Why people are asked."""
+    """Why people are asked to label a text."""
 
     AUDIT = "AUDIT"
-    """A random slice of what was predicted, chosen without regard to the model."""
+    """A random sample of the predictions, chosen independently of the model."""
     UNCERTAIN = "UNCERTAIN"
-    """The model was hardly confident."""
+    """The model's confidence was low."""
     SUSPECTED_ERROR = "SUSPECTED_ERROR"
-    """The label that the text has is probably wrong."""
+    """The text's label is probably wrong."""
     DISAGREEMENT = "DISAGREEMENT"
     """Users who judged one prediction contradict each other."""
 
 
 class LabelItemState(StrEnum):
-    """Where an item stands."""
+    """The state of an item."""
 
     OPEN = "OPEN"
-    """Waits for judgements, and nobody is at it."""
+    """Waits for judgements, and no annotator holds it."""
     LEASED = "LEASED"
-    """Waits for judgements, and somebody is at it."""
+    """Waits for judgements, and an annotator holds it."""
     DONE = "DONE"
-    """People decided; `label` says how."""
+    """People decided on `label`."""
     UNRESOLVED = "UNRESOLVED"
-    """People do not agree, and no more of them are asked."""
+    """People do not agree, and no more judgements are requested."""
     EXPIRED = "EXPIRED"
     """Its text was removed before people decided."""
 
 
 @dataclass(frozen=True)
 class LabelRequest:
-    """A wish that people label a text.
+    """A request that people label a text.
 
     Attributes:
-        task: the task whose labels are meant.
-        text: what to label.
-        reason: why.
-        text_time: since when the text is kept; its retention counts from then.
-        suggested_labels: what it may be, the likeliest first; empty where nothing should sway
+        task: the task whose labels are used.
+        text: the text to label.
+        reason: why it is queued.
+        text_time: when the text was stored; its retention counts from then.
+        suggested_labels: likely labels, the likeliest first; empty where suggestions would bias
             people.
-        inclusion_probability: the probability in (0, 1] with which the origin was chosen; None
-            where that is not known.
-        origin: what it was chosen from: a prediction id, or where a row stands. An origin is
-            asked about once for each reason. Empty where it has none.
+        inclusion_probability: the probability in (0, 1] with which the origin was chosen; None if
+            unknown.
+        origin: a prediction id, or the place of a row. Each origin is queued once for each
+            reason. Empty if it has none.
     """
 
     task: str
@@ -69,13 +69,13 @@ class LabelRequest:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one annotator says of one item.
+    """One annotator's label for one item.
 
     Attributes:
         label_item_id: the item.
-        annotator: who says so.
-        label: what they say.
-        request_id: the caller's key for repeating safely; may be empty.
+        annotator: who gave the label.
+        label: the label.
+        request_id: the caller's id for safe retries; may be empty.
         create_time: when it was stored.
     """
 
@@ -93,16 +93,16 @@ class LabelItem:
     Attributes:
         label_item_id: its id.
         task: as in `LabelRequest`.
-        text: as in `LabelRequest`; empty once it was removed.
+        text: as in `LabelRequest`; empty once it is removed.
         reason: as in `LabelRequest`.
         suggested_labels: as in `LabelRequest`.
         inclusion_probability: as in `LabelRequest`.
-        origin_count: how many requests it stands for. An audit weighs
+        origin_count: how many requests it covers. Its weight in an audit is
             origin_count / inclusion_probability.
-        state: where it stands.
-        judgements_wanted: how many judgements decide, where they agree.
-        judgements: those that are in, oldest first.
-        label: what people decided, once it is DONE; otherwise empty.
+        state: its state.
+        judgements_wanted: how many judgements decide if they agree.
+        judgements: the judgements so far, oldest first.
+        label: the label that people decided on, once it is DONE; otherwise empty.
         create_time: when it was queued.
         lease_expire_time: when the last lease on it ends, while it is LEASED.
         resolve_time: when it became DONE or UNRESOLVED.
@@ -125,19 +125,19 @@ class LabelItem:
 
 
 def clean_label(label: str) -> str:
-    """A label as datasets have it: NFC, single-spaced, no space around it."""
+    """Return a label in the form of datasets: NFC, single-spaced, without outer spaces."""
     return " ".join(unicodedata.normalize("NFC", label).split())
 
 
 def resolve(labels: Sequence[str], wanted: int) -> tuple[LabelItemState, str]:
-    """What judgements make of an item: its state, and its label where that is DONE.
+    """Return an item's state after its judgements, and its label if it is DONE.
 
-    The label that was given most often wins, once as many judgements are in as are wanted. While
-    several were given equally often one more is asked for, up to MAX_EXTRA_JUDGEMENTS more.
+    Once there are `wanted` judgements, the most frequent label wins. While several labels tie,
+    one more judgement is requested, up to MAX_EXTRA_JUDGEMENTS more.
 
     Args:
-        labels: one a judgement; not empty.
-        wanted: judgements that decide where there is no tie.
+        labels: the label of each judgement; not empty.
+        wanted: how many judgements decide if there is no tie.
     """
     if len(labels) < wanted:
         return LabelItemState.OPEN, ""

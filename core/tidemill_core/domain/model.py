@@ -1,4 +1,4 @@
-"""Model versions and the order of trust that they climb."""
+"""Model versions, their states, and the deployments that put them in traffic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tidemill_core.errors import IllegalTransition
 
 
 class ModelState(StrEnum):
-    """How far a model version is trusted."""
+    """The state of a model version: how far it is trusted."""
 
     CANDIDATE = "CANDIDATE"
     VALIDATED = "VALIDATED"
@@ -38,7 +38,7 @@ def step(current: ModelState, target: ModelState) -> ModelState:
     """Return `target` if a version may go there from `current`.
 
     Raises:
-        IllegalTransition: the step is not one of the lifecycle's.
+        IllegalTransition: the lifecycle has no such step.
     """
     if target not in _STEPS[current]:
         raise IllegalTransition(current, target)
@@ -46,20 +46,20 @@ def step(current: ModelState, target: ModelState) -> ModelState:
 
 
 def model_name(task: str, model_format: str) -> str:
-    """The name of a task's model in Triton: `support-onnx`."""
+    """Return the name of a task's model in Triton: `support-onnx`."""
     return f"{task}-{model_format}"
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One model version as the catalogue knows it.
+    """One model version in the catalogue.
 
     Attributes:
-        task: the task it answers for.
+        task: the task it belongs to.
         version: number within the task, from 1.
         model_format: `onnx` or `torchscript`.
-        state: how far it is trusted.
-        dataset_version: what it was trained on.
+        state: its state.
+        dataset_version: the dataset version it was trained on.
         measures: accuracy, macro_f1 and expected_calibration_error on the hold-out, in [0, 1].
         reason: why it is in this state, for people.
         create_time: when it was published.
@@ -79,18 +79,18 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Deployment:
-    """Who answers a task's requests from one moment on. Never overwritten.
+    """Which versions answer a task's requests from one moment on. Never overwritten.
 
     Attributes:
-        deployment_id: grows with each change.
+        deployment_id: increases with each change.
         task: the task.
-        champion: version that answers what no canary takes.
-        previous_champion: the version to roll back to; 0 where there is none. It stays loaded.
+        champion: version that answers all callers that no canary answers.
+        previous_champion: the version to roll back to; 0 if there is none. It stays loaded.
         canaries: percent of callers by version, each 1 to 99, together under 100.
-        shadows: versions that see a copy of the traffic and answer nobody.
+        shadows: versions that get a copy of the traffic and answer no caller.
         actor: who made the change.
         comment: why.
-        create_time: from when on it holds.
+        create_time: when it took effect.
     """
 
     deployment_id: int

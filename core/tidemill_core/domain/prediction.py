@@ -1,4 +1,4 @@
-"""Predictions: what was answered, to which text, by which version."""
+"""Predictions: the text, the answer and the version that answered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ class Score:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer, as it was given and as it is written down.
+    """One answer, as returned and as stored.
 
     Attributes:
         prediction_id: signed id, see `tidemill_core.prediction_id`.
-        task: the task asked.
+        task: the task.
         model_version: the version that answered.
-        text: the text asked about; empty where the task keeps none, or no longer.
+        text: the text; empty if the task does not store texts, or it was removed.
         label: the best label.
         confidence: its calibrated probability in [0, 1].
-        scores: the best labels, best first, as many as were asked for.
-        abstained: the confidence lies under the task's threshold.
+        scores: the best labels, best first; as many as requested.
+        abstained: whether the confidence is below the task's threshold.
         method: `Predict`, `BatchPredict`, `StreamPredict`, or `Shadow` for copies.
-        request_id: the caller's, for correlation.
-        routing_key: the caller's, for canaries.
-        attributes: the caller's, for slices.
+        request_id: the caller's id for correlation.
+        routing_key: the caller's key for canaries.
+        attributes: the caller's attributes for reports by slice.
         propensity: probability in (0, 1] with which the router chose this version.
         latency_ms: from the request's arrival to its answer.
         predict_time: when it was answered.
-        text_hash: keyed hash of the text, see `tidemill_core.text_hash`, where the task keeps that
-            instead; otherwise empty.
+        text_hash: keyed hash of the text, see `tidemill_core.text_hash`, if the task stores it
+            instead of the text; otherwise empty.
     """
 
     prediction_id: str

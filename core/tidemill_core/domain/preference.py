@@ -1,4 +1,4 @@
-"""Preference pairs: which of two answers to a prompt people find better."""
+"""Preference pairs: which of two answers to a prompt people prefer."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,15 +16,15 @@ class Preference:
     Attributes:
         preference_id: its id.
         task: the task it belongs to; may be empty.
-        prompt: what was asked.
+        prompt: the prompt.
         chosen: the better answer.
         rejected: the other answer.
-        annotator: who says so.
+        annotator: who gave the judgement.
         reason: why, in their words; may be empty.
-        request_id: the caller's key for repeating safely; may be empty.
+        request_id: the caller's id for safe retries; may be empty.
         create_time: when it was stored.
-        replaced_preference_id: the annotator's earlier judgement that this one turns round;
-            empty where there is none.
+        replaced_preference_id: the annotator's earlier judgement that this one reverses; empty
+            if there is none.
     """
 
     preference_id: str
@@ -40,25 +40,25 @@ class Preference:
 
     @property
     def pair_hash(self) -> str:
-        """What all judgements of a pair share, whichever answer they choose; SHA-256 in hex."""
+        """SHA-256, in hex, that all judgements of a pair share, whichever answer they choose."""
         answers = sorted((content_hash(self.chosen), content_hash(self.rejected)))
         joined = " ".join((content_hash(self.prompt), *answers))
         return hashlib.sha256(joined.encode()).hexdigest()
 
     @property
     def prefers_first(self) -> bool:
-        """Whether it chooses the answer whose content hash is the smaller."""
+        """Whether it chooses the answer with the smaller content hash."""
         return content_hash(self.chosen) < content_hash(self.rejected)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to one prompt, and who prefers which.
+    """Two answers to one prompt, and the votes for each.
 
     Attributes:
         prompt_hash: the prompt's `content_hash`.
         pair_hash: see `Preference.pair_hash`.
-        votes: one judgement an annotator, oldest first; at least one.
+        votes: one judgement from each annotator, oldest first; at least one.
     """
 
     prompt_hash: str
@@ -67,13 +67,13 @@ class Pair:
 
     @cached_property
     def counts(self) -> tuple[int, int]:
-        """Votes for the answer whose content hash is the smaller, and for the other."""
+        """Votes for the answer with the smaller content hash, and for the other."""
         first = sum(vote.prefers_first for vote in self.votes)
         return first, len(self.votes) - first
 
     @property
     def winner(self) -> Preference | None:
-        """The oldest vote of the majority; None where as many prefer the one as the other."""
+        """The oldest vote of the majority; None if the votes tie."""
         first, second = self.counts
         if first == second:
             return None
@@ -81,15 +81,15 @@ class Pair:
 
 
 def pairs_of(judgements: Iterable[Preference]) -> list[Pair]:
-    """The pairs that were judged, ordered by prompt and pair hash.
+    """Return the judged pairs, ordered by prompt hash and pair hash.
 
     Args:
-        judgements: oldest first. Each annotator's latest on a pair is their vote.
+        judgements: oldest first. Each annotator's latest judgement of a pair is their vote.
     """
     votes: dict[str, dict[str, Preference]] = {}
     for judgement in judgements:
         of_pair = votes.setdefault(judgement.pair_hash, {})
-        of_pair.pop(judgement.annotator, None)  # the votes stay in the order of their time
+        of_pair.pop(judgement.annotator, None)  # keeps the votes in time order
         of_pair[judgement.annotator] = judgement
     pairs = [
         Pair(content_hash(next(iter(of_pair.values())).prompt), pair_hash, tuple(of_pair.values()))

@@ -1,4 +1,4 @@
-"""Reports: what a check found. Alerts: what somebody should look at."""
+"""Reports of checks, and the alerts that they raise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from typing import Any
 
 
 class ReportVerdict(StrEnum):
-    """What a check concluded."""
+    """The conclusion of a check."""
 
     OK = "OK"
     ALERT = "ALERT"
     INSUFFICIENT = "INSUFFICIENT"
-    """Too little data to conclude anything."""
+    """Too little data for a conclusion."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one check found about one model version.
+    """The result of one check of one model version.
 
     Attributes:
         report_id: its id.
-        task: the task checked.
+        task: the task that was checked.
         kind: `drift`, `accuracy` or `latency`.
         model_version: the champion that was checked.
-        verdict: what was concluded.
+        verdict: the conclusion.
         summary: the finding in a sentence.
-        details: the figures behind it, each with its unit in its name.
+        details: the figures behind it; each name includes the unit.
         run_id: the job run that wrote it.
         create_time: when it was written.
     """
@@ -45,7 +45,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Alert:
-    """A report that somebody should look at.
+    """A report that someone should look at.
 
     Attributes:
         alert_id: its id.
@@ -54,8 +54,8 @@ class Alert:
         kind: the report's kind.
         message: the report's summary.
         create_time: when it was raised.
-        acknowledge_time: when somebody took it on.
-        acknowledged_by: who did.
+        acknowledge_time: when someone acknowledged it; None until then.
+        acknowledged_by: who acknowledged it; empty until then.
     """
 
     alert_id: str

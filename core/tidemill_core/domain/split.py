@@ -1,7 +1,7 @@
-"""Which side of the split a text is on: its own hash decides, for ever.
+"""The split of a text. Its own hash decides, so the split never changes.
 
-A text that was once held out can so never enter training through a second source, a
-correction or a later dataset version.
+Therefore a held-out text never enters training through a second source, a correction or a later
+dataset version.
 """
 
 import hashlib
@@ -14,27 +14,27 @@ VALIDATION_BUCKETS = 300
 
 
 class Split(StrEnum):
-    """The use that an example may be put to."""
+    """The use of an example."""
 
     TRAIN = "train"
     VALIDATION = "validation"
     """Early stopping and calibration, 3 %."""
     TEST = "test"
-    """The hold-out that gates judge on, 7 %."""
+    """The hold-out, on which gates judge, 7 %."""
 
 
-def normalise(text: str) -> str:
-    """The form under which two texts count as the same: NFKC, case-folded, single-spaced."""
+def normalize(text: str) -> str:
+    """Return a text NFKC-normalized, case-folded and single-spaced; equal texts share this form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def content_hash(text: str) -> str:
-    """SHA-256 of the normalised text, in hex."""
-    return hashlib.sha256(normalise(text).encode()).hexdigest()
+    """Return the SHA-256 of the normalized text, in hex."""
+    return hashlib.sha256(normalize(text).encode()).hexdigest()
 
 
 def split_of(text_hash: str) -> Split:
-    """The split of a text, from its `content_hash`."""
+    """Return the split of a text with this `content_hash`."""
     bucket = int(text_hash[:16], 16) % BUCKETS
     if bucket < TEST_BUCKETS:
         return Split.TEST

@@ -1,4 +1,4 @@
-"""Who gets which share of the traffic, and which versions must stay loaded for it."""
+"""Shares of the traffic, and the versions that must stay loaded for it."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -9,11 +9,11 @@ from tidemill_core.domain.model import Deployment, ModelState, ModelVersion
 
 @dataclass(frozen=True)
 class Traffic:
-    """What answers beside the champion.
+    """The canaries and shadows of a task.
 
     Attributes:
         canaries: percent of callers by version, each 1 to 99, together under 100.
-        shadows: versions that see a copy of the traffic.
+        shadows: versions that get a copy of the traffic.
     """
 
     canaries: Mapping[int, int] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Traffic:
 
 
 def plan_traffic(before: Traffic, after: Traffic) -> list[tuple[int, ModelState]]:
-    """The state changes, in order, that lead from one traffic to another."""
+    """Return the state changes, in order, that lead from one traffic to another."""
     in_traffic = set(after.canaries) | set(after.shadows)
     out = (set(before.canaries) | set(before.shadows)) - in_traffic
     steps = [(version, ModelState.ROLLED_BACK) for version in sorted(out)]
@@ -33,10 +33,10 @@ def plan_traffic(before: Traffic, after: Traffic) -> list[tuple[int, ModelState]
 
 
 def route(deployment: Deployment, routing_key: str) -> tuple[int, float]:
-    """The version for a caller, and the probability in (0, 1] that a caller gets it.
+    """Return the version for a caller, and the probability in (0, 1] that a caller gets it.
 
-    Equal keys are routed alike for as long as a task's canaries stay the same. The key's
-    place among 10,000 is its SHA-256 with the task's name, so tasks split independently.
+    Equal keys get the same version as long as the task's canaries stay the same. The hash that
+    places a key among 10,000 includes the task's name, so tasks split independently.
     """
     digest = hashlib.sha256(f"{deployment.task}\0{routing_key}".encode()).digest()
     place = int.from_bytes(digest[:8]) % 10_000
@@ -50,11 +50,11 @@ def route(deployment: Deployment, routing_key: str) -> tuple[int, float]:
 def versions_to_serve(
     deployment: Deployment | None, versions: Iterable[ModelVersion]
 ) -> frozenset[int]:
-    """The versions of a task that Triton must have loaded.
+    """Return the versions of a task that Triton must have loaded.
 
-    Champion, the one before it, canaries, shadows, and VALIDATED versions that wait for a person
-    to promote them: those that are newer than the champion, and those that a person asked for
-    since the last change of traffic.
+    These are the champion, the previous champion, canaries, shadows, and VALIDATED versions that
+    wait for a person to promote them: versions newer than the champion, and versions that a person
+    asked for after the last change of traffic.
     """
     if deployment is None:
         return frozenset(v.version for v in versions if v.state is ModelState.VALIDATED)

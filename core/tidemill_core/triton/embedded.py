@@ -104,7 +104,7 @@ def prepare(triton: EmbeddedTriton) -> Command:
     reason = unsupported_reason()
     wheel = _wheel_directory()
     if reason is not None or wheel is None:
-        raise ConfigurationError(reason)
+        raise ConfigurationError(str(reason))
     backends = _prepare_backends(wheel, triton.state_directory)
     remove_stale_shared_memory(triton.state_directory)
     server = wheel / "pytriton" / "tritonserver" / "bin" / "tritonserver"

@@ -3,7 +3,7 @@
 import polars as pl
 import polars_hash as plh
 
-from tidemill_core.domain.split import normalise
+from tidemill_core.domain.split import normalize
 
 _KEY_DIGITS = 16
 _WHITESPACE = r"[\s\x1c-\x1f]+"
@@ -26,11 +26,11 @@ def text_key(text_hash: pl.Expr) -> pl.Expr:
 
 
 def normalised(texts: pl.Series) -> pl.Series:
-    """`tidemill_core.domain.split.normalise` of texts with collapsed whitespace."""
+    """`tidemill_core.domain.split.normalize` of texts with collapsed whitespace."""
     ascii_only = texts.str.len_bytes() == texts.str.len_chars()
     lowered = texts.str.to_lowercase()
     beyond = (~ascii_only).arg_true()
     if not len(beyond):
         return lowered
-    changed = [normalise(text) for text in texts.gather(beyond)]
+    changed = [normalize(text) for text in texts.gather(beyond)]
     return lowered.scatter(beyond, pl.Series(changed, dtype=pl.String))

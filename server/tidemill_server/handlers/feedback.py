@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.preference import Preference
-from tidemill_core.domain.split import normalise
+from tidemill_core.domain.split import normalize
 from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError, UnknownLabel
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
@@ -180,7 +180,7 @@ class FeedbackHandler:
         check_visible("annotator", new.annotator, MAX_KEY_LENGTH)
         check_words("reason", new.reason, MAX_COMMENT_LENGTH)
         check_words("request_id", new.request_id, MAX_KEY_LENGTH)
-        if normalise(new.chosen) == normalise(new.rejected):
+        if normalize(new.chosen) == normalize(new.rejected):
             rule = "is the same answer as chosen, but for case, spacing or Unicode form"
             raise InvalidArgument("SAME_ANSWER", "rejected", rule)
         preference_id = new_preference_id()

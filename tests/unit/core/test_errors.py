@@ -42,7 +42,7 @@ def test_invalid_argument() -> None:
     error = InvalidArgument("TEXT_TOO_LONG", "texts[3]", "has 5,000 characters, 4,096 allowed")
     assert str(error) == "texts[3]: has 5,000 characters, 4,096 allowed"
     assert error.reason == "TEXT_TOO_LONG"
-    assert error.violation.field == "texts[3]"
+    assert error.field == "texts[3]"
 
 
 def test_not_found() -> None:

@@ -33,7 +33,7 @@ def _refused(prediction_id: str, signer: PredictionIdSigner = SIGNER) -> None:
     with pytest.raises(InvalidArgument) as caught:
         signer.verify(prediction_id)
     assert caught.value.reason == "INVALID_PREDICTION_ID"
-    assert caught.value.violation.field == "prediction_id"
+    assert caught.value.field == "prediction_id"
 
 
 @given(

@@ -338,7 +338,7 @@ def test_removed_rows_are_built_again(
     assert all(after[name].equals(rows) for name, rows in before.items())
     settings.write_text("", encoding="utf-8")
     told = tidemill("rebuild", versions[1].dataset_version, ends_with=1)
-    assert "names no task 'support'" in told
+    assert "has no task 'support'" in told
 
 
 def test_a_build_of_the_same_content_brings_rows_back(

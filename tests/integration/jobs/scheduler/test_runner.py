@@ -61,7 +61,7 @@ def test_a_run_that_succeeds(workspace: Workspace) -> None:
     ("job", "task", "error"),
     [
         ("build_dataset", "broken", "SOURCE_MISSING: "),
-        ("build_dataset", "unknown", "TASK_GONE: tidemill.toml names no task 'unknown'"),
+        ("build_dataset", "unknown", "TASK_GONE: tidemill.toml has no task 'unknown'"),
         ("dance", "support", "JOB_NOT_FOUND: there is no job 'dance'"),
     ],
 )

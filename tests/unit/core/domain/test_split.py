@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill_core.domain.split import Split, content_hash, normalise, split_of
+from tidemill_core.domain.split import Split, content_hash, normalize, split_of
 
 # Surrogates are no text: they are refused long before.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -74,8 +74,8 @@ def test_the_same_text_otherwise_written(other: str) -> None:
 
 def test_german_and_greek_case() -> None:
     """Letters whose capitals differ in number or by place are the same text too."""
-    assert normalise("STRASSE") == normalise("Straße")
-    assert normalise("ΣΊΣΥΦΟΣ") == normalise("Σίσυφος")
+    assert normalize("STRASSE") == normalize("Straße")
+    assert normalize("ΣΊΣΥΦΟΣ") == normalize("Σίσυφος")
 
 
 def test_other_texts_differ() -> None:
@@ -88,7 +88,7 @@ def test_other_texts_differ() -> None:
 def test_composition_never_matters(text: str) -> None:
     """A text and its decomposed and composed forms are one."""
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
-        assert normalise(unicodedata.normalize(form, text)) == normalise(text)
+        assert normalize(unicodedata.normalize(form, text)) == normalize(text)
 
 
 @given(
@@ -98,4 +98,4 @@ def test_composition_never_matters(text: str) -> None:
 def test_spacing_and_case_never_matter(words: list[str], space: str) -> None:
     """Any white space between words, and any case, is one text."""
     text = space * 2 + (space * 3).join(words).upper() + space
-    assert normalise(text) == " ".join(words).lower()
+    assert normalize(text) == " ".join(words).lower()

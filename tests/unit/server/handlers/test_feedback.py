@@ -58,7 +58,7 @@ async def test_a_new_label_is_refused_with_the_ways_to_add_it(
     """The error names labels that are spelled nearly so, and each way to add a label."""
     with pytest.raises(UnknownLabel) as caught:
         await handler.submit(NewFeedback(prediction_id, label=label))
-    assert (caught.value.reason, caught.value.violation.field) == ("UNKNOWN_LABEL", "label")
+    assert (caught.value.reason, caught.value.field) == ("UNKNOWN_LABEL", "label")
     assert str(caught.value) == (
         f"label: {label[:100]!r} is not one of the {len(LABELS)} labels of 'support'{meant}"
         " To add a label, add a row with it to a source, import texts that have it (`tidemill"
@@ -72,7 +72,7 @@ async def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: 
     for new, reason in ((NewFeedback(prediction_id), "MISSING_VERDICT"), (both, "TWO_VERDICTS")):
         with pytest.raises(InvalidArgument) as caught:
             await handler.submit(new)
-        assert (caught.value.reason, caught.value.violation.field) == (reason, "verdict")
+        assert (caught.value.reason, caught.value.field) == (reason, "verdict")
     assert await sources(handler) == []
 
 
