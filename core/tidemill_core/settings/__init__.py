@@ -6,6 +6,7 @@ workspace, the folder that Tidemill is started in.
 """
 
 from tidemill_core.settings.folders import absolute_folder
+from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
 from tidemill_core.settings.sections import (
     AuthSettings,
@@ -37,6 +38,7 @@ __all__ = [
     "FilesSource",
     "GateSettings",
     "HttpSource",
+    "LabelNames",
     "LabelingSettings",
     "MonitoringSettings",
     "Port",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.sources import SourceSettings
 
 
@@ -33,6 +34,8 @@ class TaskSettings(_SettingsSection):
     dataset version; with more, none is published."""
     labeling_functions: Path | None = None
     """A Python file with labelling functions, for rows that come without a label."""
+    labels: LabelNames = LabelNames()
+    """Labels that are new, or have a new name."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import feedback, predictions
 
@@ -80,10 +81,12 @@ class FeedbackStore:
         with self._database.read() as connection:
             return [_feedback(row) for row in connection.execute(query).mappings()]
 
-    def count_verdicts(self, task: str, model_version: int, since: datetime) -> VerdictCounts:
+    def count_verdicts(
+        self, task: str, model_version: int, since: datetime, renames: Renames
+    ) -> VerdictCounts:
         """Count each source's latest verdict, from a moment on, on each of a version's predictions.
 
-        A yes is right, and so is a label equal to the predicted one.
+        A yes is right, and so is a label that is called now as the predicted one is.
         """
         latest = select(func.max(feedback.c.sequence)).where(
             feedback.c.task == task,
@@ -93,7 +96,10 @@ class FeedbackStore:
         latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         same = predictions.c.prediction_id == feedback.c.prediction_id
         confirmed = and_(feedback.c.label.is_(None), feedback.c.correct.is_(True))
-        right = and_(same, or_(confirmed, feedback.c.label == predictions.c.label))
+        said, predicted = (
+            _current(label, renames) for label in (feedback.c.label, predictions.c.label)
+        )
+        right = and_(same, or_(confirmed, said == predicted))
         counts = (
             func.count(case((right, 1))),
             func.count(predictions.c.prediction_id),
@@ -144,6 +150,10 @@ class FeedbackStore:
         blank = update(feedback).where(feedback.c.sequence.in_(oldest)).values(text=None)
         with self._database.write() as connection:
             return connection.execute(blank).rowcount
+
+
+def _current(label: ColumnElement[str], renames: Renames) -> ColumnElement[str]:
+    return case(dict(renames), value=label, else_=label) if renames else label
 
 
 def _key(item: Feedback) -> tuple[str, ...]:

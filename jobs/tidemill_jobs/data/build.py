@@ -108,7 +108,8 @@ def build_dataset(
             functions are declared, and Snorkel is not installed.
         RunCancelled: somebody asked the run to stop; nothing is published.
     """
-    folders, recipe = TaskFolders.below(state_dir, task), Recipe.of(dict(settings))
+    folders = TaskFolders.below(state_dir, task)
+    recipe = Recipe.of({**dict(settings), "rename": settings.labels.rename})
     sources = _open_sources(task, settings.sources)
     with Intake(folders.intake).locked(progress):
         folders.remove_left_over()
@@ -120,10 +121,10 @@ def build_dataset(
         feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
         segments += _land_feedback(intake, feedback, label_examples(storage, task))
         cache = PreparedCache(folders.prepared, recipe.cleaning)
-        weak = open_weak_labels(settings.labeling_functions, progress)
+        weak = open_weak_labels(settings.labeling_functions, recipe.rename, progress)
         prepared = cache.prepare(segments, progress)
         progress(0.6, "decides what to keep")
-        decided = decide(prepared, recipe.near_duplicate_similarity, erased, weak)
+        decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
         check_share(decided, storage.datasets, task, settings.max_quarantine_share)
         _check_labels(decided.kept["label"], task)
         content = assemble(task, recipe, decided, weak)

@@ -62,13 +62,12 @@ def rebuild(
     intake = Intake(folders.intake)
     with intake.locked(progress):
         segments = _segments(intake, kept["segments"], manifest, folder)
-        weak = open_weak_labels(
-            labeling_functions if kept["labeling_functions"] else None, progress
-        )
+        file = labeling_functions if kept["labeling_functions"] else None
+        weak = open_weak_labels(file, recipe.rename, progress)
         prepared = PreparedCache(folders.prepared, recipe.cleaning).prepare(segments, progress)
         progress(0.6, "decides what to keep")
         erased = erasures.hashes(task).keys()
-        decided = decide(prepared, recipe.near_duplicate_similarity, erased, weak)
+        decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
         content = assemble(task, recipe, decided, weak)
         if content_id(task, all_digests(folder, content.examples)) != folder.name:
             raise _changed(folder, manifest, "other rows come out")

@@ -1,9 +1,10 @@
 """The settings that a dataset version is built by."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tidemill_core.domain.label_names import Renames
 from tidemill_jobs.data.preparing.clean import Cleaning
 
 
@@ -14,10 +15,12 @@ class Recipe:
     Attributes:
         cleaning: how texts and labels are cleaned.
         near_duplicate_similarity: from which on two texts are nearly the same; 1 looks for none.
+        rename: new names of labels by their old ones.
     """
 
     cleaning: Cleaning
     near_duplicate_similarity: float
+    rename: Renames = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
@@ -26,9 +29,13 @@ class Recipe:
         Raises:
             KeyError: a setting is missing.
         """
-        return cls(Cleaning.of(settings), settings["near_duplicate_similarity"])
+        similarity, rename = settings["near_duplicate_similarity"], settings.get("rename", {})
+        return cls(Cleaning.of(settings), similarity, rename)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings by name, as a manifest keeps them."""
-        similarity = self.near_duplicate_similarity
-        return {**asdict(self.cleaning), "near_duplicate_similarity": similarity}
+        return {
+            **asdict(self.cleaning),
+            "near_duplicate_similarity": self.near_duplicate_similarity,
+            "rename": dict(sorted(self.rename.items())),
+        }

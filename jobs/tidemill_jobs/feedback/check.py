@@ -9,6 +9,7 @@ import polars as pl
 from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.job import JobRun, JobRunState, Trigger
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_jobs.catalogue import RETRAIN
 from tidemill_jobs.context import JobContext, Result
@@ -43,7 +44,8 @@ def run(context: JobContext) -> Result:
     learned = str(last.result.get("dataset_version", "")) if last else ""
     folder = context.settings.state_dir / "datasets" / task / learned
     cleaning = Cleaning.of(dict(context.task_settings))
-    new_examples = _count_new(labeled, cleaning, folder / EXAMPLES_FILE)
+    renames = context.task_settings.labels.rename
+    new_examples = _count_new(labeled, cleaning, renames, folder / EXAMPLES_FILE)
     retrain_after = context.settings.feedback.retrain_after
     decision, retrain = "TOO_FEW", None
     if new_examples >= retrain_after:
@@ -56,12 +58,15 @@ def run(context: JobContext) -> Result:
     }
 
 
-def _count_new(labeled: Sequence[tuple[str, str]], cleaning: Cleaning, learned: Path) -> int:
+def _count_new(
+    labeled: Sequence[tuple[str, str]], cleaning: Cleaning, renames: Renames, learned: Path
+) -> int:
     """Count distinct texts, cleaned and normalized as a build does, that teach something new.
 
     Args:
         labeled: texts and labels.
         cleaning: how a build cleans them; texts that it would quarantine do not count.
+        renames: new names of labels, by which a build calls them.
         learned: the examples that the last version was trained on, if they are still there.
     """
     rows = pl.DataFrame(labeled, schema={"text": pl.String, "label": pl.String}, orient="row")
@@ -73,6 +78,9 @@ def _count_new(labeled: Sequence[tuple[str, str]], cleaning: Cleaning, learned: 
         known = pl.read_parquet(learned, columns=["text_hash", "label"], glob=False)
     except (OSError, pl.exceptions.PolarsError):
         known = taught.clear()  # removed or damaged: all of it counts, so that a new one is built
+    taught, known = (
+        each.with_columns(pl.col("label").replace(renames)) for each in (taught, known)
+    )
     return taught.join(known, on=["text_hash", "label"], how="anti")["text_hash"].n_unique()
 
 

@@ -52,8 +52,13 @@ def run(context: JobContext) -> Result:
     if not newest:
         return {"dataset_version": "", "rows": 0, "suspects": 0, "queued": 0, "worst": []}
     context.progress(0.1, "reads the dataset")
-    examples = read_dataset(newest[0].uri).filter(
-        pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
+    renames = context.task_settings.labels.rename
+    examples = (
+        read_dataset(newest[0].uri)
+        .filter(
+            pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
+        )
+        .with_columns(pl.col("label").replace(renames))
     )
     suspects = suspected_errors(examples, context.settings.feedback.max_suspects, context.progress)
     now = context.clock()

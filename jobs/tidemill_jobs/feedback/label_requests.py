@@ -8,6 +8,7 @@ from itertools import islice
 
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.storage.predictions import PredictionStore, Span
@@ -52,7 +53,7 @@ def run(context: JobContext) -> Result:
         "until": span.until.isoformat(),
         "audits": sum(map(add, audits)),
         "uncertain": add(_uncertain(storage.predictions, span, labeling.uncertain_per_run)),
-        "disagreements": add(_disagreements(storage, span)),
+        "disagreements": add(_disagreements(storage, span, context.task_settings.labels.rename)),
     }
 
 
@@ -96,7 +97,7 @@ def _uncertain(predictions: PredictionStore, span: Span, limit: int) -> list[Lab
     ]
 
 
-def _disagreements(storage: Storage, span: Span) -> list[LabelRequest]:
+def _disagreements(storage: Storage, span: Span, renames: Renames) -> list[LabelRequest]:
     """Return predictions whose verdicts contradict each other, one of them since the last run."""
     verdicts: dict[str, list[Feedback]] = defaultdict(list)
     for verdict in storage.feedback.latest_verdicts(span.task):
@@ -107,7 +108,7 @@ def _disagreements(storage: Storage, span: Span) -> list[LabelRequest]:
             prediction = storage.predictions.get(prediction_id)
             if prediction is None or not prediction.text:
                 continue
-            if suggested := _contradiction(given, prediction.label):
+            if suggested := _contradiction(given, prediction.label, renames):
                 requests.append(_request(prediction, LabelReason.DISAGREEMENT, *suggested))
     return requests
 
@@ -123,9 +124,15 @@ def _request(prediction: Prediction, reason: LabelReason, *suggested: str) -> La
     )
 
 
-def _contradiction(verdicts: Sequence[Feedback], predicted: str) -> tuple[str, ...]:
-    """The labels between which verdicts on one prediction leave a doubt; none where they agree."""
-    given = {v.label for v in verdicts if v.label is not None}
+def _contradiction(
+    verdicts: Sequence[Feedback], predicted: str, renames: Renames
+) -> tuple[str, ...]:
+    """Return the labels that verdicts on one prediction leave in doubt; none where they agree.
+
+    Labels have their current names: verdicts that name labels which were merged since agree.
+    """
+    predicted = current(predicted, renames)
+    given = {current(v.label, renames) for v in verdicts if v.label is not None}
     if any(v.correct is True for v in verdicts):
         given.add(predicted)
     is_denied = any(v.correct is False for v in verdicts)

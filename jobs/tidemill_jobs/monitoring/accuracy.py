@@ -29,9 +29,10 @@ BIAS = (
 def run(context: JobContext) -> Result:
     """Estimate the champion's accuracy from the window's feedback, and report.
 
-    Each source's latest verdict on each stored prediction counts once. Without the prediction a
-    correction cannot be compared with it, so neither a correction nor a yes counts there: if one
-    kind did, a task that stores a sample of its predictions would report too high an accuracy.
+    Each source's latest verdict on each stored prediction counts once; labels are compared by their
+    current names. Without the prediction a correction cannot be compared with it, so neither a
+    correction nor a yes counts there: if one kind did, a task that stores a sample of its
+    predictions would report too high an accuracy.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
@@ -43,7 +44,8 @@ def run(context: JobContext) -> Result:
         return NO_CHAMPION
     monitoring = context.settings.monitoring
     start = now - timedelta(hours=monitoring.window_hours)
-    counts = storage.feedback.count_verdicts(context.task, manifest.version, start)
+    renames = context.task_settings.labels.rename
+    counts = storage.feedback.count_verdicts(context.task, manifest.version, start, renames)
     context.progress(0.5, f"counts {counts.judged} verdicts")
     log_sample = context.task_settings.log_sample
     finding = _find(counts, manifest.measures["accuracy"], monitoring, log_sample)

@@ -10,6 +10,7 @@ import stamina
 import structlog
 
 from tidemill_core.clock import Clock
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.split import Split
 from tidemill_core.errors import ModelLoadFailed, TritonUnavailable
@@ -71,7 +72,8 @@ def run(context: JobContext) -> Result:
         progress(0.9, "publishing")
         repair = TextRepair(redact=tuple(task_settings.redact))
         publish(context.repository, candidate, trained, model, repair, context.run_id)
-        decision = _try(serving, candidate, trained, data, settings.gate, progress)
+        renames = task_settings.labels.rename
+        decision = _try(serving, candidate, trained, data, settings.gate, renames, progress)
     change = Change("retrain", decision.reason, context.run_id, clock())
     judged = _settle(serving, candidate, trained, decision, change)
     return {
@@ -130,6 +132,7 @@ def _try(
     trained: TrainedModel,
     data: TrainingData,
     gate: GateSettings,
+    renames: Renames,
     progress: Progress,
 ) -> GateDecision:
     """Try a candidate, again where Triton died meanwhile: that is no fault of the model's."""
@@ -138,7 +141,7 @@ def _try(
             serving.triton.wait_ready(TRITON_READY_SECONDS)
             progress(0.92, "testing the candidate in Triton")
             try:
-                decision = try_candidate(serving, candidate, trained, data, gate)
+                decision = try_candidate(serving, candidate, trained, data, gate, renames)
             except (ModelLoadFailed, AnswersDiffer) as error:
                 decision = GateDecision(False, f"{error.reason}: {error}")
     return decision

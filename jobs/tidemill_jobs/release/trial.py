@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import TidemillError
 from tidemill_core.settings import GateSettings
@@ -40,6 +41,7 @@ def try_candidate(
     trained: TrainedModel,
     data: TrainingData,
     gate: GateSettings,
+    renames: Renames,
 ) -> GateDecision:
     """Load a candidate, compare its answers with the trained model's, and judge it.
 
@@ -49,6 +51,7 @@ def try_candidate(
         trained: what it was made from.
         data: its test split is what the gate judges on; both must answer its proof texts alike.
         gate: when a challenger is good enough.
+        renames: new names of labels that the champion may answer by their old ones.
 
     Raises:
         ModelLoadFailed: Triton refuses the version.
@@ -62,7 +65,7 @@ def try_candidate(
         labels = data.test.labels
         commonest = max(Counter(labels).values(), default=0)
         return judge_first(trained.test_measures, commonest / max(len(labels), 1))
-    measured = _measure_champion(serving, champion, data.test)
+    measured = _measure_champion(serving, champion, data.test, renames)
     return judge_challenger(trained.test_measures, measured, gate)
 
 
@@ -78,13 +81,38 @@ def _champion(serving: Serving, task: str) -> ModelVersion | None:
     return champion if is_whole(serving.repository, champion) else None
 
 
-def _measure_champion(serving: Serving, champion: ModelVersion, test: LabelledTexts) -> Measures:
-    """Return the champion's measures on a hold-out, asked through Triton."""
+def _measure_champion(
+    serving: Serving, champion: ModelVersion, test: LabelledTexts, renames: Renames
+) -> Measures:
+    """Return the champion's measures on a hold-out, asked through Triton.
+
+    Its labels have their current names: it is right where it answers the old name of a label. The
+    probabilities of labels that were merged are added up.
+    """
     place = (champion.task, champion.model_format, champion.version)
     labels, encoder = serving.repository.manifest(*place).labels, serving.repository.encoder(*place)
     probabilities = ask(serving.triton, champion, encoder, test.texts, len(labels))
-    index = {label: number for number, label in enumerate(labels)}
+    named, probabilities = _renamed(labels, probabilities, renames)
+    index = {label: number for number, label in enumerate(named)}
     return evaluate(probabilities, np.array([index.get(label, -1) for label in test.labels]))
+
+
+def _renamed(
+    labels: Sequence[str], probabilities: npt.NDArray[np.float32], renames: Renames
+) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
+    """Return a model's labels by their current names, each once, and their probabilities.
+
+    Args:
+        labels: the model's own.
+        probabilities: [texts, labels].
+        renames: new names by old ones.
+    """
+    names = [current(label, renames) for label in labels]
+    once = sorted(set(names))
+    summed = np.zeros((len(probabilities), len(once)), np.float32)
+    for name, column in zip(names, probabilities.T, strict=True):
+        summed[:, once.index(name)] += column
+    return once, summed
 
 
 def ask(

@@ -206,7 +206,8 @@ class FeedbackHandler:
         if new.label is not None:
             known = self._router.routes(claims.task).known_labels
             if new.label not in known:
-                raise UnknownLabel(claims.task, new.label, known)
+                renamed = self._router.task_settings(claims.task).labels.rename
+                raise UnknownLabel(claims.task, new.label, known.difference(renamed))
         if new.text:
             limit = self._router.task_settings(claims.task).max_text_length
             check_text("text", new.text, limit)

@@ -65,7 +65,7 @@ class TaskRoutes:
     Attributes:
         deployment: what holds now.
         models: all versions that may be asked, by number.
-        known_labels: the labels of all of them.
+        known_labels: the labels of all of them, and those that the settings name.
     """
 
     deployment: Deployment
@@ -220,7 +220,8 @@ class Router:
             versions_missing = f"versions {sorted(missing)} of {deployment.task!r}"
             raise ModelVersionMissing(versions_missing, "not in the catalogue")
         labels = frozenset(label for model in models.values() for label in model.labels)
-        return TaskRoutes(deployment, models, labels)
+        accepted = self._tasks[deployment.task].labels.accepted()
+        return TaskRoutes(deployment, models, labels | accepted)
 
     def _load(self, version: ModelVersion) -> ServedModel:
         place = (version.task, version.model_format, version.version)

@@ -103,8 +103,8 @@ def test_count_verdicts(storage: Storage) -> None:
             verdict("not stored either", label="card_arrival"),
         ]
     )
-    assert storage.feedback.count_verdicts("support", 1, NOW) == VerdictCounts(2, 4, 2)
-    assert storage.feedback.count_verdicts("support", 3, NOW) == VerdictCounts(0, 0, 0)
+    assert storage.feedback.count_verdicts("support", 1, NOW, {}) == VerdictCounts(2, 4, 2)
+    assert storage.feedback.count_verdicts("support", 3, NOW, {}) == VerdictCounts(0, 0, 0)
 
 
 def test_labeled_texts(storage: Storage) -> None:
@@ -191,3 +191,15 @@ def test_one_verdict_from_many_threads(storage: Storage, second_storage: Storage
     answers = at_once(lambda n: stores[n % 2].add([verdict()])[0], range(16))
     assert len(set(map(repr, answers))) == 1
     assert _count(storage) == 1
+
+
+def test_verdicts_are_counted_by_the_current_names_of_labels(storage: Storage) -> None:
+    """A prediction by an old name is right where the label that was given is called so now."""
+    storage.predictions.add(
+        [prediction(f"p{n}", label=label) for n, label in enumerate(["old", "new", "one", "x"])]
+    )
+    given = ("new", "old", "two", "old")
+    storage.feedback.add([verdict(f"p{n}", label=label) for n, label in enumerate(given)])
+    assert storage.feedback.count_verdicts("support", 1, NOW, {}).right == 0
+    renames = {"old": "new", "one": "merged", "two": "merged"}
+    assert storage.feedback.count_verdicts("support", 1, NOW, renames) == VerdictCounts(3, 4, 0)

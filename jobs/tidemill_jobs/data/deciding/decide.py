@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tidemill_core.domain.label_names import Renames
 from tidemill_jobs.data.deciding.exact_duplicates import exact_duplicates
 from tidemill_jobs.data.deciding.near_duplicates import near_duplicates
 from tidemill_jobs.data.deciding.prepared_rows import PreparedRows
@@ -33,6 +34,7 @@ class Decided:
 
 def decide(
     prepared: Sequence[Prepared],
+    renames: Renames,
     near_duplicate_similarity: float,
     erased: Set[str],
     weak: WeakLabels | None,
@@ -41,11 +43,12 @@ def decide(
 
     Args:
         prepared: all segments, at least one.
+        renames: new names of labels by their old ones.
         near_duplicate_similarity: from which on two texts are nearly the same; 1 looks for none.
         erased: `content_hash` of texts that must not be learned from.
         weak: labels the texts that came without a label; None leaves them UNLABELLED.
     """
-    rows = PreparedRows(prepared)
+    rows = PreparedRows(prepared, renames)
     every = rows.rows()
     broken = pl.col("rule").is_not_null()
     excluded = [every.filter(broken).select("number", "rule")]

@@ -1,7 +1,8 @@
 """All prepared rows of a task by number, and any column of any of them.
 
 What becomes of a row is decided on a few narrow columns. Texts stay on the disk until the rows that
-are kept are written. A row's number is its position among the rows of all segments.
+are kept are written. A row's number is its position among the rows of all segments. Labels have
+their current names here, so what was prepared stays good when a label is renamed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from itertools import accumulate, pairwise
 import polars as pl
 
 from tidemill_core.domain.example import LabelSource
+from tidemill_core.domain.label_names import Renames
 from tidemill_jobs.data.landing.intake import Segment
 from tidemill_jobs.data.preparing.prepare import Prepared
 
@@ -23,9 +25,10 @@ _DECIDING = ("text_key", "exact_key", "label", "label_source", "weight", "judges
 class PreparedRows:
     """The rows of prepared segments: of all sources, each source's in the order they landed."""
 
-    def __init__(self, prepared: Sequence[Prepared]) -> None:
+    def __init__(self, prepared: Sequence[Prepared], renames: Renames) -> None:
         self.segments: Sequence[Segment] = [each.segment for each in prepared]
         self._prepared = prepared
+        self._renames = renames
         self._starts = list(accumulate((each.row_count() for each in prepared), initial=0))
 
     def rows(self) -> pl.DataFrame:
@@ -33,7 +36,7 @@ class PreparedRows:
 
         Rows that a later one replaced have the rule REPLACED.
         """
-        rows = pl.concat([each.read(_DECIDING) for each in self._prepared])
+        rows = self._renamed(pl.concat([each.read(_DECIDING) for each in self._prepared]))
         rows = rows.with_columns(
             pl.col("label_source").cast(TRUST), number=pl.int_range(pl.len(), dtype=_NUMBER)
         )
@@ -52,7 +55,7 @@ class PreparedRows:
                 rows, within = each.read(columns), numbers.slice(first, end - first) - start
                 # Often all rows are asked for.
                 frames.append(rows if len(within) == len(rows) else rows[within])
-        return pl.concat(frames)
+        return self._renamed(pl.concat(frames))
 
     def segment_of(self, numbers: pl.Series) -> pl.Series:
         """Return the positions of the segments that rows of these numbers are in."""
@@ -63,6 +66,9 @@ class PreparedRows:
         """Return the names of the sources that rows of these numbers came from."""
         names = pl.Series([segment.source for segment in self.segments], dtype=pl.String)
         return names.gather(self.segment_of(numbers))
+
+    def _renamed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(pl.col("^label$").replace(self._renames))
 
     def _replaced_parts(self) -> Iterator[pl.Series]:
         """Yield the numbers of rows whose part was read again later."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.accuracy import run
@@ -158,3 +159,18 @@ def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
     """Before the first champion the result says so, and nothing is written."""
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")
+
+
+def test_labels_count_by_their_current_names(
+    context: JobContext, answer: Answer, judge: Judge
+) -> None:
+    """A champion that still answers an old name is right, and so is one of merged classes."""
+    judge(answer("a" * 10), "new")
+    judge(answer("b" * 20), "c")
+    judge(answer("d" * 10), "new")
+    before = run(context)
+    assert (before["right_count"], before["verdict_count"]) == (0, 40)
+    labels = LabelNames(rename={"a": "new", "b": "c"})
+    context.settings.tasks["support"] = context.task_settings.model_copy(update={"labels": labels})
+    result = run(context)
+    assert (result["right_count"], result["verdict_count"]) == (30, 40)

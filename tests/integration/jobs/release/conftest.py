@@ -105,7 +105,7 @@ class Loop:
     def try_(self, candidate: ModelVersion, trained: Trained) -> GateDecision:
         """Load, compare and judge a candidate as `retrain` does."""
         data, gate = TrainingData(LabelledTexts(), test=trained.test), self.context.settings.gate
-        return try_candidate(self.serving, candidate, trained.model, data, gate)
+        return try_candidate(self.serving, candidate, trained.model, data, gate, {})
 
     def champion(self, trained: Trained) -> ModelVersion:
         """Publish a model, try it and promote it as `retrain` does."""

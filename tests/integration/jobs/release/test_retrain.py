@@ -14,6 +14,7 @@ from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError, TritonUnavailable
+from tidemill_core.settings import LabelNames
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.testing import RunningTriton
 from tidemill_jobs.context import RunCancelled
@@ -209,3 +210,25 @@ def test_the_other_format(loop: Loop, trained: Trained) -> None:
     assert loop.ready() == {1}
     loop.reconcile()
     assert (loop.ready(), loop.ready("torchscript")) == (set(), {2, 3})
+
+
+def test_a_rename_does_not_make_the_champion_look_wrong(loop: Loop, trained: Trained) -> None:
+    """Its labels are judged by their current names, merged ones as one, and its successor by them.
+
+    What was garbled in training is judged by the same rows, and still fails.
+    """
+    loop.champion(trained)
+    labels = LabelNames(rename={"pay": "banking", "card": "banking", "loan": "credit"})
+    task = loop.context.task
+    loop.context.settings.tasks[task] = loop.context.task_settings.model_copy(
+        update={"labels": labels}
+    )
+    write_rows(loop.source, garbled)
+    rejected = loop.retrain()
+    assert rejected["state"] == REJECTED
+    assert "against the champion's 1.0000" in str(rejected["reason"])
+    write_rows(loop.source)
+    result = loop.retrain()
+    assert result["state"] == CHAMPION
+    assert "against the champion's 1.0000" in str(result["reason"])
+    assert loop.context.repository.manifest(task, "onnx", 3).labels == ("banking", "credit")

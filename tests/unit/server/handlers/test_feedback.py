@@ -8,6 +8,7 @@ from tests.integration.server.front import NOW, Workspace
 from tests.integration.server.models import LABELS
 from tidemill_core.errors import InvalidArgument, UnknownLabel
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
+from tidemill_core.settings import FilesSource, LabelNames, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import (
     CHUNK,
@@ -63,6 +64,27 @@ async def test_a_new_label_is_refused_with_the_ways_to_add_it(
         f"label: {label[:100]!r} is not one of the {len(LABELS)} labels of 'support'{meant}"
         " To add a label, add a row with it to a source, import texts that have it (`tidemill"
         " label import`), or set labels.add in tidemill.toml, under [tasks.support.labels]"
+    )
+
+
+async def test_labels_that_the_settings_name_are_taken(
+    workspace: Workspace, signer: PredictionIdSigner, prediction_id: str
+) -> None:
+    """Added ones, new names and old ones, stored as they were given; no old name is suggested."""
+    names = LabelNames(add=["crypto"], rename={"old_card": "lost_card"})
+    settings = TaskSettings(sources=[FilesSource(path="x.csv")], labels=names)
+    storage = workspace.storage
+    router = Router(storage.models, workspace.repository, {"support": settings})
+    await router.refresh()
+    handler = FeedbackHandler(storage.feedback, storage.preferences, signer, router, lambda: NOW)
+    for label in ("crypto", "old_card", "lost_card"):
+        stored = await handler.submit(NewFeedback(prediction_id, label=label, source=label))
+        assert stored.label == label
+    with pytest.raises(UnknownLabel) as caught:
+        await handler.submit(NewFeedback(prediction_id, label="old_cards"))
+    assert (
+        f"one of the {len(LABELS) + 2} labels of 'support'; did you mean 'lost_card' or 'card'?"
+        in str(caught.value)
     )
 
 

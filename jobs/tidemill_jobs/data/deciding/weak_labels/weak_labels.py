@@ -10,6 +10,7 @@ import polars as pl
 import polars_hash as plh
 
 from tidemill_core.domain.example import LabelSource
+from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.errors import DataError
 from tidemill_core.text import is_blank
 from tidemill_core.text_repair import repair
@@ -38,11 +39,12 @@ class _BadAnswer(Exception):
 class WeakLabels:
     """What the functions of one file say of one build's texts."""
 
-    def __init__(self, file: FunctionsFile, progress: Progress) -> None:
+    def __init__(self, file: FunctionsFile, renames: Renames, progress: Progress) -> None:
         """Begin without votes.
 
         Args:
             file: the functions.
+            renames: new names of labels that they may give.
             progress: tells how far the run is.
 
         Raises:
@@ -50,6 +52,7 @@ class WeakLabels:
         """
         require_snorkel()
         self._file = file
+        self._renames = renames
         self._progress = progress
         self._numbers: dict[str, int] = {}  # of a label as functions write it, and of it cleaned
         self._labels: list[str] = []
@@ -171,7 +174,7 @@ class WeakLabels:
         """Take up a label; one that is the same once it is cleaned has the same number."""
         if not given.isprintable() or is_blank(given):
             raise _BadAnswer("it returned what cannot be a label: blank, or control characters")
-        label = repair(str.__str__(given))
+        label = current(repair(str.__str__(given)), self._renames)
         number = self._numbers.setdefault(label, len(self._labels))
         if number == MAX_LABELS:
             raise _BadAnswer(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
@@ -181,14 +184,14 @@ class WeakLabels:
         return number
 
 
-def open_weak_labels(path: Path | None, progress: Progress) -> WeakLabels | None:
+def open_weak_labels(path: Path | None, renames: Renames, progress: Progress) -> WeakLabels | None:
     """Return what labels by the functions of a file; None where there is no file.
 
     Raises:
         DataError: LABELING_FILE_UNUSABLE.
         ConfigurationError: Snorkel is not installed.
     """
-    return None if path is None else WeakLabels(load_functions_file(path), progress)
+    return None if path is None else WeakLabels(load_functions_file(path), renames, progress)
 
 
 def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 
 import pytest
 
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.split import content_hash
 from tidemill_jobs.data.deciding.decide import Decided, decide
 from tidemill_jobs.data.landing.intake import Intake
@@ -47,13 +49,18 @@ def _raw(key: str, text: str, label: str | None) -> RawRow | Unreadable:
 
 
 def _decided(
-    folder: Path, batches: list[list[Row]], similarity: float, erased: str = ""
+    folder: Path,
+    batches: list[list[Row]],
+    similarity: float,
+    erased: str = "",
+    renames: Renames = MappingProxyType({}),
 ) -> Decided:
     """What becomes of rows that land batch by batch."""
     intake = Intake(folder / "intake")
     segments = intake.land(_Source(*batches), _ignore)
     cache = PreparedCache(folder / "prepared", Cleaning(1000))
-    return decide(cache.prepare(segments, _ignore), similarity, {content_hash(erased)}, None)
+    prepared = cache.prepare(segments, _ignore)
+    return decide(prepared, renames, similarity, {content_hash(erased)}, None)
 
 
 def _ignore(done: float, doing: str) -> None:
@@ -117,3 +124,14 @@ def test_a_text_that_was_erased_is_not_kept(tmp_path: Path) -> None:
     rows: list[Row] = [("1", "My  Name", "a"), ("2", "another", "b")]
     outcomes = _outcomes(_decided(tmp_path, [rows], 0.85, erased="my name"))
     assert outcomes == {"list#1": "ERASED", "list#2": "KEPT"}
+
+
+def test_labels_are_decided_on_by_their_current_names(tmp_path: Path) -> None:
+    """Rows that differ in the names of one label are duplicates, not contradictions."""
+    rows: list[Row] = [("1", "same", "old"), ("2", "same", "new"), ("3", "another", "old")]
+    decided = _decided(tmp_path, [rows], 1.0, renames={"old": "new"})
+    assert Counter(decided.excluded["rule"]) == {"DUPLICATE": 1}
+    assert set(decided.kept["label"]) == {"new"}
+    assert decided.rows.gather(decided.excluded["number"], ["label"])["label"].to_list() == ["new"]
+    before = _decided(tmp_path, [rows], 1.0)
+    assert Counter(before.excluded["rule"]) == {"CONTRADICTORY_LABELS": 2}

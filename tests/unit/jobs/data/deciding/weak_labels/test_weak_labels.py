@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 import pytest
 
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.errors import ConfigurationError, DataError
 from tidemill_jobs.context import RunCancelled
 from tidemill_jobs.data.deciding.weak_labels.functions_file import load_functions_file
@@ -31,10 +33,10 @@ def last(text):
 )
 
 
-def _weak(tmp_path: Path, content: str) -> WeakLabels:
+def _weak(tmp_path: Path, content: str, renames: Renames = MappingProxyType({})) -> WeakLabels:
     path = tmp_path / "labeling_functions.py"
     path.write_text(content, encoding="utf-8")
-    return WeakLabels(load_functions_file(path), lambda _done, _doing: None)
+    return WeakLabels(load_functions_file(path), renames, lambda _done, _doing: None)
 
 
 def _gold(rows: list[tuple[str, str, str]]) -> pl.DataFrame:
@@ -130,4 +132,15 @@ def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
         raise RunCancelled
 
     with pytest.raises(RunCancelled):
-        WeakLabels(load_functions_file(path), stop).label_texts(_texts(["red"]))
+        WeakLabels(load_functions_file(path), {}, stop).label_texts(_texts(["red"]))
+
+
+def test_functions_that_give_merged_labels_agree(tmp_path: Path) -> None:
+    """A label that was renamed counts by its current name, in votes and in the report."""
+    weak = _weak(tmp_path, COLOURS, {"red": "colour", "blue": "colour"})
+    found = weak.label_texts(_texts([f"{n} red and blue" for n in range(20)]))
+    assert set(found["label"]) == {"colour"}
+    report = weak.report(_gold([("1 red", "colour", "source")]))
+    assert {each["conflict"] for each in report} == {0.0}
+    assert [each["labels"] for each in report] == [["colour"]] * 3
+    assert [each["accuracy"] for each in report] == [1.0, None, 1.0]

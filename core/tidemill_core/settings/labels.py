@@ -1,0 +1,57 @@
+"""What `tidemill.toml` can say about a task's labels."""
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+from tidemill_core.domain.label_names import check_renames
+
+
+class LabelNames(BaseModel):
+    """The names of a task's labels, beyond those that its rows have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    add: list[str] = []
+    """Labels that feedback may have before a model knows them."""
+    rename: dict[str, str] = {}
+    """New names of labels by their old ones. Labels that get the name of another are merged."""
+
+    @field_validator("add")
+    @classmethod
+    def _clean(cls, names: list[str]) -> list[str]:
+        return [_label(name) for name in names]
+
+    @field_validator("rename")
+    @classmethod
+    def _lead_to_names_that_stay(cls, names: dict[str, str]) -> dict[str, str]:
+        renames: dict[str, str] = {}
+        for given, target in names.items():
+            old, new = _label(given), _label(target)
+            if renames.setdefault(old, new) != new:
+                raise ValueError(f"{old!r} is renamed to {renames[old]!r} and to {new!r}")
+        check_renames(renames)
+        return renames
+
+    @model_validator(mode="after")
+    def _add_no_old_name(self) -> "LabelNames":
+        for label in self.add:
+            if label in self.rename:
+                raise ValueError(f"add has {label!r}, which rename makes {self.rename[label]!r}")
+        return self
+
+    def accepted(self) -> frozenset[str]:
+        """Return the labels that callers may give even if no model has them."""
+        return frozenset([*self.add, *self.rename, *self.rename.values()])
+
+
+def _label(name: str) -> str:
+    """Return a name in the form that labels have in datasets."""
+    # The import takes long, and most tasks name no labels.
+    from tidemill_core.text import control_character, is_blank
+    from tidemill_core.text_repair import repair
+
+    label = repair(name)
+    if is_blank(label):
+        raise ValueError(f"{name!r} is no label: it is empty, or nothing in it can be seen")
+    if (found := control_character(label)) is not None:
+        raise ValueError(f"{label!r} is no label: it has the control character U+{ord(found):04X}")
+    return label
