@@ -128,6 +128,7 @@ def running_peer(
             "PORT": str(port),
             "OTHER_PORT": str(other),
             "PYTHONPATH": str(PEERS),
+            "ORT_DISABLE_TELEMETRY": "1",
             "PATH": f"{python.parent}:{os.environ['PATH']}",
         }
         process = subprocess.Popen(  # noqa: S603 -- our own words

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import numpy_helper
 
@@ -18,6 +17,7 @@ from tests.e2e.conftest import write_rows
 from tests.plugins.stack import Stack, running, write_workspace
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.model_repository import ModelManifest, ModelRepository
+from tidemill_core.onnx_session import open_session
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text import TextEncoder
@@ -71,7 +71,7 @@ class Publisher:
 
 def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
     """What a version answers to each text, without Triton."""
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    session = open_session(folder / "model.onnx")
     (probabilities,) = session.run(None, {"input_ids": encoder.encode(TEXTS)})
     return dict(zip(TEXTS, probabilities, strict=True))
 

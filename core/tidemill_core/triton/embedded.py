@@ -1,7 +1,7 @@
 """The embedded Triton: the server binary of the nvidia-pytriton wheel, with our backends.
 
-pytriton itself is neither imported nor used. The wheel has no ONNX Runtime or libtorch backend;
-Triton takes `<backends>/<name>/model.py` as a Python-based one, so ours stand in for them.
+pytriton itself is neither imported nor used. The wheel has no ONNX Runtime or libtorch backend.
+Triton accepts `<backends>/<name>/model.py` as a Python-based backend, so ours replace them.
 """
 
 import contextlib
@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import sys
 import sysconfig
@@ -19,15 +18,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.triton.plain_path import plain_path
 
 CONTROL_KEY_HEADER = "tidemill-control-key"
-"""The header that carries the control key; over gRPC Triton puts `triton-grpc-protocol-` before."""
+"""The header that carries the control key; over gRPC its prefix is `triton-grpc-protocol-`."""
 
 _RESTRICTED_APIS = "model-repository,shared-memory,trace,logging"
 _BACKENDS = ("onnxruntime", "pytorch")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's Python backend keeps its regions
 _COMPOSE_HINT = "run Triton with docker compose and set triton.url (see docker-compose.yml)"
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 _EXIT_TIMEOUT_SECONDS = 5
 _PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 _PYTHON_LIBRARY = f"libpython{_PYTHON_VERSION}.so.1.0"
@@ -35,17 +34,19 @@ _PYTHON_LIBRARY = f"libpython{_PYTHON_VERSION}.so.1.0"
 
 @dataclass(frozen=True)
 class EmbeddedTriton:
-    """How one embedded Triton is started.
+    """The options of one embedded Triton.
 
     Attributes:
         model_repository: Triton's model repository.
-        state_directory: Made where missing; holds the backends and names the shared memory, so
-            one Triton a state directory.
-        grpc_port: Loopback port for inference and model control.
-        http_port: Loopback port for HTTP.
-        metrics_port: Loopback port for Prometheus.
-        control_key: Whoever sends it may load models, so run code. Letters, digits, `-` and `_`.
-        load_models: Names of the models to load at the start; one that fails stops nothing.
+        state_directory: created if missing; holds the backends and names the shared memory, so
+            each Triton needs its own.
+        grpc_port: loopback port for inference and model control.
+        http_port: loopback port for HTTP.
+        metrics_port: loopback port for Prometheus.
+        control_key: letters, digits, `-` and `_`. A caller that sends it may load models, and
+            so run code.
+        load_models: names of the models to load at the start; a model that fails to load stops
+            nothing.
     """
 
     model_repository: Path
@@ -62,9 +63,9 @@ class Command:
     """A program to execute.
 
     Attributes:
-        arguments: The program's path first.
-        environment: All of it.
-        working_directory: Where it runs.
+        arguments: the program's path and its arguments.
+        environment: all its variables.
+        working_directory: the folder to run in.
     """
 
     arguments: tuple[str, ...]
@@ -73,7 +74,7 @@ class Command:
 
 
 def unsupported_reason() -> str | None:
-    """Say why this machine cannot run the embedded Triton, and what to do; None where it can."""
+    """Return why this machine cannot run the embedded Triton and what to do; None if it can."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         here = f"{platform.system()} {platform.machine()}"
         return f"the embedded Triton needs Linux on x86-64, this is {here}: {_COMPOSE_HINT}"
@@ -88,18 +89,18 @@ def unsupported_reason() -> str | None:
         )
     if not (_library_directory() / _PYTHON_LIBRARY).exists():
         return (
-            f"the embedded Triton needs {_PYTHON_LIBRARY}, which this Python in "
-            f"{sys.base_prefix} has not (Debian: apt install {_PYTHON_LIBRARY.split('.so')[0]}; "
+            f"the embedded Triton needs {_PYTHON_LIBRARY}, which is missing from the Python in "
+            f"{sys.base_prefix} (Debian: apt install {_PYTHON_LIBRARY.split('.so')[0]}; "
             f"pyenv: build with --enable-shared), or {_COMPOSE_HINT}"
         )
     return None
 
 
 def prepare(triton: EmbeddedTriton) -> Command:
-    """Make the backends folder, clear stale shared memory, and return what to execute.
+    """Create the backends folder, remove stale shared memory, and return the command to execute.
 
     Raises:
-        ConfigurationError: This machine cannot run it.
+        ConfigurationError: this machine cannot run the embedded Triton.
     """
     reason = unsupported_reason()
     wheel = _wheel_directory()
@@ -108,8 +109,8 @@ def prepare(triton: EmbeddedTriton) -> Command:
     backends = _prepare_backends(wheel, triton.state_directory)
     remove_stale_shared_memory(triton.state_directory)
     server = wheel / "pytriton" / "tritonserver" / "bin" / "tritonserver"
-    # A stub ignores PYTHONPATH and searches the working directory first: there it finds our own
-    # package, and never a stray file in the folder that the user happened to start from.
+    # A stub ignores PYTHONPATH and searches the working directory first. There it finds our own
+    # package, not a stray file in the folder that the user started from.
     return Command(
         arguments=(str(server), *_options(triton, backends)),
         environment=_environment(wheel),
@@ -118,7 +119,7 @@ def prepare(triton: EmbeddedTriton) -> Command:
 
 
 def shared_memory_prefix(state_directory: Path) -> str:
-    """Return what the names of this stack's regions in /dev/shm start with."""
+    """Return the prefix of the names of this stack's regions in /dev/shm."""
     digest = hashlib.sha256(os.fsencode(state_directory.resolve())).hexdigest()
     return f"tidemill_{digest[:12]}_"
 
@@ -126,10 +127,10 @@ def shared_memory_prefix(state_directory: Path) -> str:
 def remove_stale_shared_memory(state_directory: Path) -> None:
     """Remove the regions that a killed Triton of this state directory left behind.
 
-    Call it only while no Triton runs on that state directory.
+    Call this only while no Triton runs on that state directory.
     """
     for region in _SHARED_MEMORY.glob(shared_memory_prefix(state_directory) + "*"):
-        with contextlib.suppress(PermissionError):  # another user's, of the same name
+        with contextlib.suppress(OSError):  # another user's region with the same name
             region.unlink(missing_ok=True)
 
 
@@ -146,10 +147,11 @@ def _wheel_directory() -> Path | None:
 
 
 def _prepare_backends(wheel: Path, state_directory: Path) -> Path:
-    """Copy the backends, for Triton refuses links that lead out of the folder.
+    """Copy the backends; Triton refuses links that lead out of the folder.
 
-    The folder's name says what is in it, so it is never changed under a Triton that uses it. It
-    is filled aside and renamed in; of two that start at once, one finds the other's equal copy.
+    The folder's name has a digest of its content, so it never changes under a Triton that uses it.
+    It is filled under another name and renamed. Of two Tritons that start at once, one uses the
+    other's equal copy.
     """
     target = state_directory / f"triton-backends-{_backends_digest()}"
     if target.exists():
@@ -192,15 +194,15 @@ def _options(triton: EmbeddedTriton, backends: Path) -> list[str]:
     prefix = shared_memory_prefix(triton.state_directory)
     restricted = f"{_RESTRICTED_APIS}:{CONTROL_KEY_HEADER}={triton.control_key}"
     return [
-        f"--model-repository={_plain_name(triton.model_repository.resolve())}",
-        f"--backend-directory={_plain_name(backends.resolve())}",
-        # Python-based backends take the settings of the backend `python`.
+        f"--model-repository={plain_path(triton.model_repository.resolve())}",
+        f"--backend-directory={plain_path(backends.resolve())}",
+        # Python-based backends use the settings of the backend `python`.
         f"--backend-config=python,shm-region-prefix-name={prefix}",
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in triton.load_models),
         # Our configurations are complete; completing them would start each stub twice.
         "--disable-auto-complete-config",
-        # One broken version must not keep the others from being served.
+        # One broken version must not stop the others from being served.
         "--exit-on-error=false",
         "--strict-readiness=false",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_SECONDS}",
@@ -220,28 +222,14 @@ def _options(triton: EmbeddedTriton, backends: Path) -> list[str]:
     ]
 
 
-def _plain_name(folder: Path) -> str:
-    """Return a path of the folder in plain characters, which holds while this process lives.
-
-    Triton's Python backend starts its stubs by a line of bash, with the paths of the backends and
-    of the model in it, unquoted; and `LD_LIBRARY_PATH` splits at `:` and `;`. So any other path is
-    replaced by that of an open descriptor, which tritonserver inherits from this process.
-    """
-    if _PLAIN_PATH.fullmatch(str(folder)):
-        return str(folder)
-    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    os.set_inheritable(descriptor, True)
-    return f"/proc/{os.getpid()}/fd/{descriptor}"
-
-
 def _environment(wheel: Path) -> dict[str, str]:
-    """Let the stub, which embeds Python, find our interpreter's library and environment."""
-    libraries = [_plain_name(wheel / "nvidia_pytriton.libs"), _plain_name(_library_directory())]
+    """Return the variables with which a stub finds our Python's library and packages."""
+    libraries = [plain_path(wheel / "nvidia_pytriton.libs"), plain_path(_library_directory())]
     executables = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     return {
         **os.environ,
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "PATH": os.pathsep.join(executables),
-        # Our backends compute on the CPU; one stub for each GPU would only cost memory.
+        # Our backends compute on the CPU; a stub for each GPU would only cost memory.
         "CUDA_VISIBLE_DEVICES": "",
     }

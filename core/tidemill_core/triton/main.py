@@ -1,8 +1,7 @@
 """The process that becomes the embedded Triton: `python -m tidemill_core.triton.main`.
 
-It writes each model's configuration from what the database says is trusted, so that a
-candidate that was being tested when the machine went down is not started with, and is then
-replaced by tritonserver.
+It configures each model with the versions that the database trusts, and then becomes tritonserver.
+A candidate that was being tested when the machine went down is not among them.
 """
 
 import sys
@@ -13,6 +12,7 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.storage.storage import open_storage
+from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control_key import control_key
 from tidemill_core.triton.embedded import EmbeddedTriton, prepare
 from tidemill_core.triton.process import exec_triton
@@ -20,7 +20,7 @@ from tidemill_core.triton.served import configure
 
 
 def configure_all(settings: Settings) -> tuple[str, ...]:
-    """Write the configuration of each task's models; the names of those that serve something."""
+    """Write the configuration of each task's models; return the names of those to load."""
     storage = open_storage(settings.effective_database_url)
     repository = ModelRepository(settings.model_repository)
     names: list[str] = []
@@ -34,6 +34,7 @@ def configure_all(settings: Settings) -> tuple[str, ...]:
 def main() -> NoReturn:
     """Become tritonserver."""
     keep_files_private()
+    configure_logging("triton")
     try:
         settings = load_settings()
         settings.model_repository.mkdir(parents=True, exist_ok=True)

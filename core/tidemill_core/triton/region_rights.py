@@ -1,7 +1,7 @@
-"""Shared memory of Triton that no other user can read, from the moment that it is made.
+"""A seccomp filter that keeps other users from reading Triton's shared memory.
 
-Triton's Python backend makes its regions in /dev/shm by Boost, which sets their mode to 0644 by
-`fchmod`, whatever the umask. They hold what callers ask and what models answer.
+Triton's Python backend creates its regions in /dev/shm with Boost, which sets their mode to 0644
+with `fchmod`, whatever the umask. The regions hold callers' requests and models' answers.
 """
 
 import ctypes
@@ -12,8 +12,8 @@ import structlog
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SYS_SECCOMP, _SET_MODE_FILTER = 317, 1
-_ALLOW_SPECULATION = 4  # as without a filter: its mitigations would slow every model down
-_ARCHITECTURE, _NUMBER = 4, 0  # where the kernel's description of a call holds them
+_ALLOW_SPECULATION = 4  # a filter's mitigations would slow every model down
+_ARCHITECTURE, _NUMBER = 4, 0  # offsets in the kernel's `seccomp_data`
 _X86_64, _SYS_FCHMOD = 0xC000003E, 91
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _DO_NOTHING, _ALLOW = 0x00050000, 0x7FFF0000
@@ -31,10 +31,10 @@ _FILTER = (
 
 
 def keep_regions_private() -> None:
-    """Leave the umask's rights to what this process, and those it starts, make from now on.
+    """Turn `fchmod` into a call that does nothing, so files keep the mode that the umask gives.
 
-    `fchmod` succeeds without doing anything, by a seccomp filter. It cannot be taken back, so call
-    it right before the process becomes tritonserver.
+    This holds for this process and those that it starts, and cannot be undone: call it right before
+    the process becomes tritonserver. Where seccomp is not available, log a warning and go on.
     """
     os.umask(0o077)
     program = b"".join(struct.pack("HBBI", *instruction) for instruction in _FILTER)

@@ -26,12 +26,12 @@ _STOP_TIMEOUT_SECONDS = 15.0
 
 
 class RunningTriton:
-    """Triton in a process of its own, ready when the block is entered, gone when it is left.
+    """Triton in its own process, ready when the block is entered and gone when it is left.
 
     Attributes:
-        grpc_address: Where it answers; stays the same over `kill` and `start`.
-        http_address: The same for HTTP.
-        process: The tritonserver process.
+        grpc_address: its gRPC address; stays the same over `kill` and `start`.
+        http_address: its HTTP address.
+        process: the tritonserver process.
     """
 
     def __init__(
@@ -63,22 +63,22 @@ class RunningTriton:
         self._end_stubs()
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start Triton and wait until it answers."""
         if hasattr(self, "process"):
             self._end_stubs()
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            with_parent(sys.executable, "-m", __name__, self._arguments)
+            with_parent(sys.executable, "-m", __name__, self._arguments), start_new_session=True
         )
         with self.control() as control:
             control.wait_ready(_READY_TIMEOUT_SECONDS)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill Triton with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def _end_stubs(self) -> None:
-        """End what is left in its session, as the supervisor does.
+        """Kill what is left in Triton's session, as the supervisor does.
 
         A stub whose tritonserver was killed ends itself, unless it is just starting.
         """
@@ -86,7 +86,7 @@ class RunningTriton:
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def control(self) -> TritonControl:
-        """Return a connection that holds the key."""
+        """Return a connection that has the control key."""
         return TritonControl(self.grpc_address, CONTROL_KEY)
 
 

@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from tidemill_core.errors import TidemillError
+from tidemill_core.onnx_session import open_session
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 from tidemill_jobs.training.network import CalibratedClassifier
@@ -145,9 +145,7 @@ def compare(
 
 
 def _onnx_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabilities]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
+    session = open_session(exported)
     return lambda input_ids: cast(
         "Probabilities", session.run([OUTPUT_NAME], {INPUT_NAME: input_ids})[0]
     )

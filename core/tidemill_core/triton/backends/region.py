@@ -1,5 +1,6 @@
-"""The region in /dev/shm through which Triton and one stub process talk."""
+"""The region in /dev/shm through which Triton and one stub process exchange data."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -8,9 +9,11 @@ _NAME_ARGUMENT = 2
 
 
 def remove_name() -> None:
-    """Remove the region's name; both sides have it open, so they keep the memory until they end.
+    """Remove the region's name, so that nothing is left when the processes end, even by a kill.
 
-    However they end, nothing is left behind then.
+    Both sides have the region open, so they keep the memory until then. Where the name cannot be
+    found or removed, the next start of Triton removes the region.
     """
-    arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
-    (_SHARED_MEMORY / os.fsdecode(arguments[_NAME_ARGUMENT])).unlink(missing_ok=True)
+    with contextlib.suppress(OSError, IndexError):
+        arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+        (_SHARED_MEMORY / os.fsdecode(arguments[_NAME_ARGUMENT])).unlink()

@@ -25,7 +25,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the regions are
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return once it is true."""
+    """Return once the condition is true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -44,11 +44,21 @@ def regions_of(state_directory: Path) -> list[Path]:
 
 @pytest.fixture
 def served(publish: Any, configure: Any, repository: Path) -> str:
-    """A model that is ready to be loaded."""
+    """The name of a model that can be loaded."""
     if not (repository / "process-onnx").exists():
         publish("process-onnx", 1)
         configure("process-onnx", 1)
     return "process-onnx"
+
+
+@pytest.fixture
+def telemetry_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that ONNX Runtime's telemetry creates; it is off by itself under CI."""
+    for name in ("CI", "GITHUB_ACTIONS", "TF_BUILD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "Microsoft"
 
 
 def test_after_a_kill_it_serves_again_and_leaves_nothing(
@@ -72,7 +82,7 @@ def test_after_a_kill_it_serves_again_and_leaves_nothing(
 def test_a_kill_of_everything_leaves_no_shared_memory(
     tmp_path: Path, repository: Path, served: str
 ) -> None:
-    """A model that is loaded has memory without a name, which ends with its processes."""
+    """A loaded model's memory has no name and ends with its processes."""
     with RunningTriton(repository, tmp_path, (served,)) as triton:
         for process in (psutil.Process(triton.process.pid), *stubs_of(triton.process.pid)):
             process.kill()
@@ -81,7 +91,7 @@ def test_a_kill_of_everything_leaves_no_shared_memory(
 
 
 def test_a_start_removes_what_an_earlier_one_left(tmp_path: Path) -> None:
-    """Regions of stubs that were killed while they started go, and only this stack's own."""
+    """Regions of stubs that were killed while they started are removed, but no other stack's."""
     own, other = (
         SHARED_MEMORY / f"{embedded.shared_memory_prefix(folder)}left"
         for folder in (tmp_path, tmp_path / "other")
@@ -98,7 +108,7 @@ def test_a_start_removes_what_an_earlier_one_left(tmp_path: Path) -> None:
 def test_shared_memory_is_private_while_it_has_a_name(
     tmp_path: Path, repository: Path, served: str, token_ids: Any
 ) -> None:
-    """No other user can open it, not even while a model is loaded; and it still grows."""
+    """No other user can open a region, not even while a model loads; and regions still grow."""
     seen: set[int] = set()
     with RunningTriton(repository, tmp_path) as triton, triton.control() as control:
         with ThreadPoolExecutor(1) as pool:
@@ -125,7 +135,7 @@ _HARD_NAMES = (
 def test_it_serves_from_a_folder_of_any_name(
     name: str, tmp_path: Path, repository: Path, served: str, token_ids: Any
 ) -> None:
-    """What the shell that starts Triton's stubs would read as more than a path does no harm."""
+    """A path with characters that mean something to the shell that starts Triton's stubs works."""
     models = tmp_path / name / "model repository"
     shutil.copytree(repository / served, models / served)
     state = tmp_path / name / "state"
@@ -133,10 +143,57 @@ def test_it_serves_from_a_folder_of_any_name(
         assert control.infer(served, 1, token_ids(1)).shape == (1, 4)
 
 
+_REFUSE_SECCOMP = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+# Load the call's number; if it is seccomp's, 317, fail with EPERM, else allow.
+steps = ((0x20, 0, 0, 0), (0x15, 0, 1, 317), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000))
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, struct.pack("HP", len(steps), ctypes.addressof(code)), 0, 0) == 0
+os.execv(sys.executable, [sys.executable, "-c", *sys.argv[1:]])
+"""
+_SERVE = """
+import sys
+from pathlib import Path
+from tidemill_core.triton.testing import RunningTriton
+with RunningTriton(Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3],)) as triton:
+    with triton.control() as control:
+        print("serves", *control.ready_versions(sys.argv[3]))
+"""
+
+
+def test_it_serves_where_seccomp_is_refused(tmp_path: Path, repository: Path, served: str) -> None:
+    """A kernel or container that allows no filter costs the regions' privacy, and a warning."""
+    arguments = [_REFUSE_SECCOMP, _SERVE, repository, tmp_path, served]
+    ended = subprocess.run([sys.executable, "-c", *arguments], capture_output=True, text=True)
+    assert "serves 1" in ended.stdout, ended.stderr
+    assert "shared_memory_readable_by_others" in ended.stdout
+
+
+def test_onnx_runtime_has_no_telemetry(
+    tmp_path: Path,
+    repository: Path,
+    served: str,
+    token_ids: Any,
+    telemetry_folder: Path,
+) -> None:
+    """ONNX Runtime's telemetry keeps a database in the user's cache; a served model makes none."""
+    with RunningTriton(repository, tmp_path, (served,)) as triton, triton.control() as control:
+        assert control.infer(served, 1, token_ids(1)).shape == (1, 4)
+    assert not telemetry_folder.exists()
+
+
+def test_the_export_check_has_no_telemetry(telemetry_folder: Path) -> None:
+    """The jobs load ONNX Runtime without its telemetry too."""
+    subprocess.run([sys.executable, "-c", "import tidemill_jobs.training.export"], check=True)
+    assert not telemetry_folder.exists()
+
+
 def test_a_killed_stub_is_noticed(
     tmp_path: Path, repository: Path, served: str, token_ids: Any
 ) -> None:
-    """Loading and unloading lose no stub; a killed one is noticed, and a restart mends it."""
+    """Loading and unloading lose no stub; a killed stub is noticed, and a restart fixes it."""
     with RunningTriton(repository, tmp_path, (served,)) as triton, triton.control() as control:
         watch = StubWatch(triton.process.pid)
         control.unload(served)
@@ -158,7 +215,7 @@ def test_a_killed_stub_is_noticed(
 def test_it_dies_with_its_parent_and_not_by_the_terminal(
     tmp_path: Path, repository: Path, served: str
 ) -> None:
-    """It has a session of its own, and a parent that is killed takes it and its stubs along."""
+    """Triton has its own session, and ends with its stubs when its parent is killed."""
     program = (
         "import sys, time; from pathlib import Path;"
         "from tidemill_core.triton.testing import RunningTriton;"
@@ -177,7 +234,7 @@ def test_it_dies_with_its_parent_and_not_by_the_terminal(
 
 
 def alive(process: psutil.Process) -> bool:
-    """Say whether it runs; one that waits to be reaped by init does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -185,7 +242,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def test_preparing_twice_gives_the_same_files(tmp_path: Path, repository: Path) -> None:
-    """Backends are files, not links, in one folder however often they are prepared."""
+    """However often they are prepared, the backends are files, not links, in one folder."""
     triton = embedded.EmbeddedTriton(repository, tmp_path, 1, 2, 3, "key", ())
     assert embedded.prepare(triton) == embedded.prepare(triton)
     (folder,) = tmp_path.iterdir()
@@ -195,5 +252,5 @@ def test_preparing_twice_gives_the_same_files(tmp_path: Path, repository: Path) 
 
 
 def test_this_machine_is_supported() -> None:
-    """Where these tests run there is no reason not to."""
+    """The machine that runs these tests can run the embedded Triton."""
     assert embedded.unsupported_reason() is None

@@ -2,10 +2,10 @@
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
+from tidemill_core.onnx_session import open_session
 from tidemill_jobs.training.export import (
     ExportMismatch,
     compare,
@@ -51,7 +51,7 @@ def test_another_model_is_a_mismatch(
 
 def test_onnx_has_the_shapes_that_triton_is_told(exported: dict[str, bytes]) -> None:
     """Batch, length and labels are symbolic, and ids are int32."""
-    session = onnxruntime.InferenceSession(exported["onnx"])
+    session = open_session(exported["onnx"])
     (given,), (answered,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type) == ("input_ids", "tensor(int32)")
     assert (answered.name, answered.type) == ("probabilities__0", "tensor(float)")
@@ -67,7 +67,7 @@ def test_onnx_is_old_enough_for_the_container(exported: dict[str, bytes]) -> Non
 
 def test_ids_out_of_range_are_clamped(model: TrainedModel, exported: dict[str, bytes]) -> None:
     """Wild ids are answered with probabilities, not refused."""
-    session = onnxruntime.InferenceSession(exported["onnx"])
+    session = open_session(exported["onnx"])
     wild = np.array([[2**31 - 1] * 16, [-(2**31)] * 16], dtype=np.int32)
     (answer,) = session.run(None, {"input_ids": wild})
     assert np.allclose(answer.sum(axis=1), 1.0, atol=1e-5)
