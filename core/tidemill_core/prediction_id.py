@@ -134,7 +134,8 @@ def load_keys(state_dir: Path, given: str = "") -> dict[int, bytes]:
         given: the content of such a file: JSON, keys in hexadecimal by their ids.
 
     Raises:
-        ConfigurationError: what is given or the file is damaged, or others may read the file.
+        ConfigurationError: the given keys or the file are damaged; the file cannot be read or
+            written; or others may read it.
     """
     path = state_dir / KEYS_FILE
     place = "prediction_id_keys" if given else str(path)

@@ -10,21 +10,39 @@ from pathlib import Path
 from tidemill_core.errors import ConfigurationError
 
 
-def read_or_create(path: Path, make: Callable[[], str]) -> str:
-    """The file's content; the first caller writes what `make` returns.
+class SecretFileUnusable(ConfigurationError):
+    """The file of a secret cannot be read or written."""
 
-    The file is whole or not there, and of several processes that try, one makes it.
+    def __init__(self, path: Path, error: OSError | UnicodeError) -> None:
+        if isinstance(error, OSError):
+            told = f"cannot be read or written: {error.strerror}; make room on the disk, or fix the"
+            told += " path or its permissions, and try again"
+        else:
+            told = "is damaged: it is not text; restore it from a backup"
+        super().__init__(f"{path} {told}")
+
+
+def read_or_create(path: Path, make: Callable[[], str]) -> str:
+    """Return the file's content; the first caller writes what `make` returns.
+
+    The file is complete or missing. If several processes try, one creates it.
 
     Raises:
-        ConfigurationError: others may read the file.
+        ConfigurationError: others may read the file; or it cannot be read or written, or is not
+            text (SecretFileUnusable).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        _create(path, make())
-    if path.stat().st_mode & 0o077:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create(path, make())
+        is_private = not path.stat().st_mode & 0o077
+        content = path.read_text() if is_private else ""
+    except (OSError, UnicodeError) as error:
+        raise SecretFileUnusable(path, error) from error
+    if not is_private:
         quoted = shlex.quote(str(path))
         raise ConfigurationError(f"{path} may be read by others; run: chmod 600 {quoted}")
-    return path.read_text()
+    return content
 
 
 def _create(path: Path, content: str) -> None:

@@ -21,7 +21,7 @@ def load_text_key(state_dir: Path) -> bytes:
     """The key of a state directory; the first caller makes it.
 
     Raises:
-        ConfigurationError: the file is damaged, or others may read it.
+        ConfigurationError: the file is damaged, cannot be read or written, or others may read it.
     """
     path = state_dir / KEY_FILE
     try:

@@ -12,7 +12,7 @@ def control_key(settings: Settings) -> str:
     """The settings' key or, for the embedded Triton, the state directory's own.
 
     Raises:
-        ConfigurationError: others may read the file that holds it.
+        ConfigurationError: the file that holds it cannot be read or written, or others may read it.
     """
     if settings.triton.control_key:
         return settings.triton.control_key
