@@ -111,11 +111,11 @@ class Intake:
         landed = self.segments(source.name)
         watermark: Watermark = landed[-1].watermark if landed else {}
         number = landed[-1].number if landed else 0
-        labelled = str(LabelSource.SOURCE) if source.labelled else None
+        label_source = str(LabelSource.SOURCE) if source.labeled else None
         changed = ChangedRows(read_segment(segment, list(COMPARED)) for segment in landed)
         for batch in source.read(watermark):
             progress(0.0, f"reads {source.name}")
-            rows = changed.only(without_texts(_landed(batch, labelled), self._erased))
+            rows = changed.only(without_texts(_landed(batch, label_source), self._erased))
             if len(rows) or batch.replaced or batch.watermark != watermark:
                 number += 1
                 path = self._path(source.name, number)

@@ -1,7 +1,7 @@
-"""Where a task's rows come from: one small module a kind of source.
+"""Sources of a task's rows.
 
-`source` is the contract of all. `files` reads files, `sql` a database, `web_api` an API over HTTP;
-`raw_rows` brings what they give into the columns that all share.
+`source` has the contract. `files` reads files, `sql` a database, `web_api` an API over HTTP;
+`raw_rows` converts their rows to the columns that all sources share.
 """
 
 import hashlib
@@ -17,18 +17,18 @@ from tidemill_jobs.data.sources.web_api.api_source import WebApi
 
 _NAME_LENGTH = 40
 
-# Settings that change how a source is read, and not what it holds.
-_MANNERS = {
+# Settings that change how a source is read, but not what it contains.
+_READ_SETTINGS = {
     *("overlap", "auth", "auth_header", "token_env"),
     *("requests_per_second", "timeout_seconds", "max_pages"),
 }
 
 
 def open_source(settings: SourceSettings) -> Source:
-    """The source that settings declare; it reads nothing yet.
+    """Return the source that the settings declare; it reads nothing yet.
 
-    Its name says where it reads and what: a source whose settings change in that is another one,
-    and is read from its beginning.
+    Its name depends on where it reads and what. If one of these settings changes, the source is a
+    new one and is read from its beginning.
     """
     if isinstance(settings, FilesSource):
         return Files(_name(without_secrets(settings.path), settings), settings)
@@ -39,8 +39,8 @@ def open_source(settings: SourceSettings) -> Source:
 
 def _name(place: str, settings: SourceSettings) -> str:
     readable = re.sub("[^a-z0-9]+", "-", place.lower())[-_NAME_LENGTH:]
-    described = settings.model_dump(mode="json", exclude=_MANNERS, exclude_defaults=True)
-    # A new user or password makes it no other place.
+    described = settings.model_dump(mode="json", exclude=_READ_SETTINGS, exclude_defaults=True)
+    # A new user or password does not make it another source.
     if isinstance(settings, SqlSource):
         described["url"] = settings.url.get_secret_value().rpartition("@")[2]
     for where in {"path", "url"} & described.keys():

@@ -1,6 +1,6 @@
-"""Why a source cannot be used, where more than one place says so. All are a `DataError`.
+"""Errors that several sources raise.
 
-Each message names the place, what is wrong and what to do.
+Each message names the place, the problem and the cure.
 """
 
 from collections.abc import Iterable
@@ -8,88 +8,89 @@ from itertools import islice
 
 from tidemill_core.domain.example import printable
 from tidemill_core.errors import DataError
+from tidemill_jobs.data.sources.source import NOT_UTF8
 
 _NAMES = 20
 
 
 def listed(names: Iterable[str]) -> str:
-    """The names of columns or fields as an error may show them: not too many, and as UTF-8."""
+    """Return the first names of columns or fields as valid UTF-8, for an error message."""
     some = [printable(name) for name in islice(names, _NAMES + 1)]
     return ", ".join([*some[:_NAMES], "and others"] if len(some) > _NAMES else some)
 
 
 class SourceMissing(DataError):
-    """Nothing is where the source should be."""
+    """The source does not exist."""
 
-    def __init__(self, told: str, cure: str) -> None:
-        super().__init__("SOURCE_MISSING", f"{told}; {cure}")
+    def __init__(self, problem: str, cure: str) -> None:
+        super().__init__("SOURCE_MISSING", f"{problem}; {cure}")
 
 
 class SourceUnreadable(DataError):
-    """The source is there and cannot be read."""
+    """The source exists, but cannot be read."""
 
     def __init__(
-        self, place: str, detail: object, cure: str = "fix it, and the next run reads on"
+        self, place: str, detail: object, cure: str = "fix it; the next run continues there"
     ) -> None:
         super().__init__("SOURCE_UNREADABLE", f"{place} cannot be read: {detail}; {cure}")
 
 
 class EmptyFile(DataError):
-    """A file has no content."""
+    """A file is empty."""
 
     def __init__(self, place: str) -> None:
-        super().__init__("EMPTY_FILE", f"{place} is empty; remove it, or fill it")
+        super().__init__("EMPTY_FILE", f"{place} is empty; add rows, or remove it")
 
 
 class NotUtf8(DataError):
-    """A file is not UTF-8 where that matters for all its rows."""
+    """A file, or its header, is not UTF-8."""
 
-    def __init__(self, place: str, told: str) -> None:
-        super().__init__("NOT_UTF8", f"{place} {told}; save the file as UTF-8")
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(NOT_UTF8, f"{place} {problem}; save the file as UTF-8")
 
 
 class MissingColumn(DataError):
-    """A column that the settings name is not there."""
+    """A column that the settings name is missing."""
 
     def __init__(
         self, place: str, name: str, there: Iterable[str], cure: str | None = None
     ) -> None:
         cure = cure or "fix the name in the source's settings, or the data"
-        told = f"{place}: no column {name!r} among {listed(there)}; {cure}"
-        super().__init__("MISSING_COLUMN", told)
+        problem = f"{place}: no column {name!r} among {listed(there)}; {cure}"
+        super().__init__("MISSING_COLUMN", problem)
 
 
 class AmbiguousColumn(DataError):
     """Several columns have the name that the settings give."""
 
     def __init__(self, place: str, name: str) -> None:
-        told = f"{place}: several columns {name!r}; rename all but one of them"
-        super().__init__("AMBIGUOUS_COLUMN", told)
+        problem = f"{place}: several columns {name!r}; rename all but one of them"
+        super().__init__("AMBIGUOUS_COLUMN", problem)
 
 
 class NoRows(DataError):
-    """A source has had no row so far."""
+    """A source never had a row."""
 
     def __init__(self, place: str) -> None:
-        super().__init__("NO_ROWS", f"{place} holds no rows; fill it, or fix the source's settings")
+        super().__init__("NO_ROWS", f"{place} has no rows; add some, or fix the source's settings")
 
 
 class UnsupportedCursor(DataError):
-    """What says where to read on has no type that can say it."""
+    """A cursor has a type or value that cannot mark a position."""
 
-    def __init__(self, place: str, told: str) -> None:
-        super().__init__("UNSUPPORTED_CURSOR", f"{place}: {told}")
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__("UNSUPPORTED_CURSOR", f"{place}: {problem}")
 
 
 class CursorWentBack(DataError):
-    """A database has rows, or had some, where its cursor says that all were read."""
+    """A database gained or lost rows before the cursor, where all rows were read."""
 
-    def __init__(self, place: str, told: str, cure: str) -> None:
-        super().__init__("CURSOR_WENT_BACK", f"{place}: {told}; {cure}")
+    def __init__(self, place: str, problem: str, cure: str) -> None:
+        super().__init__("CURSOR_WENT_BACK", f"{place}: {problem}; {cure}")
 
 
 class ApiRefused(DataError):
-    """An API does not take what it is asked."""
+    """An API refuses a request."""
 
-    def __init__(self, place: str, told: str, cure: str) -> None:
-        super().__init__("API_REFUSED", f"{place} {told}; {cure}")
+    def __init__(self, place: str, problem: str, cure: str) -> None:
+        super().__init__("API_REFUSED", f"{place} {problem}; {cure}")

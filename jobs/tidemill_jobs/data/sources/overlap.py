@@ -1,4 +1,4 @@
-"""Where a read begins that looks back, for rows and items that appear late."""
+"""The start of a read with an overlap, for rows and items that appear late."""
 
 import math
 import re
@@ -18,7 +18,7 @@ _SECONDS_PER_DAY = 86_400
 
 
 def before(value: Any, overlap: float, is_time: bool) -> Any:
-    """Return the value that lies so far before another, of the same type and form.
+    """Return the value that lies `overlap` before another, in the same type and form.
 
     Args:
         value: a number, a time, or a time as ISO 8601 text.
@@ -26,12 +26,12 @@ def before(value: Any, overlap: float, is_time: bool) -> Any:
         is_time: whether a number counts the time since 1970.
 
     Raises:
-        TypeError: it has no value before it.
+        TypeError: the value has no such earlier value.
     """
     try:
         return _before(value, overlap, is_time)
     except (OverflowError, ValueError) as error:
-        raise TypeError(f"{value!r}, which no overlap of {overlap:g} leads back from") from error
+        raise TypeError(f"{value!r}, and has no value {overlap:g} before it") from error
 
 
 def _before(value: Any, overlap: float, is_time: bool) -> Any:
@@ -58,10 +58,10 @@ def _text_before(value: str, overlap: float, is_time: bool) -> str:
     if found["clock"] is None:
         return str(_before(date.fromisoformat(value), overlap, is_time).isoformat())
     clock, fraction = found["clock"], found["fraction"]
-    written = f"{found['day']} {clock}" + (f".{fraction}" if fraction else "")
-    moment = datetime.fromisoformat(written) - timedelta(seconds=overlap)
-    # Cut off, and so never after what is meant.
-    told = moment.isoformat(found["sign"], "minutes" if len(clock) == len("12:00") else "seconds")
+    local = f"{found['day']} {clock}" + (f".{fraction}" if fraction else "")
+    moment = datetime.fromisoformat(local) - timedelta(seconds=overlap)
+    # Digits are cut off, so the text is never later than the moment.
+    text = moment.isoformat(found["sign"], "minutes" if len(clock) == len("12:00") else "seconds")
     if fraction:
-        told += "." + f"{moment.microsecond:06}".ljust(len(fraction), "0")[: len(fraction)]
-    return told + (found["zone"] or "")
+        text += "." + f"{moment.microsecond:06}".ljust(len(fraction), "0")[: len(fraction)]
+    return text + (found["zone"] or "")

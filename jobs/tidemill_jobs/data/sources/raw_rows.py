@@ -1,4 +1,4 @@
-"""Rows as a source gave them, brought into the columns that all sources share."""
+"""Conversion of a source's rows to the columns that all sources share."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +10,14 @@ import polars as pl
 
 from tidemill_core.domain.example import printable
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
-from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS, UNREADABLE
+from tidemill_jobs.data.sources.source import (
+    BAD_TIME,
+    BATCH_BYTES,
+    BATCH_ROWS,
+    ROWS,
+    UNREADABLE,
+    WRONG_TYPE,
+)
 from tidemill_jobs.data.sources.times import as_time
 
 _Row = TypeVar("_Row")
@@ -18,15 +25,15 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row, its values of whatever type they came.
+    """One row; its values have the types that the source gave them.
 
     Attributes:
-        origin: where a person would look for it.
-        key: what a later row of the same key replaces; None where none does.
-        text: None or a string, or the row is WRONG_TYPE.
+        origin: its place, for people.
+        key: a later row with the same key replaces it; None if none can.
+        text: None or a string; otherwise the row is WRONG_TYPE.
         label: None, a string, an integer or a boolean.
         annotator: None, a string or an integer.
-        time: what `as_time` reads.
+        time: a value that `as_time` reads.
     """
 
     origin: str
@@ -39,7 +46,7 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """One row that could not be read, the rule that it broke and its offending value."""
+    """One row that cannot be read, with the rule that it broke and the offending value."""
 
     origin: str
     rule: str
@@ -67,17 +74,17 @@ NOTHING = Piece(pl.DataFrame(schema=dict(ROWS)), pl.DataFrame(schema=dict(UNREAD
 
 
 def joined(pieces: Sequence[Piece]) -> Piece:
-    """All rows of some pieces, in their order."""
+    """Return all rows of the pieces, in order."""
     rows = pl.concat([NOTHING.rows, *(piece.rows for piece in pieces)])
     return Piece(rows, pl.concat([NOTHING.unreadable, *(piece.unreadable for piece in pieces)]))
 
 
 def checked(part: str, found: Iterable[RawRow | Unreadable]) -> Piece:
-    """Rows whose values have the types they should; the others are unreadable.
+    """Return the rows, those with values of a wrong type as unreadable.
 
-    A text or label of another type is WRONG_TYPE, a time that is none is BAD_TIME, and half a
-    UTF-16 character, which no file can hold, is LONE_SURROGATE. A text of more than MAX_LINE_BYTES
-    is TEXT_TOO_LONG.
+    A text or label of another type is WRONG_TYPE, an invalid time BAD_TIME, and half a UTF-16
+    character, which no file can store, LONE_SURROGATE. A text of more than MAX_LINE_BYTES is
+    TEXT_TOO_LONG.
     """
     rows, unreadable = [], []
     for item in found:
@@ -93,11 +100,13 @@ def checked(part: str, found: Iterable[RawRow | Unreadable]) -> Piece:
 def grouped(
     rows: Iterable[_Row], text: Callable[[_Row], object]
 ) -> Iterator[tuple[list[_Row], bool]]:
-    """Rows in lists as large as a batch may be, and whether it is the last, which may be empty.
+    """Yield lists of rows, each as large as a batch may be, and whether it is the last.
+
+    The last list may be empty.
 
     Args:
-        rows: whatever they are.
-        text: the largest value of one.
+        rows: rows of any type.
+        text: returns a row's largest value.
     """
     group, size = list[_Row](), 0
     for row in rows:
@@ -111,21 +120,21 @@ def grouped(
 
 
 def too_long(origin: str, key: str | None, length: int) -> Unreadable:
-    """A row whose text has more than MAX_LINE_BYTES; nothing of it is kept."""
+    """Return a row whose text has more than MAX_LINE_BYTES, without the text."""
     return Unreadable(origin, "TEXT_TOO_LONG", f"a text of {length} bytes", key)
 
 
 def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:
-    """UNREADABLE; values are cut, and made fit to be stored as UTF-8."""
+    """Return UNREADABLE; values are cut, and stored as valid UTF-8."""
     values = [(part, row.origin, row.key, row.rule, printable(row.value)) for row in found]
     return pl.DataFrame(values, schema=dict(UNREADABLE), orient="row")
 
 
 def as_word(value: object) -> str | None:
-    """A label or a name as text: an integer in digits, a boolean as `true` or `false`.
+    """Return a label or a name as text: an integer in digits, a boolean as `true` or `false`.
 
     Raises:
-        TypeError: it is of another type.
+        TypeError: it has another type.
     """
     if value is None or isinstance(value, str):
         return value
@@ -137,7 +146,7 @@ def as_word(value: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value for a person to recognise."""
+    """Return a value as JSON, for people to recognize."""
     try:
         return json.dumps(value, default=str, ensure_ascii=False)
     except RecursionError:
@@ -145,22 +154,22 @@ def shown(value: object) -> str:
 
 
 def _values(row: RawRow) -> tuple[object, ...] | Unreadable:
-    """The row's values in the order of ROWS, without the part."""
+    """Return the row's values in the order of ROWS, without the part."""
     if row.text is not None and not isinstance(row.text, str):
-        return Unreadable(row.origin, "WRONG_TYPE", f"text: {shown(row.text)}", row.key)
+        return Unreadable(row.origin, WRONG_TYPE, f"text: {shown(row.text)}", row.key)
     words = []
     for name in ("label", "annotator"):
         try:
             words.append(as_word(getattr(row, name)))
         except TypeError:
-            told = f"{name}: {shown(getattr(row, name))}"
-            return Unreadable(row.origin, "WRONG_TYPE", told, row.key)
+            value = f"{name}: {shown(getattr(row, name))}"
+            return Unreadable(row.origin, WRONG_TYPE, value, row.key)
     try:
         time = as_time(row.time)
     except ValueError:
-        return Unreadable(row.origin, "BAD_TIME", shown(row.time), row.key)
+        return Unreadable(row.origin, BAD_TIME, shown(row.time), row.key)
     for word in (row.text, *words):
-        if word is not None and not word.isascii() and not _is_storable(word):
+        if word is not None and not is_utf8(word):
             return Unreadable(row.origin, "LONE_SURROGATE", word, row.key)
     if row.text is not None and len(row.text) > MAX_LINE_BYTES // 4:
         length = len(row.text.encode())
@@ -169,7 +178,10 @@ def _values(row: RawRow) -> tuple[object, ...] | Unreadable:
     return row.origin, row.key, row.text, *words, time
 
 
-def _is_storable(word: str) -> bool:
+def is_utf8(word: str) -> bool:
+    """Return whether text has no lone surrogates, so that UTF-8 can store it."""
+    if word.isascii():
+        return True
     try:
         word.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What all sources of a task have in common."""
+"""The contract of all sources."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import polars as pl
 
 Watermark = Mapping[str, Any]
-"""Where to read on in a source: JSON values; nothing before the first run."""
+"""The position in a source where the next read starts: JSON values; empty before the first."""
 
 ROWS: Mapping[str, Any] = {
     "part": pl.String,
@@ -18,8 +18,8 @@ ROWS: Mapping[str, Any] = {
     "annotator": pl.String,
     "time": pl.Datetime("us", "UTC"),
 }
-"""Columns of rows as they were read. `part` is the file, where a source has several; `origin`
-where a person would look; `key` what a later row replaces, null where none does."""
+"""Columns of raw rows. `part` is the file, in a source of several files; `origin` the row's place,
+for people; a later row with the same `key` replaces the row; null if none can."""
 
 UNREADABLE: Mapping[str, Any] = {
     "part": pl.String,
@@ -28,24 +28,27 @@ UNREADABLE: Mapping[str, Any] = {
     "rule": pl.String,
     "value": pl.String,
 }
-"""Columns of what could not be read, and the rule that it broke."""
+"""Columns of rows that cannot be read, with the rule that each broke."""
+
+NOT_UTF8, WRONG_TYPE, BAD_TIME = "NOT_UTF8", "WRONG_TYPE", "BAD_TIME"
+"""Rules that several kinds of sources check."""
 
 BATCH_ROWS = 100_000
-"""Rows of a batch, at most."""
+"""Maximum number of rows in a batch."""
 
 BATCH_BYTES = 64 << 20
-"""Texts of a batch, at most, unless one row alone has more."""
+"""Maximum size of a batch's texts, unless one row alone has more."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that are landed together.
+    """Rows that land together.
 
     Attributes:
         rows: ROWS.
         unreadable: UNREADABLE.
-        watermark: where to read on once they have landed.
-        replaced: parts whose rows landed before are void from here on.
+        watermark: where the next read starts, once they have landed.
+        replaced: parts whose earlier rows these rows replace.
     """
 
     rows: pl.DataFrame
@@ -58,17 +61,17 @@ class Source(Protocol):
     """One declared source.
 
     Attributes:
-        name: unique within the task; names its folder in the intake.
-        place: where a person would look for it, without anything secret.
-        labelled: whether its rows have labels of their own.
+        name: unique within the task; also its folder in the intake.
+        place: its place, for people, without secrets.
+        labeled: whether its rows have labels.
     """
 
     name: str
     place: str
-    labelled: bool
+    labeled: bool
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
-        """What is new since the watermark, in batches; each is landed before the next is asked for.
+        """Yield the rows that are new since the watermark; each batch lands before the next.
 
         Raises:
             DataError: the source cannot be used; names the place and the cure.

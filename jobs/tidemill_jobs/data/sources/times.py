@@ -1,10 +1,10 @@
-"""Times as sources write them, read by one rule whatever the source is.
+"""Parsing of times, by one rule for all sources.
 
-A time is ISO 8601 with a day at least; without a zone it is in UTC. Digits, as a number or as text,
+A time is ISO 8601 with at least a day; without a zone it is in UTC. Digits, as a number or as text,
 are a day (`20260102`), a day and time (`202601021200`, `20260102120000`), or the time since 1970:
-in seconds below 10**11, and else in milliseconds below 10**14, in microseconds below 10**17 and in
-nanoseconds below 10**20. So a count of milliseconds is read right from March 1973 on. Four or six
-digits that could be a year or a month are no time.
+seconds below 10**11, otherwise milliseconds below 10**14, microseconds below 10**17 and nanoseconds
+below 10**20. A count of milliseconds is therefore read correctly from March 1973 on. Four or six
+digits that could be a year or a month are not a time.
 """
 
 import re
@@ -37,10 +37,10 @@ def as_time(value: object) -> datetime | None:
 
 
 def units_per_second(number: float | Decimal) -> int:
-    """Return in what a count since 1970 of that size is: 1 for seconds, 1000 for milliseconds.
+    """Return the units of a count since 1970 by its size: 1 for seconds, 1000 for milliseconds.
 
     Raises:
-        ValueError: no time is so far away.
+        ValueError: the count is too large for a time.
     """
     for digits, units in ((11, 1), (14, 10**3), (17, 10**6), (20, 10**9)):
         if abs(number) < 10**digits:
@@ -65,9 +65,9 @@ def _typed(value: object) -> datetime:
 
 
 def _counted(written: str) -> datetime:
-    """Return the time that a number means."""
+    """Return the time that a number stands for."""
     if not _NUMBER.fullmatch(written):
-        raise ValueError("neither ISO 8601 nor a number of a time's size")
+        raise ValueError("neither ISO 8601 nor a number that can be a time")
     number = Decimal(written)
     digits = f"{number:.0f}" if number == number.to_integral_value() else ""
     if _YEAR_OR_MONTH.fullmatch(digits):

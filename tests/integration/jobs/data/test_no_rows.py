@@ -46,6 +46,6 @@ def test_sources_without_rows_are_told(
         intake.land(_OnlyAWatermark(open_source(source).name), context.progress)
     tasks = {context.task: TaskSettings(sources=[source])}
     settings = context.settings.model_copy(update={"tasks": tasks})
-    with pytest.raises(DataError, match=r"holds no rows|its sources leave no example") as caught:
+    with pytest.raises(DataError, match=r"has no rows|its sources leave no example") as caught:
         build(replace(context, settings=settings))
     assert caught.value.reason == reason

@@ -1,11 +1,10 @@
-"""CSV: rows from a file's lines, each with the line that it begins on.
+"""CSV: rows from a file's lines, each with the number of its first line.
 
-A file without the columns it should have, or with a header that cannot be read, cannot be used at
-all. A damaged row costs itself alone: BROKEN_QUOTES, WRONG_COLUMN_COUNT (which lines left over of
-a record with broken quotes mostly are) or NOT_UTF8.
+A file with missing columns or an unreadable header cannot be used. A damaged row affects no other:
+it is BROKEN_QUOTES, WRONG_COLUMN_COUNT (mostly the other lines of a record with broken quotes) or
+NOT_UTF8.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,18 +23,24 @@ from tidemill_jobs.data.sources.files.csv_records import (
     sound_records,
 )
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
-from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, RawRow, Unreadable, checked
-from tidemill_jobs.data.sources.source import ROWS
+from tidemill_jobs.data.sources.raw_rows import (
+    NOTHING,
+    Piece,
+    RawRow,
+    Unreadable,
+    checked,
+    is_utf8,
+)
+from tidemill_jobs.data.sources.source import NOT_UTF8, ROWS
 from tidemill_jobs.data.sources.times import as_time
 
-_UNDECODED = re.compile("[\udc80-\udcff]")
 _LONG_NAME, _MANY_SPACES = 40, 2
 _DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where what is wanted stands in a row; None where it is in none."""
+    """Indexes of the columns in a row; None for one that the settings do not name."""
 
     text: int
     label: int | None
@@ -44,7 +49,7 @@ class _Columns:
 
 
 class CsvLines:
-    """Reads a CSV file's blocks of lines. Making one takes the header from the file's beginning.
+    """A reader of a CSV file's blocks of lines. Its constructor takes the header.
 
     Raises:
         DataError: BROKEN_HEADER, NOT_UTF8, MISSING_COLUMN or AMBIGUOUS_COLUMN; names the file, the
@@ -64,9 +69,9 @@ class CsvLines:
         self._shape = Shape(delimiter, len(names), label)
 
     def read(self, block: Block, part: str) -> tuple[Piece, int]:
-        """The rows of a block, as rows of a part; and how many of the block's lines they took.
+        """Return a block's rows, as rows of a part, and how many of the block's lines they use.
 
-        A record that is open at the end of an open block is left.
+        A record that is still open at the end of an open block is not read.
         """
         if block.is_utf8:
             sound = sound_records(block.lines, self._shape, block.is_open)
@@ -78,7 +83,7 @@ class CsvLines:
         return checked(part, rows), found[-1].end if found else 0
 
     def _times(self, sound: SoundRecords) -> pl.Series | None:
-        """The rows' times; None if one cannot be read."""
+        """Return the rows' times; None if one is invalid."""
         at = self._columns.time
         try:
             times = [None if at is None else as_time(row[at]) for row in sound.fields]
@@ -87,7 +92,7 @@ class CsvLines:
         return pl.Series(times, dtype=ROWS["time"])
 
     def _piece(self, sound: SoundRecords, times: pl.Series, first: int, part: str) -> Piece:
-        """Rows of which nothing needs to be checked."""
+        """Return rows that need no checks."""
 
         def column(index: int | None) -> pl.Series:
             values = [None if index is None else row[index] for row in sound.fields]
@@ -119,29 +124,29 @@ class CsvLines:
         at = self._columns
         places = (at.text, at.label, at.annotator, at.time)
         values = [None if place is None else fields[place].strip(PADDING) for place in places]
-        if not block.is_utf8 and any(value and _UNDECODED.search(value) for value in values):
-            return Unreadable(origin, "NOT_UTF8", line)
+        if not block.is_utf8 and any(value and not is_utf8(value) for value in values):
+            return Unreadable(origin, NOT_UTF8, line)
         return RawRow(origin, None, *values)
 
 
 def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:
-    """Take the header: the columns' names, and the place where it stands."""
+    """Take the header; return the names of the columns and the header's place."""
     block = stream.block() or stream.rest()
     lines = without_padding(block.lines, delimiter) if block else []
     header = first_record(lines, delimiter)
     place = f"{name}, line {header.begin + 1 if header else 1}"
     if block is None or header is None or header.fields is None or header.spans_lines:
-        told = "the header's quotes are not closed, or it is too long: fix that line"
-        raise DataError("BROKEN_HEADER", f"{place}: {told}")
+        problem = "the header's quotes are not closed, or it is too long; fix that line"
+        raise DataError("BROKEN_HEADER", f"{place}: {problem}")
     names = [column.strip(PADDING) for column in header.fields]
-    if _UNDECODED.search("".join(names)):
+    if not is_utf8("".join(names)):
         raise NotUtf8(place, "has a header that is not UTF-8")
     stream.take(block, header.end)
     return names, place
 
 
 def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
-    """Where a column stands."""
+    """Return the index of a column."""
     if names.count(wanted) > 1:
         raise AmbiguousColumn(place, wanted)
     if wanted in names:
@@ -154,5 +159,5 @@ def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int
 
 
 def _looks_like_text(name: str) -> bool:
-    """Whether it is no column's name, but maybe somebody's text, which is not to be shown."""
+    """Return whether a column's name may be a person's text, which no error should show."""
     return len(name) > _LONG_NAME or name.count(" ") > _MANY_SPACES

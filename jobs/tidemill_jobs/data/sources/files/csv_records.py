@@ -1,15 +1,14 @@
-"""CSV's records among lines, where a stray quote costs one line and not all behind it.
+"""CSV records from lines, where a stray quote costs one line and not all lines after it.
 
-Quotes are where CSV fails silently: one that is never closed makes everything up to the next
-quote one field. Two rules catch it.
+A quote that is never closed is CSV's silent failure: it makes everything up to the next quote one
+field. Two rules catch it.
 - Lines are read strictly: text after a closing quote, a file that ends inside quotes and a
   field over 131,072 characters are errors.
-- A quoted field may span lines, but not lines that are rows themselves: as many columns as
-  the header, and a label that other rows of the same lines have.
-A record that breaks one of them costs its first line only: reading goes on at the next line, so
-that no row behind it is lost.
+- A quoted field may span lines, but not lines that are rows themselves: lines with as many
+  columns as the header and a label that other rows of the same lines have.
+A record that breaks one of them costs only its first line: reading continues at the next line.
 
-Spaces and tabs around a field are not part of it, whether it has quotes or not, in the header as in
+Spaces and tabs around a field are not part of it, with or without quotes, in the header and in
 rows.
 """
 
@@ -23,13 +22,12 @@ from tidemill_core.csv_padding import PADDING, csv_reader
 
 @dataclass(frozen=True)
 class Shape:
-    """What rows look like.
+    """The shape of rows.
 
     Attributes:
-        delimiter: what separates their fields.
-        columns: how many fields they have.
-        label: index of the label among them; None where they have none, and rows that were
-            swallowed cannot be told.
+        delimiter: the separator of fields.
+        columns: the number of fields.
+        label: index of the label's field; None without labels: then swallowed rows are not found.
     """
 
     delimiter: str
@@ -39,12 +37,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What stands on the lines from index `begin` to before `end`.
+    """One record.
 
     Attributes:
         begin: index of its first line.
-        end: index of the line behind it.
-        fields: None where its quotes are broken; empty where the line is.
+        end: index of the line after it.
+        fields: None if its quotes are broken; empty for a blank line.
     """
 
     begin: int
@@ -53,18 +51,18 @@ class Record:
 
     @property
     def spans_lines(self) -> bool:
-        """Whether it has more lines than one."""
+        """Whether it has more than one line."""
         return self.end > self.begin + 1
 
 
 @dataclass(frozen=True, slots=True)
 class SoundRecords:
-    """Records with nothing wrong with them, blank lines left out.
+    """Records without errors and blank lines.
 
     Attributes:
-        fields: of each, as many as there are columns.
-        begins: index of each one's first line.
-        end: index of the line behind the last one.
+        fields: the fields of each record, one for each column.
+        begins: index of each record's first line.
+        end: index of the line after the last record.
     """
 
     fields: list[list[str]]
@@ -73,7 +71,7 @@ class SoundRecords:
 
 
 def sound_records(lines: Sequence[str], shape: Shape, is_open: bool) -> SoundRecords | None:
-    """What `records` finds, if nothing is wrong with any of them: the quick way; otherwise None."""
+    """Return what `records` finds, but faster; None if a record has an error."""
     if _hides_quotes(lines, shape.delimiter):
         return None
     reader = csv_reader(lines, shape.delimiter)
@@ -97,18 +95,18 @@ def sound_records(lines: Sequence[str], shape: Shape, is_open: bool) -> SoundRec
 
 
 def first_record(lines: Sequence[str], delimiter: str) -> Record | None:
-    """The first record that is no blank line."""
+    """Return the first record that is not a blank line."""
     found = _records(lines, delimiter, lambda _: False, is_open=False)
     return next((record for record in found if record.fields != []), None)
 
 
 def records(lines: Sequence[str], shape: Shape, is_open: bool) -> list[Record]:
-    """The records, blank lines among them.
+    """Return the records, including blank lines.
 
     Args:
-        lines: with their ends.
-        shape: what rows look like.
-        is_open: whether other lines follow; a record that is open at the end is then left out.
+        lines: lines with their line ends.
+        shape: the shape of rows.
+        is_open: whether other lines follow; a record that is open at the end is then omitted.
     """
     found = list(_records(lines, shape.delimiter, lambda _: False, is_open))
     swallows = _swallows(found, shape)
@@ -116,16 +114,16 @@ def records(lines: Sequence[str], shape: Shape, is_open: bool) -> list[Record]:
 
 
 def _hides_quotes(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether padding may stand before a quote that the csv reader takes for a part of the field.
+    """Return whether padding may precede a quote, so that the csv reader misreads the quote.
 
-    It passes spaces by.
+    The reader itself skips spaces.
     """
     content = "".join(lines)
     return any(f'{sign}"' in content for sign in PADDING[1:] if sign != delimiter)
 
 
 class _Cursor:
-    """The lines, for a csv reader that can be set back."""
+    """Lines for a csv reader that can be set back."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = lines
@@ -144,12 +142,12 @@ class _Cursor:
 def _records(
     lines: Sequence[str], delimiter: str, swallows: Callable[[str], bool], is_open: bool
 ) -> Iterator[Record]:
-    """The records.
+    """Yield the records.
 
     Args:
-        lines: with their ends.
-        delimiter: what separates fields.
-        swallows: whether a field of several lines holds rows that are not its own.
+        lines: lines with their line ends.
+        delimiter: the separator of fields.
+        swallows: returns whether a field of several lines contains other rows.
         is_open: whether other lines follow.
     """
     cursor = _Cursor(lines)
@@ -170,7 +168,7 @@ def _records(
 
 
 def _is_unfinished(error: csv.Error) -> bool:
-    """Whether the lines ended within quotes."""
+    """Return whether the lines ended inside quotes."""
     return str(error) == "unexpected end of data"
 
 
@@ -180,11 +178,11 @@ def _has_swallowed(found: Sequence[Record], shape: Shape) -> bool:
 
 
 def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:
-    """Tells whether a line of a field is a row by itself."""
+    """Return a function that says whether a line of a field is a row itself."""
     label = shape.label
     if label is None:
         return lambda _: False
-    # The labels of rows that stand on one line, and so cannot have swallowed another.
+    # Labels of rows of one line, which cannot have swallowed another row.
     labels = {
         record.fields[label].strip(PADDING)
         for record in found

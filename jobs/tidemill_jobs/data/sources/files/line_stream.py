@@ -1,7 +1,7 @@
-"""A file's lines in blocks, however large the file and however long a line.
+"""A file's lines in blocks, for files and lines of any size.
 
-Where a block ends depends on where it begins and on the file's content alone, so who reads on from
-the end of any block is given the same blocks as who reads the file in one go.
+The end of a block depends only on its start and on the file's content. A read that continues after
+any block therefore gets the same blocks as one that reads the whole file.
 """
 
 import codecs
@@ -14,10 +14,10 @@ from tidemill_jobs.data.sources.errors import EmptyFile, NotUtf8
 from tidemill_jobs.data.sources.source import BATCH_ROWS
 
 BLOCK_BYTES = 4 << 20
-"""Bytes of a block, at most."""
+"""Maximum size of a block."""
 
 MAX_LINE_BYTES = 1 << 20
-"""Longer lines are not read, but told of as LINE_TOO_LONG."""
+"""Maximum length of a line; longer ones are LINE_TOO_LONG."""
 
 _OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -27,10 +27,10 @@ class Block:
     """Some lines of a file.
 
     Attributes:
-        number: of the first line, from 1.
-        lines: with their ends. Bytes that are not UTF-8 are lone surrogates.
-        is_utf8: whether there are none of these.
-        is_open: whether a record may go on behind it.
+        number: number of the first line, from 1.
+        lines: lines with their line ends. Bytes that are not UTF-8 are lone surrogates.
+        is_utf8: whether the lines have no lone surrogates.
+        is_open: whether a record may continue after the block.
     """
 
     number: int
@@ -40,12 +40,12 @@ class Block:
 
 
 class LineStream:
-    """A place in a file, with what lies behind it in view.
+    """A position in a file, and a buffer of the bytes after it.
 
     Attributes:
         offset: bytes taken so far.
-        number: of the line that comes next, from 1.
-        is_ended: whether the file's last byte is in view.
+        number: number of the next line, from 1.
+        is_ended: whether the file's last byte is in the buffer.
     """
 
     def __init__(self, file: IO[bytes], part: str) -> None:
@@ -63,14 +63,14 @@ class LineStream:
         return self._hash.hexdigest()
 
     def begin(self) -> None:
-        """Look at the file's first bytes, and pass a byte order mark.
+        """Check the file's first bytes, and skip a byte order mark.
 
         Raises:
-            EmptyFile: the file has nothing but spaces.
+            EmptyFile: the file has only whitespace.
             NotUtf8: it is UTF-16.
         """
         self._look()
-        # Without a byte order mark, UTF-16 shows in the first letters' empty halves.
+        # UTF-16 without a byte order mark has zero bytes in its first letters.
         if self._view.startswith(_OTHER_ENCODINGS) or b"\0" in self._view[:4]:
             raise NotUtf8(self._part, "is UTF-16")
         if not self._view.removeprefix(codecs.BOM_UTF8).strip() and self.is_ended:
@@ -79,11 +79,11 @@ class LineStream:
             self._take(len(codecs.BOM_UTF8))
 
     def skip(self, offset: int, number: int) -> None:
-        """Take all bytes up to where a line begins; fewer, if the file ends before it.
+        """Take all bytes before a line; fewer if the file ends before it.
 
         Args:
-            offset: where it begins.
-            number: the line's.
+            offset: offset of the line.
+            number: number of the line.
         """
         while self.offset < offset:
             self._look()
@@ -93,10 +93,10 @@ class LineStream:
             self.number = number
 
     def block(self) -> Block | None:
-        """The next lines that have an end; None, if the next line has none or is too long.
+        """Return the next complete lines; None if the next line is incomplete or too long.
 
-        It is in view only: `take` takes it. A record that is open at its end may go on behind it,
-        unless a line that is too long comes next.
+        The lines stay in the buffer until `take`. A record that is open at the end of the block may
+        continue after it, unless the next line is too long.
         """
         self._look()
         whole = self._view[: _end_of_lines(self._view)]
@@ -108,13 +108,13 @@ class LineStream:
         return _decoded(self.number, lines[:long], is_open=False) if long else None
 
     def rest(self) -> Block | None:
-        """What is left at the file's end, whether its last line has an end or not; or None."""
+        """Return the lines left in the buffer, the last one with or without an end; or None."""
         lines = self._view.splitlines(keepends=True)
         return _decoded(self.number, lines, is_open=False) if lines else None
 
     @property
     def rest_digest(self) -> str | None:
-        """SHA-256, in hex, of what is left; empty if nothing is, None if its end is not in view."""
+        """SHA-256, in hex, of the rest of the file; empty for no rest, None for a long one."""
         self._look()
         if not self.is_ended:
             return None
@@ -127,7 +127,7 @@ class LineStream:
         self.number += count
 
     def take_long_line(self) -> str | None:
-        """Take the next line, if it is too long; its beginning."""
+        """Take the next line and return its beginning if it is too long; otherwise return None."""
         self._look()
         end = _end_of_line(self._view)
         if (len(self._view) if end is None else end) <= MAX_LINE_BYTES:
@@ -154,14 +154,14 @@ class LineStream:
 
 
 def _end_of_lines(view: bytes) -> int:
-    """Where the last line that has an end ends; a file of old Macintosh lines has no other end."""
+    """Return the end of the last complete line; old Macintosh lines end in a carriage return."""
     newline = view.rfind(b"\n") + 1
-    # A carriage return that is the last byte so far may be the first half of an end.
+    # A carriage return as the last byte may be the first half of a line end.
     return newline or view.rfind(b"\r", 0, -1) + 1
 
 
 def _end_of_line(view: bytes) -> int | None:
-    """Where the first line ends."""
+    """Return the end of the first line; None if it is incomplete."""
     line = view.splitlines(keepends=True)[:1]
     return len(line[0]) if line and line[0].endswith((b"\n", b"\r")) else None
 

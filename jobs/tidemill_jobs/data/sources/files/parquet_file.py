@@ -27,19 +27,19 @@ from tidemill_jobs.data.sources.raw_rows import (
     too_long,
     unreadable_frame,
 )
-from tidemill_jobs.data.sources.source import BATCH_BYTES, BATCH_ROWS, ROWS
+from tidemill_jobs.data.sources.source import BAD_TIME, BATCH_BYTES, BATCH_ROWS, ROWS
 
 _HASHED_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 20
 _ROWS_AT_ONCE = 1_000
-_CURE = "write it again, and the next run reads it"
+_CURE = "write the file again; the next run reads it"
 _UNITS_PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 _FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
 _LAST = datetime.max.replace(microsecond=0, tzinfo=UTC).timestamp()
 
 
 def content_digest(file: IO[bytes]) -> str:
-    """SHA-256 of a file, in hex; the file is left at its beginning."""
+    """Return the SHA-256 of a file, in hex; set the file back to its beginning."""
     digest = hashlib.sha256()
     while chunk := file.read(_HASHED_BYTES):
         digest.update(chunk)
@@ -48,7 +48,7 @@ def content_digest(file: IO[bytes]) -> str:
 
 
 def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -> Iterator[Piece]:
-    """Rows from the one of index `done` on, at most BATCH_ROWS and BATCH_BYTES a piece.
+    """Yield the rows from index `done` on, at most BATCH_ROWS and BATCH_BYTES in a piece.
 
     Raises:
         DataError: EMPTY_FILE, SOURCE_UNREADABLE, MISSING_COLUMN, AMBIGUOUS_COLUMN or
@@ -70,7 +70,7 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
 
 
 def _grouped(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[list[pa.RecordBatch]]:
-    """All rows, in lists that have BATCH_ROWS and BATCH_BYTES at most."""
+    """Yield all rows, in lists of at most BATCH_ROWS and BATCH_BYTES."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in parquet.iter_batches(_rows_at_once(parquet, columns), columns=columns):
@@ -85,9 +85,9 @@ def _grouped(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[list[pa.Re
 
 
 def _rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
-    """How many rows are decoded together: fewer, where the file says that they are long.
+    """Return how many rows to decode together: fewer if the file's metadata say that they are long.
 
-    What it says is a lower bound: a value that comes often is counted once.
+    The size in the metadata is a lower bound: a repeated value counts once.
     """
     fewest = _ROWS_AT_ONCE
     for index in range(parquet.num_row_groups):
@@ -109,7 +109,7 @@ def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
 
 
 def _wanted(settings: FilesSource) -> dict[str, str]:
-    """The columns that are read, by what they are read as."""
+    """Return the names of the columns to read, by their role."""
     names = {
         "text": settings.text_column,
         "label": settings.label_column,
@@ -144,7 +144,7 @@ def _is_fit(role: str, found: pa.DataType) -> bool:
 
 
 def _decoded(kind: pa.DataType) -> pa.DataType:
-    """What a dictionary stands for, or the type itself."""
+    """Return the type of a dictionary's values, or the type itself."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
@@ -163,7 +163,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _piece(table: pa.Table, first: int, part: str, names: dict[str, str]) -> Piece:
-    """The rows of a table whose first has that number in the file."""
+    """Return a table's rows; `first` is the number of its first row in the file."""
     for name in set(names.values()):
         try:
             table.column(name).validate(full=True)
@@ -191,7 +191,7 @@ def _words(column: pa.ChunkedArray) -> pl.Series:
 
 
 def _times(column: pa.ChunkedArray) -> pl.Series:
-    """Times in UTC, or days: polars knows fewer time zones than Parquet files name."""
+    """Return times in UTC, or days: Parquet files may name time zones that polars does not know."""
     kind = _decoded(column.type)
     column = column.cast(kind)
     is_moment = pa.types.is_timestamp(kind)
@@ -199,7 +199,7 @@ def _times(column: pa.ChunkedArray) -> pl.Series:
 
 
 def _seconds(times: pl.Series) -> pl.Series:
-    """Seconds since 1970 of times or days, however far away."""
+    """Return seconds since 1970 of times or days, also outside the years 1 to 9999."""
     count = times.to_physical().cast(pl.Float64)
     if isinstance(times.dtype, pl.Datetime):
         return count / _UNITS_PER_SECOND[times.dtype.time_unit]
@@ -207,7 +207,7 @@ def _seconds(times: pl.Series) -> pl.Series:
 
 
 def _with_times(words: pl.DataFrame, times: pl.Series, part: str) -> Piece:
-    """Rows, but for those with a text that is too long or a time that no row can have."""
+    """Return the rows; a text that is too long or a time that is out of range is unreadable."""
     length = words["text"].str.len_bytes().fill_null(0)
     is_long = length > MAX_LINE_BYTES
     is_far = ~_seconds(times).is_between(_FIRST, _LAST).fill_null(value=True) & ~is_long
@@ -215,7 +215,7 @@ def _with_times(words: pl.DataFrame, times: pl.Series, part: str) -> Piece:
     unreadable = [
         *(map(too_long, origins.filter(is_long), repeat(None), length.filter(is_long))),
         *(
-            Unreadable(origin, "BAD_TIME", f"{seconds:.0f} seconds since 1970")
+            Unreadable(origin, BAD_TIME, f"{seconds:.0f} seconds since 1970")
             for origin, seconds in zip(
                 origins.filter(is_far), _seconds(times).filter(is_far), strict=True
             )

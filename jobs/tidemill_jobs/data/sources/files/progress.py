@@ -1,7 +1,7 @@
-"""How far one file was read, and what is new in it.
+"""The progress of reading one file, and its new rows.
 
-A last line without an end, or with quotes that are still open, may not be finished. It counts as it
-is, as a part of its own, which is replaced when the file has grown.
+A last line without an end, or with open quotes, may be unfinished. It lands as it is, as a separate
+part, which is replaced when the file has grown.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, Unreadable, unre
 
 @dataclass(frozen=True)
 class FileProgress:
-    """How far a file was read.
+    """The position up to which a file was read.
 
     Attributes:
-        stamp: the file's when it was read to its end; empty before.
-        read: bytes that were read, without compression; rows of a Parquet file.
-        line: number of the line that comes next.
-        digest: SHA-256 of what was read; of the whole of a Parquet file.
-        tail: SHA-256 of the unfinished end, which landed as a part of its own; empty without one.
-        rows: rows so far, those that could not be read among them.
+        stamp: the file's stamp when it was read to its end; empty before.
+        read: bytes read, without compression; rows read of a Parquet file.
+        line: number of the next line.
+        digest: SHA-256 of the bytes read; of the whole Parquet file.
+        tail: SHA-256 of the unfinished end, which landed as a separate part; empty without one.
+        rows: rows so far, including unreadable ones.
     """
 
     stamp: str = ""
@@ -40,7 +40,7 @@ class FileProgress:
 
 @dataclass(frozen=True)
 class FileStep:
-    """Some rows of a file, how far it is read with them, and the parts that they make void."""
+    """Some rows of a file, the progress after them, and the parts that they replace."""
 
     part: str
     piece: Piece
@@ -53,25 +53,25 @@ class _LineReader(Protocol):
 
 
 def tail_part(part: str) -> str:
-    """The part that a file's unfinished end lands as."""
+    """Return the part as which a file's unfinished end lands."""
     return f"{part}#tail"
 
 
-def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[FileStep]:
-    """What a file says that was not read before, and what it no longer says.
+def new_rows(file: StoredFile, before: FileProgress, settings: FilesSource) -> Iterator[FileStep]:
+    """Yield the rows of a file that were not read before; rows of a rewritten file replace others.
 
     Raises:
         DataError: the file cannot be used; names it.
     """
     kind = settings.format or FORMATS.get(file.suffix, "csv")
     if kind == "parquet":
-        yield from _parquet_news(file, before, settings)
+        yield from _new_parquet_rows(file, before, settings)
         return
     with file.opened() as content:
         stream, lines = _begun(content, file, kind, settings)
         stream.skip(before.read, before.line)
-        begins_alike = (stream.offset, stream.digest) == (before.read, before.digest)
-        if begins_alike or before == FileProgress():
+        has_grown = (stream.offset, stream.digest) == (before.read, before.digest)
+        if has_grown or before == FileProgress():
             yield from _read_on(stream, lines, file, before)
             return
     replaced = frozenset([file.part, tail_part(file.part)])
@@ -80,7 +80,7 @@ def news(file: StoredFile, before: FileProgress, settings: FilesSource) -> Itera
         yield from _read_on(stream, lines, file, FileProgress(), replaced)
 
 
-def _parquet_news(
+def _new_parquet_rows(
     file: StoredFile, before: FileProgress, settings: FilesSource
 ) -> Iterator[FileStep]:
     replaced = frozenset[str]()
@@ -114,7 +114,7 @@ def _read_on(
     before: FileProgress,
     replaced: frozenset[str] = frozenset(),
 ) -> Iterator[FileStep]:
-    """All rows from the stream's place on."""
+    """Yield all rows from the stream's position on."""
     reached = replace(before, read=stream.offset, line=stream.number, digest=stream.digest)
     if stream.rest_digest == before.tail:
         yield FileStep(file.part, NOTHING, replace(reached, stamp=file.stamp), replaced)
@@ -133,18 +133,18 @@ def _read_on(
 
 
 def _next(stream: LineStream, lines: _LineReader, part: str) -> Piece | None:
-    """Take the next rows; None, if nothing is left, or nothing that is finished."""
+    """Take the next rows; return None if no finished row is left."""
     number, block = stream.number, stream.block()
     if block is None:
         beginning = stream.take_long_line()
         if beginning is None:
             return None
-        told = Unreadable(f"{part}:{number}", "LINE_TOO_LONG", beginning)
-        return Piece(NOTHING.rows, unreadable_frame(part, [told]))
+        row = Unreadable(f"{part}:{number}", "LINE_TOO_LONG", beginning)
+        return Piece(NOTHING.rows, unreadable_frame(part, [row]))
     piece, count = lines.read(block, part)
     if count == 0 and stream.is_ended:
         return None
-    if count == 0:  # a record as long as that has broken quotes
+    if count == 0:  # a record longer than a block has broken quotes
         piece, count = lines.read(replace(block, is_open=False), part)
     stream.take(block, count)
     return piece

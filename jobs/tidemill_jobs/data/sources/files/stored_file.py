@@ -1,4 +1,4 @@
-"""Files, wherever they are stored: which there are, what tells of a change, and their bytes."""
+"""Files on any storage: how to find them, notice changes and read their bytes."""
 
 import bz2
 import glob
@@ -27,19 +27,18 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-"""Formats by suffix."""
 
 _STAMPS = (
     *("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified"),
     *("Last-Modified", "Content-MD5", "Digest", "md5Hash", "updated", "modified"),
 )
-# `abfs://container@account` and the like have no user there, unless there is a password.
+# URLs such as `abfs://container@account` have no user before the @, unless they have a password.
 _USER = re.compile(r"://[^/\s@]*:[^/\s]*@|(?<!fs)(?<!fss)://[^/\s]*@")
 _PARAMETERS = re.compile(r"(https?://[^?#\s]*)[?#][^\s'\"]*")
 _UNREADABLE = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException),
-    UnicodeError,  # pyarrow's, of a damaged file's names
-    aiohttp.ClientError,  # fsspec passes it on
+    UnicodeError,  # pyarrow raises it for names in a damaged file
+    aiohttp.ClientError,  # fsspec does not convert it
 )
 
 
@@ -60,9 +59,9 @@ class StoredFile:
     """One file.
 
     Attributes:
-        part: its name for people, and in what has landed.
-        stamp: changes when the file does; empty where the storage cannot tell.
-        is_named: whether the path names it, and is no folder or glob that it was found in.
+        part: its name, for people and in landed rows.
+        stamp: changes with the file; empty if the storage has nothing that changes.
+        is_named: whether the path names this file, and not a folder or glob.
     """
 
     part: str
@@ -79,16 +78,16 @@ class StoredFile:
 
     @property
     def compression(self) -> str:
-        """The suffix of what the file is compressed with; empty where it is not."""
+        """The suffix of the compression; empty without compression."""
         suffix = PurePosixPath(self.part.lower()).suffix
         return suffix if suffix in _DECOMPRESSORS else ""
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """The file's bytes, without compression.
+        """Open the file for its bytes without compression.
 
         Raises:
-            DataError: SOURCE_UNREADABLE, from the block too.
+            DataError: SOURCE_MISSING or SOURCE_UNREADABLE, also for errors in the block.
         """
         with read_errors(self.part), self._raw() as raw:
             if not self.compression:
@@ -105,7 +104,7 @@ class StoredFile:
 
 @contextmanager
 def read_errors(part: str) -> Iterator[None]:
-    """What goes wrong while a file is read, as a DataError that names it."""
+    """Convert the block's errors to a DataError that names the file."""
     try:
         yield
     except FileNotFoundError as error:
@@ -117,12 +116,12 @@ def read_errors(part: str) -> Iterator[None]:
 
 
 def stored_files(path: str, format_set: bool) -> list[StoredFile]:
-    """The file, the files in a folder and those below it, or those that a glob finds; by name.
+    """Return the file, all files below the folder, or the files that match the glob; by name.
 
     Args:
-        path: what the settings say.
-        format_set: whether the settings say what the files are; otherwise a folder's or a glob's
-            files with no known suffix are none of ours. Hidden files never are.
+        path: the path in the settings.
+        format_set: whether the settings name the format; otherwise files with an unknown suffix are
+            ignored in folders and globs. Hidden files always are.
 
     Raises:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
@@ -140,17 +139,14 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
         files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
-        told = f"no file to read is found at {without_secrets(path)}"
-        raise SourceMissing(told, "fix the path, or set the format that its files have")
+        problem = f"there is no file to read at {without_secrets(path)}"
+        raise SourceMissing(problem, "fix the path, or set the format of its files")
     return sorted(ours, key=lambda file: file.part)
 
 
 @contextmanager
 def _any_error(part: str) -> Iterator[None]:
-    """Whatever a file system's library raises where it finds and opens files.
-
-    Those of `s3://` and the like have errors of their own, which Tidemill does not know.
-    """
+    """Convert the other errors of file systems such as `s3://`, which have their own classes."""
     try:
         yield
     except _UNREADABLE:
@@ -160,7 +156,7 @@ def _any_error(part: str) -> Iterator[None]:
 
 
 def _with_literal_folders(file_system: Any, name: str) -> str:
-    """A glob in which folders that exist under that very name, `[x]` say, mean themselves."""
+    """Return the glob with existing folders escaped, such as one that is really named `[x]`."""
     for folder in PurePosixPath(name).parents:
         if _is_local(file_system) and file_system.isdir(str(folder)):
             return glob.escape(str(folder)) + name[len(str(folder)) :]
@@ -172,11 +168,11 @@ def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool
     part = name if _is_local(file_system) else file_system.unstrip_protocol(name)
     if _is_local(file_system) and not path.startswith(("/", "file:", "local:")):
         part = os.path.relpath(name)
-    told = any(info.get(key) for key in _STAMPS[1:])
+    shows_changes = any(info.get(key) for key in _STAMPS[1:])
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
-    # A name need not be UTF-8.
+    # A file's name may not be UTF-8.
     part = without_secrets(part).encode(errors="backslashreplace").decode()
-    return StoredFile(part, stamp if told else "", is_named, name, file_system)
+    return StoredFile(part, stamp if shows_changes else "", is_named, name, file_system)
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:
@@ -193,12 +189,12 @@ def _is_web(path: str) -> bool:
 
 
 def without_secrets(path: str) -> str:
-    """A path as it may be shown: a URL's user may be a token, its parameters a signature."""
+    """Return a path without a URL's user, which may be a token, and parameters."""
     return _PARAMETERS.sub(r"\1", without_user(path))
 
 
 def without_user(url: str) -> str:
-    """A URL, or words in which some stand, without user names and passwords."""
+    """Return a URL, or text with URLs, without user names and passwords."""
     return _USER.sub("://", url)
 
 

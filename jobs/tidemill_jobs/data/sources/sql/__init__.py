@@ -1,1 +1,1 @@
-"""A database as a source: a table, or what a query finds."""
+"""A database as a source: a table or a query."""

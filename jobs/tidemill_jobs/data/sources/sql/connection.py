@@ -1,4 +1,4 @@
-"""A connection to a database that can only read, and what goes wrong with it."""
+"""A read-only connection to a database, and its errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,17 +14,17 @@ from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
 @contextmanager
 def connected(url: str, place: str) -> Iterator[sa.Connection]:
-    """A connection that can only read.
+    """Open a connection that can only read.
 
     Raises:
-        DataError: SOURCE_MISSING or SOURCE_UNREADABLE, from the block too; without the URL, which
-            may hold a password.
+        DataError: SOURCE_MISSING or SOURCE_UNREADABLE, also for errors in the block; without the
+            URL, which may have a password.
     """
     with _errors(place), _opened(url, place) as connection:
         backend = connection.dialect.name
         if backend == "sqlite":
             connection.exec_driver_sql("PRAGMA query_only = ON")
-            # It keeps texts as they were written, whatever their encoding.
+            # SQLite stores texts in any encoding.
             driver: Any = connection.connection.driver_connection
             driver.text_factory = lambda text: text.decode(errors="surrogateescape")
         elif backend == "postgresql":
@@ -41,30 +41,27 @@ def _opened(url: str, place: str) -> sa.Connection:
     except (DBAPIError, DataError):
         raise
     except (SQLAlchemyError, ImportError, ValueError, TypeError, OverflowError) as error:
-        # The library's words may repeat the URL, and with it a password.
-        told = "its url is none that SQLAlchemy reads, or its driver is not installed"
-        raise SourceUnreadable(place, told, "fix the url, or install the driver") from error
+        # The library's message may contain the URL and its password.
+        problem = "SQLAlchemy cannot read its url, or the driver is not installed"
+        raise SourceUnreadable(place, problem, "fix the url, or install the driver") from error
 
 
 def _is_file(path: str | None) -> bool:
     try:
         return Path(path or "").is_file()
-    except OSError:  # such a name is too long
+    except OSError:  # the name is too long
         return False
 
 
 @contextmanager
 def _errors(place: str) -> Iterator[None]:
-    """What goes wrong in the database, as a DataError that names the source."""
+    """Convert the block's errors to a DataError that names the source."""
     try:
         yield
     except (sa.exc.DataError, UnicodeError, OverflowError) as error:
-        # The database's words repeat the value, which may be a person's text.
+        # The database's message contains the value, which may be a person's text.
         name = type(getattr(error, "orig", error)).__name__
-        told = f"a value cannot be read or converted ({name})"
-        raise SourceUnreadable(place, told) from None
-    except DBAPIError as error:
-        told = str(error.orig).strip().partition("\n")[0]
-        raise SourceUnreadable(place, told) from error
+        raise SourceUnreadable(place, f"a value cannot be read or converted ({name})") from None
     except SQLAlchemyError as error:
-        raise SourceUnreadable(place, str(error).partition("\n")[0]) from error
+        message = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        raise SourceUnreadable(place, message) from error

@@ -1,4 +1,4 @@
-"""A database's cursor values, to the watermark and back."""
+"""Conversion of a database's cursor values to the watermark and back."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+from tidemill_jobs.data.sources.raw_rows import is_utf8
 
 _NAMES: Mapping[type, str] = {
     datetime: "datetime",
@@ -22,16 +24,13 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 
 
 def to_json(value: Any) -> Any:
-    """A value as the watermark keeps it.
+    """Return a value as JSON for the watermark.
 
     Raises:
-        TypeError: it has none of the types that a cursor or a key may have.
+        TypeError: its type cannot be a cursor or a key.
     """
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise TypeError("text that is not UTF-8") from error
+    if isinstance(value, str) and not is_utf8(value):
+        raise TypeError("text that is not UTF-8")
     if isinstance(value, float | Decimal) and math.isnan(value):
         raise TypeError("NaN")
     if isinstance(value, str | int | float):
@@ -43,8 +42,8 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """A value that the watermark kept."""
+    """Return the value that the watermark's JSON stands for."""
     if not isinstance(value, dict):
         return value
-    ((name, told),) = value.items()
-    return _READERS[name](told)
+    ((name, text),) = value.items()
+    return _READERS[name](text)

@@ -1,4 +1,4 @@
-"""A source's own query, as it can stand within another one."""
+"""A source's query, prepared to be a subquery."""
 
 import re
 
@@ -12,11 +12,11 @@ _TOKENS = re.compile(
     | .""",
     re.DOTALL | re.VERBOSE,
 )
-"""Spaces and comments, ends of statements, quoted text and names, and all else."""
+"""Spaces and comments, ends of statements, quoted text and names, and everything else."""
 
 
 def single_query(query: str, place: str) -> str:
-    """Return the query without what follows its last word: semicolons and comments.
+    """Return the query without the semicolons and comments at its end.
 
     Raises:
         DataError: NOT_ONE_QUERY.
@@ -34,5 +34,5 @@ def single_query(query: str, place: str) -> str:
     return query[:end]
 
 
-def _not_one(place: str, told: str) -> DataError:
-    return DataError("NOT_ONE_QUERY", f"{place}: the source's query {told}; write one SELECT")
+def _not_one(place: str, problem: str) -> DataError:
+    return DataError("NOT_ONE_QUERY", f"{place}: the source's query {problem}; write one SELECT")

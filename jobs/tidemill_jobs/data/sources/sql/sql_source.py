@@ -1,11 +1,10 @@
-"""Rows of a database, in the order of a cursor column and, within one cursor, of a key.
+"""Rows of a database, in the order of a cursor column and, for equal cursors, of a key.
 
-The watermark is the last row's cursor and key, so rows with one cursor are neither lost nor doubled
-wherever a read ends. A read is one statement in a transaction that may only read, and is streamed:
-memory holds one batch.
+The watermark is the last row's cursor and key, so no row with an equal cursor is lost or read
+twice, wherever a read ends. A read is one streamed statement in a read-only transaction; memory
+holds one batch.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
@@ -22,26 +21,26 @@ from tidemill_jobs.data.sources.errors import (
     UnsupportedCursor,
 )
 from tidemill_jobs.data.sources.overlap import before
-from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped
-from tidemill_jobs.data.sources.source import Batch, Watermark
+from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, is_utf8
+from tidemill_jobs.data.sources.source import NOT_UTF8, Batch, Watermark
 from tidemill_jobs.data.sources.sql import cursor
 from tidemill_jobs.data.sources.sql.connection import connected
 from tidemill_jobs.data.sources.sql.query import single_query
 
 _Row = sa.RowMapping
 
-_FETCHED_ROWS = 1_000
-"""Rows that the driver holds at once."""
+_READ_AGAIN = "remove the source's landed rows to read it again"
 
-_UNDECODED = re.compile("[\ud800-\udfff]")
+_FETCHED_ROWS = 1_000
+"""Maximum number of rows in the driver's memory."""
 
 
 class DatabaseSource:
-    """A table, or what a query finds; a `Source`."""
+    """A table or a query; a `Source`."""
 
     def __init__(self, name: str, settings: SqlSource) -> None:
         self.name = name
-        self.labelled = settings.label_column != ""
+        self.labeled = settings.label_column != ""
         self._settings = settings
         self.place = f"db:{settings.table or 'query'}"
         self._cursor: sa.ColumnClause[Any] = sa.column(settings.cursor_column)
@@ -57,12 +56,12 @@ class DatabaseSource:
         self._names = [name for name in dict.fromkeys(names) if name]
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
-        """Rows behind the watermark, and those in the overlap before it.
+        """Yield the rows after the watermark, and those in the overlap before it.
 
         Raises:
             DataError: SOURCE_MISSING, SOURCE_UNREADABLE, MISSING_COLUMN, NULL_CURSOR, NULL_KEY,
                 AMBIGUOUS_COLUMN, NOT_ONE_QUERY, CURSOR_NOT_UNIQUE, CURSOR_WENT_BACK or
-                UNSUPPORTED_CURSOR; names the table and column. What was given before it stands.
+                UNSUPPORTED_CURSOR; names the table and column. Earlier batches stay valid.
             ConfigurationError: the variable with the database's URL is not set.
         """
         last = [cursor.from_json(value) for value in watermark.get("last", [])]
@@ -80,16 +79,16 @@ class DatabaseSource:
                     yield self._batch(rows, last, passed)
 
     def _select(self, *columns: Any) -> sa.Select[Any]:
-        """Columns of the table, or of what the query finds."""
+        """Return a selection of columns of the table or the query."""
         if self._settings.table:
             schema, _, table = self._settings.table.rpartition(".")
             return sa.select(*columns).select_from(sa.table(table, schema=schema or None))
-        # A colon would begin a parameter.
+        # A colon would start a parameter.
         query = single_query(self._settings.query, self.place).replace(":", r"\:")
         return sa.select(*columns).select_from(sa.text(f"({query}\n) AS found"))
 
     def _statement(self, last: Sequence[Any]) -> sa.Select[Any]:
-        """What is read, in order."""
+        """Return the statement that reads the new rows in order."""
         order = [self._cursor] if self._key is None else [self._cursor, self._key]
         select = self._select(*map(sa.column, self._names)).order_by(*order)
         if last:
@@ -102,13 +101,13 @@ class DatabaseSource:
             try:
                 first = before(last[0], overlap, is_time=name == self._settings.time_column)
             except TypeError as error:
-                told = f"column {name!r} is {error}; overlap needs a number or a time"
-                raise UnsupportedCursor(self.place, told) from error
+                problem = f"column {name!r} is {error}; overlap needs a number or a time"
+                raise UnsupportedCursor(self.place, problem) from error
             return self._cursor >= _bound(first)
         behind = self._cursor > _bound(last[0])
         if self._key is None:
             return behind
-        # The first condition follows from the second; it lets an index be used.
+        # The first condition follows from the second; with it the database can use an index.
         tied = sa.or_(behind, self._key > _bound(last[1]))
         return sa.and_(self._cursor >= _bound(last[0]), tied)
 
@@ -117,12 +116,12 @@ class DatabaseSource:
         for name in self._names:
             if name not in there:
                 raise MissingColumn(self.place, name, there)
-            # SQLite numbers those of one name.
+            # SQLite numbers columns of the same name.
             if there.count(name) > 1 or (self._settings.query and f"{name}:1" in there):
                 raise AmbiguousColumn(self.place, name)
 
     def _check_cursor(self, connection: sa.Connection, last: Sequence[Any]) -> None:
-        """Whether reading in the cursor's order finds every row."""
+        """Raise DataError unless reading in the cursor's order finds every row."""
 
         def is_any(condition: sa.ColumnElement[bool]) -> bool:
             one = self._select(sa.literal_column("1")).where(condition).limit(1)
@@ -130,20 +129,20 @@ class DatabaseSource:
 
         name = self._settings.cursor_column
         if is_any(self._cursor.is_(None)):
-            told = f"rows have no value in {name!r} and would never be read"
-            cure = "fill it, or leave these rows out with a query"
-            raise DataError("NULL_CURSOR", f"{self.place}: {told}; {cure}")
+            problem = f"rows have no value in {name!r} and would never be read"
+            cure = "fill it, or filter these rows out with a query"
+            raise DataError("NULL_CURSOR", f"{self.place}: {problem}; {cure}")
         if last and not is_any(self._cursor >= _bound(last[0])) and is_any(sa.true()):
-            told = f"every {name!r} lies before {last[0]}, which was read already"
-            cure = "restore the rows, or remove what has landed of the source to read it again"
-            raise CursorWentBack(self.place, told, cure)
+            problem = f"every {name!r} lies before {last[0]}, which was read already"
+            raise CursorWentBack(self.place, problem, f"restore the rows, or {_READ_AGAIN}")
 
     def _passed(
         self, connection: sa.Connection, last: Sequence[Any], before: int | None
     ) -> int | None:
-        """How many rows lie up to the watermark, if that is to be told; more than before are lost.
+        """Return the number of rows up to the watermark; None with an overlap, for late rows.
 
-        With an overlap it is not: rows that come late are expected there.
+        Raises:
+            CursorWentBack: there are more than `before`, so rows were lost.
         """
         if self._settings.overlap:
             return None
@@ -157,29 +156,29 @@ class DatabaseSource:
         found = int(connection.execute(count).scalar_one())
         if before is not None and found > before:
             name = self._settings.cursor_column
-            told = f"{found - before} rows came up to {name!r} {last[0]}, which was read already"
-            cure = "set overlap (and key_column) to read so far back, or remove what has landed of "
-            cure += "the source to read it again"
-            raise CursorWentBack(self.place, told, cure)
+            problem = f"{found - before} rows appeared up to {name!r} {last[0]}, which was read"
+            cure = f"set overlap (and key_column) to read that far back, or {_READ_AGAIN}"
+            raise CursorWentBack(self.place, f"{problem} already", cure)
         return found
 
     def _check_order(self, rows: Sequence[_Row], last: Sequence[Any]) -> None:
-        """Whether the watermark tells each row from the next."""
+        """Raise DataError unless the watermark distinguishes each row from the next."""
         settings = self._settings
         if self._key is not None:
             if any(row[settings.key_column] is None for row in rows):
-                told = f"a row has no value in {settings.key_column!r}; fill it, or leave it out"
-                raise DataError("NULL_KEY", f"{self.place}: {told} with a query")
+                problem = f"a row has no value in {settings.key_column!r}"
+                cure = "fill it, or filter the row out with a query"
+                raise DataError("NULL_KEY", f"{self.place}: {problem}; {cure}")
             return
         values = [*last[:1], *(row[settings.cursor_column] for row in rows)]
         twice = next((one for one, other in pairwise(values) if one == other), None)
         if twice is not None:
-            told = f"several rows have {twice} in {settings.cursor_column!r}"
-            cure = "set key_column to a column that tells them apart"
-            raise DataError("CURSOR_NOT_UNIQUE", f"{self.place}: {told}; {cure}")
+            problem = f"several rows have {twice} in {settings.cursor_column!r}"
+            cure = "set key_column to a column that differs between them"
+            raise DataError("CURSOR_NOT_UNIQUE", f"{self.place}: {problem}; {cure}")
 
     def _reached(self, row: _Row, last: Sequence[Any]) -> list[Any]:
-        """The cursor and key read up to; in the overlap, those from before it."""
+        """Return the cursor and key that were reached; in the overlap, those of the last read."""
         reached = [row[self._settings.cursor_column]]
         if self._key is not None:
             reached.append(row[self._settings.key_column])
@@ -188,8 +187,8 @@ class DatabaseSource:
         try:
             return list(last) if last[0] > reached[0] else reached
         except (TypeError, ArithmeticError) as error:
-            told = f"column {self._settings.cursor_column!r} has values that no order holds between"
-            raise UnsupportedCursor(self.place, f"{told}; cast them with a query") from error
+            problem = f"column {self._settings.cursor_column!r} has values that cannot be compared"
+            raise UnsupportedCursor(self.place, f"{problem}; cast them with a query") from error
 
     def _batch(self, rows: Sequence[_Row], last: Sequence[Any], passed: int | None) -> Batch:
         key_column = self._settings.key_column or self._settings.cursor_column
@@ -198,8 +197,8 @@ class DatabaseSource:
         try:
             watermark: dict[str, Any] = {"last": [cursor.to_json(value) for value in last]}
         except TypeError as error:
-            told = f"a cursor or key is {error}: neither text, number, time nor UUID"
-            raise UnsupportedCursor(self.place, told) from error
+            problem = f"a cursor or key is {error}; use text, a number, a time or a UUID"
+            raise UnsupportedCursor(self.place, problem) from error
         if passed is not None:
             watermark["passed"] = passed
         return Batch(piece.rows, piece.unreadable, watermark)
@@ -208,13 +207,13 @@ class DatabaseSource:
         origin = f"{self.place}#{key}"
         values = {role: row[name] for role, name in self._values.items() if name}
         for value in values.values():
-            if isinstance(value, str) and not value.isascii() and _UNDECODED.search(value):
-                return Unreadable(origin, "NOT_UTF8", value, key)
+            if isinstance(value, str) and not is_utf8(value):
+                return Unreadable(origin, NOT_UTF8, value, key)
         return RawRow(origin=origin, key=key, **values)
 
 
 def _bound(value: Any) -> sa.BindParameter[Any]:
-    """A value whose type the database is left to infer."""
+    """Return a parameter whose type the database infers."""
     return sa.bindparam(None, value, type_=sa.types.NullType())
 
 

@@ -1,4 +1,4 @@
-"""One request at a time to a third party's API: paced, repeated where that may help, bounded."""
+"""A client of a third party's API: one request at a time, with pauses, retries and bounds."""
 
 import json
 import time
@@ -17,21 +17,22 @@ from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.sources.errors import ApiRefused, SourceMissing
 
 ATTEMPTS = 5
-"""How often a request is tried, where the API is overloaded, broken or away."""
+"""Attempts for a request if the API is overloaded, broken or unreachable."""
 
 MAX_RETRY_AFTER_SECONDS = 120.0
-"""An API that wants more is left to the next run."""
+"""Longest wait before a retry; if the API asks for more, the run fails."""
 
 MAX_RESPONSE_BYTES = 64 << 20
-"""Longer answers are not read, compressed or not."""
+"""Maximum size of an answer after decompression."""
 
 ANSWER_SECONDS = 600.0
-"""An answer's body that takes longer is given up, however steadily it comes. Its headers have
-`timeout_seconds` for each part, and are bounded in size."""
+"""Maximum time for an answer's body, however steadily it arrives. `timeout_seconds` limits each
+part of the headers, whose size is bounded."""
 
 NOT_THERE = (400, 404, 410, 416, 422)
-"""How APIs answer who asks for a page behind the last."""
+"""Statuses with which APIs answer a request for a page after the last one."""
 
+_API_BROKEN = "API_BROKEN"
 _TOO_MANY_REQUESTS = 429
 _NO_CONTENT = (204, 205)
 
@@ -41,9 +42,9 @@ class ApiPage:
     """One answer.
 
     Attributes:
-        url: what was asked.
+        url: the URL of the request.
         content: its JSON.
-        next_url: where its Link header says the next one is; empty where it does not.
+        next_url: the next page by its Link header; empty without one.
     """
 
     url: httpx.URL
@@ -52,27 +53,27 @@ class ApiPage:
 
 
 class _TryAgain(Exception):
-    """The API gave no answer, and may do so later.
+    """The API gave no answer, but may do so later.
 
     Attributes:
-        reason: what to call it, if it never does.
-        wait_seconds: how long it asks to be left alone; None where it does not say.
+        reason: the reason of the final error.
+        wait_seconds: how long the API asks callers to wait; None if it does not say.
     """
 
-    def __init__(self, reason: str, told: str, wait_seconds: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, reason: str, problem: str, wait_seconds: float | None = None) -> None:
+        super().__init__(problem)
         self.reason = reason
         self.wait_seconds = wait_seconds
 
 
 class ApiClient:
-    """Asks for pages; holds a connection until `close`."""
+    """A client with one connection, which is open until `close`."""
 
     def __init__(self, settings: HttpSource) -> None:
         headers = {"Accept": "application/json", **_credential(settings)}
-        # A redirect could carry the token to another host.
-        # No proxy reaches this machine.
+        # A proxy cannot reach this machine's loopback.
         is_own = is_loopback(httpx.URL(settings.url).host)
+        # A redirect could send the token to another host.
         self._http = httpx.Client(
             headers=headers,
             timeout=settings.timeout_seconds,
@@ -87,11 +88,12 @@ class ApiClient:
         self._http.close()
 
     def get(self, url: httpx.URL, may_be_missing: bool) -> ApiPage | None:
-        """Ask for one page.
+        """Request one page; return None for a page after the last one.
 
         Args:
-            url: the page's.
-            may_be_missing: whether it may lie behind the last one; then NOT_THERE makes it None.
+            url: the page's URL.
+            may_be_missing: whether the page may come after the last one: then a status in
+                NOT_THERE is not an error.
 
         Raises:
             DataError: API_UNREACHABLE, API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED,
@@ -103,12 +105,9 @@ class ApiClient:
                 with attempt:
                     return self._get(url, may_be_missing)
         except _TryAgain as error:
+            cure = f"it failed {ATTEMPTS} times; the next run tries again"
             if (error.wait_seconds or 0.0) > MAX_RETRY_AFTER_SECONDS:
-                cure = (
-                    f"it wants to be left alone for {error.wait_seconds:.0f} s: run it again then"
-                )
-            else:
-                cure = f"it was asked {ATTEMPTS} times; the next run asks again"
+                cure = f"it asks callers to wait {error.wait_seconds:.0f} s; run the job again then"
             raise DataError(error.reason, f"{place(url)} {error}; {cure}") from error
         raise AssertionError  # not reached: the last attempt returns or raises
 
@@ -123,38 +122,42 @@ class ApiClient:
                 body = b"null" if response.status_code in _NO_CONTENT else _body(url, response)
                 next_url = response.links.get("next", {}).get("url", "")
         except httpx.TransportError as error:
-            told = f"did not answer: {str(error) or type(error).__name__}"
-            raise _TryAgain("API_UNREACHABLE", told) from error
+            problem = f"did not answer: {str(error) or type(error).__name__}"
+            raise _TryAgain("API_UNREACHABLE", problem) from error
         except UnicodeError as error:
-            told = "has a host name that no server can have"
-            raise ApiRefused(place(url), told, "fix the source's url") from error
+            problem = "has an invalid host name"
+            raise ApiRefused(place(url), problem, "fix the source's url") from error
         except httpx.DecodingError as error:
-            raise _TryAgain("API_BROKEN", f"sent a damaged answer: {error}") from error
+            raise _TryAgain(_API_BROKEN, f"sent a damaged answer: {error}") from error
         return ApiPage(
-            url, _json(url, body, response.headers.get("content-type", "no type")), next_url
+            url,
+            _json(url, body, response.headers.get("content-type", "content without a type")),
+            next_url,
         )
 
 
 def place(url: httpx.URL) -> str:
-    """A URL as it may be shown: parameters and user names may be secret."""
+    """Return a URL without parameters and user names, which may be secret."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
 
 
 def _credential(settings: HttpSource) -> dict[str, str]:
-    """The header that shows the token."""
+    """Return the header with the token."""
     if settings.auth == "none":
         return {}
     token = settings.token.strip()
     if not (token.isascii() and token.isprintable()):
-        told = f"the environment variable {settings.token_env} has a character that no header may"
-        raise ConfigurationError(f"{told} have; set it again, to the token alone")
+        raise ConfigurationError(
+            f"the environment variable {settings.token_env} has a character that is not allowed in "
+            "a header; set it to the token alone"
+        )
     if settings.auth == "bearer":
         return {"Authorization": f"Bearer {token}"}
     return {settings.auth_header: token}
 
 
 def _backoff(error: Exception) -> bool | float:
-    """How long to wait before the next try; False, if it is none that may be repeated."""
+    """Return how long to wait before the next attempt; False if the call must not be retried."""
     if not isinstance(error, _TryAgain):
         return False
     if error.wait_seconds is None:
@@ -164,26 +167,26 @@ def _backoff(error: Exception) -> bool | float:
 
 def _check_status(url: httpx.URL, response: httpx.Response) -> None:
     code = response.status_code
-    told = f"answered {code} {response.reason_phrase}"
+    problem = f"answered {code} {response.reason_phrase}"
     if code == _TOO_MANY_REQUESTS:
-        raise _TryAgain("API_OVERLOADED", told, _retry_after(response))
+        raise _TryAgain("API_OVERLOADED", problem, _retry_after(response))
     if code >= 500:
-        raise _TryAgain("API_BROKEN", told, _retry_after(response))
+        raise _TryAgain(_API_BROKEN, problem, _retry_after(response))
     if code in (401, 403):
-        cure = "fix auth and token_env, or the token's rights"
-        raise DataError("API_DENIED", f"{place(url)} {told}; {cure}")
+        cure = "fix auth and token_env, or the token's permissions"
+        raise DataError("API_DENIED", f"{place(url)} {problem}; {cure}")
     if code in (404, 410):
-        raise SourceMissing(f"{place(url)} {told}", "fix the source's url")
+        raise SourceMissing(f"{place(url)} {problem}", "fix the source's url")
     if not response.is_success:
         cure = "fix the source's url and parameters"
         if response.has_redirect_location:
             target = url.join(response.headers["location"])
-            cure = f"it redirects to {place(target)}: if that is right, make it the source's url"
-        raise ApiRefused(place(url), told, cure)
+            cure = f"it redirects to {place(target)}; if that is right, make it the source's url"
+        raise ApiRefused(place(url), problem, cure)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds to wait, which may be written as a number or as a date."""
+    """Return the seconds to wait; the header has them as a number or as a date."""
     value = response.headers.get("retry-after", "")
     if value.isascii() and value.isdigit():
         return float(value)
@@ -198,11 +201,12 @@ def _body(url: httpx.URL, response: httpx.Response) -> bytes:
     for chunk in response.iter_bytes():
         body += chunk
         if time.monotonic() > deadline:
-            told = f"takes more than {ANSWER_SECONDS:.0f} s for an answer; ask for smaller pages"
-            raise DataError("API_TOO_SLOW", f"{place(url)} {told}")
+            problem = f"takes more than {ANSWER_SECONDS:.0f} s for an answer; ask for smaller pages"
+            raise DataError("API_TOO_SLOW", f"{place(url)} {problem}")
         if len(body) > MAX_RESPONSE_BYTES:
-            told = f"its answer has more than {MAX_RESPONSE_BYTES >> 20} MiB; ask for smaller pages"
-            raise DataError("RESPONSE_TOO_LARGE", f"{place(url)}: {told}")
+            size = f"{MAX_RESPONSE_BYTES >> 20} MiB"
+            problem = f"answered with more than {size}; ask for smaller pages"
+            raise DataError("RESPONSE_TOO_LARGE", f"{place(url)} {problem}")
     return bytes(body)
 
 
@@ -210,8 +214,10 @@ def _json(url: httpx.URL, body: bytes, content_type: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        # Not what it says: that may be a person's text.
+        # The library's message may contain a person's text.
         begins = printable(body[:1].decode(errors="backslashreplace"))
-        told = f"answered {content_type} that is no whole JSON, beginning {begins!r}"
-        cure = "fix the source's url; what was read before it stands"
-        raise DataError("NOT_JSON", f"{place(url)} {told}; {cure}") from error
+        problem = (
+            f"answered with {content_type} that is not complete JSON and begins with {begins!r}"
+        )
+        cure = "fix the source's url; rows that were read before stay"
+        raise DataError("NOT_JSON", f"{place(url)} {problem}; {cure}") from error

@@ -1,8 +1,8 @@
 """Items of a third party's API.
 
-With `since_parameter` each read asks for what is new since the highest time seen, and without it
-for everything; either way an item that is given again replaces the one before it, by its key. The
-watermark moves when the last page is in: a read that is cut off is made again from where it began.
+With `since_parameter` each read requests the items since the highest time seen, without it all
+items. An item replaces an earlier one with the same key. The watermark moves after the last page: a
+read that is cut off is repeated from its start.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from tidemill_jobs.data.sources.errors import SourceUnreadable, UnsupportedCurso
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.sources.overlap import before
 from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, shown
-from tidemill_jobs.data.sources.source import Batch, Watermark
+from tidemill_jobs.data.sources.source import WRONG_TYPE, Batch, Watermark
 from tidemill_jobs.data.sources.times import as_time
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place
 from tidemill_jobs.data.sources.web_api.pages import at, leads, pages
@@ -32,13 +32,13 @@ _NO_RANK: _Rank = (0, 0.0, "")
 
 
 class _Reading:
-    """What one read of the API has seen so far.
+    """The state of one read of the API.
 
     Attributes:
-        highest: what to ask for next time; None while nothing can be.
-        may_go_on: whether the list had items behind those that were read.
+        highest: the highest value so far, where the next read starts; None without one.
+        may_go_on: whether the list may have more items than were read.
         fields: the items' fields.
-        has_text: whether one of them had the text's, or an earlier read had.
+        has_text: whether an item of this or an earlier read has the text's field.
     """
 
     def __init__(self, rank: Callable[[Any], _Rank], since: Any) -> None:
@@ -50,24 +50,24 @@ class _Reading:
         self.has_text = self.highest is not None
 
     def reach(self, value: Any) -> None:
-        """Take a value for the highest, if it is."""
+        """Update the highest value."""
         if self._rank(value) > self._rank(self.highest):
             self.highest = value
 
 
 class WebApi:
-    """A list of items that an API gives page by page; a `Source`."""
+    """A list of items that an API returns page by page; a `Source`."""
 
     def __init__(self, name: str, settings: HttpSource) -> None:
         self.name = name
-        self.labelled = settings.label_field is not None
+        self.labeled = settings.label_field is not None
         self._settings = settings
         self._url = _parsed(settings.url)
         self.place = place(self._url)
         self._since_field = settings.since_field or settings.time_field
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
-        """What is new since the watermark.
+        """Yield the items that are new since the watermark.
 
         Raises:
             DataError: MISSING_ITEMS, MISSING_FIELD, ENDLESS_PAGES, FOREIGN_LINK, API_UNREACHABLE,
@@ -86,8 +86,8 @@ class WebApi:
                 if group or reached != watermark:
                     yield _batch(group, reached)
 
-    def _found_on(self, client: ApiClient, reading: "_Reading") -> Iterator[RawRow | Unreadable]:
-        """The items of all pages."""
+    def _found_on(self, client: ApiClient, reading: _Reading) -> Iterator[RawRow | Unreadable]:
+        """Yield the items of all pages."""
         settings = self._settings
         first = self._url
         if reading.highest is not None:
@@ -102,35 +102,35 @@ class WebApi:
                 yield self._found(item)
 
     def _since(self, highest: Any) -> str:
-        """What a read asks for, after one that reached so far."""
+        """Return the value of `since_parameter`, given the highest value so far."""
         overlap = self._settings.overlap
         if not overlap:
             return str(highest)
         try:
             return str(before(highest, overlap, self._since_field == self._settings.time_field))
         except TypeError as error:
-            told = f"{self._since_field!r} is {error}; overlap needs a number or a time"
-            raise UnsupportedCursor(self.place, told) from error
+            problem = f"{self._since_field!r} is {error}; overlap needs a number or a time"
+            raise UnsupportedCursor(self.place, problem) from error
 
-    def _since_rank(self, value: Any) -> "_Rank":
+    def _since_rank(self, value: Any) -> _Rank:
         return _rank(value, is_time=self._since_field == self._settings.time_field)
 
-    def _check_fields(self, reading: "_Reading") -> None:
-        """Whether any item has a text at all; later ones may lack it, each for itself."""
+    def _check_fields(self, reading: _Reading) -> None:
+        """Raise DataError if no item so far has the text's field."""
         if reading.fields and not reading.has_text:
             path, there = self._settings.text_field, listed(reading.fields)
-            told = f"no item has {path!r}; there are {there}; fix the source's text_field"
-            raise DataError("MISSING_FIELD", f"{self.place}: {told}")
+            problem = f"no item has {path!r}; the fields are {there}; fix the source's text_field"
+            raise DataError("MISSING_FIELD", f"{self.place}: {problem}")
 
     def _found(self, item: Any) -> RawRow | Unreadable:
         settings, key = self._settings, at(item, self._settings.key_field)
         if not isinstance(key, str | int):
-            # The same item gets the same key when it is read again.
+            # A hash gives the item the same key in each read.
             key = hashlib.sha256(shown(item).encode(errors="backslashreplace")).hexdigest()[:16]
         key = printable(str(key))
         origin = f"api:{self._url.host}{self._url.path}#{key}"
         if not isinstance(item, dict):
-            return Unreadable(origin, "WRONG_TYPE", shown(item), key)
+            return Unreadable(origin, WRONG_TYPE, shown(item), key)
         paths = (
             settings.text_field,
             settings.label_field,
@@ -147,8 +147,8 @@ def _parsed(url: str) -> httpx.URL:
             raise ValueError("it has no host")
         return parsed
     except (httpx.InvalidURL, ValueError) as error:
-        told = f"it is not a URL ({error})"
-        raise SourceUnreadable(without_secrets(url), told, "fix the source's url") from error
+        problem = f"it is not a URL ({error})"
+        raise SourceUnreadable(without_secrets(url), problem, "fix the source's url") from error
 
 
 def _batch(found: Sequence[RawRow | Unreadable], watermark: Watermark) -> Batch:
@@ -163,11 +163,11 @@ def _text(item: RawRow | Unreadable) -> object:
 
 
 def _rank(value: Any, is_time: bool) -> _Rank:
-    """Where a value stands among those of its kind: numbers, times, other words.
+    """Return a value's rank among the values of its kind: numbers, times, other words.
 
-    What cannot be asked for is `_NO_RANK`: no time where times are expected, not a number, not
-    storable or very long; and a time in the future, behind which the items of many years would
-    never be read.
+    The rank is `_NO_RANK` for a value that no request can use: an invalid time where times are
+    expected, NaN or infinity, text that is not UTF-8 or very long. It is also `_NO_RANK` for a time
+    in the future, because items before it would never be read.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     is_word = isinstance(value, str) and printable(value) == value

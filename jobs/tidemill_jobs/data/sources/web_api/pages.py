@@ -1,4 +1,4 @@
-"""From one page of an API to the next, and how it is noticed that there is no end."""
+"""Pagination: the way from one page of an API to the next, and the detection of endless lists."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from tidemill_jobs.data.sources.web_api.api_client import ApiClient, ApiPage, pl
 _log = structlog.get_logger()
 
 _SECOND = 2
-_NO_CURSORS = (None, "0", 0)  # and so False and 0.0
+_NO_CURSORS = (None, "0", 0)  # includes False and 0.0
 _LINK = re.compile(r"https?://|/[^?]*\?|\?", re.IGNORECASE)
 _CURE = "fix the source's pagination and its names"
 
@@ -28,9 +28,9 @@ class Listed:
     """The items of one page.
 
     Attributes:
-        items: as they are in the answer.
-        may_go_on: whether the list may have items behind the last page after all: the API named
-            another page and then refused it, or its second page was its first again.
+        items: the items, as in the answer.
+        may_go_on: whether the list may have more items than the API gave: it named another page and
+            then refused it, or its second page was its first one again.
     """
 
     items: list[Any]
@@ -38,18 +38,18 @@ class Listed:
 
 
 def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator[Listed]:
-    """All pages, in their order.
+    """Yield all pages in order.
 
-    The list ends with a page that names no other, with an empty one where pages have numbers, with
-    one that is the page before again, and behind a page with items where the API answers NOT_THERE.
+    The list ends with a page that names no next one, with an empty page if pages have numbers, with
+    a page equal to the one before, or after a page with items if the API answers NOT_THERE.
 
     Args:
-        client: asks for them.
-        settings: how the next one is found.
+        client: the client.
+        settings: how to find the next page.
         first: the first page, without the page's number.
 
     Raises:
-        DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; and those of
+        DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; or an error of
             `ApiClient.get`.
     """
     url, seen, before = first, set[str](), ""
@@ -69,7 +69,7 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
             return
         following = _next(page, found, settings, first, count)
         if {mark, str(following)} & seen:
-            raise _endless(url, "it gives a page or cursor that it gave before")
+            raise _endless(url, "it repeats an earlier page or cursor")
         yield Listed(found)
         if following is None or following == url:
             return
@@ -79,7 +79,7 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
 
 
 def items(page: ApiPage, settings: HttpSource) -> list[Any]:
-    """The page's items; null, where the list or the answer should be, is none of them.
+    """Return the page's items; null instead of the list or the answer means no items.
 
     Raises:
         DataError: MISSING_ITEMS; names the URL.
@@ -90,15 +90,15 @@ def items(page: ApiPage, settings: HttpSource) -> list[Any]:
     is_null = leads(page.content, settings.items) if settings.items else page.content is None
     if (found is None and is_null) or page.content is None:
         return []
-    where = f"at {settings.items!r}" if settings.items else "as the answer"
-    there = f"an object of {listed(page.content)}" if isinstance(page.content, dict) else "JSON"
-    raise DataError(
-        "MISSING_ITEMS", f"{place(page.url)}: no list {where}, but {there}; fix the source's items"
-    )
+    where = f" at {settings.items!r}" if settings.items else ""
+    is_object = isinstance(page.content, dict)
+    kind = f"an object with the fields {listed(page.content)}" if is_object else "no object"
+    problem = f"no list{where}; the answer is {kind}; fix the source's items"
+    raise DataError("MISSING_ITEMS", f"{place(page.url)}: {problem}")
 
 
 def at(content: Any, path: str) -> Any:
-    """What stands at a dotted path; None where it leads nowhere."""
+    """Return the value at a dotted path; None if there is none."""
     for name in path.split("."):
         if not isinstance(content, dict):
             return None
@@ -107,7 +107,7 @@ def at(content: Any, path: str) -> Any:
 
 
 def leads(content: Any, path: str) -> bool:
-    """Whether a dotted path leads somewhere, if only to a null."""
+    """Return whether there is a value at a dotted path; null is one."""
     parent, _, name = path.rpartition(".")
     holder = at(content, parent) if parent else content
     return isinstance(holder, dict) and name in holder
@@ -116,7 +116,7 @@ def leads(content: Any, path: str) -> bool:
 def _next(
     page: ApiPage, found: Sequence[Any], settings: HttpSource, first: httpx.URL, count: int
 ) -> httpx.URL | None:
-    """What to ask for next; None behind the last page."""
+    """Return the next page's URL; None after the last page."""
     if settings.pagination == "page" and found:
         return first.copy_set_param(settings.page_parameter, settings.first_page + count)
     try:
@@ -125,8 +125,7 @@ def _next(
         if settings.pagination == "link" and page.next_url:
             return _linked(page, page.next_url, first)
     except (httpx.InvalidURL, ValueError) as error:
-        told = "gives a next page that no URL can ask for"
-        raise ApiRefused(place(page.url), told, _CURE) from error
+        raise ApiRefused(place(page.url), "names a next page with an invalid URL", _CURE) from error
     return None
 
 
@@ -135,8 +134,8 @@ def _behind_cursor(page: ApiPage, settings: HttpSource, first: httpx.URL) -> htt
     if cursor in _NO_CURSORS or (isinstance(cursor, str) and not cursor.strip()):
         return None
     if isinstance(cursor, bool) or not isinstance(cursor, str | int):
-        told = f"gives at {settings.cursor_field!r} neither text nor a whole number"
-        raise ApiRefused(place(page.url), told, "fix the source's cursor_field")
+        problem = f"has neither text nor a whole number at {settings.cursor_field!r}"
+        raise ApiRefused(place(page.url), problem, "fix the source's cursor_field")
     if _LINK.match(str(cursor)):
         return _linked(page, str(cursor), first)
     return first.copy_set_param(settings.cursor_parameter, str(cursor))
@@ -145,8 +144,8 @@ def _behind_cursor(page: ApiPage, settings: HttpSource, first: httpx.URL) -> htt
 def _linked(page: ApiPage, link: str, first: httpx.URL) -> httpx.URL:
     url = page.url.join(link)
     if (url.scheme, url.netloc) != (first.scheme, first.netloc):
-        told = f"links to {place(url)}, another server, which must not see the token"
-        raise DataError("FOREIGN_LINK", f"{place(page.url)} {told}; fix the source's url")
+        problem = f"links to {place(url)}, another server, which must not see the token"
+        raise DataError("FOREIGN_LINK", f"{place(page.url)} {problem}; fix the source's url")
     return url
 
 
@@ -154,6 +153,6 @@ def _digest(content: object) -> str:
     return hashlib.sha256(shown(content).encode(errors="backslashreplace")).hexdigest()
 
 
-def _endless(url: httpx.URL, told: str) -> DataError:
+def _endless(url: httpx.URL, problem: str) -> DataError:
     cure = f"{_CURE}, or raise max_pages"
-    return DataError("ENDLESS_PAGES", f"{place(url)} has no last page: {told}; {cure}")
+    return DataError("ENDLESS_PAGES", f"{place(url)} has no last page: {problem}; {cure}")

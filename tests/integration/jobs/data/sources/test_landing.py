@@ -50,7 +50,7 @@ def _land(folder: Path, source: Source) -> int:
 def test_an_api_that_gives_all_of_it_each_time_lands_once(tmp_path: Path, api: Api) -> None:
     """An empty list is told while nothing has come; later it is a read without news."""
     source = open_source(HttpSource(kind="http", url=api.url, requests_per_second=1e4))
-    with pytest.raises(DataError, match=f"{api.url} holds no rows") as caught:
+    with pytest.raises(DataError, match=f"{api.url} has no rows") as caught:
         _land(tmp_path, source)
     assert caught.value.reason == "NO_ROWS"
     items = [{"id": number, "text": f"text {number}", "label": "a"} for number in range(5)]
@@ -64,7 +64,7 @@ def test_a_table_read_with_an_overlap_lands_once(
     tmp_path: Path, shop: sqlite3.Connection, table: Source
 ) -> None:
     """An empty table is told while nothing has come; later it is a read without news."""
-    with pytest.raises(DataError, match="db:tickets holds no rows") as caught:
+    with pytest.raises(DataError, match="db:tickets has no rows") as caught:
         _land(tmp_path, table)
     assert caught.value.reason == "NO_ROWS"
     shop.execute("INSERT INTO tickets VALUES (1, 'x', 'a'), (5, 'y', 'b')")

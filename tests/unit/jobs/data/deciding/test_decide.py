@@ -31,7 +31,7 @@ class _Source:
 
     name = "list"
     place = "a list"
-    labelled = True
+    labeled = True
 
     def __init__(self, *batches: list[Row]) -> None:
         self._batches = batches

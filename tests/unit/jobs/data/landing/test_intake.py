@@ -18,7 +18,7 @@ class _List:
 
     name = "list"
     place = "a list"
-    labelled = True
+    labeled = True
 
     def __init__(self, *batches: list[Row], watermark: int = 0) -> None:
         self._batches = batches

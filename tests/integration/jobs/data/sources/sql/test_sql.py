@@ -400,7 +400,9 @@ def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declar
     landing.read(source)
     assert landing.watermark["passed"] == 4
     _insert(database, _ticket(8, 8), _ticket(4, 11), _ticket(9, 12))
-    with pytest.raises(DataError, match="2 rows came up to 'changed' 2026-01-02 11:00") as caught:
+    with pytest.raises(
+        DataError, match="2 rows appeared up to 'changed' 2026-01-02 11:00"
+    ) as caught:
         landing.read(source)
     assert caught.value.reason == "CURSOR_WENT_BACK"
     assert "set overlap" in str(caught.value)

@@ -297,7 +297,7 @@ def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer
         (
             Answer(b"", status=429, headers={"retry-after": "86400"}),
             "API_OVERLOADED",
-            "left alone for 86400 s",
+            "asks callers to wait 86400 s",
             1,
         ),
         (Answer(b"", status=502), "API_BROKEN", "answered 502", ATTEMPTS),
@@ -307,23 +307,28 @@ def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer
         (
             Answer(b"", status=301, headers={"location": "https://else/v2?key=x"}),
             "API_REFUSED",
-            "redirects to https://else/v2:",
+            "redirects to https://else/v2;",
             1,
         ),
         (
             Answer(b"<html>Sign in</html>", headers={"content-type": "text/html"}),
             "NOT_JSON",
-            "text/html that is no whole JSON",
+            "with text/html that is not complete JSON",
             1,
         ),
-        (Answer(b'[{"id": 1, "te'), "NOT_JSON", "no type that is no whole JSON, beginning '['", 1),
-        (Answer(b"\xff\xfe\xff"), "NOT_JSON", "beginning", 1),
-        (Answer({"error": "none"}), "MISSING_ITEMS", "an object of error", 1),
+        (
+            Answer(b'[{"id": 1, "te'),
+            "NOT_JSON",
+            "without a type that is not complete JSON and begins with '['",
+            1,
+        ),
+        (Answer(b"\xff\xfe\xff"), "NOT_JSON", "begins with", 1),
+        (Answer({"error": "none"}), "MISSING_ITEMS", "an object with the fields error", 1),
         (Answer("x"), "MISSING_ITEMS", "no list", 1),
         (
             Answer([{"id": 1, "body": "x"}]),
             "MISSING_FIELD",
-            "no item has 'text'; there are id, body",
+            "no item has 'text'; the fields are id, body",
             1,
         ),
     ],
@@ -362,7 +367,7 @@ def test_a_cursor_that_cannot_be_asked_for_is_told(
 ) -> None:
     """What an API gives as the next page may be anything."""
     api.answer = lambda _: Answer({"i": [_item(1)], "next_cursor": following})
-    with pytest.raises(DataError, match=f"{api.url} gives a next page") as caught:
+    with pytest.raises(DataError, match=f"{api.url} names a next page") as caught:
         Landing().read(declare(pagination="cursor", items="i"))
     assert caught.value.reason == "API_REFUSED"
 

@@ -109,7 +109,7 @@ def test_rows_without_labels_have_none(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('text,label\nx,a\n"y\nz",b\n')
     source = open_source(FilesSource(path=str(path), label_column=""))
-    assert not source.labelled
+    assert not source.labeled
     (batch,) = source.read({})
     assert batch.rows.select("text", "label").rows() == [("x", None), ("y\nz", None)]
 
@@ -282,7 +282,7 @@ def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     text = pa.array([b"caf\xe9"]).view(pa.string())
     pq.write_table(pa.table({"text": text, "label": ["a"]}), path)
     with pytest.raises(
-        DataError, match=r"a\.parquet cannot be read: column 'text'.*write it again"
+        DataError, match=r"a\.parquet cannot be read: column 'text'.*write the file again"
     ):
         _read(path)
 

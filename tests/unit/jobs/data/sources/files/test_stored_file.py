@@ -85,7 +85,7 @@ def test_a_path_that_no_library_takes_is_told(path: str) -> None:
 def test_a_set_format_takes_files_of_any_name() -> None:
     """Where the settings say what files are, their suffixes do not matter."""
     assert _origins("data/*.txt", format="csv") == ["data/notes.txt:2"]
-    with pytest.raises(DataError, match=re.escape("no file to read is found at data/*.txt")):
+    with pytest.raises(DataError, match=re.escape("there is no file to read at data/*.txt")):
         _origins("data/*.txt")
 
 
