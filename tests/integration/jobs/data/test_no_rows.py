@@ -24,7 +24,7 @@ class _OnlyAWatermark:
     """A source that was read on, and brought nothing."""
 
     name: str
-    labelled: bool = True
+    labeled: bool = True
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
         """How far it was read."""
