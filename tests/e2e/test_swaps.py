@@ -1,10 +1,12 @@
-"""Twenty versions in a row, swapped in under load."""
+"""Versions swapped under load: twenty in a row, and one rolled back and promoted again."""
 
 import collections
+import contextlib
 import random
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from tidemill_jobs.release.serving import Serving, serve
 
 CALLERS = 32
 VERSIONS = 20
+# Some seconds after a change of traffic Triton unloads the version that nobody is routed to.
+PATIENCE_SECONDS = 60
 TASK = "colours"
 TEXTS = [f"text number {number} is {word}" for number in range(20) for word in ("red", "blue")]
 
@@ -68,6 +72,13 @@ class Publisher:
         models.promote(TASK, number, Change("test", "", "", datetime.now(UTC)))
         return candidate
 
+    def wait_unloaded(self, version: int) -> None:
+        """Wait until Triton has unloaded a version."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while version in self._triton.ready_versions(f"{TASK}-onnx"):
+            assert time.monotonic() < deadline, f"version {version} is still loaded"
+            time.sleep(0.1)
+
 
 def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
     """What a version answers to each text, without Triton."""
@@ -76,15 +87,19 @@ def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
     return dict(zip(TEXTS, probabilities, strict=True))
 
 
-def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
-    """32 callers see 20 new champions, no failure, and only the named version's own answers."""
-    source = write_rows(tmp_path / "colours.csv", [(text, text.split()[-1]) for text in TEXTS])
-    stack = Stack(write_workspace(tmp_path, {TASK: source}))
-    answers: list[tuple[str, int, str, float]] = []
-    failures: list[Exception] = []
-    stopping = threading.Event()
+@dataclass
+class Calls:
+    """The answers and failures that callers got.
 
-    def call(seed: int) -> None:
+    Attributes:
+        answers: text, version, label and confidence of each.
+    """
+
+    answers: list[tuple[str, int, str, float]] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+
+    def call_until(self, stopping: threading.Event, stack: Stack, seed: int) -> None:
+        """Ask for random texts one after the other."""
         draw = random.Random(seed)
         with stack.client() as client:
             while not stopping.is_set():
@@ -92,33 +107,81 @@ def test_swaps_under_load_lose_and_mix_up_nothing(tmp_path: Path) -> None:
                 try:
                     got = client.predict(TASK, text)
                 except Exception as error:
-                    failures.append(error)
+                    self.failures.append(error)
                 else:
-                    answers.append((text, got.model_version, got.label, got.confidence))
+                    self.answers.append((text, got.model_version, got.label, got.confidence))
 
-    with (
-        running(stack),
-        TritonControl(stack.triton_address, control_key(stack.settings())) as triton,
-    ):
-        publisher = Publisher(stack, stack.storage(), triton)
-        callers = [threading.Thread(target=call, args=(seed,)) for seed in range(CALLERS)]
-        for caller in callers:
-            caller.start()
-        published = [publisher.publish().version for _ in range(VERSIONS)]
-        time.sleep(1.0)
+    def wait_for(self, version: int) -> None:
+        """Wait until the next answer of a version."""
+        seen, deadline = len(self.answers), time.monotonic() + PATIENCE_SECONDS
+        while version not in {answer[1] for answer in self.answers[seen:]}:
+            assert time.monotonic() < deadline, f"version {version} does not answer"
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def calling(stack: Stack, callers: int) -> Iterator[Calls]:
+    """Call the stack from threads until the block ends; no call may fail."""
+    calls, stopping = Calls(), threading.Event()
+    threads = [
+        threading.Thread(target=calls.call_until, args=(stopping, stack, seed))
+        for seed in range(callers)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield calls
+    finally:
         stopping.set()
-        for caller in callers:
-            caller.join()
-    assert not failures, collections.Counter(map(str, failures))
-    assert set(published) <= {version for _, version, _, _ in answers}
+        for thread in threads:
+            thread.join()
+    assert not calls.failures, collections.Counter(map(str, calls.failures))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack with one task of two labels."""
+    folder = tmp_path_factory.mktemp("swaps")
+    source = write_rows(folder / "colours.csv", [(text, text.split()[-1]) for text in TEXTS])
+    with running(Stack(write_workspace(folder, {TASK: source}))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def publisher(stack: Stack) -> Iterator[Publisher]:
+    """Publishes versions into the stack."""
+    with TritonControl(stack.triton_address, control_key(stack.settings())) as triton:
+        yield Publisher(stack, stack.storage(), triton)
+
+
+def test_swaps_under_load_lose_and_mix_up_nothing(stack: Stack, publisher: Publisher) -> None:
+    """32 callers see 20 new champions, no failure, and only the named version's own answers."""
+    with calling(stack, CALLERS) as calls:
+        published = [publisher.publish().version for _ in range(VERSIONS)]
+        calls.wait_for(published[-1])
+    assert set(published) <= {version for _, version, _, _ in calls.answers}
     manifest = publisher.repository.manifest(TASK, "onnx", 1)
     encoder = publisher.repository.encoder(TASK, "onnx", 1)
     expected = {
         version: offline(publisher.repository.folder(TASK, "onnx", version), encoder)
         for version in [1, *published]
     }
-    for text, version, label, confidence in answers:
+    for text, version, label, confidence in calls.answers:
         row = expected[version][text]
         assert confidence == pytest.approx(float(row.max()), abs=1e-5)
         assert label == manifest.labels[int(row.argmax())]
     assert len({float(rows[TEXTS[0]].max()) for rows in expected.values()}) == VERSIONS + 1
+
+
+def test_a_champion_rolled_back_by_mistake_comes_back(stack: Stack, publisher: Publisher) -> None:
+    """Every call is answered while Triton unloads the version and loads it again."""
+    mistaken = publisher.publish().version
+    with calling(stack, 4) as calls:
+        calls.wait_for(mistaken)
+        stack.run("models", "rollback", TASK)
+        calls.wait_for(mistaken - 1)
+        publisher.wait_unloaded(mistaken)
+        stack.run("models", "promote", TASK, str(mistaken))
+        calls.wait_for(mistaken)
+    shown = stack.run("models", "show", TASK, str(mistaken), "--json")
+    assert "CHAMPION" in shown.stdout
