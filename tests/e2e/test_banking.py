@@ -23,7 +23,7 @@ from tidemill.v1 import (
     prediction_service_pb2_grpc,
 )
 from tidemill_client import TidemillClient
-from tidemill_core.domain.split import content_hash
+from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.model_repository import ModelRepository
 
 CORRECTIONS = 1000
@@ -155,6 +155,14 @@ def judged(client: TidemillClient, task: str, version: int) -> model_service_pb2
     raise AssertionError(f"version {version} of {task} was not judged in {PATIENCE_SECONDS} s")
 
 
+def wait_for(client: TidemillClient, task: str, version: int) -> None:
+    """Wait until the front has heard that a version is champion."""
+    deadline = time.monotonic() + 10
+    while client.predict(task, "where is my card").model_version != version:
+        assert time.monotonic() < deadline, f"version {version} does not answer"
+        time.sleep(0.05)
+
+
 def accuracy(client: TidemillClient, task: str, rows: Rows) -> float:
     """Share of right labels on some rows."""
     answers = labels(client, task, [text for text, _ in rows])
@@ -165,7 +173,9 @@ def test_true_corrections_help_and_shuffled_ones_are_rejected(
     banking: Stack, train_rows: Rows, test_rows: Rows
 ) -> None:
     """True corrections bring a better champion by themselves, shuffled ones a REJECTED version."""
-    corrections = train_rows[1000 : 1000 + CORRECTIONS]
+    unseen = train_rows[1000:]
+    training = [row for row in unseen if split_of(content_hash(row[0])) is Split.TRAIN]
+    corrections = training[:CORRECTIONS]
     shuffled = [label for _, label in corrections]
     random.Random(1).shuffle(shuffled)
     wrong = [(text, label) for (text, _), label in zip(corrections, shuffled, strict=True)]
@@ -175,6 +185,7 @@ def test_true_corrections_help_and_shuffled_ones_are_rejected(
         correct(client, "shuffled", wrong)
         better, worse = judged(client, "tenth", 2), judged(client, "shuffled", 2)
         assert better.state == model_service_pb2.MODEL_STATE_CHAMPION, better.reason
+        wait_for(client, "tenth", 2)
         # Two standard errors of a difference of two shares on 3,080 rows are 0.025 at most.
         assert accuracy(client, "tenth", test_rows) > before + 0.03
         assert worse.state == model_service_pb2.MODEL_STATE_REJECTED, worse.reason

@@ -63,8 +63,8 @@ class FeedbackSettings(_SettingsSection):
     """When feedback makes a new version worth training."""
 
     retrain_after: int = Field(default=1000, ge=1)
-    """New labeled examples from feedback that start a retraining. A text counts once, and not at
-    all where the last retraining learned it with that label."""
+    """New labeled examples from feedback that start a retraining. A text counts once. It does not
+    count where the split holds it out, or where the last retraining learned it with that label."""
     trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
     """How likely the verdicts of a source of feedback are right, by its name; 1 where it is not
     named. Training believes them so far, and they count so much where verdicts contradict."""

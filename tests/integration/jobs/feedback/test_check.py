@@ -13,6 +13,7 @@ from tests.contract.storage.values import prediction, verdict
 from tests.integration.jobs.data.building import build
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.settings import FeedbackSettings
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.context import JobContext
@@ -180,6 +181,15 @@ def test_a_text_that_a_build_would_quarantine_does_not_count(checking: JobContex
     longest = checking.task_settings.max_text_length
     _say(checking, ("x" * (longest + 1), "a"), (" \t ", "a"), ("x" * longest, "a"))
     assert run(checking)["new_examples"] == 1
+
+
+def test_a_held_out_text_does_not_count(checking: JobContext) -> None:
+    """Feedback trains and never judges, so it teaches nothing about a text that is held out."""
+    texts = [f"text {number}" for number in range(200)]
+    train = [text for text in texts if split_of(content_hash(text)) is Split.TRAIN]
+    assert len(train) < len(texts)
+    _say(checking, *((text, "a") for text in texts))
+    assert run(checking)["new_examples"] == len(train)
 
 
 def test_what_the_last_retraining_learned_is_not_new(checking: JobContext, source: Path) -> None:
