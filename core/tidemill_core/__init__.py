@@ -1,1 +1,1 @@
-"""What Tidemill's server, jobs and command line share."""
+"""The code that Tidemill's server, jobs and command line share."""

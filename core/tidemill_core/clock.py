@@ -1,12 +1,12 @@
-"""The one place that time comes from, so that time can be handed in."""
+"""The only source of time, passed as an argument so that tests can choose the time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-"""Returns the present moment, aware, in UTC."""
+"""A function that returns the current time, time zone aware, in UTC."""
 
 
 def system_clock() -> datetime:
-    """The machine's own time, in UTC."""
+    """Return the machine's time in UTC."""
     return datetime.now(UTC)

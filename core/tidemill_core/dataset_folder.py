@@ -1,11 +1,11 @@
-"""The folder of a dataset version: its files, how it is found, and its manifest.
+"""The folder of a dataset version: its files, its manifest, and the search for it by id.
 
 <state_dir>/datasets/<task>/<id>/examples.parquet     the rows
-                                /quarantine.parquet   every row that is not in it, and why
-                                /manifest.json        what it is, and from what it was built
-                                /erased.parquet       what stands for rows that were erased since
+                                /quarantine.parquet   every excluded row, and the reason
+                                /manifest.json        its description and its inputs
+                                /erased.parquet       placeholders for rows erased later
 
-`tidemill datasets gc` removes the first two; what the others say of the version stays.
+`tidemill datasets gc` removes the first two files and keeps the others.
 """
 
 import json
@@ -26,36 +26,36 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _START_OF_ID = re.compile(r"[0-9a-f]{8,64}")
 
 DatasetManifest = Mapping[str, Any]
-"""What `manifest.json` holds: `tidemill_core.domain.dataset.DatasetVersion` in JSON, without its
-place; `outcome_counts`; `schema`, `recipe` and `profile`, as the build of it wrote them."""
+"""The content of `manifest.json`: `tidemill_core.domain.dataset.DatasetVersion` in JSON without its
+URI, and `outcome_counts`, `schema`, `recipe` and `profile` as its build wrote them."""
 
 
 class DatasetMissing(DataError):
-    """No dataset version, or none of its files, is where it was looked for."""
+    """A dataset version, or a file of it, that is missing."""
 
     def __init__(self, message: str) -> None:
         super().__init__("DATASET_MISSING", message)
 
 
 def version_folders(datasets: Path) -> list[Path]:
-    """The folders of all versions of all tasks, by task and id.
+    """Return the folders of all versions of all tasks, by task and id.
 
     Args:
-        datasets: the folder of all datasets; it need not be there.
+        datasets: the folder of all datasets; it may be missing.
     """
     return sorted(path.parent for path in datasets.glob(f"*/*/{MANIFEST_FILE}") if _is_id(path))
 
 
 def find_version(datasets: Path, dataset_version: str) -> Path:
-    """The folder of the version of that id, or of the only one whose id starts so.
+    """Return the folder of the version with an id, or with the start of an id.
 
     Args:
         datasets: the folder of all datasets.
         dataset_version: the id, or its first 8 or more characters.
 
     Raises:
-        DatasetMissing: there is none.
-        DataError: DATASET_AMBIGUOUS, several start so.
+        DatasetMissing: no version has this id.
+        DataError: DATASET_AMBIGUOUS, several ids start with this.
     """
     found = []
     if _START_OF_ID.fullmatch(dataset_version):
@@ -71,10 +71,10 @@ def find_version(datasets: Path, dataset_version: str) -> Path:
 
 
 def read_manifest(folder: Path) -> DatasetManifest:
-    """What a version's manifest says.
+    """Return a version's manifest.
 
     Raises:
-        DatasetMissing: it is not there.
+        DatasetMissing: there is no manifest.
         DataError: DATASET_DAMAGED.
     """
     path = folder / MANIFEST_FILE
@@ -85,32 +85,32 @@ def read_manifest(folder: Path) -> DatasetManifest:
     except (OSError, ValueError) as error:
         raise damaged(path, error) from error
     if not isinstance(manifest, dict):
-        raise damaged(path, "it is no JSON object")
+        raise damaged(path, "it is not a JSON object")
     return manifest
 
 
 def build_time(manifest: DatasetManifest) -> datetime:
-    """When the version was last built, as far as its folder tells.
+    """Return when the version was last built, by its folder.
 
-    Building what is the newest already leaves the folder as it is; the catalogue knows of it.
+    A build that repeats the newest version does not change the folder; only the catalog records it.
     """
     return datetime.fromisoformat(manifest.get("build_time") or manifest["create_time"])
 
 
 def has_rows(folder: Path) -> bool:
-    """Whether a version's rows are there: not removed since."""
+    """Return whether a version still has its rows."""
     return (folder / EXAMPLES_FILE).exists()
 
 
 def rows_removed(folder: Path) -> DataError:
-    """The error for a version whose rows are not there any more."""
-    cure = f"`tidemill datasets rebuild {folder.name[:12]}` makes them again"
+    """Return the error for a version whose rows were removed."""
+    cure = f"rebuild them with `tidemill datasets rebuild {folder.name[:12]}`"
     return DataError("DATASET_REMOVED", f"the rows of {folder} were removed: {cure}")
 
 
 def damaged(path: Path, detail: object) -> DataError:
-    """The error for a file of a version that cannot be read, or is not what was published."""
-    cure = "remove its folder, and the next build_dataset makes it again"
+    """Return the error for a file that cannot be read or differs from the published one."""
+    cure = "remove its folder, and the next build_dataset builds the version again"
     return DataError("DATASET_DAMAGED", f"{path} is damaged: {detail}; {cure}")
 
 

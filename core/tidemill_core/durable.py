@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STAGED = ".staged-"
-"""How the name of what is being written begins."""
+"""The start of the names of files that are being written."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk; its name is not, before `sync`."""
+    """Write a file and wait until it is on the disk; `sync` the folder for its name."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -20,10 +20,10 @@ def write_durably(path: Path, data: bytes) -> None:
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A path beside the target to write a file to in the block; then it takes the target's place.
+    """Yield a path next to the target, and replace the target by the file written there.
 
     Raises:
-        OSError: it could not be; nothing of it is left.
+        OSError: the file could not be written or moved; nothing of it is left.
     """
     staged = target.with_name(f"{STAGED}{uuid.uuid4().hex}")
     try:
@@ -36,7 +36,7 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file is on the disk, or the names in a folder are."""
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

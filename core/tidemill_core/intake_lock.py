@@ -1,7 +1,7 @@
-"""One at a time changes what a task landed and the dataset versions made of it.
+"""The lock on a task's landed rows and its dataset versions.
 
-Builds, erasures and rebuilds hold the lock, and so does who removes rows of versions. The kernel
-frees it when its holder ends, however that happens.
+Builds, erasures and rebuilds hold it, and so do commands that remove rows of versions. The kernel
+releases it when its holder ends, even by a kill.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,12 @@ _POLL_SECONDS = 0.2
 
 @contextmanager
 def intake_lock(folder: Path, waits: Callable[[], object]) -> Iterator[None]:
-    """Hold a task's lock for the block; waits for who holds it.
+    """Wait for a task's lock and hold it for the block.
 
     Args:
-        folder: where the task's rows land, `<state_dir>/intake/<task>`.
-        waits: called several times a second while another holds it; raises to give up.
+        folder: the folder of the task's landed rows, `<state_dir>/intake/<task>`.
+        waits: called several times a second while another process holds the lock; raises to give
+            up.
 
     Raises:
         OSError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Which addresses are this machine's own. Calls to them go through no proxy."""
+"""This machine's own addresses, and calls to them without a proxy."""
 
 import ipaddress
 import os
@@ -9,10 +9,10 @@ _OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host; any name but localhost counts as open.
+    """Return whether only this machine reaches a host; False for any name but localhost.
 
     Args:
-        host: a name or an address; an IPv6 address may stand in brackets.
+        host: a name or an address; an IPv6 address may be in brackets.
     """
     if host.lower().removesuffix(".") == "localhost":
         return True
@@ -24,21 +24,21 @@ def is_loopback(host: str) -> bool:
 
 
 def direct_options(address: str) -> tuple[tuple[str, int], ...]:
-    """Return the gRPC channel options that keep calls to this machine away from proxies.
+    """Return the gRPC channel options that send calls to this machine past proxies.
 
     Args:
-        address: `host:port`, or another target that gRPC takes.
+        address: `host:port`, or another target that gRPC accepts.
     """
     target = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
     try:
         host = urlsplit(f"//{target}").hostname or ""
-    except ValueError:  # gRPC says what is wrong with it
+    except ValueError:  # gRPC reports what is wrong with it
         return ()
     return (("grpc.enable_http_proxy", 0),) if is_loopback(host) else ()
 
 
 def keep_loopback_direct() -> None:
-    """Make this process, and those it starts, call this machine without a proxy.
+    """Make this process, and those that it starts, call this machine without a proxy.
 
     The HTTP clients of libraries (MLflow, PyJWT, OpenTelemetry) read these variables.
     """
@@ -49,6 +49,6 @@ def keep_loopback_direct() -> None:
 
 
 def proxy_variables() -> list[str]:
-    """Return the variables that are set and name a proxy."""
+    """Return the names of the variables that set a proxy."""
     names = (*_PROXY_VARIABLES, *(name.upper() for name in _PROXY_VARIABLES))
     return [name for name in names if os.environ.get(name)]

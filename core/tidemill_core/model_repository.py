@@ -1,10 +1,10 @@
-"""The model repository: version folders that are whole or not there at all.
+"""The model repository: version folders that are complete or missing.
 
     model_repository/support-onnx/config.pbtxt
     model_repository/support-onnx/3/{model.onnx, tokenizer.json, manifest.json}
 
-A version folder is staged under `.staging` in the repository, which Triton does not look
-at since it loads models by name, and renamed in.
+A version folder is written under `.staging` in the repository and then renamed. Triton ignores
+`.staging`, because it loads models by name.
 """
 
 import errno
@@ -30,7 +30,7 @@ MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 
 
 class ModelVersionMissing(DataError):
-    """A model version that should be there is not."""
+    """A model version that is missing."""
 
     def __init__(self, where: object, detail: str) -> None:
         super().__init__("MODEL_VERSION_MISSING", f"{where}: {detail}")
@@ -38,7 +38,7 @@ class ModelVersionMissing(DataError):
 
 @dataclass(frozen=True)
 class Reference:
-    """What a version answered on its hold-out, for drift to be measured against.
+    """A version's answers on its hold-out, against which drift is measured.
 
     Attributes:
         label_counts: predictions by label, in the order of the manifest's labels.
@@ -51,24 +51,24 @@ class Reference:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """What a version folder holds.
+    """The description of a version folder.
 
     Attributes:
         task: the task.
         version: number within the task.
         model_format: `onnx` or `torchscript`.
         labels: in the order of the model's output.
-        sequence_length: token ids a row.
+        sequence_length: token ids in a row.
         vocabulary_size: token ids lie in [0, vocabulary_size).
-        temperature: that calibrates the model; it is in the graph already.
+        temperature: calibrates the model; it is already in the graph.
         measures: on the hold-out, in [0, 1]: accuracy, macro_f1, expected_calibration_error;
-            and n, its rows.
+            and n, the hold-out's rows.
         reference: for drift.
-        dataset_version: what it was trained on.
-        run_id: the job run that made it.
+        dataset_version: the dataset version that it was trained on.
+        run_id: the job run that created it.
         create_time: ISO 8601.
         files: SHA-256 of each other file, in hex.
-        text_repair: what was done to the training texts, and is done to texts in serving.
+        text_repair: applied to the training texts, and to texts in serving.
     """
 
     task: str
@@ -91,21 +91,21 @@ class ModelRepository:
     """The folder that Triton reads models from.
 
     Args:
-        root: the folder; made if it is not there.
+        root: the folder; created if missing.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folder(self, task: str, model_format: str, version: int) -> Path:
-        """Where a version lies."""
+        """Return the folder of a version."""
         return self.root / model_name(task, model_format) / str(version)
 
     def publish(self, manifest: ModelManifest, model: bytes, tokenizer: str) -> Path:
-        """Write a version folder, whole or not at all.
+        """Write a version folder completely or not at all.
 
         Raises:
-            DataError: the version is there already; versions never change.
+            DataError: the version exists already; versions never change.
         """
         target = self.folder(manifest.task, manifest.model_format, manifest.version)
         if target.exists():
@@ -127,10 +127,10 @@ class ModelRepository:
         return target
 
     def manifest(self, task: str, model_format: str, version: int) -> ModelManifest:
-        """The manifest of a version.
+        """Return the manifest of a version.
 
         Raises:
-            DataError: there is none, or it cannot be read.
+            DataError: the manifest is missing or cannot be read.
         """
         path = self.folder(task, model_format, version) / MANIFEST_FILE
         try:
@@ -141,7 +141,7 @@ class ModelRepository:
             raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
 
     def encoder(self, task: str, model_format: str, version: int) -> TextEncoder:
-        """Return what turns texts into a version's input, as it was trained.
+        """Return the encoder that turns texts into a version's input, as in its training.
 
         Raises:
             DataError: its manifest or its tokenizer is missing or cannot be read.
@@ -151,21 +151,21 @@ class ModelRepository:
         return TextEncoder(tokenizer, manifest.sequence_length, manifest.text_repair)
 
     def damage(self, task: str, model_format: str, version: int) -> str | None:
-        """What is wrong with a version's files, by their SHA-256; None if all are whole."""
+        """Return what is wrong with a version's files, by their SHA-256; None if nothing."""
         folder = self.folder(task, model_format, version)
         for name, expected in self.manifest(task, model_format, version).files.items():
             path = folder / name
             if not path.is_file():
                 return f"{path} is missing"
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-                return f"{path} is not the file that was published: its SHA-256 differs"
+                return f"{path} differs from the published file: its SHA-256 is different"
         return None
 
 
 def _manifest(values: dict[str, Any]) -> ModelManifest:
     reference = {name: tuple(counts) for name, counts in values.pop("reference").items()}
     labels = tuple(values.pop("labels"))
-    # Manifests that do not name a repair are older than its first change.
+    # A manifest without a repair is older than the second version of the repair.
     repair = values.pop("text_repair", {"version": 1, "redact": ()})
     return ModelManifest(
         labels=labels,
@@ -176,7 +176,7 @@ def _manifest(values: dict[str, Any]) -> ModelManifest:
 
 
 def _exists(target: Path) -> DataError:
-    return DataError("MODEL_VERSION_EXISTS", f"{target} is there already")
+    return DataError("MODEL_VERSION_EXISTS", f"{target} exists already")
 
 
 def _move_in(staged: Path, target: Path) -> None:

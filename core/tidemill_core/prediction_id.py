@@ -1,12 +1,12 @@
-"""Signed prediction ids: feedback is checked without a database read and cannot be forged.
+"""Signed prediction ids: feedback cannot be forged, and its check needs no database read.
 
 An id is URL-safe base64, without padding, of
 
     key id (1 byte) · task's length (1) · task · model version (4) · time in ms (6)
     · propensity times 65,535 (2) · random (8) · HMAC-SHA256 of all before, cut to 16 bytes
 
-with numbers big-endian. The key id says which key signed, so that keys can be replaced:
-the highest signs, all of them verify.
+with numbers big-endian. The key id names the signing key, so that keys can be replaced: the key
+with the highest id signs, and all keys verify.
 """
 
 import base64
@@ -32,12 +32,12 @@ MAX_LENGTH = 120
 
 @dataclass(frozen=True)
 class PredictionClaims:
-    """What a prediction id says about its prediction.
+    """The facts that a prediction id holds about its prediction.
 
     Attributes:
-        task: the task asked.
+        task: the task of the prediction.
         model_version: the version that answered.
-        predict_time: when, to the millisecond.
+        predict_time: the time of the prediction, to the millisecond.
         propensity: probability in (0, 1] with which the router chose the version.
     """
 
@@ -48,7 +48,7 @@ class PredictionClaims:
 
 
 class PredictionIdSigner:
-    """Makes and checks prediction ids.
+    """Signs and verifies prediction ids.
 
     Args:
         keys: secret keys by key id, 0 to 255.
@@ -60,11 +60,11 @@ class PredictionIdSigner:
         self._signing = hmac.new(self._keys[self._key_id], digestmod=hashlib.sha256)
 
     def sign(self, claims: PredictionClaims) -> str:
-        """A fresh id that says `claims`."""
+        """Return a new id with these claims."""
         return self.sign_each(claims, 1)[0]
 
     def sign_each(self, claims: PredictionClaims, count: int) -> list[str]:
-        """Fresh ids that say the same."""
+        """Return `count` new ids with the same claims."""
         task = claims.task.encode()
         shared = b"".join(
             (
@@ -85,10 +85,10 @@ class PredictionIdSigner:
         return base64.urlsafe_b64encode(body + mac.digest()[:_MAC_BYTES]).rstrip(b"=").decode()
 
     def verify(self, prediction_id: str) -> PredictionClaims:
-        """What an id of ours says.
+        """Return the claims of an id.
 
         Raises:
-            InvalidArgument: it was not signed with any of our keys, or was changed since.
+            InvalidArgument: none of our keys signed the id, or it was changed since.
         """
         data = _decode(prediction_id)
         key = self._keys.get(data[0]) if len(data) >= _FIXED_BYTES else None
@@ -115,7 +115,7 @@ def _decode(prediction_id: str) -> bytes:
         data = base64.b64decode(prediction_id.encode("ascii") + padding.encode(), b"-_", True)
     except (ValueError, binascii.Error) as error:
         raise _invalid() from error
-    # Unused bits of the last character could differ: only the one spelling counts.
+    # Unused bits of the last character could differ: accept only one spelling of an id.
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != prediction_id:
         raise _invalid()
     return data
@@ -127,11 +127,11 @@ def _invalid() -> InvalidArgument:
 
 
 def load_keys(state_dir: Path, given: str = "") -> dict[int, bytes]:
-    """The signing keys that are given, or else those of a state directory.
+    """Return the given signing keys, or those in a file of a state directory.
 
     Args:
-        state_dir: has them in a file, which the first caller makes.
-        given: the content of such a file: JSON, keys in hexadecimal by their ids.
+        state_dir: the state directory; the first caller creates its file.
+        given: the content of such a file (JSON, keys in hexadecimal by their ids), or "".
 
     Raises:
         ConfigurationError: the given keys or the file are damaged; the file cannot be read or

@@ -1,8 +1,8 @@
-"""What Tidemill writes holds users' texts: it is for its own user alone."""
+"""File rights: files hold users' texts, so only Tidemill's own user may read them."""
 
 import os
 
 
 def keep_files_private() -> None:
-    """Make files and folders of this process, and of those it starts, unreadable to others."""
+    """Make new files of this process, and of those that it starts, unreadable to other users."""
     os.umask(0o077)

@@ -1,7 +1,7 @@
-"""What may be personal in a text, replaced by a placeholder.
+"""The replacement of personal data in texts by placeholders.
 
-A pattern finds candidates quickly; a library that knows the numbers' own rules decides: check
-digits of cards and IBANs, and which digits are a telephone number anywhere.
+A regular expression finds candidates quickly. A library that knows the rules decides: check digits
+of cards and IBANs, and number plans of telephone networks.
 """
 
 import re
@@ -17,11 +17,10 @@ class Pattern:
     """One kind of personal data.
 
     Attributes:
-        looks_like: a regular expression, for Python's and for Rust's engine alike. How far it
-            looks from one place is bounded: otherwise Python's takes a time that grows with the
-            square of the text's length.
-        placeholder: what replaces it.
-        is_one: whether a candidate really is one.
+        looks_like: a regular expression for both Python's and Rust's engine. The length of a match
+            is bounded; otherwise Python's time grows with the square of the text's length.
+        placeholder: the replacement.
+        is_one: returns whether a candidate is personal data of this kind.
     """
 
     looks_like: re.Pattern[str]
@@ -53,12 +52,12 @@ PATTERNS: Mapping[str, Pattern] = {
     "card": Pattern(re.compile(r"\b[0-9](?:[ -]?[0-9]){12,18}\b"), "[CARD]", _is_card),
     "phone": Pattern(re.compile(r"\+[0-9](?:[ ()./-]{0,2}[0-9]){6,14}\b"), "[PHONE]", _is_phone),
 }
-"""What can be redacted, by the name that a setting gives it. Telephone numbers are found in their
+"""The kinds of personal data, by their names in settings. Telephone numbers are found in their
 international form: +44 20 7946 0958."""
 
 
 def redact(text: str, kind: str) -> str:
-    """Return a text in which a placeholder replaces all personal data of one kind.
+    """Return a text with all personal data of one kind replaced by a placeholder.
 
     Args:
         text: any string.

@@ -1,4 +1,4 @@
-"""Secrets in files that only their owner may read."""
+"""Files with secrets, which only their owner may read."""
 
 import contextlib
 import os
@@ -11,25 +11,27 @@ from tidemill_core.errors import ConfigurationError
 
 
 class SecretFileUnusable(ConfigurationError):
-    """The file of a secret cannot be read or written."""
+    """A file with a secret that cannot be read or written."""
 
     def __init__(self, path: Path, error: OSError | UnicodeError) -> None:
         if isinstance(error, OSError):
-            told = f"cannot be read or written: {error.strerror}; make room on the disk, or fix the"
-            told += " path or its permissions, and try again"
+            detail = (
+                f"cannot be read or written: {error.strerror}; make room on the disk, or fix the"
+            )
+            detail += " path or its permissions, and try again"
         else:
-            told = "is damaged: it is not text; restore it from a backup"
-        super().__init__(f"{path} {told}")
+            detail = "is damaged: it is not text; restore it from a backup"
+        super().__init__(f"{path} {detail}")
 
 
 def read_or_create(path: Path, make: Callable[[], str]) -> str:
-    """Return the file's content; the first caller writes what `make` returns.
+    """Return the file's content; the first caller creates it with what `make` returns.
 
     The file is complete or missing. If several processes try, one creates it.
 
     Raises:
-        ConfigurationError: others may read the file; or it cannot be read or written, or is not
-            text (SecretFileUnusable).
+        ConfigurationError: other users may read the file.
+        SecretFileUnusable: the file cannot be read or written, or is not text.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Logs: events with fields, one JSON object a line on standard error.
+"""Logs: events with fields, one JSON object per line on standard error.
 
-A line that cannot be written, because the disk is full or the terminal is gone, is lost. It never
-becomes an error where it was logged.
+A line that cannot be written, because the disk is full or the terminal is gone, is lost. It raises
+no error.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import structlog
 
 
 def configure_logging(process: str) -> None:
-    """Set up logging for a process; `process` is in every line."""
+    """Set up logging for a process, with its name in every line."""
     lines = _StandardError()
     structlog.configure(
         processors=[
@@ -30,7 +30,7 @@ def configure_logging(process: str) -> None:
 
 
 class _StandardError:
-    """What structlog writes lines with, whatever their level."""
+    """A logger that writes structlog's lines of any level to standard error."""
 
     def __init__(self) -> None:
         self._is_torn = False
@@ -38,11 +38,11 @@ class _StandardError:
     def msg(self, line: str) -> None:
         data = b"\n" * self._is_torn + f"{line}\n".encode("utf-8", "backslashreplace")
         rest = data
-        # Not through sys.stderr: what its buffer cannot write fails again when the process ends.
+        # Not through sys.stderr: a line left in its buffer fails again when the process ends.
         with contextlib.suppress(OSError):
             while rest:
                 rest = rest[os.write(2, rest) :]
-        # A disk that is filling up takes half a line; the next one must not continue it.
+        # A disk that is almost full may take half a line; the next line must not continue it.
         self._is_torn = bool(rest) if len(rest) < len(data) else self._is_torn
 
     debug = info = warning = error = critical = msg

@@ -1,4 +1,4 @@
-"""Text to token ids, the same in training and in serving, so that the two cannot drift apart."""
+"""Text to token ids, by the same code in training and in serving."""
 
 import re
 import unicodedata
@@ -16,13 +16,13 @@ PADDING_ID = 0
 UNKNOWN_ID = 1
 PADDING_TOKEN = "[PAD]"  # noqa: S105 - a piece of vocabulary, not a password
 UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
-# Separators, controls, formats such as the zero-width space, surrogates; not what this Python's
-# Unicode does not know yet, as the newest emoji.
+# Separators, controls, formats such as the zero-width space, and surrogates. Unassigned code points
+# count as visible: the newest emoji are unassigned in this Python's Unicode.
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf", "Cs"})
 
 CONTROL_CHARACTERS = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\u009f]"
 """C0, DEL and C1 without tab, line feed and carriage return, which are whitespace in a text: a
-regular expression for Python's and for Rust's engine alike."""
+regular expression for both Python's and Rust's engine."""
 _CONTROL_CHARACTER = re.compile(CONTROL_CHARACTERS)
 
 
@@ -35,8 +35,8 @@ def control_character(text: str) -> str | None:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing in a text can be seen: separators and invisible characters only."""
-    # `isprintable` looks at all characters in C, and holds for almost every text.
+    """Return whether a text has only separators and invisible characters."""
+    # `isprintable` is fast, and true for almost every text.
     if text.isprintable():
         return not text or text.isspace()
     return all(unicodedata.category(character) in _INVISIBLE for character in text)
@@ -45,9 +45,8 @@ def is_blank(text: str) -> bool:
 class TextEncoder:
     """Turns texts into rows of token ids of one fixed length.
 
-    Normalizing and cutting happen in the tokenizer's own native code. Any `str`
-    that is valid Unicode is accepted, whatever is in it; a text of which nothing is left
-    after normalizing becomes a row of padding.
+    The tokenizer's native code normalizes and cuts. Any `str` that is valid Unicode is accepted; a
+    text that is empty after normalizing becomes a row of padding.
     """
 
     def __init__(
@@ -60,12 +59,12 @@ class TextEncoder:
 
         Args:
             tokenizer_json: a `Path` to a `tokenizer.json`, or its content as a string.
-            sequence_length: tokens a row; what is longer is cut, what is shorter is padded.
+            sequence_length: tokens in a row; longer texts are cut, shorter ones are padded.
             repair: brings each text into the form of the model's training texts.
 
         Raises:
             ValueError: the length is not positive.
-            DataError: there is no such file, or it is not a tokenizer.
+            DataError: the file is missing or is not a tokenizer.
         """
         if sequence_length < 1:
             raise ValueError(f"sequence_length must be positive, not {sequence_length}")
@@ -73,7 +72,7 @@ class TextEncoder:
         self._repair = repair
         self._tokenizer = _load(tokenizer_json)
         self._tokenizer.enable_truncation(sequence_length)
-        self._tokenizer.no_padding()  # ours, below, costs a fifth of the tokenizer's
+        self._tokenizer.no_padding()  # ours in `encode` takes a fifth of its time
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
         """Repair and encode a batch.
@@ -82,10 +81,10 @@ class TextEncoder:
             texts: n strings without lone surrogates.
 
         Returns:
-            Ids, int32 of shape [n, sequence_length], filled up with `PADDING_ID`.
+            Ids, int32 of shape [n, sequence_length], padded with `PADDING_ID`.
 
         Raises:
-            UnicodeEncodeError: a text holds a lone surrogate.
+            UnicodeEncodeError: a text has a lone surrogate.
         """
         rows = np.full((len(texts), self.sequence_length), PADDING_ID, dtype=np.int32)
         encodings = self._tokenizer.encode_batch_fast(

@@ -1,8 +1,8 @@
-"""Keyed hashes that stand for texts which must not be stored.
+"""Keyed hashes that replace texts which must not be stored.
 
-HMAC-SHA256 and not SHA-256 alone: texts are short and alike, so whoever could read plain hashes
-could guess what they stand for. The key lies in a file of the state directory, for its owner
-alone; without it hashes can neither be guessed nor compared.
+They are HMAC-SHA256, not plain SHA-256: texts are short and similar, so a reader of plain hashes
+could guess the texts. The key is in a file of the state directory that only its owner may read;
+without it, hashes can be neither guessed nor compared.
 """
 
 import hashlib
@@ -18,10 +18,11 @@ _KEY_BYTES = 32
 
 
 def load_text_key(state_dir: Path) -> bytes:
-    """The key of a state directory; the first caller makes it.
+    """Return the key of a state directory; the first caller creates it.
 
     Raises:
-        ConfigurationError: the file is damaged, cannot be read or written, or others may read it.
+        ConfigurationError: the file is damaged, cannot be read or written, or other users may
+            read it.
     """
     path = state_dir / KEY_FILE
     try:
@@ -34,5 +35,5 @@ def load_text_key(state_dir: Path) -> bytes:
 
 
 def text_hash(key: bytes, text: str) -> str:
-    """A text's hash: 64 characters of hex, the same for the same key and text."""
+    """Return a text's hash: 64 hexadecimal digits, the same for the same key and text."""
     return hmac.digest(key, text.encode(), hashlib.sha256).hex()

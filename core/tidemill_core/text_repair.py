@@ -1,7 +1,7 @@
-"""The form that a text has before a model sees it: one function for training and for serving.
+"""The repair of texts before a model sees them: one function for training and for serving.
 
-Builds repair and redact every text that they learn from, so the front must do the same to every
-text that it is asked about. A model's manifest names the rules that its training texts followed.
+Builds repair and redact every training text, so the front must do the same to every text that it
+classifies. A model's manifest names the rules that its training texts followed.
 """
 
 import re
@@ -13,8 +13,8 @@ import ftfy
 from tidemill_core.redaction import PATTERNS, redact
 
 REPAIR_VERSION = 1
-"""The rules of `repair`. Increase it when a text would come out differently, and keep the earlier
-rules in `TextRepair.__call__` for the models that were trained with them."""
+"""The version of the rules of `repair`. Increase it when the result for a text changes, and keep
+the earlier rules in `TextRepair.__call__` for the models that were trained with them."""
 
 # Unicode's White_Space. Python's `\s` also has the separators U+001C to U+001F, which are control
 # characters here.
@@ -23,10 +23,10 @@ _WHITESPACE = re.compile(r"[^\S\x1c-\x1f]+")
 
 @dataclass(frozen=True)
 class TextRepair:
-    """How texts are brought into one form.
+    """The rules that bring texts into one form.
 
     Attributes:
-        version: the rules; see `REPAIR_VERSION`.
+        version: the version of the rules; see `REPAIR_VERSION`.
         redact: kinds of personal data that a placeholder replaces: names of
             `redaction.PATTERNS`.
 
@@ -47,7 +47,7 @@ class TextRepair:
             raise ValueError(f"{sorted(unknown)} cannot be redacted; known: {sorted(PATTERNS)}")
 
     def __call__(self, text: str) -> str:
-        """Return a text, repaired and redacted."""
+        """Repair and redact a text."""
         text = repair(text)
         for kind in self.redact:
             text = redact(text, kind)
@@ -55,11 +55,11 @@ class TextRepair:
 
 
 def repair(text: str) -> str:
-    """Return a text without the marks that its way here left in it.
+    """Fix the encoding, accents and whitespace of a text.
 
-    A text that was decoded with a wrong encoding is decoded again (`cafÃ©` becomes `café`, U+0097
-    an em dash), accents have their composed form (Unicode NFC), and whitespace, line ends included,
-    is one space between words and none around them.
+    A text that was decoded with a wrong encoding is decoded again: `cafÃ©` becomes `café`, and
+    U+0097 an em dash. Accents get their composed form (Unicode NFC). Whitespace, including line
+    ends, becomes one space between words and is removed around the text.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", ftfy.fix_encoding(text))

@@ -20,7 +20,7 @@ from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
-from tidemill_core.supervisor.readiness import tell_ready
+from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
 from tidemill_server.app import listen
 from tidemill_server.assembly import Telemetry, assemble, open_telemetry
@@ -59,7 +59,7 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     credentials = server_credentials(settings.tls)
     listen(front.server, settings.grpc_host, settings.grpc_port, credentials)
     await front.server.start()
-    tell_ready()
+    report_ready()
     log.info("listening", address=f"{settings.grpc_host}:{settings.grpc_port}")
     check_exposure(settings)
     watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]

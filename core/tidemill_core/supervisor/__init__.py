@@ -1,4 +1,4 @@
-"""Starts the processes of one stack, restarts one that dies, and ends them in order."""
+"""The supervisor: starts a stack's processes, restarts those that die, and stops them in order."""
 
 from tidemill_core.supervisor.child import ProcessSpec
 from tidemill_core.supervisor.kept import Ended

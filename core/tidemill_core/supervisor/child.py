@@ -1,4 +1,4 @@
-"""One child process: how it is started, and how it is ended with all that it started."""
+"""One child process, which ends with all processes that it started."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from tidemill_core.supervisor.exec_with_parent import with_parent
 from tidemill_core.supervisor.readiness import VARIABLE, Readiness
 
 RETIRE_SIGNAL = signal.SIGUSR1
-"""Asks a worker to end when those that it serves have gone to the worker that follows it."""
+"""Asks a worker to end once its callers have moved to the worker that replaces it."""
 _LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -23,14 +23,15 @@ class ProcessSpec:
     """A process that the supervisor keeps alive.
 
     Attributes:
-        name: names its log.
+        name: the name of the process and of its log.
         argv: the program and its arguments.
         env: variables added to the supervisor's own environment.
-        grace_seconds: how long it may take to end after SIGTERM; then it is killed.
-        watch: made with the process's id; says, when asked every second, whether the process
-            is broken though it runs. Then it is killed, and started again.
-        retire_seconds: where the process can be replaced while it runs, how long it may take to
-            end after RETIRE_SIGNAL, its grace not counted; None where it cannot.
+        grace_seconds: time to end after SIGTERM; then the process is killed.
+        watch: takes the process's id and returns a function. That function is called every second
+            and returns whether the process is broken though it runs; a broken process is killed
+            and started again.
+        retire_seconds: time to end after RETIRE_SIGNAL, in addition to the grace, for a process
+            that can be replaced while it runs; None for any other.
     """
 
     name: str
@@ -42,18 +43,18 @@ class ProcessSpec:
 
 
 class Child:
-    """A started process. It leads a session of its own, so a terminal's Ctrl-C misses it."""
+    """A started process. It has its own session, so a terminal's Ctrl-C does not reach it."""
 
     def __init__(self, spec: ProcessSpec, log: Path) -> None:
-        """Start it. The kernel kills it when the thread that calls this ends."""
+        """Start the process. The kernel kills it when the calling thread ends."""
         bound_log(log)
         self._readiness = Readiness() if spec.retire_seconds is not None else None
-        told = {} if self._readiness is None else {VARIABLE: str(self._readiness.descriptor)}
+        variables = {} if self._readiness is None else {VARIABLE: str(self._readiness.descriptor)}
         inherited = () if self._readiness is None else (self._readiness.descriptor,)
         with _opened(log) as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own programs, no shell
                 with_parent(*spec.argv),
-                env={**os.environ, **spec.env, **told},
+                env={**os.environ, **spec.env, **variables},
                 pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -65,18 +66,18 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def is_ready(self) -> bool:
-        """Whether it has said that it answers; only one that can be replaced is asked to."""
+        """Return whether it has reported that it answers; False if it cannot be replaced."""
         return self._readiness is not None and self._readiness.is_ready()
 
     def exit_code(self) -> int | None:
-        """None while it runs; then its exit status, or minus the signal that ended it.
+        """Return None while the process runs, then its exit status, or minus the signal.
 
-        What it had started in its session is killed with it, before its id can be given to
-        another process.
+        Once it has ended, kill what it started in its session, before the kernel can give its id
+        to another process.
         """
         if self._process.returncode is not None:
             return self._process.returncode
@@ -87,17 +88,17 @@ class Child:
         return self._waited()
 
     def terminate(self) -> None:
-        """Ask it, not what it started, to end: it ends its own processes in its own order."""
+        """Ask the process to end; it ends the processes that it started in its own order."""
         if self.exit_code() is None:
             os.kill(self.pid, signal.SIGTERM)
 
     def retire(self) -> None:
-        """Ask it to end when those that it serves have gone elsewhere."""
+        """Ask the process to end once its callers have moved to another."""
         if self.exit_code() is None:
             os.kill(self.pid, RETIRE_SIGNAL)
 
     def kill(self) -> None:
-        """End it and all that it started in its session, now."""
+        """Kill the process and all that it started in its session."""
         if self.exit_code() is None:
             self._signal_group(signal.SIGKILL)
             self._waited()
@@ -113,21 +114,21 @@ class Child:
 
 
 def bound_log(log: Path) -> None:
-    """Set a log over 10 MB aside as `.log.1` and empty it; its process may be writing on.
+    """Move the content of a log over 10 MB to `.log.1`; its process may go on writing.
 
-    The process appends, so it goes on at the new end; what it writes between the copy and the
-    cut is lost.
+    The process appends, so it goes on at the new end. What it writes between the copy and the
+    truncation is lost.
     """
     if not log.exists() or log.stat().st_size <= _LARGEST_LOG_BYTES:
         return
-    with contextlib.suppress(OSError):  # a full disk gets its room back all the same
+    with contextlib.suppress(OSError):  # on a full disk, truncate all the same
         shutil.copyfile(log, log.with_name(log.name + ".1"))
     with contextlib.suppress(OSError):
         os.truncate(log, 0)
 
 
 def _opened(log: Path) -> BinaryIO:
-    """Open a log to append to; if the disk has no room for a new file, what is written is lost."""
+    """Open a log to append to; if the disk has no room for a new file, the output is lost."""
     try:
         return log.open("ab")
     except OSError:

@@ -1,8 +1,9 @@
-"""Executes a program that is killed when its parent dies.
+"""A script that executes a program which is killed when its parent dies.
 
-Run as a script: `python -I exec_with_parent.py PARENT_PID PROGRAM [ARGUMENT…]`. Setting this
-between fork and exec instead (`preexec_fn`) would run Python code in a fork of a process that
-may have threads, and that can deadlock.
+    python -I exec_with_parent.py PARENT_PID PROGRAM [ARGUMENT…]
+
+The alternative, `preexec_fn`, runs Python code between fork and exec, which can deadlock if the
+forking process has threads.
 """
 
 import ctypes
@@ -14,9 +15,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def with_parent(*command: str) -> tuple[str, ...]:
-    """What to start instead of a command, so that it is killed when this process dies.
+    """Return the command to start instead of one that is to be killed when this process dies.
 
-    The kernel watches the *thread* that starts it, so that one must live as long.
+    The kernel watches the *thread* that starts it, so that thread must live as long.
     """
     return (sys.executable, "-I", "-S", __file__, str(os.getpid()), *command)
 
@@ -29,10 +30,10 @@ def main() -> None:
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
-        # It may have died before the kernel was told to watch it.
+        # The parent may have died before the kernel watched it.
         if os.getppid() != int(parent):
-            sys.exit("the parent is gone already")
-    os.execvp(command[0], command)  # noqa: S606 -- what the supervisor was told to run, no shell
+            sys.exit("the parent has ended already")
+    os.execvp(command[0], command)  # noqa: S606 -- the supervisor's command, no shell
 
 
 if __name__ == "__main__":

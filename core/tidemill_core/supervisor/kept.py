@@ -1,4 +1,4 @@
-"""A process that is kept alive, and can be replaced while it runs."""
+"""A process that the supervisor keeps alive and can replace while it runs."""
 
 import time
 from collections.abc import Callable
@@ -13,14 +13,14 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A process ended though nobody asked it to.
+    """The unrequested end of a process.
 
     Attributes:
         name: the process.
         exit_code: its exit status, or minus the signal that ended it.
-        restart_seconds: after how many seconds it is started again.
-        deaths: how often it ended in a row, without a minute of health between.
-        log: where its output is.
+        restart_seconds: seconds until it is started again.
+        deaths: ends in a row without a minute of health between them.
+        log: the file with its output.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Ended:
 
 @dataclass
 class Kept:
-    """A process that is kept alive. `child` is None between its death and its next start."""
+    """A process that is kept alive. `child` is None between its end and its next start."""
 
     spec: ProcessSpec
     log: Path
@@ -48,14 +48,14 @@ class Kept:
         self.follow(Child(self.spec, self.log))
 
     def follow(self, child: Child) -> None:
-        """Keep this child alive from now on."""
+        """Keep this child alive, in place of the child so far."""
         self.child = child
         self.start_time = time.monotonic()
         if self.spec.watch is not None:
             self.is_broken = self.spec.watch(child.pid)
 
     def poll(self) -> Ended | None:
-        """Notice a death, or start again when its time has come."""
+        """Check whether the process ended, and start it again when its delay is over."""
         now = time.monotonic()
         if self.child is None:
             if now >= self.next_start_time:

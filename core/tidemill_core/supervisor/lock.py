@@ -1,4 +1,4 @@
-"""One stack a state directory."""
+"""The lock that allows one stack per state directory."""
 
 import fcntl
 import os
@@ -11,17 +11,17 @@ _PATIENCE_SECONDS = 0.3
 
 
 class StateDirectoryLock:
-    """A lock that the kernel releases when its holder dies, however it dies."""
+    """A lock that the kernel releases when its holder ends, even by a kill."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._descriptor = -1
 
     def acquire(self) -> None:
-        """Take the lock, and make the state directory where it is missing.
+        """Take the lock; create the state directory if it is missing.
 
         Raises:
-            AlreadyRunning: another process holds it; names the directory and the process.
+            AlreadyRunning: another process holds the lock.
         """
         self._state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Children do not inherit the descriptor, so the lock ends with this process.
@@ -33,7 +33,7 @@ class StateDirectoryLock:
             holder = _written_pid(descriptor)
             os.close(descriptor)
             raise AlreadyRunning(
-                f"a stack runs already on {self._state_dir} (process {holder}): end that one, "
+                f"a stack already runs on {self._state_dir} (process {holder}): stop it, "
                 "or set TIDEMILL_STATE_DIR to another folder"
             ) from error
         os.ftruncate(descriptor, 0)
@@ -41,7 +41,7 @@ class StateDirectoryLock:
         self._descriptor = descriptor
 
     def holder(self) -> str | None:
-        """The id of the process that holds the lock; None where nobody does."""
+        """Return the id of the process that holds the lock; None if it is free."""
         try:
             descriptor = os.open(self._state_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -55,17 +55,17 @@ class StateDirectoryLock:
         return None
 
     def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two hold two files."""
+        """Release the lock. The file stays: if it were removed, two stacks could lock two files."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def _lock(descriptor: int) -> None:
-    """Take the lock. A command that looks who holds it has it for a moment: that is waited out.
+    """Take the lock. Wait a moment, because `holder` holds it for a moment.
 
     Raises:
-        BlockingIOError: somebody keeps it.
+        BlockingIOError: another process holds it.
     """
     end = time.monotonic() + _PATIENCE_SECONDS
     while True:

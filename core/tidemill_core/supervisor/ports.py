@@ -1,7 +1,7 @@
-"""Ports are probed before anything is started.
+"""The ports that a stack listens on, probed before anything is started.
 
-grpcio shares ports by default, so a second server would bind without an error and take a part
-of the first one's requests.
+grpcio shares ports by default, so a second server would bind without an error and take some of the
+first server's requests.
 """
 
 import errno
@@ -20,9 +20,9 @@ class ListeningPort:
     """A port that the stack will listen on.
 
     Attributes:
-        setting: the setting it comes from.
-        host: name or address to listen on.
-        port: its number.
+        setting: the name of its setting.
+        host: the name or address to listen on.
+        port: the port number.
     """
 
     setting: str
@@ -36,16 +36,16 @@ class ListeningPort:
 
 
 def probe_ports(ports: Sequence[ListeningPort], patience_seconds: float = 0.0) -> None:
-    """Make sure that each port can be listened on.
+    """Check that each port can be listened on.
 
     Args:
-        ports: what the stack will listen on.
-        patience_seconds: how long to wait for ports to become free: the processes of a stack
-            that was killed a moment ago need some time to die.
+        ports: the ports that the stack will listen on.
+        patience_seconds: time to wait for ports to become free: the processes of a stack that
+            was just killed need a moment to end.
 
     Raises:
-        AlreadyRunning: another process listens on one of them.
-        ConfigurationError: two settings name the same port, or one cannot be listened on.
+        AlreadyRunning: another process listens on one of the ports.
+        ConfigurationError: two settings name the same port, or a port cannot be listened on.
     """
     _refuse_repeats(ports)
     deadline = time.monotonic() + patience_seconds
@@ -53,8 +53,8 @@ def probe_ports(ports: Sequence[ListeningPort], patience_seconds: float = 0.0) -
         while not _is_free(port):
             if time.monotonic() >= deadline:
                 raise AlreadyRunning(
-                    f"another process listens on port {port.port} of {port.host}: end it, or "
-                    f"choose another port by {port.setting} in tidemill.toml or {port.variable}"
+                    f"another process listens on port {port.port} of {port.host}: stop it, or "
+                    f"set another port with {port.setting} in tidemill.toml or {port.variable}"
                 )
             time.sleep(_INTERVAL_SECONDS)
 
@@ -64,7 +64,7 @@ def _refuse_repeats(ports: Sequence[ListeningPort]) -> None:
     for port in ports:
         if port.port in seen:
             message = f"{seen[port.port]} and {port.setting} are both {port.port}"
-            raise ConfigurationError(f"{message}: give each a port of its own")
+            raise ConfigurationError(f"{message}: give each its own port")
         seen[port.port] = port.setting
 
 
@@ -73,8 +73,8 @@ def _is_free(port: ListeningPort) -> bool:
         addresses = socket.getaddrinfo(port.host, port.port, type=socket.SOCK_STREAM)
         for family, kind, protocol, _, address in addresses:
             with socket.socket(family, kind, protocol) as probe:
-                # As servers do: connections that wait to be forgotten are no obstacle, another
-                # listener is.
+                # As servers do: only another listener keeps a port in use, not a closed connection
+                # in TIME_WAIT.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(address)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What runs in a stack, for commands beside it: a file in the state directory."""
+"""The state of a stack's processes, in a file that other commands read."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _FILE = "processes.json"
 
 
 class ProcessState(StrEnum):
-    """How a process stands."""
+    """The state of a process."""
 
     RUNNING = "RUNNING"
     STARTING = "STARTING"
@@ -25,11 +25,11 @@ class ProcessStatus:
     """One process of a stack.
 
     Attributes:
-        name: such as `server-1`.
-        state: a worker is STARTING until it answers; a process is DEAD between its death and its
+        name: for example `server-1`.
+        state: a worker is STARTING until it answers; a process is DEAD between its end and its
             next start.
-        pid: its id; 0 while it is dead.
-        deaths: how often it ended in a row, without a minute of health between.
+        pid: the process id; 0 while it is DEAD.
+        deaths: ends in a row without a minute of health between them.
     """
 
     name: str
@@ -39,29 +39,29 @@ class ProcessStatus:
 
 
 def status_of(kept: Kept) -> ProcessStatus:
-    """How a process stands now."""
+    """Return the present status of a process."""
     deaths = kept.restarts.deaths
     if kept.child is None:
         return ProcessStatus(kept.spec.name, ProcessState.DEAD, 0, deaths)
-    says_when = kept.spec.retire_seconds is not None
-    starting = says_when and not kept.child.is_ready()
+    reports = kept.spec.retire_seconds is not None
+    starting = reports and not kept.child.is_ready()
     state = ProcessState.STARTING if starting else ProcessState.RUNNING
     return ProcessStatus(kept.spec.name, state, kept.child.pid, deaths)
 
 
 def write_processes(state_dir: Path, processes: Sequence[ProcessStatus]) -> None:
-    """Leave it where `read_processes` finds it, whole at any time."""
+    """Write the file that `read_processes` reads; it is complete at any time."""
     staged = state_dir / f".{_FILE}"
     staged.write_text(json.dumps([asdict(process) for process in processes]))
     staged.replace(state_dir / _FILE)
 
 
 def read_processes(state_dir: Path) -> list[ProcessStatus]:
-    """The processes of the stack that runs on a state directory; none where no stack does."""
+    """Return the processes of the stack that runs on a state directory; none if no stack runs."""
     if StateDirectoryLock(state_dir).holder() is None:
         return []
     try:
         found = json.loads((state_dir / _FILE).read_bytes())
-    except FileNotFoundError:  # it has taken the directory, and not come further
+    except FileNotFoundError:  # the stack has only just started
         return []
     return [ProcessStatus(**{**one, "state": ProcessState(one["state"])}) for one in found]

@@ -1,7 +1,7 @@
-"""How a worker tells its supervisor that it answers.
+"""The report of a worker to its supervisor that it answers.
 
-Asking its port would not do: workers share it, and any of them would answer. So each is started
-with the writing end of a pipe of its own, whose number is in its environment.
+A call to its port cannot show that: the workers share the port, and any of them would answer. So
+each worker starts with the writing end of its own pipe, whose number is in its environment.
 """
 
 import os
@@ -9,11 +9,11 @@ import os
 VARIABLE = "TIDEMILL_READY_FD"
 
 
-def tell_ready() -> None:
-    """Tell the supervisor, if there is one, that this process answers now. Only the first counts.
+def report_ready() -> None:
+    """Report to the supervisor, if there is one, that this process answers; once is enough.
 
     Raises:
-        ValueError: the variable is set, and not to a number.
+        ValueError: the variable is set but is not a number.
     """
     number = os.environ.pop(VARIABLE, "")
     if not number:
@@ -21,12 +21,12 @@ def tell_ready() -> None:
     try:
         os.write(int(number), b"\n")
         os.close(int(number))
-    except OSError:  # the supervisor has lost its interest, or is gone
+    except OSError:  # the supervisor no longer listens, or is gone
         return
 
 
 class Readiness:
-    """The supervisor's side of one child. Make one a start."""
+    """The supervisor's end of the pipe of one child. Create one for each start."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -35,15 +35,15 @@ class Readiness:
 
     @property
     def descriptor(self) -> int:
-        """What the child inherits, under the same number; `started` closes it here."""
+        """The descriptor that the child inherits under the same number until `started`."""
         return self._writer
 
     def started(self) -> None:
-        """The child has been started, and holds the only writing end from now on."""
+        """Close the writing end here, after the child was started: the child has the only one."""
         os.close(self._writer)
 
     def is_ready(self) -> bool:
-        """Whether the child has said so."""
+        """Return whether the child has reported that it answers."""
         if self._ready or self._reader < 0:
             return self._ready
         try:
@@ -54,7 +54,7 @@ class Readiness:
         return self._ready
 
     def close(self) -> None:
-        """Forget the child."""
+        """Close the pipe."""
         if self._reader >= 0:
             os.close(self._reader)
             self._reader = -1

@@ -1,4 +1,4 @@
-"""Replacing the workers that share a port, one at a time, without a failed call."""
+"""A rolling restart: it replaces the workers one at a time, without a failed call."""
 
 import json
 import signal
@@ -12,15 +12,15 @@ from tidemill_core.supervisor.child import Child
 from tidemill_core.supervisor.kept import Kept
 
 RESTART_SIGNAL = signal.SIGUSR1
-"""Asks the process that supervises a stack. SIGHUP it is not: a closed terminal sends that."""
+"""Asks the supervisor for a rolling restart. It is not SIGHUP, which a closed terminal sends."""
 READY_SECONDS = 60.0
-"""How long a new worker may take until it answers."""
+"""The time that a new worker has until it must answer."""
 REPORT_FILE = "restart.json"
-"""In the state directory: what the latest rolling restart has done."""
+"""The file in the state directory with the report of the latest rolling restart."""
 
 
 class StepState(StrEnum):
-    """How far the replacement of one worker is, in this order."""
+    """The state of one worker's replacement, in this order."""
 
     WAITING = "WAITING"
     STARTING = "STARTING"
@@ -34,11 +34,11 @@ class RestartStep:
     """The replacement of one worker.
 
     Attributes:
-        worker: its name.
-        state: how far it is.
-        old_pid: the process to replace; 0 where it was not running.
-        new_pid: the one that follows it; 0 before it is started.
-        error: why it failed; empty where it did not.
+        worker: the worker's name.
+        state: the state of the replacement.
+        old_pid: the process to replace; 0 if it was not running.
+        new_pid: the process that replaces it; 0 before it is started.
+        error: why the replacement failed; empty if it did not.
     """
 
     worker: str
@@ -50,13 +50,13 @@ class RestartStep:
 
 @dataclass(frozen=True)
 class RestartReport:
-    """What a rolling restart has done so far.
+    """The progress of a rolling restart.
 
     Attributes:
-        number: counts the restarts of a stack.
-        supervisor: the id of the process that does it.
-        ended: whether it is over.
-        steps: one a worker, in order.
+        number: the restart's number in its stack, from 1.
+        supervisor: the id of the supervisor's process.
+        ended: whether the restart is over.
+        steps: one for each worker, in order.
     """
 
     number: int
@@ -66,18 +66,18 @@ class RestartReport:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every worker is a new one."""
+        """Whether every worker was replaced."""
         return self.ended and all(step.state is StepState.DONE for step in self.steps)
 
     def write(self, state_dir: Path) -> None:
-        """Leave it where `read_report` finds it, whole at any time."""
+        """Write the file that `read_report` reads; it is complete at any time."""
         staged = state_dir / f".{REPORT_FILE}"
         staged.write_text(json.dumps(asdict(self)))
         staged.replace(state_dir / REPORT_FILE)
 
 
 def read_report(state_dir: Path) -> RestartReport | None:
-    """What the latest rolling restart has done; None where there was none."""
+    """Return the report of the latest rolling restart; None if there was none."""
     try:
         fields = json.loads((state_dir / REPORT_FILE).read_bytes())
     except FileNotFoundError:
@@ -89,11 +89,11 @@ def read_report(state_dir: Path) -> RestartReport | None:
 
 
 class RollingRestart:
-    """Replaces workers, one after another: the next one only when the one before has ended.
+    """Replaces workers one after another; each starts after the one before has ended.
 
-    A worker's follower is started beside it, and only when that answers is the old one asked to
-    end, so there are never fewer than before. If one does not come to answer, it is ended, the
-    old ones that are left go on, and the restart has failed.
+    The new worker starts next to the old one, and the old one is asked to end once the new one
+    answers, so there are never fewer workers than before. If a new worker does not answer, it is
+    killed, the remaining old workers go on, and the restart has failed.
     """
 
     def __init__(self, workers: Sequence[Kept]) -> None:
@@ -109,13 +109,13 @@ class RollingRestart:
         )
 
     def children(self) -> list[tuple[Child, float]]:
-        """Those that no `Kept` knows now, each with its grace."""
+        """Return the children that belong to no `Kept` at the moment, each with its grace."""
         grace = self._workers[self._at].spec.grace_seconds if not self.ended else 0.0
         both = (self._follower, self._retiring)
         return [(child, grace) for child in both if child is not None]
 
     def poll(self) -> None:
-        """Take what steps can be taken now."""
+        """Take the next step if it is due."""
         if self.ended:
             return
         if self._retiring is not None:
@@ -151,7 +151,7 @@ class RollingRestart:
     def _await_end(self, retiring: Child) -> None:
         if retiring.exit_code() is None and time.monotonic() < self._deadline:
             return
-        retiring.kill()  # nothing, where it has ended
+        retiring.kill()  # does nothing if it has ended
         self._retiring = None
         self._note(StepState.DONE)
         self._at += 1

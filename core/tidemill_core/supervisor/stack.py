@@ -1,4 +1,4 @@
-"""What a stack is made of: its processes and the ports that they listen on."""
+"""A stack's processes and the ports that they listen on."""
 
 import sys
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from tidemill_core.triton.process import StubWatch
 _LOOPBACK = "127.0.0.1"
 _SERVER = "tidemill_server.main"
 _SERVER_GRACE_SECONDS = 20.0
-# A little more than a worker gives its callers' connections: tidemill_server.drain.
+# A little more than the time that a worker gives its callers: tidemill_server.drain.
 _RETIRE_SECONDS = 15.0
 
 
 def stack_processes(settings: Settings) -> list[ProcessSpec]:
-    """The processes in the order to start: each needs those before it, and is ended before them.
+    """Return the processes in the order of their start; each needs those before it.
 
-    Triton is left out where the settings name one that runs already. The server is as many
-    workers as the settings say, `server-1` and on.
+    Triton is left out if the settings name one that already runs. The server has `server.workers`
+    processes, from `server-1` on.
     """
     triton = ProcessSpec("triton", _module("tidemill_core.triton.main"), watch=_lost_a_stub)
     jobs = ProcessSpec("jobs", _module("tidemill_jobs.main"))
@@ -29,18 +29,18 @@ def stack_processes(settings: Settings) -> list[ProcessSpec]:
 
 
 def metrics_folder(state_dir: Path) -> Path:
-    """Where the workers keep the metrics that any of them answers with for all."""
+    """Return the folder where the workers share their metrics: any worker answers for all."""
     return state_dir / "metrics"
 
 
 def _module(name: str, *options: str) -> tuple[str, ...]:
-    # -P keeps the workspace off the import path: a stray `queue.py` in it must harm nobody.
+    # -P keeps the workspace off the import path, where a stray `queue.py` would do harm.
     return (sys.executable, "-P", "-m", name, *options)
 
 
 def _worker(settings: Settings, number: int) -> ProcessSpec:
-    # What all workers of a stack must have in common is not read again by those that a rolling
-    # restart starts: one on another port would take nobody's place.
+    # The settings that all workers of a stack must share. The workers of a rolling restart do not
+    # read them again: a worker on another port would replace none.
     stack_wide = {
         "TIDEMILL_GRPC_HOST": settings.grpc_host,
         "TIDEMILL_GRPC_PORT": str(settings.grpc_port),
@@ -51,7 +51,7 @@ def _worker(settings: Settings, number: int) -> ProcessSpec:
     }
     return ProcessSpec(
         name=f"server-{number}",
-        # Even one worker shares its ports: with its follower, while it is restarted.
+        # Even a single worker shares its ports: with the worker that replaces it.
         argv=_module(_SERVER, "--share-ports"),
         env=stack_wide,
         grace_seconds=_SERVER_GRACE_SECONDS,
@@ -64,7 +64,7 @@ def _lost_a_stub(triton_pid: int) -> Callable[[], bool]:
 
 
 def stack_ports(settings: Settings) -> list[ListeningPort]:
-    """Every port that the stack listens on."""
+    """Return every port that the stack listens on."""
     ports = [
         ListeningPort("grpc_port", settings.grpc_host, settings.grpc_port),
         ListeningPort("metrics_port", settings.metrics_host, settings.metrics_port),

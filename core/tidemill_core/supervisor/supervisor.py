@@ -21,9 +21,9 @@ _PORT_PATIENCE_SECONDS = 2.0
 class Supervisor:
     """Keeps the processes of one stack alive.
 
-    Not thread-safe, and for one long-lived thread: the kernel kills the children when the
-    thread that started them ends. That is wanted: however the supervisor dies, nothing of the
-    stack stays behind.
+    It is not thread-safe. Use it in one long-lived thread: the kernel kills the children when the
+    thread that started them ends. So nothing of the stack is left when the supervisor dies, even by
+    a kill.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class Supervisor:
         ports: Sequence[ListeningPort] = (),
         scratch: Sequence[Path] = (),
     ) -> None:
-        """Plan a stack; nothing is started yet.
+        """Set up a stack without starting it.
 
         Args:
-            processes: in the order to start; they are ended in the opposite one.
-            state_dir: holds the lock and `logs/`.
-            ports: what the processes will listen on.
-            scratch: folders that the processes find empty.
+            processes: in the order of their start; they end in the opposite order.
+            state_dir: the folder with the lock and `logs/`.
+            ports: the ports that the processes will listen on.
+            scratch: folders that are emptied before the start.
         """
         self._state_dir = state_dir
         self._lock = StateDirectoryLock(state_dir)
@@ -67,7 +67,7 @@ class Supervisor:
             for folder in self._scratch:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
-            # It may be an earlier stack's, whose numbers began at 1 as well.
+            # An earlier stack may have left it, whose numbers began at 1 as well.
             (self._state_dir / REPORT_FILE).unlink(missing_ok=True)
             for kept in self._kept:
                 kept.start()
@@ -77,10 +77,10 @@ class Supervisor:
             raise
 
     def poll(self) -> list[Ended]:
-        """Restart what died; call it several times a second.
+        """Restart the processes that died; call this several times a second.
 
         Returns:
-            The deaths that were noticed by this call.
+            The deaths that this call found.
         """
         deaths = [ended for kept in self._kept if (ended := kept.poll()) is not None]
         self._poll_restart()
@@ -88,12 +88,12 @@ class Supervisor:
         return deaths
 
     def restart(self) -> bool:
-        """Begin to replace the workers one at a time; `poll` goes on with it.
+        """Start to replace the workers one at a time; `poll` continues.
 
-        Its progress is in the state directory: `read_report`.
+        `read_report` returns the progress from the state directory.
 
         Returns:
-            Whether it was begun: not while another one is under way.
+            False if another restart is under way, so this one did not start.
         """
         if self._restart is not None:
             return False
@@ -124,17 +124,17 @@ class Supervisor:
             self._restart = None
 
     def pids(self) -> dict[str, int]:
-        """The ids of the processes that run, by name."""
+        """Return the ids of the running processes, by name."""
         return {kept.spec.name: kept.child.pid for kept in self._kept if kept.child is not None}
 
     def hurry(self) -> None:
-        """Make a `stop` that is under way, or comes, kill at once. Safe in a signal handler."""
+        """Make the present or a later `stop` kill at once. Safe in a signal handler."""
         self._hurry = True
 
     def stop(self) -> None:
-        """End the processes one after another, the last started first, and give up the lock.
+        """Stop the processes one after another, the last started first, and release the lock.
 
-        Each gets SIGTERM and its grace; what is left of it then is killed.
+        Each gets SIGTERM and its grace; then what is left of it is killed.
         """
         if self._restart is not None:
             for child, grace_seconds in self._restart.children():

@@ -1,4 +1,4 @@
-"""What the blocking and the asynchronous client share: requests, answers and errors."""
+"""The code that the blocking and the asynchronous client share: requests, answers and errors."""
 
 import math
 from typing import Any
@@ -19,16 +19,16 @@ from tidemill_core.loopback import direct_options
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 
 _CHANNEL_OPTIONS = (
-    # A restarted Triton is found again within half a second. The minimum is, despite its name,
-    # how long one attempt may take: a busy machine needs more than a moment to shake hands.
+    # The channel reconnects to a restarted Triton within half a second. Despite its name, the
+    # minimum is the time limit of one attempt: on a busy machine a handshake takes a while.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 500),
-    # A Triton on a machine that vanished is noticed; only while calls wait, for Triton takes
-    # pings without calls as abuse.
+    # Pings find a Triton whose machine is gone. They are sent only while calls wait, because Triton
+    # closes connections that ping without calls.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # One channel object, one connection: no two of them share a broken one.
+    # Each channel has its own connection, so a broken one is never shared.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -36,20 +36,20 @@ _CHANNEL_OPTIONS = (
 
 _FLOAT_BYTES = 4
 _TOLERANCE = 1e-3
-"""How far beside [0, 1] a probability may lie: half precision rounds by as much."""
+"""How far outside [0, 1] a probability may be: the rounding of half precision."""
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-"""CANCELLED is Triton ending: a call that its caller cancelled needs no answer."""
+"""CANCELLED means that Triton is ending: the error of a call that we canceled is not read."""
 _NOT_READY = "is not at ready state"
-"""What Triton says, with the code UNAVAILABLE, of one version while it is there itself."""
+"""Triton's words, with the code UNAVAILABLE, for a version that is not ready."""
 _STUB_DIED = "is not healthy"
-"""What it says, with the code INTERNAL, of a model whose process died."""
+"""Triton's words, with the code INTERNAL, for a model whose process died."""
 
 
 def channel_options(address: str) -> tuple[tuple[str, int], ...]:
     """Return the options of a channel to Triton.
 
     Args:
-        address: host:port of its gRPC.
+        address: host:port of its gRPC server.
     """
     return (*_CHANNEL_OPTIONS, *direct_options(address))
 
@@ -72,14 +72,14 @@ def probabilities(
     """Read the answer, float32 [rows, labels], read-only.
 
     Args:
-        response: None is what grpc.aio returns for a message that it cannot decode.
-        model_name: Who was asked.
-        version: Of it.
-        rows: How many were asked about.
+        response: the answer; grpc.aio returns None for a message that it cannot decode.
+        model_name: the model that answered.
+        version: its version.
+        rows: the number of rows in the request.
 
     Raises:
-        ModelOutputInvalid: No message, another tensor, another shape, or values that are no
-            probabilities.
+        ModelOutputInvalid: there is no message, or it has another tensor, another shape, or values
+            that are not probabilities.
     """
     if response is None:
         raise ModelOutputInvalid(model_name, version, "what cannot be decoded")
@@ -94,7 +94,7 @@ def probabilities(
     if sizes != [_FLOAT_BYTES * math.prod(shape)]:
         raise ModelOutputInvalid(model_name, version, f"{sizes} bytes for shape {shape}")
     values = np.frombuffer(contents[0], dtype="<f4")
-    # The least and the largest of values with NaN is NaN, which compares as false.
+    # The minimum and maximum of values with NaN are NaN, and comparisons with NaN are false.
     if not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
         raise ModelOutputInvalid(model_name, version, "NaN, or values outside [0, 1]")
     return values.reshape(shape)
@@ -103,7 +103,7 @@ def probabilities(
 def infer_error(
     error: grpc.RpcError, address: str, model_name: str, version: int, timeout_seconds: float
 ) -> TidemillError:
-    """Return what a failed inference call is to the rest of Tidemill."""
+    """Return our error for a failed inference call."""
     code, details = status(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(timeout_seconds)
@@ -117,13 +117,13 @@ def infer_error(
 def is_away(code: grpc.StatusCode, details: str) -> bool:
     """Return whether a call failed because Triton, or the process of the model, is away.
 
-    Triton answers UNAVAILABLE both for a version that is coming or going and for itself ending,
-    and INTERNAL both for a failed run and for a process that died: its words say which it is.
+    Triton answers UNAVAILABLE both for a version that is being loaded or unloaded and when it ends,
+    and INTERNAL both for a failed run and for a process that died. Its words tell the cases apart.
     """
     return _NOT_READY not in details and (code in _AWAY or _STUB_DIED in details)
 
 
 def status(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
-    """Return a failed call's code and words; grpc's base class does not declare them."""
+    """Return a failed call's code and details; grpc's base class does not declare them."""
     failure: Any = error
     return failure.code(), failure.details() or ""

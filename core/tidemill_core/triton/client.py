@@ -1,4 +1,4 @@
-"""Inference through Triton for the front: asynchronous, and without the control key."""
+"""The front's client of Triton: asynchronous, and without the control key."""
 
 import grpc
 import grpc.aio
@@ -12,7 +12,7 @@ _PROBE_TIMEOUT_SECONDS = 1.0
 
 
 class TritonClient:
-    """One connection to one Triton, on the event loop that it is made in."""
+    """One connection to one Triton, on the event loop that creates it."""
 
     def __init__(self, grpc_address: str) -> None:
         self._address = grpc_address
@@ -30,23 +30,23 @@ class TritonClient:
     ) -> npt.NDArray[np.float32]:
         """Classify rows with one version of one model.
 
-        Cancelling the task cancels the call, and Triton drops what still waits in its queue.
+        Canceling the task cancels the call, and Triton removes it from its queue.
 
         Args:
             model_name: `<task>-<format>`.
-            version: A version that Triton serves.
+            version: a version that Triton serves.
             input_ids: int32 [rows, sequence_length], at most the model's largest batch.
-            timeout_seconds: Time left to the caller; when it is up, Triton drops the call too.
-            request_id: For Triton's own traces and log.
+            timeout_seconds: the time left to the caller; then Triton drops the call too.
+            request_id: for Triton's own traces and log.
 
         Returns:
-            Probabilities, float32 [rows, labels], all in [0, 1] but for rounding, read-only.
+            Probabilities, float32 [rows, labels], in [0, 1] except for rounding, read-only.
 
         Raises:
-            ModelVersionNotServed: Triton does not serve it, or not yet, or no longer.
-            ModelOutputInvalid: What are no probabilities of the rows, or a failed run.
-            DeadlineExceeded: No answer in time.
-            TritonUnavailable: No connection; at once, for the call does not wait for one.
+            ModelVersionNotServed: Triton does not serve the version.
+            ModelOutputInvalid: the run failed, or its output is not probabilities of the rows.
+            DeadlineExceeded: no answer in time.
+            TritonUnavailable: there is no connection; raised at once, without waiting for one.
         """
         request = calls.infer_request(model_name, version, input_ids, request_id)
         try:
@@ -58,18 +58,18 @@ class TritonClient:
         return calls.probabilities(response, model_name, version, len(input_ids))
 
     async def ready(self) -> bool:
-        """Say whether Triton answers calls; False too where it cannot be reached."""
+        """Return whether Triton answers calls; False too if it cannot be reached."""
         try:
             answer = await self._stub.ServerReady(
                 service_pb2.ServerReadyRequest(), timeout=_PROBE_TIMEOUT_SECONDS
             )
         except grpc.aio.AioRpcError:
             return False
-        # None: grpc.aio could not decode it.
+        # grpc.aio returns None for a message that it cannot decode.
         return answer is not None and bool(answer.ready)
 
     async def model_ready(self, model_name: str, version: int) -> bool:
-        """Say whether Triton serves the version; False too where it cannot be reached."""
+        """Return whether Triton serves the version; False too if it cannot be reached."""
         request = service_pb2.ModelReadyRequest(name=model_name, version=str(version))
         try:
             answer = await self._stub.ModelReady(request, timeout=_PROBE_TIMEOUT_SECONDS)
@@ -78,5 +78,5 @@ class TritonClient:
         return answer is not None and bool(answer.ready)
 
     async def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection and cancel calls in flight."""
         await self._channel.close()

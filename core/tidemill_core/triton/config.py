@@ -1,9 +1,9 @@
 """A Triton model's `config.pbtxt`: rendered, written atomically, read back.
 
-One text serves both NVIDIA's C++ backends and the embedded Python ones, so it leaves to Triton
-what differs between machines: the instance group names no kind, which means one instance on each
-GPU where there are any and one on the CPU where there are none. Its count is given because Triton
-would start two instances of an ONNX model on a CPU, for twice the memory.
+One text is for both NVIDIA's C++ backends and the embedded Python ones, so it leaves to Triton what
+differs between machines. The instance group names no kind, which means one instance on each GPU,
+or one on the CPU if there is no GPU. Its count is set because Triton would start two instances of
+an ONNX model on a CPU, which need twice the memory.
 """
 
 import re
@@ -31,21 +31,20 @@ _BACKEND: dict[ModelFormat, str] = {
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What Triton is told about one model.
+    """Triton's configuration of one model.
 
-    Without versions there is no configuration: Triton refuses to load an empty `specific {}` and
-    goes on with the versions before, so writing one would look like withdrawing them all. A model
-    that is to serve nothing is unloaded instead.
+    A configuration has at least one version: Triton refuses to load an empty `specific {}` and goes
+    on with the versions before. Unload a model that is to serve nothing.
 
     Attributes:
         name: `<task>-<format>`, the folder's name; lower case letters, digits, `-` and `_`.
-        format: Chooses the backend.
-        versions: The only versions that are served; at least one, each from 1.
-        max_batch_size: Most rows in one call and in one merged batch.
-        max_queue_delay_microseconds: How long a batch that is not full waits for more rows.
+        format: chooses the backend.
+        versions: the only versions that Triton serves; at least one, each at least 1.
+        max_batch_size: the largest number of rows in one call and in one merged batch.
+        max_queue_delay_microseconds: how long a batch that is not full waits for more rows.
 
     Raises:
-        ValueError: A value breaks the rules above.
+        ValueError: a value breaks the rules above.
     """
 
     name: str
@@ -56,20 +55,22 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ValueError(f"model name {self.name!r} is not lower case letters, digits, - or _")
+            raise ValueError(f"model name {self.name!r} is not lower case letters, digits, - and _")
         if not self.versions or min(self.versions) < 1:
-            raise ValueError(f"{self.name}: versions {self.versions} must be one or more, from 1")
+            raise ValueError(
+                f"{self.name}: versions {self.versions} must be one or more numbers from 1"
+            )
         if self.max_batch_size < 1:
-            raise ValueError(f"{self.name}: the batch size starts at 1")
+            raise ValueError(f"{self.name}: the batch size must be at least 1")
 
     def render(self) -> str:
         """Return the text of config.pbtxt.
 
-        The ids a row are open, as are the labels: each version has a length of its own, to
-        which the front pads all its rows, so that Triton can merge them.
+        The number of ids in a row is open, as is the number of labels. Each version has its own
+        length, to which the front pads all rows, so that Triton can merge them.
 
-        There is no queue policy with timeouts: with one, Triton 2.51 now and then leaves a
-        request lying for 500 ms. A caller's gRPC deadline takes it out of the queue anyway.
+        There is no queue policy with timeouts: with one, Triton 2.51 sometimes delays a request by
+        500 ms. A caller's gRPC deadline removes its request from the queue anyway.
         """
         versions = ", ".join(str(version) for version in sorted(set(self.versions)))
         return f"""\
@@ -91,11 +92,11 @@ version_policy: {{ specific {{ versions: [ {versions} ] }} }}
 
 
 def write_config(repository: Path, config: ModelConfig) -> Path:
-    """Replace the model's config.pbtxt whole; after the return it survives a power cut.
+    """Replace the model's config.pbtxt at once; after the return it survives a power cut.
 
     Args:
-        repository: Triton's model repository; the model's folder is made where it is missing.
-        config: What to write.
+        repository: Triton's model repository; the model's folder is created if missing.
+        config: the configuration to write.
 
     Returns:
         The file's path.
@@ -109,16 +110,16 @@ def write_config(repository: Path, config: ModelConfig) -> Path:
 
 
 def is_written(repository: Path, config: ModelConfig) -> bool:
-    """Say whether the model's config.pbtxt is this one, to the letter."""
+    """Return whether the model's config.pbtxt is exactly this one."""
     path = repository / config.name / CONFIG_FILE_NAME
     return path.exists() and path.read_bytes() == config.render().encode()
 
 
 def read_versions(repository: Path, model_name: str) -> tuple[int, ...]:
-    """Return the versions that the model's config.pbtxt names, ascending; () without a file.
+    """Return the versions in the model's config.pbtxt, ascending; () without a file.
 
     Raises:
-        DataError: The file is not a model configuration.
+        DataError: the file is not a model configuration.
     """
     path = repository / model_name / CONFIG_FILE_NAME
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Model control and measurement of a Triton, for the jobs: synchronous, and holding the key."""
+"""The jobs' client of Triton, for model control and statistics: synchronous, with the key."""
 
 import time
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class VersionStatistics:
-    """What one version has done since it was loaded.
+    """Triton's counts for one version since it was loaded.
 
     Attributes:
-        row_count: Rows answered.
-        execution_count: Model runs that answered them; fewer than rows where batches merged.
-        success_count: Requests answered.
-        failure_count: Requests refused or failed.
-        success_nanoseconds: Time in Triton of all answered requests together.
-        queue_nanoseconds: The part of it spent waiting for a batch.
+        row_count: rows answered.
+        execution_count: model runs that answered them; fewer than rows if batches were merged.
+        success_count: requests answered.
+        failure_count: requests refused or failed.
+        success_nanoseconds: total time in Triton of all answered requests.
+        queue_nanoseconds: the part of it spent waiting for a batch.
     """
 
     row_count: int
@@ -70,7 +70,7 @@ class TritonControl:
         """Return once Triton answers calls.
 
         Raises:
-            TritonUnavailable: It did not within the time.
+            TritonUnavailable: it did not answer in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while not self._is_ready():
@@ -81,13 +81,13 @@ class TritonControl:
     def load(self, model_name: str) -> None:
         """Make Triton read the model's config.pbtxt and serve exactly the versions it names.
 
-        A version that is served already and stays is not reloaded. Where one version cannot be
-        loaded, Triton goes on with what it served before; for a model that served nothing, so
-        at each start, that is nothing. So name a version that failed no longer.
+        A version that is already served and stays is not loaded again. If one version cannot be
+        loaded, Triton goes on with the versions that it served before. At a start there are none,
+        so remove a version that failed from the file.
 
         Raises:
-            ModelLoadFailed: With Triton's words.
-            TritonUnavailable: It cannot be reached, or the key is wrong.
+            ModelLoadFailed: the load failed; has Triton's words.
+            TritonUnavailable: Triton cannot be reached, or the key is wrong.
         """
         request = service_pb2.RepositoryModelLoadRequest(model_name=model_name)
         try:
@@ -101,28 +101,28 @@ class TritonControl:
             raise ModelLoadFailed(model_name, details) from error
 
     def unload(self, model_name: str) -> None:
-        """Stop serving the model; a model that is not loaded is left so.
+        """Stop serving the model; do nothing if it is not loaded.
 
         Raises:
-            TritonUnavailable: It cannot be reached, or the key is wrong.
+            TritonUnavailable: Triton cannot be reached, or the key is wrong.
         """
         request = service_pb2.RepositoryModelUnloadRequest(model_name=model_name)
         self._call(self._stub.RepositoryModelUnload, request)
 
     def ready_versions(self, model_name: str) -> frozenset[int]:
-        """Return the versions that Triton serves now; none for a model it does not know.
+        """Return the versions that Triton serves now; none for an unknown model.
 
         Raises:
-            TritonUnavailable: It cannot be reached, or the key is wrong.
+            TritonUnavailable: Triton cannot be reached, or the key is wrong.
         """
         entries = self._index(model_name)
         return frozenset(int(entry.version) for entry in entries if entry.state == "READY")
 
     def failed_versions(self, model_name: str) -> Mapping[int, str]:
-        """Return the versions that could not be loaded, with Triton's reason.
+        """Return the versions that could not be loaded, with Triton's reasons.
 
         Raises:
-            TritonUnavailable: It cannot be reached, or the key is wrong.
+            TritonUnavailable: Triton cannot be reached, or the key is wrong.
         """
         return {
             int(entry.version): entry.reason
@@ -131,10 +131,10 @@ class TritonControl:
         }
 
     def statistics(self, model_name: str) -> Mapping[int, VersionStatistics]:
-        """Return what each served version has done since it was loaded.
+        """Return the statistics of each served version since it was loaded.
 
         Raises:
-            TritonUnavailable: It cannot be reached, or does not know the model.
+            TritonUnavailable: Triton cannot be reached, or does not know the model.
         """
         request = service_pb2.ModelStatisticsRequest(name=model_name)
         answer = self._call(self._stub.ModelStatistics, request)
@@ -147,13 +147,13 @@ class TritonControl:
         input_ids: npt.NDArray[np.int32],
         timeout_seconds: float = _CALL_TIMEOUT_SECONDS,
     ) -> npt.NDArray[np.float32]:
-        """Ask one version, routed or not: int32 [rows, length] -> float32 [rows, labels].
+        """Classify rows with one version: int32 [rows, length] -> float32 [rows, labels].
 
         Raises:
-            ModelVersionNotServed: Triton does not serve it.
-            ModelOutputInvalid: What are no probabilities of the rows, or a failed run.
-            DeadlineExceeded: No answer in time.
-            TritonUnavailable: It cannot be reached, or failed.
+            ModelVersionNotServed: Triton does not serve the version.
+            ModelOutputInvalid: the run failed, or its output is not probabilities of the rows.
+            DeadlineExceeded: no answer in time.
+            TritonUnavailable: Triton cannot be reached.
         """
         request = calls.infer_request(model_name, version, input_ids)
         try:
@@ -166,7 +166,7 @@ class TritonControl:
 
     def _index(self, model_name: str) -> list[Any]:
         index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest())
-        # A model that was never loaded is listed without a version.
+        # The index lists a model that was never loaded without a version.
         return [entry for entry in index.models if entry.name == model_name and entry.version]
 
     def _is_ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The key of Triton's model control. Whoever has it may load models, so run code."""
+"""The key of Triton's model control. It allows its holder to load models, and so to run code."""
 
 import secrets
 
@@ -9,10 +9,10 @@ _FILE = "triton_control_key"
 
 
 def control_key(settings: Settings) -> str:
-    """The settings' key or, for the embedded Triton, the state directory's own.
+    """Return the settings' key or, for the embedded Triton, the state directory's key.
 
     Raises:
-        ConfigurationError: the file that holds it cannot be read or written, or others may read it.
+        ConfigurationError: the key's file cannot be read or written, or other users may read it.
     """
     if settings.triton.control_key:
         return settings.triton.control_key

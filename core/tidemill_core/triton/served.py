@@ -1,7 +1,7 @@
-"""Which versions of a task's models Triton is configured to serve.
+"""The configuration of the versions that Triton serves.
 
-A task's format is a setting that may change: its versions then lie under two models, and
-both stay configured while versions of both are trusted.
+A task's format is a setting that may change. Its versions then belong to two models, and both stay
+configured while versions of both are trusted.
 """
 
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.triton.config import ModelConfig, ModelFormat, is_written, write_config
 
 _LOCK_FILE = ".lock"
-"""In the repository: one process at a time changes configurations."""
+"""The lock in the repository with which one process at a time changes configurations."""
 
 log = structlog.get_logger()
 
 
 def by_model(versions: Iterable[ModelVersion]) -> dict[str, list[ModelVersion]]:
-    """Versions by the model that they lie under."""
+    """Group versions by their model."""
     found: dict[str, list[ModelVersion]] = {}
     for version in versions:
         found.setdefault(model_name(version.task, version.model_format), []).append(version)
@@ -32,11 +32,9 @@ def by_model(versions: Iterable[ModelVersion]) -> dict[str, list[ModelVersion]]:
 def configure(repository: ModelRepository, versions: Iterable[ModelVersion]) -> list[str]:
     """Write config.pbtxt so that Triton serves exactly these versions at its next load.
 
-    The file is ours to the letter: one that is damaged, or that an earlier release wrote in other
-    words, is written anew, and Triton takes it at its next load, a restart at the latest. One that
-    is right already is left untouched. A version whose files are not those
-    that were published is left out and logged: at a cold start Triton would serve no version of
-    a model that has a single broken one.
+    A file that differs, because it is damaged or from an earlier release, is written again. A
+    version whose files differ from the published ones is left out and logged: at a start, Triton
+    would serve no version of a model that has a broken one.
 
     Returns:
         The names of the models that serve them.
@@ -54,7 +52,7 @@ def configure(repository: ModelRepository, versions: Iterable[ModelVersion]) -> 
 
 
 def is_whole(repository: ModelRepository, version: ModelVersion) -> bool:
-    """Whether a version's files are those that were published; logs it if not."""
+    """Return whether a version's files are the published ones; log an error if not."""
     try:
         damage = repository.damage(version.task, version.model_format, version.version)
     except DataError as error:

@@ -23,9 +23,9 @@ from tidemill_core.supervisor import (
 # Says that it is ready; ends when it is retired, or after a first argument of seconds.
 WORKER = """
 import signal, sys, time
-from tidemill_core.supervisor.readiness import tell_ready
+from tidemill_core.supervisor.readiness import report_ready
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
-tell_ready()
+report_ready()
 time.sleep(600)
 """
 STAYS = WORKER.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")

@@ -210,7 +210,7 @@ def test_damage_is_found(repository: ModelRepository, name: str) -> None:
     for content in (whole[:-1], b"", b"X" + whole[1:], whole + b"\0"):
         path.write_bytes(content)
         assert repository.damage("support", "onnx", 3) == (
-            f"{path} is not the file that was published: its SHA-256 differs"
+            f"{path} differs from the published file: its SHA-256 is different"
         )
     path.unlink()
     assert repository.damage("support", "onnx", 3) == f"{path} is missing"

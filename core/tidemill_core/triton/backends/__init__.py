@@ -1,1 +1,1 @@
-"""Triton's Python-based backends: `<name>/model.py` is copied beside the embedded server."""
+"""Triton's Python-based backends: `<name>/model.py` is copied next to the embedded server."""

@@ -1,4 +1,4 @@
-"""One model run for all the requests that Triton hands to one `execute` call."""
+"""One model run for all requests of one `execute` call."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Triton provides this module inside its stub processes; nothing on an index does.
+# Triton provides this module inside its stub processes; no package has it.
 import triton_python_backend_utils as pb_utils
 
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
@@ -23,8 +23,8 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
         run_model: int32 [all rows, sequence_length] -> float32 [all rows, labels].
 
     Returns:
-        One `InferenceResponse` a request, in order. Where the run fails each request has one of its
-        own, so that the error is only that of the request at fault.
+        One `InferenceResponse` for each request, in order. If the run fails, each request gets a
+        run of its own, so that only the request at fault gets the error.
     """
     rows = [pb_utils.get_input_tensor_by_name(each, INPUT_NAME).as_numpy() for each in requests]
     counts = [len(each) for each in rows]
@@ -34,10 +34,10 @@ def answer(requests: Sequence[Any], run_model: Callable[[TokenIds], Probabilitie
             raise ValueError(
                 f"the model answered shape {probabilities.shape} to {sum(counts)} rows"
             )
-    except Exception as error:  # whatever a model file does, the stub lives on
+    except Exception as error:  # whatever a model file does, the stub goes on
         if len(requests) > 1:
             return [response for each in requests for response in answer([each], run_model)]
-        # Never one error for several responses: Triton frees it with the first, and crashes.
+        # Never share an error between responses: Triton frees it with the first, and crashes.
         failure = pb_utils.TritonError(f"{type(error).__name__}: {error}")
         return [pb_utils.InferenceResponse(error=failure)]
     parts = np.split(probabilities, np.cumsum(counts)[:-1])

@@ -11,10 +11,10 @@ from tidemill_core.triton.backends import merged_batch, region
 
 
 class TritonPythonModel:
-    """One version of one model, in a stub process of its own."""
+    """One version of one model, in its own stub process."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the version's file; an exception here is Triton's load error.
+        """Load the version's file; Triton reports an exception here as its load error.
 
         One thread: a text classifier's forward pass is short and bound by memory, and a second
         thread would take the core that the front needs.
@@ -24,7 +24,7 @@ class TritonPythonModel:
         region.remove_name()
         path = Path(args["model_repository"]) / args["model_version"] / "model.pt"
         with warnings.catch_warnings():
-            # TorchScript is deprecated in torch, and what NVIDIA's backend of this name serves.
+            # torch deprecates TorchScript, but NVIDIA's backend of this name serves it.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
