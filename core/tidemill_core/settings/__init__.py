@@ -1,8 +1,8 @@
 """Settings: `tidemill.toml` in the workspace, then `TIDEMILL_*` in the environment.
 
-The one place that reads the environment. A nested setting's variable joins the names by
-two underscores: `TIDEMILL_FEEDBACK__RETRAIN_AFTER=500`. Relative paths are relative to the
-workspace, the folder that Tidemill is started in.
+Only this package reads the environment. A nested setting's variable joins the names with two
+underscores: `TIDEMILL_FEEDBACK__RETRAIN_AFTER=500`. Relative paths are relative to the workspace,
+the folder in which Tidemill is started.
 """
 
 from tidemill_core.settings.folders import absolute_folder

@@ -1,17 +1,17 @@
-"""Which folders a workspace can use."""
+"""Checks of the folders that a workspace uses."""
 
 import os
 from pathlib import Path
 
 _LONGEST_PATH = 480
-"""In bytes. SQLite opens no file whose path has more than 512, its own suffixes included."""
+"""In bytes. SQLite cannot open a path of more than 512 bytes, its own suffixes included."""
 
 
 def absolute_folder(path: Path) -> Path:
-    """Return the folder's absolute path, `~` filled in.
+    """Return a folder's absolute path, with `~` expanded.
 
     Raises:
-        ValueError: nothing can be kept there; says why, and what to do.
+        ValueError: the path cannot be used; says why and what to do.
     """
     folder = path.expanduser().absolute()
     written = os.fsencode(folder)

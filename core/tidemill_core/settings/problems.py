@@ -1,4 +1,4 @@
-"""What is wrong with settings, said with the key or the variable that it comes from."""
+"""Errors in settings, reported with the key or the variable that causes them."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from pydantic_settings import SettingsError
 from tidemill_core.errors import ConfigurationError
 
 Place = tuple[int | str, ...]
-"""The names that lead to a setting, from the outermost section."""
+"""A setting's path: its name and those of its sections, outermost first."""
 
 WORKSPACE_FILE = "tidemill.toml"
 PREFIX = "TIDEMILL_"
@@ -28,7 +28,7 @@ OTHER_VARIABLES = (
     "TIDEMILL_READY_FD",
     "TIDEMILL_ROOT_CERTIFICATES",
 )
-"""What commands, and a worker that is started, read beside the settings."""
+"""Variables that are not settings: commands and worker processes read them."""
 
 _MAY_BE_SECRET = {
     "api_key",
@@ -40,7 +40,7 @@ _MAY_BE_SECRET = {
 }
 _LONGEST_VALUE = 80
 _CLOSE = 0.8
-# A pod finds these for each Service of its namespace, here of one named tidemill or tidemill-x.
+# Kubernetes sets these in pods for each Service of the namespace, here tidemill or tidemill-x.
 _SERVICE_LINK = re.compile(
     r"TIDEMILL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?"
     r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -50,14 +50,14 @@ _SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
 
 @contextmanager
 def problems_named(settings: type[BaseModel]) -> Iterator[None]:
-    """Read settings in the block.
+    """Report errors of the block, which reads settings, as ConfigurationError.
 
     Args:
-        settings: what is read.
+        settings: the settings to read.
 
     Raises:
-        ConfigurationError: a setting is unknown or wrong; names it, its value unless that may be
-            secret, and the rule.
+        ConfigurationError: a setting is unknown or wrong; names it, the rule, and the value unless
+            it may be secret.
     """
     try:
         yield
@@ -77,14 +77,14 @@ def problems_named(settings: type[BaseModel]) -> Iterator[None]:
 
 
 def refuse_unknown_variables(settings: type[BaseModel], others: Collection[str]) -> None:
-    """Refuse variables that look like settings and are none; a typo must not go unnoticed.
+    """Refuse variables that look like settings but are not, so that a typo is noticed.
 
     Args:
-        settings: what variables can set.
-        others: variables that something else reads.
+        settings: the settings that variables can set.
+        others: variables that are read elsewhere.
 
     Raises:
-        ConfigurationError: there is such a variable.
+        ConfigurationError: there are such variables; names them.
     """
     known = [*map(_variable_of, _names(settings)), *OTHER_VARIABLES]
     read = {*known, *(name.upper() for name in others)}
@@ -102,13 +102,13 @@ def _wrong(lines: list[str]) -> ConfigurationError:
 
 
 def _ours() -> Mapping[str, str]:
-    """Variables by their names in upper case: settings are read in either."""
+    """Return Tidemill's variables by upper-case name; either case sets a setting."""
     found = {name.upper(): value for name, value in os.environ.items()}
     return {name: value for name, value in found.items() if name.startswith(PREFIX)}
 
 
 def _names(settings: type[BaseModel]) -> Iterator[str]:
-    """Settings as the file names them: `grpc_port`, `feedback.retrain_after`."""
+    """Yield the names of settings as in the file: `grpc_port`, `feedback.retrain_after`."""
     for name, field in settings.model_fields.items():
         yield name
         section = field.annotation
@@ -138,7 +138,7 @@ def _source(place: Place) -> str:
 
 
 def _set_variable(place: Place) -> str:
-    """The variable that sets a setting, or what it is a part of; empty where none does."""
+    """Return the variable that sets a setting or its section; empty if none does."""
     parts = list(map(str, place))
     names = [_variable_of(".".join(parts[:length])) for length in range(len(parts), 0, -1)]
     return next((name for name in names if name in _ours()), "")

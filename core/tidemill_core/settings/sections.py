@@ -1,4 +1,4 @@
-"""What a section of `tidemill.toml` can say."""
+"""The sections of `tidemill.toml`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,34 +17,34 @@ class TaskSettings(_SettingsSection):
     """One classification problem."""
 
     sources: list[SourceSettings] = Field(min_length=1)
-    """Where its examples come from."""
+    """The sources of its examples."""
     format: Literal["onnx", "torchscript"] = "onnx"
-    """What its models are exported as."""
+    """The format of its models."""
     max_text_length: int = Field(default=4096, ge=1, le=100_000)
-    """Longest text that is answered or learned from, in characters."""
+    """Longest text to predict or learn from, in characters."""
     min_text_length: int = Field(default=1, ge=1)
-    """Shortest text that is learned from, in characters."""
+    """Shortest text to learn from, in characters."""
     redact: list[Literal["email", "phone", "card", "iban"]] = []
-    """What is replaced by a placeholder in texts that are learned from."""
+    """Kinds of personal data that placeholders replace in texts."""
     near_duplicate_similarity: float = Field(default=0.85, ge=0.5, le=1.0)
-    """How similar two texts must be to count as nearly the same: the share of their five-letter
-    windows that they have in common. 1 looks for equal texts only."""
+    """Similarity from which two texts are near duplicates: the share of their five-letter windows
+    that they have in common. With 1, only equal texts are duplicates."""
     max_quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    """Share of the rows that may break a rule, of those that each source brought since its last
-    dataset version; with more, none is published."""
+    """Largest share of rows that may break a rule, for each source and its rows since the last
+    dataset version. If it is exceeded, no version is published."""
     labeling_functions: Path | None = None
-    """A Python file with labelling functions, for rows that come without a label."""
+    """A Python file with labeling functions, for rows without a label."""
     labels: LabelNames = LabelNames()
     """Labels that are new, or have a new name."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
-    """Share of the predictions that are written down."""
+    """Share of the predictions that are stored."""
     store_text: Literal["plain", "hash", "none"] = "plain"
-    """What is written down of a prediction's text. Without it, feedback counts, and trains only
-    where it carries the text itself."""
+    """How a prediction's text is stored. Without the text, feedback is counted, but trains only if
+    it includes the text."""
     text_retention_days: float | None = Field(default=None, gt=0)
-    """After how many days a prediction's text is removed; never, where it is not set."""
+    """Days after which a prediction's text is removed; unset: never."""
 
     @field_validator("labeling_functions")
     @classmethod
@@ -60,64 +60,64 @@ class TaskSettings(_SettingsSection):
 
 
 class FeedbackSettings(_SettingsSection):
-    """When feedback makes a new version worth training."""
+    """Feedback: when it starts a retraining, and how far it is trusted."""
 
     retrain_after: int = Field(default=1000, ge=1)
     """New labeled examples from feedback that start a retraining. A text counts once. It does not
-    count where the split holds it out, or where the last retraining learned it with that label."""
+    count if the split holds it out, or if the last retraining learned it with the same label."""
     trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
-    """How likely the verdicts of a source of feedback are right, by its name; 1 where it is not
-    named. Training believes them so far, and they count so much where verdicts contradict."""
+    """Probability that a feedback source's verdicts are right, by the source's name; 1 for others.
+    It is the weight of the verdicts in training and where verdicts contradict each other."""
     max_suspects: int = Field(default=100, ge=1, le=10_000)
-    """Suspected label errors that `find_label_errors` names, the least likely labels first."""
+    """Most label errors that `find_label_errors` reports, the least likely labels first."""
 
 
 class LabelingSettings(_SettingsSection):
-    """What people are asked to label."""
+    """Texts that people label."""
 
     judgements: int = Field(default=1, ge=1, le=9)
-    """How many annotators judge a text, before two more where they do not agree."""
+    """Annotators that judge a text; up to two more are asked if they disagree."""
     lease_minutes: float = Field(default=30.0, gt=0)
-    """How long a text that was handed out is kept for its annotator."""
+    """How long a leased text is reserved for its annotator, in minutes."""
     audit_share: float = Field(default=0.01, ge=0.0, le=1.0)
-    """Share of the predictions that people label, so that accuracy is known without bias."""
+    """Share of the predictions that people label for an unbiased estimate of accuracy."""
     uncertain_per_run: int = Field(default=50, ge=0)
-    """How many of the least confident predictions people label, at each run of `queue_labels`."""
+    """Least confident predictions that each run of `queue_labels` queues for people."""
 
 
 class GateSettings(_SettingsSection):
-    """What a candidate must show before it may answer."""
+    """The gate that a candidate must pass before it may answer."""
 
     max_accuracy_drop: float = Field(default=0.0, ge=0.0, le=1.0)
-    """How far below the champion's its accuracy on the source hold-out may lie. Above 0, accuracy
-    may fall by so much with every version."""
+    """How far its accuracy on the source hold-out may be below the champion's. With a value above
+    0, accuracy may fall by that much with each version."""
 
 
 class MonitoringSettings(_SettingsSection):
-    """What the checks look at and when they alert."""
+    """The checks' time windows and limits."""
 
     window_hours: float = Field(default=24.0, gt=0)
-    """How far back drift and accuracy look, in hours; latency looks at the last hour."""
+    """Window of the drift and accuracy checks, in hours; that of latency is the last hour."""
     min_predictions: int = Field(default=200, ge=1)
-    """With fewer, drift and latency are INSUFFICIENT."""
+    """Fewest predictions for a conclusion on drift and latency; with fewer: INSUFFICIENT."""
     min_verdicts: int = Field(default=30, ge=1)
-    """With fewer verdicts from feedback, accuracy is INSUFFICIENT."""
+    """Fewest verdicts for a conclusion on accuracy; with fewer: INSUFFICIENT."""
     max_accuracy_drop: float = Field(default=0.03, gt=0, lt=1)
-    """Alert when the whole interval lies more than this below the version's baseline."""
+    """Alert if the whole interval is more than this below the version's baseline."""
     max_p99_latency_ms: float = Field(default=50.0, gt=0)
-    """Alert when the 99th percentile of the latency lies above, in milliseconds."""
+    """Alert if the 99th percentile of the latency is above this, in milliseconds."""
 
 
 class ScheduleSettings(_SettingsSection):
-    """When jobs run by themselves. Crontab expressions, in UTC; empty is never.
+    """When jobs run by themselves: crontab expressions in UTC; empty means never.
 
-    They mean what Debian's cron means by them: a day of the month and a day of the week together
-    fire on either. Beyond crontab, `L` is the month's last day, `LW` its last weekday, `5L` its
-    last Friday and `fri#2` its second one.
+    They mean what they mean in Debian's cron: with a day of the month and a day of the week, a job
+    runs on either. In addition, `L` is the month's last day, `LW` its last weekday, `5L` its last
+    Friday and `fri#2` its second Friday.
     """
 
     check_feedback: str = "* * * * *"
-    """Counts new labelled examples and starts `retrain`."""
+    """Counts new labeled examples and starts `retrain`."""
     check_drift: str = "0 2 * * *"
     """Compares the day's predictions with the version's reference."""
     check_accuracy: str = "15 2 * * *"
@@ -127,20 +127,20 @@ class ScheduleSettings(_SettingsSection):
     find_label_errors: str = "0 4 * * 0"
     """Looks for wrong labels in the newest dataset version."""
     queue_labels: str = "30 2 * * *"
-    """Chooses the predictions that people are asked to label."""
+    """Chooses predictions for people to label."""
     expire_texts: str = "30 3 * * *"
-    """Removes the texts that are older than their task's `text_retention_days`."""
+    """Removes texts older than their task's `text_retention_days`."""
     erase_texts: str = "45 3 * * *"
-    """Erases what `tidemill erase` asked for, where that did not happen at once."""
+    """Erases texts that `tidemill erase` could not erase immediately."""
 
 
 class TritonSettings(_SettingsSection):
-    """The Triton that answers."""
+    """The Triton that serves the models."""
 
     url: str = ""
-    """host:port of the gRPC endpoint of a Triton that runs already; empty starts our own."""
+    """host:port of the gRPC endpoint of a running Triton; empty starts the embedded one."""
     control_key: str = ""
-    """Key of its model control, where it asks for one; our own Triton makes its own."""
+    """Key of its model control, if it requires one; the embedded Triton creates its own."""
 
 
 class ServerSettings(_SettingsSection):
@@ -149,49 +149,48 @@ class ServerSettings(_SettingsSection):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the gRPC port."""
     reflection: bool = False
-    """Whether callers may ask which services there are."""
+    """Whether callers may list the services by gRPC reflection."""
     max_queue_delay_ms: float = Field(default=25.0, gt=0)
-    """How long a request may wait for its turn, in milliseconds, before fewer are let in."""
+    """Longest wait of a request, in milliseconds; with longer waits, fewer are admitted."""
 
 
 class TlsSettings(_SettingsSection):
-    """TLS on the gRPC port, from PEM files; they are read again when they change."""
+    """TLS on the gRPC port, from PEM files, which are read again when they change."""
 
     certificate: Path | None = None
-    """The server's certificate, and those between it and its root."""
+    """The server's certificate and its intermediate certificates."""
     private_key: Path | None = None
     """The certificate's key."""
     client_ca: Path | None = None
-    """Roots that a client's certificate must come from; without it clients need none."""
+    """Root certificates for clients' certificates; unset: clients need no certificate."""
 
 
 class AuthSettings(_SettingsSection):
     """Who may call."""
 
     required: bool | None = None
-    """Whether callers must show an API key or a token. Where it is not set: on every address but
-    loopback."""
+    """Whether callers need an API key or a token; unset: on every address except loopback."""
     jwks: str = ""
-    """File or https URL of the keys (JWKS) that tokens are signed with; empty takes no tokens."""
+    """File or https URL of the keys (JWKS) that sign tokens; empty accepts no tokens."""
     issuer: str = ""
-    """What a token's `iss` must be; empty takes any."""
+    """Required `iss` of a token; empty accepts any."""
     audience: str = "tidemill"
-    """What a token's `aud` must name."""
+    """Required `aud` of a token."""
 
 
 class PredictionLogSettings(_SettingsSection):
-    """Bounds for predictions that cannot be written to the database for now."""
+    """Limits of predictions that wait for the database."""
 
     max_held_rows: int = Field(default=100_000, ge=1)
-    """Kept in the memory of each worker, where the disk cannot be written either."""
+    """Most rows in the memory of each worker, if the disk cannot be written either."""
     max_spool_mb: int = Field(default=4096, ge=1)
-    """Megabytes on disk, all workers together."""
+    """Most megabytes on disk, for all workers together."""
 
 
 class TracingSettings(_SettingsSection):
     """OpenTelemetry traces."""
 
     otlp_endpoint: str = ""
-    """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty traces nothing."""
+    """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty turns tracing off."""
     sample: float = Field(default=0.01, ge=0.0, le=1.0)
-    """Share of the calls that are traced, where the caller has not decided."""
+    """Share of the calls that are traced if the caller does not decide."""

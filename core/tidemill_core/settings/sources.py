@@ -1,4 +1,4 @@
-"""What `[[tasks.<task>.sources]]` can say; `kind` tells them apart, and is files where left out."""
+"""The kinds of `[[tasks.<task>.sources]]`; `kind` names one, by default files."""
 
 import os
 from pathlib import Path
@@ -35,62 +35,62 @@ class FilesSource(_SourceSettings):
 
     kind: Literal["files"] = "files"
     path: _Path
-    """A file, a folder, a glob, or any URL that fsspec reads: `s3://…`, `https://…`."""
+    """A file, a folder, a glob, or a URL that fsspec reads: `s3://…`, `https://…`."""
     format: Literal["csv", "jsonl", "parquet"] | None = None
-    """What the files are. Where it is not set, their suffix says so: .csv, .tsv, .jsonl, .ndjson
-    or .parquet; CSV and JSON Lines may have .gz, .bz2, .xz or .zst behind it."""
+    """The format of the files; unset: by suffix, which is .csv, .tsv, .jsonl, .ndjson or .parquet.
+    .gz, .bz2, .xz or .zst may follow for CSV and JSON Lines."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1, pattern=r'^[^"\r\n]$')
-    """What separates a CSV file's columns; where it is not set, a tab in .tsv and a comma else."""
+    """The delimiter of a CSV file's columns; unset: a tab in .tsv, otherwise a comma."""
     text_column: str = Field(default="text", min_length=1)
-    """The column that holds the text."""
+    """The column with the text."""
     label_column: str = "label"
-    """The column that holds the label; empty, if the rows have none."""
+    """The column with the label; empty if rows have no label."""
     annotator_column: str = ""
-    """The column that says who gave the label; empty, if none does."""
+    """The column with the annotator of the label; empty if there is none."""
     time_column: str = ""
-    """The column that holds the row's time, in ISO 8601 or as a count since 1970; empty, if none
-    does."""
+    """The column with the row's time, in ISO 8601 or as a count since 1970; empty if there is
+    none."""
 
 
 class SqlSource(_SourceSettings):
-    """A table of a database, or what a query finds in it. It is only read."""
+    """A table or a query of a database. Tidemill only reads it."""
 
     kind: Literal["sql"]
     url: SecretStr = SecretStr("")
     """SQLAlchemy URL of the database."""
     url_env: _Variable | None = None
-    """The environment variable that holds the URL, so that no password stands in the file."""
+    """The environment variable with the URL; it keeps the password out of the file."""
     table: str = ""
-    """The table, or view; its schema may stand before it: `sales.tickets`."""
+    """The table or view, with or without its schema: `sales.tickets`."""
     query: str = ""
     """A SELECT, instead of the table."""
     cursor_column: str = Field(min_length=1)
-    """The column that only grows from row to row: an id, or the time of the last change. An index
-    on it makes reading quick."""
+    """The column whose value increases with each row: an id, or the time of the last change. An
+    index on it makes reads fast."""
     key_column: str = ""
-    """The column that tells rows of one cursor apart; a row read again replaces the earlier one of
-    its key. Empty, where no two rows have the same cursor."""
+    """The column that identifies a row: a row that is read again replaces the earlier one with its
+    key. Empty if no two rows have the same cursor."""
     overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
-    """How far before the last cursor each read begins, for rows that are committed late: seconds
-    where the cursor is a time, also one in ISO 8601 as text, or a count since 1970 that is the
-    `time_column` too; units where it is another number. Needs `key_column`."""
+    """How far before the last cursor each read starts, for rows that are committed late. In seconds
+    if the cursor is a time: a database time, ISO 8601 text, or a count since 1970 that is also
+    `time_column`. In the cursor's units if it is another number. Needs `key_column`."""
     text_column: str = Field(default="text", min_length=1)
-    """The column that holds the text."""
+    """The column with the text."""
     label_column: str = "label"
-    """The column that holds the label; empty, if the rows have none."""
+    """The column with the label; empty if rows have no label."""
     annotator_column: str = ""
-    """The column that says who gave the label; empty, if none does."""
+    """The column with the annotator of the label; empty if there is none."""
     time_column: str = ""
-    """The column that holds the row's time; empty, if none does."""
+    """The column with the row's time; empty if there is none."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "SqlSource":
         if bool(self.url.get_secret_value()) == (self.url_env is not None):
-            raise ValueError("either url or url_env says where the database is")
+            raise ValueError("set either url or url_env")
         if bool(self.table) == bool(self.query):
-            raise ValueError("either table or query says what to read")
+            raise ValueError("set either table or query")
         if self.overlap and not self.key_column:
-            raise ValueError("overlap reads rows again, and needs key_column to know them")
+            raise ValueError("overlap reads rows again: it needs key_column to identify them")
         return self
 
     @property
@@ -98,7 +98,7 @@ class SqlSource(_SourceSettings):
         """The database's URL, password included.
 
         Raises:
-            ConfigurationError: the variable that should hold it is not set.
+            ConfigurationError: the variable named by the setting is not set.
         """
         return _secret(self.url_env) if self.url_env else self.url.get_secret_value()
 
@@ -108,57 +108,57 @@ class HttpSource(_SourceSettings):
 
     kind: Literal["http"]
     url: str = Field(pattern=r"^https?://[^/]+")
-    """The first page; fixed parameters may stand in it."""
+    """The URL of the first page; it may have fixed parameters."""
     items: _DottedPath | None = None
-    """Where the list of items is in an answer: `data.tickets`; not set, where the answer is it."""
+    """The path of the list of items in a response: `data.tickets`; unset: the response itself."""
     pagination: Literal["none", "page", "cursor", "link"] = "none"
-    """How the next page is found: not at all, by a number until there is no other page, by a cursor
-    or URL in the answer, or by a Link header with rel="next"."""
+    """How to find the next page: not at all, by number until the pages end, by a cursor or URL in
+    the response, or by a Link header with rel="next"."""
     page_parameter: str = "page"
-    """The parameter that takes the page's number."""
+    """The parameter for the page's number."""
     first_page: int = Field(default=1, ge=0)
-    """The first page's number."""
+    """The number of the first page."""
     cursor_parameter: str = "cursor"
-    """The parameter that takes the cursor."""
+    """The parameter for the cursor."""
     cursor_field: _DottedPath = "next_cursor"
-    """Where the next page's cursor, or its URL, is in an answer; null, false, 0, empty or missing
-    on the last page."""
+    """The path of the next page's cursor or URL in a response; null, false, 0, empty or missing on
+    the last page."""
     max_pages: int = Field(default=10_000, ge=1)
-    """More pages than that in one read are taken for an endless list."""
+    """Most pages in one read; a longer list counts as endless, which is an error."""
     key_field: _DottedPath = "id"
-    """What tells items apart: an item read again replaces the earlier one of its key."""
+    """The field that identifies an item: one read again replaces the earlier one with its key."""
     text_field: _DottedPath = "text"
-    """Where the text is in an item."""
+    """The path of the text in an item."""
     label_field: _DottedPath | None = "label"
-    """Where the label is in an item; empty, if items have none."""
+    """The path of the label in an item; empty if items have no label."""
     annotator_field: _DottedPath | None = None
-    """Where it says who gave the label."""
+    """The path of the label's annotator in an item."""
     time_field: _DottedPath | None = None
-    """Where the item's time is, in ISO 8601 or as a count since 1970."""
+    """The path of the item's time, in ISO 8601 or as a count since 1970."""
     since_parameter: str = ""
-    """The parameter that asks for what is new; empty reads everything each time."""
+    """The parameter that asks for new items only; empty reads all items each time."""
     since_field: _DottedPath | None = None
-    """Whose highest value so far goes into `since_parameter`; `time_field`, where it is not set. A
-    time in the future does not count."""
+    """The field whose highest value so far is sent in `since_parameter`; unset: `time_field`. Times
+    in the future are ignored."""
     overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
-    """How far before that highest value each read asks, for items that appear late: seconds where
-    it is a time, units where it is another number. Needs `since_parameter`."""
+    """How far before that highest value each read starts, for items that appear late. In seconds if
+    it is a time, otherwise in its own units. Needs `since_parameter`."""
     auth: Literal["none", "bearer", "header"] = "none"
-    """How the token is shown: not at all, as `Authorization: Bearer`, or in a header of its own."""
+    """How the token is sent: not at all, as `Authorization: Bearer`, or in `auth_header`."""
     auth_header: str = "X-API-Key"
-    """The header that takes the token with `auth = "header"`."""
+    """The header for the token with `auth = "header"`."""
     token_env: _Variable | None = None
-    """The environment variable that holds the token."""
+    """The environment variable with the token."""
     requests_per_second: float = Field(default=5.0, gt=0.0)
-    """Requests are no closer together than this allows."""
+    """Highest rate of requests."""
     timeout_seconds: float = Field(default=30.0, gt=0.0)
-    """How long a connection, and each part of an answer, may take; a whole answer has ten
+    """Longest wait for a connection and for each part of a response; a whole response may take ten
     minutes."""
 
     @model_validator(mode="before")
     @classmethod
     def _without_label(cls, values: Any) -> Any:
-        """TOML has no null: an empty label_field stands for none."""
+        """Return the values with None for an empty label_field, because TOML has no null."""
         if isinstance(values, dict) and values.get("label_field") == "":
             return {**values, "label_field": None}
         return values
@@ -166,19 +166,19 @@ class HttpSource(_SourceSettings):
     @model_validator(mode="after")
     def _is_whole(self) -> "HttpSource":
         if (self.auth != "none") != (self.token_env is not None):
-            raise ValueError("auth and token_env belong together")
+            raise ValueError("auth and token_env need each other: set both or neither")
         if self.since_parameter and not (self.since_field or self.time_field):
             raise ValueError("since_parameter needs since_field or time_field")
         if self.overlap and not self.since_parameter:
-            raise ValueError("overlap needs since_parameter; without it all is read each time")
+            raise ValueError("overlap needs since_parameter: without it each read gets all items")
         return self
 
     @property
     def token(self) -> str:
-        """What proves who asks; empty where nothing does.
+        """The token; empty if the source needs none.
 
         Raises:
-            ConfigurationError: the variable that should hold it is not set.
+            ConfigurationError: the variable named by the setting is not set.
         """
         return _secret(self.token_env) if self.token_env else ""
 

@@ -1,4 +1,4 @@
-"""All settings of a workspace, and where they come from."""
+"""All settings of a workspace, and their sources."""
 
 from pathlib import Path
 from typing import Annotated
@@ -40,34 +40,34 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
-    """All that a user can set."""
+    """All settings."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     tasks: dict[Annotated[str, Field(pattern=TASK_NAME)], TaskSettings] = {}
-    """The tasks by name."""
+    """The tasks, by name."""
     state_dir: Path = Path("var")
-    """Holds the database, datasets, spool, keys and logs. Private to Tidemill."""
+    """Folder of the database, datasets, spool, keys and logs. Private to Tidemill."""
     model_repository: Path = Path("model_repository")
-    """Triton's model repository. Whoever can write to it can run code."""
+    """Triton's model repository. Anyone who can write to it can run code."""
     database_url: str = ""
-    """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty is SQLite in state_dir."""
+    """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty: SQLite in state_dir."""
     prediction_id_keys: SecretStr = SecretStr("")
-    """Keys that sign prediction ids, where several machines share them: JSON, 32 bytes in
-    hexadecimal by their ids. The highest id signs, all verify. Empty takes the file
-    `prediction_id_keys.json` in state_dir, which the first start makes."""
+    """Keys that sign prediction ids, if several machines share them: JSON that maps key ids to 32
+    bytes in hexadecimal. The key with the highest id signs; all keys verify. Empty: the keys of
+    `prediction_id_keys.json` in state_dir, which the first start creates."""
     mlflow_tracking_uri: str = ""
-    """Where training is tracked; empty is a local store in state_dir."""
+    """MLflow's tracking URI; empty: a local store in state_dir."""
     grpc_host: str = "127.0.0.1"
-    """Address that the gRPC front listens on."""
+    """Address of the gRPC front."""
     grpc_port: Port = 50051
-    """Port that the gRPC front listens on."""
+    """Port of the gRPC front."""
     metrics_host: str = "127.0.0.1"
-    """Address that the Prometheus metrics are served on."""
+    """Address of the Prometheus metrics."""
     metrics_port: Port = 9464
-    """Port that the Prometheus metrics are served on."""
+    """Port of the Prometheus metrics."""
     triton_grpc_port: Port = 8001
     """gRPC port of the embedded Triton, on loopback."""
     triton_http_port: Port = 8000
@@ -100,30 +100,30 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment before file."""
+        """Return the sources of settings: arguments, the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, WORKSPACE_FILE)
         return init_settings, env_settings, file
 
     @property
     def effective_database_url(self) -> str:
-        """The database's URL, the default filled in."""
+        """The database's URL, with the default."""
         return self.database_url or _sqlite_url("sqlite", self.state_dir / "tidemill.db")
 
     @property
     def effective_mlflow_tracking_uri(self) -> str:
-        """MLflow's tracking URI, the default filled in."""
-        # With the driver in the scheme: for `sqlite:` MLflow makes folders by the URL's own text.
+        """MLflow's tracking URI, with the default."""
+        # The scheme names the driver: for `sqlite:` MLflow creates folders named by the raw URL.
         local = self.state_dir / "mlflow.db"
         return self.mlflow_tracking_uri or _sqlite_url("sqlite+pysqlite", local)
 
     @property
     def triton_address(self) -> str:
-        """host:port of the Triton that answers."""
+        """host:port of Triton's gRPC endpoint."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
 
 
 def _sqlite_url(scheme: str, path: Path) -> str:
-    # The import takes long, and most commands need no database.
+    # The import is slow, and most commands need no database.
     from sqlalchemy import URL
 
     return URL.create(scheme, database=str(path)).render_as_string()

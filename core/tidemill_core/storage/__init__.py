@@ -1,1 +1,1 @@
-"""Everything that Tidemill remembers: one module a table group, SQLite or PostgreSQL."""
+"""Storage in SQLite or PostgreSQL: one module for each group of tables."""

@@ -1,7 +1,7 @@
-"""API keys. A key reads `tm_<key id>_<secret>`.
+"""API keys, in the form `tm_<key id>_<secret>`.
 
-The secret is 256 random bits in 43 URL-safe characters, and only its SHA-256 is stored. That is
-enough: a slow hash protects secrets that can be guessed, and 256 random bits cannot.
+The secret is 256 random bits in 43 URL-safe characters, and only its SHA-256 is stored. A slow
+hash would protect secrets that can be guessed; 256 random bits cannot.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class NewApiKey:
-    """What a key shall be; the fields are those of `ApiKey`."""
+    """A key to create, with the fields of `ApiKey`."""
 
     name: str
     scopes: frozenset[Scope]
@@ -50,13 +50,13 @@ class ApiKeyStore:
         self._database = database
 
     def create(self, new: NewApiKey, now: datetime) -> tuple[ApiKey, str]:
-        """Make a key.
+        """Create a key.
 
         Returns:
-            The key, and the text that its owner shows. It cannot be had again.
+            The key, and the text that its owner sends. The text cannot be read again.
 
         Raises:
-            InvalidArgument: it could not be used as it is.
+            InvalidArgument: a field is invalid.
         """
         _check(new, now)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -77,15 +77,15 @@ class ApiKeyStore:
         return key, f"{PREFIX}{key.key_id}_{secret}"
 
     def list_all(self) -> list[ApiKey]:
-        """All keys, newest first, revoked and expired ones too."""
+        """Return all keys, newest first, including revoked and expired ones."""
         query = select(api_keys).order_by(api_keys.c.create_time.desc(), api_keys.c.key_id)
         with self._database.read() as connection:
             return [_api_key(row) for row in connection.execute(query).mappings()]
 
     def active(self) -> list[StoredApiKey]:
-        """The keys that are not revoked.
+        """Return the keys that are not revoked.
 
-        Expired ones are among them, so that whoever shows one can be told.
+        They include expired keys, so a caller with one gets an error that says so.
         """
         query = select(api_keys).where(api_keys.c.revoke_time.is_(None))
         with self._database.read() as connection:
@@ -93,7 +93,7 @@ class ApiKeyStore:
         return [StoredApiKey(_api_key(row), bytes.fromhex(row["secret_sha256"])) for row in rows]
 
     def revoke(self, key_id: str, now: datetime) -> ApiKey:
-        """Refuse a key from now on; the first revocation stays.
+        """Revoke a key; a key that is already revoked keeps its revocation time.
 
         Raises:
             NotFound: there is no such key.
@@ -109,12 +109,12 @@ class ApiKeyStore:
 
 
 def secret_digest(secret: str) -> bytes:
-    """The SHA-256 (32 bytes) of a key's secret."""
+    """Return the SHA-256 (32 bytes) of a key's secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def split_api_key(shown: str) -> tuple[str, str]:
-    """The key id and the secret in what a caller shows; empty where it has none."""
+    """Return the key id and the secret of an API key; empty if it has none."""
     key_id, _, secret = shown.removeprefix(PREFIX).partition("_")
     return key_id, secret
 
@@ -130,7 +130,7 @@ def _check(new: NewApiKey, now: datetime) -> None:
     if rate is not None and not (isfinite(rate) and rate > 0):
         raise InvalidArgument("INVALID_RATE", "requests_per_second", "must be above 0")
     if new.expire_time is not None and new.expire_time <= now:
-        raise InvalidArgument("INVALID_EXPIRE_TIME", "expire_time", "must lie in the future")
+        raise InvalidArgument("INVALID_EXPIRE_TIME", "expire_time", "must be in the future")
 
 
 def _api_key(row: Mapping[Any, Any]) -> ApiKey:

@@ -1,4 +1,4 @@
-"""The audit trail: admin actions, who did them, and how they ended. Nothing in it ever changes."""
+"""The audit trail: admin actions, their callers and their results. Records never change."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,16 +16,16 @@ class AuditStore:
         self._database = database
 
     def append(self, record: AuditRecord) -> None:
-        """Write a record; it is durable when this returns."""
+        """Write a record; it is durable when this method returns."""
         with self._database.write() as connection:
             connection.execute(audit_records.insert(), asdict(record))
 
     def page(self, task: str, caller: str, page: Page) -> tuple[list[AuditRecord], str]:
-        """A page of records, newest first, and the next page's token.
+        """Return a page of records, newest first, and the next page's token.
 
         Args:
-            task: only this task's; empty for all.
-            caller: only this caller's; empty for all.
+            task: only this task's records; empty for all.
+            caller: only this caller's records; empty for all.
             page: which page.
         """
         return self._database.page(_record, audit_records, page, task=task, caller=caller)

@@ -1,4 +1,4 @@
-"""The database: connections, transactions and what can go wrong with them."""
+"""The database: its connections, transactions and errors."""
 
 import base64
 import binascii
@@ -11,32 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, exc, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DataError,
-    DBAPIError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tidemill_core.errors import ConfigurationError, InvalidArgument, StorageUnavailable
 
 BUSY_TIMEOUT_SECONDS = 5
-"""How long to wait for a connection and for a lock."""
+"""Longest wait for a connection or a lock."""
 STATEMENT_TIMEOUT_SECONDS = 60
-"""How long PostgreSQL works on one statement; migrations take the time that they need."""
+"""Longest run of a statement on PostgreSQL; migrations have no limit."""
 MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE_SIZE = 100
-# asyncio's threads that may all ask at once, and the prediction log's.
+# All of asyncio's threads may need a connection at once; the prediction log needs one more.
 _POOL_SIZE = min(32, (os.cpu_count() or 1) + 4) + 1
 _KEEPALIVES = {
-    # A server that vanished without a word is noticed within a minute.
+    # A server that disappears without closing its connections is noticed within a minute.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -47,10 +37,10 @@ R = TypeVar("R")
 
 
 class Database:
-    """A SQLite file or a PostgreSQL, behind transactions.
+    """A SQLite or PostgreSQL database, accessed in transactions; safe to share between threads.
 
-    Safe to share between threads. Everything raised for a database that is away, locked,
-    full or damaged is a `StorageUnavailable`; a transaction that raises has changed nothing.
+    If the database cannot be reached, is locked, full or damaged, methods raise
+    `StorageUnavailable`. A transaction that raises changes nothing.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,11 +48,11 @@ class Database:
 
     @contextmanager
     def write(self, alone_on: Table | None = None) -> Iterator[Connection]:
-        """A transaction that may write; committed, and durable, when the block ends.
+        """Open a transaction that may write; it is committed and durable when the block ends.
 
         Args:
-            alone_on: a table that nobody else writes until then, for those who read it,
-                decide and write. On SQLite there is one writer in any case.
+            alone_on: a table that no other transaction writes until then. Pass it if the block
+                reads the table to decide what to write. SQLite always has a single writer.
         """
         with _translated(), self.engine.connect() as connection:
             writer = connection.execution_options(tidemill_writes=True)
@@ -74,7 +64,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that only reads, all of it as of one moment."""
+        """Open a read-only transaction; it sees the database as of one moment."""
         with _translated(), self.engine.connect() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
@@ -89,7 +79,7 @@ class Database:
         *conditions: ColumnElement[bool],
         **wanted: str | None,
     ) -> tuple[list[R], str]:
-        """Return what `newest_first` returns, with each row as a value."""
+        """Return the page and token of `newest_first`, with `value_of` applied to each row."""
         with self.read() as connection:
             rows, token = newest_first(connection, table, page, *conditions, **wanted)
         return list(map(value_of, rows)), token
@@ -97,7 +87,7 @@ class Database:
     def insert_ignoring_repeats(
         self, connection: Connection, table: Table, rows: list[dict[str, Any]]
     ) -> None:
-        """Insert rows; those whose key is there already are left as they are."""
+        """Insert rows, except those whose key exists already."""
         dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
         connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
 
@@ -110,18 +100,18 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError) as error:
-        # PostgreSQL's InternalError: after a failover it only reads, or it ended a transaction.
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError) as error:
+        # PostgreSQL: InternalError if it is read-only after a failover or ended a transaction.
         raise StorageUnavailable(str(error.orig).strip()) from error
-    except PoolTimeout as error:
+    except exc.TimeoutError as error:
         raise StorageUnavailable(str(error)) from error
-    except DataError as error:
-        # PostgreSQL's word for a NUL in a text, a number out of range, a text too long.
+    except exc.DataError as error:
+        # PostgreSQL raises it for a NUL in a text, a number out of range, or a text too long.
         rule = f"a value cannot be stored: {str(error.orig).strip()}"
         raise InvalidArgument("INVALID_VALUE", "request", rule) from error
-    except DBAPIError as error:
-        # The bare class is SQLite's word for a file that is damaged or no database.
-        if error.connection_invalidated or type(error) is DatabaseError:
+    except exc.DBAPIError as error:
+        # SQLite raises the bare class for a file that is damaged or not a database.
+        if error.connection_invalidated or type(error) is exc.DatabaseError:
             raise StorageUnavailable(str(error.orig).strip()) from error
         raise
 
@@ -129,7 +119,7 @@ def _translated() -> Iterator[None]:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except exc.ArgumentError as error:
         raise ConfigurationError("database_url is not a SQLAlchemy URL") from error
     if parsed.get_backend_name() == "sqlite":
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +131,7 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         engine = create_engine(
             parsed,
-            hide_parameters=True,  # the log is no place for users' texts
+            hide_parameters=True,  # keeps users' texts out of the log
             pool_pre_ping=True,
             pool_size=_POOL_SIZE,
             pool_timeout=BUSY_TIMEOUT_SECONDS,
@@ -149,29 +139,29 @@ def _engine(url: str) -> Engine:
         )
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
-    raise ConfigurationError("database_url must name a PostgreSQL or a SQLite database")
+    raise ConfigurationError("database_url must be a URL of PostgreSQL or SQLite")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
-    connection.autocommit = True  # or else the first rollback would undo it
+    connection.autocommit = True  # otherwise the first rollback would undo the settings
     connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
     connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
     connection.autocommit = False
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver's own transactions are switched off: `_begin_sqlite` opens them.
+    # Turn the driver's own transactions off: `_begin_sqlite` opens them.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
     _turn_wal_on(connection)
     connection.execute("PRAGMA synchronous = FULL")
-    # What is removed is gone from the file too, not only from the tables.
+    # Removed rows are overwritten in the file too.
     connection.execute("PRAGMA secure_delete = ON")
 
 
 def _turn_wal_on(connection: Any) -> None:
-    # Of processes that open a new file at once one makes it WAL; the others are told that
-    # it is locked at once, whatever the timeout, so they wait here.
+    # If several processes open a new file, one of them turns WAL on. For the others the statement
+    # fails immediately, whatever the timeout, so they wait here.
     give_up = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -185,19 +175,19 @@ def _turn_wal_on(connection: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails at once when another one wrote
-    # in between, whatever the timeout; taking the write lock at the start waits instead.
+    # A transaction that reads first and writes later fails immediately if another one wrote in
+    # between, whatever the timeout. One that takes the write lock first waits for it instead.
     writes = connection.get_execution_options().get("tidemill_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @dataclass(frozen=True)
 class Page:
-    """Which page of a list is wanted.
+    """A requested page of a list.
 
     Attributes:
-        size: rows at most, 1 to 1,000.
-        before: only rows whose sequence is smaller; None starts with the newest.
+        size: the most rows to return, 1 to 1,000.
+        before: only rows with a smaller sequence; None starts with the newest.
     """
 
     size: int = DEFAULT_PAGE_SIZE
@@ -205,10 +195,10 @@ class Page:
 
     @staticmethod
     def parse(page_size: int, page_token: str) -> "Page":
-        """From a request's fields.
+        """Return the page that a request's fields ask for.
 
         Raises:
-            InvalidArgument: page_size is negative, or page_token is none of ours.
+            InvalidArgument: page_size is negative, or page_token is not a token of ours.
         """
         if page_size < 0:
             raise InvalidArgument("INVALID_PAGE_SIZE", "page_size", f"{page_size} is negative")
@@ -223,7 +213,7 @@ class Page:
         return Page(size, min(max(before, 0), 2**31 - 1))
 
     def at_most(self, size: int) -> "Page":
-        """Return the page, or a smaller one where its rows are large."""
+        """Return the page, limited to `size` rows."""
         return Page(min(self.size, size), self.before)
 
 
@@ -236,8 +226,8 @@ def newest_first(
 ) -> tuple[list[Mapping[str, Any]], str]:
     """Return a page of a table's rows, newest first, and the next page's token.
 
-    The table's primary key is the sequence of its rows. `wanted` names columns and their values;
-    an empty value, or None, stands for all.
+    The table's primary key must be the sequence of its rows. `wanted` maps columns to required
+    values; an empty value or None allows all.
     """
     (sequence,) = table.primary_key
     query = select(table).where(*conditions).filter_by(**{n: v for n, v in wanted.items() if v})
@@ -250,5 +240,5 @@ def newest_first(
 
 
 def page_token(before: int) -> str:
-    """The token of the page that begins before a sequence number."""
+    """Return the token of the page that starts before a sequence number."""
     return base64.urlsafe_b64encode(str(before).encode()).decode()

@@ -1,4 +1,4 @@
-"""The catalogue of dataset versions. Their rows lie in Parquet, under their `uri`."""
+"""The catalogue of dataset versions. Their rows are in Parquet files under their `uri`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,8 +13,8 @@ from tidemill_core.storage.schema import dataset_versions
 
 MIN_PREFIX = 8
 
-_TOLD_ANEW = ("quarantine_counts", "source_counts", "erased_count", "build_time")
-"""What a later build says of the same content."""
+_UPDATED = ("quarantine_counts", "source_counts", "erased_count", "build_time")
+"""Columns that a later build of the same content updates."""
 
 
 class DatasetStore:
@@ -24,9 +24,9 @@ class DatasetStore:
         self._database = database
 
     def add(self, version: DatasetVersion) -> None:
-        """Record what a build came to, as the newest.
+        """Record the version that a build produced, as the newest.
 
-        Of a version that is recorded already, only what is told anew changes.
+        If the version exists, only the columns of `_UPDATED` and its order change.
         """
         values = asdict(version)
         is_it = dataset_versions.c.dataset_version == version.dataset_version
@@ -34,29 +34,29 @@ class DatasetStore:
             query = select(dataset_versions).where(is_it)
             first = connection.execute(query).mappings().one_or_none()
             if first is not None:
-                kept = values.keys() - set(_TOLD_ANEW)
+                kept = values.keys() - set(_UPDATED)
                 values |= {name: first[name] for name in kept}
-                # Its new row has a sequence after all others.
+                # The new row gets the highest sequence.
                 connection.execute(delete(dataset_versions).where(is_it))
             connection.execute(dataset_versions.insert(), values)
 
-    def tell_erased(self, dataset_version: str, erased_count: int) -> None:
-        """Record how many rows were erased from a version, if it is recorded."""
+    def record_erased(self, dataset_version: str, erased_count: int) -> None:
+        """Record how many rows were erased from a version, if the version exists."""
         is_it = dataset_versions.c.dataset_version == dataset_version
         with self._database.write() as connection:
-            told = update(dataset_versions).where(is_it).values(erased_count=erased_count)
-            connection.execute(told)
+            change = update(dataset_versions).where(is_it).values(erased_count=erased_count)
+            connection.execute(change)
 
     def get(self, dataset_version: str) -> DatasetVersion:
-        """The version of that id, or the only one whose id starts so.
+        """Return the version with an id, or the only one whose id starts with it.
 
         Raises:
-            NotFound: there is none.
-            FailedPrecondition: several start so.
+            NotFound: there is no such version.
+            FailedPrecondition: several ids start with it.
         """
         column = dataset_versions.c.dataset_version
         length = len(dataset_version)
-        # Not LIKE, which takes A for a on SQLite only.
+        # Not LIKE: on SQLite it ignores case.
         start = func.substr(column, 1, length)
         match = (start if length >= MIN_PREFIX else column) == dataset_version
         with self._database.read() as connection:
@@ -65,11 +65,14 @@ class DatasetStore:
         if not found:
             raise NotFound("dataset version", dataset_version)
         if len(found) > 1:
-            raise FailedPrecondition(f"several dataset versions start with {dataset_version!r}")
+            message = (
+                f"several dataset versions start with {dataset_version!r}: give more of the id"
+            )
+            raise FailedPrecondition(message)
         return found[0]
 
     def page(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
-        """A page of versions, the last built first, and the next page's token."""
+        """Return a page of versions, the last built first, and the next page's token."""
         return self._database.page(_dataset_version, dataset_versions, page, task=task)
 
 

@@ -1,4 +1,4 @@
-"""The deployments table: one row a change of traffic, never overwritten."""
+"""The table of deployments: one row for each change of traffic, never overwritten."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from tidemill_core.storage.schema import deployments
 
 @dataclass(frozen=True)
 class Change:
-    """Who changes the traffic and why.
+    """A change of traffic: who makes it and why.
 
     Attributes:
         actor: who asks.
         comment: why.
-        request_id: the same id gets the first answer again; empty never repeats.
-        time: when.
+        request_id: a repeated id returns the first result; empty makes each call a new change.
+        time: when it is made.
     """
 
     actor: str
@@ -30,7 +30,7 @@ class Change:
 
 
 def current_deployment(connection: Connection, task: str) -> Deployment | None:
-    """What holds for a task now; None before its first champion."""
+    """Return the current deployment of a task; None before its first champion."""
     query = select(deployments).where(deployments.c.task == task)
     newest = query.order_by(deployments.c.deployment_id.desc()).limit(1)
     row = connection.execute(newest).mappings().first()
@@ -38,10 +38,10 @@ def current_deployment(connection: Connection, task: str) -> Deployment | None:
 
 
 def require_deployment(connection: Connection, task: str) -> Deployment:
-    """What holds for a task now.
+    """Return the current deployment of a task.
 
     Raises:
-        NoChampion: nobody answers for it yet.
+        NoChampion: the task has no champion yet.
     """
     current = current_deployment(connection, task)
     if current is None:
@@ -50,7 +50,7 @@ def require_deployment(connection: Connection, task: str) -> Deployment:
 
 
 def repeated_change(connection: Connection, change: Change) -> Deployment | None:
-    """What the same request id was answered before, if it was."""
+    """Return the deployment that the request id made before; None if it made none."""
     if not change.request_id:
         return None
     query = select(deployments).where(deployments.c.request_id == change.request_id)
@@ -65,12 +65,12 @@ def record_deployment(
     traffic: tuple[Mapping[int, int], Sequence[int]],
     change: Change,
 ) -> Deployment:
-    """Write down what holds from now on.
+    """Write a deployment that takes effect now.
 
     Args:
         connection: of the transaction that also changes the versions' states.
         task: the task.
-        champions: the champion, and the one before it or 0.
+        champions: the champion, and the previous champion or 0.
         traffic: percent by canary, and the shadows.
         change: who, why and when.
     """
@@ -90,7 +90,7 @@ def record_deployment(
 
 
 def deployment_of_row(row: Mapping[Any, Any]) -> Deployment:
-    """A row as a value."""
+    """Return a row as a value."""
     values = {name: value for name, value in row.items() if name != "request_id"}
     canaries = {int(version): percent for version, percent in values.pop("canaries").items()}
     return Deployment(canaries=canaries, shadows=tuple(values.pop("shadows")), **values)

@@ -1,4 +1,4 @@
-"""Erasures: which texts must go, and taking them out of the other tables."""
+"""Requests to erase texts, and their removal from the other tables."""
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -26,13 +26,13 @@ _HASHES_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class _Holder:
-    """A table with texts of a task whose hashes are not stored.
+    """A table that holds texts but not their hashes.
 
     Attributes:
         table: the table.
-        key: what its rows are told apart by.
-        texts: the columns that hold texts, or a JSON object of them.
-        erase: takes all texts out of the rows it is restricted to.
+        key: the column that identifies its rows.
+        texts: the columns that hold texts, or a JSON object of texts.
+        erase: returns the statement that removes all texts of a row, to be restricted by `where`.
     """
 
     table: Table
@@ -54,7 +54,7 @@ _HOLDERS = (
         (feedback.c.text, feedback.c.comment),
         lambda: update(feedback).values(text=None, comment=""),
     ),
-    # A pair without one of its texts is no pair.
+    # A pair is useless without one of its texts.
     _Holder(
         preferences,
         preferences.c.sequence,
@@ -71,14 +71,15 @@ class ErasureStore:
         self._database = database
 
     def request(self, task: str, text_hash: str, requested_by: str, now: datetime) -> Erasure:
-        """Write down that a text must go; asked again, it must go again.
+        """Record a request to erase a text; a repeated request erases it again.
 
-        A run that is at work then does not finish it: what came after that run looked may stay.
+        A run that is erasing it now does not finish the new request, because rows that arrived
+        after that run searched may remain.
 
         Args:
             task: the task.
             text_hash: the text's `content_hash`.
-            requested_by: who asks.
+            requested_by: who requests it.
             now: the time.
         """
         known = (erasures.c.task == task) & (erasures.c.text_hash == text_hash)
@@ -90,29 +91,29 @@ class ErasureStore:
             return _erasure(connection.execute(select(erasures).where(known)).mappings().one())
 
     def of_task(self, task: str) -> list[Erasure]:
-        """A task's erasures, in the order they were asked for."""
+        """Return a task's erasures, in the order of their requests."""
         query = select(erasures).where(erasures.c.task == task).order_by(erasures.c.sequence)
         with self._database.read() as connection:
             return [_erasure(row) for row in connection.execute(query).mappings()]
 
     def hashes(self, task: str) -> dict[str, str]:
-        """Return, for each hash of a text that must go, the one that it was asked for by."""
-        # Where two texts share a form, it counts for the one that is not gone yet.
-        asked = sorted(self.of_task(task), key=lambda erasure: erasure.erase_time is None)
-        aliases = {alias: erasure.text_hash for erasure in asked for alias in erasure.aliases}
-        return aliases | {erasure.text_hash: erasure.text_hash for erasure in asked}
+        """Return the requested hash for each hash of a text to erase."""
+        # A form that two texts share counts for the one that is not erased yet.
+        ordered = sorted(self.of_task(task), key=lambda erasure: erasure.erase_time is None)
+        aliases = {alias: erasure.text_hash for erasure in ordered for alias in erasure.aliases}
+        return aliases | {erasure.text_hash: erasure.text_hash for erasure in ordered}
 
-    def know_as(self, erasure: Erasure, aliases: Set[str]) -> None:
-        """Write down which other hashes a text is known by; those known before stay."""
+    def add_aliases(self, erasure: Erasure, aliases: Set[str]) -> None:
+        """Add hashes of other forms of a text."""
         known = sorted({*erasure.aliases, *aliases} - {erasure.text_hash})
         of_it = update(erasures).where(erasures.c.erasure_id == erasure.erasure_id)
         with self._database.write() as connection:
             connection.execute(of_it.values(aliases=known))
 
     def finish(self, erasure: Erasure, counts: Mapping[str, int], now: datetime) -> None:
-        """Write down that a text is gone, and where it was found.
+        """Record that a text is erased, and where it was found.
 
-        Nothing is, where it was asked for again since the erasure was read.
+        Change nothing if it was requested again after the erasure was read.
         """
         done = update(erasures).where(
             erasures.c.erasure_id == erasure.erasure_id, erasures.c.requests == erasure.requests
@@ -121,12 +122,12 @@ class ErasureStore:
             connection.execute(done.values(erase_time=now, counts=dict(counts)))
 
     def erase_stored(self, task: str, text_hashes: Set[str]) -> Iterator[tuple[str, list[str]]]:
-        """Take texts out of all tables, a thousand rows at a time.
+        """Remove texts from all tables, a thousand rows at a time.
 
-        Preferences without a task count as every task's.
+        Preferences without a task belong to every task.
 
         Yields:
-            A table's name, and the hash of the text of each row of it that was found.
+            A table's name, and the hash of the text in each of its rows that had one.
         """
         hashes = sorted(text_hashes)
         for start in range(0, len(hashes), _HASHES_AT_ONCE):
@@ -140,8 +141,8 @@ class ErasureStore:
 
     def _erase_items(self, task: str, text_hashes: Sequence[str]) -> list[str]:
         of_texts = (label_items.c.task == task) & label_items.c.text_hash.in_(text_hashes)
-        # Who queues texts looks at the erasures first: what was queued before they were known is
-        # waited for here.
+        # A transaction that queues texts reads the erasures first. This lock waits for those that
+        # read them before the request.
         with self._database.write(alone_on=label_items) as connection:
             query = select(label_items.c.text_hash).where(of_texts)
             found = list(connection.execute(query).scalars())
@@ -149,8 +150,8 @@ class ErasureStore:
         return found
 
     def _pages(self, holder: _Holder, task: str, text_hashes: Set[str]) -> Iterator[dict[Any, str]]:
-        """The hash of the text to erase by key, page by page."""
-        # Not the bare column: its index would have all of the task's rows sorted for each page.
+        """Yield, page by page, the hash of the text to erase by the row's key."""
+        # Not the bare column: with its index, each page would sort all of the task's rows.
         is_of_task = (holder.table.c.task + "").in_((task, ""))
         query = select(holder.key, *holder.texts).where(is_of_task)
         query = query.order_by(holder.key).limit(_ROWS_AT_ONCE)

@@ -1,6 +1,5 @@
-"""Feedback: durable once written, and written once however often it is sent."""
+"""Feedback: durable once written, and written once even if it is sent several times."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,22 +17,17 @@ _KEYS_A_QUERY = 500
 
 @dataclass(frozen=True)
 class VerdictCounts:
-    """How many verdicts users gave on a version.
+    """Counts of users' verdicts on a version.
 
     Attributes:
-        right: verdicts that say a stored prediction is right.
+        right: verdicts that a stored prediction is right.
         judged: verdicts on stored predictions.
-        without_prediction: verdicts on predictions that are not stored, or not yet.
+        without_prediction: verdicts on predictions that are not stored (yet).
     """
 
     right: int
     judged: int
     without_prediction: int
-
-
-def new_feedback_id() -> str:
-    """A fresh id."""
-    return uuid.uuid4().hex
 
 
 class FeedbackStore:
@@ -45,11 +39,11 @@ class FeedbackStore:
     def add(self, batch: Sequence[Feedback]) -> list[Feedback]:
         """Write verdicts in one transaction and return them as stored, in order.
 
-        A request id that was seen before returns what was stored then. Without one, a
-        verdict equal to its source's latest on that prediction returns that one.
+        A repeated request id returns the verdict that was stored first. A verdict without a
+        request id that equals its source's latest on the prediction returns that one.
 
         Raises:
-            StorageUnavailable: none was written.
+            StorageUnavailable: no verdict was written.
         """
         with self._database.write(alone_on=feedback) as connection:
             known = _known(connection, batch)
@@ -67,12 +61,12 @@ class FeedbackStore:
         return stored
 
     def page(self, task: str, prediction_id: str, page: Page) -> tuple[list[Feedback], str]:
-        """A page of feedback, newest first, and the next page's token."""
+        """Return a page of feedback, newest first, and the next page's token."""
         wanted = {"task": task, "prediction_id": prediction_id}
         return self._database.page(_feedback, feedback, page, **wanted)
 
     def latest_verdicts(self, task: str) -> list[Feedback]:
-        """Each source's latest verdict on each prediction of a task, oldest first."""
+        """Return each source's latest verdict on each prediction of a task, oldest first."""
         latest = select(func.max(feedback.c.sequence)).where(feedback.c.task == task)
         latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         query = (
@@ -84,9 +78,10 @@ class FeedbackStore:
     def count_verdicts(
         self, task: str, model_version: int, since: datetime, renames: Renames
     ) -> VerdictCounts:
-        """Count each source's latest verdict, from a moment on, on each of a version's predictions.
+        """Count each source's latest verdict since a time on each of a version's predictions.
 
-        A yes is right, and so is a label that is called now as the predicted one is.
+        A prediction is right if the verdict confirms it or gives its label. Labels are compared
+        by their present names.
         """
         latest = select(func.max(feedback.c.sequence)).where(
             feedback.c.task == task,
@@ -111,10 +106,10 @@ class FeedbackStore:
         return VerdictCounts(row[0], row[1], row[2] - row[1])
 
     def labeled_texts(self, task: str, since: datetime | None) -> list[tuple[str, str]]:
-        """Each text and label, once, that the verdicts since a moment teach.
+        """Return the distinct texts and labels that verdicts after a time give.
 
-        The latest verdict on a prediction counts: a label, or a yes on a stored prediction. The
-        text is the stored one; where none is, one that came with a verdict.
+        The latest verdict on a prediction counts: its label, or a confirmed stored prediction's.
+        The text is the stored one, or else one that came with a verdict.
         """
         newest, text_given = func.max(feedback.c.sequence), func.max(feedback.c.text)
         given = select(newest.label("sequence"), text_given.label("text"))
@@ -135,10 +130,10 @@ class FeedbackStore:
             return [(row[0], row[1]) for row in found]
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
-        """Remove the texts that came with a task's oldest verdicts before a moment.
+        """Remove the texts that came with a task's oldest verdicts before a time.
 
         Returns:
-            How many had one: less than `limit` once none is left.
+            How many texts were removed; fewer than `limit` if none is left.
         """
         oldest = (
             select(feedback.c.sequence)
@@ -170,7 +165,7 @@ def _same_verdict(one: Feedback, other: Feedback) -> bool:
 
 
 def _known(connection: Connection, batch: Sequence[Feedback]) -> dict[tuple[str, ...], Feedback]:
-    """What is stored already under the keys of a batch."""
+    """Return the stored verdicts by the keys of a batch."""
     known: dict[tuple[str, ...], Feedback] = {}
     request_ids = [item.request_id for item in batch if item.request_id]
     prediction_ids = [item.prediction_id for item in batch if not item.request_id]

@@ -1,4 +1,4 @@
-"""Runs that nobody will ask about any more are deleted."""
+"""Deletion of old runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,9 +10,9 @@ from tidemill_core.storage.schema import job_runs, joined_requests
 
 
 def prune_runs(database: Database, jobs: Sequence[str], before: datetime) -> int:
-    """Delete the runs of some jobs that ended before a moment; return how many those were.
+    """Delete the runs of some jobs that ended before a time, and return how many.
 
-    Each job's latest run for each task stays: it tells which moment was seen last.
+    Each job's latest run for each task stays, because it records the last scheduled time.
 
     Raises:
         StorageUnavailable: nothing was deleted.

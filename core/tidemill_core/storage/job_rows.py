@@ -1,4 +1,4 @@
-"""Rows of the table of runs, as values."""
+"""Rows of the table of runs as values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _INTERNAL = ("sequence", "request_id", "heartbeat_time")
 
 
 def find_run(connection: Connection, condition: ColumnElement[bool]) -> JobRun | None:
-    """Return a run for which a condition holds; None if there is none."""
+    """Return a run that meets a condition; None if there is none."""
     row = connection.execute(select(job_runs).where(condition).limit(1)).mappings().first()
     return None if row is None else run_of_row(row)
 
@@ -31,7 +31,7 @@ def get_run(connection: Connection, run_id: str) -> JobRun:
 
 
 def run_in(state: JobRunState, run_id: str) -> Update:
-    """Return a change of a run, if it is in a state."""
+    """Return an update of a run that applies only in a state."""
     return update(job_runs).where(job_runs.c.run_id == run_id, job_runs.c.state == state)
 
 

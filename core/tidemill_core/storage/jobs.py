@@ -1,4 +1,4 @@
-"""Job runs: the queue between whoever wants work done and the jobs process."""
+"""Job runs: the queue between callers and the jobs process."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -22,9 +22,9 @@ class RunRequest:
     Attributes:
         job: the job to run.
         task: the task to run it for.
-        trigger: who asks; a `Trigger`.
-        fire_time: the scheduled moment it stands for; runs are unique by it.
-        request_id: the same id gets the same run again; empty never repeats.
+        trigger: what asks for it; a `Trigger`.
+        fire_time: the scheduled time that it covers; a job's runs for a task have distinct ones.
+        request_id: a repeated id returns the same run; empty makes each request a new one.
     """
 
     job: str
@@ -48,16 +48,16 @@ class JobStore:
                 connection.execute(jobs.insert(), [asdict(job) for job in catalogue])
 
     def catalogue(self) -> list[Job]:
-        """The jobs, by name."""
+        """Return the jobs, ordered by name."""
         with self._database.read() as connection:
             rows = connection.execute(select(jobs).order_by(jobs.c.job)).mappings()
             return [Job(**row) for row in rows]
 
     def enqueue(self, request: RunRequest, now: datetime) -> JobRun:
-        """Queue a run, or join the run of that job for that task that waits already.
+        """Queue a run, or join the queued run of that job for that task.
 
-        A run that is joined stands for the request's moment as well, and takes the trigger of a
-        person who asks. A repeated request id or moment returns the run of the first time.
+        A joined run also covers the request's scheduled time; if a person asks, it takes their
+        trigger. A repeated request id or scheduled time returns the run of the first request.
         """
         same_work = (job_runs.c.job == request.job) & (job_runs.c.task == request.task)
         waiting = same_work & (job_runs.c.state == JobRunState.QUEUED)
@@ -83,10 +83,10 @@ class JobStore:
             return get_run(connection, run_id)
 
     def claim(self, now: datetime) -> JobRun | None:
-        """Take a queued run whose job is not running for its task; None if there is none.
+        """Start a queued run whose job is not running for its task; None if there is none.
 
-        Runs that people asked for come first, then the oldest. Of several that claim at once
-        each gets another run.
+        Runs that people asked for come first, then the oldest. Concurrent calls get different
+        runs.
         """
         running = job_runs.alias("running")
         busy = select(running.c.run_id).where(
@@ -109,7 +109,7 @@ class JobStore:
             return get_run(connection, run_id)
 
     def beat(self, run_id: str, progress: float, message: str, now: datetime) -> JobRun | None:
-        """Note that a run is alive and how far it is; None if it was closed meanwhile."""
+        """Record a heartbeat and the progress of a run; None if it was closed meanwhile."""
         change = run_in(JobRunState.RUNNING, run_id)
         values = {"progress": progress, "message": message, "heartbeat_time": now}
         with self._database.write() as connection:
@@ -117,16 +117,16 @@ class JobStore:
             return get_run(connection, run_id) if alive else None
 
     def succeed(self, run_id: str, result: Mapping[str, Any], now: datetime) -> None:
-        """Close a run that did what it should."""
+        """Close a run that succeeded."""
         values = {"progress": 1.0, "message": "done", "result": dict(result)}
         self._close(run_id, JobRunState.SUCCEEDED, values, now)
 
     def fail(self, run_id: str, error: str, now: datetime) -> None:
-        """Close a run that could not; `error` is `REASON: message`."""
+        """Close a run that failed; `error` is `REASON: message`."""
         self._close(run_id, JobRunState.FAILED, {"message": "failed", "error": error}, now)
 
     def mark_cancelled(self, run_id: str, now: datetime) -> None:
-        """Close a run that was stopped."""
+        """Close a run that was cancelled."""
         self._close(run_id, JobRunState.CANCELLED, {"message": "cancelled"}, now)
 
     def _close(
@@ -137,7 +137,7 @@ class JobStore:
             connection.execute(change)
 
     def cancel(self, run_id: str, now: datetime) -> JobRun:
-        """Ask a run to stop. A queued one is cancelled at once; an ended one stays as it is.
+        """Ask a run to stop. A queued one is cancelled immediately; an ended one does not change.
 
         Raises:
             NotFound: there is no such run.
@@ -153,17 +153,17 @@ class JobStore:
     def close_orphans(
         self, silent_since: datetime, now: datetime, alive: Sequence[str] = ()
     ) -> list[str]:
-        """Close runs that are silent since a moment, but for those in `alive`; return their ids."""
+        """Close runs without a heartbeat since a time, except `alive`, and return their ids."""
         silent = (
             (job_runs.c.state == JobRunState.RUNNING)
             & (job_runs.c.heartbeat_time < silent_since)
             & job_runs.c.run_id.not_in(alive)
         )
-        error = "ORPHANED: the process that ran it ended without a word"
+        error = "ORPHANED: the process that ran it ended without reporting a result"
         return self._fail_all(silent, error, now)
 
     def close_gone(self, tasks: Collection[str], now: datetime) -> list[str]:
-        """Close the queued runs of all tasks but these, and return their ids."""
+        """Close the queued runs of all tasks except `tasks`, and return their ids."""
         queued = job_runs.c.state == JobRunState.QUEUED
         gone = select(job_runs.c.task).where(queued, job_runs.c.task.not_in(tasks)).distinct()
         with self._database.read() as connection:
@@ -182,20 +182,20 @@ class JobStore:
         return list(found)
 
     def get(self, run_id: str) -> JobRun:
-        """One run.
+        """Return one run.
 
         Raises:
-            NotFound: there is none of that id.
+            NotFound: no run has that id.
         """
         with self._database.read() as connection:
             return get_run(connection, run_id)
 
     def page(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
-        """A page of runs, newest first, and the next page's token."""
+        """Return a page of runs, newest first, and the next page's token."""
         return self._database.page(run_of_row, job_runs, page, job=job, task=task)
 
     def latest(self, job: str, task: str, states: Sequence[JobRunState]) -> JobRun | None:
-        """The newest run of a job for a task in any of some states."""
+        """Return the newest run of a job for a task that is in one of some states."""
         query = select(job_runs).where(
             job_runs.c.job == job, job_runs.c.task == task, job_runs.c.state.in_(states)
         )
@@ -205,7 +205,7 @@ class JobStore:
         return None if row is None else run_of_row(row)
 
     def latest_fire_time(self, job: str, task: str) -> datetime | None:
-        """The last scheduled moment that a run of a job stands for."""
+        """Return the last scheduled time that a run of a job covers."""
         query = select(func.max(job_runs.c.fire_time, type_=job_runs.c.fire_time.type))
         with self._database.read() as connection:
             found: datetime | None = connection.execute(
@@ -214,7 +214,7 @@ class JobStore:
         return found
 
     def first_create_time(self, task: str) -> datetime | None:
-        """When the first run of any job for a task was queued."""
+        """Return when the first run of any job for a task was queued."""
         query = select(func.min(job_runs.c.create_time, type_=job_runs.c.create_time.type))
         with self._database.read() as connection:
             found: datetime | None = connection.execute(

@@ -1,7 +1,7 @@
-"""Texts that wait for people's labels: handed out on leases, judged once by each annotator.
+"""Texts that people label: handed out on leases, judged once by each annotator.
 
-Whoever hands out or judges is alone on the table of items until the transaction ends, so leases
-and judgements are counted exactly, however many ask at once.
+A transaction that hands out or judges items locks their table, so leases and judgements are counted
+exactly under concurrent calls.
 """
 
 import uuid
@@ -36,7 +36,7 @@ from tidemill_core.storage.schema import label_items, label_origins, labels
 
 _REQUESTS_A_TRANSACTION = 500
 _NEVER = datetime.max.replace(tzinfo=UTC)
-"""After all leases."""
+"""Later than the end of any lease."""
 
 
 class LabelItemStore:
@@ -46,21 +46,21 @@ class LabelItemStore:
         self._database = database
 
     def add(self, requests: Sequence[LabelRequest], judgements_wanted: int, now: datetime) -> int:
-        """Queue texts; nothing is done for an origin that was asked about.
+        """Queue texts, except origins that were queued before and texts that must be erased.
 
-        A text that waits already stands for one origin more; one that was to be erased is not
-        queued. Two texts are the same but for case, spacing and Unicode form.
+        If a text already waits, its item covers one more origin. Texts that differ only in case,
+        spacing or Unicode form are the same.
 
         Args:
-            requests: any number; each 500 of them are one transaction.
+            requests: any number; each transaction takes 500.
             judgements_wanted: how many judgements decide.
             now: the time.
 
         Returns:
-            How many are new.
+            How many items are new.
 
         Raises:
-            StorageUnavailable: what was queued before stays queued.
+            StorageUnavailable: the transactions before the failed one remain.
         """
         added = 0
         for start in range(0, len(requests), _REQUESTS_A_TRANSACTION):
@@ -72,41 +72,41 @@ class LabelItemStore:
                         added += _queue(connection, request, judgements_wanted, now)
         return added
 
-    def lease(self, wish: LeaseRequest, now: datetime) -> tuple[list[LabelItem], int]:
-        """Hand out the items that wait longest, none to more people than it needs judgements.
+    def lease(self, request: LeaseRequest, now: datetime) -> tuple[list[LabelItem], int]:
+        """Lease the oldest waiting items, each to no more people than it needs judgements.
 
-        What the annotator has judged, or holds already, is not handed out to them.
+        Skip items that the annotator has judged or already holds.
 
         Returns:
-            The items, and how many wait for judgements of the annotator, these included.
+            The items, and how many items wait for the annotator, these included.
 
         Raises:
-            StorageUnavailable: none was handed out.
+            StorageUnavailable: no item was handed out.
         """
         with self._database.write(alone_on=label_items) as connection:
-            ids = hand_out(connection, wish, now)
+            ids = hand_out(connection, request, now)
             query = select(label_items).where(label_items.c.label_item_id.in_(ids))
             rows = connection.execute(query.order_by(label_items.c.sequence)).mappings()
             items = items_of(connection, list(rows), now)
-        # Counting takes longer than leasing, and need not keep others out.
+        # Counting takes longer than leasing and needs no lock.
         with self._database.read() as connection:
-            return items, count_waiting(connection, wish.task, wish.annotator)
+            return items, count_waiting(connection, request.task, request.annotator)
 
     def submit(self, task: str, judgement: Judgement) -> tuple[Judgement, LabelItem]:
-        """Write a judgement and decide the item where enough are in.
+        """Write a judgement, and decide the item if it has enough judgements.
 
-        A lease is not needed: who was late is heard as long as the item waits. A request id that
-        was seen before returns what was stored then, and so does the annotator's same label again.
+        No lease is needed: a late judgement counts as long as the item waits. A repeated request
+        id returns the judgement that was stored first; so does the annotator's same label again.
 
         Returns:
             The judgement as stored, and the item as it is now.
 
         Raises:
             NotFound: the task has no such item.
-            RequestIdReused: for another item or by another annotator.
-            FailedPrecondition: ALREADY_JUDGED by the annotator with another label, or
-                LABEL_ITEM_CLOSED: it waits no longer.
-            StorageUnavailable: it was not written.
+            RequestIdReused: the request id belongs to another item or annotator.
+            FailedPrecondition: ALREADY_JUDGED: the annotator gave another label before; or
+                LABEL_ITEM_CLOSED: the item no longer waits.
+            StorageUnavailable: the judgement was not written.
         """
         with self._database.write(alone_on=label_items) as connection:
             stored, row = judge(connection, task, judgement)
@@ -121,24 +121,24 @@ class LabelItemStore:
         page: Page,
         now: datetime,
     ) -> tuple[list[LabelItem], str]:
-        """A page of items, newest first, and the next page's token.
+        """Return a page of items, newest first, and the next page's token.
 
         Args:
-            task: only this task's; empty lists all.
-            states: only items in one of these; empty lists all.
-            reason: only items of this; None lists all.
+            task: only this task's items; empty for all.
+            states: only items in one of these states; empty for all.
+            reason: only items with this reason; None for all.
             page: which page.
-            now: the time, which says what is LEASED.
+            now: the time, which determines the LEASED items.
         """
-        stands = [or_(*(_stands(state, now) for state in states))] if states else []
+        in_states = [or_(*(_is_in(state, now) for state in states))] if states else []
         with self._database.read() as connection:
             rows, token = newest_first(
-                connection, label_items, page, *stands, task=task, reason=reason
+                connection, label_items, page, *in_states, task=task, reason=reason
             )
             return items_of(connection, rows, now), token
 
     def decided(self, task: str) -> list[LabelItem]:
-        """The items of a task that people decided and whose text is kept, oldest first."""
+        """Return the decided items of a task that still have their text, oldest first."""
         query = select(label_items).where(
             label_items.c.task == task,
             label_items.c.state == LabelItemState.DONE,
@@ -149,10 +149,10 @@ class LabelItemStore:
             return items_of(connection, list(rows), _NEVER)
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
-        """Remove the texts, and their hashes, of a task's oldest items before a moment.
+        """Remove the texts and hashes of a task's oldest items before a time.
 
         Returns:
-            How many had one: less than `limit` once none is left.
+            How many texts were removed; fewer than `limit` if none is left.
         """
         oldest = (
             select(label_items.c.label_item_id)
@@ -167,13 +167,13 @@ class LabelItemStore:
 
 
 def without_text() -> Update:
-    """Takes the texts, and their hashes, out of items; those that wait are EXPIRED then."""
+    """Return an update that removes texts and hashes; waiting items become EXPIRED."""
     state = case((is_waiting(), literal_column("'EXPIRED'")), else_=label_items.c.state)
     return update(label_items).values(text="", text_hash="", state=state)
 
 
 def _queue(connection: Connection, request: LabelRequest, wanted: int, now: datetime) -> bool:
-    """Queue one text; whether it is new."""
+    """Queue one text, and return whether it is new."""
     named = {"task": request.task, "reason": request.reason}
     if request.origin:
         known = select(label_origins).filter_by(**named, origin=request.origin)
@@ -206,8 +206,8 @@ def _queue(connection: Connection, request: LabelRequest, wanted: int, now: date
     return found is None
 
 
-def _stands(state: LabelItemState, now: datetime) -> ColumnElement[bool]:
-    """Whether an item is in a state."""
+def _is_in(state: LabelItemState, now: datetime) -> ColumnElement[bool]:
+    """Return the condition that an item is in a state."""
     held = select(labels.c.sequence).where(of_item(), is_held(now)).exists()
     if state is LabelItemState.LEASED:
         return is_waiting() & held

@@ -1,4 +1,4 @@
-"""What annotators say of label items, and what their judgements decide."""
+"""Annotators' judgements of label items, and the decisions that follow."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,23 +15,23 @@ Row = Mapping[Any, Any]
 
 
 def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judgement, Row]:
-    """Write a judgement and decide its item; the caller is alone on the table of items.
+    """Write a judgement and decide its item; the caller holds the lock of the items' table.
 
     Returns:
         The judgement as stored, and the item's row as it is now.
 
     Raises:
         NotFound: the task has no such item.
-        InvalidArgument: REQUEST_ID_REUSED.
+        RequestIdReused: another item or annotator has the request id.
         FailedPrecondition: ALREADY_JUDGED or LABEL_ITEM_CLOSED.
     """
     if (repeated := _repeated(connection, judgement)) is not None:
         return repeated, _get(connection, task, repeated.label_item_id)
     row = _get(connection, task, judgement.label_item_id)
-    if (said := _said(connection, judgement)) is not None:
-        return said, row
+    if (earlier := _judged_before(connection, judgement)) is not None:
+        return earlier, row
     if row["state"] != LabelItemState.OPEN:
-        message = f"the item is {row['state']}: it waits for no more judgements"
+        message = f"the item is {row['state']} and takes no more judgements"
         raise FailedPrecondition(message, "LABEL_ITEM_CLOSED")
     _write(connection, judgement)
     _decide(connection, row, judgement.create_time)
@@ -39,11 +39,11 @@ def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judg
 
 
 def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
-    """What was stored under a request id.
+    """Return the judgement that was stored with the same request id; None if there is none.
 
     Raises:
-        RequestIdReused: that was another item's, or another annotator's. The
-            first answer would be none to this judgement, which would be lost.
+        RequestIdReused: it is another item's or another annotator's. Returning it would lose
+            this judgement.
     """
     if not judgement.request_id:
         return None
@@ -57,11 +57,11 @@ def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
     return stored
 
 
-def _said(connection: Connection, judgement: Judgement) -> Judgement | None:
-    """What the annotator said of the item before.
+def _judged_before(connection: Connection, judgement: Judgement) -> Judgement | None:
+    """Return the annotator's earlier judgement of the item; None if there is none.
 
     Raises:
-        FailedPrecondition: ALREADY_JUDGED: that was another label.
+        FailedPrecondition: ALREADY_JUDGED: it has another label.
     """
     query = select(labels).where(
         labels.c.label_item_id == judgement.label_item_id,
@@ -72,7 +72,7 @@ def _said(connection: Connection, judgement: Judgement) -> Judgement | None:
     if row is None:
         return None
     if row["label"] != judgement.label:
-        message = f"{judgement.annotator!r} has judged this item already, as {row['label']!r}"
+        message = f"{judgement.annotator!r} already judged this item as {row['label']!r}"
         raise FailedPrecondition(message, "ALREADY_JUDGED")
     return judgement_of(row)
 
@@ -95,11 +95,11 @@ def _write(connection: Connection, judgement: Judgement) -> None:
 
 
 def _decide(connection: Connection, row: Row, now: datetime) -> None:
-    """Bring an item to the state that its judgements make of it."""
-    said = select(labels.c.label).where(
+    """Update an item's state from its judgements."""
+    judged = select(labels.c.label).where(
         labels.c.label_item_id == row["label_item_id"], labels.c.label.is_not(None)
     )
-    given = list(connection.execute(said).scalars())
+    given = list(connection.execute(judged).scalars())
     state, label = resolve(given, row["judgements_wanted"])
     ended = None if state is LabelItemState.OPEN else now
     values = {"judgements_given": len(given), "state": state, "label": label, "resolve_time": ended}

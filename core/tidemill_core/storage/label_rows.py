@@ -1,4 +1,4 @@
-"""Rows of label items and of what people said of them, as values."""
+"""Rows of label items and of their judgements as values."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,24 +14,24 @@ _INTERNAL = ("sequence", "text_hash", "judgements_given", "text_time")
 
 
 def is_waiting() -> ColumnElement[bool]:
-    """Whether an item waits for judgements."""
+    """Return the condition that an item waits for judgements."""
     return label_items.c.state == LabelItemState.OPEN
 
 
 def is_held(now: datetime) -> ColumnElement[bool]:
-    """Whether a row of `labels` is a lease that has not run out."""
+    """Return the condition that a row of `labels` is a lease that has not expired."""
     return and_(labels.c.label.is_(None), labels.c.lease_expire_time > now)
 
 
 def of_item() -> ColumnElement[bool]:
-    """Whether a row of `labels` belongs to the row of `label_items` beside it."""
+    """Return the condition that joins rows of `labels` and `label_items`."""
     return labels.c.label_item_id == label_items.c.label_item_id
 
 
 def items_of(
     connection: Connection, rows: Sequence[Mapping[Any, Any]], now: datetime
 ) -> list[LabelItem]:
-    """Rows of `label_items` with the judgements that are in, as they stand at a moment."""
+    """Return rows of `label_items` with their judgements, in their state at `now`."""
     judgements: dict[str, list[Judgement]] = {row["label_item_id"]: [] for row in rows}
     leases: dict[str, datetime] = {}
     ids = list(judgements)
@@ -66,7 +66,7 @@ def _item(
 
 
 def judgement_of(row: Mapping[Any, Any]) -> Judgement:
-    """A row of `labels` that is judged."""
+    """Return a judged row of `labels` as a value."""
     return Judgement(
         label_item_id=row["label_item_id"],
         annotator=row["annotator"],

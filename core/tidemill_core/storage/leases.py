@@ -1,4 +1,4 @@
-"""Leases: what only one process may do at a time, across machines."""
+"""Leases, which one process at a time can hold, across machines."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ class LeaseStore:
         self._database = database
 
     def acquire(self, name: str, holder: str, length: timedelta, now: datetime) -> bool:
-        """Take or renew a lease; False while another holder's has not run out."""
+        """Take or renew a lease; return False while another holder's lease has not expired."""
         free = or_(leases.c.holder == holder, leases.c.expire_time < now)
         change = update(leases).where(leases.c.name == name, free)
         values = {"holder": holder, "expire_time": now + length}
@@ -28,7 +28,7 @@ class LeaseStore:
             return bool(connection.execute(query).one().holder == holder)
 
     def release(self, name: str, holder: str) -> None:
-        """Give a lease back, if it is still the holder's."""
+        """Release a lease if it is still the holder's."""
         mine = (leases.c.name == name) & (leases.c.holder == holder)
         with self._database.write() as connection:
             connection.execute(leases.delete().where(mine))

@@ -1,4 +1,4 @@
-"""Brings a database to the present schema."""
+"""Migration of a database to the current schema."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from sqlalchemy import text
 from tidemill_core.storage.database import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# Any number that no other program locks in the same database.
+# An arbitrary number that no other program locks in the same database.
 ADVISORY_LOCK = 7_463_118_229
 
 
 def migrate(database: Database) -> None:
-    """Apply the migrations that the database lacks. Processes that start together take turns.
+    """Apply the missing migrations. Processes that start together take turns.
 
     Raises:
         StorageUnavailable: the database cannot be reached or written.
@@ -23,7 +23,7 @@ def migrate(database: Database) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with database.write() as connection:
         if database.engine.dialect.name == "postgresql":
-            # A migration takes as long as it takes, and so does another process's turn.
+            # A migration, and the wait for another process's turn, may take any time.
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))

@@ -1,4 +1,4 @@
-"""Rows of model versions and of the newest deployments: read and changed in a transaction."""
+"""Model versions and current deployments, read and changed within a transaction."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from tidemill_core.storage.schema import deployments, model_versions
 
 
 def this(task: str, version: int) -> Any:
-    """Return the condition that a row is this version's."""
+    """Return the condition that a row is that of a version."""
     return (model_versions.c.task == task) & (model_versions.c.version == version)
 
 
@@ -22,7 +22,7 @@ def get_version(connection: Connection, task: str, version: int) -> ModelVersion
     """Return one version.
 
     Raises:
-        NotFound: there is none of that number.
+        NotFound: there is no such version.
     """
     query = select(model_versions).where(this(task, version))
     row = connection.execute(query).mappings().first()
@@ -32,7 +32,7 @@ def get_version(connection: Connection, task: str, version: int) -> ModelVersion
 
 
 def current_deployments(connection: Connection) -> dict[str, Deployment]:
-    """Return what holds now, by task."""
+    """Return the current deployments, by task."""
     newest = select(func.max(deployments.c.deployment_id)).group_by(deployments.c.task)
     query = select(deployments).where(deployments.c.deployment_id.in_(newest))
     rows = connection.execute(query).mappings()
@@ -49,30 +49,30 @@ def served_versions(connection: Connection, task: str) -> list[ModelVersion]:
 
 
 def require_loaded(connection: Connection, task: str, versions: Sequence[int]) -> None:
-    """Refuse to route to versions that Triton need not have loaded.
+    """Refuse traffic to versions that Triton does not keep loaded.
 
     Raises:
         NotFound: there is no such version.
-        IllegalTransition: it is RETIRED, and comes back by a rollback alone.
-        VersionNotLoaded: a newer champion passed it over.
+        IllegalTransition: it is RETIRED; only a rollback makes it champion again.
+        VersionNotLoaded: a newer version became champion, so Triton unloaded it.
     """
     loaded = {v.version for v in served_versions(connection, task)}
     for version in versions:
         state = get_version(connection, task, version).state
         if state is ModelState.RETIRED:
-            raise IllegalTransition(state, "CHAMPION but by a rollback")
+            raise IllegalTransition(state, "CHAMPION except by a rollback")
         if state is ModelState.VALIDATED and version not in loaded:
-            raise VersionNotLoaded(task, version, "a newer one is champion")
+            raise VersionNotLoaded(task, version, "a newer version is champion")
 
 
 def set_state(
     connection: Connection, task: str, version: int, target: ModelState, reason: str, now: datetime
 ) -> None:
-    """Take a version to another state.
+    """Change a version's state.
 
     Raises:
-        NotFound: there is none of that number.
-        IllegalTransition: the step is not one of the lifecycle's.
+        NotFound: there is no such version.
+        IllegalTransition: the lifecycle has no such step.
     """
     state = step(get_version(connection, task, version).state, target)
     change = update(model_versions).where(this(task, version))

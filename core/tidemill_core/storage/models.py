@@ -1,4 +1,4 @@
-"""Model versions, and the deployments that say which of them answer."""
+"""Model versions, and the deployments that put them in traffic."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ class ModelStore:
     def add_candidate(
         self, task: str, model_format: str, dataset_version: str, now: datetime, above: int = 0
     ) -> ModelVersion:
-        """Take the task's next version number, which is also above `above`, for a candidate."""
+        """Add a candidate with the task's next version number, which is greater than `above`."""
         highest = select(func.coalesce(func.max(model_versions.c.version), 0))
         with self._database.write(alone_on=model_versions) as connection:
             known = connection.execute(highest.where(model_versions.c.task == task)).scalar_one()
@@ -69,7 +69,7 @@ class ModelStore:
         reason: str,
         now: datetime,
     ) -> ModelVersion:
-        """Make a candidate VALIDATED or REJECTED, with its measures and the reason."""
+        """Make a candidate VALIDATED or REJECTED, and store its measures and the reason."""
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
             row = this(task, version)
@@ -77,20 +77,20 @@ class ModelStore:
             return get_version(connection, task, version)
 
     def get(self, task: str, version: int) -> ModelVersion:
-        """One version.
+        """Return one version.
 
         Raises:
-            NotFound: there is none of that number.
+            NotFound: there is no such version.
         """
         with self._database.read() as connection:
             return get_version(connection, task, version)
 
     def page(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
-        """A page of versions, newest first, and the next page's token."""
+        """Return a page of versions, newest first, and the next page's token."""
         return self._database.page(version_of_row, model_versions, page, task=task)
 
     def in_states(self, task: str, states: Sequence[ModelState]) -> list[ModelVersion]:
-        """A task's versions in any of some states, oldest first."""
+        """Return a task's versions that are in one of some states, oldest first."""
         query = select(model_versions).where(
             model_versions.c.task == task, model_versions.c.state.in_(states)
         )
@@ -99,38 +99,38 @@ class ModelStore:
             return [version_of_row(row) for row in rows]
 
     def versions_to_serve(self, task: str) -> list[ModelVersion]:
-        """The versions of a task that Triton must have loaded, oldest first."""
+        """Return the versions of a task that Triton must have loaded, oldest first."""
         with self._database.read() as connection:
             return served_versions(connection, task)
 
     def deployment(self, task: str) -> Deployment | None:
-        """What holds for a task now; None before its first champion."""
+        """Return the current deployment of a task; None before its first champion."""
         with self._database.read() as connection:
             return current_deployment(connection, task)
 
     def deployments(self) -> dict[str, Deployment]:
-        """What holds now, by task."""
+        """Return the current deployments, by task."""
         with self._database.read() as connection:
             return current_deployments(connection)
 
     def serving(self) -> dict[str, tuple[Deployment, list[ModelVersion]]]:
-        """What holds now and the versions to serve, by task, all as of one moment."""
+        """Return the current deployment and the versions to serve, by task, as of one moment."""
         with self._database.read() as connection:
             held = current_deployments(connection)
             return {task: (held[task], served_versions(connection, task)) for task in held}
 
     def deployments_page(self, task: str, page: Page) -> tuple[list[Deployment], str]:
-        """A page of changes, newest first, and the next page's token."""
+        """Return a page of changes of traffic, newest first, and the next page's token."""
         return self._database.page(deployment_of_row, deployments, page, task=task)
 
     def recall(self, task: str, version: int, change: Change) -> ModelVersion | None:
-        """Make a version wait for its promotion, so that Triton has it loaded.
+        """Make Triton load a version, so that it can be promoted.
 
-        A ROLLED_BACK version becomes VALIDATED again; so a champion that was rolled back by
-        mistake comes back. A VALIDATED one that newer versions passed over is loaded again.
+        A ROLLED_BACK version becomes VALIDATED, so a champion that was rolled back by mistake can
+        return. A VALIDATED version that was unloaded for a newer champion is loaded again.
 
         Returns:
-            The version as it was before; None where the same request promoted it already.
+            The version as it was before; None if the same request promoted it already.
 
         Raises:
             NotFound: there is no such version.
@@ -141,7 +141,7 @@ class ModelStore:
                 return None
             before = get_version(connection, task, version)
             if before.state is ModelState.RETIRED:
-                raise IllegalTransition(before.state, "CHAMPION but by a rollback")
+                raise IllegalTransition(before.state, "CHAMPION except by a rollback")
             if before.state in (ModelState.ROLLED_BACK, ModelState.VALIDATED):
                 waiting = {
                     "state": ModelState.VALIDATED,
@@ -156,12 +156,12 @@ class ModelStore:
             return before
 
     def promote(self, task: str, version: int, change: Change) -> Deployment:
-        """Make a version champion; the one before retires and stays loaded.
+        """Make a version champion; the previous one retires and stays loaded.
 
         Raises:
             NotFound: there is no such version.
-            IllegalTransition: it is not trusted enough.
-            VersionNotLoaded: Triton need not have it loaded; `recall` it first.
+            IllegalTransition: its state does not allow it.
+            VersionNotLoaded: Triton does not keep it loaded; `recall` it first.
         """
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
@@ -184,11 +184,11 @@ class ModelStore:
             )
 
     def rollback(self, task: str, change: Change) -> Deployment:
-        """Take the champion out; the champion before it answers again.
+        """Take the champion out of traffic and make the previous one champion again.
 
         Raises:
-            NoChampion: there is none to take out.
-            FailedPrecondition: there is none to go back to.
+            NoChampion: the task has no champion.
+            FailedPrecondition: the task has no previous champion.
         """
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
@@ -196,7 +196,7 @@ class ModelStore:
             current = require_deployment(connection, task)
             previous = current.previous_champion
             if not previous:
-                message = f"{task!r} has no version loaded to go back to: a rollback goes one step"
+                message = f"{task!r} has no previous champion: a rollback goes back one step only"
                 raise FailedPrecondition(message, "NO_PREVIOUS_CHAMPION")
             reason = change.comment or f"rolled back by {change.actor}"
             rolled_back = ModelState.ROLLED_BACK
@@ -209,10 +209,10 @@ class ModelStore:
         """Replace the canaries and shadows of a task.
 
         Raises:
-            NoChampion: there is nobody to share the traffic with.
+            NoChampion: the task has no champion to share the traffic with.
             NotFound: there is no such version.
-            IllegalTransition: a version is not in a state from which it may get there.
-            VersionNotLoaded: Triton need not have a version loaded.
+            IllegalTransition: a version's state does not allow the change.
+            VersionNotLoaded: Triton does not keep a version loaded.
         """
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:

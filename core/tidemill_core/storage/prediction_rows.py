@@ -1,8 +1,8 @@
-"""Predictions as the database takes them: encoded once, many to a statement.
+"""Rows of predictions, encoded once and inserted many in one statement.
 
-The front writes them beside the requests that it answers, on the same interpreter. SQLAlchemy's
-handling of each value of each row costs more than half of a write, and SQLite's driver hands the
-interpreter's lock over at every statement; both are saved by statements of many rows.
+The front writes them while it answers requests on the same interpreter. SQLAlchemy's handling of
+each value costs more than half of a write, and SQLite's driver releases the interpreter's lock at
+every statement. Statements of many rows avoid both.
 """
 
 import json
@@ -36,24 +36,24 @@ _COLUMNS = {
     "latency_ms": "float8",
     "predict_time": "timestamp AT TIME ZONE 'UTC'",
 }
-# SQLite before 3.32 takes 999 values a statement.
+# SQLite before 3.32 takes at most 999 values in a statement.
 _ROWS_A_STATEMENT = 999 // len(_COLUMNS)
 _NAMES = ", ".join(_COLUMNS)
 _FIELDS = ", ".join(
     f"(item->>{position})::{kind}" for position, kind in enumerate(_COLUMNS.values())
 )
-# One value a batch: psycopg's work on each value of each row is what costs most.
+# One value for the whole batch: psycopg's work on each value costs most.
 _INSERT_POSTGRESQL = (
     f"INSERT INTO predictions ({_NAMES}) SELECT {_FIELDS} "  # noqa: S608 -- our own names
     "FROM jsonb_array_elements(%s::jsonb) AS item ON CONFLICT DO NOTHING"
 )
 
-# Labels and their scores repeat from row to row; each label is quoted once.
+# Labels repeat from row to row; each is quoted once.
 _quoted = lru_cache(maxsize=4096)(json.dumps)
 
 
 def insert_rows(connection: Connection, batch: Sequence[Prediction]) -> None:
-    """Insert predictions; those whose id is there already are left as they are."""
+    """Insert predictions, except those whose id exists already."""
     rows = [_row(prediction) for prediction in batch]
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(_INSERT_POSTGRESQL, (json.dumps(rows),))
@@ -65,7 +65,7 @@ def insert_rows(connection: Connection, batch: Sequence[Prediction]) -> None:
 
 @cache
 def _insert_sqlite(count: int) -> str:
-    """The statement that inserts so many rows."""
+    """Return the statement that inserts `count` rows."""
     row = f"({', '.join('?' * len(_COLUMNS))})"
     rows = ", ".join([row] * count)
     return f"INSERT INTO predictions ({_NAMES}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608
@@ -90,6 +90,6 @@ def _row(prediction: Prediction) -> Row:
         json.dumps(dict(prediction.attributes)) if prediction.attributes else "{}",
         prediction.propensity,
         prediction.latency_ms,
-        # As SQLAlchemy writes it for SQLite: in UTC, without the zone.
+        # The format of SQLAlchemy for SQLite: in UTC, without the zone.
         predict_time.isoformat(" ", "microseconds"),
     )

@@ -1,4 +1,4 @@
-"""Predictions: written in batches, each once, read back by id and counted by window."""
+"""Predictions: written once each, in batches; read by id and counted by window."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     case,
     func,
@@ -23,19 +24,19 @@ from tidemill_core.storage.prediction_rows import insert_rows
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
 SHADOW_METHOD = "Shadow"
-# SQLite's parameters a statement, divided by the columns used, with room to spare.
+# Below the number of parameters that SQLite allows in a statement.
 _IDS_A_QUERY = 500
 _IDS_A_READ = 5000
 
 
 @dataclass(frozen=True)
 class PredictionWindow:
-    """A version's predictions since a moment, the moment too.
+    """A version's predictions since a time, inclusive.
 
     Attributes:
         task: the task.
         model_version: the version.
-        since: the moment.
+        since: the time.
     """
 
     task: str
@@ -45,12 +46,12 @@ class PredictionWindow:
 
 @dataclass(frozen=True)
 class Span:
-    """Answers of a task to callers whose text is kept, between two moments.
+    """A task's answers to callers between two times whose texts are stored.
 
     Attributes:
         task: the task.
-        since: the first moment.
-        until: the moment after the last.
+        since: the start, inclusive.
+        until: the end, exclusive.
     """
 
     task: str
@@ -65,47 +66,43 @@ class PredictionStore:
         self._database = database
 
     def add(self, batch: Sequence[Prediction]) -> None:
-        """Write predictions; those already there are left as they are.
+        """Write predictions, except those whose id exists already.
 
         Raises:
-            StorageUnavailable: none was written.
+            StorageUnavailable: no prediction was written.
         """
         if batch:
             with self._database.write() as connection:
                 insert_rows(connection, batch)
 
     def get(self, prediction_id: str) -> Prediction | None:
-        """The prediction of that id, or None."""
+        """Return the prediction with an id; None if there is none."""
         query = select(predictions).where(predictions.c.prediction_id == prediction_id)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _prediction(row)
 
     def texts_and_labels(self, prediction_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Text and predicted label by id, of those that are there."""
-        found: dict[str, tuple[str, str]] = {}
-        columns = (predictions.c.prediction_id, predictions.c.text, predictions.c.label)
-        with self._database.read() as connection:
-            for start in range(0, len(prediction_ids), _IDS_A_QUERY):
-                ids = prediction_ids[start : start + _IDS_A_QUERY]
-                query = select(*columns).where(predictions.c.prediction_id.in_(ids))
-                found |= {row[0]: (row[1], row[2]) for row in connection.execute(query)}
-        return found
+        """Return text and predicted label by id, for predictions that are stored."""
+        rows = self._of_ids(prediction_ids, predictions.c.text, predictions.c.label)
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     def text_hashes(self, prediction_ids: Sequence[str]) -> dict[str, str]:
-        """The text's hash by id, of those that are kept with one."""
-        found: dict[str, str] = {}
-        columns = (predictions.c.prediction_id, predictions.c.text_hash)
-        hashed = predictions.c.text_hash.is_not(None)
+        """Return the text's hash by id, for predictions that are stored with one."""
+        rows = self._of_ids(prediction_ids, predictions.c.text_hash)
+        return {row[0]: row[1] for row in rows if row[1] is not None}
+
+    def _of_ids(
+        self, prediction_ids: Sequence[str], *columns: Column[Any]
+    ) -> Iterator[Sequence[Any]]:
+        query = select(predictions.c.prediction_id, *columns)
         with self._database.read() as connection:
             for start in range(0, len(prediction_ids), _IDS_A_QUERY):
                 ids = prediction_ids[start : start + _IDS_A_QUERY]
-                query = select(*columns).where(predictions.c.prediction_id.in_(ids), hashed)
-                found |= {row[0]: row[1] for row in connection.execute(query)}
-        return found
+                yield from connection.execute(query.where(predictions.c.prediction_id.in_(ids)))
 
     def ids(self, span: Span) -> Iterator[str]:
-        """The id of each answer, oldest first; never many at once in memory."""
+        """Yield the id of each answer, oldest first, with few in memory at once."""
         place = (predictions.c.predict_time, predictions.c.prediction_id)
         query = select(predictions.c.prediction_id, predictions.c.predict_time)
         query = query.where(*_with_text(span)).order_by(*place).limit(_IDS_A_READ)
@@ -121,17 +118,17 @@ class PredictionStore:
             after = query.where(tuple_(*place) > bound)
 
     def least_confident(self, span: Span, limit: int) -> list[Prediction]:
-        """So many answers of the lowest confidence, the lowest first."""
+        """Return up to `limit` answers with the lowest confidence, the lowest first."""
         place = (predictions.c.confidence, predictions.c.prediction_id)
         query = select(predictions).where(*_with_text(span)).order_by(*place).limit(limit)
         with self._database.read() as connection:
             return [_prediction(row) for row in connection.execute(query).mappings()]
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
-        """Remove the texts, and their hashes, of a task's oldest predictions before a moment.
+        """Remove the texts and hashes of a task's oldest predictions before a time.
 
         Returns:
-            How many had one: less than `limit` once none is left.
+            How many texts were removed; fewer than `limit` if none is left.
         """
         kept = or_(predictions.c.text != literal_column("''"), predictions.c.text_hash.is_not(None))
         oldest = (
@@ -145,19 +142,19 @@ class PredictionStore:
             return connection.execute(blank.values(text="", text_hash=None)).rowcount
 
     def label_counts(self, window: PredictionWindow) -> dict[str, int]:
-        """Predictions by label; copies that a shadow saw are left out."""
+        """Return the number of predictions by label, without those of shadows."""
         label = predictions.c.label
         query = select(label, func.count()).where(*_answered(window)).group_by(label)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def confidence_counts(self, window: PredictionWindow, edges: Sequence[float]) -> list[int]:
-        """Predictions by confidence; copies that a shadow saw are left out.
+        """Return the number of predictions by confidence, without those of shadows.
 
         Args:
             window: which predictions.
-            edges: of the bins, rising: [bins + 1]. A bin holds its lower edge; what lies under
-                the first edge, or on the last and above, counts in the nearest bin.
+            edges: ascending edges of the bins: [bins + 1]. A bin includes its lower edge. Values
+                below the first edge, or not below the last, count in the nearest bin.
         """
         inner = [(predictions.c.confidence < edge, bin_) for bin_, edge in enumerate(edges[1:-1])]
         bins = select(case(*inner, else_=len(edges) - 2).label("bin")).where(*_answered(window))
@@ -170,10 +167,10 @@ class PredictionStore:
     def latency_percentiles(
         self, window: PredictionWindow, methods: Sequence[str], percents: Sequence[int]
     ) -> tuple[int, list[float]]:
-        """How many predictions some methods made, and percentiles of their latency, in ms.
+        """Return the number of predictions by some methods, and percentiles of their latency in ms.
 
-        A percentile is a latency that occurred: the smallest that at least so many percent do
-        not exceed. Without predictions there are none.
+        A percentile is the smallest latency that occurred and that at least that percentage of
+        latencies do not exceed. Without predictions the list is empty.
         """
         made = (*_within(window), predictions.c.method.in_(methods))
         slowest_first = select(predictions.c.latency_ms).where(*made)
@@ -197,7 +194,7 @@ def _within(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
 
 
 def _with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
-    # A literal, not a parameter: so the index over the texts that are kept is used.
+    # A literal, not a parameter, so that the index of stored texts is used.
     return (
         predictions.c.task == span.task,
         predictions.c.predict_time >= span.since,

@@ -1,6 +1,5 @@
-"""Judgements of preference pairs: durable once written, and written once however often sent."""
+"""Judgements of preference pairs: durable once written, and written once even if sent again."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,11 +11,6 @@ from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import preferences
 
 
-def new_preference_id() -> str:
-    """A fresh id."""
-    return uuid.uuid4().hex
-
-
 class PreferenceStore:
     """The table of preference pairs."""
 
@@ -26,12 +20,12 @@ class PreferenceStore:
     def add(self, item: Preference) -> Preference:
         """Write a judgement and return it as stored.
 
-        A request id that was seen before returns what was stored then. Without one, a judgement
-        equal to its annotator's latest on that pair of the task returns that one. A judgement
-        that turns the latest round is stored with that one's id as `replaced_preference_id`.
+        A repeated request id returns the judgement that was stored first. A judgement without a
+        request id that equals its annotator's latest of the task's pair returns that one. A
+        judgement that reverses the latest is stored with its id as `replaced_preference_id`.
 
         Raises:
-            StorageUnavailable: it was not written.
+            StorageUnavailable: the judgement was not written.
         """
         with self._database.write(alone_on=preferences) as connection:
             if item.request_id:
@@ -53,12 +47,12 @@ class PreferenceStore:
         return item
 
     def page(self, task: str, page: Page) -> tuple[list[Preference], str]:
-        """A page of judgements, newest first, and the next page's token."""
+        """Return a page of judgements, newest first, and the next page's token."""
         return self._database.page(_preference, preferences, page, task=task)
 
 
 def _find(connection: Connection, *conditions: Any) -> Preference | None:
-    """The latest judgement for which all conditions hold."""
+    """Return the latest judgement that meets all conditions."""
     query = select(preferences).where(*conditions).order_by(preferences.c.sequence.desc()).limit(1)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _preference(row)

@@ -21,10 +21,10 @@ class ReportStore:
         self._database = database
 
     def add(self, report: Report) -> Alert | None:
-        """Write a report and, if its verdict is ALERT, raise its alert, in one transaction.
+        """Write a report and, if its verdict is ALERT, raise an alert, in one transaction.
 
-        While an alert of the same task, kind and version waits for somebody to take it on, no
-        second one is raised.
+        While an alert of the same task, kind and version is unacknowledged, no second one is
+        raised.
         """
         with self._database.write(alone_on=alerts) as connection:
             alarming = report.verdict is ReportVerdict.ALERT
@@ -35,10 +35,10 @@ class ReportStore:
         return alert
 
     def get(self, report_id: str) -> Report:
-        """The report of that id.
+        """Return the report with an id.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such report.
         """
         with self._database.read() as connection:
             query = select(reports).where(reports.c.report_id == report_id)
@@ -48,18 +48,18 @@ class ReportStore:
         return _report(row)
 
     def page(self, task: str, kind: str, page: Page) -> tuple[list[Report], str]:
-        """A page of reports, newest first, and the next page's token."""
+        """Return a page of reports, newest first, and the next page's token."""
         return self._database.page(_report, reports, page, task=task, kind=kind)
 
     def alerts_page(
         self, task: str, unacknowledged_only: bool, page: Page
     ) -> tuple[list[Alert], str]:
-        """A page of alerts, newest first, and the next page's token."""
+        """Return a page of alerts, newest first, and the next page's token."""
         waiting = [alerts.c.acknowledge_time.is_(None)] if unacknowledged_only else []
         return self._database.page(_alert, alerts, page, *waiting, task=task)
 
     def acknowledge(self, alert_id: str, actor: str, now: datetime) -> Alert:
-        """Note who took an alert on; the first to do so stays.
+        """Record who acknowledged an alert; the first acknowledgement stays.
 
         Raises:
             NotFound: there is no such alert.
@@ -75,7 +75,7 @@ class ReportStore:
 
 
 def _is_open(connection: Connection, report: Report) -> bool:
-    """Whether nobody has taken on yet what the report says."""
+    """Return whether an unacknowledged alert covers what a report says."""
     query = select(alerts.c.alert_id).join(reports, reports.c.report_id == alerts.c.report_id)
     same = query.where(
         alerts.c.task == report.task,

@@ -1,4 +1,4 @@
-"""All tables of one database, to hand around as one value."""
+"""All stores of one database as one value."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from tidemill_core.storage.reports import ReportStore
 
 @dataclass(frozen=True)
 class Storage:
-    """The stores over one database."""
+    """The stores of one database."""
 
     database: Database
     predictions: PredictionStore
@@ -38,11 +38,11 @@ class Storage:
 
 
 def open_storage(url: str) -> Storage:
-    """Connect to a database and bring it to the present schema.
+    """Connect to a database and migrate it to the current schema.
 
     Raises:
-        ConfigurationError: the URL names no database that we know.
-        StorageUnavailable: it cannot be reached.
+        ConfigurationError: the URL is not of SQLite or PostgreSQL.
+        StorageUnavailable: the database cannot be reached.
     """
     database = Database(url)
     migrate(database)

@@ -1,5 +1,6 @@
 """Users' feedback on predictions, and which of two answers people prefer."""
 
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,8 +11,8 @@ from tidemill_core.domain.split import normalize
 from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError, UnknownLabel
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
-from tidemill_core.storage.feedback import FeedbackStore, new_feedback_id
-from tidemill_core.storage.preferences import PreferenceStore, new_preference_id
+from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_server.handlers.fields import (
     MAX_COMMENT_LENGTH,
     MAX_KEY_LENGTH,
@@ -183,7 +184,7 @@ class FeedbackHandler:
         if normalize(new.chosen) == normalize(new.rejected):
             rule = "is the same answer as chosen, but for case, spacing or Unicode form"
             raise InvalidArgument("SAME_ANSWER", "rejected", rule)
-        preference_id = new_preference_id()
+        preference_id = uuid.uuid4().hex
         return self._preferences.add(
             Preference(preference_id=preference_id, create_time=self._clock(), **vars(new))
         )
@@ -212,7 +213,7 @@ class FeedbackHandler:
             limit = self._router.task_settings(claims.task).max_text_length
             check_text("text", new.text, limit)
         return Feedback(
-            feedback_id=new_feedback_id(),
+            feedback_id=uuid.uuid4().hex,
             task=claims.task,
             model_version=claims.model_version,
             create_time=self._clock(),

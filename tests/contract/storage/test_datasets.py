@@ -46,14 +46,14 @@ def test_the_newest_is_the_last_built(storage: Storage) -> None:
         storage.datasets.add(dataset(version))
     assert storage.datasets.page("support", Page())[0] == [dataset(ONE), dataset(TWO)]
     storage.datasets.add(dataset(THREE))
-    storage.datasets.tell_erased(TWO, 3)
+    storage.datasets.record_erased(TWO, 3)
     found = storage.datasets.page("support", Page())[0]
     assert found == [dataset(THREE), dataset(ONE), replace(dataset(TWO), erased_count=3)]
 
 
 def test_an_erasure_records_no_version(storage: Storage) -> None:
     """A version that another workspace built is not in the catalogue for it."""
-    storage.datasets.tell_erased(ONE, 1)
+    storage.datasets.record_erased(ONE, 1)
     assert storage.datasets.page("", Page()) == ([], "")
 
 

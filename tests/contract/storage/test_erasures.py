@@ -44,9 +44,9 @@ def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
 def test_aliases_add_up(storage: Storage) -> None:
     """What a text was known by stays known."""
     asked = storage.erasures.request("support", HASH, "ann", NOW)
-    storage.erasures.know_as(asked, {"b", HASH})
+    storage.erasures.add_aliases(asked, {"b", HASH})
     (asked,) = storage.erasures.of_task("support")
-    storage.erasures.know_as(asked, {"a"})
+    storage.erasures.add_aliases(asked, {"a"})
     assert storage.erasures.hashes("support") == dict.fromkeys((HASH, "a", "b"), HASH)
 
 
@@ -100,7 +100,7 @@ def test_a_pair_without_a_task_is_every_tasks(storage: Storage) -> None:
 def test_an_erased_text_is_not_queued_again(storage: Storage) -> None:
     """By a job that had read it before, say; by none of its hashes, and for no other task."""
     asked = storage.erasures.request("support", content_hash("as it came"), "ann", NOW)
-    storage.erasures.know_as(asked, {HASH})
+    storage.erasures.add_aliases(asked, {HASH})
     again = [label_request("As it came"), label_request(TEXT), label_request("another")]
     assert storage.label_items.add([*again, label_request(TEXT, task="other")], 1, NOW) == 2
     items, _ = storage.label_items.page("", (), None, Page(), NOW)

@@ -130,7 +130,7 @@ def test_an_annotator_is_heard_once(storage: Storage) -> None:
     for request_id in ("", "r2"):
         again = judgement(item.label_item_id, "a", request_id=request_id, create_time=later(1))
         assert storage.label_items.submit("support", again)[0] == stored
-    with pytest.raises(FailedPrecondition, match="already, as 'a'") as refused:
+    with pytest.raises(FailedPrecondition, match="already judged this item as 'a'") as refused:
         say(storage, item, "b", "ana")
     assert refused.value.reason == "ALREADY_JUDGED"
     assert [each.judgements for each in all_items(storage)] == [(stored,)]

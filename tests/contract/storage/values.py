@@ -1,5 +1,6 @@
 """Values to store, valid unless a test changes a field."""
 
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,6 @@ from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.domain.preference import Preference
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.storage.deployments import Change
-from tidemill_core.storage.feedback import new_feedback_id
-from tidemill_core.storage.preferences import new_preference_id
 from tidemill_core.storage.storage import Storage
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -55,7 +54,7 @@ def prediction(
 def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
     """A user's correction to lost_card."""
     values: dict[str, object] = {
-        "feedback_id": new_feedback_id(),
+        "feedback_id": uuid.uuid4().hex,
         "prediction_id": prediction_id,
         "task": "support",
         "model_version": 1,
@@ -72,7 +71,7 @@ def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
 def preference(chosen: str = "a card", rejected: str = "a cat", **changes: object) -> Preference:
     """Ana's judgement of two answers to one prompt."""
     values: dict[str, object] = {
-        "preference_id": new_preference_id(),
+        "preference_id": uuid.uuid4().hex,
         "task": "support",
         "prompt": "what did I lose?",
         "chosen": chosen,

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `tidemill_core.storage.migrate` hands over."""
+"""Alembic's environment: migrates over the connection from `tidemill_core.storage.migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The tables. `migrations/` brings a database to this shape, and a test compares the two."""
+"""The tables. `migrations/` creates them in a database, and a test compares the two."""
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 from tidemill_core.storage.schema.erasures import erasures

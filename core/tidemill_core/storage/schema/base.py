@@ -1,4 +1,4 @@
-"""What the tables of all rooms are made of."""
+"""The metadata and column types that all tables share."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,18 +16,18 @@ metadata = MetaData(
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, kept in UTC. SQLite forgets the zone; it is put back on the way out."""
+    """An aware time, stored in UTC. SQLite drops the zone, so it is restored when read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC."""
+        """Convert a value to UTC."""
         del dialect
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """From UTC."""
+        """Return a stored value as an aware time in UTC."""
         del dialect
         if not isinstance(value, datetime):
             return None

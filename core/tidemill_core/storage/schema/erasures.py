@@ -1,4 +1,4 @@
-"""Texts that a person asked to have erased."""
+"""The table of requests to erase texts."""
 
 from sqlalchemy import JSON, Column, Integer, String, Table, UniqueConstraint
 

@@ -1,4 +1,4 @@
-"""What people are asked to label, and what they say."""
+"""The tables of label items, their origins and their labels."""
 
 from sqlalchemy import (
     JSON,
@@ -18,7 +18,7 @@ from tidemill_core.storage.schema.base import UtcDateTime, metadata
 label_items = Table(
     "label_items",
     metadata,
-    # Grows with time: the order in which items are handed out, and the key of pages.
+    # Increases with time: the order in which items are handed out, and the key of pages.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("label_item_id", String(32), nullable=False, unique=True),
     Column("task", String(40), nullable=False),
@@ -28,7 +28,7 @@ label_items = Table(
     Column("suggested_labels", JSON, nullable=False),
     Column("inclusion_probability", Float),
     Column("origin_count", Integer, nullable=False),
-    # LEASED is not stored: it is OPEN, with a row of `labels` that holds a lease and no label.
+    # LEASED is stored as OPEN, with a row of `labels` that has a lease and no label.
     Column("state", String(20), nullable=False),
     Column("judgements_wanted", Integer, nullable=False),
     Column("judgements_given", Integer, nullable=False),
@@ -38,7 +38,7 @@ label_items = Table(
     Column("resolve_time", UtcDateTime),
     Index(None, "task", "state", "sequence"),
 )
-# A text waits once for a reason, whoever asks again.
+# A text waits at most once for each reason.
 Index(
     "uq_label_items_open",
     label_items.c.task,
@@ -61,11 +61,11 @@ label_origins = Table(
 labels = Table(
     "labels",
     metadata,
-    # The order in which items were handed out; that of the judgements is `create_time`'s.
+    # The order in which items were handed out; judgements are ordered by `create_time`.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("label_item_id", String(32), nullable=False),
     Column("annotator", String(200), nullable=False),
-    # Null while the annotator has not judged what was handed out to them.
+    # Null until the annotator has judged the item.
     Column("label", Text),
     Column("request_id", String(200), unique=True),
     Column("create_time", UtcDateTime),

@@ -1,4 +1,4 @@
-"""What the jobs make: datasets, models, deployments, runs and reports."""
+"""The tables of datasets, models, deployments, jobs, reports and leases."""
 
 from sqlalchemy import (
     JSON,
@@ -19,7 +19,7 @@ from tidemill_core.storage.schema.base import UtcDateTime, metadata
 dataset_versions = Table(
     "dataset_versions",
     metadata,
-    # The order in which they were last built: it changes with `build_time`.
+    # The order of the last builds; it changes with `build_time`.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("dataset_version", String(64), nullable=False, unique=True),
     Column("task", String(40), nullable=False, index=True),
@@ -99,7 +99,7 @@ job_runs = Table(
     Index(None, "state"),
     Index(None, "job", "task", "sequence"),
 )
-# One run of a job at a time, whoever tries to start a second.
+# At most one run of a job for a task at a time.
 Index(
     "uq_job_runs_running",
     job_runs.c.job,
@@ -115,7 +115,7 @@ joined_requests = Table(
     Column("request_id", String(200), primary_key=True),
     Column("run_id", String(32), nullable=False, index=True),
 )
-"""Requests that were answered with a run that another one had queued."""
+"""Requests that joined a run of an earlier request."""
 
 reports = Table(
     "reports",

@@ -1,4 +1,4 @@
-"""Which of two answers is better, as people judge."""
+"""The table of judgements of preference pairs."""
 
 from sqlalchemy import Column, Integer, String, Table, Text
 
@@ -7,11 +7,11 @@ from tidemill_core.storage.schema.base import UtcDateTime, metadata
 preferences = Table(
     "preferences",
     metadata,
-    # Grows with time: the order in which judgements count, and the key of pages.
+    # Increases with time: the order in which judgements count, and the key of pages.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("preference_id", String(32), nullable=False, unique=True),
     Column("task", String(40), nullable=False, index=True),
-    # What all judgements of a pair share.
+    # The same for all judgements of a pair.
     Column("pair_hash", String(64), nullable=False, index=True),
     Column("prompt", Text, nullable=False),
     Column("chosen", Text, nullable=False),

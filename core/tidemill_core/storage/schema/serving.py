@@ -1,4 +1,4 @@
-"""What callers leave behind: predictions, feedback, keys and who changed what."""
+"""The tables of predictions, feedback, API keys and audit records."""
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
@@ -22,11 +22,11 @@ predictions = Table(
     Column("propensity", Float, nullable=False),
     Column("latency_ms", Float, nullable=False),
     Column("predict_time", UtcDateTime, nullable=False),
-    # In place of the text, where the task keeps only that.
+    # Instead of the text, if the task stores only the hash.
     Column("text_hash", String(64)),
     Index(None, "task", "model_version", "predict_time"),
 )
-# What is left to expire, and nothing else, so that looking for it costs little every night.
+# Only rows that can still expire, so that the nightly search is cheap.
 Index(
     "ix_predictions_text",
     predictions.c.task,
@@ -38,7 +38,7 @@ Index(
 feedback = Table(
     "feedback",
     metadata,
-    # Grows with time: the order in which verdicts count, and the key of pages.
+    # Increases with time: the order in which verdicts count, and the key of pages.
     Column("sequence", Integer, primary_key=True, autoincrement=True),
     Column("feedback_id", String(32), nullable=False, unique=True),
     Column("prediction_id", String(160), nullable=False, index=True),
@@ -50,7 +50,7 @@ feedback = Table(
     Column("comment", Text, nullable=False),
     Column("request_id", String(200), unique=True),
     Column("create_time", UtcDateTime, nullable=False),
-    # The text that was judged, where the caller gave it again.
+    # The judged text, if the caller sent it again.
     Column("text", Text),
     Index(None, "task", "create_time"),
 )

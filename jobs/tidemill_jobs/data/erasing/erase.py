@@ -135,7 +135,7 @@ class _Eraser:
         landed = LandedTexts(intake, caches, self.progress, self.failures.noted)
         aliases = landed.aliases({erasure.text_hash for erasure in asked})
         for erasure in asked:
-            self.erasures.know_as(erasure, aliases[erasure.text_hash])
+            self.erasures.add_aliases(erasure, aliases[erasure.text_hash])
         found = _erase_stored(self.erasures, self.task, self.progress)
         affected = list(landed.affected(self.erasures.hashes(self.task)))
         places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in affected)])
@@ -157,7 +157,7 @@ class _Eraser:
             with self.failures.noted():
                 erased_count, of_rows = erase_rows(folder, hashes, places)
                 found.update(of_rows)
-                self.datasets.tell_erased(folder.name, erased_count)
+                self.datasets.record_erased(folder.name, erased_count)
         return found
 
     def _caches(self) -> list[PreparedCache]:

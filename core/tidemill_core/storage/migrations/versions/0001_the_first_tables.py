@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_table(
         "alerts",
         sa.Column("sequence", sa.Integer(), autoincrement=True, nullable=False),

@@ -7,5 +7,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_index(op.f("ix_job_runs_job"), "job_runs", ["job", "task", "sequence"], unique=False)

@@ -1,4 +1,4 @@
-"""API keys, and the audit trail."""
+"""API keys and the audit trail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_table(
         "api_keys",
         sa.Column("key_id", sa.String(length=32), nullable=False),

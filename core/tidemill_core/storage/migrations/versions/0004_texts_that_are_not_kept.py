@@ -1,4 +1,4 @@
-"""Texts that are hashed, expire, or come with the feedback."""
+"""Hashes of texts, texts with feedback, and an index to expire texts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.add_column("predictions", sa.Column("text_hash", sa.String(length=64), nullable=True))
     op.add_column("feedback", sa.Column("text", sa.Text(), nullable=True))
     kept = sa.text("text <> '' OR text_hash IS NOT NULL")

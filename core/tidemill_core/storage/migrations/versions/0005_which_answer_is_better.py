@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_table(
         "preferences",
         sa.Column("sequence", sa.Integer(), autoincrement=True, nullable=False),

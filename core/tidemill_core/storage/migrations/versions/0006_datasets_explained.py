@@ -1,4 +1,4 @@
-"""What a dataset version's manifest says, and what was erased."""
+"""The fields of a dataset version's manifest, and the number of its erased rows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     for column in (
         sa.Column(
             "build_time", UtcDateTime(), nullable=False, server_default="2000-01-01 00:00:00"

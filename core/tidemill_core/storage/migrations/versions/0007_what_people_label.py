@@ -1,4 +1,4 @@
-"""Texts that wait for people's labels, and the labels that they give."""
+"""Texts that people label, and their labels."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_table(
         "label_items",
         sa.Column("sequence", sa.Integer(), autoincrement=True, nullable=False),

@@ -1,4 +1,4 @@
-"""The table of pickles that an earlier scheduler kept is gone: runs say what was missed."""
+"""Removal of the pickled jobs of an earlier scheduler; runs record missed times."""
 
 from alembic import op
 
@@ -7,5 +7,5 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.execute("DROP TABLE IF EXISTS apscheduler_jobs")

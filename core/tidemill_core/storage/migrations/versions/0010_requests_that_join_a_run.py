@@ -1,4 +1,4 @@
-"""Requests for a run that waits already."""
+"""Requests that join a queued run."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Apply."""
+    """Apply the migration."""
     op.create_table(
         "joined_requests",
         sa.Column("request_id", sa.String(length=200), nullable=False),
