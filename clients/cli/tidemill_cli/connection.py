@@ -1,12 +1,10 @@
-"""From a command to the server: its client, and what a call's failure means."""
+"""The connection of a command to the server, and the failures of its calls."""
 
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
 import grpc
-import typer
 
 from tidemill_cli.failure import CommandFailed, NotNow, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
@@ -14,25 +12,14 @@ from tidemill_cli.target import Target, target_of
 from tidemill_cli.unreachable import why_unreachable
 from tidemill_client import TidemillClient, TidemillError, Tls, translated_errors
 
-_PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-
-Address = Annotated[
-    str,
-    typer.Option(
-        envvar="TIDEMILL_ADDRESS",
-        metavar="HOST:PORT",
-        help="The server; without it, the one of this folder's tidemill.toml. Variables for keys "
-        "and TLS are in `tidemill --help`.",
-        show_default=False,
-    ),
-]
+_TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 def new_client(target: Target) -> TidemillClient:
     """Return a client with the caller's key and certificates.
 
     Raises:
-        WrongUsage: a certificate cannot be read, or the key would travel in clear.
+        WrongUsage: a certificate cannot be read, or the API key would travel unencrypted.
     """
     caller = target.caller
     try:
@@ -50,12 +37,12 @@ def new_client(target: Target) -> TidemillClient:
             timeout=CALL_SECONDS,
         )
     except (OSError, ValueError) as error:
-        raise WrongUsage(f"no connection can be made: {error}") from error
+        raise WrongUsage(f"cannot connect: {error}") from error
 
 
 @contextmanager
 def connected(address: str) -> Iterator[TidemillClient]:
-    """Give a client to the block; what its calls raise becomes a failure of the command."""
+    """Yield a client, and raise the errors of its calls as failures of the command."""
     target = target_of(address)
     try:
         with new_client(target) as client, translated_errors():
@@ -65,17 +52,17 @@ def connected(address: str) -> Iterator[TidemillClient]:
             raise why_unreachable(target) from error
         if error.reason == "UNKNOWN_TASK":
             raise WrongUsage(explanation(error)) from error
-        failure = NotNow if error.code in _PASSING else CommandFailed
+        failure = NotNow if error.code in _TEMPORARY else CommandFailed
         raise failure(explanation(error)) from error
 
 
 def is_unreachable(error: TidemillError) -> bool:
-    """Return whether no server answered: one that is away from something gives a reason."""
+    """Return whether no server answered; a server that cannot reach its storage gives a reason."""
     return error.code is grpc.StatusCode.UNAVAILABLE and error.reason == "UNAVAILABLE"
 
 
 def explanation(error: TidemillError) -> str:
-    """Return an error in one sentence: what happened, its reason, and when to try again."""
+    """Return a sentence on an error: what happened, its reason, and when to try again."""
     text = f"{error.message} ({error.reason})"
     if error.retry_after_seconds is not None:
         text += f"; try again in {error.retry_after_seconds:g} s"
@@ -83,7 +70,7 @@ def explanation(error: TidemillError) -> str:
 
 
 def current_user() -> str:
-    """Return who changes something, for the record."""
+    """Return the name of the user who runs this command."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers

@@ -1,4 +1,4 @@
-"""What is told of one dataset version, in the terminal and as a page."""
+"""The description of a dataset version, for the terminal and the HTML page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, read_
 from tidemill_core.domain.split import Split
 
 Description = Mapping[str, Any]
-"""A version as JSON: the fields of `DatasetVersion`, `source_counts` as counts by source and
-outcome; of a version in this workspace all that is in its manifest, and `rows_removed`."""
+"""A version as JSON: the fields of `DatasetVersion`, with `source_counts` by source and outcome;
+for a version in this workspace, everything in its manifest, and `rows_removed`."""
 
 _BAR_WIDTH = 30
-"""Of a bar for all rows."""
+"""The width of the bar for all rows, in characters."""
 _OUTCOMES = ("kept", "merged", "left_out", "quarantined")
 
 
@@ -26,10 +26,10 @@ class Section:
     """A table of a description.
 
     Attributes:
-        title: what it is about.
-        columns: titles of its columns.
-        rows: as many cells each.
-        bars: a bar's length for each row, in [0, 1]; empty where there is nothing to plot.
+        title: its title.
+        columns: the titles of its columns.
+        rows: the cells of each row.
+        bars: the length of each row's bar, in [0, 1]; empty if there is nothing to plot.
     """
 
     title: str
@@ -39,13 +39,13 @@ class Section:
 
 
 def from_message(version: DatasetVersion) -> Description:
-    """A version as a server's catalogue knows it."""
+    """Return the description of a version in a server's catalog."""
     counts = {each.source: dict(each.outcomes) for each in version.source_counts}
     return {**to_json(version), "source_counts": counts}
 
 
 def from_folder(folder: Path) -> Description:
-    """A version as its folder tells of it.
+    """Return the description of the version in a folder.
 
     Raises:
         DataError: DATASET_MISSING or DATASET_DAMAGED.
@@ -58,12 +58,12 @@ def from_folder(folder: Path) -> Description:
 
 
 def _split_counts(folder: Path) -> dict[str, dict[str, int]]:
-    """Count a version's rows by label and split.
+    """Return the number of a version's rows by label and split.
 
     Raises:
         DataError: DATASET_DAMAGED.
     """
-    import polars as pl  # comes with the extra [jobs]
+    import polars as pl  # part of the extra [jobs]
 
     path = folder / EXAMPLES_FILE
     try:
@@ -77,19 +77,19 @@ def _split_counts(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def summary(version: Description) -> dict[str, Any]:
-    """What can be said in a line each; empty where nothing is known."""
+    """Return the fields that take one line each; unknown ones are empty."""
     agreement = version.get("profile", {}).get("agreement", {})
-    said = ""
+    labels_agree = ""
     if texts := agreement.get("texts"):
         share = percent(agreement["agreed"] / texts)
-        said = f"{share} of {texts} texts that were labeled more than once"
+        labels_agree = f"{share} of {texts} texts that were labeled more than once"
     return {
         "dataset version": version["dataset_version"],
         "task": version["task"],
         "folder": version["uri"],
         "rows": _counts(version["row_counts"]),
-        "rows came in": sum(sum(of.values()) for of in version["source_counts"].values()) or "",
-        "labels agree": said,
+        "source rows": sum(sum(of.values()) for of in version["source_counts"].values()) or "",
+        "labels agree": labels_agree,
         "erased since": version["erased_count"] or "",
         "built": _moment(version["create_time"]),
         "last built": _moment(version.get("build_time", version["create_time"])),
@@ -99,7 +99,7 @@ def summary(version: Description) -> dict[str, Any]:
 
 
 def sections(version: Description) -> Iterator[Section]:
-    """The tables, those that have nothing to tell left out."""
+    """Yield the tables that have content."""
     profile = version.get("profile", {})
     yield _shares("Classes", "label", version["label_counts"], version.get("split_counts", {}))
     yield _shares("Label sources", "label source", version["label_source_counts"], {})
@@ -116,10 +116,10 @@ def sections(version: Description) -> Iterator[Section]:
 
 
 def print_description(version: Description) -> None:
-    """Print it all."""
+    """Print a description."""
     print_fields(summary(version))
     if version.get("rows_removed"):
-        cure = f"`tidemill datasets rebuild {version['dataset_version'][:12]}` makes them again"
+        cure = f"`tidemill datasets rebuild {version['dataset_version'][:12]}` builds them again"
         say(f"its rows were removed: {cure}", style="yellow")
     for section in sections(version):
         stdout().print(f"\n{section.title}", style="bold")
@@ -132,7 +132,7 @@ def print_description(version: Description) -> None:
 def _shares(
     title: str, name: str, counts: Mapping[str, int], by_split: Mapping[str, Mapping[str, int]]
 ) -> Section:
-    """Return counts, the largest first, and how many of them are in each split."""
+    """Return a section of counts, the largest first, with the counts in each split."""
     total = sum(counts.values()) or 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     splits = list(Split) if by_split else []
@@ -155,7 +155,7 @@ def _sources(counts: Mapping[str, Mapping[str, int]]) -> Section:
         for source, of in sorted(counts.items())
     ]
     outcomes = (outcome.replace("_", " ") for outcome in _OUTCOMES)
-    return Section("Sources, and what became of their rows", ("source", "rows", *outcomes), rows)
+    return Section("Sources, and the outcome of their rows", ("source", "rows", *outcomes), rows)
 
 
 def _lengths(profile: Mapping[str, Any]) -> Iterator[Section]:
@@ -175,7 +175,7 @@ def _excluded(counts: Mapping[str, int], profile: Mapping[str, Any]) -> Section:
         places = ", ".join(known.get("places", ()))
         rows.append((rule, known.get("outcome", "").replace("_", " "), count, places))
     columns = ("rule", "outcome", "rows", "such as")
-    return Section("Rows that came in and are not in it", columns, rows)
+    return Section("Rows of the sources that are left out", columns, rows)
 
 
 def _moment(time: str) -> str:

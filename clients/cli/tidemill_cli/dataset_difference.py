@@ -1,7 +1,7 @@
-"""Which rows two dataset versions of this workspace differ in.
+"""The rows in which two dataset versions of this workspace differ.
 
-Rows are told apart by their text's hash. What is compared are hashes and labels alone; the texts
-of the few rows that are shown are read afterwards.
+Rows are identified by the hash of their text. Only hashes and labels are compared; the texts of the
+few rows to show are read afterwards.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,27 +22,27 @@ from tidemill_core.dataset_folder import (
 )
 from tidemill_core.domain.dataset import label_changes
 
-if TYPE_CHECKING:  # comes with the extra [jobs], and takes a while to import
+if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
     import polars as pl
 
-KINDS = ("rows_in", "rows_out", "relabelled")
+KINDS = {"rows_in": "rows in", "rows_out": "rows out", "relabelled": "relabeled"}
 _BAR_WIDTH = 20
 _NOTEWORTHY = 0.001
-"""A share that moved so far is told of a label whose rows are as many as before."""
+"""The change of share from which a label with an unchanged count is listed."""
 
 
 def compare(base: Path, other: Path, shown: int) -> dict[str, Any]:
     """Compare two versions row by row.
 
     Args:
-        base: the folder of the version to start from.
-        other: the folder of the one to compare with it.
-        shown: how many rows of each kind to give, in the order of their texts' hashes.
+        base: the folder of the first version.
+        other: the folder of the version to compare with it.
+        shown: how many rows of each kind to return, ordered by the hashes of their texts.
 
     Returns:
-        JSON values, as DiffDatasetVersions answers: `base_row_count`, `row_count` and
-        `label_changes`; besides, counts of the `KINDS`; and `rows` by kind, if any is asked for:
-        `text`, `label` and, of relabelled ones, `base_label`.
+        JSON values, as in the response of DiffDatasetVersions: `base_row_count`, `row_count` and
+        `label_changes`; also the counts of the `KINDS`, and, if `shown` is not 0, `rows` by kind:
+        `text`, `label` and, for relabeled rows, `base_label`.
 
     Raises:
         ExtrasMissing: the packages that read the rows are not installed.
@@ -72,26 +72,26 @@ def compare(base: Path, other: Path, shown: int) -> dict[str, Any]:
 
 
 def print_difference(found: Mapping[str, Any]) -> None:
-    """Print what `compare` found, or what a server's DiffDatasetVersions says in JSON."""
+    """Print a result of `compare`, or a response of DiffDatasetVersions as JSON values."""
     console = stdout()
     console.print(f"rows: {found['base_row_count']} → {found['row_count']}")
-    if KINDS[0] in found:
-        rows_in, rows_out, relabelled = (found[kind] for kind in KINDS)
-        console.print(f"{rows_in} in, {rows_out} out, {relabelled} relabelled")
-    told = [change for change in found["label_changes"] if _is_news(change)]
+    if "rows_in" in found:
+        rows_in, rows_out, relabeled = (found[kind] for kind in KINDS)
+        console.print(f"{rows_in} in, {rows_out} out, {relabeled} relabeled")
+    moved = [change for change in found["label_changes"] if _is_listed(change)]
     columns = ("label", "before", "after", "change", "share", "", "moved by", "")
-    print_table(columns, _moves(told), empty="no label's count differs")
-    if others := len(found["label_changes"]) - len(told):
-        console.print(f"{others} other labels: as many rows as before, and nearly the same share")
+    print_table(columns, _moves(moved), empty="no label's count differs")
+    if others := len(found["label_changes"]) - len(moved):
+        console.print(f"{others} other labels: the same number of rows, and nearly the same share")
     for kind, rows in found.get("rows", {}).items():
         if rows:
-            console.print(f"\n{kind.replace('_', ' ')}:")
-            labels = ("label before", "label") if kind == KINDS[2] else ("label",)
+            console.print(f"\n{KINDS[kind]}:")
+            labels = ("label before", "label") if kind == "relabelled" else ("label",)
             print_table((*labels, "text"), map(_row, rows), empty="")
 
 
 def _labels(folder: Path) -> "pl.DataFrame":
-    """`text_hash` and `label` of a version's rows, in the order of the hashes."""
+    """Return `text_hash` and `label` of a version's rows, ordered by hash."""
     require_extras()
     import polars as pl
 
@@ -118,7 +118,7 @@ def _with_texts(rows: "pl.DataFrame", folder: Path) -> list[dict[str, Any]]:
 
 
 def _moves(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    """Rows of the table: what moved most comes first, with a bar that says how far."""
+    """Yield the rows of the table, the largest change first, each with a bar of its size."""
 
     def move(change: Mapping[str, Any]) -> float:
         return float(change["share"] - change["base_share"])
@@ -138,7 +138,7 @@ def _moves(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _is_news(change: Mapping[str, Any]) -> bool:
+def _is_listed(change: Mapping[str, Any]) -> bool:
     moved = abs(float(change["share"] - change["base_share"]))
     return bool(change["base_count"] != change["count"]) or moved >= _NOTEWORTHY
 

@@ -1,4 +1,4 @@
-"""Files that commands on datasets write: whole, or not at all."""
+"""The files that commands write, completely or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +9,17 @@ from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_
 from tidemill_core.durable import written_whole
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
-"""Suffixes that say how rows are written."""
+"""The suffixes that give the format of the rows."""
 FORMULA = "^'*[=+@\t\r\n\uff0b\uff0d\uff1d\uff20-]"
-"""What spreadsheets take for a formula, in full width too; also behind apostrophes, so that the one
-that an export adds can be told from a text's own."""
+"""Cells that spreadsheets run as formulas, with full-width signs too. Apostrophes may be first,
+so that the one of an export can be recognized."""
 
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside the target, and give it the target's name.
+    """Write a file next to the target with `write`, and rename it to the target.
 
     Raises:
-        CommandFailed: it cannot be written there; nothing of it is left.
+        CannotWrite: it cannot be written; no part of it is left.
     """
     try:
         with written_whole(target) as staged:
@@ -29,10 +29,10 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
 
 
 def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuse a file whose name does not say what it is to be.
+    """Require that a file has one of these suffixes.
 
     Raises:
-        WrongUsage: its suffix is none of these.
+        WrongUsage: it has another one.
     """
     if target.suffix not in suffixes:
         known = " or ".join(suffixes)
@@ -40,16 +40,16 @@ def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
 
 
 def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[int, int]:
-    """Write a version's rows, in the order of their texts' hashes.
+    """Write a version's rows, ordered by the hashes of their texts.
 
     Args:
-        folder: the version's.
-        target: the file; its suffix, one of EXPORTS, says how it is written.
-        split: only this one's rows; empty takes all.
-        raw: whether a CSV gets every cell as it is, also one that a spreadsheet would run.
+        folder: the version's folder.
+        target: the file; its suffix, one of EXPORTS, gives the format.
+        split: the split to write; empty for all.
+        raw: whether cells of a CSV that look like formulas stay unchanged.
 
     Returns:
-        How many rows were written, and how many cells got an apostrophe in front.
+        The number of rows, and the number of cells that got an apostrophe in front.
 
     Raises:
         ExtrasMissing: the packages that read the rows are not installed.
@@ -68,7 +68,7 @@ def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[i
     if split:
         rows = rows.filter(pl.col("split") == split)
     if not len(rows):
-        raise CommandFailed(f"there is nothing to export: no row of the split {split!r}")
+        raise CommandFailed(f"there is nothing to export: no row is in the split {split!r}")
     changed = 0
     if target.suffix == ".csv" and not raw:
         guarded = rows.with_columns(pl.col(pl.String).str.replace(FORMULA, "'${0}"))

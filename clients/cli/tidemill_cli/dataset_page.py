@@ -1,4 +1,4 @@
-"""A dataset version's description as one HTML page that needs nothing else: no script, no font."""
+"""A dataset version's description as one HTML page without scripts, fonts or other files."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -31,7 +31,7 @@ _UNFOLDED = 20
 
 
 def page(version: Description) -> str:
-    """The page. All that comes from data is escaped."""
+    """Return the page. All values from data are escaped."""
     name = f"{version['task']}: dataset version {version['dataset_version'][:12]}"
     fields = "".join(
         f"<tr><th>{_text(field)}</th><td>{_text(value)}</td></tr>\n"
@@ -52,7 +52,7 @@ def page(version: Description) -> str:
 
 
 def _section(section: Section) -> str:
-    """Return a section; of a long one, all but its first rows are folded."""
+    """Return a section; all but the first rows of a long one are folded."""
     kinds = [_kind(value) for value in section.rows[0]] if section.rows else []
     head = "".join(
         f"<th{kind}>{_text(column)}</th>"

@@ -1,4 +1,4 @@
-"""Has the jobs' code make a dataset version's rows again, in a process of its own."""
+"""The rebuild of a dataset version's rows by a process of the jobs."""
 
 import json
 import subprocess
@@ -11,27 +11,27 @@ from tidemill_cli.progress import progress_view
 
 
 def rebuilt(folder: Path) -> int:
-    """Make the rows of the version in a folder again, showing how far it is.
+    """Build the rows of the version in a folder again, and show the progress.
 
     Returns:
-        How many rows it has.
+        The number of rows.
 
     Raises:
-        CommandFailed: it cannot be made again; says why.
+        CommandFailed: the rows cannot be built; the message says why.
     """
-    told: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     command = [sys.executable, "-m", "tidemill_jobs.main", "--rebuild", str(folder)]
     with (
         progress_view() as show_progress,
-        # What it logs goes to our stderr; what it tells us comes as JSON, a line each.
+        # Its log goes to our stderr; its stdout has one JSON document per line.
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,  # noqa: S603
     ):
         for line in process.stdout or ():
-            told = json.loads(line)
-            if "progress" in told:
-                show_progress(folder.name[:12], told["progress"], told["message"])
-    if "rows" in told:
-        return int(told["rows"])
-    if "error" in told:
-        raise CommandFailed(f"{told['error']} ({told['reason']})")
-    raise CommandFailed(f"the process that rebuilds ended with code {process.returncode}")
+            report = json.loads(line)
+            if "progress" in report:
+                show_progress(folder.name[:12], report["progress"], report["message"])
+    if "rows" in report:
+        return int(report["rows"])
+    if "error" in report:
+        raise CommandFailed(f"{report['error']} ({report['reason']})")
+    raise CommandFailed(f"the rebuilding process ended with code {process.returncode}")

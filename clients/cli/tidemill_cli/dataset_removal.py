@@ -1,4 +1,4 @@
-"""Which dataset versions nobody needs the rows of, and what removing them gives back."""
+"""The dataset versions whose rows are no longer needed, and their removal."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Set
@@ -27,14 +27,14 @@ _ROWS = (EXAMPLES_FILE, QUARANTINE_FILE)
 
 @dataclass(frozen=True)
 class Removable:
-    """A version whose rows can go.
+    """A version whose rows can be removed.
 
     Attributes:
-        folder: its folder; manifest and tombstones stay in it.
+        folder: its folder; the manifest and the tombstones stay in it.
         task: the task.
         dataset_version: its id.
-        build_time: when it was last built.
-        size: bytes that its rows take.
+        build_time: the time of its last build.
+        size: the size of its rows in bytes.
     """
 
     folder: Path
@@ -45,10 +45,9 @@ class Removable:
 
 
 def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) -> list[Removable]:
-    """The versions whose rows can go, as `removable` says; if `really`, the rows are removed.
+    """Return the versions that are `removable`; if `really`, remove their rows.
 
-    While that is decided and done no build, erasure or rebuild is at work on them: those that are
-    now are waited for.
+    In that case, wait for running builds, erasures and rebuilds, and keep new ones from starting.
 
     Raises:
         DataError: DATASET_DAMAGED.
@@ -59,20 +58,19 @@ def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) 
     with opened_storage(settings) as storage, ExitStack() as locks:
         try:
             for task in tasks if really else ():
-                told = f"waits for a build of {task}, or an erasure, to end"
                 # Cached, so that it is said once.
-                waits = cache(partial(say, told))
-                locks.enter_context(intake_lock(settings.state_dir / "intake" / task, waits))
+                note = cache(partial(say, f"waiting for a build or an erasure of {task} to end"))
+                locks.enter_context(intake_lock(settings.state_dir / "intake" / task, note))
             found = removable(datasets, *built_and_needed(storage), keep, before)
             if really:
                 remove(found)
         except OSError as error:
-            raise CommandFailed(f"not all could be removed: {error}") from error
+            raise CommandFailed(f"some rows could not be removed: {error}") from error
     return found
 
 
 def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
-    """When each version in the catalogue was last built, and which a model was trained on."""
+    """Return each cataloged version's last build time, and the versions that models use."""
     return (
         {one.dataset_version: one.build_time for one in every(partial(storage.datasets.page, ""))},
         {one.dataset_version for one in every(partial(storage.models.page, ""))},
@@ -82,14 +80,14 @@ def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
 def removable(
     datasets: Path, built: Mapping[str, datetime], needed: Set[str], keep: int, before: datetime
 ) -> list[Removable]:
-    """The versions whose rows can go, the oldest of each task first.
+    """Return the versions whose rows can be removed, the oldest of each task first.
 
     Args:
         datasets: the folder of all datasets.
-        built: when each version that the catalogue knows was last built; others are not ours.
-        needed: ids of versions that must stay.
-        keep: so many of the newest of each task stay.
-        before: what was built later stays as well.
+        built: the last build time of each cataloged version; versions that are not in it stay.
+        needed: the ids of versions that stay.
+        keep: the number of the newest versions of each task that stay.
+        before: versions built at or after this time stay.
 
     Raises:
         DataError: DATASET_DAMAGED.
@@ -109,7 +107,7 @@ def removable(
 
 
 def remove(versions: Iterable[Removable]) -> None:
-    """Remove their rows; a version that is removed by half is removable still.
+    """Remove the rows of versions. A version with one file left is still removable.
 
     Raises:
         OSError: a file cannot be removed.

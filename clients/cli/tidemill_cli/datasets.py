@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidemill.v1 import dataset_service_pb2 as pb
-from tidemill_cli.connection import Address, connected
+from tidemill_cli.connection import connected
 from tidemill_cli.dataset_description import (
     Description,
     from_folder,
@@ -19,21 +19,18 @@ from tidemill_cli.dataset_files import EXPORTS, export_rows, require_suffix, wri
 from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras
 from tidemill_cli.messages import to_json
-from tidemill_cli.output import AsJson, print_fields, print_json, print_table, say
-from tidemill_cli.tasks import OnlyTask, collect_of
+from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
+from tidemill_cli.output import print_json, print_table, say
+from tidemill_cli.tasks import collect_of
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
 from tidemill_core.settings import load_settings
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill datasets list --task support",
-)
+app = group("tidemill datasets list --task support")
 
 _NONE_YET = "there is no dataset version yet: `tidemill jobs run build_dataset` builds one"
 
@@ -43,7 +40,7 @@ Catalogue = Annotated[
     typer.Option(
         envvar="TIDEMILL_ADDRESS",
         metavar="HOST:PORT",
-        help="Ask this server's catalogue; without it, this workspace's files are read.",
+        help="A server whose catalog to ask; without it, this workspace's files are read.",
         show_default=False,
     ),
 ]
@@ -62,7 +59,7 @@ def list_versions(
         "task": "task",
         "rows": lambda version: sum(version.row_counts.values()),
         "labels": lambda version: len(version.label_counts),
-        "set aside": lambda version: sum(version.quarantine_counts.values()),
+        "left out": lambda version: sum(version.quarantine_counts.values()),
         "built (UTC)": "build_time",
     }
     print_list(found, columns, "no dataset versions yet", as_json)
@@ -80,13 +77,13 @@ def show(
     address: Catalogue = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one dataset version: classes, lengths, sources, and what was set aside and why.
+    """Show one dataset version: classes, lengths, sources, and which rows were left out and why.
 
-    A server's catalogue knows counts alone; the rest is in the files.
+    A server's catalog has only counts; the rest is in the files.
     """
     if html is not None:
         require_suffix(html, (".html", ".htm"))
-    version = _in_catalogue(dataset_version, address) if address else _here(dataset_version)
+    version = _in_catalog(dataset_version, address) if address else _here(dataset_version)
     if html is not None:
         write_whole(html.absolute(), lambda staged: staged.write_bytes(page(version).encode()))
         say(f"written to {html}")
@@ -100,17 +97,17 @@ def show(
 def diff(
     base: Version,
     dataset_version: Version,
-    rows: Annotated[int, typer.Option(min=0, help="Show so many rows of each kind.")] = 0,
+    rows: Annotated[int, typer.Option(min=0, help="How many rows of each kind to show.")] = 0,
     address: Catalogue = "",
     as_json: AsJson = False,
 ) -> None:
-    """Compare two dataset versions: rows in, out and relabelled, and how class shares moved.
+    """Compare two dataset versions: rows in, out and relabeled, and changes of class shares.
 
-    A server's catalogue knows counts alone: which rows differ, only the files say.
+    A server's catalog has only counts; which rows differ is in the files.
     """
     if address:
         if rows:
-            raise WrongUsage("--rows reads files: leave --address out")
+            raise WrongUsage("--rows reads files: leave out --address")
         request = pb.DiffDatasetVersionsRequest(
             base_dataset_version=base, dataset_version=dataset_version
         )
@@ -127,47 +124,47 @@ def diff(
 @app.command(epilog="Example: tidemill datasets export 3f9a1c20 train.jsonl --split train")
 def export(
     dataset_version: Version,
-    file: Annotated[Path, typer.Argument(help=f"What to write; {', '.join(EXPORTS)} says how.")],
-    split: Annotated[Split | None, typer.Option(help="Only this split's rows.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over the file.")] = False,
+    file: Annotated[Path, typer.Argument(help=f"The file: {', '.join(EXPORTS)}.")],
+    split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="In a CSV, leave what looks like a formula as it is."),
+        typer.Option("--raw", help="In a CSV, do not change cells that look like formulas."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the rows of a dataset version to a file, whole or not at all.
+    """Write the rows of a dataset version to a file, all of them or none.
 
-    In a CSV a cell that a spreadsheet would run as a formula (it starts with =, +, -, @, a tab or a
-    line end) gets a ' in front. Programs want --raw, JSON Lines or Parquet: they give the rows back
-    as they are.
+    In a CSV, a cell that a spreadsheet would run as a formula (it starts with =, +, -, @, a tab or
+    a line end) gets a ' in front. For programs, use --raw, JSON Lines or Parquet, which keep cells
+    unchanged.
     """
     require_suffix(file, EXPORTS)
     if file.exists() and not force:
-        raise AlreadyThere(file, "--force writes over it")
+        raise AlreadyThere(file, "--force overwrites it")
     folder = _folder(dataset_version)
     count, changed = export_rows(folder, file.absolute(), str(split or ""), raw=raw)
     done = {"dataset_version": folder.name, "file": str(file), "rows": count}
-    print_json({**done, "changed_cells": changed}) if as_json else print_fields(done)
+    print_one({**done, "changed_cells": changed}, done, as_json)
     if changed:
-        say(f"{changed} cells look like formulas and got a ' in front; --raw leaves them", "yellow")
+        say(f"{changed} cells look like formulas and got a ' in front; --raw keeps them", "yellow")
 
 
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")
 def gc(
-    keep: Annotated[int, typer.Option(min=1, help="So many of the newest of a task stay.")] = 5,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest of each task stay.")] = 5,
     keep_days: Annotated[
-        int, typer.Option(min=0, help="What was built since so many days stays.")
+        int, typer.Option(min=0, help="Versions built in the last days stay; how many days.")
     ] = 30,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only list.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove the rows of old dataset versions that no model was trained on.
 
-    The manifests stay, and from them `tidemill datasets rebuild` makes the rows again.
+    The manifests stay, so `tidemill datasets rebuild` can build the rows again.
     """
     require_extras()
-    # The database's packages take half a second to import, which help should not pay.
+    # Importing the database's packages takes half a second, which the help must not cost.
     from tidemill_cli.dataset_removal import make_room
 
     before = system_clock() - timedelta(days=keep_days)
@@ -180,24 +177,24 @@ def gc(
         (one.dataset_version[:12], one.task, f"{one.build_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
         for one in found
     )
-    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, empty="none can go")
+    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, "none can be removed")
     if found:
         say("removed" if yes else "nothing was removed: --yes removes the rows of these")
 
 
 @app.command(epilog="Example: tidemill datasets rebuild 3f9a1c20")
 def rebuild(dataset_version: Version, as_json: AsJson = False) -> None:
-    """Make the rows of a dataset version again, as its manifest says it was built.
+    """Build the rows of a dataset version again, as its manifest describes.
 
-    Rows that are there already are read and checked against the id.
+    Existing rows are checked against the id.
     """
     require_extras()
     folder = _folder(dataset_version)
     done = {"dataset_version": folder.name, "rows": rebuilt(folder)}
-    print_json(done) if as_json else print_fields(done)
+    print_one(done, done, as_json)
 
 
-def _in_catalogue(dataset_version: str, address: str) -> Description:
+def _in_catalog(dataset_version: str, address: str) -> Description:
     with connected(address) as client:
         if dataset_version:
             request = pb.GetDatasetVersionRequest(dataset_version=dataset_version)

@@ -1,29 +1,27 @@
 """`tidemill doctor`."""
 
-from dataclasses import asdict
-
 import typer
 from rich.text import Text
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.local import require_extras
-from tidemill_cli.output import AsJson, print_json, print_table
+from tidemill_cli.options import AsJson
+from tidemill_cli.output import print_json, print_table
 
 app = typer.Typer(add_completion=False)
-_EXAMPLE = "Example: tidemill doctor --json"
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog="Example: tidemill doctor --json")
 def doctor(as_json: AsJson = False) -> None:
     """Check whether this machine and this workspace can run Tidemill."""
     require_extras()
-    # The database's packages take half a second to import, which no other command should pay.
+    # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.doctor_checks import examine
 
     checks = examine()
     if as_json:
-        print_json([asdict(check) for check in checks])
+        print_json(checks)
     else:
         rows = (
             (Text(check.result, style=_STYLES[check.result]), check.name, check.found, check.remedy)

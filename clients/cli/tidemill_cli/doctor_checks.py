@@ -1,4 +1,4 @@
-"""What `tidemill doctor` looks at."""
+"""The checks of `tidemill doctor`."""
 
 import platform
 import shlex
@@ -32,13 +32,13 @@ _GIB = 1024**3
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
+        name: what was checked.
         result: `ok`, `warn` or `fail`.
         found: what was found.
-        remedy: what to do; empty where nothing is to be done.
+        remedy: what to do; empty if nothing.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Look at the machine, then, as far as the settings can be read, at the workspace."""
+    """Check the machine and, if its settings can be read, the workspace."""
     checks = [_python()]
     try:
         settings = load_settings()
@@ -85,7 +85,7 @@ def _settings(settings: Settings) -> Check:
 
 
 def _is_there(path: str) -> bool:
-    """Whether a file, a folder or a glob's first match is there; what is elsewhere is not asked."""
+    """Return whether a path or a match of a glob exists; URLs are taken to exist."""
     if "://" in path or Path(path).exists():
         return True
     return next(iglob(path, recursive=True), None) is not None  # noqa: PTH207 -- a whole path
@@ -107,7 +107,7 @@ def _triton(settings: Settings) -> Check:
 def _proxies(triton_url: str) -> Iterator[Check]:
     if not (variables := proxy_variables()):
         return
-    found = f"{', '.join(variables)} set; calls to this machine go past it"
+    found = f"{', '.join(variables)} set; calls to this machine bypass it"
     if triton_url and not is_loopback(triton_url.rpartition(":")[0]):
         remedy = f"if the proxy does not reach {triton_url}, name that host in no_proxy"
         yield Check("proxy", "warn", found, remedy)
@@ -120,7 +120,7 @@ def _disk(state_dir: Path) -> Check:
     free = shutil.disk_usage(there).free / _GIB
     found = f"{free:.1f} GiB free at {there}"
     if free < _TOO_LITTLE_SPACE_GIB:
-        return Check("disk", "fail", found, "free some, or set TIDEMILL_STATE_DIR elsewhere")
+        return Check("disk", "fail", found, "free some, or set TIDEMILL_STATE_DIR to another disk")
     if free < _LITTLE_SPACE_GIB:
         return Check("disk", "warn", found, "datasets and model versions add up: free some")
     return Check("disk", "ok", found)
@@ -155,7 +155,7 @@ def _port(port: ListeningPort) -> Check:
 
 
 def _keys(state_dir: Path) -> Iterator[Check]:
-    """Secrets are files of the state directory that only their owner may read."""
+    """Check that only their owner may read the secret files of the state directory."""
     for path in sorted(state_dir.glob("*key*")):
         if path.stat().st_mode & 0o077:
             cure = f"chmod 600 {shlex.quote(str(path))}"
@@ -167,14 +167,13 @@ def _keys(state_dir: Path) -> Iterator[Check]:
 def _database(settings: Settings) -> Iterator[Check]:
     new = not settings.database_url and not (settings.state_dir / "tidemill.db").exists()
     if new:
-        yield Check("database", "ok", "is made by the first `tidemill up`")
+        yield Check("database", "ok", "the first `tidemill up` creates it")
         return
     try:
         storage = open_storage(settings.effective_database_url)
     except TidemillError as error:
-        yield Check(
-            "database", "fail", error.detail or str(error), "check database_url and that it is up"
-        )
+        remedy = "check database_url, and that the database is up"
+        yield Check("database", "fail", error.detail or str(error), remedy)
         return
     try:
         yield Check("database", "ok", storage.database.engine.url.render_as_string())

@@ -1,4 +1,4 @@
-"""Looks at a file of examples before a workspace is built on it."""
+"""The check of a file of examples before a workspace is created for it."""
 
 import csv
 import json
@@ -25,12 +25,12 @@ Values = tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a file of examples holds.
+    """A summary of a file of examples.
 
     Attributes:
-        rows: rows that have a text and a label.
-        labels: how many different labels they have.
-        first_text: the first of those texts.
+        rows: the number of rows with a text and a label.
+        labels: the number of different labels.
+        first_text: the first text.
     """
 
     rows: int
@@ -39,16 +39,17 @@ class Summary:
 
 
 def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
-    """Make sure that a file can be learned from.
+    """Check that a model can learn from a file.
 
     Args:
         path: the file.
-        source: how it is read.
-        encoding: the encoding of a file of text.
+        source: the settings for reading it.
+        encoding: the encoding of a text file.
 
     Raises:
-        WrongUsage: it cannot be read as that, a column is missing, or it has fewer than 2 labels.
-        ExtrasMissing: the packages that read such a file are not installed.
+        WrongUsage: the file does not have this format, a column is missing, or there are fewer
+            than 2 labels.
+        ExtrasMissing: the packages that read this format are not installed.
     """
     if source.text_column == source.label_column:
         raise WrongUsage(f"--text-column and --label-column both name {source.text_column!r}")
@@ -94,12 +95,12 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
     except csv.Error as error:
         raise WrongUsage(
             f"{path}, line {begin}: the quotes of the row that begins there are broken ({error}): "
-            "fix them, or name the delimiter by --delimiter"
+            "fix them, or name the delimiter with --delimiter"
         ) from error
 
 
 def _unpadded(lines: Iterable[str], delimiter: str) -> Iterator[str]:
-    """Yield lines without the padding around quotes, which may be on different lines."""
+    """Yield lines without the padding around quoted fields, which may span lines."""
     held, quotes = list[str](), 0
     for line in lines:
         held.append(line)
@@ -115,16 +116,16 @@ def _stripped(fields: Iterable[str]) -> list[str]:
 
 
 def _check_export(path: Path, text: str, label: str, text_hash: str) -> None:
-    """Refuse what `tidemill datasets export` changed for spreadsheets.
+    """Refuse a file that `tidemill datasets export` changed for spreadsheets.
 
     Raises:
-        WrongUsage: the text or the label has an apostrophe in front that is not its own.
+        WrongUsage: the export put an apostrophe in front of the text or the label.
     """
     is_changed = text.startswith("'") and content_hash(text[1:]) == text_hash
     if is_changed or (label.startswith("'") and re.match(FORMULA, label)):
         raise WrongUsage(
-            f"{path} is an export for spreadsheets, where what looks like a formula has a ' in "
-            "front: export it by --raw, or as .jsonl or .parquet"
+            f"{path} is an export for spreadsheets, with a ' in front of cells that look like "
+            "formulas: export it with --raw, or as .jsonl or .parquet"
         )
 
 
@@ -146,7 +147,7 @@ def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Val
 
 
 def _parquet_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
-    del encoding  # it has none
+    del encoding  # Parquet has none
     require_extras()
     import polars as pl
 
@@ -168,15 +169,15 @@ _READERS: dict[str, Callable[[Path, FilesSource, str], Iterator[Values]]] = {
 
 
 def _wanted(source: FilesSource) -> Iterable[tuple[str, str]]:
-    """Return the columns that are read, each with the option that names it."""
+    """Return the columns to read, each with the option that sets it."""
     return (source.text_column, "--text-column"), (source.label_column, "--label-column")
 
 
 def _place(path: Path, columns: list[str], name: str, option: str, delimiter: str = "") -> int:
-    """Return where a column is.
+    """Return the index of a column.
 
     Raises:
-        WrongUsage: it is not there, or there are several.
+        WrongUsage: the column does not exist, or there are several with this name.
     """
     if columns.count(name) == 1:
         return columns.index(name)
@@ -187,9 +188,10 @@ def _place(path: Path, columns: list[str], name: str, option: str, delimiter: st
     ]
     if delimiter and len(columns) == 1 and others:
         raise WrongUsage(
-            f"{path} has one column, {columns[0]!r}: name what separates its columns, as in "
+            f"{path} has one column, {columns[0]!r}: name the character between its columns, as in "
             f"--delimiter '{others[0]}'"
         )
     raise WrongUsage(
-        f"{path} has no column {name!r}: name one by {option}; its columns are {', '.join(columns)}"
+        f"{path} has no column {name!r}: name one with {option}; "
+        f"its columns are {', '.join(columns)}"
     )

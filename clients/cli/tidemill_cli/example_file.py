@@ -1,4 +1,4 @@
-"""A file of examples on this machine: what it is, and its lines."""
+"""The format and the lines of a file of examples on this machine."""
 
 import bz2
 import gzip
@@ -29,33 +29,33 @@ _DECOMPRESSORS: dict[str, Callable[..., Any]] = {
     ".xz": lzma.open,
     ".zst": _zstandard,
 }
-# What the decoder makes of bytes that are not of the encoding; such are the marks of UTF-16.
+# The decoder turns bytes that the encoding does not have into these. UTF-16 begins with two.
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
 
 
 def format_of(path: Path, named: str | None) -> str:
-    """Return what a file is, as its source will read it: `csv`, `jsonl` or `parquet`.
+    """Return the format in which the source will read a file: `csv`, `jsonl` or `parquet`.
 
     Args:
-        path: the file; its suffix, that of a compression left out, says what it is.
-        named: what the user says that it is, if anything.
+        path: the file; its suffix, without that of a compression, gives the format.
+        named: the format that the user named, if any.
     """
     suffix = PurePath(without_compression(path).lower()).suffix
     return named or _FORMATS.get(suffix, "csv")
 
 
 def without_compression(path: Path) -> str:
-    """Return a file's name without the suffix of its compression."""
+    """Return a file's name without the suffix of a compression."""
     return path.stem if path.suffix.lower() in _DECOMPRESSORS else path.name
 
 
 def text_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Give the lines of a file, their ends included.
+    """Yield the lines of a file with their ends.
 
     Raises:
-        CannotRead: it cannot be read.
-        WrongUsage: it does not have this encoding, or there is no such encoding.
+        CannotRead: the file cannot be read.
+        WrongUsage: the file does not have this encoding, or the encoding does not exist.
     """
     try:
         with path.open("rb") as raw:
@@ -77,9 +77,9 @@ def _check_encoding(path: Path, number: int, line: str, encoding: str) -> None:
     if line.isascii() and "\0" not in line:
         return
     if number == 1 and ("\0" in line or line.startswith(_UTF_16)):
-        raise WrongUsage(f"{path} is not {encoding.upper()}, but UTF-16: add --encoding utf-16")
+        raise WrongUsage(f"{path} is not {encoding.upper()} but UTF-16: add --encoding utf-16")
     if _UNDECODED.search(line):
         raise WrongUsage(
             f"{path}, line {number}: not {encoding.upper()}; name the file's encoding, such as "
-            "--encoding cp1252 for Latin-1, as Windows writes it"
+            "--encoding cp1252 for Latin-1 from Windows"
         )

@@ -1,4 +1,4 @@
-"""What a command that failed says, and the exit code it ends with.
+"""The failures of commands; each has a message and an exit code.
 
 CommandFailed                1: the request failed
 ├── CannotWrite              a file cannot be written
@@ -17,30 +17,30 @@ from pathlib import Path
 
 
 class CommandFailed(Exception):
-    """A command cannot do what it was asked; the message says why and what to do."""
+    """A command that failed; the message says why and what to do."""
 
     exit_code = 1
 
 
 class CannotWrite(CommandFailed):
-    """A file or folder cannot be written."""
+    """A file or folder that cannot be written."""
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(f"{path} cannot be written: {error.strerror or error}")
 
 
 class NotNow(CommandFailed):
-    """The server cannot answer at the moment, and may soon."""
+    """A server that cannot answer now, but may soon."""
 
 
 class NothingRuns(NotNow):
-    """No server, or no stack, can be reached."""
+    """A server or stack that cannot be reached."""
 
     exit_code = 3
 
 
 class ExtrasMissing(CommandFailed):
-    """A command that works on this machine needs more than the client's packages."""
+    """A package of the extras that a command needs and that is not installed."""
 
     def __init__(self, module: str) -> None:
         super().__init__(
@@ -50,34 +50,34 @@ class ExtrasMissing(CommandFailed):
 
 
 class WrongUsage(CommandFailed):
-    """The command line, a file that it names, or a setting is wrong."""
+    """A mistake on the command line, in a file that it names, or in a setting."""
 
     exit_code = 2
 
 
 class AlreadyThere(WrongUsage):
-    """A file or folder that a command would write already exists."""
+    """A file or folder that must be new but exists."""
 
     def __init__(self, path: Path, remedy: str) -> None:
-        super().__init__(f"{path} is there already: {remedy}")
+        super().__init__(f"{path} already exists: {remedy}")
 
 
 class CannotRead(WrongUsage):
-    """A file that the command line names cannot be read."""
+    """A file on the command line that cannot be read."""
 
     def __init__(self, path: Path, error: Exception) -> None:
         super().__init__(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 class UnknownTask(WrongUsage):
-    """No task has this name."""
+    """A task that does not exist."""
 
     def __init__(self, task: str, known: Iterable[str]) -> None:
         super().__init__(f"there is no task {task!r}; there are: {_listed(known)}")
 
 
 class TaskNotNamed(WrongUsage):
-    """A task must be named, since there is not exactly one, or the caller may not see them."""
+    """A task that was left out, though there is not exactly one or the caller may not list them."""
 
     def __init__(self, known: Iterable[str] | None = None) -> None:
         super().__init__(

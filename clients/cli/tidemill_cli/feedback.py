@@ -6,20 +6,16 @@ from typing import Annotated
 import typer
 
 from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
-from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.feedback_file import send_file
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
-from tidemill_cli.output import AsJson
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.rejections import print_outcome
-from tidemill_cli.tasks import OnlyTask, collect_of
+from tidemill_cli.tasks import collect_of
 from tidemill_client.requests import feedback_request
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill feedback submit PREDICTION_ID --label refund",
-)
+app = group("tidemill feedback submit PREDICTION_ID --label refund")
 
 
 @app.command(epilog="Example: tidemill feedback submit PREDICTION_ID --label refund --source ann")
@@ -30,17 +26,17 @@ def submit(
     ] = None,
     label: Annotated[str | None, typer.Option(help="The right label.", show_default=False)] = None,
     source: Annotated[
-        str, typer.Option(help="Who says so; without it, you.", show_default=False)
+        str, typer.Option(help="Who says so; you by default.", show_default=False)
     ] = "",
     comment: Annotated[str, typer.Option(help="Their words.", show_default=False)] = "",
     text: Annotated[
         str,
-        typer.Option(help="What was predicted, where texts are not kept.", show_default=False),
+        typer.Option(help="The predicted text, if texts are not kept.", show_default=False),
     ] = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a prediction was right, or which label is."""
+    """Say whether a prediction is right, or which label is right."""
     if (correct is None) == (label is None):
         raise WrongUsage("give one of --correct, --incorrect and --label")
     request = feedback_request(
@@ -68,7 +64,7 @@ def submit(
 def list_feedback(
     task: OnlyTask = "",
     prediction_id: Annotated[
-        str, typer.Option(help="Only this prediction's.", show_default=False)
+        str, typer.Option(help="Only this prediction.", show_default=False)
     ] = "",
     limit: Limit = 20,
     address: Address = "",

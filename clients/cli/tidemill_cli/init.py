@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from tidemill_cli.example_check import Summary, check_examples
 from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
-from tidemill_cli.output import AsJson, print_json, say, shown, stdout
+from tidemill_cli.options import AsJson
+from tidemill_cli.output import print_json, say, shown, stdout
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
 
 app = typer.Typer(add_completion=False)
@@ -26,25 +27,25 @@ _DATA_FOLDER = "data"
 
 _TEMPLATE = """\
 # A Tidemill workspace. `tidemill up` in this folder starts everything.
-# Each setting can also come from the environment: TIDEMILL_GRPC_PORT=50052.
+# The environment can set each of these as well: TIDEMILL_GRPC_PORT=50052.
 
 [tasks.{task}]
 # Predictions less confident than this are marked as abstained.
 # abstain_below = 0.5
 
-# Where the examples come from: CSV with a header line, JSON Lines or Parquet. There may be several.
+# The examples: CSV with a header line, JSON Lines or Parquet. There may be several sources.
 [[tasks.{task}.sources]]
 {source}
 
 # Everything below is optional; these are the defaults.
-# grpc_port = 50051               # what clients connect to; write it above the first [section]
+# grpc_port = 50051               # the port for clients; write it above the first [section]
 # [feedback]
 # retrain_after = 1000            # new labeled examples that start a retraining
 # [gate]
-# max_accuracy_drop = 0.0         # a candidate may not be worse than the champion by more
+# max_accuracy_drop = 0.0         # by how much a candidate may be worse than the champion
 # [monitoring]
 # max_accuracy_drop = 0.03        # alert when accuracy falls by more
-# max_p99_latency_ms = 50.0       # alert when the slowest hundredth takes longer
+# max_p99_latency_ms = 50.0       # alert when the slowest 1 % take longer
 """
 
 
@@ -58,32 +59,32 @@ def init(
             "--csv",
             metavar="FILE",
             help="Your examples: CSV, TSV, JSON Lines or Parquet; text may be compressed. Without "
-            "it, a small example is written.",
+            "this option, a small example is written.",
         ),
     ] = None,
     text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
     file_format: Annotated[
         Literal["csv", "jsonl", "parquet"] | None,
-        typer.Option("--format", help="What the file is, if its name does not say it."),
+        typer.Option("--format", help="The file's format, if its name does not say it."),
     ] = None,
     delimiter: Annotated[
         str,
         typer.Option(
-            help="What separates a CSV's columns; without it, a tab in .tsv, else a comma.",
+            help="The character between a CSV's columns; by default a tab in .tsv, else a comma.",
             show_default=False,
         ),
     ] = "",
     encoding: Annotated[
-        str, typer.Option(help="The file's encoding; from any other a copy in UTF-8 is made.")
+        str, typer.Option(help="The file's encoding. Unless it is UTF-8, a copy in UTF-8 is made.")
     ] = "utf-8",
-    task: Annotated[str, typer.Option(help="What to call the classification problem.")] = "support",
+    task: Annotated[str, typer.Option(help="A name for the classification problem.")] = "support",
     as_json: AsJson = False,
 ) -> None:
     """Write a new workspace for your own examples."""
     if not re.fullmatch(TASK_NAME, task):
         raise WrongUsage(
-            f"{task!r} is not a task name: use up to 40 of a-z, 0-9 and _, a letter first"
+            f"{task!r} is not a task name: use up to 40 of a-z, 0-9 and _, starting with a letter"
         )
     try:
         absolute_folder(folder / "var")
@@ -115,7 +116,7 @@ def init(
 def _source(
     text_column: str, label_column: str, file_format: str | None, delimiter: str
 ) -> FilesSource:
-    """Return how the examples are read; only what was given is set."""
+    """Return the settings for reading the examples; only the given options are set."""
     given = {"format": file_format, "delimiter": {"\\t": "\t"}.get(delimiter, delimiter)}
     try:
         return FilesSource.model_validate(
@@ -142,7 +143,7 @@ def _write_example(folder: Path) -> str:
 
 
 def _bring_in(file: Path, folder: Path, encoding: str, source: FilesSource) -> str:
-    """Return the file's path in the workspace; one that lies elsewhere is copied into it."""
+    """Return the file's path in the workspace; a file from elsewhere is copied into it."""
     folder.mkdir(parents=True, exist_ok=True)
     is_utf8 = encoding == "utf-8-sig" or format_of(file, source.format) == "parquet"
     if is_utf8 and file.resolve().is_relative_to(folder.resolve()):
@@ -161,13 +162,13 @@ def _bring_in(file: Path, folder: Path, encoding: str, source: FilesSource) -> s
 
 
 def _toml(source: FilesSource) -> str:
-    """Return a source's settings, as far as they are set."""
+    """Return a source's settings in TOML, without those that are not set."""
     values = source.model_dump(mode="json", exclude_unset=True)
     return "\n".join(f"{name} = {_toml_string(value)}" for name, value in values.items())
 
 
 def _toml_string(text: str) -> str:
-    """A TOML basic string; JSON's escapes are among TOML's."""
+    """Return a TOML basic string. TOML has all escapes of JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -1,25 +1,22 @@
 """`tidemill jobs`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from tidemill.v1 import job_service_pb2 as pb
-from tidemill_cli.connection import Address, connected
+from tidemill_cli.connection import connected
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, collect, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import AsJson, percent, print_table, say
+from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
+from tidemill_cli.output import percent, print_table, say
 from tidemill_cli.progress import progress_view
-from tidemill_cli.tasks import ForTask, OnlyTask, collect_of, the_task
+from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill jobs run retrain --task support",
-)
+app = group("tidemill jobs run retrain --task support")
 
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
 
@@ -34,40 +31,39 @@ def list_jobs(address: Address = "", as_json: AsJson = False) -> None:
         "runs": lambda job: job.schedule or "on demand",
         "what it does": "description",
     }
-    print_list(jobs, columns, "no jobs: is the jobs process up?", as_json)
+    print_list(jobs, columns, "no jobs: check that the process `jobs` is up", as_json)
 
 
 @app.command(epilog="Example: tidemill jobs runs --task support --job retrain")
 def runs(
     task: OnlyTask = "",
-    job: Annotated[str, typer.Option(help="Only this job's.", show_default=False)] = "",
-    every: Annotated[bool, typer.Option("--all", help="Checks that started nothing too.")] = False,
+    job: Annotated[str, typer.Option(help="Only this job.", show_default=False)] = "",
+    every: Annotated[bool, typer.Option("--all", help="Include idle checks.")] = False,
     limit: Limit = 20,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs; of check_feedback, which runs every minute, only those that started one."""
+    """List runs; of check_feedback, which runs every minute, only those that started a run."""
     keep = None if every or job else _started_something
     with connected(address) as client:
         request = pb.ListJobRunsRequest(job=job, task=task)
         found = collect_of(client, client.jobs.ListJobRuns, request, limit, keep)
         known = {each.job for each in _jobs(client)} if job and not found else {job}
     if job not in known:
-        raise WrongUsage(
-            f"there is no job {job!r}; there are: {', '.join(sorted(known)) or 'none'}"
-        )
+        names = ", ".join(sorted(known)) or "none"
+        raise WrongUsage(f"there is no job {job!r}; there are: {names}")
     columns: Columns = {
         "run id": "run_id",
         "job": "job",
         "task": "task",
         "state": "state",
-        "asked by": "trigger",
+        "requested by": "trigger",
         "queued (UTC)": "create_time",
         "now": lambda run: run.error or run.message,
     }
     print_list(found, columns, "nothing has run yet", as_json)
     if keep is not None and not as_json:
-        say("without check_feedback runs that started nothing; --all shows them")
+        say("check_feedback runs that started nothing are left out; --all shows them")
 
 
 def _jobs(client: TidemillClient) -> list[pb.Job]:
@@ -75,7 +71,7 @@ def _jobs(client: TidemillClient) -> list[pb.Job]:
 
 
 def _started_something(run: pb.JobRun) -> bool:
-    """Return whether a run is not one of the many that only found that there is nothing to do."""
+    """Return False for a run of check_feedback that found nothing to do."""
     if run.job != "check_feedback" or run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
         return True
     return run.result.fields["decision"].string_value == "STARTED"
@@ -85,11 +81,11 @@ def _started_something(run: pb.JobRun) -> bool:
 def run(
     job: Annotated[str, typer.Argument(help="The job; `tidemill jobs list` shows them.")],
     task: ForTask = "",
-    follow: Annotated[bool, typer.Option(help="Wait for its end.")] = True,
+    follow: Annotated[bool, typer.Option(help="Wait until it ends.")] = True,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a job, and follow it to its end."""
+    """Start a job, and follow it until it ends."""
     with connected(address) as client:
         request = pb.RunJobRequest(job=job, task=the_task(client, task, address))
         queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
@@ -110,7 +106,7 @@ def show(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: tidemill jobs watch RUN_ID")
 def watch(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
-    """Follow a run to its end."""
+    """Follow a run until it ends."""
     with connected(address) as client:
         finish = _follow(client, run_id)
     _print_run(finish, as_json)
@@ -127,25 +123,20 @@ def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> Non
 
 
 def _follow(client: TidemillClient, run_id: str) -> pb.JobRun:
-    """Show a run's progress until it ends; the run as it was last heard of."""
-    # No time limit: a training takes as long as it takes.
+    """Show a run's progress until it ends, and return its last state."""
+    # No timeout: a training may take any time.
     stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
+    latest: pb.JobRun | None = None
     try:
         with progress_view() as show_progress:
-            latest = _last(stream, lambda run: show_progress(run.job, run.progress, run.message))
+            for response in stream:
+                latest = response.job_run
+                show_progress(latest.job, latest.progress, latest.message)
     except KeyboardInterrupt:
-        say(f"the run goes on: `tidemill jobs watch {run_id}` follows it again")
+        say(f"the run goes on; to follow it again: tidemill jobs watch {run_id}")
         raise
     if latest is None:
-        raise CommandFailed(f"the server said nothing about run {run_id}")
-    return latest
-
-
-def _last(stream: Iterable[Any], seen: Callable[[pb.JobRun], None]) -> pb.JobRun | None:
-    latest: pb.JobRun | None = None
-    for response in stream:
-        latest = response.job_run
-        seen(response.job_run)
+        raise CommandFailed(f"the server sent nothing about run {run_id}")
     return latest
 
 
@@ -163,9 +154,9 @@ def _print_run(run: pb.JobRun, as_json: bool) -> None:
         "state": enum_name(run, "state"),
         "progress": f"{percent(run.progress)}  {run.message}",
         "error": run.error,
-        "asked by": run.trigger,
+        "requested by": run.trigger,
         "queued": time_text(run.create_time),
-        "began": time_text(run.start_time),
+        "started": time_text(run.start_time),
         "ended": time_text(run.end_time),
     }
     print_one(run, fields, as_json)
@@ -174,9 +165,9 @@ def _print_run(run: pb.JobRun, as_json: bool) -> None:
 
 
 def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A result's values by name; those of an object inside it by `object.name`.
+    """Yield a result's values by name; those of an object inside it by `object.name`.
 
-    Of a list the plain values are told, each by its own; of objects only how many there are.
+    Each plain value of a list is yielded by itself; of a list of objects, only their number.
     """
     for name, value in result.items():
         if isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,24 +9,18 @@ import typer
 
 from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_cli.agreement import Agreement, agreement_of
-from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.connection import connected, current_user
 from tidemill_cli.dataset_files import write_whole
 from tidemill_cli.failure import AlreadyThere, WrongUsage
 from tidemill_cli.label_import import read_tasks, submit_all
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
-from tidemill_cli.listing import Columns, Limit, print_list
+from tidemill_cli.listing import Columns, print_list, print_one
 from tidemill_cli.local import require_extras
-from tidemill_cli.output import (
-    AsJson,
-    percent,
-    print_fields,
-    print_json,
-    say,
-    shortened,
-)
+from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask
+from tidemill_cli.output import percent, say, shortened
 from tidemill_cli.rejections import print_outcome
-from tidemill_cli.tasks import ForTask, OnlyTask, collect_of, the_task
+from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain.labeling import LabelItemState
 
@@ -48,7 +41,7 @@ def label(
     ] = "",
     address: Address = "",
 ) -> None:
-    """Label texts that wait for people.
+    """Label the texts that wait for people.
 
     Without a command, one text after the other is shown, and a key or a few letters say which
     label it has. It goes on until none waits, or Ctrl-D. A skipped text comes back later.
@@ -94,20 +87,13 @@ def list_items(
 
 
 @app.command(epilog="Example: tidemill label agreement --task support")
-def agreement(
-    task: ForTask = "",
-    address: Address = "",
-    as_json: AsJson = False,
-) -> None:
+def agreement(task: ForTask = "", address: Address = "", as_json: AsJson = False) -> None:
     """Show how far annotators agree."""
     require_extras()
     with connected(address) as client:
         items = _items(client, the_task(client, task, address), (), sys.maxsize)
     found = agreement_of([[(each.annotator, each.label) for each in i.judgements] for i in items])
-    if as_json:
-        print_json(asdict(found))
-    else:
-        print_fields(_described(found))
+    print_one(found, _described(found), as_json)
 
 
 @app.command(epilog="Example: tidemill label export waiting.json --task support")
@@ -125,10 +111,8 @@ def export(
     tasks = [to_task(item) for item in reversed(items)]
     content = json.dumps(tasks, ensure_ascii=False, indent=2).encode()
     write_whole(file.absolute(), lambda staged: staged.write_bytes(content))
-    if as_json:
-        print_json({"file": str(file), "tasks": len(tasks)})
-    else:
-        print_fields({"tasks": len(tasks), "file": file})
+    done = {"tasks": len(tasks), "file": str(file)}
+    print_one(done, done, as_json)
 
 
 @app.command("import", epilog="Example: tidemill label import annotated.json")

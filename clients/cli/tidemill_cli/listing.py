@@ -1,9 +1,8 @@
-"""Lists that the server gives in pages: how they are fetched, and how they are printed."""
+"""Lists that the server returns in pages, and how commands print lists and single rows."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from google.protobuf.message import Message
 
 from tidemill_cli.messages import for_people, to_json
@@ -13,10 +12,7 @@ CALL_SECONDS = 30.0
 _LARGEST_PAGE = 1000
 
 Columns = Mapping[str, str | Callable[[Any], Any]]
-"""What stands in each column of a table, by its title: a field of the message, by its name, or
-what a function makes of the message."""
-
-Limit = Annotated[int, typer.Option(min=1, help="How many to show, newest first.")]
+"""The columns of a table by their titles: the name of a row's field, or a function of the row."""
 
 
 def collect(
@@ -25,13 +21,13 @@ def collect(
     limit: int,
     keep: Callable[[Any], bool] | None = None,
 ) -> list[Any]:
-    """Fetch rows from as many pages as it takes.
+    """Return rows from as many pages as needed.
 
     Args:
-        method: the stub's method; its answer has one repeated field, the rows.
-        request: asks for the first page; it is changed.
-        limit: rows at most.
-        keep: which rows count; None takes all.
+        method: the stub's method; its response has one repeated field, the rows.
+        request: the request for the first page; it is changed.
+        limit: the most rows to return.
+        keep: the rows that count; None keeps all.
     """
     rows: list[Any] = []
     while True:
@@ -44,25 +40,29 @@ def collect(
             return rows[:limit]
 
 
-def print_list(messages: Iterable[Message], columns: Columns, empty: str, as_json: bool) -> None:
-    """Print messages as a JSON list, or as a table.
+def print_list(rows: Iterable[Any], columns: Columns, empty: str, as_json: bool) -> None:
+    """Print messages or dataclasses as a JSON list, or as a table.
 
     Args:
-        messages: the rows.
-        columns: what stands in each column, by the column's title.
-        empty: what to say if there are no messages.
+        rows: the messages or dataclasses.
+        columns: the table's columns, by their titles.
+        empty: the sentence to print if there are no rows.
         as_json: whether to print JSON.
     """
     if as_json:
-        print_json([to_json(message) for message in messages])
+        print_json(list(map(_plain, rows)))
         return
-    rows = (
-        [for_people(message, of) if isinstance(of, str) else of(message) for of in columns.values()]
-        for message in messages
+    cells = (
+        [for_people(row, of) if isinstance(of, str) else of(row) for of in columns.values()]
+        for row in rows
     )
-    print_table(list(columns), rows, empty)
+    print_table(list(columns), cells, empty)
 
 
-def print_one(message: Message, fields: Mapping[str, Any], as_json: bool) -> None:
-    """Print one message as a JSON object, or fields of it a line each."""
-    print_json(to_json(message)) if as_json else print_fields(fields)
+def print_one(row: Any, fields: Mapping[str, Any], as_json: bool) -> None:
+    """Print a message, a dataclass or a dictionary as JSON, or its `fields`, one per line."""
+    print_json(_plain(row)) if as_json else print_fields(fields)
+
+
+def _plain(row: Any) -> Any:
+    return to_json(row) if isinstance(row, Message) else row

@@ -1,4 +1,4 @@
-"""What commands that work on this machine need beside the client's packages."""
+"""The packages and settings that commands on this machine need besides the client's."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,16 +7,16 @@ from tidemill_cli.failure import ExtrasMissing, UnknownTask, WrongUsage
 from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
 
 # One package of each extra: [server], [jobs].
-_TELLING_MODULES = ("sqlalchemy", "apscheduler")
+_MODULES_OF_EXTRAS = ("sqlalchemy", "apscheduler")
 
 
 def missing_module() -> str | None:
-    """A module of the extras that is not installed; None where they are."""
-    return next((name for name in _TELLING_MODULES if find_spec(name) is None), None)
+    """Return a module of the extras that is not installed; None if all are."""
+    return next((name for name in _MODULES_OF_EXTRAS if find_spec(name) is None), None)
 
 
 def require_extras() -> None:
-    """Refuse a command that needs more than the client's packages.
+    """Require the packages of the extras.
 
     Raises:
         ExtrasMissing: they are not installed.
@@ -30,24 +30,24 @@ def settings_with_tasks() -> Settings:
 
     Raises:
         ConfigurationError: a setting is wrong.
-        WrongUsage: they name no task.
+        WrongUsage: they have no task.
     """
     settings = load_settings()
     if settings.tasks:
         return settings
     file = Path(WORKSPACE_FILE).absolute()
-    found = f"{file} names no task" if file.exists() else f"there is no {file}"
+    found = f"{file} has no task" if file.exists() else f"there is no {file}"
     raise WrongUsage(
-        f"{found}: change to a workspace's folder, or write a workspace by "
+        f"{found}: change to a workspace's folder, or create a workspace with "
         "`tidemill init my-workspace --data FILE`"
     )
 
 
 def require_task(settings: Settings, task: str) -> None:
-    """Refuse a task that the settings do not name.
+    """Require that the settings have a task.
 
     Raises:
-        UnknownTask: they name others.
+        UnknownTask: they do not; the error lists those that they have.
     """
     if task not in settings.tasks:
         raise UnknownTask(task, settings.tasks)

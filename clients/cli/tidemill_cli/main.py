@@ -1,4 +1,4 @@
-"""The `tidemill` command: its groups, and how it ends."""
+"""The `tidemill` command: its subcommands and its exit codes."""
 
 import importlib
 import importlib.metadata
@@ -17,14 +17,14 @@ _HELP = "Keeps a text classifier good after launch: data, training, serving, mon
 _EPILOG = """\
 Start here: `tidemill init my-workspace --data examples.csv`, then `tidemill up` in it.
 
-How a server is reached, from the environment:
+Environment variables:
 
 TIDEMILL_ADDRESS: host:port, for every command that has --address.
 
-TIDEMILL_API_KEY: an API key or a token. TIDEMILL_INSECURE=1 lets it travel without TLS.
+TIDEMILL_API_KEY: an API key or a token. TIDEMILL_INSECURE=1 allows sending it without TLS.
 
-TIDEMILL_ROOT_CERTIFICATES: PEM file of the roots to trust, or `system`; it turns TLS on. In a
-workspace whose tidemill.toml sets tls.certificate it is not needed.
+TIDEMILL_ROOT_CERTIFICATES: PEM file of the roots to trust, or `system`; it turns TLS on. It is not
+needed in a workspace whose tidemill.toml sets tls.certificate.
 
 TIDEMILL_CLIENT_CERTIFICATE, TIDEMILL_CLIENT_KEY: PEM files, for servers that ask for a client
 certificate.
@@ -36,24 +36,24 @@ COMMANDS = {
     "up": "Start Triton, the server and the jobs, and keep them running until Ctrl-C.",
     "restart": "Replace the server's workers one at a time, without a failed request.",
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
-    "predict": "Predict which label a text has.",
+    "predict": "Predict the label of each text.",
     "feedback": "Say which predictions were right; the next version learns from it.",
-    "preferences": "Say which of two answers is better, and export such pairs.",
-    "label": "Label texts that wait for people.",
+    "preferences": "Say which of two answers is better, and export the pairs.",
+    "label": "Label the texts that wait for people.",
     "models": "Show model versions and decide which of them answer.",
-    "datasets": "Show, compare, export and clear away what models were trained on.",
-    "jobs": "Start and follow the batch jobs.",
-    "reports": "Show what the checks found, and take alerts on.",
-    "erase": "Erase a person's texts, and show which were erased.",
-    "keys": "Make and revoke the API keys that callers show.",
+    "datasets": "Show, compare, export and remove the data that models were trained on.",
+    "jobs": "Start and follow batch jobs.",
+    "reports": "Show what the checks found, and acknowledge alerts.",
+    "erase": "Erase a person's texts, and show erased ones.",
+    "keys": "Create and revoke the API keys of callers.",
     "audit": "Show who changed what.",
     "doctor": "Check whether this machine and this workspace can run Tidemill.",
 }
-"""What each command does; each is the `app` of the module of its name."""
+"""The commands and what they do. Each is the `app` of the module with its name."""
 
 
 class _ImportedWhenUsed(TyperGroup):
-    """The commands. A module is imported when its command is run, for that takes a while."""
+    """The commands. A module is imported only when its command runs, since imports take time."""
 
     _only_described = False
 
@@ -93,22 +93,22 @@ def _show_version(asked: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
 ]
 
 
 @app.callback()
 def _tidemill(version: Version = False) -> None:
-    """Its one option has done its work when it is parsed."""
+    """Do nothing: the only option acts when it is parsed."""
     del version
 
 
 def _require_utf8(arguments: Sequence[str]) -> None:
-    """Refuse what no message and no settings file can hold."""
+    """Refuse arguments that no message and no settings file can hold."""
     for argument in arguments:
         try:
             argument.encode()
-        except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
+        except UnicodeEncodeError as error:  # bytes that are not UTF-8 are surrogates
             raise WrongUsage(f"the argument {argument!r} is not UTF-8") from error
 
 
@@ -116,8 +116,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        The exit code: 0 done, 1 the request failed, 2 wrong usage, 3 nothing is running,
-        130 ended by Ctrl-C.
+        The exit code: 0 success, 1 the request failed, 2 wrong usage, 3 nothing is running,
+        130 stopped by Ctrl-C.
     """
     adapt_to_terminal(sys.stdout, sys.stderr)
     try:
@@ -138,7 +138,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of the `tidemill` command."""
+    """Run the `tidemill` command and exit."""
     sys.exit(run(sys.argv[1:]))
 
 

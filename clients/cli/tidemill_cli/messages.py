@@ -1,7 +1,8 @@
-"""Messages as JSON, in the form that scripts read.
+"""Messages as JSON for scripts, and their fields as text for people.
 
-Field names as in the proto, Timestamps in RFC 3339, enums without their type's name, numbers as
-numbers. What is not set is null; of a oneof only the member that is set is there.
+In JSON, field names are those of the proto, Timestamps are in RFC 3339, enums have no type name,
+and numbers are numbers. A message that is not set is null. Of a oneof, only the member that is set
+is included.
 """
 
 import re
@@ -17,7 +18,7 @@ from tidemill_client import TidemillError
 
 
 def to_json(message: Message) -> Any:
-    """A message as plain values."""
+    """Return a message as plain values."""
     if isinstance(message, Timestamp):
         return message.ToJsonString()
     if isinstance(message, Struct):
@@ -30,36 +31,39 @@ def to_json(message: Message) -> Any:
 
 
 def error_to_json(error: TidemillError) -> dict[str, Any]:
-    """An error of one item as plain values."""
+    """Return the error of one item as plain values."""
     return {"code": error.code.name, "reason": error.reason, "message": error.message}
 
 
 def enum_name(message: Message, field_name: str) -> str:
-    """An enum field's value without its type's name: `CHAMPION`."""
+    """Return an enum field's value without the name of its type: `CHAMPION`."""
     field = message.DESCRIPTOR.fields_by_name[field_name]
     return _enum_name(field, getattr(message, field_name))
 
 
-def for_people(message: Message, field_name: str) -> Any:
-    """Return a field's value for people: moments in UTC, enums without their type's name."""
-    value = getattr(message, field_name)
+def for_people(row: Any, field_name: str) -> Any:
+    """Return a field of a message or a dataclass for people: times in UTC, enums by name."""
+    value = getattr(row, field_name)
     if isinstance(value, Timestamp):
         return time_text(value)
-    is_enum = message.DESCRIPTOR.fields_by_name[field_name].enum_type is not None
-    return enum_name(message, field_name) if is_enum else value
+    if isinstance(value, datetime):
+        return moment_text(value)
+    if isinstance(row, Message) and row.DESCRIPTOR.fields_by_name[field_name].enum_type:
+        return enum_name(row, field_name)
+    return value
 
 
 def time_text(time: Timestamp) -> str:
-    """A moment for people, in UTC; empty where it is not set."""
+    """Return a time for people, in UTC; empty if it is not set."""
     return "" if time == Timestamp() else moment_text(time.ToDatetime(tzinfo=UTC))
 
 
 def moment_text(moment: datetime) -> str:
-    """Return a moment for people, to the second."""
+    """Return a time for people, to the second."""
     return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
-# A field's descriptor is typed as Any: the C implementation's class is none of the stubs'.
+# A field's descriptor is typed as Any, as the C implementation's class is not in the stubs.
 def _value(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
@@ -79,14 +83,14 @@ def _single(field: Any, value: Any) -> Any:
 
 def _enum_name(field: Any, number: int) -> str:
     known = field.enum_type.values_by_number.get(number)
-    if known is None:  # a newer server's
+    if known is None:  # of a newer server
         return str(number)
     prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", field.enum_type.name).upper() + "_"
     return str(known.name).removeprefix(prefix)
 
 
 def _whole_numbers(value: Any) -> Any:
-    """A Struct knows doubles only; counts in it are shown as the integers that they are."""
+    """Return a Struct's values with counts as integers; a Struct holds doubles only."""
     if isinstance(value, dict):
         return {key: _whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):

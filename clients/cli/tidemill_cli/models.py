@@ -5,20 +5,15 @@ from typing import Annotated
 import typer
 
 from tidemill.v1 import model_service_pb2 as pb
-from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text
-from tidemill_cli.output import AsJson, percent
-from tidemill_cli.tasks import LastTask, OnlyTask, Task, collect_of, the_task
+from tidemill_cli.options import Address, AsJson, Comment, LastTask, Limit, OnlyTask, Task, group
+from tidemill_cli.output import percent
+from tidemill_cli.tasks import collect_of, the_task
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill models list --task support",
-)
-
-Comment = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
+app = group("tidemill models list --task support")
 
 
 @app.command("list", epilog="Example: tidemill models list --task support --json")
@@ -38,7 +33,7 @@ def list_versions(
         "published (UTC)": "create_time",
         "because": "reason",
     }
-    empty = "no model versions yet; `tidemill jobs list` shows what trains one"
+    empty = "no model versions yet; `tidemill jobs run retrain` trains one"
     print_list(found, columns, empty, as_json)
 
 
@@ -79,7 +74,7 @@ def promote(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a version the champion. One that was rolled back is loaded again first (seconds)."""
+    """Make a version the champion. A version that was rolled back takes seconds to load."""
     request = pb.PromoteModelVersionRequest(
         task=task, model_version=model_version, actor=current_user(), comment=comment
     )
@@ -92,7 +87,7 @@ def promote(
 def rollback(
     task: LastTask = "", comment: Comment = "", address: Address = "", as_json: AsJson = False
 ) -> None:
-    """Take the champion out and let the one before it answer again; `promote` takes it back."""
+    """Replace the champion by the one before it; `promote` reverses this."""
     with connected(address) as client:
         named = the_task(client, task, address)
         request = pb.RollbackModelRequest(task=named, actor=current_user(), comment=comment)
@@ -108,29 +103,25 @@ def traffic(
         typer.Option(metavar="VERSION=PERCENT", help="Answers this share of the callers."),
     ] = None,
     shadow: Annotated[
-        list[int] | None, typer.Option(metavar="VERSION", help="Sees a copy of the traffic.")
+        list[int] | None,
+        typer.Option(metavar="VERSION", help="Gets a copy of the traffic."),
     ] = None,
     champion_only: Annotated[
-        bool, typer.Option("--champion-only", help="Take canaries and shadows out.")
+        bool, typer.Option("--champion-only", help="Remove canaries and shadows.")
     ] = False,
     comment: Comment = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show who answers; with options, replace the canaries and shadows by those named."""
+    """Show which versions answer; with options, replace the canaries and shadows."""
     canaries, shadows = [_share(text) for text in canary or []], shadow or []
     if champion_only and (canaries or shadows):
-        raise WrongUsage("--champion-only excludes --canary and --shadow")
+        raise WrongUsage("--champion-only cannot be used with --canary and --shadow")
     with connected(address) as client:
         named = the_task(client, task, address)
         if champion_only or canaries or shadows:
-            request = pb.SetTrafficRequest(
-                task=named,
-                canaries=canaries,
-                shadows=shadows,
-                actor=current_user(),
-                comment=comment,
-            )
+            request = pb.SetTrafficRequest(task=named, canaries=canaries, shadows=shadows)
+            request.actor, request.comment = current_user(), comment
             deployment = client.models.SetTraffic(request, timeout=CALL_SECONDS).deployment
         else:
             latest = pb.ListDeploymentsRequest(task=named)
@@ -143,12 +134,12 @@ def traffic(
 
 @app.command(epilog="Example: tidemill models deployments support")
 def deployments(
-    task: Annotated[str, typer.Argument(help="Only this task's.", show_default=False)] = "",
+    task: Annotated[str, typer.Argument(help="Only this task.", show_default=False)] = "",
     limit: Limit = 20,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """List every change of traffic."""
+    """List the changes of traffic."""
     with connected(address) as client:
         request = pb.ListDeploymentsRequest(task=task)
         found = collect_of(client, client.models.ListDeployments, request, limit)
@@ -162,7 +153,7 @@ def deployments(
         "by": "actor",
         "because": "comment",
     }
-    print_list(found, columns, "nothing was deployed yet", as_json)
+    print_list(found, columns, "nothing is deployed yet", as_json)
 
 
 def _accuracy(version: pb.ModelVersion) -> str:

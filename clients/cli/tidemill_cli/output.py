@@ -1,6 +1,6 @@
-"""What commands print: results on stdout, everything about the work itself on stderr.
+"""Printed results, on stdout, and notes about the work itself, on stderr.
 
-Texts, names and messages that others wrote pass through `shown` on their way to a terminal.
+Texts, names and messages that others wrote pass through `shown` before a terminal gets them.
 """
 
 import codecs
@@ -8,21 +8,19 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Annotated, Any, TextIO
+from typing import Any, TextIO
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-# Wide enough that a table read by a program keeps each row on one line.
+# Keeps each row of a table on one line where a program reads it.
 _UNBOUNDED_WIDTH = 100_000
 _SHOWN_CHARACTERS = 60
 # Controls, line and paragraph separators, lone surrogates, and characters that are invisible or
-# turn the direction of the text. The two joiners are part of ordinary words and emoji.
+# change the direction of the text. The two joiners are part of ordinary words and emoji.
 _UNSAFE = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
@@ -33,7 +31,7 @@ _ASCII = str.maketrans(
 
 
 def adapt_to_terminal(*streams: TextIO) -> None:
-    """Let streams that cannot encode a character print ASCII for it instead of failing."""
+    """Let streams print ASCII in place of characters that they cannot encode."""
     codecs.register_error("tidemill", _in_ascii)
     for stream in streams:
         if hasattr(stream, "reconfigure"):
@@ -48,17 +46,17 @@ def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def shown(text: str) -> str:
-    """Return a text as a terminal may show it: control and bidi characters as escapes."""
+    """Return a text that is safe on a terminal: control and bidi characters become escapes."""
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown_lines(text: str) -> str:
-    """Return a text as `shown` does, its lines kept."""
+    """Return a text as `shown` does, but keep its lines."""
     return "\n".join(map(shown, text.split("\n")))
 
 
 def stdout() -> Console:
-    """Return the console for results. Colors only on a terminal, and not under NO_COLOR."""
+    """Return the console for results. It has colors only on a terminal, and not under NO_COLOR."""
     width = None if sys.stdout.isatty() else _UNBOUNDED_WIDTH
     return Console(
         width=width, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty()
@@ -80,12 +78,14 @@ def print_json(document: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON has no form for: a moment in ISO 8601, a set as a sorted list."""
+    """Return a value in a form that JSON has: a moment in ISO 8601, a set as a sorted list."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else sorted(value)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-    """Print rows under their columns' titles, or a sentence where there are none."""
+    """Print rows under the titles of their columns, or the sentence `empty` if there are none."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(_cell(column), overflow="fold", no_wrap=column.endswith("(UTC)"))
@@ -98,7 +98,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: st
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one thing's fields, a line each; those without a value are left out."""
+    """Print fields, one per line, without those that have no value."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -130,13 +130,13 @@ def percent(fraction: float) -> str:
 
 
 def bar(fraction: float, width: int) -> str:
-    """Return a bar of a plot: `fraction`, in [0, 1], of `width` characters, to an eighth of one."""
+    """Return a bar of a plot: `fraction`, in [0, 1], of `width` characters, in eighths of one."""
     eighths = round(8 * width * fraction)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def _cell(value: Any) -> Text:
-    """Return a value as a cell; a list takes a line for each of its values."""
+    """Return a value as a cell; a list gets one line for each value."""
     if isinstance(value, Text):
         return value
     lines = value if isinstance(value, list) else [value]

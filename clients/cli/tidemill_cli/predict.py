@@ -1,17 +1,16 @@
 """`tidemill predict`."""
 
-from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
-from tidemill_cli.connection import Address, connected, explanation
+from tidemill_cli.connection import connected, explanation
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.messages import error_to_json
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, print_table, shortened
-from tidemill_cli.standard_input import stdin_lines
-from tidemill_cli.tasks import Task
+from tidemill_cli.options import Address, AsJson, Task, Texts
+from tidemill_cli.output import percent, print_fields, print_json, print_table, shortened
+from tidemill_cli.standard_input import given_texts
 from tidemill_client import Prediction, TidemillClient, TidemillError
 
 app = typer.Typer(add_completion=False)
@@ -27,28 +26,27 @@ Result = Prediction | TidemillError
 @app.command(epilog=_EXAMPLE)
 def predict(
     task: Task,
-    texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT...", help="The texts; - reads lines from stdin.")
-    ],
+    texts: Texts,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to show, best first.")] = 1,
     model_version: Annotated[
-        int, typer.Option(min=0, help="The version to ask; 0 lets the router choose.")
+        int, typer.Option(min=0, help="The version that answers; 0 lets the router choose.")
     ] = 0,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Predict which label a text has."""
+    """Predict the label of each text."""
     with connected(address) as client:
         if len(texts) == 1 and texts != ["-"]:
             prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
-            print_json(asdict(prediction)) if as_json else _print_one(prediction)
+            print_json(prediction) if as_json else _print_one(prediction)
             return
-        asked = list(stdin_lines("surrogateescape")) if texts == ["-"] else texts
+        asked = given_texts(texts, errors="surrogateescape")
         results = _predict_all(client, task, asked, top_k, model_version)
     if as_json:
         print_json([_to_json(result) for result in results])
     else:
-        _print_many(asked, results)
+        columns = ("text", "label", "confidence", "version", "prediction id")
+        print_table(columns, map(_row, asked, results), empty="no texts were given")
     failures = sum(isinstance(result, TidemillError) for result in results)
     if failures:
         raise CommandFailed(f"{failures} of {len(asked)} texts were not answered")
@@ -64,13 +62,11 @@ def _predict_all(
 
 
 def _to_json(result: Result) -> Any:
-    if isinstance(result, TidemillError):
-        return {"error": error_to_json(result)}
-    return asdict(result)
+    return {"error": error_to_json(result)} if isinstance(result, TidemillError) else result
 
 
 def _print_one(prediction: Prediction) -> None:
-    note = "a person should decide: the confidence is low" if prediction.abstained else ""
+    note = "the confidence is low: a person should decide" if prediction.abstained else ""
     scores = [f"{percent(score.score)}  {score.label}" for score in prediction.scores]
     print_fields(
         {
@@ -82,11 +78,6 @@ def _print_one(prediction: Prediction) -> None:
             "prediction id": prediction.prediction_id,
         }
     )
-
-
-def _print_many(texts: list[str], results: list[Result]) -> None:
-    columns = ("text", "label", "confidence", "version", "prediction id")
-    print_table(columns, map(_row, texts, results), empty="no texts were given")
 
 
 def _row(text: str, result: Result) -> tuple[Any, ...]:

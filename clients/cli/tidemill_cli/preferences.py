@@ -1,7 +1,6 @@
 """`tidemill preferences`."""
 
 import sys
-from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,22 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from tidemill.v1 import feedback_service_pb2 as pb
-from tidemill_cli.connection import Address, connected, current_user
+from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras
-from tidemill_cli.output import AsJson, percent, print_fields, print_json, shortened
+from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
+from tidemill_cli.output import percent, shortened
 from tidemill_cli.preference_export import Format, rows_by_split, write_export
 from tidemill_cli.preference_statistics import Statistics, statistics_of
-from tidemill_cli.tasks import OnlyTask, collect_of, the_task
+from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain import preference as domain
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill preferences export --format jsonl --out pairs",
-)
+app = group("tidemill preferences export --format jsonl --out pairs")
 
 
 @app.command(
@@ -32,17 +28,17 @@ app = typer.Typer(
     '--chosen "It was sent on Monday." --rejected "No idea."'
 )
 def submit(
-    prompt: Annotated[str, typer.Option(help="What was asked.")],
+    prompt: Annotated[str, typer.Option(help="The question.")],
     chosen: Annotated[str, typer.Option(help="The better answer.")],
     rejected: Annotated[str, typer.Option(help="The other answer.")],
     task: Annotated[
         str | None,
         typer.Option(
-            help="The task; not needed where there is one. '' is none.", show_default=False
+            help="The task, or '' for none; not needed if there is only one.", show_default=False
         ),
     ] = None,
     annotator: Annotated[
-        str, typer.Option(help="Who says so; without it, you.", show_default=False)
+        str, typer.Option(help="Who says so; you by default.", show_default=False)
     ] = "",
     reason: Annotated[str, typer.Option(help="Why.", show_default=False)] = "",
     address: Address = "",
@@ -93,17 +89,15 @@ def stats(task: OnlyTask = "", address: Address = "", as_json: AsJson = False) -
     require_extras()
     pairs, judgements = _pairs(task, address)
     found = statistics_of(pairs, judgements)
-    if as_json:
-        print_json(asdict(found))
-    else:
-        print_fields(_described(found))
+    print_one(found, _described(found), as_json)
 
 
 @app.command(epilog="Example: tidemill preferences export --format parquet --out pairs")
 def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the files.")],
     file_format: Annotated[
-        Format, typer.Option("--format", help="Of the files; parquet needs the extra [jobs].")
+        Format,
+        typer.Option("--format", help="The files' format; parquet needs the extra [jobs]."),
     ] = Format.JSONL,
     task: OnlyTask = "",
     address: Address = "",
@@ -111,8 +105,8 @@ def export(
 ) -> None:
     """Write the pairs as TRL reads them: prompt, chosen, rejected.
 
-    The majority of a pair's annotators decides; ties are left out. There is a file each for train,
-    validation and test, as far as they have rows; a prompt's own hash decides which it is in.
+    The majority of a pair's annotators decides; ties are left out. Train, validation and test get
+    a file each, if they have rows; the hash of a prompt decides which file it is in.
     """
     if file_format is Format.PARQUET:
         require_extras()
@@ -124,16 +118,14 @@ def export(
     exported = sum(map(len, rows.values()))
     ties = len(pairs) - exported
     if not exported:
-        raise CommandFailed(f"there is nothing to export: of {len(pairs)} pairs {ties} are ties")
+        raise CommandFailed(f"there is nothing to export: {ties} of {len(pairs)} pairs are ties")
     try:
         files = write_export(folder, rows, file_format)
     except OSError as error:
         raise CannotWrite(out, error) from error
-    counts = {str(split): len(of_split) for split, of_split in rows.items()}
-    if as_json:
-        print_json({"files": list(map(str, files)), "rows": counts, "ties": ties})
-        return
-    print_fields({**counts, "ties left out": ties, "files": list(map(str, files))})
+    counts, names = {str(split): len(of) for split, of in rows.items()}, list(map(str, files))
+    document = {"files": names, "rows": counts, "ties": ties}
+    print_one(document, {**counts, "ties left out": ties, "files": names}, as_json)
 
 
 def _judgements(client: TidemillClient, task: str, limit: int) -> list[pb.Preference]:
@@ -142,7 +134,7 @@ def _judgements(client: TidemillClient, task: str, limit: int) -> list[pb.Prefer
 
 
 def _pairs(task: str, address: str) -> tuple[list[domain.Pair], int]:
-    """The pairs that were judged, and how many judgements there are."""
+    """Return the judged pairs, and the number of judgements."""
     with connected(address) as client:
         found = _judgements(client, task, sys.maxsize)
     return domain.pairs_of(map(_from_message, reversed(found))), len(found)
@@ -157,7 +149,7 @@ def _from_message(message: pb.Preference) -> domain.Preference:
         rejected=message.rejected,
         annotator=message.annotator,
         reason=message.reason,
-        request_id="",  # the server keeps it to itself
+        request_id="",  # the server does not return it
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
         replaced_preference_id=message.replaced_preference_id,
     )
@@ -166,7 +158,7 @@ def _from_message(message: pb.Preference) -> domain.Preference:
 def _described(found: Statistics) -> dict[str, Any]:
     agreement = "" if found.agreement is None else percent(found.agreement)
     return {
-        "judgements": f"{found.judgements}, of which {found.votes} count",
+        "judgements": f"{found.judgements}; {found.votes} count",
         "annotators": found.annotators,
         "prompts": found.prompts,
         "pairs": found.pairs,

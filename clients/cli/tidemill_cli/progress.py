@@ -1,4 +1,4 @@
-"""Progress of work: bars on a terminal, a line now and then elsewhere."""
+"""Progress of work: bars on a terminal, a line every few seconds elsewhere."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ from tidemill_cli.output import say, shown, stderr
 _LINE_EVERY_SECONDS = 5.0
 
 ShowProgress = Callable[[str, float, str], None]
-"""Takes what the work is called, the fraction done in [0, 1], and what it is doing now."""
+"""A function of the work's name, the fraction done in [0, 1], and the current step."""
 
 
 @contextmanager
 def progress_view() -> Iterator[ShowProgress]:
-    """Show the progress of one or several pieces of work while the block runs, on stderr."""
+    """Show the progress of the work in the block on stderr."""
     if not sys.stderr.isatty():
         yield _ProgressLines().show
         return
@@ -49,7 +49,7 @@ class _ProgressLines:
         self._last: dict[str, tuple[float, str]] = {}
 
     def show(self, name: str, fraction: float, message: str) -> None:
-        """A line when the work turns to something else, but not more often than needed."""
+        """Print a line when it has changed, at most every few seconds."""
         now = time.monotonic()
         line = f"{name}: {100 * fraction:.0f} % {message}"
         before, shown = self._last.get(name, (float("-inf"), ""))

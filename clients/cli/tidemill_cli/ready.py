@@ -1,4 +1,4 @@
-"""What `tidemill up` says once it is ready: how to ask the server, credentials included."""
+"""The commands that `tidemill up` shows once it is ready, with credentials."""
 
 from tidemill_cli.target import Target
 from tidemill_core.loopback import is_loopback
@@ -6,7 +6,7 @@ from tidemill_core.settings import Settings
 
 
 def example(settings: Settings, target: Target) -> str:
-    """Return commands and a program that ask the server of a workspace."""
+    """Return commands and a program that call the server of a workspace."""
     task = next(iter(settings.tasks))
     shell, imports, arguments = [], ["TidemillClient"], [f'"{target.address}"']
     if _needs_key(settings):

@@ -6,17 +6,14 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tidemill.v1 import monitoring_service_pb2 as pb
-from tidemill_cli.connection import Address, connected, current_user
-from tidemill_cli.listing import CALL_SECONDS, Columns, Limit, print_list, print_one
+from tidemill_cli.connection import connected, current_user
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import AsJson, print_table
-from tidemill_cli.tasks import OnlyTask, collect_of
+from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
+from tidemill_cli.output import print_table
+from tidemill_cli.tasks import collect_of
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    epilog="Example: tidemill reports alerts --unacknowledged",
-)
+app = group("tidemill reports alerts --unacknowledged")
 
 
 @app.command("list", epilog="Example: tidemill reports list --task support --kind drift")
@@ -24,7 +21,7 @@ def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
         Literal["drift", "accuracy", "latency"] | None,
-        typer.Option(help="Only reports of this check.", show_default=False),
+        typer.Option(help="Only this check.", show_default=False),
     ] = None,
     limit: Limit = 20,
     address: Address = "",
@@ -43,7 +40,7 @@ def list_reports(
         "verdict": "verdict",
         "finding": "summary",
     }
-    print_list(found, columns, "no reports yet; the checks run on their schedule", as_json)
+    print_list(found, columns, "no reports yet; the checks run on a schedule", as_json)
 
 
 @app.command(epilog="Example: tidemill reports show REPORT_ID --json")
@@ -52,7 +49,7 @@ def show(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one report with the figures behind it."""
+    """Show one report with its figures."""
     with connected(address) as client:
         request = pb.GetReportRequest(report_id=report_id)
         report = client.monitoring.GetReport(request, timeout=CALL_SECONDS).report
@@ -69,14 +66,14 @@ def show(
     print_one(report, fields, as_json)
     if not as_json:
         figures = sorted((to_json(report)["details"] or {}).items())
-        print_table(("figure", "value"), figures, empty="it has no figures")
+        print_table(("figure", "value"), figures, empty="the report has no figures")
 
 
 @app.command(epilog="Example: tidemill reports alerts --unacknowledged --json")
 def alerts(
     task: OnlyTask = "",
     unacknowledged: Annotated[
-        bool, typer.Option("--unacknowledged", help="Only those that no one has taken on.")
+        bool, typer.Option("--unacknowledged", help="Only alerts that no one has acknowledged.")
     ] = False,
     limit: Limit = 20,
     address: Address = "",
@@ -91,7 +88,7 @@ def alerts(
         "raised (UTC)": "create_time",
         "task": "task",
         "kind": "kind",
-        "taken on": _taken_on,
+        "acknowledged": _acknowledged,
         "found": "message",
     }
     print_list(found, columns, "no alerts", as_json)
@@ -103,7 +100,7 @@ def acknowledge(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say that you have taken an alert on."""
+    """Acknowledge an alert."""
     request = pb.AcknowledgeAlertRequest(alert_id=alert_id, actor=current_user())
     with connected(address) as client:
         alert = client.monitoring.AcknowledgeAlert(request, timeout=CALL_SECONDS).alert
@@ -111,12 +108,12 @@ def acknowledge(
         "alert id": alert.alert_id,
         "task": alert.task,
         "found": alert.message,
-        "taken on": _taken_on(alert),
+        "acknowledged": _acknowledged(alert),
     }
     print_one(alert, fields, as_json)
 
 
-def _taken_on(alert: pb.Alert) -> str:
+def _acknowledged(alert: pb.Alert) -> str:
     if alert.acknowledge_time == Timestamp():
         return "no one"
     return f"{alert.acknowledged_by}, {time_text(alert.acknowledge_time)} UTC"

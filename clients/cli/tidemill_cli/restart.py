@@ -11,49 +11,50 @@ import typer
 
 from tidemill_cli.failure import CommandFailed, NothingRuns
 from tidemill_cli.local import require_extras
-from tidemill_cli.output import AsJson, print_json, say
+from tidemill_cli.options import AsJson
+from tidemill_cli.output import print_json, say
 from tidemill_core.settings import load_settings
 
-if TYPE_CHECKING:  # at run time it is imported where the extras are known to be there
+if TYPE_CHECKING:  # imported at run time once the extras are known to be installed
     from tidemill_core.supervisor import RestartReport, RestartStep
 
 app = typer.Typer(add_completion=False)
-_EXAMPLE = "Example: tidemill restart && tidemill status"
 _INTERVAL_SECONDS = 0.1
 _BEGIN_SECONDS = 30.0
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog="Example: tidemill restart && tidemill status")
 def restart(as_json: AsJson = False) -> None:
     """Replace the server's workers one at a time, without a failed request.
 
-    Each new worker reads tidemill.toml and the installed code again. What the workers share (their
-    number and ports), the jobs and Triton keep their settings until `tidemill up` is started again.
-    If a new worker does not answer, the restart stops: the old ones go on, and the exit code is 1.
+    Each new worker reads tidemill.toml and the installed code again. The number of workers, their
+    ports, the jobs and Triton keep their settings until `tidemill up` starts again. If a new worker
+    does not answer, the restart stops: the other old workers go on, and the exit code is 1.
     """
     require_extras()
-    # The supervisor's packages come with the extras only.
+    # The supervisor's packages are part of the extras.
     from tidemill_core.supervisor import StepState
 
     state_dir = load_settings().state_dir
-    told: set[tuple[str, str]] = set()
+    said: set[tuple[str, str]] = set()
     for report in _reports(state_dir):
         for step in report.steps:
-            if step.state is not StepState.WAITING and (step.worker, step.state) not in told:
-                told.add((step.worker, step.state))
+            if step.state is not StepState.WAITING and (step.worker, step.state) not in said:
+                said.add((step.worker, step.state))
                 say(_line(step))
     if as_json:
         print_json({"succeeded": report.succeeded, **asdict(report)})
     if not report.succeeded:
         error = next(step.error for step in report.steps if step.error)
-        raise CommandFailed(f"not every worker is a new one; the others go on. {error}")
+        raise CommandFailed(f"not every worker was replaced; the old ones go on. {error}")
 
 
 def _reports(state_dir: Path) -> "Iterator[RestartReport]":
-    """Ask for a restart; what it has done so far, again and again until it is over.
+    """Ask for a restart, and yield its report again and again until it is over.
 
     Raises:
-        CommandFailed: no stack runs here, another restart is under way, or the stack ends.
+        NothingRuns: no stack runs here.
+        CommandFailed: another restart is under way, or the stack ends.
     """
     from tidemill_core.supervisor import RESTART_SIGNAL, StateDirectoryLock, read_report
 
@@ -62,7 +63,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
     if holder is None:
         raise NothingRuns(f"no stack runs on {state_dir}: start `tidemill up`")
     if before is not None and str(before.supervisor) == holder and not before.ended:
-        raise CommandFailed("a restart is under way already: wait until it is over")
+        raise CommandFailed("another restart is under way: wait until it is over")
     os.kill(int(holder), RESTART_SIGNAL)
     deadline = time.monotonic() + _BEGIN_SECONDS
     while (report := read_report(state_dir)) is None or report == before:
@@ -72,7 +73,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
     while not report.ended:
         yield report
         if lock.holder() != holder:
-            raise CommandFailed("the stack was ended before every worker was a new one")
+            raise CommandFailed("the stack ended before every worker was replaced")
         time.sleep(_INTERVAL_SECONDS)
         report = read_report(state_dir) or report
     yield report
@@ -81,9 +82,9 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
 def _line(step: "RestartStep") -> str:
     match step.state.value:
         case "STARTING":
-            return f"{step.worker}: process {step.new_pid} is started"
+            return f"{step.worker}: process {step.new_pid} starts"
         case "DRAINING":
-            return f"{step.worker}: it answers; process {step.old_pid} lets its callers go"
+            return f"{step.worker}: it answers; process {step.old_pid} finishes its calls"
         case "DONE":
             return f"{step.worker}: process {step.old_pid} has ended"
         case _:

@@ -1,4 +1,4 @@
-"""The way of each task to its first answer, as the database and the server tell it."""
+"""The progress of each task to its first answer, from the database and the server."""
 
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,20 +17,21 @@ from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
 
-# The supervisor waits meanwhile.
+# The supervisor is blocked for as long.
 _LOOK_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class TaskStartup:
-    """How far a task is.
+    """The progress of a task.
 
     Attributes:
         task: the task.
         serving: whether it answers.
-        fraction: of the training of its first model, in [0, 1].
-        message: what is being done.
-        new_error: why it will not answer, and what helps, the first time; empty otherwise.
+        fraction: the progress of its first training, in [0, 1].
+        message: the current step.
+        new_error: why it will not answer, and what to do; empty if there is no error or it was
+            reported before.
     """
 
     task: str
@@ -41,7 +42,7 @@ class TaskStartup:
 
 
 class Startup:
-    """Looks at the tasks of a stack that is starting."""
+    """The tasks of a stack that is starting."""
 
     def __init__(self, settings: Settings) -> None:
         self._tasks = list(settings.tasks)
@@ -50,7 +51,7 @@ class Startup:
         self._begin = system_clock()
         self._repository = ModelRepository(settings.model_repository)
         self._damage: dict[tuple[str, int], str] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +66,7 @@ class Startup:
         self._storage.database.close()
 
     def look(self) -> list[TaskStartup]:
-        """How far each task is now."""
+        """Return the current progress of each task."""
         return [self._look_at(task) for task in self._tasks]
 
     def _look_at(self, task: str) -> TaskStartup:
@@ -86,7 +87,7 @@ class Startup:
 
     def _with_champion(self, champion: ModelVersion) -> TaskStartup:
         task, version = champion.task, champion.version
-        if (task, version) not in self._damage:  # it takes long to read the files
+        if (task, version) not in self._damage:  # reading the files takes long
             self._damage[task, version] = _damage(self._repository, champion)
         if damage := self._damage[task, version]:
             error = damaged_champion(task, version, damage)
@@ -96,25 +97,25 @@ class Startup:
     def _serves(self, task: str) -> bool:
         try:
             health = health_of(self._client, task_service(task), _LOOK_TIMEOUT_SECONDS)
-        except TidemillError:  # not up yet, or being restarted
+        except TidemillError:  # not up yet, or restarting
             return False
         return health == "SERVING"
 
     def _training(self, task: str) -> JobRun | None:
-        """The latest training, if it is not one that ended before this stack was started."""
+        """Return the latest training unless it ended before this stack started."""
         run = self._storage.jobs.latest("retrain", task, list(JobRunState))
         if run is None or (run.end_time is not None and run.end_time < self._begin):
             return None
         return run
 
     def _unserved(self, task: str, message: str, error: str, cause: str) -> TaskStartup:
-        new_error = "" if cause in self._told else error
-        self._told.add(cause)
+        new_error = "" if cause in self._reported else error
+        self._reported.add(cause)
         return TaskStartup(task, serving=False, fraction=0.0, message=message, new_error=new_error)
 
 
 def _damage(repository: ModelRepository, version: ModelVersion) -> str:
-    """What is wrong with a version's files; empty if they are whole."""
+    """Return what is wrong with a version's files; empty if nothing."""
     try:
         found = repository.damage(version.task, version.model_format, version.version)
     except DataError as error:

@@ -15,21 +15,21 @@ from tidemill.v1.model_service_pb2 import (
     ListModelVersionsRequest,
     ModelVersion,
 )
-from tidemill_cli.connection import Address, connected
+from tidemill_cli.connection import connected
 from tidemill_cli.failure import CommandFailed, NotNow
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_cli.local import missing_module, settings_with_tasks
-from tidemill_cli.output import AsJson, percent, print_json, print_table, stdout
+from tidemill_cli.options import Address, AsJson
+from tidemill_cli.output import percent, print_json, print_table, stdout
 from tidemill_cli.tasks import tasks_of
 from tidemill_cli.unserved import why_unserved
 from tidemill_client import TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
 
-if TYPE_CHECKING:  # it comes with the extras
+if TYPE_CHECKING:  # part of the extras
     from tidemill_core.supervisor import ProcessStatus
 
 app = typer.Typer(add_completion=False)
-_EXAMPLE = "Example: tidemill status --wait 60 && echo all tasks are served"
 _INTERVAL_SECONDS = 0.5
 _RECENT = 1000
 _SERVING = "SERVING"
@@ -38,15 +38,15 @@ _UNKNOWN = "SERVICE_UNKNOWN"
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """How one task stands.
+    """The status of one task.
 
     Attributes:
         task: the task.
         health: `SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`.
-        champion: the version that answers; None where there is none yet.
-        champion_accuracy: on the hold-out, in [0, 1]; None where it was not measured.
-        versions: how many versions there are.
-        problem: why it does not answer, and what helps; empty where it does.
+        champion: the version that answers; None if there is none yet.
+        champion_accuracy: on the hold-out, in [0, 1]; None if it was not measured.
+        versions: the number of versions.
+        problem: why it does not answer, and what to do; empty if it answers.
     """
 
     task: str
@@ -59,12 +59,12 @@ class TaskStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """How a server and its tasks stand.
+    """The status of a server and its tasks.
 
     Attributes:
-        health: of whichever worker was asked.
-        tasks: one a task.
-        processes: of this folder's stack, where it runs; empty for another server.
+        health: the health of the worker that answered.
+        tasks: the status of each task.
+        processes: the processes of this folder's stack; empty for another server.
     """
 
     health: str
@@ -73,15 +73,16 @@ class Status:
 
     @property
     def serving(self) -> bool:
-        """Whether the server is up, and every task, of which there must be one, is served."""
+        """Whether the server is up and has tasks, and every task is served."""
         healths = [self.health, *(task.health for task in self.tasks)]
         return bool(self.tasks) and all(health == _SERVING for health in healths)
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog="Example: tidemill status --wait 60 && echo all tasks are served")
 def status(
     wait: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until all serve.")
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="How long to wait for all tasks."),
     ] = 0.0,
     address: Address = "",
     as_json: AsJson = False,
@@ -89,11 +90,7 @@ def status(
     """Show whether the server and each task answer; exit code 0 only if all do."""
     if not address:
         settings_with_tasks()
-    deadline = time.monotonic() + wait
-    found = _look(address, deadline)
-    while not found.serving and time.monotonic() < deadline:
-        time.sleep(_INTERVAL_SECONDS)
-        found = _look(address, deadline)
+    found = _wait(address, time.monotonic() + wait)
     if as_json:
         print_json({"serving": found.serving, **asdict(found)})
     else:
@@ -106,11 +103,11 @@ def status(
 
 
 def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECONDS) -> str:
-    """What a service's health is called; a service that is not registered is SERVICE_UNKNOWN.
+    """Return a service's health; that of a service that is not registered is SERVICE_UNKNOWN.
 
     Args:
         client: a connection to the server.
-        service: empty for the server itself, otherwise from `task_service`.
+        service: empty for the server itself, or from `task_service`.
         timeout: seconds to wait for an answer.
 
     Raises:
@@ -128,28 +125,37 @@ def health_of(client: TidemillClient, service: str, timeout: float = CALL_SECOND
 
 
 def task_service(task: str) -> str:
-    """The service name of a task's health."""
+    """Return the service name of a task's health."""
     return f"tidemill.task.{task}"
 
 
-def _look(address: str, deadline: float) -> Status:
-    """The status now; a server that cannot answer yet may do so until the deadline."""
+def _wait(address: str, deadline: float) -> Status:
+    """Return the status once every task is served, or at the deadline.
+
+    Raises:
+        NotNow: the server cannot answer at the deadline.
+    """
     while True:
         try:
-            with connected(address) as client:
-                tasks = [_task_status(client, task) for task in tasks_of(client, address)]
-                if address:  # it worked for tasks that it does not serve any more
-                    tasks = [task for task in tasks if task.health != _UNKNOWN]
-                processes = [] if address else _processes()
-                return Status(health_of(client, ""), tasks, processes)
+            found = _look(address)
+            if found.serving or time.monotonic() >= deadline:
+                return found
         except NotNow:
             if time.monotonic() >= deadline:
                 raise
-            time.sleep(_INTERVAL_SECONDS)
+        time.sleep(_INTERVAL_SECONDS)
+
+
+def _look(address: str) -> Status:
+    with connected(address) as client:
+        tasks = [_task_status(client, task) for task in tasks_of(client, address)]
+        if address:  # leave out tasks that it no longer serves
+            tasks = [task for task in tasks if task.health != _UNKNOWN]
+        return Status(health_of(client, ""), tasks, [] if address else _processes())
 
 
 def _processes() -> "list[ProcessStatus]":
-    if missing_module() is not None:  # the client alone is installed: no stack can run here
+    if missing_module() is not None:  # only the client is installed: no stack can run here
         return []
     from tidemill_core.supervisor import read_processes
 
@@ -188,9 +194,7 @@ def _problem(client: TidemillClient, task: str, health: str) -> str:
     if health == _SERVING:
         return ""
     if health == _UNKNOWN:
-        return (
-            f"the server does not know {task}: `tidemill restart` lets it read its settings again"
-        )
+        return f"the server does not know {task}: `tidemill restart` makes it read its settings"
     return why_unserved(client, task)
 
 

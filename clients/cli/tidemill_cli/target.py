@@ -1,4 +1,4 @@
-"""Which server a command asks, and how it knows that server."""
+"""The server that a command calls, and how the command authenticates it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,30 +9,29 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tidemill_cli.failure import WrongUsage
 from tidemill_core.settings import load_settings, problems_named
 
-# Addresses that mean "every interface" are listened on, not connected to.
+# Addresses that mean "every interface" are for listening, not for connecting.
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
 
 
 class CallerSettings(BaseSettings):
-    """What a caller shows and trusts: `TIDEMILL_API_KEY` and so on, in the environment only."""
+    """The caller's credentials and trusted roots: `TIDEMILL_API_KEY` and so on, never in a file."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEMILL_", env_ignore_empty=True, frozen=True)
 
     api_key: SecretStr | None = None
     """An API key or a token."""
     root_certificates: str = ""
-    """PEM file of the roots that the server's certificate must come from, which turns TLS on;
-    `system` stands for the roots that gRPC ships."""
+    """PEM file of the roots to trust, which turns TLS on; `system` is the roots that gRPC ships."""
     client_certificate: Path | None = None
     """PEM file of the caller's own certificate."""
     client_key: Path | None = None
-    """PEM file of that certificate's key."""
+    """PEM file of the key of that certificate."""
     insecure: bool = False
-    """Whether the API key may travel in clear to another machine."""
+    """Whether the API key may travel unencrypted to another machine."""
 
 
 def caller_settings() -> CallerSettings:
-    """Read what the caller shows and trusts.
+    """Return the caller's settings from the environment.
 
     Raises:
         ConfigurationError: a variable has a wrong value.
@@ -43,14 +42,14 @@ def caller_settings() -> CallerSettings:
 
 @dataclass(frozen=True)
 class Target:
-    """A server, and how a client knows that it is the right one.
+    """A server, and how a client authenticates it.
 
     Attributes:
         address: host:port.
-        named: whether the caller named it; otherwise it is the workspace's own.
-        roots: PEM file of the roots to trust, or `system`; None connects without TLS.
-        server_name: the name that the server's certificate must have; None takes the host.
-        caller: what the caller shows.
+        named: whether the caller named it; if not, it is the workspace's own.
+        roots: PEM file of the roots to trust, or `system`; None for no TLS.
+        server_name: the name that the server's certificate must have; None for the host.
+        caller: the caller's credentials.
     """
 
     address: str
@@ -63,10 +62,10 @@ class Target:
 def target_of(address: str) -> Target:
     """Return the server at an address, or the workspace's own if the address is empty.
 
-    The workspace's own server is known by its certificate's file, whatever name that has.
+    The certificate file of the workspace's own server is trusted, whatever name it has.
 
     Raises:
-        ConfigurationError: no address is given, and the settings cannot be read.
+        ConfigurationError: there is no address, and the settings cannot be read.
         WrongUsage: the workspace's certificate cannot be read.
     """
     caller = caller_settings()
@@ -85,8 +84,8 @@ def target_of(address: str) -> Target:
 
 
 def _name_of(certificate: Path) -> str:
-    """Return a name that a certificate has."""
-    # Comes with the server's packages, as whatever serves this workspace does.
+    """Return one of a certificate's names."""
+    # Installed with the server, which this workspace needs anyway.
     from cryptography import x509
 
     try:

@@ -1,13 +1,10 @@
 """The task that a command is for.
 
-A task that does not exist is an error, never an empty list. Where there is one task, it need not
-be named.
+A task that does not exist is an error, never an empty list. The only task need not be named.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
 from tidemill.v1.model_service_pb2 import GetModelVersionRequest, ListDeploymentsRequest
@@ -18,23 +15,14 @@ from tidemill_core.settings import load_settings
 
 _RECENT = 1000
 
-OnlyTask = Annotated[str, typer.Option("--task", help="Only this task's.", show_default=False)]
-ForTask = Annotated[
-    str,
-    typer.Option("--task", help="The task; not needed where there is one.", show_default=False),
-]
-Task = Annotated[str, typer.Argument(help="The task.")]
-LastTask = Annotated[
-    str, typer.Argument(help="The task; not needed where there is one.", show_default=False)
-]
-
 
 def the_task(client: TidemillClient, task: str, address: str) -> str:
-    """Return the task that was named, or the only one.
+    """Return the named task, or the only one if none is named.
 
     Raises:
-        TaskNotNamed: none was named, and there is not exactly one, or the caller may not know.
-        TidemillError: the server is away.
+        TaskNotNamed: no task is named, and there is not exactly one or the caller may not list
+            them.
+        TidemillError: the server cannot be reached.
     """
     if task:
         return task
@@ -58,7 +46,7 @@ def only_one(tasks: Sequence[str]) -> str:
 
 
 def tasks_of(client: TidemillClient, address: str) -> list[str]:
-    """Return the tasks of this folder's settings; of another server, those it has worked for."""
+    """Return the tasks in this folder's settings; for another server, those with models or runs."""
     if not address:
         return list(load_settings().tasks)
     deployed = collect(client.models.ListDeployments, ListDeploymentsRequest(), _RECENT)
@@ -73,12 +61,12 @@ def collect_of(
     limit: int,
     keep: Callable[[Any], bool] | None = None,
 ) -> list[Any]:
-    """Fetch rows as `collect` does, and check that the task of an empty list exists.
+    """Return rows as `collect` does, and check that the task of an empty list exists.
 
-    What is stored of a task that was removed is listed still.
+    Rows of a removed task are still listed.
 
     Raises:
-        TidemillError: UNKNOWN_TASK names the tasks that there are.
+        TidemillError: UNKNOWN_TASK; it names the existing tasks.
     """
     rows = collect(method, request, limit, keep)
     if request.task and not rows:

@@ -1,4 +1,4 @@
-"""Why no call reached a server: nothing listens, or the two sides disagree about TLS."""
+"""The reason why no call reached a server: nothing listens, or the TLS settings do not match."""
 
 import socket
 import ssl
@@ -16,19 +16,19 @@ _CLIENT = "TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY"
 
 
 def why_unreachable(target: Target) -> CommandFailed:
-    """Return why no call reached a server, with what to do."""
+    """Return the failure that says why no call reached a server, and what to do."""
     try:
         with _secured(target, _trusting_all()):
             pass
     except ssl.SSLError as error:
-        if "ALERT" not in (error.reason or ""):  # what answers does not speak TLS
+        if "ALERT" not in (error.reason or ""):  # the server does not use TLS
             return _without_tls(target)
-    except (OSError, ValueError):  # ValueError: an address that is not host:port
+    except (OSError, ValueError):  # ValueError: the address is not host:port
         return _nothing(target)
     if target.roots is None:
         return WrongUsage(
             f"the server at {target.address} uses TLS: set {_ROOTS} to the PEM file of the root "
-            "that its certificate comes from, or to `system`"
+            "that signed its certificate, or to `system`"
         )
     return _of_certificates(target)
 
@@ -43,15 +43,15 @@ def _without_tls(target: Target) -> CommandFailed:
 
 
 def _of_certificates(target: Target) -> CommandFailed:
-    """Return what a server that uses TLS and this client disagree about."""
+    """Return the failure for a server that uses TLS and a client whose certificates do not fit."""
     caller = target.caller
     try:
         context = _trusting(target)
-    except OSError as error:  # of which ssl.SSLError is one
+    except OSError as error:  # also ssl.SSLError
         return WrongUsage(f"{_ROOTS}, {_CLIENT}: a file cannot be used: {error}")
     try:
         with _secured(target, context) as connection:
-            # HTTP/2 servers speak first; one that refuses a client just ends the connection.
+            # HTTP/2 servers send first; one that refuses a client closes the connection.
             refused = not connection.recv(1)
     except ssl.SSLCertVerificationError as error:
         return WrongUsage(
@@ -63,20 +63,18 @@ def _of_certificates(target: Target) -> CommandFailed:
     except OSError:
         refused = False
     if not refused:
-        return NotNow(f"the server at {target.address} ends the connection: try again")
-    if caller.client_certificate is None:
-        said = f"asks for a client certificate: set {_CLIENT}"
-    else:
-        said = f"refuses the client certificate: check {_CLIENT}"
-    return WrongUsage(f"the server at {target.address} {said}")
+        return NotNow(f"the server at {target.address} closes the connection: try again")
+    wish = "asks for a" if caller.client_certificate is None else "refuses the"
+    cure = "set" if caller.client_certificate is None else "check"
+    return WrongUsage(f"the server at {target.address} {wish} client certificate: {cure} {_CLIENT}")
 
 
 @contextmanager
 def _secured(target: Target, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    """Give a connection to the block after its handshake.
+    """Yield a connection after its TLS handshake.
 
     Raises:
-        OSError: nothing listens there, or one side refuses the other.
+        OSError: nothing listens at the address, or the handshake fails.
         ValueError: the address is not host:port.
     """
     host, _, port = target.address.rpartition(":")
@@ -90,10 +88,10 @@ def _secured(target: Target, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]
 
 
 def _trusting(target: Target) -> ssl.SSLContext:
-    """Return what trusts and shows as much as the client does.
+    """Return a context with the client's roots and certificate.
 
     Raises:
-        OSError: a file cannot be read, or is not what it should be.
+        OSError: a file cannot be read, or is not in PEM.
     """
     roots = None if target.roots == "system" else str(target.roots)
     context = ssl.create_default_context(cafile=roots)
@@ -115,10 +113,10 @@ def _nothing(target: Target) -> CommandFailed:
     here = Path(WORKSPACE_FILE).absolute()
     if target.named or here.exists():
         return NothingRuns(
-            f"nothing answers at {target.address}: start it by `tidemill up` in its workspace, or "
-            "name another server by --address"
+            f"nothing answers at {target.address}: start it with `tidemill up` in its workspace, "
+            "or name another server with --address"
         )
     return NothingRuns(
-        f"nothing answers at {target.address}, which is asked because there is no {here}: change "
-        "to a workspace's folder, or name the server by --address"
+        f"nothing answers at {target.address}, the default, as there is no {here}: change "
+        "to a workspace's folder, or name the server with --address"
     )

@@ -1,4 +1,4 @@
-"""Why a task does not answer, and the command that helps."""
+"""The reasons why a task does not answer, and the commands that help."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,24 +12,24 @@ from tidemill_client import FailedPrecondition, TidemillClient, translated_error
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.model import ModelState
 
-_TRITON = "its data is not at fault: see Triton's log"
-_PROCESS = "see the log of jobs, and whether there is enough memory"
+_TRITON = "the data is not the cause: see Triton's log"
+_PROCESS = "see the log of jobs, and check that there is enough memory"
 _CURES = {
     "TRITON_UNAVAILABLE": _TRITON,
     "MODEL_LOAD_FAILED": _TRITON,
     "ANSWERS_DIFFER": _TRITON,
     "DEADLINE_EXCEEDED": _TRITON,
-    "STORAGE_UNAVAILABLE": "see that the database answers",
+    "STORAGE_UNAVAILABLE": "check that the database answers",
     "DIED": _PROCESS,
     "ORPHANED": _PROCESS,
 }
 
 
 def why_unserved(client: TidemillClient, task: str) -> str:
-    """Return why a task that the server knows does not answer, and what helps.
+    """Return why a task that the server knows does not answer, and what to do.
 
     Raises:
-        TidemillError: the server cannot be reached, or does not allow the question.
+        TidemillError: the server cannot be reached, or refuses to say.
     """
     try:
         with translated_errors():
@@ -39,7 +39,7 @@ def why_unserved(client: TidemillClient, task: str) -> str:
         return _why_untrained(client, task) if error.reason == "NO_CHAMPION" else error.message
     return (
         f"version {champion.model_version} of {task} is not loaded in Triton. If Triton is up and "
-        "this lasts, the logs of triton and jobs say why; to let another version answer: "
+        "this lasts, see the logs of triton and jobs; to let another version answer: "
         f"tidemill models rollback {task}, or tidemill jobs run retrain --task {task}"
     )
 
@@ -48,7 +48,7 @@ def _why_untrained(client: TidemillClient, task: str) -> str:
     request = ListJobRunsRequest(job="retrain", task=task, page_size=1)
     runs = client.jobs.ListJobRuns(request, timeout=CALL_SECONDS).job_runs
     if not runs:
-        return f"{task} has no model yet, and no training: the process `jobs` queues its first one"
+        return f"{task} has no model and no training yet: the process `jobs` queues the first one"
     run = to_json(runs[0])
     if trouble := trouble_of(run["state"], run["error"], run["result"] or {}):
         return no_first_model(task, trouble)
@@ -59,27 +59,27 @@ def _why_untrained(client: TidemillClient, task: str) -> str:
 
 
 def trouble_of(state: str, error: str, result: Mapping[str, Any]) -> str:
-    """Return why a training leads to no champion; empty where it may, or did."""
+    """Return why a training gives no champion; empty if it may still, or did."""
     if state == JobRunState.FAILED:
         return error
     if state == JobRunState.CANCELLED:
-        return "its training was cancelled"
+        return "its training was canceled"
     if result.get("state") == ModelState.REJECTED:
         return f"its model was rejected: {result.get('reason', '')}"
     return ""
 
 
 def damaged_champion(task: str, version: int, damage: str) -> str:
-    """Return what to say of a task whose champion's files are damaged."""
+    """Return the error for a task whose champion has damaged files."""
     return (
-        f"version {version} of {task}, its champion, is damaged: {damage}\nput the file back, or "
+        f"version {version} of {task}, the champion, is damaged: {damage}\nrestore the file, or "
         f"let another version answer: tidemill models rollback {task}, or "
         f"tidemill jobs run retrain --task {task}"
     )
 
 
 def no_first_model(task: str, trouble: str) -> str:
-    """Return what to say of a task whose first training came to nothing."""
+    """Return the error for a task whose first training failed."""
     reason = trouble.removeprefix("its model was rejected: ").partition(":")[0]
     if trouble.startswith("its training"):
         cure = ""

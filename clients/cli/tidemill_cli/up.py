@@ -3,12 +3,14 @@
 import contextlib
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 
 import typer
 
 from tidemill_cli.local import require_extras, settings_with_tasks
-from tidemill_cli.output import AsJson, print_json, say, shown_lines, stdout
+from tidemill_cli.options import AsJson
+from tidemill_cli.output import print_json, say, shown_lines, stdout
 from tidemill_cli.progress import progress_view
 from tidemill_cli.ready import example
 from tidemill_cli.target import caller_settings, target_of
@@ -26,18 +28,17 @@ from tidemill_core.supervisor import (
 from tidemill_core.triton.embedded import unsupported_reason
 
 app = typer.Typer(add_completion=False)
-_EXAMPLE = "Example: cd my-workspace && tidemill up"
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 0.5
-# Restarts that help themselves are not news; one that does not help is.
-_WORRYING_DEATHS = 3
+# So many deaths in a row show that restarts do not help.
+_MANY_DEATHS = 3
 _NO_CERTIFICATE = (
-    "tls.client_ca is set, and TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY are not: "
+    "tls.client_ca is set, but TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY are not: "
     "without them this command cannot see when the tasks answer"
 )
 
 
-@app.command(epilog=_EXAMPLE)
+@app.command(epilog="Example: cd my-workspace && tidemill up")
 def up(as_json: AsJson = False) -> None:
     """Start Triton, the server and the jobs, and keep them running until Ctrl-C."""
     require_extras()
@@ -53,29 +54,29 @@ def up(as_json: AsJson = False) -> None:
     asked = _Signals(supervisor)
     supervisor.start()
     try:
-        _note(f"starting {', '.join(process.name for process in processes)}: ends at Ctrl-C")
+        _note(f"starting {', '.join(process.name for process in processes)}: Ctrl-C stops them")
         if _wait_until_ready(settings, supervisor, asked):
             with contextlib.suppress(OSError):
                 _announce(settings, as_json)
         while not asked.to_stop:
             _keep_alive(supervisor, asked)
     finally:
-        _note("stopping; Ctrl-C once more kills what is left")
+        _note("stopping; another Ctrl-C kills the processes that are left")
         supervisor.stop()
     _note("stopped")
 
 
 def _note(text: str, style: str = "") -> None:
-    """Say something, if it can be written: a full disk or a closed terminal ends no stack."""
+    """Print a note. A full disk or a closed terminal does not end the stack."""
     with contextlib.suppress(OSError):
         say(text, style=style)
 
 
 class _Signals:
-    """Notes what the stack is asked for.
+    """The signals that the stack has received.
 
-    Ctrl-C, SIGTERM and a closed terminal end it, and a second of them hurries that;
-    RESTART_SIGNAL comes from `tidemill restart`.
+    Ctrl-C, SIGTERM and a closed terminal stop the stack; a second one kills what is left.
+    `tidemill restart` sends RESTART_SIGNAL.
     """
 
     def __init__(self, supervisor: Supervisor) -> None:
@@ -101,13 +102,13 @@ def _keep_alive(supervisor: Supervisor, asked: _Signals) -> None:
         if supervisor.restart():
             _note("restarting the server's workers, one at a time")
     for ended in supervisor.poll():
-        _note(_obituary(ended), style="yellow")
+        _note(_ending(ended), style="yellow")
     time.sleep(_POLL_SECONDS)
 
 
 def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signals) -> bool:
-    """Show the way of each task to its champion; False if it was cut short."""
-    # The database's packages take half a second to import, which no other command should pay.
+    """Show each task's progress until all are served; return False if stopped before."""
+    # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.startup import Startup
 
     with Startup(settings) as startup, progress_view() as show_progress:
@@ -139,24 +140,20 @@ def _announce(settings: Settings, as_json: bool) -> None:
     console.file.flush()
 
 
-def _obituary(ended: Ended) -> str:
-    how = (
-        f"was ended by signal {-ended.exit_code}"
-        if ended.exit_code < 0
-        else f"ended with code {ended.exit_code}"
-    )
-    when = f"in {ended.restart_seconds:g} s" if ended.restart_seconds else "at once"
-    text = f"{ended.name} {how}; it is started again {when}"
-    if ended.deaths < _WORRYING_DEATHS:
+def _ending(ended: Ended) -> str:
+    code = ended.exit_code
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    when = f"in {ended.restart_seconds:g} s" if ended.restart_seconds else "now"
+    text = f"{ended.name} {how}; it restarts {when}"
+    if ended.deaths < _MANY_DEATHS:
         return text
-    times = f"It ended {ended.deaths} times in a row"
-    return f"{text}. {times}: see {ended.log}{_last_words(ended)}"
+    return f"{text}. It ended {ended.deaths} times in a row: see {ended.log}{_last_line(ended.log)}"
 
 
-def _last_words(ended: Ended) -> str:
-    """The last line of its log, where there is one."""
+def _last_line(log: Path) -> str:
+    """Return the last line of a log, on a line of its own; empty if there is none."""
     try:
-        lines = ended.log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
-    except OSError:  # the disk has no room for a log
+        lines = log.read_bytes()[-2000:].decode(errors="replace").strip().splitlines()
+    except OSError:  # the disk had no room for a log
         return ""
     return f"\n  {lines[-1]}" if lines else ""

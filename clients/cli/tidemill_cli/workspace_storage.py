@@ -1,4 +1,4 @@
-"""The workspace's database, for commands that work on it directly."""
+"""The workspace's database, for commands that use it directly."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings
 
-if TYPE_CHECKING:  # comes with the extras, and takes half a second to import
+if TYPE_CHECKING:  # part of the extras, and takes half a second to import
     from tidemill_core.storage.database import Page
     from tidemill_core.storage.storage import Storage
 
@@ -22,11 +22,11 @@ RowT = TypeVar("RowT")
 
 @contextmanager
 def opened_storage(settings: Settings) -> "Iterator[Storage]":
-    """Storage for the block; made where it is not there yet, as `tidemill up` would.
+    """Yield the storage; create it if it does not exist, as `tidemill up` would.
 
     Raises:
-        ExtrasMissing: the packages that it needs are not installed.
-        ConfigurationError: the URL names no database that we know.
+        ExtrasMissing: its packages are not installed.
+        ConfigurationError: the URL names no supported database.
         StorageUnavailable: it cannot be reached.
     """
     require_extras()
@@ -43,7 +43,7 @@ def opened_storage(settings: Settings) -> "Iterator[Storage]":
 def audit_record(
     command: str, request: Mapping[str, Any], now: datetime, task: str = ""
 ) -> AuditRecord:
-    """Return the record of a command that changed the database itself."""
+    """Return the audit record of a command that changed the database directly."""
     return AuditRecord(
         caller=current_user(),
         authentication=Authentication.LOCAL,
@@ -58,7 +58,7 @@ def audit_record(
 
 
 def every(fetch: "Callable[[Page], tuple[list[RowT], str]]") -> Iterator[RowT]:
-    """Give the rows of all pages."""
+    """Yield the rows of all pages."""
     from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 
     token = ""

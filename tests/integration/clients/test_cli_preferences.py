@@ -90,10 +90,10 @@ def test_what_the_server_refuses_is_told(tidemill: Tidemill) -> None:
 def test_nothing_to_export_is_said(tidemill: Tidemill, tmp_path: Path) -> None:
     """Without a pair that has a majority no folder is made."""
     asked = ("export", "--task", "untrained", "--out", str(tmp_path / "pairs"))
-    assert "nothing to export: of 0 pairs 0 are ties" in tidemill(*asked, ends_with=1)
+    assert "nothing to export: 0 of 0 pairs are ties" in tidemill(*asked, ends_with=1)
     judge(tidemill, "untrained", "ana", "p", "x", "y")
     judge(tidemill, "untrained", "ben", "p", "y", "x")
-    assert "of 1 pairs 1 are ties" in tidemill(*asked, ends_with=1)
+    assert "1 of 1 pairs are ties" in tidemill(*asked, ends_with=1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,7 +102,7 @@ def test_a_place_that_takes_no_files_is_named(tidemill: Tidemill, tmp_path: Path
     judge(tidemill, "support", "ana", "p", "x", "y")
     (tmp_path / "kept").touch()
     told = tidemill("export", "--out", str(tmp_path), ends_with=2)
-    assert "is there already: name a new folder" in told
+    assert "already exists: name a new folder" in told
     told = tidemill("export", "--out", str(tmp_path / "kept" / "pairs"), ends_with=1)
     assert "cannot be written" in told
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -58,7 +58,7 @@ def test_a_task_without_a_champion(
     assert "see Triton's log" in problems(front)["untrained"]
     assert problems(front)["untrained"].endswith(RETRAIN)
     jobs.cancel(queue(), NOW)
-    assert "its training was cancelled" in problems(front)["untrained"]
+    assert "its training was canceled" in problems(front)["untrained"]
 
 
 def test_a_damaged_champion(

@@ -94,7 +94,9 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
     assert run([*arguments, "--address", NOBODY]) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"error: nothing answers at {NOBODY}: start it by `tidemill up`")
+    assert printed.err.startswith(
+        f"error: nothing answers at {NOBODY}: start it with `tidemill up`"
+    )
     assert len(printed.err.splitlines()) == 1
 
 
@@ -148,12 +150,12 @@ def test_outside_a_workspace_a_command_says_where_it_looked(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The file that is missing, or names no task, is named with its folder; exit code 2."""
+    """The file that is missing, or has no task, is shown with its folder; exit code 2."""
     file = workspace / "tidemill.toml"
     if content is not None:
         file.write_text(content)
     assert run(arguments) == 2
-    words = f"there is no {file}" if content is None else f"{file} names no task"
+    words = f"there is no {file}" if content is None else f"{file} has no task"
     assert f"error: {words}: change to a workspace's folder" in capsys.readouterr().err
 
 

@@ -60,20 +60,20 @@ def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[
     assert run(["init"]) == 0
     (workspace / "tidemill.toml").write_text("# mine\n")
     assert run(["init"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert (workspace / "tidemill.toml").read_text() == "# mine\n"
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("a,b\n1,2\n", "no column 'text': name one by --text-column; its columns are a, b"),
+        ("a,b\n1,2\n", "no column 'text': name one with --text-column; its columns are a, b"),
         ("", "is empty"),
         ("text,label\n", "no row with a text and a label"),
         ("text,label\nhello,same\nthere,same\n", "all 2 rows of bad.csv have the label 'same'"),
         ("text,label\n ,x\nhello,\n", "no row with a text and a label"),
         ("text,text,label\na,b,c\n", "several columns 'text'"),
-        ("text;label\na;b\n", "separates its columns, as in --delimiter ';'"),
+        ("text;label\na;b\n", "between its columns, as in --delimiter ';'"),
         ("text\tlabel\na\tb\n", "as in --delimiter '\\t'"),
         ('text,label\nhello,x\n"never closed,y\nmore,z\n', "line 3: the quotes of the row"),
         ('text,label\n"a" b,x\n', "line 2: the quotes of the row"),

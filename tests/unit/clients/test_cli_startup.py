@@ -14,7 +14,7 @@ def test_a_training_that_failed_was_cancelled_or_was_rejected_is_trouble() -> No
     """Each of the three is explained; only the gate's verdict comes with a run that succeeded."""
     error = "SOURCE_MISSING: there is no file x"
     assert trouble_of("FAILED", error, {}) == error
-    assert trouble_of("CANCELLED", "", {}) == "its training was cancelled"
+    assert trouble_of("CANCELLED", "", {}) == "its training was canceled"
     result = {"state": "REJECTED", "reason": "accuracy 0.2"}
     assert trouble_of("SUCCEEDED", "", result) == "its model was rejected: accuracy 0.2"
 
@@ -38,9 +38,9 @@ def test_a_training_that_made_a_champion_is_no_trouble() -> None:
         ("its model was rejected: MODEL_LOAD_FAILED: Triton could not", "see Triton's log, then"),
         ("its model was rejected: ANSWERS_DIFFER: version 1", "see Triton's log, then run"),
         ("its model was rejected: accuracy 0.2", "check the labels of its sources, or add"),
-        ("STORAGE_UNAVAILABLE: the database", "see that the database answers, then run"),
-        ("DIED: its process ended with exit code -9", "whether there is enough memory, then run"),
-        ("its training was cancelled", "\nrun"),
+        ("STORAGE_UNAVAILABLE: the database", "check that the database answers, then run"),
+        ("DIED: its process ended with exit code -9", "that there is enough memory, then run"),
+        ("its training was canceled", "\nrun"),
     ],
 )
 def test_the_advice_is_about_what_happened(trouble: str, advice: str) -> None:

@@ -85,7 +85,7 @@ def ids(versions: list[DatasetVersion]) -> list[str]:
 def test_a_difference_names_rows_and_shares(
     versions: list[DatasetVersion], tidemill: Tidemill
 ) -> None:
-    """Rows in, out and relabelled are counted and shown; what moved most has the longest bar."""
+    """Rows in, out and relabeled are counted and shown; what moved most has the longest bar."""
     first, second, third = ids(versions)
     found = json.loads(tidemill("diff", first, second, "--rows", "3", "--json"))
     assert (found["base_row_count"], found["row_count"]) == (4, 4)
@@ -100,7 +100,7 @@ def test_a_difference_names_rows_and_shares(
     moved = {each["label"]: each["share"] - each["base_share"] for each in found["label_changes"]}
     assert moved == {"app": 0.25, "card": -0.25, "money": 0.25, "refund": -0.25}
     told = tidemill("diff", first, second, "--rows", "1")
-    assert "1 in, 1 out, 1 relabelled" in told
+    assert "1 in, 1 out, 1 relabeled" in told
     assert "nobody can log in today" in told
     bars = {
         line.split()[0]: line.count("█") for line in tidemill("diff", second, third).splitlines()
@@ -127,7 +127,7 @@ def test_what_cannot_be_compared_is_said(
     assert str(path) in told
     assert "DATASET_DAMAGED" in told
     told = tidemill("diff", first, second, "--rows", "1", "--address", "nobody:1", ends_with=2)
-    assert "leave --address out" in told
+    assert "leave out --address" in told
 
 
 def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:

@@ -1,0 +1,38 @@
+"""The options that several commands have, and the groups of commands."""
+
+from typing import Annotated
+
+import typer
+
+Address = Annotated[
+    str,
+    typer.Option(
+        envvar="TIDEMILL_ADDRESS",
+        metavar="HOST:PORT",
+        help="The server; without it, the one of this folder's tidemill.toml. Variables for keys "
+        "and TLS are in `tidemill --help`.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Comment = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
+Limit = Annotated[int, typer.Option(min=1, help="How many to show, newest first.")]
+
+Task = Annotated[str, typer.Argument(help="The task.")]
+LastTask = Annotated[
+    str, typer.Argument(help="The task; not needed if there is only one.", show_default=False)
+]
+ForTask = Annotated[
+    str,
+    typer.Option("--task", help="The task; not needed if there is only one.", show_default=False),
+]
+OnlyTask = Annotated[str, typer.Option("--task", help="Only this task.", show_default=False)]
+
+Texts = Annotated[
+    list[str], typer.Argument(metavar="TEXT...", help="The texts; - reads lines from stdin.")
+]
+
+
+def group(example: str) -> typer.Typer:
+    """Return a group of commands whose help ends with an example."""
+    return typer.Typer(no_args_is_help=True, add_completion=False, epilog=f"Example: {example}")
