@@ -1,4 +1,4 @@
-"""Generates the Python code and type stubs of the contract into `proto/gen`, and lints it.
+"""The generator of the contract's Python code and type stubs in `proto/gen`, and its linter.
 
 python proto/generate.py          writes proto/gen
 python proto/generate.py --check  lints, and fails if proto/gen is not up to date
@@ -13,7 +13,7 @@ from pathlib import Path
 
 PROTO = Path(__file__).parent
 GENERATED = PROTO / "gen"
-# google/rpc/*.proto lie in googleapis-common-protos; Google's own types in grpcio-tools.
+# googleapis-common-protos has google/rpc/*.proto; grpcio-tools has google/protobuf/*.proto.
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 INCLUDES = [PROTO, SITE_PACKAGES, SITE_PACKAGES / "grpc_tools" / "_proto"]
 SCRIPTS = Path(sys.executable).parent
@@ -24,7 +24,7 @@ def protoc(*options: str) -> None:
     files = sorted(str(path.relative_to(PROTO)) for path in (PROTO / "tidemill").rglob("*.proto"))
     command = [sys.executable, "-m", "grpc_tools.protoc", *[f"-I{path}" for path in INCLUDES]]
     plugins = [f"--plugin={SCRIPTS / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
-    subprocess.run([*command, *plugins, *options, *files], check=True)  # noqa: S603 -- our own words
+    subprocess.run([*command, *plugins, *options, *files], check=True)  # noqa: S603 -- fixed arguments
 
 
 def generate(target: Path) -> None:
@@ -42,16 +42,16 @@ def generate(target: Path) -> None:
 
 
 def lint() -> bool:
-    """Lint the contract with buf, over an image that needs no network; whether it is clean."""
+    """Lint the contract with buf, as an image, without network; return whether it is clean."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.binpb"
         protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
         buf = [str(SCRIPTS / "buf"), "lint", str(image), "--config", str(PROTO / "buf.yaml")]
-        return subprocess.run(buf, check=False).returncode == 0  # noqa: S603 -- our own words
+        return subprocess.run(buf, check=False).returncode == 0  # noqa: S603 -- fixed arguments
 
 
 def differences(left: Path, right: Path) -> list[str]:
-    """Names of files below two folders that are not the same."""
+    """Return the names of files that differ between two folders."""
 
     def names(folder: Path) -> set[Path]:
         files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
@@ -67,7 +67,7 @@ def differences(left: Path, right: Path) -> list[str]:
 
 
 def main() -> int:
-    """Generate, or check what was generated."""
+    """Generate the code, or check the generated code."""
     if "--check" not in sys.argv[1:]:
         generate(GENERATED)
         return 0

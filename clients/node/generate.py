@@ -1,4 +1,4 @@
-"""Generates the TypeScript code of the contract into `src/gen`, after `npm ci`.
+"""The generator of the contract's TypeScript code in `src/gen`; run `npm ci` first.
 
 python clients/node/generate.py          writes src/gen
 python clients/node/generate.py --check  fails if src/gen is not up to date
@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROTO = HERE.parent.parent / "proto"
 GENERATED = HERE / "src" / "gen"
-# google/rpc/*.proto lie in googleapis-common-protos; Google's own types in grpcio-tools.
+# googleapis-common-protos has google/rpc/*.proto; grpcio-tools has google/protobuf/*.proto.
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 INCLUDES = [PROTO, SITE_PACKAGES, SITE_PACKAGES / "grpc_tools" / "_proto"]
 DETAILS = ["google/rpc/status.proto", "google/rpc/error_details.proto"]

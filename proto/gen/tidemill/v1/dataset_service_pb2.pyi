@@ -125,9 +125,9 @@ class DatasetVersion(_message.Message):
     uri: _builtins.str
     """The folder that holds it."""
     code_version: _builtins.str
-    """The Tidemill that built it; empty where that is not known."""
+    """The Tidemill version that built it; empty if unknown."""
     erased_count: _builtins.int
-    """Rows whose text was erased from it since."""
+    """Rows whose text was erased from it after the build."""
     @_builtins.property
     def row_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Rows by split: train, validation, test."""
@@ -138,11 +138,11 @@ class DatasetVersion(_message.Message):
 
     @_builtins.property
     def label_source_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Rows by where the label came from."""
+        """Rows by source of the label: human, feedback, source, weak."""
 
     @_builtins.property
     def quarantine_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Rows that came in and are not in it, by the rule that set them aside."""
+        """Ingested rows that are not in it, by the rule that excluded them."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -150,7 +150,7 @@ class DatasetVersion(_message.Message):
 
     @_builtins.property
     def source_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceCounts]:
-        """What became of the rows that came in, by source."""
+        """The outcomes of the ingested rows, by source."""
 
     @_builtins.property
     def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -158,7 +158,7 @@ class DatasetVersion(_message.Message):
 
     @_builtins.property
     def build_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was last built: the newest is the one that the last build came to."""
+        """When a build last produced it; the latest is the last build's."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ Global___DatasetVersion: _TypeAlias = DatasetVersion  # noqa: Y015
 
 @_typing.final
 class SourceCounts(_message.Message):
-    """What became of the rows that came in from one source."""
+    """The outcomes of the ingested rows of one source."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -217,7 +217,7 @@ class SourceCounts(_message.Message):
     """The source's name."""
     @_builtins.property
     def outcomes(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Rows by what became of them: kept, merged, left_out, quarantined."""
+        """Rows by outcome: kept, merged, left_out, quarantined."""
 
     def __init__(
         self,
@@ -243,11 +243,11 @@ class ListDatasetVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's versions; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -265,17 +265,17 @@ Global___ListDatasetVersionsRequest: _TypeAlias = ListDatasetVersionsRequest  # 
 
 @_typing.final
 class ListDatasetVersionsResponse(_message.Message):
-    """The answer of ListDatasetVersions."""
+    """The response of ListDatasetVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DATASET_VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def dataset_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatasetVersion]:
-        """The versions, newest first."""
+        """The versions, the last built first."""
 
     def __init__(
         self,
@@ -299,7 +299,7 @@ class GetDatasetVersionRequest(_message.Message):
 
     DATASET_VERSION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
-    """The id, or the first 8 or more characters of it."""
+    """The id, or at least its first 8 characters."""
     def __init__(
         self,
         *,
@@ -315,7 +315,7 @@ Global___GetDatasetVersionRequest: _TypeAlias = GetDatasetVersionRequest  # noqa
 
 @_typing.final
 class GetDatasetVersionResponse(_message.Message):
-    """The answer of GetDatasetVersion."""
+    """The response of GetDatasetVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -381,7 +381,7 @@ class LabelCountChange(_message.Message):
     count: _builtins.int
     """Its rows in the other version."""
     base_share: _builtins.float
-    """Its share of the base version's rows, in [0, 1]; 0 of a version without rows."""
+    """Its share of the base version's rows, in [0, 1]; 0 if the version has no rows."""
     share: _builtins.float
     """Its share of the other version's rows, in [0, 1]."""
     def __init__(
@@ -403,7 +403,7 @@ Global___LabelCountChange: _TypeAlias = LabelCountChange  # noqa: Y015
 
 @_typing.final
 class DiffDatasetVersionsResponse(_message.Message):
-    """The answer of DiffDatasetVersions."""
+    """The response of DiffDatasetVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

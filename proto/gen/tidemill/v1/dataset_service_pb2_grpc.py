@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DatasetServiceStub:
-    """Tells what models were trained on.
+    """Shows the dataset versions that models are trained on.
     """
 
     def __init__(self, channel):
@@ -53,11 +53,11 @@ class DatasetServiceStub:
 
 
 class DatasetServiceServicer:
-    """Tells what models were trained on.
+    """Shows the dataset versions that models are trained on.
     """
 
     def ListDatasetVersions(self, request, context):
-        """Lists dataset versions, the one that was last built first.
+        """Lists dataset versions, the last built first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +71,7 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DiffDatasetVersions(self, request, context):
-        """Compares two dataset versions by their counts; which rows differ, only their files say.
+        """Compares two dataset versions by their counts. Only their files show which rows differ.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ def add_DatasetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DatasetService:
-    """Tells what models were trained on.
+    """Shows the dataset versions that models are trained on.
     """
 
     @staticmethod

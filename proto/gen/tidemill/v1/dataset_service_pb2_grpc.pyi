@@ -27,33 +27,33 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DatasetServiceStub:
-    """Tells what models were trained on."""
+    """Shows the dataset versions that models are trained on."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]
-    """Lists dataset versions, the one that was last built first."""
+    """Lists dataset versions, the last built first."""
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]
     """Returns one dataset version."""
     DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]
-    """Compares two dataset versions by their counts; which rows differ, only their files say."""
+    """Compares two dataset versions by their counts. Only their files show which rows differ."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
-    """Tells what models were trained on."""
+    """Shows the dataset versions that models are trained on."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListDatasetVersionsRequest, _dataset_service_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
-    """Lists dataset versions, the one that was last built first."""
+    """Lists dataset versions, the last built first."""
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.GetDatasetVersionRequest, _dataset_service_pb2.GetDatasetVersionResponse]  # type: ignore[assignment]
     """Returns one dataset version."""
     DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
-    """Compares two dataset versions by their counts; which rows differ, only their files say."""
+    """Compares two dataset versions by their counts. Only their files show which rows differ."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells what models were trained on."""
+    """Shows the dataset versions that models are trained on."""
 
     @_abc_1.abstractmethod
     def ListDatasetVersions(
@@ -61,7 +61,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.ListDatasetVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.ListDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.ListDatasetVersionsResponse]]:
-        """Lists dataset versions, the one that was last built first."""
+        """Lists dataset versions, the last built first."""
 
     @_abc_1.abstractmethod
     def GetDatasetVersion(
@@ -77,6 +77,6 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_service_pb2.DiffDatasetVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.DiffDatasetVersionsResponse]]:
-        """Compares two dataset versions by their counts; which rows differ, only their files say."""
+        """Compares two dataset versions by their counts. Only their files show which rows differ."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,9 +48,9 @@ class Feedback(_message.Message):
     label: _builtins.str
     """The right label."""
     source: _builtins.str
-    """Who says so."""
+    """Who gave the verdict."""
     comment: _builtins.str
-    """Their words."""
+    """Their comment."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stored."""
@@ -96,22 +96,22 @@ class SubmitFeedbackRequest(_message.Message):
     correct: _builtins.bool
     """Whether the predicted label is right."""
     label: _builtins.str
-    """The right label; one that the task knows."""
+    """The right label; it must be a label of the task."""
     source: _builtins.str
-    """Who says so, up to 200 characters. A later verdict of the same source on the same
-    prediction replaces an earlier one in training; both are kept.
+    """Who gives the verdict, up to 200 characters. In training, a source's later verdict on a
+    prediction replaces its earlier one; both are stored.
     """
     comment: _builtins.str
-    """Their words, up to 2,000 characters."""
+    """Their comment, up to 2,000 characters."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again. For another prediction or
-    source it is refused. Without it, repeating the source's latest verdict on the prediction
+    """Makes retries safe: a repeated id returns the first response. It is refused for another
+    prediction or source. Without it, repeating the source's latest verdict on the prediction
     changes nothing.
     """
     text: _builtins.str
-    """The text that was judged, as it was predicted; empty leaves it out. A task that does not keep
-    texts learns from a verdict only where it has the text, and one that was not stored at all
-    only where it has the label too. It is kept as long as the task keeps texts.
+    """The judged text, as it was sent for prediction; optional. If the task does not store texts,
+    only verdicts with the text train. If the prediction is not stored either, the verdict needs
+    the label too. The text is stored as long as the task's texts.
     """
     def __init__(
         self,
@@ -136,7 +136,7 @@ Global___SubmitFeedbackRequest: _TypeAlias = SubmitFeedbackRequest  # noqa: Y015
 
 @_typing.final
 class SubmitFeedbackResponse(_message.Message):
-    """The answer of SubmitFeedback."""
+    """The response of SubmitFeedback."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -160,7 +160,7 @@ Global___SubmitFeedbackResponse: _TypeAlias = SubmitFeedbackResponse  # noqa: Y0
 
 @_typing.final
 class StreamFeedbackRequest(_message.Message):
-    """One verdict on a StreamFeedback stream."""
+    """One verdict of a StreamFeedback stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -208,17 +208,17 @@ Global___StreamFeedbackRequest: _TypeAlias = StreamFeedbackRequest  # noqa: Y015
 
 @_typing.final
 class FeedbackRejection(_message.Message):
-    """A verdict of a stream that was not stored."""
+    """A verdict of a stream that was rejected."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """Its position in the stream, from 0."""
+    """Its position in the stream, starting at 0."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why it was not stored."""
+        """Why it was rejected."""
 
     def __init__(
         self,
@@ -236,7 +236,7 @@ Global___FeedbackRejection: _TypeAlias = FeedbackRejection  # noqa: Y015
 
 @_typing.final
 class StreamFeedbackResponse(_message.Message):
-    """The answer of StreamFeedback."""
+    """The response of StreamFeedback."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -244,12 +244,12 @@ class StreamFeedbackResponse(_message.Message):
     REJECTIONS_FIELD_NUMBER: _builtins.int
     REJECTED_COUNT_FIELD_NUMBER: _builtins.int
     accepted_count: _builtins.int
-    """Verdicts that are now durable, repeated ones included."""
+    """Verdicts that are now durable, including repeated ones."""
     rejected_count: _builtins.int
-    """How many were rejected in all."""
+    """Number of all rejections."""
     @_builtins.property
     def rejections(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackRejection]:
-        """Those that are not; the first 1,000."""
+        """The first 1,000 rejections."""
 
     def __init__(
         self,
@@ -277,13 +277,13 @@ class ListFeedbackRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's feedback; empty lists all."""
     prediction_id: _builtins.str
-    """Only this prediction's; empty lists all."""
+    """Only this prediction's feedback; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -302,14 +302,14 @@ Global___ListFeedbackRequest: _TypeAlias = ListFeedbackRequest  # noqa: Y015
 
 @_typing.final
 class ListFeedbackResponse(_message.Message):
-    """The answer of ListFeedback."""
+    """The response of ListFeedback."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FEEDBACK_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def feedback(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feedback]:
         """The feedback, newest first."""
@@ -330,8 +330,8 @@ Global___ListFeedbackResponse: _TypeAlias = ListFeedbackResponse  # noqa: Y015
 
 @_typing.final
 class Preference(_message.Message):
-    """One stored judgement of a preference pair. Two judgements are of the same pair where prompt and
-    answers, in either order, are the same but for case, spacing and Unicode form.
+    """One stored judgement of a preference pair. Two judgements are of the same pair if their prompts
+    and answers, in either order, differ only in case, spacing and Unicode form.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -350,18 +350,18 @@ class Preference(_message.Message):
     task: _builtins.str
     """The task it belongs to; may be empty."""
     prompt: _builtins.str
-    """What was asked."""
+    """The prompt."""
     chosen: _builtins.str
     """The better answer."""
     rejected: _builtins.str
     """The other answer."""
     annotator: _builtins.str
-    """Who says so."""
+    """Who gave the judgement."""
     reason: _builtins.str
     """Why, in their words."""
     replaced_preference_id: _builtins.str
-    """The annotator's earlier judgement, where this one turns it round. Both are kept; that one
-    counts no longer.
+    """The annotator's earlier judgement that this one reverses, if any. Both are stored, but only
+    this one counts.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -402,9 +402,9 @@ class SubmitPreferenceRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """The task it belongs to; empty for none."""
+    """The task it belongs to; may be empty."""
     prompt: _builtins.str
-    """What was asked, up to 16,000 characters."""
+    """The prompt, up to 16,000 characters."""
     chosen: _builtins.str
     """The better answer, up to 16,000 characters."""
     rejected: _builtins.str
@@ -412,13 +412,13 @@ class SubmitPreferenceRequest(_message.Message):
     case, spacing and Unicode form.
     """
     annotator: _builtins.str
-    """Who says so, up to 200 characters; not blank. A later judgement of the same annotator on the
-    same pair of the same task replaces an earlier one; both are kept.
+    """Who gives the judgement, up to 200 characters; not blank. An annotator's later judgement of a
+    task's pair replaces their earlier one; both are stored.
     """
     reason: _builtins.str
     """Why, in their words, up to 2,000 characters."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again. Without it, repeating the
+    """Makes retries safe: a repeated id returns the first response. Without it, repeating the
     annotator's latest judgement of the pair changes nothing.
     """
     def __init__(
@@ -442,7 +442,7 @@ Global___SubmitPreferenceRequest: _TypeAlias = SubmitPreferenceRequest  # noqa: 
 
 @_typing.final
 class SubmitPreferenceResponse(_message.Message):
-    """The answer of SubmitPreference."""
+    """The response of SubmitPreference."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -474,11 +474,11 @@ class ListPreferencesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's judgements; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 100; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -496,14 +496,14 @@ Global___ListPreferencesRequest: _TypeAlias = ListPreferencesRequest  # noqa: Y0
 
 @_typing.final
 class ListPreferencesResponse(_message.Message):
-    """The answer of ListPreferences."""
+    """The response of ListPreferences."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PREFERENCES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def preferences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Preference]:
         """The judgements, newest first."""

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class FeedbackServiceStub:
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     def __init__(self, channel):
@@ -64,19 +64,19 @@ class FeedbackServiceStub:
 
 
 class FeedbackServiceServicer:
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     def SubmitFeedback(self, request, context):
-        """Stores one verdict. Once it is answered it is durable.
+        """Stores one verdict. It is durable once the call returns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamFeedback(self, request_iterator, context):
-        """Stores many verdicts. Those that are rejected are listed; the others are stored.
+        """Stores many verdicts. The response lists the rejected ones; the others are stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,7 +90,7 @@ class FeedbackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SubmitPreference(self, request, context):
-        """Stores which of two answers to a prompt is better. Once it is answered it is durable.
+        """Stores which of two answers to a prompt is better. It is durable once the call returns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,8 +140,8 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FeedbackService:
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     @staticmethod

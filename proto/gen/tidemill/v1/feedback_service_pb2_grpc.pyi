@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FeedbackServiceStub:
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     @_typing.overload
@@ -36,37 +36,37 @@ class FeedbackServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]
-    """Stores one verdict. Once it is answered it is durable."""
+    """Stores one verdict. It is durable once the call returns."""
     StreamFeedback: _grpc.StreamUnaryMultiCallable[_feedback_service_pb2.StreamFeedbackRequest, _feedback_service_pb2.StreamFeedbackResponse]
-    """Stores many verdicts. Those that are rejected are listed; the others are stored."""
+    """Stores many verdicts. The response lists the rejected ones; the others are stored."""
     ListFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]
     """Lists feedback, newest first."""
     SubmitPreference: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]
-    """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+    """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]
     """Lists judgements of preference pairs, newest first."""
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
-    """Stores one verdict. Once it is answered it is durable."""
+    """Stores one verdict. It is durable once the call returns."""
     StreamFeedback: _aio.StreamUnaryMultiCallable[_feedback_service_pb2.StreamFeedbackRequest, _feedback_service_pb2.StreamFeedbackResponse]  # type: ignore[assignment]
-    """Stores many verdicts. Those that are rejected are listed; the others are stored."""
+    """Stores many verdicts. The response lists the rejected ones; the others are stored."""
     ListFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]  # type: ignore[assignment]
     """Lists feedback, newest first."""
     SubmitPreference: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]  # type: ignore[assignment]
-    """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+    """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]  # type: ignore[assignment]
     """Lists judgements of preference pairs, newest first."""
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes users' verdicts on predictions, which the next version learns from, and which of two answers
-    people prefer.
+    """Stores users' verdicts on predictions, from which the next version learns, and judgements of
+    which of two answers is better.
     """
 
     @_abc_1.abstractmethod
@@ -75,7 +75,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.SubmitFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.SubmitFeedbackResponse]]:
-        """Stores one verdict. Once it is answered it is durable."""
+        """Stores one verdict. It is durable once the call returns."""
 
     @_abc_1.abstractmethod
     def StreamFeedback(
@@ -83,7 +83,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_feedback_service_pb2.StreamFeedbackRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.StreamFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.StreamFeedbackResponse]]:
-        """Stores many verdicts. Those that are rejected are listed; the others are stored."""
+        """Stores many verdicts. The response lists the rejected ones; the others are stored."""
 
     @_abc_1.abstractmethod
     def ListFeedback(
@@ -99,7 +99,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.SubmitPreferenceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitPreferenceResponse, _abc.Awaitable[_feedback_service_pb2.SubmitPreferenceResponse]]:
-        """Stores which of two answers to a prompt is better. Once it is answered it is durable."""
+        """Stores which of two answers to a prompt is better. It is durable once the call returns."""
 
     @_abc_1.abstractmethod
     def ListPreferences(

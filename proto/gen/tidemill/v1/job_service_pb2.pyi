@@ -32,29 +32,29 @@ class _JobRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobRunSta
     JOB_RUN_STATE_QUEUED: _JobRunState.ValueType  # 1
     """Waits for its turn."""
     JOB_RUN_STATE_RUNNING: _JobRunState.ValueType  # 2
-    """Is at work."""
+    """Is running."""
     JOB_RUN_STATE_SUCCEEDED: _JobRunState.ValueType  # 3
-    """Did what it should."""
+    """Succeeded."""
     JOB_RUN_STATE_FAILED: _JobRunState.ValueType  # 4
-    """Could not."""
+    """Failed."""
     JOB_RUN_STATE_CANCELLED: _JobRunState.ValueType  # 5
-    """Was stopped."""
+    """Was cancelled."""
 
 class JobRunState(_JobRunState, metaclass=_JobRunStateEnumTypeWrapper):
-    """Where a run stands."""
+    """The state of a run."""
 
 JOB_RUN_STATE_UNSPECIFIED: JobRunState.ValueType  # 0
 """Not set."""
 JOB_RUN_STATE_QUEUED: JobRunState.ValueType  # 1
 """Waits for its turn."""
 JOB_RUN_STATE_RUNNING: JobRunState.ValueType  # 2
-"""Is at work."""
+"""Is running."""
 JOB_RUN_STATE_SUCCEEDED: JobRunState.ValueType  # 3
-"""Did what it should."""
+"""Succeeded."""
 JOB_RUN_STATE_FAILED: JobRunState.ValueType  # 4
-"""Could not."""
+"""Failed."""
 JOB_RUN_STATE_CANCELLED: JobRunState.ValueType  # 5
-"""Was stopped."""
+"""Was cancelled."""
 Global___JobRunState: _TypeAlias = JobRunState  # noqa: Y015
 
 @_typing.final
@@ -71,7 +71,7 @@ class Job(_message.Message):
     description: _builtins.str
     """What it does."""
     schedule: _builtins.str
-    """When it runs by itself; empty if only on demand."""
+    """When it runs by itself; empty if it runs only on demand."""
     def __init__(
         self,
         *,
@@ -114,10 +114,10 @@ class JobRun(_message.Message):
     task: _builtins.str
     """The task it works on."""
     state: Global___JobRunState.ValueType
-    """Where it stands."""
+    """Its state."""
     trigger: _builtins.str
-    """Who asked: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure". Of
-    those who share a run, the last caller.
+    """What asked for it: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure".
+    If several requests share a run, the last one by a person counts.
     """
     progress: _builtins.float
     """Fraction done, in [0, 1]."""
@@ -126,14 +126,14 @@ class JobRun(_message.Message):
     error: _builtins.str
     """Why it failed, as "REASON: message"."""
     cancel_requested: _builtins.bool
-    """Somebody asked it to stop."""
+    """Whether someone asked it to stop."""
     @_builtins.property
     def fire_time(self) -> _timestamp_pb2.Timestamp:
-        """The last scheduled moment that it stands for; not set if it stands for none."""
+        """The last scheduled time that it covers; not set if it covers none."""
 
     @_builtins.property
     def result(self) -> _struct_pb2.Struct:
-        """What it found or made, once it succeeded."""
+        """Its result, once it has succeeded."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -141,7 +141,7 @@ class JobRun(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it began."""
+        """When it started."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -184,7 +184,7 @@ class ListJobsRequest(_message.Message):
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -201,14 +201,14 @@ Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
 
 @_typing.final
 class ListJobsResponse(_message.Message):
-    """The answer of ListJobs."""
+    """The response of ListJobs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
         """The jobs, by name."""
@@ -241,7 +241,7 @@ class RunJobRequest(_message.Message):
     task: _builtins.str
     """The task to run it for."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the same run again, whatever became of it."""
+    """Makes retries safe: a repeated id returns the same run, whatever its state."""
     def __init__(
         self,
         *,
@@ -259,14 +259,14 @@ Global___RunJobRequest: _TypeAlias = RunJobRequest  # noqa: Y015
 
 @_typing.final
 class RunJobResponse(_message.Message):
-    """The answer of RunJob."""
+    """The response of RunJob."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job_run(self) -> Global___JobRun:
-        """The run that was queued, or that waited already."""
+        """The queued run, new or not."""
 
     def __init__(
         self,
@@ -305,7 +305,7 @@ Global___GetJobRunRequest: _TypeAlias = GetJobRunRequest  # noqa: Y015
 
 @_typing.final
 class GetJobRunResponse(_message.Message):
-    """The answer of GetJobRun."""
+    """The response of GetJobRun."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -338,13 +338,13 @@ class ListJobRunsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     job: _builtins.str
-    """Only this job's; empty lists all."""
+    """Only this job's runs; empty lists all."""
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's runs; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -363,14 +363,14 @@ Global___ListJobRunsRequest: _TypeAlias = ListJobRunsRequest  # noqa: Y015
 
 @_typing.final
 class ListJobRunsResponse(_message.Message):
-    """The answer of ListJobRuns."""
+    """The response of ListJobRuns."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def job_runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobRun]:
         """The runs, newest first."""
@@ -413,7 +413,7 @@ Global___WatchJobRunRequest: _TypeAlias = WatchJobRunRequest  # noqa: Y015
 
 @_typing.final
 class WatchJobRunResponse(_message.Message):
-    """One message of WatchJobRun."""
+    """One response of WatchJobRun."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -459,7 +459,7 @@ Global___CancelJobRunRequest: _TypeAlias = CancelJobRunRequest  # noqa: Y015
 
 @_typing.final
 class CancelJobRunResponse(_message.Message):
-    """The answer of CancelJobRun."""
+    """The response of CancelJobRun."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

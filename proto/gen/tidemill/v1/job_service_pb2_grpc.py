@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Starts and follows the batch jobs.
+    """Starts batch jobs and shows their runs.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Starts and follows the batch jobs.
+    """Starts batch jobs and shows their runs.
     """
 
     def ListJobs(self, request, context):
@@ -79,9 +79,9 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RunJob(self, request, context):
-        """Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-        most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-        start before scheduled ones.
+        """Queues a run. Runs of one job for one task happen one after another, and at most one of them
+        is queued: if one is queued already, the call returns it. Runs that callers asked for start
+        before scheduled ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,14 +102,14 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJobRun(self, request, context):
-        """Sends the run at once, again at each change, and ends when the run has ended.
+        """Sends the run immediately and after each change, and ends when the run ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJobRun(self, request, context):
-        """Asks a run to stop. One that is queued is cancelled at once, for all who asked for it.
+        """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,7 +157,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Starts and follows the batch jobs.
+    """Starts batch jobs and shows their runs.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Starts and follows the batch jobs."""
+    """Starts batch jobs and shows their runs."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,42 +36,42 @@ class JobServiceStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Lists the jobs that can be run."""
     RunJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RunJobRequest, _job_service_pb2.RunJobResponse]
-    """Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-    most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-    start before scheduled ones.
+    """Queues a run. Runs of one job for one task happen one after another, and at most one of them
+    is queued: if one is queued already, the call returns it. Runs that callers asked for start
+    before scheduled ones.
     """
     GetJobRun: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRunRequest, _job_service_pb2.GetJobRunResponse]
     """Returns one run."""
     ListJobRuns: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobRunsRequest, _job_service_pb2.ListJobRunsResponse]
     """Lists runs, newest first."""
     WatchJobRun: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRunRequest, _job_service_pb2.WatchJobRunResponse]
-    """Sends the run at once, again at each change, and ends when the run has ended."""
+    """Sends the run immediately and after each change, and ends when the run ends."""
     CancelJobRun: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRunRequest, _job_service_pb2.CancelJobRunResponse]
-    """Asks a run to stop. One that is queued is cancelled at once, for all who asked for it."""
+    """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Starts and follows the batch jobs."""
+    """Starts batch jobs and shows their runs."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs that can be run."""
     RunJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RunJobRequest, _job_service_pb2.RunJobResponse]  # type: ignore[assignment]
-    """Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-    most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-    start before scheduled ones.
+    """Queues a run. Runs of one job for one task happen one after another, and at most one of them
+    is queued: if one is queued already, the call returns it. Runs that callers asked for start
+    before scheduled ones.
     """
     GetJobRun: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRunRequest, _job_service_pb2.GetJobRunResponse]  # type: ignore[assignment]
     """Returns one run."""
     ListJobRuns: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobRunsRequest, _job_service_pb2.ListJobRunsResponse]  # type: ignore[assignment]
     """Lists runs, newest first."""
     WatchJobRun: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRunRequest, _job_service_pb2.WatchJobRunResponse]  # type: ignore[assignment]
-    """Sends the run at once, again at each change, and ends when the run has ended."""
+    """Sends the run immediately and after each change, and ends when the run ends."""
     CancelJobRun: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRunRequest, _job_service_pb2.CancelJobRunResponse]  # type: ignore[assignment]
-    """Asks a run to stop. One that is queued is cancelled at once, for all who asked for it."""
+    """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts and follows the batch jobs."""
+    """Starts batch jobs and shows their runs."""
 
     @_abc_1.abstractmethod
     def ListJobs(
@@ -87,9 +87,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RunJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RunJobResponse, _abc.Awaitable[_job_service_pb2.RunJobResponse]]:
-        """Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-        most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-        start before scheduled ones.
+        """Queues a run. Runs of one job for one task happen one after another, and at most one of them
+        is queued: if one is queued already, the call returns it. Runs that callers asked for start
+        before scheduled ones.
         """
 
     @_abc_1.abstractmethod
@@ -114,7 +114,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WatchJobRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobRunResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobRunResponse]]:
-        """Sends the run at once, again at each change, and ends when the run has ended."""
+        """Sends the run immediately and after each change, and ends when the run ends."""
 
     @_abc_1.abstractmethod
     def CancelJobRun(
@@ -122,6 +122,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelJobRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelJobRunResponse, _abc.Awaitable[_job_service_pb2.CancelJobRunResponse]]:
-        """Asks a run to stop. One that is queued is cancelled at once, for all who asked for it."""
+        """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -29,43 +29,43 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
     """Not set."""
     MODEL_STATE_CANDIDATE: _ModelState.ValueType  # 1
-    """Published, not judged yet."""
+    """Published, and not judged by the gates yet."""
     MODEL_STATE_VALIDATED: _ModelState.ValueType  # 2
-    """The gates let it pass."""
+    """Passed the gates."""
     MODEL_STATE_REJECTED: _ModelState.ValueType  # 3
-    """The gates turned it down."""
+    """Failed the gates."""
     MODEL_STATE_SHADOW: _ModelState.ValueType  # 4
-    """Sees a copy of the traffic."""
+    """Gets a copy of the traffic."""
     MODEL_STATE_CANARY: _ModelState.ValueType  # 5
     """Answers a share of the callers."""
     MODEL_STATE_CHAMPION: _ModelState.ValueType  # 6
-    """Answers."""
+    """Answers all other callers."""
     MODEL_STATE_RETIRED: _ModelState.ValueType  # 7
-    """Was champion until a better one came."""
+    """Was champion until another version was promoted."""
     MODEL_STATE_ROLLED_BACK: _ModelState.ValueType  # 8
-    """Was taken out. PromoteModelVersion takes it back."""
+    """Was taken out of traffic. PromoteModelVersion can make it champion again."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
-    """How far a model version is trusted."""
+    """The state of a model version: how far it is trusted."""
 
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
 """Not set."""
 MODEL_STATE_CANDIDATE: ModelState.ValueType  # 1
-"""Published, not judged yet."""
+"""Published, and not judged by the gates yet."""
 MODEL_STATE_VALIDATED: ModelState.ValueType  # 2
-"""The gates let it pass."""
+"""Passed the gates."""
 MODEL_STATE_REJECTED: ModelState.ValueType  # 3
-"""The gates turned it down."""
+"""Failed the gates."""
 MODEL_STATE_SHADOW: ModelState.ValueType  # 4
-"""Sees a copy of the traffic."""
+"""Gets a copy of the traffic."""
 MODEL_STATE_CANARY: ModelState.ValueType  # 5
 """Answers a share of the callers."""
 MODEL_STATE_CHAMPION: ModelState.ValueType  # 6
-"""Answers."""
+"""Answers all other callers."""
 MODEL_STATE_RETIRED: ModelState.ValueType  # 7
-"""Was champion until a better one came."""
+"""Was champion until another version was promoted."""
 MODEL_STATE_ROLLED_BACK: ModelState.ValueType  # 8
-"""Was taken out. PromoteModelVersion takes it back."""
+"""Was taken out of traffic. PromoteModelVersion can make it champion again."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
@@ -106,13 +106,13 @@ class ModelVersion(_message.Message):
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
-    """Its number within the task, from 1."""
+    """Its number within the task, starting at 1."""
     format: _builtins.str
     """"onnx" or "torchscript"."""
     state: Global___ModelState.ValueType
-    """How far it is trusted."""
+    """Its state."""
     dataset_version: _builtins.str
-    """What it was trained on."""
+    """The dataset version it was trained on."""
     reason: _builtins.str
     """Why it is in this state."""
     @_builtins.property
@@ -176,7 +176,7 @@ Global___TrafficShare: _TypeAlias = TrafficShare  # noqa: Y015
 
 @_typing.final
 class Deployment(_message.Message):
-    """Who answers from one moment on."""
+    """Which versions answer a task's requests from one moment on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,15 +190,15 @@ class Deployment(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     deployment_id: _builtins.int
-    """Grows with each change."""
+    """Increases with each change."""
     task: _builtins.str
     """The task."""
     champion: _builtins.int
-    """The version that answers what no canary takes."""
+    """The version that answers all callers that no canary answers."""
     previous_champion: _builtins.int
-    """The version that a rollback goes to; 0 where there is none."""
+    """The version that a rollback makes champion; 0 if there is none."""
     actor: _builtins.str
-    """Who made the change."""
+    """Who made the change: the authenticated caller's name, or else the request's actor."""
     comment: _builtins.str
     """Why."""
     @_builtins.property
@@ -207,11 +207,11 @@ class Deployment(_message.Message):
 
     @_builtins.property
     def shadows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Versions that see a copy of the traffic."""
+        """Versions that get a copy of the traffic."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on it holds."""
+        """When it took effect."""
 
     def __init__(
         self,
@@ -244,11 +244,11 @@ class ListModelVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's versions; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -266,14 +266,14 @@ Global___ListModelVersionsRequest: _TypeAlias = ListModelVersionsRequest  # noqa
 
 @_typing.final
 class ListModelVersionsResponse(_message.Message):
-    """The answer of ListModelVersions."""
+    """The response of ListModelVersions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_VERSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def model_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelVersion]:
         """The versions, newest first."""
@@ -320,7 +320,7 @@ Global___GetModelVersionRequest: _TypeAlias = GetModelVersionRequest  # noqa: Y0
 
 @_typing.final
 class GetModelVersionResponse(_message.Message):
-    """The answer of GetModelVersion."""
+    """The response of GetModelVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -358,11 +358,11 @@ class PromoteModelVersionRequest(_message.Message):
     model_version: _builtins.int
     """A version that is VALIDATED, CANARY or ROLLED_BACK."""
     actor: _builtins.str
-    """Who asks."""
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
     comment: _builtins.str
     """Why."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again."""
+    """Makes retries safe: a repeated id returns the first response."""
     def __init__(
         self,
         *,
@@ -382,14 +382,14 @@ Global___PromoteModelVersionRequest: _TypeAlias = PromoteModelVersionRequest  # 
 
 @_typing.final
 class PromoteModelVersionResponse(_message.Message):
-    """The answer of PromoteModelVersion."""
+    """The response of PromoteModelVersion."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """What holds from now on."""
+        """The deployment after the change."""
 
     def __init__(
         self,
@@ -417,11 +417,11 @@ class RollbackModelRequest(_message.Message):
     task: _builtins.str
     """The task."""
     actor: _builtins.str
-    """Who asks."""
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
     comment: _builtins.str
     """Why."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again."""
+    """Makes retries safe: a repeated id returns the first response."""
     def __init__(
         self,
         *,
@@ -440,14 +440,14 @@ Global___RollbackModelRequest: _TypeAlias = RollbackModelRequest  # noqa: Y015
 
 @_typing.final
 class RollbackModelResponse(_message.Message):
-    """The answer of RollbackModel."""
+    """The response of RollbackModel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """What holds from now on."""
+        """The deployment after the change."""
 
     def __init__(
         self,
@@ -464,8 +464,8 @@ Global___RollbackModelResponse: _TypeAlias = RollbackModelResponse  # noqa: Y015
 
 @_typing.final
 class SetTrafficRequest(_message.Message):
-    """A request for SetTraffic. It replaces what held before; versions that are left out
-    of it are taken out of traffic and become ROLLED_BACK.
+    """A request for SetTraffic. It replaces all canaries and shadows; versions that it does not name
+    are taken out of traffic and become ROLLED_BACK.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -479,18 +479,18 @@ class SetTrafficRequest(_message.Message):
     task: _builtins.str
     """The task."""
     actor: _builtins.str
-    """Who asks."""
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
     comment: _builtins.str
     """Why."""
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first answer again."""
+    """Makes retries safe: a repeated id returns the first response."""
     @_builtins.property
     def canaries(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
         """SHADOW or CANARY versions that answer a share of the callers; together under 100 %."""
 
     @_builtins.property
     def shadows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """VALIDATED or SHADOW versions that see a copy of the traffic."""
+        """VALIDATED or SHADOW versions that get a copy of the traffic."""
 
     def __init__(
         self,
@@ -512,14 +512,14 @@ Global___SetTrafficRequest: _TypeAlias = SetTrafficRequest  # noqa: Y015
 
 @_typing.final
 class SetTrafficResponse(_message.Message):
-    """The answer of SetTraffic."""
+    """The response of SetTraffic."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEPLOYMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deployment(self) -> Global___Deployment:
-        """What holds from now on."""
+        """The deployment after the change."""
 
     def __init__(
         self,
@@ -544,11 +544,11 @@ class ListDeploymentsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's changes; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -566,14 +566,14 @@ Global___ListDeploymentsRequest: _TypeAlias = ListDeploymentsRequest  # noqa: Y0
 
 @_typing.final
 class ListDeploymentsResponse(_message.Message):
-    """The answer of ListDeployments."""
+    """The response of ListDeployments."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEPLOYMENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def deployments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deployment]:
         """The changes, newest first."""

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Shows model versions and decides who answers.
+    """Shows model versions and controls which of them answer.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """Shows model versions and decides who answers.
+    """Shows model versions and controls which of them answer.
     """
 
     def ListModelVersions(self, request, context):
@@ -86,22 +86,22 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteModelVersion(self, request, context):
-        """Makes a version the champion. One that was rolled back is loaded again first, which takes some
-        seconds; the call then waits for up to 20.
+        """Makes a version the champion. A version that is not loaded is loaded first, which takes some
+        seconds; the call waits for it up to 20 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """Takes the champion out and lets the one before it answer again.
+        """Takes the champion out of traffic; the previous champion answers again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetTraffic(self, request, context):
-        """Sets which versions answer a share of the callers, and which see a copy.
+        """Sets which versions answer a share of the callers, and which get a copy of the traffic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +156,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Shows model versions and decides who answers.
+    """Shows model versions and controls which of them answer.
     """
 
     @staticmethod

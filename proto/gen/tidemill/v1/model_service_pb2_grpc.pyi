@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """Shows model versions and decides who answers."""
+    """Shows model versions and controls which of them answer."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,19 +38,19 @@ class ModelServiceStub:
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]
     """Returns one model version."""
     PromoteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PromoteModelVersionRequest, _model_service_pb2.PromoteModelVersionResponse]
-    """Makes a version the champion. One that was rolled back is loaded again first, which takes some
-    seconds; the call then waits for up to 20.
+    """Makes a version the champion. A version that is not loaded is loaded first, which takes some
+    seconds; the call waits for it up to 20 seconds.
     """
     RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
-    """Takes the champion out and lets the one before it answer again."""
+    """Takes the champion out of traffic; the previous champion answers again."""
     SetTraffic: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]
-    """Sets which versions answer a share of the callers, and which see a copy."""
+    """Sets which versions answer a share of the callers, and which get a copy of the traffic."""
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]
     """Lists the changes of traffic, newest first."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """Shows model versions and decides who answers."""
+    """Shows model versions and controls which of them answer."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelVersionsRequest, _model_service_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
@@ -58,18 +58,18 @@ class ModelServiceAsyncStub(ModelServiceStub):
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelVersionRequest, _model_service_pb2.GetModelVersionResponse]  # type: ignore[assignment]
     """Returns one model version."""
     PromoteModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PromoteModelVersionRequest, _model_service_pb2.PromoteModelVersionResponse]  # type: ignore[assignment]
-    """Makes a version the champion. One that was rolled back is loaded again first, which takes some
-    seconds; the call then waits for up to 20.
+    """Makes a version the champion. A version that is not loaded is loaded first, which takes some
+    seconds; the call waits for it up to 20 seconds.
     """
     RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
-    """Takes the champion out and lets the one before it answer again."""
+    """Takes the champion out of traffic; the previous champion answers again."""
     SetTraffic: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficRequest, _model_service_pb2.SetTrafficResponse]  # type: ignore[assignment]
-    """Sets which versions answer a share of the callers, and which see a copy."""
+    """Sets which versions answer a share of the callers, and which get a copy of the traffic."""
     ListDeployments: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
     """Lists the changes of traffic, newest first."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows model versions and decides who answers."""
+    """Shows model versions and controls which of them answer."""
 
     @_abc_1.abstractmethod
     def ListModelVersions(
@@ -93,8 +93,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.PromoteModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.PromoteModelVersionResponse, _abc.Awaitable[_model_service_pb2.PromoteModelVersionResponse]]:
-        """Makes a version the champion. One that was rolled back is loaded again first, which takes some
-        seconds; the call then waits for up to 20.
+        """Makes a version the champion. A version that is not loaded is loaded first, which takes some
+        seconds; the call waits for it up to 20 seconds.
         """
 
     @_abc_1.abstractmethod
@@ -103,7 +103,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.RollbackModelResponse, _abc.Awaitable[_model_service_pb2.RollbackModelResponse]]:
-        """Takes the champion out and lets the one before it answer again."""
+        """Takes the champion out of traffic; the previous champion answers again."""
 
     @_abc_1.abstractmethod
     def SetTraffic(
@@ -111,7 +111,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.SetTrafficRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.SetTrafficResponse, _abc.Awaitable[_model_service_pb2.SetTrafficResponse]]:
-        """Sets which versions answer a share of the callers, and which see a copy."""
+        """Sets which versions answer a share of the callers, and which get a copy of the traffic."""
 
     @_abc_1.abstractmethod
     def ListDeployments(

@@ -30,28 +30,28 @@ class _ReportVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportV
     REPORT_VERDICT_UNSPECIFIED: _ReportVerdict.ValueType  # 0
     """Not set."""
     REPORT_VERDICT_OK: _ReportVerdict.ValueType  # 1
-    """Nothing to see."""
+    """Within the limits."""
     REPORT_VERDICT_ALERT: _ReportVerdict.ValueType  # 2
-    """Somebody should look."""
+    """Someone should look at it."""
     REPORT_VERDICT_INSUFFICIENT: _ReportVerdict.ValueType  # 3
-    """Too little data to conclude anything."""
+    """Too little data for a conclusion."""
 
 class ReportVerdict(_ReportVerdict, metaclass=_ReportVerdictEnumTypeWrapper):
-    """What a check concluded."""
+    """The conclusion of a check."""
 
 REPORT_VERDICT_UNSPECIFIED: ReportVerdict.ValueType  # 0
 """Not set."""
 REPORT_VERDICT_OK: ReportVerdict.ValueType  # 1
-"""Nothing to see."""
+"""Within the limits."""
 REPORT_VERDICT_ALERT: ReportVerdict.ValueType  # 2
-"""Somebody should look."""
+"""Someone should look at it."""
 REPORT_VERDICT_INSUFFICIENT: ReportVerdict.ValueType  # 3
-"""Too little data to conclude anything."""
+"""Too little data for a conclusion."""
 Global___ReportVerdict: _TypeAlias = ReportVerdict  # noqa: Y015
 
 @_typing.final
 class Report(_message.Message):
-    """What one check found about one model version."""
+    """The result of one check of one model version."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -67,20 +67,20 @@ class Report(_message.Message):
     report_id: _builtins.str
     """Its id."""
     task: _builtins.str
-    """The task checked."""
+    """The task that was checked."""
     kind: _builtins.str
     """"drift", "accuracy" or "latency"."""
     model_version: _builtins.int
-    """The version checked."""
+    """The version that was checked."""
     verdict: Global___ReportVerdict.ValueType
-    """What was concluded."""
+    """The conclusion."""
     summary: _builtins.str
     """The finding in a sentence."""
     run_id: _builtins.str
     """The job run that wrote it."""
     @_builtins.property
     def details(self) -> _struct_pb2.Struct:
-        """The figures behind it, each with its unit in its name."""
+        """The figures behind it; each name includes the unit."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -109,7 +109,7 @@ Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
 class Alert(_message.Message):
-    """A report that somebody should look at."""
+    """A report that someone should look at."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -130,16 +130,16 @@ class Alert(_message.Message):
     kind: _builtins.str
     """The report's kind."""
     message: _builtins.str
-    """What was found."""
+    """The report's summary."""
     acknowledged_by: _builtins.str
-    """Who did."""
+    """Who acknowledged it; empty until then."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was raised."""
 
     @_builtins.property
     def acknowledge_time(self) -> _timestamp_pb2.Timestamp:
-        """When somebody took it on; not set until then."""
+        """When someone acknowledged it; not set until then."""
 
     def __init__(
         self,
@@ -172,13 +172,13 @@ class ListReportsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's reports; empty lists all."""
     kind: _builtins.str
-    """Only this kind; empty lists all."""
+    """Only reports of this kind; empty lists all."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -197,14 +197,14 @@ Global___ListReportsRequest: _TypeAlias = ListReportsRequest  # noqa: Y015
 
 @_typing.final
 class ListReportsResponse(_message.Message):
-    """The answer of ListReports."""
+    """The response of ListReports."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REPORTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___Report]:
         """The reports, newest first."""
@@ -247,7 +247,7 @@ Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015
 
 @_typing.final
 class GetReportResponse(_message.Message):
-    """The answer of GetReport."""
+    """The response of GetReport."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -280,13 +280,13 @@ class ListAlertsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's alerts; empty lists all."""
     unacknowledged_only: _builtins.bool
-    """Only those that nobody has acknowledged."""
+    """Only unacknowledged alerts."""
     page_size: _builtins.int
     """How many to return, up to 1,000; 0 means 100."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     def __init__(
         self,
         *,
@@ -305,14 +305,14 @@ Global___ListAlertsRequest: _TypeAlias = ListAlertsRequest  # noqa: Y015
 
 @_typing.final
 class ListAlertsResponse(_message.Message):
-    """The answer of ListAlerts."""
+    """The response of ListAlerts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ALERTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
         """The alerts, newest first."""
@@ -333,7 +333,7 @@ Global___ListAlertsResponse: _TypeAlias = ListAlertsResponse  # noqa: Y015
 
 @_typing.final
 class AcknowledgeAlertRequest(_message.Message):
-    """A request for AcknowledgeAlert. Repeating it keeps the first answer."""
+    """A request for AcknowledgeAlert. Only the first one for an alert counts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -342,7 +342,7 @@ class AcknowledgeAlertRequest(_message.Message):
     alert_id: _builtins.str
     """The alert's id."""
     actor: _builtins.str
-    """Who takes it on."""
+    """Who takes care of it. For an authenticated caller, the caller's own name counts instead."""
     def __init__(
         self,
         *,
@@ -359,7 +359,7 @@ Global___AcknowledgeAlertRequest: _TypeAlias = AcknowledgeAlertRequest  # noqa: 
 
 @_typing.final
 class AcknowledgeAlertResponse(_message.Message):
-    """The answer of AcknowledgeAlert."""
+    """The response of AcknowledgeAlert."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

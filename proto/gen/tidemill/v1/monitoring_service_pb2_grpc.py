@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MonitoringServiceStub:
-    """Shows what the checks found.
+    """Shows the reports of checks, and alerts.
     """
 
     def __init__(self, channel):
@@ -58,7 +58,7 @@ class MonitoringServiceStub:
 
 
 class MonitoringServiceServicer:
-    """Shows what the checks found.
+    """Shows the reports of checks, and alerts.
     """
 
     def ListReports(self, request, context):
@@ -83,7 +83,7 @@ class MonitoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcknowledgeAlert(self, request, context):
-        """Says that somebody has taken an alert on.
+        """Records that someone takes care of an alert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +121,7 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MonitoringService:
-    """Shows what the checks found.
+    """Shows the reports of checks, and alerts.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MonitoringServiceStub:
-    """Shows what the checks found."""
+    """Shows the reports of checks, and alerts."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,11 +40,11 @@ class MonitoringServiceStub:
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListAlertsRequest, _monitoring_service_pb2.ListAlertsResponse]
     """Lists alerts, newest first."""
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.AcknowledgeAlertRequest, _monitoring_service_pb2.AcknowledgeAlertResponse]
-    """Says that somebody has taken an alert on."""
+    """Records that someone takes care of an alert."""
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
-    """Shows what the checks found."""
+    """Shows the reports of checks, and alerts."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListReports: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListReportsRequest, _monitoring_service_pb2.ListReportsResponse]  # type: ignore[assignment]
@@ -54,10 +54,10 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     ListAlerts: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListAlertsRequest, _monitoring_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """Lists alerts, newest first."""
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.AcknowledgeAlertRequest, _monitoring_service_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
-    """Says that somebody has taken an alert on."""
+    """Records that someone takes care of an alert."""
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows what the checks found."""
+    """Shows the reports of checks, and alerts."""
 
     @_abc_1.abstractmethod
     def ListReports(
@@ -89,6 +89,6 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _monitoring_service_pb2.AcknowledgeAlertRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.AcknowledgeAlertResponse, _abc.Awaitable[_monitoring_service_pb2.AcknowledgeAlertResponse]]:
-        """Says that somebody has taken an alert on."""
+        """Records that someone takes care of an alert."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Score(_message.Message):
-    """The probability of one label."""
+    """One label and its probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -48,7 +48,7 @@ Global___Score: _TypeAlias = Score  # noqa: Y015
 
 @_typing.final
 class Prediction(_message.Message):
-    """The answer to one text."""
+    """The prediction for one text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -59,18 +59,18 @@ class Prediction(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     ABSTAINED_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
-    """Signed id. Feedback refers to it."""
+    """Its signed id, to which feedback refers."""
     label: _builtins.str
     """The most probable label."""
     confidence: _builtins.float
-    """The calibrated probability of that label, in [0, 1]."""
+    """Its calibrated probability, in [0, 1]."""
     model_version: _builtins.int
     """The model version that answered."""
     abstained: _builtins.bool
-    """The confidence lies under the task's threshold: a person should decide."""
+    """Whether the confidence is below the task's threshold, so that a person should decide."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
-        """The most probable labels, best first; as many as top_k asked for."""
+        """The most probable labels, best first; as many as top_k."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class GetPredictionRequest(_message.Message):
 
     PREDICTION_ID_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
-    """The id of the prediction."""
+    """The prediction's id."""
     def __init__(
         self,
         *,
@@ -114,7 +114,7 @@ Global___GetPredictionRequest: _TypeAlias = GetPredictionRequest  # noqa: Y015
 
 @_typing.final
 class GetPredictionResponse(_message.Message):
-    """The answer of GetPrediction."""
+    """The response of GetPrediction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -148,20 +148,20 @@ class GetPredictionResponse(_message.Message):
     LATENCY_MS_FIELD_NUMBER: _builtins.int
     PROPENSITY_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """The task that was asked."""
+    """The task."""
     text: _builtins.str
-    """The text that was asked about; empty where the task does not keep it, or no longer."""
+    """The text; empty if the task does not store texts, or it was removed."""
     request_id: _builtins.str
     """The caller's request id."""
     routing_key: _builtins.str
     """The caller's routing key."""
     latency_ms: _builtins.float
-    """From the request's arrival to its answer, in milliseconds."""
+    """Time from the request's arrival to its response, in milliseconds."""
     propensity: _builtins.float
     """The probability with which the router chose this version, in (0, 1]."""
     @_builtins.property
     def prediction(self) -> Global___Prediction:
-        """The prediction as it was answered."""
+        """The prediction as it was returned."""
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -169,7 +169,7 @@ class GetPredictionResponse(_message.Message):
 
     @_builtins.property
     def predict_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was answered."""
+        """When it was made."""
 
     def __init__(
         self,
@@ -226,20 +226,20 @@ class PredictRequest(_message.Message):
     ROUTING_KEY_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """The task to ask."""
+    """The task."""
     text: _builtins.str
     """The text; not blank, no longer than the task's limit in characters."""
     top_k: _builtins.int
-    """How many scores to return, from 1; 0 means 1. More than there are labels returns all."""
+    """How many scores to return, at least 1; 0 means 1. More than there are labels returns all."""
     model_version: _builtins.int
-    """The version to ask; 0 lets the router choose."""
+    """The version that answers; 0 lets the router choose."""
     request_id: _builtins.str
-    """Correlates this request with the caller's records. It never de-duplicates."""
+    """Correlates this request with the caller's records. It does not deduplicate requests."""
     routing_key: _builtins.str
-    """Keeps a caller on one side of a canary: equal keys are routed alike."""
+    """Keeps a caller on one side of a canary: equal keys get the same version."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Written down with the prediction, for reports by slice. At most 16."""
+        """Stored with the prediction for reports by slice. At most 16."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ Global___PredictRequest: _TypeAlias = PredictRequest  # noqa: Y015
 
 @_typing.final
 class PredictResponse(_message.Message):
-    """The answer of Predict."""
+    """The response of Predict."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,7 +296,7 @@ class BatchPredictRequest(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """The task to ask."""
+    """The task."""
     top_k: _builtins.int
     """As in PredictRequest."""
     model_version: _builtins.int
@@ -326,7 +326,7 @@ Global___BatchPredictRequest: _TypeAlias = BatchPredictRequest  # noqa: Y015
 
 @_typing.final
 class BatchPredictResult(_message.Message):
-    """The answer to one text of a batch."""
+    """The result for one text of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -338,7 +338,7 @@ class BatchPredictResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why this text was not answered."""
+        """Why there is no prediction for this text."""
 
     def __init__(
         self,
@@ -358,14 +358,14 @@ Global___BatchPredictResult: _TypeAlias = BatchPredictResult  # noqa: Y015
 
 @_typing.final
 class BatchPredictResponse(_message.Message):
-    """The answer of BatchPredict."""
+    """The response of BatchPredict."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchPredictResult]:
-        """One result a text, in the order asked."""
+        """One result for each text, in the order of the texts."""
 
     def __init__(
         self,
@@ -382,7 +382,7 @@ Global___BatchPredictResponse: _TypeAlias = BatchPredictResponse  # noqa: Y015
 
 @_typing.final
 class StreamPredictRequest(_message.Message):
-    """One request on a StreamPredict stream."""
+    """One request of a StreamPredict stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -414,9 +414,9 @@ class StreamPredictRequest(_message.Message):
     ROUTING_KEY_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The caller's id for this message; comes back in its answer."""
+    """The caller's id for this message; returned in its response."""
     task: _builtins.str
-    """The task to ask."""
+    """The task."""
     text: _builtins.str
     """As in PredictRequest."""
     top_k: _builtins.int
@@ -450,7 +450,7 @@ Global___StreamPredictRequest: _TypeAlias = StreamPredictRequest  # noqa: Y015
 
 @_typing.final
 class StreamPredictResponse(_message.Message):
-    """One answer on a StreamPredict stream."""
+    """One response of a StreamPredict stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -458,14 +458,14 @@ class StreamPredictResponse(_message.Message):
     PREDICTION_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """The id of the request that this answers."""
+    """The id of the request."""
     @_builtins.property
     def prediction(self) -> Global___Prediction:
         """The prediction."""
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why this request was not answered."""
+        """Why there is no prediction for this request."""
 
     def __init__(
         self,

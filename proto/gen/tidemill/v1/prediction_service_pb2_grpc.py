@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class PredictionServiceStub:
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     def __init__(self, channel):
@@ -61,14 +61,14 @@ class PredictionServiceStub:
 
 
 class PredictionServiceServicer:
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     def GetPrediction(self, request, context):
-        """Returns a prediction that was made before, with the text it was made for.
+        """Returns an earlier prediction with its text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,17 +82,17 @@ class PredictionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchPredict(self, request, context):
-        """Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-        by an error in its place; the others are not affected.
+        """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+        place; the others are not affected.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamPredict(self, request_iterator, context):
-        """Predicts for as long as the caller sends texts. Answers come in the order of the
-        requests, and a request need not wait for the answer before it. A text that cannot
-        be answered is answered by an error; the stream goes on.
+        """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+        the caller need not wait for a response before it sends the next request. A text that cannot be
+        predicted gets an error; the stream goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,10 +130,10 @@ def add_PredictionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     @staticmethod

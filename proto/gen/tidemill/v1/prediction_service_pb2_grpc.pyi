@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PredictionServiceStub:
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     @_typing.overload
@@ -38,47 +38,47 @@ class PredictionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PredictionServiceAsyncStub: ...
     GetPrediction: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.GetPredictionRequest, _prediction_service_pb2.GetPredictionResponse]
-    """Returns a prediction that was made before, with the text it was made for."""
+    """Returns an earlier prediction with its text."""
     Predict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]
     """Predicts the label of one text."""
     BatchPredict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]
-    """Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-    by an error in its place; the others are not affected.
+    """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+    place; the others are not affected.
     """
     StreamPredict: _grpc.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]
-    """Predicts for as long as the caller sends texts. Answers come in the order of the
-    requests, and a request need not wait for the answer before it. A text that cannot
-    be answered is answered by an error; the stream goes on.
+    """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+    the caller need not wait for a response before it sends the next request. A text that cannot be
+    predicted gets an error; the stream goes on.
     """
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPrediction: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.GetPredictionRequest, _prediction_service_pb2.GetPredictionResponse]  # type: ignore[assignment]
-    """Returns a prediction that was made before, with the text it was made for."""
+    """Returns an earlier prediction with its text."""
     Predict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]  # type: ignore[assignment]
     """Predicts the label of one text."""
     BatchPredict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]  # type: ignore[assignment]
-    """Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-    by an error in its place; the others are not affected.
+    """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+    place; the others are not affected.
     """
     StreamPredict: _aio.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]  # type: ignore[assignment]
-    """Predicts for as long as the caller sends texts. Answers come in the order of the
-    requests, and a request need not wait for the answer before it. A text that cannot
-    be answered is answered by an error; the stream goes on.
+    """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+    the caller need not wait for a response before it sends the next request. A text that cannot be
+    predicted gets an error; the stream goes on.
     """
 
 class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers which label a text has.
+    """Predicts the labels of texts.
 
-    Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
-    invalid arguments a google.rpc.BadRequest that names the field.
+    Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+    they also have a google.rpc.BadRequest that names the field.
     """
 
     @_abc_1.abstractmethod
@@ -87,7 +87,7 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.GetPredictionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.GetPredictionResponse, _abc.Awaitable[_prediction_service_pb2.GetPredictionResponse]]:
-        """Returns a prediction that was made before, with the text it was made for."""
+        """Returns an earlier prediction with its text."""
 
     @_abc_1.abstractmethod
     def Predict(
@@ -103,8 +103,8 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.BatchPredictRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.BatchPredictResponse, _abc.Awaitable[_prediction_service_pb2.BatchPredictResponse]]:
-        """Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-        by an error in its place; the others are not affected.
+        """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+        place; the others are not affected.
         """
 
     @_abc_1.abstractmethod
@@ -113,9 +113,9 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_prediction_service_pb2.StreamPredictRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_prediction_service_pb2.StreamPredictResponse], _abc.AsyncIterator[_prediction_service_pb2.StreamPredictResponse]]:
-        """Predicts for as long as the caller sends texts. Answers come in the order of the
-        requests, and a request need not wait for the answer before it. A text that cannot
-        be answered is answered by an error; the stream goes on.
+        """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+        the caller need not wait for a response before it sends the next request. A text that cannot be
+        predicted gets an error; the stream goes on.
         """
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

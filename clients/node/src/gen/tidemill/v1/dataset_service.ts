@@ -33,23 +33,23 @@ export interface DatasetVersion {
   rowCounts: { [key: string]: number };
   /** Rows by label. */
   labelCounts: { [key: string]: number };
-  /** Rows by where the label came from. */
+  /** Rows by source of the label: human, feedback, source, weak. */
   labelSourceCounts: { [key: string]: number };
-  /** Rows that came in and are not in it, by the rule that set them aside. */
+  /** Ingested rows that are not in it, by the rule that excluded them. */
   quarantineCounts: { [key: string]: number };
   /** When it was first built. */
   createTime:
     | Date
     | undefined;
-  /** What became of the rows that came in, by source. */
+  /** The outcomes of the ingested rows, by source. */
   sourceCounts: SourceCounts[];
   /** The versions that it was built after; empty for a task's first. */
   parents: string[];
-  /** The Tidemill that built it; empty where that is not known. */
+  /** The Tidemill version that built it; empty if unknown. */
   codeVersion: string;
-  /** Rows whose text was erased from it since. */
+  /** Rows whose text was erased from it after the build. */
   erasedCount: number;
-  /** When it was last built: the newest is the one that the last build came to. */
+  /** When a build last produced it; the latest is the last build's. */
   buildTime: Date | undefined;
 }
 
@@ -73,11 +73,11 @@ export interface DatasetVersion_QuarantineCountsEntry {
   value: number;
 }
 
-/** What became of the rows that came in from one source. */
+/** The outcomes of the ingested rows of one source. */
 export interface SourceCounts {
   /** The source's name. */
   source: string;
-  /** Rows by what became of them: kept, merged, left_out, quarantined. */
+  /** Rows by outcome: kept, merged, left_out, quarantined. */
   outcomes: { [key: string]: number };
 }
 
@@ -88,29 +88,29 @@ export interface SourceCounts_OutcomesEntry {
 
 /** A request for ListDatasetVersions. */
 export interface ListDatasetVersionsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's versions; empty lists all. */
   task: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListDatasetVersions. */
+/** The response of ListDatasetVersions. */
 export interface ListDatasetVersionsResponse {
-  /** The versions, newest first. */
+  /** The versions, the last built first. */
   datasetVersions: DatasetVersion[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /** A request for GetDatasetVersion. */
 export interface GetDatasetVersionRequest {
-  /** The id, or the first 8 or more characters of it. */
+  /** The id, or at least its first 8 characters. */
   datasetVersion: string;
 }
 
-/** The answer of GetDatasetVersion. */
+/** The response of GetDatasetVersion. */
 export interface GetDatasetVersionResponse {
   /** The version. */
   datasetVersion: DatasetVersion | undefined;
@@ -132,13 +132,13 @@ export interface LabelCountChange {
   baseCount: number;
   /** Its rows in the other version. */
   count: number;
-  /** Its share of the base version's rows, in [0, 1]; 0 of a version without rows. */
+  /** Its share of the base version's rows, in [0, 1]; 0 if the version has no rows. */
   baseShare: number;
   /** Its share of the other version's rows, in [0, 1]. */
   share: number;
 }
 
-/** The answer of DiffDatasetVersions. */
+/** The response of DiffDatasetVersions. */
 export interface DiffDatasetVersionsResponse {
   /** Rows in the base version. */
   baseRowCount: number;
@@ -1335,10 +1335,10 @@ export const DiffDatasetVersionsResponse: MessageFns<DiffDatasetVersionsResponse
   },
 };
 
-/** Tells what models were trained on. */
+/** Shows the dataset versions that models are trained on. */
 export type DatasetServiceService = typeof DatasetServiceService;
 export const DatasetServiceService = {
-  /** Lists dataset versions, the one that was last built first. */
+  /** Lists dataset versions, the last built first. */
   listDatasetVersions: {
     path: "/tidemill.v1.DatasetService/ListDatasetVersions" as const,
     requestStream: false as const,
@@ -1362,7 +1362,7 @@ export const DatasetServiceService = {
       Buffer.from(GetDatasetVersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetDatasetVersionResponse => GetDatasetVersionResponse.decode(value),
   },
-  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
+  /** Compares two dataset versions by their counts. Only their files show which rows differ. */
   diffDatasetVersions: {
     path: "/tidemill.v1.DatasetService/DiffDatasetVersions" as const,
     requestStream: false as const,
@@ -1377,16 +1377,16 @@ export const DatasetServiceService = {
 } as const;
 
 export interface DatasetServiceServer extends UntypedServiceImplementation {
-  /** Lists dataset versions, the one that was last built first. */
+  /** Lists dataset versions, the last built first. */
   listDatasetVersions: handleUnaryCall<ListDatasetVersionsRequest, ListDatasetVersionsResponse>;
   /** Returns one dataset version. */
   getDatasetVersion: handleUnaryCall<GetDatasetVersionRequest, GetDatasetVersionResponse>;
-  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
+  /** Compares two dataset versions by their counts. Only their files show which rows differ. */
   diffDatasetVersions: handleUnaryCall<DiffDatasetVersionsRequest, DiffDatasetVersionsResponse>;
 }
 
 export interface DatasetServiceClient extends Client {
-  /** Lists dataset versions, the one that was last built first. */
+  /** Lists dataset versions, the last built first. */
   listDatasetVersions(
     request: ListDatasetVersionsRequest,
     callback: (error: ServiceError | null, response: ListDatasetVersionsResponse) => void,
@@ -1418,7 +1418,7 @@ export interface DatasetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetDatasetVersionResponse) => void,
   ): ClientUnaryCall;
-  /** Compares two dataset versions by their counts; which rows differ, only their files say. */
+  /** Compares two dataset versions by their counts. Only their files show which rows differ. */
   diffDatasetVersions(
     request: DiffDatasetVersionsRequest,
     callback: (error: ServiceError | null, response: DiffDatasetVersionsResponse) => void,

@@ -43,9 +43,9 @@ export interface Feedback {
     /** The right label. */
     { $case: "label"; value: string }
     | undefined;
-  /** Who says so. */
+  /** Who gave the verdict. */
   source: string;
-  /** Their words. */
+  /** Their comment. */
   comment: string;
   /** When it was stored. */
   createTime: Date | undefined;
@@ -55,47 +55,47 @@ export interface Feedback {
 export interface SubmitFeedbackRequest {
   /** The prediction to judge. */
   predictionId: string;
-  /** The verdict; one of them must be given. */
+  /** The verdict; required. */
   verdict:
     | //
     /** Whether the predicted label is right. */
     { $case: "correct"; value: boolean }
     | //
-    /** The right label; one that the task knows. */
+    /** The right label; it must be a label of the task. */
     { $case: "label"; value: string }
     | undefined;
   /**
-   * Who says so, up to 200 characters. A later verdict of the same source on the same
-   * prediction replaces an earlier one in training; both are kept.
+   * Who gives the verdict, up to 200 characters. In training, a source's later verdict on a
+   * prediction replaces its earlier one; both are stored.
    */
   source: string;
-  /** Their words, up to 2,000 characters. */
+  /** Their comment, up to 2,000 characters. */
   comment: string;
   /**
-   * Makes repeating safe: the same id gets the first answer again. For another prediction or
-   * source it is refused. Without it, repeating the source's latest verdict on the prediction
+   * Makes retries safe: a repeated id returns the first response. It is refused for another
+   * prediction or source. Without it, repeating the source's latest verdict on the prediction
    * changes nothing.
    */
   requestId: string;
   /**
-   * The text that was judged, as it was predicted; empty leaves it out. A task that does not keep
-   * texts learns from a verdict only where it has the text, and one that was not stored at all
-   * only where it has the label too. It is kept as long as the task keeps texts.
+   * The judged text, as it was sent for prediction; optional. If the task does not store texts,
+   * only verdicts with the text train. If the prediction is not stored either, the verdict needs
+   * the label too. The text is stored as long as the task's texts.
    */
   text: string;
 }
 
-/** The answer of SubmitFeedback. */
+/** The response of SubmitFeedback. */
 export interface SubmitFeedbackResponse {
   /** The verdict as stored. */
   feedback: Feedback | undefined;
 }
 
-/** One verdict on a StreamFeedback stream. */
+/** One verdict of a StreamFeedback stream. */
 export interface StreamFeedbackRequest {
   /** As in SubmitFeedbackRequest. */
   predictionId: string;
-  /** The verdict; one of them must be given. */
+  /** The verdict; required. */
   verdict:
     | //
     /** As in SubmitFeedbackRequest. */
@@ -114,66 +114,66 @@ export interface StreamFeedbackRequest {
   text: string;
 }
 
-/** A verdict of a stream that was not stored. */
+/** A verdict of a stream that was rejected. */
 export interface FeedbackRejection {
-  /** Its position in the stream, from 0. */
+  /** Its position in the stream, starting at 0. */
   index: number;
-  /** Why it was not stored. */
+  /** Why it was rejected. */
   error: Status | undefined;
 }
 
-/** The answer of StreamFeedback. */
+/** The response of StreamFeedback. */
 export interface StreamFeedbackResponse {
-  /** Verdicts that are now durable, repeated ones included. */
+  /** Verdicts that are now durable, including repeated ones. */
   acceptedCount: number;
-  /** Those that are not; the first 1,000. */
+  /** The first 1,000 rejections. */
   rejections: FeedbackRejection[];
-  /** How many were rejected in all. */
+  /** Number of all rejections. */
   rejectedCount: number;
 }
 
 /** A request for ListFeedback. */
 export interface ListFeedbackRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's feedback; empty lists all. */
   task: string;
-  /** Only this prediction's; empty lists all. */
+  /** Only this prediction's feedback; empty lists all. */
   predictionId: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListFeedback. */
+/** The response of ListFeedback. */
 export interface ListFeedbackResponse {
   /** The feedback, newest first. */
   feedback: Feedback[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
 /**
- * One stored judgement of a preference pair. Two judgements are of the same pair where prompt and
- * answers, in either order, are the same but for case, spacing and Unicode form.
+ * One stored judgement of a preference pair. Two judgements are of the same pair if their prompts
+ * and answers, in either order, differ only in case, spacing and Unicode form.
  */
 export interface Preference {
   /** Its id. */
   preferenceId: string;
   /** The task it belongs to; may be empty. */
   task: string;
-  /** What was asked. */
+  /** The prompt. */
   prompt: string;
   /** The better answer. */
   chosen: string;
   /** The other answer. */
   rejected: string;
-  /** Who says so. */
+  /** Who gave the judgement. */
   annotator: string;
   /** Why, in their words. */
   reason: string;
   /**
-   * The annotator's earlier judgement, where this one turns it round. Both are kept; that one
-   * counts no longer.
+   * The annotator's earlier judgement that this one reverses, if any. Both are stored, but only
+   * this one counts.
    */
   replacedPreferenceId: string;
   /** When it was stored. */
@@ -182,9 +182,9 @@ export interface Preference {
 
 /** A request for SubmitPreference. */
 export interface SubmitPreferenceRequest {
-  /** The task it belongs to; empty for none. */
+  /** The task it belongs to; may be empty. */
   task: string;
-  /** What was asked, up to 16,000 characters. */
+  /** The prompt, up to 16,000 characters. */
   prompt: string;
   /** The better answer, up to 16,000 characters. */
   chosen: string;
@@ -194,20 +194,20 @@ export interface SubmitPreferenceRequest {
    */
   rejected: string;
   /**
-   * Who says so, up to 200 characters; not blank. A later judgement of the same annotator on the
-   * same pair of the same task replaces an earlier one; both are kept.
+   * Who gives the judgement, up to 200 characters; not blank. An annotator's later judgement of a
+   * task's pair replaces their earlier one; both are stored.
    */
   annotator: string;
   /** Why, in their words, up to 2,000 characters. */
   reason: string;
   /**
-   * Makes repeating safe: the same id gets the first answer again. Without it, repeating the
+   * Makes retries safe: a repeated id returns the first response. Without it, repeating the
    * annotator's latest judgement of the pair changes nothing.
    */
   requestId: string;
 }
 
-/** The answer of SubmitPreference. */
+/** The response of SubmitPreference. */
 export interface SubmitPreferenceResponse {
   /** The judgement as stored. */
   preference: Preference | undefined;
@@ -215,19 +215,19 @@ export interface SubmitPreferenceResponse {
 
 /** A request for ListPreferences. */
 export interface ListPreferencesRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's judgements; empty lists all. */
   task: string;
   /** How many to return, up to 100; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListPreferences. */
+/** The response of ListPreferences. */
 export interface ListPreferencesResponse {
   /** The judgements, newest first. */
   preferences: Preference[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -1542,12 +1542,12 @@ export const ListPreferencesResponse: MessageFns<ListPreferencesResponse> = {
 };
 
 /**
- * Takes users' verdicts on predictions, which the next version learns from, and which of two answers
- * people prefer.
+ * Stores users' verdicts on predictions, from which the next version learns, and judgements of
+ * which of two answers is better.
  */
 export type FeedbackServiceService = typeof FeedbackServiceService;
 export const FeedbackServiceService = {
-  /** Stores one verdict. Once it is answered it is durable. */
+  /** Stores one verdict. It is durable once the call returns. */
   submitFeedback: {
     path: "/tidemill.v1.FeedbackService/SubmitFeedback" as const,
     requestStream: false as const,
@@ -1559,7 +1559,7 @@ export const FeedbackServiceService = {
       Buffer.from(SubmitFeedbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SubmitFeedbackResponse => SubmitFeedbackResponse.decode(value),
   },
-  /** Stores many verdicts. Those that are rejected are listed; the others are stored. */
+  /** Stores many verdicts. The response lists the rejected ones; the others are stored. */
   streamFeedback: {
     path: "/tidemill.v1.FeedbackService/StreamFeedback" as const,
     requestStream: true as const,
@@ -1582,7 +1582,7 @@ export const FeedbackServiceService = {
       Buffer.from(ListFeedbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListFeedbackResponse => ListFeedbackResponse.decode(value),
   },
-  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference: {
     path: "/tidemill.v1.FeedbackService/SubmitPreference" as const,
     requestStream: false as const,
@@ -1609,20 +1609,20 @@ export const FeedbackServiceService = {
 } as const;
 
 export interface FeedbackServiceServer extends UntypedServiceImplementation {
-  /** Stores one verdict. Once it is answered it is durable. */
+  /** Stores one verdict. It is durable once the call returns. */
   submitFeedback: handleUnaryCall<SubmitFeedbackRequest, SubmitFeedbackResponse>;
-  /** Stores many verdicts. Those that are rejected are listed; the others are stored. */
+  /** Stores many verdicts. The response lists the rejected ones; the others are stored. */
   streamFeedback: handleClientStreamingCall<StreamFeedbackRequest, StreamFeedbackResponse>;
   /** Lists feedback, newest first. */
   listFeedback: handleUnaryCall<ListFeedbackRequest, ListFeedbackResponse>;
-  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference: handleUnaryCall<SubmitPreferenceRequest, SubmitPreferenceResponse>;
   /** Lists judgements of preference pairs, newest first. */
   listPreferences: handleUnaryCall<ListPreferencesRequest, ListPreferencesResponse>;
 }
 
 export interface FeedbackServiceClient extends Client {
-  /** Stores one verdict. Once it is answered it is durable. */
+  /** Stores one verdict. It is durable once the call returns. */
   submitFeedback(
     request: SubmitFeedbackRequest,
     callback: (error: ServiceError | null, response: SubmitFeedbackResponse) => void,
@@ -1638,7 +1638,7 @@ export interface FeedbackServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SubmitFeedbackResponse) => void,
   ): ClientUnaryCall;
-  /** Stores many verdicts. Those that are rejected are listed; the others are stored. */
+  /** Stores many verdicts. The response lists the rejected ones; the others are stored. */
   streamFeedback(
     callback: (error: ServiceError | null, response: StreamFeedbackResponse) => void,
   ): ClientWritableStream<StreamFeedbackRequest>;
@@ -1671,7 +1671,7 @@ export interface FeedbackServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListFeedbackResponse) => void,
   ): ClientUnaryCall;
-  /** Stores which of two answers to a prompt is better. Once it is answered it is durable. */
+  /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference(
     request: SubmitPreferenceRequest,
     callback: (error: ServiceError | null, response: SubmitPreferenceResponse) => void,

@@ -24,19 +24,19 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/job_service.proto";
 
-/** Where a run stands. */
+/** The state of a run. */
 export enum JobRunState {
   /** JOB_RUN_STATE_UNSPECIFIED - Not set. */
   JOB_RUN_STATE_UNSPECIFIED = 0,
   /** JOB_RUN_STATE_QUEUED - Waits for its turn. */
   JOB_RUN_STATE_QUEUED = 1,
-  /** JOB_RUN_STATE_RUNNING - Is at work. */
+  /** JOB_RUN_STATE_RUNNING - Is running. */
   JOB_RUN_STATE_RUNNING = 2,
-  /** JOB_RUN_STATE_SUCCEEDED - Did what it should. */
+  /** JOB_RUN_STATE_SUCCEEDED - Succeeded. */
   JOB_RUN_STATE_SUCCEEDED = 3,
-  /** JOB_RUN_STATE_FAILED - Could not. */
+  /** JOB_RUN_STATE_FAILED - Failed. */
   JOB_RUN_STATE_FAILED = 4,
-  /** JOB_RUN_STATE_CANCELLED - Was stopped. */
+  /** JOB_RUN_STATE_CANCELLED - Was cancelled. */
   JOB_RUN_STATE_CANCELLED = 5,
   UNRECOGNIZED = -1,
 }
@@ -47,7 +47,7 @@ export interface Job {
   job: string;
   /** What it does. */
   description: string;
-  /** When it runs by itself; empty if only on demand. */
+  /** When it runs by itself; empty if it runs only on demand. */
   schedule: string;
 }
 
@@ -59,14 +59,14 @@ export interface JobRun {
   job: string;
   /** The task it works on. */
   task: string;
-  /** Where it stands. */
+  /** Its state. */
   state: JobRunState;
   /**
-   * Who asked: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure". Of
-   * those who share a run, the last caller.
+   * What asked for it: "schedule", "catch_up", "check_feedback", "first_model", "rpc" or "erasure".
+   * If several requests share a run, the last one by a person counts.
    */
   trigger: string;
-  /** The last scheduled moment that it stands for; not set if it stands for none. */
+  /** The last scheduled time that it covers; not set if it covers none. */
   fireTime:
     | Date
     | undefined;
@@ -74,19 +74,19 @@ export interface JobRun {
   progress: number;
   /** What it is doing now. */
   message: string;
-  /** What it found or made, once it succeeded. */
+  /** Its result, once it has succeeded. */
   result:
     | { [key: string]: any }
     | undefined;
   /** Why it failed, as "REASON: message". */
   error: string;
-  /** Somebody asked it to stop. */
+  /** Whether someone asked it to stop. */
   cancelRequested: boolean;
   /** When it was queued. */
   createTime:
     | Date
     | undefined;
-  /** When it began. */
+  /** When it started. */
   startTime:
     | Date
     | undefined;
@@ -98,15 +98,15 @@ export interface JobRun {
 export interface ListJobsRequest {
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListJobs. */
+/** The response of ListJobs. */
 export interface ListJobsResponse {
   /** The jobs, by name. */
   jobs: Job[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -116,13 +116,13 @@ export interface RunJobRequest {
   job: string;
   /** The task to run it for. */
   task: string;
-  /** Makes repeating safe: the same id gets the same run again, whatever became of it. */
+  /** Makes retries safe: a repeated id returns the same run, whatever its state. */
   requestId: string;
 }
 
-/** The answer of RunJob. */
+/** The response of RunJob. */
 export interface RunJobResponse {
-  /** The run that was queued, or that waited already. */
+  /** The queued run, new or not. */
   jobRun: JobRun | undefined;
 }
 
@@ -132,7 +132,7 @@ export interface GetJobRunRequest {
   runId: string;
 }
 
-/** The answer of GetJobRun. */
+/** The response of GetJobRun. */
 export interface GetJobRunResponse {
   /** The run. */
   jobRun: JobRun | undefined;
@@ -140,21 +140,21 @@ export interface GetJobRunResponse {
 
 /** A request for ListJobRuns. */
 export interface ListJobRunsRequest {
-  /** Only this job's; empty lists all. */
+  /** Only this job's runs; empty lists all. */
   job: string;
-  /** Only this task's; empty lists all. */
+  /** Only this task's runs; empty lists all. */
   task: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListJobRuns. */
+/** The response of ListJobRuns. */
 export interface ListJobRunsResponse {
   /** The runs, newest first. */
   jobRuns: JobRun[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -164,7 +164,7 @@ export interface WatchJobRunRequest {
   runId: string;
 }
 
-/** One message of WatchJobRun. */
+/** One response of WatchJobRun. */
 export interface WatchJobRunResponse {
   /** The run as it is now. */
   jobRun: JobRun | undefined;
@@ -176,7 +176,7 @@ export interface CancelJobRunRequest {
   runId: string;
 }
 
-/** The answer of CancelJobRun. */
+/** The response of CancelJobRun. */
 export interface CancelJobRunResponse {
   /** The run as it is now. */
   jobRun: JobRun | undefined;
@@ -1251,7 +1251,7 @@ export const CancelJobRunResponse: MessageFns<CancelJobRunResponse> = {
   },
 };
 
-/** Starts and follows the batch jobs. */
+/** Starts batch jobs and shows their runs. */
 export type JobServiceService = typeof JobServiceService;
 export const JobServiceService = {
   /** Lists the jobs that can be run. */
@@ -1265,9 +1265,9 @@ export const JobServiceService = {
     responseDeserialize: (value: Buffer): ListJobsResponse => ListJobsResponse.decode(value),
   },
   /**
-   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-   * start before scheduled ones.
+   * Queues a run. Runs of one job for one task happen one after another, and at most one of them
+   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
+   * before scheduled ones.
    */
   runJob: {
     path: "/tidemill.v1.JobService/RunJob" as const,
@@ -1298,7 +1298,7 @@ export const JobServiceService = {
     responseSerialize: (value: ListJobRunsResponse): Buffer => Buffer.from(ListJobRunsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListJobRunsResponse => ListJobRunsResponse.decode(value),
   },
-  /** Sends the run at once, again at each change, and ends when the run has ended. */
+  /** Sends the run immediately and after each change, and ends when the run ends. */
   watchJobRun: {
     path: "/tidemill.v1.JobService/WatchJobRun" as const,
     requestStream: false as const,
@@ -1308,7 +1308,7 @@ export const JobServiceService = {
     responseSerialize: (value: WatchJobRunResponse): Buffer => Buffer.from(WatchJobRunResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchJobRunResponse => WatchJobRunResponse.decode(value),
   },
-  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
+  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
   cancelJobRun: {
     path: "/tidemill.v1.JobService/CancelJobRun" as const,
     requestStream: false as const,
@@ -1325,18 +1325,18 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   /** Lists the jobs that can be run. */
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
   /**
-   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-   * start before scheduled ones.
+   * Queues a run. Runs of one job for one task happen one after another, and at most one of them
+   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
+   * before scheduled ones.
    */
   runJob: handleUnaryCall<RunJobRequest, RunJobResponse>;
   /** Returns one run. */
   getJobRun: handleUnaryCall<GetJobRunRequest, GetJobRunResponse>;
   /** Lists runs, newest first. */
   listJobRuns: handleUnaryCall<ListJobRunsRequest, ListJobRunsResponse>;
-  /** Sends the run at once, again at each change, and ends when the run has ended. */
+  /** Sends the run immediately and after each change, and ends when the run ends. */
   watchJobRun: handleServerStreamingCall<WatchJobRunRequest, WatchJobRunResponse>;
-  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
+  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
   cancelJobRun: handleUnaryCall<CancelJobRunRequest, CancelJobRunResponse>;
 }
 
@@ -1358,9 +1358,9 @@ export interface JobServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListJobsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Queues a run. Runs of one job for one task happen one after another, and one of them waits at
-   * most: if one waits already, that one is returned, for all who ask. Runs that callers asked for
-   * start before scheduled ones.
+   * Queues a run. Runs of one job for one task happen one after another, and at most one of them
+   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
+   * before scheduled ones.
    */
   runJob(
     request: RunJobRequest,
@@ -1409,14 +1409,14 @@ export interface JobServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListJobRunsResponse) => void,
   ): ClientUnaryCall;
-  /** Sends the run at once, again at each change, and ends when the run has ended. */
+  /** Sends the run immediately and after each change, and ends when the run ends. */
   watchJobRun(request: WatchJobRunRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchJobRunResponse>;
   watchJobRun(
     request: WatchJobRunRequest,
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchJobRunResponse>;
-  /** Asks a run to stop. One that is queued is cancelled at once, for all who asked for it. */
+  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
   cancelJobRun(
     request: CancelJobRunRequest,
     callback: (error: ServiceError | null, response: CancelJobRunResponse) => void,

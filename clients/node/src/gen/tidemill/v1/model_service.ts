@@ -21,25 +21,25 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/model_service.proto";
 
-/** How far a model version is trusted. */
+/** The state of a model version: how far it is trusted. */
 export enum ModelState {
   /** MODEL_STATE_UNSPECIFIED - Not set. */
   MODEL_STATE_UNSPECIFIED = 0,
-  /** MODEL_STATE_CANDIDATE - Published, not judged yet. */
+  /** MODEL_STATE_CANDIDATE - Published, and not judged by the gates yet. */
   MODEL_STATE_CANDIDATE = 1,
-  /** MODEL_STATE_VALIDATED - The gates let it pass. */
+  /** MODEL_STATE_VALIDATED - Passed the gates. */
   MODEL_STATE_VALIDATED = 2,
-  /** MODEL_STATE_REJECTED - The gates turned it down. */
+  /** MODEL_STATE_REJECTED - Failed the gates. */
   MODEL_STATE_REJECTED = 3,
-  /** MODEL_STATE_SHADOW - Sees a copy of the traffic. */
+  /** MODEL_STATE_SHADOW - Gets a copy of the traffic. */
   MODEL_STATE_SHADOW = 4,
   /** MODEL_STATE_CANARY - Answers a share of the callers. */
   MODEL_STATE_CANARY = 5,
-  /** MODEL_STATE_CHAMPION - Answers. */
+  /** MODEL_STATE_CHAMPION - Answers all other callers. */
   MODEL_STATE_CHAMPION = 6,
-  /** MODEL_STATE_RETIRED - Was champion until a better one came. */
+  /** MODEL_STATE_RETIRED - Was champion until another version was promoted. */
   MODEL_STATE_RETIRED = 7,
-  /** MODEL_STATE_ROLLED_BACK - Was taken out. PromoteModelVersion takes it back. */
+  /** MODEL_STATE_ROLLED_BACK - Was taken out of traffic. PromoteModelVersion can make it champion again. */
   MODEL_STATE_ROLLED_BACK = 8,
   UNRECOGNIZED = -1,
 }
@@ -48,13 +48,13 @@ export enum ModelState {
 export interface ModelVersion {
   /** The task. */
   task: string;
-  /** Its number within the task, from 1. */
+  /** Its number within the task, starting at 1. */
   modelVersion: number;
   /** "onnx" or "torchscript". */
   format: string;
-  /** How far it is trusted. */
+  /** Its state. */
   state: ModelState;
-  /** What it was trained on. */
+  /** The dataset version it was trained on. */
   datasetVersion: string;
   /** Measures on the hold-out, in [0, 1]: accuracy, macro_f1, expected_calibration_error. */
   measures: { [key: string]: number };
@@ -81,43 +81,43 @@ export interface TrafficShare {
   percent: number;
 }
 
-/** Who answers from one moment on. */
+/** Which versions answer a task's requests from one moment on. */
 export interface Deployment {
-  /** Grows with each change. */
+  /** Increases with each change. */
   deploymentId: number;
   /** The task. */
   task: string;
-  /** The version that answers what no canary takes. */
+  /** The version that answers all callers that no canary answers. */
   champion: number;
-  /** The version that a rollback goes to; 0 where there is none. */
+  /** The version that a rollback makes champion; 0 if there is none. */
   previousChampion: number;
   /** Versions that answer a share of the callers. */
   canaries: TrafficShare[];
-  /** Versions that see a copy of the traffic. */
+  /** Versions that get a copy of the traffic. */
   shadows: number[];
-  /** Who made the change. */
+  /** Who made the change: the authenticated caller's name, or else the request's actor. */
   actor: string;
   /** Why. */
   comment: string;
-  /** From when on it holds. */
+  /** When it took effect. */
   createTime: Date | undefined;
 }
 
 /** A request for ListModelVersions. */
 export interface ListModelVersionsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's versions; empty lists all. */
   task: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListModelVersions. */
+/** The response of ListModelVersions. */
 export interface ListModelVersionsResponse {
   /** The versions, newest first. */
   modelVersions: ModelVersion[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -129,7 +129,7 @@ export interface GetModelVersionRequest {
   modelVersion: number;
 }
 
-/** The answer of GetModelVersion. */
+/** The response of GetModelVersion. */
 export interface GetModelVersionResponse {
   /** The version. */
   modelVersion: ModelVersion | undefined;
@@ -141,17 +141,17 @@ export interface PromoteModelVersionRequest {
   task: string;
   /** A version that is VALIDATED, CANARY or ROLLED_BACK. */
   modelVersion: number;
-  /** Who asks. */
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
   /** Why. */
   comment: string;
-  /** Makes repeating safe: the same id gets the first answer again. */
+  /** Makes retries safe: a repeated id returns the first response. */
   requestId: string;
 }
 
-/** The answer of PromoteModelVersion. */
+/** The response of PromoteModelVersion. */
 export interface PromoteModelVersionResponse {
-  /** What holds from now on. */
+  /** The deployment after the change. */
   deployment: Deployment | undefined;
 }
 
@@ -159,60 +159,60 @@ export interface PromoteModelVersionResponse {
 export interface RollbackModelRequest {
   /** The task. */
   task: string;
-  /** Who asks. */
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
   /** Why. */
   comment: string;
-  /** Makes repeating safe: the same id gets the first answer again. */
+  /** Makes retries safe: a repeated id returns the first response. */
   requestId: string;
 }
 
-/** The answer of RollbackModel. */
+/** The response of RollbackModel. */
 export interface RollbackModelResponse {
-  /** What holds from now on. */
+  /** The deployment after the change. */
   deployment: Deployment | undefined;
 }
 
 /**
- * A request for SetTraffic. It replaces what held before; versions that are left out
- * of it are taken out of traffic and become ROLLED_BACK.
+ * A request for SetTraffic. It replaces all canaries and shadows; versions that it does not name
+ * are taken out of traffic and become ROLLED_BACK.
  */
 export interface SetTrafficRequest {
   /** The task. */
   task: string;
   /** SHADOW or CANARY versions that answer a share of the callers; together under 100 %. */
   canaries: TrafficShare[];
-  /** VALIDATED or SHADOW versions that see a copy of the traffic. */
+  /** VALIDATED or SHADOW versions that get a copy of the traffic. */
   shadows: number[];
-  /** Who asks. */
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
   /** Why. */
   comment: string;
-  /** Makes repeating safe: the same id gets the first answer again. */
+  /** Makes retries safe: a repeated id returns the first response. */
   requestId: string;
 }
 
-/** The answer of SetTraffic. */
+/** The response of SetTraffic. */
 export interface SetTrafficResponse {
-  /** What holds from now on. */
+  /** The deployment after the change. */
   deployment: Deployment | undefined;
 }
 
 /** A request for ListDeployments. */
 export interface ListDeploymentsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's changes; empty lists all. */
   task: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListDeployments. */
+/** The response of ListDeployments. */
 export interface ListDeploymentsResponse {
   /** The changes, newest first. */
   deployments: Deployment[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -1607,7 +1607,7 @@ export const ListDeploymentsResponse: MessageFns<ListDeploymentsResponse> = {
   },
 };
 
-/** Shows model versions and decides who answers. */
+/** Shows model versions and controls which of them answer. */
 export type ModelServiceService = typeof ModelServiceService;
 export const ModelServiceService = {
   /** Lists model versions, newest first. */
@@ -1635,8 +1635,8 @@ export const ModelServiceService = {
     responseDeserialize: (value: Buffer): GetModelVersionResponse => GetModelVersionResponse.decode(value),
   },
   /**
-   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
-   * seconds; the call then waits for up to 20.
+   * Makes a version the champion. A version that is not loaded is loaded first, which takes some
+   * seconds; the call waits for it up to 20 seconds.
    */
   promoteModelVersion: {
     path: "/tidemill.v1.ModelService/PromoteModelVersion" as const,
@@ -1649,7 +1649,7 @@ export const ModelServiceService = {
       Buffer.from(PromoteModelVersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PromoteModelVersionResponse => PromoteModelVersionResponse.decode(value),
   },
-  /** Takes the champion out and lets the one before it answer again. */
+  /** Takes the champion out of traffic; the previous champion answers again. */
   rollbackModel: {
     path: "/tidemill.v1.ModelService/RollbackModel" as const,
     requestStream: false as const,
@@ -1660,7 +1660,7 @@ export const ModelServiceService = {
       Buffer.from(RollbackModelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollbackModelResponse => RollbackModelResponse.decode(value),
   },
-  /** Sets which versions answer a share of the callers, and which see a copy. */
+  /** Sets which versions answer a share of the callers, and which get a copy of the traffic. */
   setTraffic: {
     path: "/tidemill.v1.ModelService/SetTraffic" as const,
     requestStream: false as const,
@@ -1690,13 +1690,13 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   /** Returns one model version. */
   getModelVersion: handleUnaryCall<GetModelVersionRequest, GetModelVersionResponse>;
   /**
-   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
-   * seconds; the call then waits for up to 20.
+   * Makes a version the champion. A version that is not loaded is loaded first, which takes some
+   * seconds; the call waits for it up to 20 seconds.
    */
   promoteModelVersion: handleUnaryCall<PromoteModelVersionRequest, PromoteModelVersionResponse>;
-  /** Takes the champion out and lets the one before it answer again. */
+  /** Takes the champion out of traffic; the previous champion answers again. */
   rollbackModel: handleUnaryCall<RollbackModelRequest, RollbackModelResponse>;
-  /** Sets which versions answer a share of the callers, and which see a copy. */
+  /** Sets which versions answer a share of the callers, and which get a copy of the traffic. */
   setTraffic: handleUnaryCall<SetTrafficRequest, SetTrafficResponse>;
   /** Lists the changes of traffic, newest first. */
   listDeployments: handleUnaryCall<ListDeploymentsRequest, ListDeploymentsResponse>;
@@ -1736,8 +1736,8 @@ export interface ModelServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetModelVersionResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Makes a version the champion. One that was rolled back is loaded again first, which takes some
-   * seconds; the call then waits for up to 20.
+   * Makes a version the champion. A version that is not loaded is loaded first, which takes some
+   * seconds; the call waits for it up to 20 seconds.
    */
   promoteModelVersion(
     request: PromoteModelVersionRequest,
@@ -1754,7 +1754,7 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PromoteModelVersionResponse) => void,
   ): ClientUnaryCall;
-  /** Takes the champion out and lets the one before it answer again. */
+  /** Takes the champion out of traffic; the previous champion answers again. */
   rollbackModel(
     request: RollbackModelRequest,
     callback: (error: ServiceError | null, response: RollbackModelResponse) => void,
@@ -1770,7 +1770,7 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollbackModelResponse) => void,
   ): ClientUnaryCall;
-  /** Sets which versions answer a share of the callers, and which see a copy. */
+  /** Sets which versions answer a share of the callers, and which get a copy of the traffic. */
   setTraffic(
     request: SetTrafficRequest,
     callback: (error: ServiceError | null, response: SetTrafficResponse) => void,

@@ -22,34 +22,34 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/monitoring_service.proto";
 
-/** What a check concluded. */
+/** The conclusion of a check. */
 export enum ReportVerdict {
   /** REPORT_VERDICT_UNSPECIFIED - Not set. */
   REPORT_VERDICT_UNSPECIFIED = 0,
-  /** REPORT_VERDICT_OK - Nothing to see. */
+  /** REPORT_VERDICT_OK - Within the limits. */
   REPORT_VERDICT_OK = 1,
-  /** REPORT_VERDICT_ALERT - Somebody should look. */
+  /** REPORT_VERDICT_ALERT - Someone should look at it. */
   REPORT_VERDICT_ALERT = 2,
-  /** REPORT_VERDICT_INSUFFICIENT - Too little data to conclude anything. */
+  /** REPORT_VERDICT_INSUFFICIENT - Too little data for a conclusion. */
   REPORT_VERDICT_INSUFFICIENT = 3,
   UNRECOGNIZED = -1,
 }
 
-/** What one check found about one model version. */
+/** The result of one check of one model version. */
 export interface Report {
   /** Its id. */
   reportId: string;
-  /** The task checked. */
+  /** The task that was checked. */
   task: string;
   /** "drift", "accuracy" or "latency". */
   kind: string;
-  /** The version checked. */
+  /** The version that was checked. */
   modelVersion: number;
-  /** What was concluded. */
+  /** The conclusion. */
   verdict: ReportVerdict;
   /** The finding in a sentence. */
   summary: string;
-  /** The figures behind it, each with its unit in its name. */
+  /** The figures behind it; each name includes the unit. */
   details:
     | { [key: string]: any }
     | undefined;
@@ -59,7 +59,7 @@ export interface Report {
   createTime: Date | undefined;
 }
 
-/** A report that somebody should look at. */
+/** A report that someone should look at. */
 export interface Alert {
   /** Its id. */
   alertId: string;
@@ -69,37 +69,37 @@ export interface Alert {
   task: string;
   /** The report's kind. */
   kind: string;
-  /** What was found. */
+  /** The report's summary. */
   message: string;
   /** When it was raised. */
   createTime:
     | Date
     | undefined;
-  /** When somebody took it on; not set until then. */
+  /** When someone acknowledged it; not set until then. */
   acknowledgeTime:
     | Date
     | undefined;
-  /** Who did. */
+  /** Who acknowledged it; empty until then. */
   acknowledgedBy: string;
 }
 
 /** A request for ListReports. */
 export interface ListReportsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's reports; empty lists all. */
   task: string;
-  /** Only this kind; empty lists all. */
+  /** Only reports of this kind; empty lists all. */
   kind: string;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListReports. */
+/** The response of ListReports. */
 export interface ListReportsResponse {
   /** The reports, newest first. */
   reports: Report[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -109,7 +109,7 @@ export interface GetReportRequest {
   reportId: string;
 }
 
-/** The answer of GetReport. */
+/** The response of GetReport. */
 export interface GetReportResponse {
   /** The report. */
   report: Report | undefined;
@@ -117,33 +117,33 @@ export interface GetReportResponse {
 
 /** A request for ListAlerts. */
 export interface ListAlertsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's alerts; empty lists all. */
   task: string;
-  /** Only those that nobody has acknowledged. */
+  /** Only unacknowledged alerts. */
   unacknowledgedOnly: boolean;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListAlerts. */
+/** The response of ListAlerts. */
 export interface ListAlertsResponse {
   /** The alerts, newest first. */
   alerts: Alert[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
-/** A request for AcknowledgeAlert. Repeating it keeps the first answer. */
+/** A request for AcknowledgeAlert. Only the first one for an alert counts. */
 export interface AcknowledgeAlertRequest {
   /** The alert's id. */
   alertId: string;
-  /** Who takes it on. */
+  /** Who takes care of it. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
 }
 
-/** The answer of AcknowledgeAlert. */
+/** The response of AcknowledgeAlert. */
 export interface AcknowledgeAlertResponse {
   /** The alert as it is now. */
   alert: Alert | undefined;
@@ -1008,7 +1008,7 @@ export const AcknowledgeAlertResponse: MessageFns<AcknowledgeAlertResponse> = {
   },
 };
 
-/** Shows what the checks found. */
+/** Shows the reports of checks, and alerts. */
 export type MonitoringServiceService = typeof MonitoringServiceService;
 export const MonitoringServiceService = {
   /** Lists reports, newest first. */
@@ -1041,7 +1041,7 @@ export const MonitoringServiceService = {
     responseSerialize: (value: ListAlertsResponse): Buffer => Buffer.from(ListAlertsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAlertsResponse => ListAlertsResponse.decode(value),
   },
-  /** Says that somebody has taken an alert on. */
+  /** Records that someone takes care of an alert. */
   acknowledgeAlert: {
     path: "/tidemill.v1.MonitoringService/AcknowledgeAlert" as const,
     requestStream: false as const,
@@ -1062,7 +1062,7 @@ export interface MonitoringServiceServer extends UntypedServiceImplementation {
   getReport: handleUnaryCall<GetReportRequest, GetReportResponse>;
   /** Lists alerts, newest first. */
   listAlerts: handleUnaryCall<ListAlertsRequest, ListAlertsResponse>;
-  /** Says that somebody has taken an alert on. */
+  /** Records that someone takes care of an alert. */
   acknowledgeAlert: handleUnaryCall<AcknowledgeAlertRequest, AcknowledgeAlertResponse>;
 }
 
@@ -1115,7 +1115,7 @@ export interface MonitoringServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAlertsResponse) => void,
   ): ClientUnaryCall;
-  /** Says that somebody has taken an alert on. */
+  /** Records that someone takes care of an alert. */
   acknowledgeAlert(
     request: AcknowledgeAlertRequest,
     callback: (error: ServiceError | null, response: AcknowledgeAlertResponse) => void,

@@ -24,7 +24,7 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/prediction_service.proto";
 
-/** The probability of one label. */
+/** One label and its probability. */
 export interface Score {
   /** The label. */
   label: string;
@@ -32,37 +32,37 @@ export interface Score {
   score: number;
 }
 
-/** The answer to one text. */
+/** The prediction for one text. */
 export interface Prediction {
-  /** Signed id. Feedback refers to it. */
+  /** Its signed id, to which feedback refers. */
   predictionId: string;
   /** The most probable label. */
   label: string;
-  /** The calibrated probability of that label, in [0, 1]. */
+  /** Its calibrated probability, in [0, 1]. */
   confidence: number;
-  /** The most probable labels, best first; as many as top_k asked for. */
+  /** The most probable labels, best first; as many as top_k. */
   scores: Score[];
   /** The model version that answered. */
   modelVersion: number;
-  /** The confidence lies under the task's threshold: a person should decide. */
+  /** Whether the confidence is below the task's threshold, so that a person should decide. */
   abstained: boolean;
 }
 
 /** A request for GetPrediction. */
 export interface GetPredictionRequest {
-  /** The id of the prediction. */
+  /** The prediction's id. */
   predictionId: string;
 }
 
-/** The answer of GetPrediction. */
+/** The response of GetPrediction. */
 export interface GetPredictionResponse {
-  /** The prediction as it was answered. */
+  /** The prediction as it was returned. */
   prediction:
     | Prediction
     | undefined;
-  /** The task that was asked. */
+  /** The task. */
   task: string;
-  /** The text that was asked about; empty where the task does not keep it, or no longer. */
+  /** The text; empty if the task does not store texts, or it was removed. */
   text: string;
   /** The caller's request id. */
   requestId: string;
@@ -70,11 +70,11 @@ export interface GetPredictionResponse {
   routingKey: string;
   /** The caller's attributes. */
   attributes: { [key: string]: string };
-  /** When it was answered. */
+  /** When it was made. */
   predictTime:
     | Date
     | undefined;
-  /** From the request's arrival to its answer, in milliseconds. */
+  /** Time from the request's arrival to its response, in milliseconds. */
   latencyMs: number;
   /** The probability with which the router chose this version, in (0, 1]. */
   propensity: number;
@@ -87,19 +87,19 @@ export interface GetPredictionResponse_AttributesEntry {
 
 /** A request for Predict. */
 export interface PredictRequest {
-  /** The task to ask. */
+  /** The task. */
   task: string;
   /** The text; not blank, no longer than the task's limit in characters. */
   text: string;
-  /** How many scores to return, from 1; 0 means 1. More than there are labels returns all. */
+  /** How many scores to return, at least 1; 0 means 1. More than there are labels returns all. */
   topK: number;
-  /** The version to ask; 0 lets the router choose. */
+  /** The version that answers; 0 lets the router choose. */
   modelVersion: number;
-  /** Correlates this request with the caller's records. It never de-duplicates. */
+  /** Correlates this request with the caller's records. It does not deduplicate requests. */
   requestId: string;
-  /** Keeps a caller on one side of a canary: equal keys are routed alike. */
+  /** Keeps a caller on one side of a canary: equal keys get the same version. */
   routingKey: string;
-  /** Written down with the prediction, for reports by slice. At most 16. */
+  /** Stored with the prediction for reports by slice. At most 16. */
   attributes: { [key: string]: string };
 }
 
@@ -108,7 +108,7 @@ export interface PredictRequest_AttributesEntry {
   value: string;
 }
 
-/** The answer of Predict. */
+/** The response of Predict. */
 export interface PredictResponse {
   /** The prediction. */
   prediction: Prediction | undefined;
@@ -116,7 +116,7 @@ export interface PredictResponse {
 
 /** A request for BatchPredict. */
 export interface BatchPredictRequest {
-  /** The task to ask. */
+  /** The task. */
   task: string;
   /** The texts, 1 to 1,024. */
   texts: string[];
@@ -128,30 +128,30 @@ export interface BatchPredictRequest {
   requestId: string;
 }
 
-/** The answer to one text of a batch. */
+/** The result for one text of a batch. */
 export interface BatchPredictResult {
-  /** Either a prediction or the reason why there is none. */
+  /** Either a prediction or an error. */
   result:
     | //
     /** The prediction. */
     { $case: "prediction"; value: Prediction }
     | //
-    /** Why this text was not answered. */
+    /** Why there is no prediction for this text. */
     { $case: "error"; value: Status }
     | undefined;
 }
 
-/** The answer of BatchPredict. */
+/** The response of BatchPredict. */
 export interface BatchPredictResponse {
-  /** One result a text, in the order asked. */
+  /** One result for each text, in the order of the texts. */
   results: BatchPredictResult[];
 }
 
-/** One request on a StreamPredict stream. */
+/** One request of a StreamPredict stream. */
 export interface StreamPredictRequest {
-  /** The caller's id for this message; comes back in its answer. */
+  /** The caller's id for this message; returned in its response. */
   id: string;
-  /** The task to ask. */
+  /** The task. */
   task: string;
   /** As in PredictRequest. */
   text: string;
@@ -170,17 +170,17 @@ export interface StreamPredictRequest_AttributesEntry {
   value: string;
 }
 
-/** One answer on a StreamPredict stream. */
+/** One response of a StreamPredict stream. */
 export interface StreamPredictResponse {
-  /** The id of the request that this answers. */
+  /** The id of the request. */
   id: string;
-  /** Either a prediction or the reason why there is none. */
+  /** Either a prediction or an error. */
   result:
     | //
     /** The prediction. */
     { $case: "prediction"; value: Prediction }
     | //
-    /** Why this request was not answered. */
+    /** Why there is no prediction for this request. */
     { $case: "error"; value: Status }
     | undefined;
 }
@@ -1473,14 +1473,14 @@ export const StreamPredictResponse: MessageFns<StreamPredictResponse> = {
 };
 
 /**
- * Answers which label a text has.
+ * Predicts the labels of texts.
  *
- * Errors carry a google.rpc.ErrorInfo with domain "tidemill" and a reason, and for
- * invalid arguments a google.rpc.BadRequest that names the field.
+ * Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
+ * they also have a google.rpc.BadRequest that names the field.
  */
 export type PredictionServiceService = typeof PredictionServiceService;
 export const PredictionServiceService = {
-  /** Returns a prediction that was made before, with the text it was made for. */
+  /** Returns an earlier prediction with its text. */
   getPrediction: {
     path: "/tidemill.v1.PredictionService/GetPrediction" as const,
     requestStream: false as const,
@@ -1502,8 +1502,8 @@ export const PredictionServiceService = {
     responseDeserialize: (value: Buffer): PredictResponse => PredictResponse.decode(value),
   },
   /**
-   * Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-   * by an error in its place; the others are not affected.
+   * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+   * place; the others are not affected.
    */
   batchPredict: {
     path: "/tidemill.v1.PredictionService/BatchPredict" as const,
@@ -1516,9 +1516,9 @@ export const PredictionServiceService = {
     responseDeserialize: (value: Buffer): BatchPredictResponse => BatchPredictResponse.decode(value),
   },
   /**
-   * Predicts for as long as the caller sends texts. Answers come in the order of the
-   * requests, and a request need not wait for the answer before it. A text that cannot
-   * be answered is answered by an error; the stream goes on.
+   * Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+   * the caller need not wait for a response before it sends the next request. A text that cannot be
+   * predicted gets an error; the stream goes on.
    */
   streamPredict: {
     path: "/tidemill.v1.PredictionService/StreamPredict" as const,
@@ -1533,25 +1533,25 @@ export const PredictionServiceService = {
 } as const;
 
 export interface PredictionServiceServer extends UntypedServiceImplementation {
-  /** Returns a prediction that was made before, with the text it was made for. */
+  /** Returns an earlier prediction with its text. */
   getPrediction: handleUnaryCall<GetPredictionRequest, GetPredictionResponse>;
   /** Predicts the label of one text. */
   predict: handleUnaryCall<PredictRequest, PredictResponse>;
   /**
-   * Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-   * by an error in its place; the others are not affected.
+   * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+   * place; the others are not affected.
    */
   batchPredict: handleUnaryCall<BatchPredictRequest, BatchPredictResponse>;
   /**
-   * Predicts for as long as the caller sends texts. Answers come in the order of the
-   * requests, and a request need not wait for the answer before it. A text that cannot
-   * be answered is answered by an error; the stream goes on.
+   * Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+   * the caller need not wait for a response before it sends the next request. A text that cannot be
+   * predicted gets an error; the stream goes on.
    */
   streamPredict: handleBidiStreamingCall<StreamPredictRequest, StreamPredictResponse>;
 }
 
 export interface PredictionServiceClient extends Client {
-  /** Returns a prediction that was made before, with the text it was made for. */
+  /** Returns an earlier prediction with its text. */
   getPrediction(
     request: GetPredictionRequest,
     callback: (error: ServiceError | null, response: GetPredictionResponse) => void,
@@ -1584,8 +1584,8 @@ export interface PredictionServiceClient extends Client {
     callback: (error: ServiceError | null, response: PredictResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Predicts the labels of up to 1,024 texts. A text that cannot be answered is answered
-   * by an error in its place; the others are not affected.
+   * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
+   * place; the others are not affected.
    */
   batchPredict(
     request: BatchPredictRequest,
@@ -1603,9 +1603,9 @@ export interface PredictionServiceClient extends Client {
     callback: (error: ServiceError | null, response: BatchPredictResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Predicts for as long as the caller sends texts. Answers come in the order of the
-   * requests, and a request need not wait for the answer before it. A text that cannot
-   * be answered is answered by an error; the stream goes on.
+   * Predicts as long as the caller sends texts. Responses come in the order of the requests, and
+   * the caller need not wait for a response before it sends the next request. A text that cannot be
+   * predicted gets an error; the stream goes on.
    */
   streamPredict(): ClientDuplexStream<StreamPredictRequest, StreamPredictResponse>;
   streamPredict(options: Partial<CallOptions>): ClientDuplexStream<StreamPredictRequest, StreamPredictResponse>;
