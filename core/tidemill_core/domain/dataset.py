@@ -19,23 +19,32 @@ class Outcome(StrEnum):
     """The row breaks a rule; once fixed at its source, the next build accepts it."""
 
 
-_OUTCOMES = {
-    "DUPLICATE": Outcome.MERGED,
-    "NEAR_DUPLICATE": Outcome.MERGED,
-    "CORRECTED": Outcome.MERGED,
-    "REPLACED": Outcome.MERGED,
-    "CONTRADICTORY_LABELS": Outcome.LEFT_OUT,
-    "HELD_OUT": Outcome.LEFT_OUT,
-    "NEAR_HELD_OUT": Outcome.LEFT_OUT,
-    "UNLABELLED": Outcome.LEFT_OUT,
-    "WITHDRAWN": Outcome.LEFT_OUT,
-    "ERASED": Outcome.LEFT_OUT,
+class Exclusion(StrEnum):
+    """A rule that excludes a valid row; every other rule quarantines the row."""
+
+    DUPLICATE = "DUPLICATE"
+    NEAR_DUPLICATE = "NEAR_DUPLICATE"
+    CORRECTED = "CORRECTED"
+    REPLACED = "REPLACED"
+    CONTRADICTORY_LABELS = "CONTRADICTORY_LABELS"
+    HELD_OUT = "HELD_OUT"
+    NEAR_HELD_OUT = "NEAR_HELD_OUT"
+    UNLABELLED = "UNLABELLED"
+    WITHDRAWN = "WITHDRAWN"
+    ERASED = "ERASED"
+
+
+_MERGED = {
+    *(Exclusion.DUPLICATE, Exclusion.NEAR_DUPLICATE),
+    *(Exclusion.CORRECTED, Exclusion.REPLACED),
 }
 
 
 def outcome_of(rule: str) -> Outcome:
     """Return the outcome of a row that a rule excluded."""
-    return _OUTCOMES.get(rule, Outcome.QUARANTINED)
+    if rule in _MERGED:
+        return Outcome.MERGED
+    return Outcome.LEFT_OUT if rule in set(Exclusion) else Outcome.QUARANTINED
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""From sources and feedback to an immutable dataset version.
+"""Datasets: from sources and feedback to an immutable dataset version.
 
-`build` runs the stages in the order that data takes: `sources`, `landing`, `preparing`, `deciding`,
-`publishing`. Each row that came in ends in the version or in its quarantine, with the rule it
-broke, so every row is accounted for. `rebuild` makes a version's rows again; `erasing` takes texts
-out of all of it.
+`build` runs the stages in the order of the data: `sources`, `landing`, `preparing`, `deciding`,
+`publishing`. Each ingested row ends in the version or, with the rule that excluded it, in its
+quarantine, so every row is accounted for. `rebuild` restores a version's rows; `erasing` removes
+texts from all of it.
 """

@@ -1,4 +1,4 @@
-"""The job `build_dataset`: sources and feedback in, one immutable dataset version out."""
+"""The job `build_dataset`: from sources and feedback to one immutable dataset version."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from tidemill_jobs.feedback.labels import label_examples
 
 @dataclass(frozen=True)
 class Build:
-    """A version, and the figures of the run that made it."""
+    """A version, and the figures of the run that built it."""
 
     version: DatasetVersion
     feedback: FeedbackExamples
@@ -45,16 +45,16 @@ class Build:
 
 
 def run(context: JobContext) -> Result:
-    """Build the task's dataset version from all that is there now.
+    """Build the task's dataset version from its current sources and feedback.
 
     Returns:
-        Its id and its rows' whereabouts: `rows_in` is what the counts by outcome add up to.
-        Feedback that gives no example is counted apart: it is no row.
+        The version's id and counts of its rows: `rows_in` is the sum of the counts by outcome.
+        Feedback that gives no example is not a row and has its own counts.
 
     Raises:
         DataError: as `build_dataset`.
         ConfigurationError: as `build_dataset`.
-        RunCancelled: somebody asked the run to stop; nothing is published.
+        RunCancelled: someone stopped the run; nothing is published.
     """
     built = build_dataset(
         context.task,
@@ -90,30 +90,30 @@ def build_dataset(
     clock: Clock,
     progress: Progress,
 ) -> Build:
-    """Build a task's dataset version from all that is there now.
+    """Build a task's dataset version from its current sources and feedback.
 
     Args:
         task: the task.
         settings: its settings.
-        trust: what the verdicts of a source of feedback weigh; 1 where it is not named.
-        state_dir: where everything is kept.
+        trust: weights of verdicts by their source; 1 for a source without one.
+        state_dir: the state directory.
         storage: the database's tables.
         clock: the time.
-        progress: reports how far the build is.
+        progress: reports the build's progress.
 
     Raises:
-        DataError: a source cannot be used, too many of its rows break a rule, or it leaves fewer
-            than two labels to tell apart; or a labeling function fails.
-        ConfigurationError: two sources are the same but for how they are read; or labeling
-            functions are declared, and Snorkel is not installed.
-        RunCancelled: somebody asked the run to stop; nothing is published.
+        DataError: a source cannot be used; too many of its rows break a rule; the rows have fewer
+            than two labels; or a labeling function fails.
+        ConfigurationError: two sources differ only in how they are read; or there are labeling
+            functions and Snorkel is not installed.
+        RunCancelled: someone stopped the run; nothing is published.
     """
     folders = TaskFolders.below(state_dir, task)
     recipe = Recipe.of({**dict(settings), "rename": settings.labels.rename})
     sources = _open_sources(task, settings.sources)
     with Intake(folders.intake).locked(progress):
         folders.remove_left_over()
-        # Only now: an erasure may have been at work while this waited.
+        # Only after the wait for the lock, because an erasure may have held it.
         erased = storage.erasures.hashes(task).keys()
         intake = Intake(folders.intake, erased)
         segments = _land_sources(intake, sources, progress)
@@ -144,8 +144,8 @@ def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]
     twice = [source.place for source in sources if names[source.name] > 1]
     if twice:
         raise ConfigurationError(
-            f"task {task!r} has two sources that read the same from {twice[0]}, in other "
-            "ways: one would take the other's rows for its own. Remove one of them"
+            f"task {task!r} has two sources that read the same rows from {twice[0]} in different "
+            "ways, so their rows would mix. Remove one of them"
         )
     return sources
 

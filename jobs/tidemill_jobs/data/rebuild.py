@@ -1,8 +1,7 @@
-"""Makes the rows of a dataset version again, from what its manifest says it was built from.
+"""Rebuild of a dataset version's rows from the inputs in its manifest.
 
-What came in is still there, segment by segment, and a version is a function of the segments and of
-the settings that its manifest names. So a version whose rows were removed comes back the same, or,
-where that cannot be, not at all.
+A version is a function of the landed segments and of the settings that its manifest names. So a
+version whose rows were removed comes back identical, or the rebuild fails.
 """
 
 from collections.abc import Mapping
@@ -37,22 +36,22 @@ def rebuild(
     labeling_functions: Path | None,
     progress: Progress,
 ) -> int:
-    """Make a version's rows again, or check those that are there.
+    """Rebuild a version's rows, or check them if they exist.
 
     Args:
-        folder: the version's, `<state_dir>/datasets/<task>/<id>`.
-        state_dir: where everything is kept.
-        erasures: which texts must not come back.
-        labeling_functions: the task's file of them, used where the version was built with one.
-        progress: reports how far the rebuild is.
+        folder: the version's folder, `<state_dir>/datasets/<task>/<id>`.
+        state_dir: the state directory.
+        erasures: the texts that must not come back.
+        labeling_functions: the task's file, used if the version was built with labeling functions.
+        progress: reports the rebuild's progress.
 
     Returns:
-        How many rows it has.
+        The number of rows.
 
     Raises:
-        DataError: DATASET_CHANGED, what it was built from has changed since; DATASET_DAMAGED,
-            INTAKE_DAMAGED or NOT_WRITTEN. Nothing is written then.
-        RunCancelled: somebody asked the run to stop.
+        DataError: DATASET_CHANGED, because its inputs have changed; DATASET_DAMAGED,
+            INTAKE_DAMAGED, PREPARED_DAMAGED or NOT_WRITTEN. Nothing is written then.
+        RunCancelled: someone stopped the run.
     """
     if has_rows(folder):
         return len(read_dataset(str(folder)))
@@ -70,7 +69,7 @@ def rebuild(
         decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
         content = assemble(task, recipe, decided, weak)
         if content_id(task, all_digests(folder, content.examples)) != folder.name:
-            raise _changed(folder, manifest, "other rows come out")
+            raise _changed(folder, manifest, "the result has different rows")
         progress(0.8, "writes the rows")
         write_rows(content, folder)
     return len(content.examples)
@@ -94,12 +93,12 @@ def _kept_recipe(manifest: DatasetManifest, folder: Path) -> tuple[Mapping[str, 
 def _segments(
     intake: Intake, numbers: Mapping[str, int], manifest: DatasetManifest, folder: Path
 ) -> list[Segment]:
-    """Return what had landed of each source, up to these numbers, when the version was built."""
+    """Return the segments that had landed of each source when the version was built."""
     segments: list[Segment] = []
     for source, number in numbers.items():
         found = [segment for segment in intake.segments(source) if segment.number <= number]
         if [segment.number for segment in found] != list(range(1, number + 1)):
-            missing = f"what landed of the source {source} up to {number:06d}.parquet is not whole"
+            missing = f"landed rows of the source {source} up to {number:06d}.parquet are missing"
             raise _changed(folder, manifest, missing)
         segments += found
     return segments
@@ -108,8 +107,8 @@ def _segments(
 def _changed(folder: Path, manifest: DatasetManifest, detail: str) -> DataError:
     return DataError(
         "DATASET_CHANGED",
-        f"{folder} cannot be built again: {detail}. A folder of its intake was removed, a text was "
-        f"erased, a labeling function was changed, or Tidemill was (it was built by "
-        f"{manifest.get('code_version')}). Nothing was written; build_dataset makes a version of "
-        "what is there now",
+        f"{folder} cannot be rebuilt: {detail}. A folder of its intake was removed, a text was "
+        f"erased, or a labeling function or Tidemill has changed (Tidemill was "
+        f"{manifest.get('code_version')}). Nothing was written; run build_dataset to build a "
+        "version from the current data",
     )

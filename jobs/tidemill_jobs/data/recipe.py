@@ -1,4 +1,4 @@
-"""The settings that a dataset version is built by."""
+"""The settings of a task that determine a dataset version."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,11 +10,12 @@ from tidemill_jobs.data.preparing.clean import Cleaning
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides on a task's rows, beside the rows and the labeling functions.
+    """The settings that decide on a task's rows, together with the labeling functions.
 
     Attributes:
         cleaning: how texts and labels are cleaned.
-        near_duplicate_similarity: from which on two texts are nearly the same; 1 looks for none.
+        near_duplicate_similarity: similarity from which two texts are near duplicates; 1 turns the
+            search off.
         rename: new names of labels by their old ones.
     """
 
@@ -24,7 +25,7 @@ class Recipe:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """Return the recipe of a task's settings by name, or of those that a manifest keeps.
+        """Return the recipe for settings by name, of a task or of a manifest.
 
         Raises:
             KeyError: a setting is missing.
@@ -33,7 +34,7 @@ class Recipe:
         return cls(Cleaning.of(settings), similarity, rename)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings by name, as a manifest keeps them."""
+        """Return the settings by name, for a manifest."""
         return {
             **asdict(self.cleaning),
             "near_duplicate_similarity": self.near_duplicate_similarity,

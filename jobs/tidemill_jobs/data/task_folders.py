@@ -1,4 +1,4 @@
-"""Where a task's data lies below `state_dir`."""
+"""The folders of a task's data in `state_dir`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ class TaskFolders:
     """The folders of one task.
 
     Attributes:
-        intake: what landed of its sources.
-        prepared: what was made of that, a cache.
-        datasets: its dataset versions.
+        intake: landed rows.
+        prepared: prepared rows, a cache.
+        datasets: dataset versions.
     """
 
     intake: Path
@@ -26,6 +26,6 @@ class TaskFolders:
         return cls(*(state_dir / name / task for name in ("intake", "prepared", "datasets")))
 
     def remove_left_over(self) -> None:
-        """Remove what killed builds had begun to write."""
+        """Remove unfinished files of killed builds."""
         for folder in (self.prepared, self.datasets):
             remove_left_over(folder)

@@ -1,8 +1,8 @@
-"""Files and folders that are there whole or not at all."""
+"""Files and folders that are written completely or not at all, and rows that are read from them."""
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from tidemill_core.errors import DataError
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
-    """A path beside the target to write a file to in the block; then it takes the target's place.
+    """Give the block a temporary path to write to; the file then replaces the target.
 
     Raises:
-        DataError: NOT_WRITTEN; nothing of it is left.
+        DataError: NOT_WRITTEN; the target is unchanged.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -30,10 +30,10 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_folder(parent: Path) -> Iterator[Path]:
-    """A folder to write into in the block, gone at its end if it was not renamed.
+    """Give the block a temporary folder to write into; remove it unless the block renames it.
 
     Raises:
-        DataError: NOT_WRITTEN; nothing of it is left.
+        DataError: NOT_WRITTEN; the temporary folder is removed.
     """
     folder = parent / f"{STAGED}{uuid.uuid4().hex}"
     try:
@@ -46,7 +46,7 @@ def staged_folder(parent: Path) -> Iterator[Path]:
 
 
 def rename_whole(staged: Path, target: Path) -> None:
-    """Give a staged folder its name, once all that is in it is on the disk."""
+    """Give a staged folder its final name, once its files are on the disk."""
     for path in (*staged.iterdir(), staged):
         sync(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,8 +54,24 @@ def rename_whole(staged: Path, target: Path) -> None:
     sync(target.parent)
 
 
+def read_rows(
+    path: Path,
+    damaged: Callable[[Path, Exception], DataError],
+    columns: list[str] | None = None,
+) -> pl.DataFrame:
+    """Return the rows of a Parquet file, in all columns or some.
+
+    Raises:
+        DataError: `damaged`, if the file cannot be read.
+    """
+    try:
+        return pl.read_parquet(path, columns=columns, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(path, error) from error
+
+
 def remove_left_over(folder: Path) -> None:
-    """Remove what a killed run had begun to write anywhere below a folder."""
+    """Remove unfinished files of a killed run, anywhere below a folder."""
     for path in folder.rglob(f"{STAGED}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -64,5 +80,5 @@ def remove_left_over(folder: Path) -> None:
 
 
 def _not_written(target: Path, error: Exception) -> DataError:
-    cure = "make room, or mend the folder's rights, and run it again: nothing is half-done"
+    cure = "make room on the disk, or fix the folder's permissions, and run it again"
     return DataError("NOT_WRITTEN", f"{target} could not be written: {error}; {cure}")

@@ -29,7 +29,9 @@ class PreparedRows:
         self.segments: Sequence[Segment] = [each.segment for each in prepared]
         self._prepared = prepared
         self._renames = renames
-        self._starts = list(accumulate((each.row_count() for each in prepared), initial=0))
+        self._starts = list(
+            accumulate((len(each.read(["judges"])) for each in prepared), initial=0)
+        )
 
     def rows(self) -> pl.DataFrame:
         """Return `number` and the columns of `_DECIDING` of all rows, by ascending number.

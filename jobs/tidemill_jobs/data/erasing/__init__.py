@@ -1,1 +1,1 @@
-"""Texts that must go: erased on request, or expired."""
+"""Removal of texts: on request, or when they expire."""

@@ -1,12 +1,11 @@
-"""The job `erase_texts`: takes the texts that a person asked to have erased out of everything.
+"""The job `erase_texts`: removes the texts that a person asked to erase.
 
-They go from the database, from what landed of the sources, and from the dataset versions that hold
-them; there a tombstone stays for each row: its hash and digest, which the version's id is made of,
-its label and its split. So the version still verifies, and what was trained on it is still known.
-What comes in later with such a text is not kept either.
+It removes them from the database, the landed rows and the dataset versions. In a version a
+tombstone replaces each row, with its hash, digest, label and split, so the version still verifies,
+and its counts stay known. Later rows with such a text are not stored either.
 
-Cleaning may have changed a text. So all hashes of its forms are looked for first and stored with
-the request; whatever holds one of them has the text.
+Cleaning may have changed a text. So the job first finds the hashes of all forms of the text and
+stores them with the request; any row with one of them has the text.
 """
 
 from collections import Counter
@@ -32,23 +31,23 @@ from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.task_folders import TaskFolders
 
 Found = dict[str, Counter[str]]
-"""Rows by where they were and by the hash that their text was asked for by."""
+"""Numbers of rows by place and by the requested hash of their text."""
 
 
 def run(context: JobContext) -> Result:
-    """Erase the texts that are asked for and not gone yet.
+    """Erase the requested texts that are not erased yet.
 
-    A run that is killed is made good by the next one. What is damaged or cannot be written is
-    reported once all else is erased. Of the texts that are gone already, those that came into the
-    database again go from there. Texts that wait in the spool for a database, and copies that
-    someone exported, are out of its reach.
+    The next run completes one that was killed. An error about damaged or unwritable files is raised
+    after all other places are erased. Texts that were erased before and are in the database again
+    are erased there. The job does not reach texts in the spool, which wait for the database, and
+    exported copies.
 
     Returns:
-        `erased_texts`, and the rows that held them by place.
+        `erased_texts`, and the numbers of rows that had them, by place.
 
     Raises:
-        DataError: what landed, or a dataset version, is damaged or cannot be written.
-        RunCancelled: somebody asked the run to stop; what was erased stays erased.
+        DataError: landed rows or a dataset version are damaged or cannot be written.
+        RunCancelled: someone stopped the run; erased texts stay erased.
         StorageUnavailable: the database does not answer.
     """
     store, task = context.storage.erasures, context.task
@@ -79,40 +78,40 @@ def run(context: JobContext) -> Result:
 
 
 class _Failures:
-    """What went wrong in one place, which must not keep the others from being erased."""
+    """Errors of single places, which must not stop the erasure of the others."""
 
     def __init__(self) -> None:
         self._errors: list[DataError] = []
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """A block whose DataError is reported later."""
+        """Keep the block's DataError for `report`."""
         try:
             yield
         except DataError as error:
             self._errors.append(error)
 
     def report(self) -> None:
-        """Raise a DataError if something went wrong."""
+        """Raise a DataError if there are errors."""
         if self._errors:
-            # What landed is looked through twice.
+            # Landed rows are read twice, so an error may occur twice.
             details = "; ".join(dict.fromkeys(map(str, self._errors)))
-            raise DataError(self._errors[0].reason, f"not all could be erased yet: {details}")
+            raise DataError(self._errors[0].reason, f"some texts are not erased yet: {details}")
 
 
 @dataclass(frozen=True)
 class _Eraser:
-    """Erases texts of a task whose intake is locked.
+    """The erasure of a task's texts, while its intake is locked.
 
     Attributes:
         task: the task.
         folders: its folders.
         versions: the folders of its dataset versions.
-        cleaning: how its texts are cleaned today.
-        erasures: what was asked for.
+        cleaning: the current cleaning of its texts.
+        erasures: the requests.
         datasets: the catalogue of versions.
-        progress: reports how far the run is.
-        failures: what went wrong so far.
+        progress: reports the run's progress.
+        failures: errors so far.
     """
 
     task: str
@@ -125,10 +124,10 @@ class _Eraser:
     failures: _Failures = field(default_factory=_Failures)
 
     def erase(self, asked: Sequence[Erasure]) -> Found:
-        """Erase texts that are asked for and not gone yet.
+        """Erase requested texts that are not erased yet.
 
         Raises:
-            DataError: something is damaged or cannot be written; all else is erased.
+            DataError: something is damaged or cannot be written; the rest is erased.
         """
         _clear(self.folders)
         intake, caches = Intake(self.folders.intake), self._caches()
@@ -141,7 +140,7 @@ class _Eraser:
         places = pl.concat([pl.DataFrame(schema=PLACES), *(each.places for each in affected)])
         found["intake"] = Counter(places.filter(pl.col("text_hash") != "")["text_hash"])
         found["datasets"] = self._erase_published(places)
-        # Last, so that a run that is killed before finds and counts them again.
+        # Last, so that the next run finds and counts them again if this one is killed.
         for each in affected:
             if each.rows.any():
                 with self.failures.noted():
@@ -161,14 +160,14 @@ class _Eraser:
         return found
 
     def _caches(self) -> list[PreparedCache]:
-        """One for today's cleaning, and for each that the versions were built by."""
+        """Return a cache for the current cleaning, and one for each former one of the versions."""
         before = {_cleaning(version) for version in self.versions} - {None, self.cleaning}
         every = [self.cleaning, *filter(None, before)]
         return [PreparedCache(self.folders.prepared, cleaning) for cleaning in every]
 
 
 def _erase_stored(erasures: ErasureStore, task: str, progress: Progress) -> Found:
-    """Take all texts that were ever asked for out of the database."""
+    """Erase all texts that were ever requested from the database."""
     hashes, found = erasures.hashes(task), Found()
     for table, of_rows in erasures.erase_stored(task, hashes.keys()):
         progress(0.5, f"erases from {table}")
@@ -177,7 +176,7 @@ def _erase_stored(erasures: ErasureStore, task: str, progress: Progress) -> Foun
 
 
 def _cleaning(version: Path) -> Cleaning | None:
-    """How a version's texts were cleaned; None where its manifest does not say."""
+    """Return the cleaning of a version; None if its manifest has none."""
     try:
         return Cleaning.of(dataset_folder.read_manifest(version)["recipe"]["settings"])
     except (DataError, KeyError, TypeError):
@@ -185,7 +184,7 @@ def _cleaning(version: Path) -> Cleaning | None:
 
 
 def _clear(folders: TaskFolders) -> None:
-    """Remove what no version and no build will use: a killed run's, and of removed segments."""
+    """Remove files of killed runs, and prepared files of removed segments."""
     folders.remove_left_over()
     for path in folders.prepared.glob("*/*/*.parquet"):
         if not (folders.intake / path.parent.name / path.name).exists():

@@ -1,4 +1,4 @@
-"""The job `expire_texts`: removes the texts that a task no longer keeps."""
+"""The job `expire_texts`: removes texts after a task's retention period."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,24 +6,24 @@ from datetime import datetime, timedelta
 from tidemill_jobs.context import JobContext, Progress, Result
 
 BATCH_ROWS = 1000
-"""Rows of one transaction, so that the front waits only briefly for its turn to write."""
+"""Rows of one transaction, so that the front waits only briefly to write."""
 
 Expire = Callable[[str, datetime, int], int]
-"""Removes texts of a task from before a time, of so many rows at most; of how many it did."""
+"""Removes a task's texts from before a time, in a maximum number of rows; returns their number."""
 
 
 def run(context: JobContext) -> Result:
-    """Remove the texts older than the task's `text_retention_days`, from what is stored.
+    """Remove texts older than the task's `text_retention_days` from the database.
 
-    A prediction's text, or its hash, goes so long after the prediction, also where people are
-    asked to label it, and the text that came with a verdict so long after the verdict. The rows
-    stay, for they are counted. Dataset versions stay as they are: they are immutable.
+    The period of a prediction's text or hash starts with the prediction, also in the labeling
+    queue; the period of a verdict's text starts with the verdict. The rows stay, because they are
+    counted. Dataset versions are immutable and stay unchanged.
 
     Returns:
-        `expired_predictions`, `expired_feedback` and `expired_label_items`, in rows.
+        Rows as `expired_predictions`, `expired_feedback` and `expired_label_items`.
 
     Raises:
-        RunCancelled: somebody asked the run to stop; what was removed stays removed.
+        RunCancelled: someone stopped the run; removed texts stay removed.
         StorageUnavailable: the database does not answer.
     """
     days = context.task_settings.text_retention_days
@@ -44,7 +44,7 @@ def run(context: JobContext) -> Result:
 def _expire(expire: Expire, task: str, before: datetime, progress: Progress) -> int:
     expired = 0
     while True:
-        progress(0.0, f"has removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
+        progress(0.0, f"removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
         found = expire(task, before, BATCH_ROWS)
         expired += found
         if found < BATCH_ROWS:

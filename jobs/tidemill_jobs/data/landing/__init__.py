@@ -1,1 +1,1 @@
-"""First stage: what a source gives lands in immutable segments."""
+"""First stage: rows of sources land in immutable segments."""

@@ -1,27 +1,27 @@
-"""Which rows of a source changed: an API or an overlap gives the same rows again."""
+"""Detection of changed rows: an API or an overlap returns rows again."""
 
 from collections.abc import Iterable
 
 import polars as pl
 
 COMPARED = ("key", "text", "label", "annotator", "time", "rule", "value")
-"""Columns that tell one row of a key from the next."""
+"""Columns in which rows with the same key can differ."""
 
 
 class ChangedRows:
-    """Remembers what the latest row of each key says: two hashes, 16 bytes a key."""
+    """A filter that knows the latest row of each key by two hashes, 16 bytes a key."""
 
     def __init__(self, landed: Iterable[pl.DataFrame]) -> None:
-        """Nothing is read before the first row with a key comes.
+        """Read nothing before the first row with a key.
 
         Args:
-            landed: COMPARED of what has landed, in its order.
+            landed: COMPARED of the landed rows, in their order.
         """
         self._landed = landed
         self._latest: pl.DataFrame | None = None
 
     def only(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows without those that say what the row of their key before them says."""
+        """Return the rows without those equal to the previous row with their key."""
         if not rows["key"].is_not_null().any():
             return rows
         if self._latest is None:

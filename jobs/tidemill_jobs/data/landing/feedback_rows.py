@@ -1,7 +1,7 @@
-"""Tidemill's own source: what users said of predictions, and what people labeled.
+"""Tidemill's own sources: users' feedback and people's labels.
 
-Both stand in the database, where verdicts change and texts expire, so all of it is read each time;
-what differs from the last time lands in the intake like any other source's rows.
+Both are in the database, where verdicts change and texts expire. So each build reads all of them,
+and lands the differences from the last build.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,8 @@ from tidemill_core.domain.example import Example, QuarantinedRow
 from tidemill_jobs.data.landing.intake import LANDED
 
 FEEDBACK = "feedback"
-"""What users said; no source of a task's own may be called so."""
 LABELS = "labels"
-"""What people labelled; no source of a task's own may be called so."""
+"""Names that no declared source has."""
 
 
 def landed_rows(rows: Iterable[Example | QuarantinedRow]) -> pl.DataFrame:

@@ -1,12 +1,11 @@
-"""Where rows land: each batch that a source gives is one immutable Parquet file, a segment.
+"""The intake: each batch of a source lands as one immutable Parquet file, a segment.
 
-    <state_dir>/intake/<task>/<source>/000001.parquet      rows as they were read, and the
-                                                           watermark after them
+    <state_dir>/intake/<task>/<source>/000001.parquet      raw rows, and the watermark after them
 
-A segment and its watermark are one file that is renamed into its place, so a source is read on
-from exactly where the last segment ended, whenever and wherever a run was killed: no row is lost
-and none comes in twice. What a dataset version is made of are the segments up to a number, which
-its manifest names; from them it can be built again.
+A segment and its watermark are one file that is written under a temporary name and then renamed. So
+the next read starts exactly where the last segment ended, even if a run was killed: no row is lost
+and none lands twice. A version's manifest names the last segment of each source that the version
+was built from, so it can be rebuilt.
 """
 
 import json
@@ -19,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.errors import DataError
 from tidemill_core.intake_lock import intake_lock
@@ -27,7 +27,7 @@ from tidemill_jobs.data.landing.changed_rows import COMPARED, ChangedRows
 from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.source import ROWS, Batch, Source, Watermark
 from tidemill_jobs.data.text_hashing import text_hashes
-from tidemill_jobs.data.whole_files import remove_left_over, written_whole
+from tidemill_jobs.data.whole_files import read_rows, remove_left_over, written_whole
 
 LANDED: Mapping[str, Any] = {
     **ROWS,
@@ -37,10 +37,7 @@ LANDED: Mapping[str, Any] = {
     "rule": pl.String,
     "value": pl.String,
 }
-"""Columns of a segment. A row with a `rule` could not be read, or was withdrawn."""
-
-ERASED = "ERASED"
-"""The rule of a row whose text was erased."""
+"""Columns of a segment. A row with a `rule` is unreadable, withdrawn or erased."""
 
 _METADATA = "tidemill"
 
@@ -50,11 +47,11 @@ class Segment:
     """One landed batch.
 
     Attributes:
-        source: the source that it came from.
-        number: its place among the source's segments, from 1.
+        source: name of its source.
+        number: its position among the source's segments, from 1.
         path: its file.
-        watermark: where the source is to be read on after it.
-        replaced: parts of the source whose rows in earlier segments are void.
+        watermark: where the next read of the source starts.
+        replaced: parts whose rows in earlier segments it replaces.
     """
 
     source: str
@@ -65,24 +62,24 @@ class Segment:
 
 
 class Intake:
-    """What has landed of a task's sources. One process at a time may land: see `locked`."""
+    """The landed rows of a task's sources. Only one process at a time may land: see `locked`."""
 
     def __init__(self, folder: Path, erased: Set[str] = frozenset()) -> None:
-        """Nothing is read yet.
+        """Read nothing yet.
 
         Args:
-            folder: where rows land.
-            erased: `content_hash` of texts that must not be kept.
+            folder: the intake's folder.
+            erased: `content_hash` of texts that must not be stored.
         """
         self._folder = folder
         self._erased = erased
 
     @contextmanager
     def locked(self, progress: Progress) -> Iterator[None]:
-        """Keep others from the task's rows for the block; waits for who is at work on them.
+        """Lock the task's rows for the block, after waiting for other processes.
 
         Raises:
-            RunCancelled: somebody asked the run to stop while it waited.
+            RunCancelled: someone stopped the run while it waited.
         """
         waits = partial(progress, 0.0, "waits for another build of this task")
         with intake_lock(self._folder, waits):
@@ -90,7 +87,7 @@ class Intake:
             yield
 
     def segments(self, source: str) -> list[Segment]:
-        """A source's segments, in the order they landed.
+        """Return a source's segments in the order they landed.
 
         Raises:
             DataError: INTAKE_DAMAGED.
@@ -99,14 +96,13 @@ class Intake:
         return [_segment(source, path) for path in paths]
 
     def land(self, source: Source, progress: Progress) -> list[Segment]:
-        """Read on in a source and land what is new; return all segments of the source.
+        """Land the new rows of a source; return all its segments.
 
-        A row that says what the latest row of its key says does not land again.
+        A row equal to the latest row with its key does not land again.
 
         Raises:
-            DataError: the source cannot be used; what landed before stays landed. NO_ROWS, if
-                nothing ever has.
-            RunCancelled: somebody asked the run to stop.
+            DataError: the source cannot be used; landed batches stay. NO_ROWS: no row ever landed.
+            RunCancelled: someone stopped the run.
         """
         landed = self.segments(source.name)
         watermark: Watermark = landed[-1].watermark if landed else {}
@@ -126,13 +122,13 @@ class Intake:
         return self.segments(source.name)
 
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> list[Segment]:
-        """Land how a source that is read whole differs from what landed of it before.
+        """Land the differences between a source's current rows and its landed rows.
 
-        A row whose key is no longer there is landed as WITHDRAWN.
+        A landed row whose key is missing from the current rows lands again as WITHDRAWN.
 
         Args:
             source: its name.
-            rows: all its rows, LANDED, each with a key of its own.
+            rows: all its current rows, LANDED, each with a unique key.
 
         Returns:
             All segments of the source.
@@ -145,9 +141,8 @@ class Intake:
         before = self._latest(segments)
         changed = rows.join(before, on=list(LANDED), how="anti", nulls_equal=True)
         gone = before.join(rows, on="key", how="anti")
-        gone = gone.filter(pl.col("rule").ne_missing("WITHDRAWN"))
-        gone = gone.with_columns(
-            rule=pl.lit("WITHDRAWN"), value=pl.lit(""), text=pl.lit(None, pl.String)
+        gone = gone.filter(pl.col("rule").ne_missing(Exclusion.WITHDRAWN)).with_columns(
+            rule=pl.lit(Exclusion.WITHDRAWN), value=pl.lit(""), text=pl.lit(None, pl.String)
         )
         new = pl.concat([changed, gone]).sort("key")
         if len(new):
@@ -156,15 +151,15 @@ class Intake:
         return self.segments(source)
 
     def sources(self) -> list[str]:
-        """The names of all sources that have landed, declared still or not."""
+        """Return the names of all sources with landed rows, including removed sources."""
         return sorted(path.parent.name for path in self._folder.glob("*/000001.parquet"))
 
     def erase(self, segment: Segment, which: pl.Series) -> None:
-        """Take the texts out of rows of a segment, which else never changes.
+        """Erase texts from a segment; nothing else ever changes one.
 
         Args:
             segment: the segment.
-            which: whether a row is to be erased, by its place.
+            which: whether to erase each row's text.
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
@@ -173,7 +168,7 @@ class Intake:
         _write(segment.path, rows, segment.watermark, segment.replaced)
 
     def _latest(self, segments: list[Segment]) -> pl.DataFrame:
-        """The rows that count now, one a key."""
+        """Return the latest row of each key."""
         frames = [read_segment(segment) for segment in segments]
         return pl.concat([pl.DataFrame(schema=LANDED), *frames]).unique("key", keep="last")
 
@@ -182,32 +177,27 @@ class Intake:
 
 
 def read_segment(segment: Segment, columns: list[str] | None = None) -> pl.DataFrame:
-    """Rows of a segment.
+    """Return the rows of a segment.
 
     Raises:
         DataError: INTAKE_DAMAGED.
     """
-    try:
-        return pl.read_parquet(segment.path, columns=columns, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise _damaged(segment.path, error) from error
+    return read_rows(segment.path, _damaged, columns)
 
 
 def without_texts(rows: pl.DataFrame, erased: Set[str]) -> pl.DataFrame:
-    """Rows, those whose text is one of the erased ones without text and label, as ERASED."""
+    """Return the rows; those with an erased text are ERASED, without text and label."""
     if not erased:
         return rows
     return _erased(rows, text_hashes(rows["text"]).is_in(list(erased)).fill_null(value=False))
 
 
 def _erased(rows: pl.DataFrame, which: pl.Series) -> pl.DataFrame:
-    erased, nothing = pl.lit(which), pl.lit(None, pl.String)
+    stays = pl.when(~pl.lit(which))
     return rows.with_columns(
-        text=pl.when(~erased).then("text").otherwise(nothing),
-        label=pl.when(~erased).then("label").otherwise(nothing),
-        annotator=pl.when(~erased).then("annotator").otherwise(nothing),
-        rule=pl.when(~erased).then("rule").otherwise(pl.lit(ERASED)),
-        value=pl.when(~erased).then("value").otherwise(pl.lit("")),
+        *(stays.then(name).alias(name) for name in ("text", "label", "annotator")),
+        rule=stays.then("rule").otherwise(pl.lit(Exclusion.ERASED)),
+        value=stays.then("value").otherwise(pl.lit("")),
     )
 
 
@@ -240,5 +230,5 @@ def _segment(source: str, path: Path) -> Segment:
 
 
 def _damaged(path: Path, detail: object) -> DataError:
-    cure = f"remove the folder {path.parent}, and the next build reads the source again"
+    cure = f"remove the folder {path.parent}; the next build reads the source again"
     return DataError("INTAKE_DAMAGED", f"{path} is damaged: {detail}; {cure}")

@@ -1,1 +1,1 @@
-"""Second stage: each landed segment is cleaned and measured once."""
+"""Second stage: each landed segment is cleaned, hashed and signed once."""

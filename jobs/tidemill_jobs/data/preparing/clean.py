@@ -1,7 +1,6 @@
-"""Brings each row into one form, and finds what no model should learn from.
+"""Cleaning of rows, and the rules for rows that no model should learn from.
 
-Texts and labels are repaired, and texts redacted, as in serving; `schema` is what they must fulfil
-then.
+Texts and labels are repaired and texts redacted as in serving. Then they must fulfill `schema`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from tidemill_core.text import CONTROL_CHARACTERS, is_blank
 from tidemill_core.text_repair import longest_raw_length, repair
 
 _BEGINNING = 4000
-"""So much of a text is looked at for what to show of it, in characters."""
+"""Characters of a long text that are searched for a value to show."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Cleaning:
     Attributes:
         max_text_length: longest cleaned text, in characters.
         min_text_length: shortest cleaned text, in characters.
-        redact: what is replaced by a placeholder: names of `redaction.PATTERNS`.
+        redact: names of the `redaction.PATTERNS` to replace by a placeholder.
     """
 
     max_text_length: int
@@ -38,7 +37,7 @@ class Cleaning:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """Return how rows are cleaned by a task's settings, or by those that a manifest keeps.
+        """Return the cleaning for settings by name, of a task or of a manifest.
 
         Raises:
             KeyError: a setting is missing.
@@ -49,7 +48,7 @@ class Cleaning:
 
 def repaired(texts: pl.Series) -> pl.Series:
     """Return texts or labels, each as `text_repair.repair` leaves it; nulls stay."""
-    # Whitespace is all that it changes in ASCII.
+    # In ASCII, `repair` changes only whitespace.
     texts = _changed(texts, _beyond_ascii(texts), repair)
     return texts.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
@@ -63,12 +62,12 @@ def _redacted(texts: pl.Series, kinds: Sequence[str]) -> pl.Series:
 
 
 def _beyond_ascii(texts: pl.Series) -> pl.Series:
-    """Whether each text has more than ASCII, and so needs Python's work."""
+    """Return for each text whether it is more than ASCII, so that Python must process it."""
     return texts.str.len_bytes() != texts.str.len_chars()
 
 
 def _changed(texts: pl.Series, which: pl.Series, change: Callable[[str], str]) -> pl.Series:
-    """Return texts, some of them changed one by one; the others cost next to nothing."""
+    """Return the texts, some of them changed one by one; the others cost almost nothing."""
     places = which.arg_true()
     if not len(places):
         return texts
@@ -77,7 +76,7 @@ def _changed(texts: pl.Series, which: pl.Series, change: Callable[[str], str]) -
 
 
 def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
-    """What cleaned rows must fulfil; each check bears the name of its rule, in order of trial."""
+    """Return the schema of cleaned rows; each check has the name of its rule, in order."""
     length = pl.col("text").str.len_chars()
     checks = [
         _check("NULL_TEXT", pl.col("text").is_not_null() | pl.col("is_hopeless")),
@@ -93,15 +92,15 @@ def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
 
 
 def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
-    """Rows with their texts and labels cleaned; those that break a rule get it, and its value.
+    """Return rows with cleaned texts and labels; a row that breaks a rule gets it and its value.
 
     Args:
-        rows: a segment's rows. Those that have a rule already stay as they are.
-        cleaning: how.
+        rows: a segment's rows. A row that already has a rule keeps it.
+        cleaning: how to clean.
 
     Returns:
-        As many rows, in their order. Text and label are null where there is a rule; its value is
-        redacted as texts are.
+        The same number of rows, in order. Text and label are null for rows with a rule; the value
+        is redacted like a text.
     """
     raw = rows["text"].replace("", None)
     longest = longest_raw_length(cleaning.max_text_length)
@@ -137,7 +136,7 @@ def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
 
 
 def _shown(raw: pl.Series, text: pl.Series, cleaning: Cleaning) -> pl.Series:
-    """What may be shown of texts that break a rule: redacted; of long ones the beginning."""
+    """Return values to show for texts that break a rule: redacted, and cut if long."""
     unseen = (text.is_null() | (text == "")).arg_true()
     beginnings = _redacted(raw.gather(unseen).str.slice(0, _BEGINNING), cleaning.redact)
     return text.clone().scatter(unseen, beginnings)
@@ -148,7 +147,7 @@ def _check(rule: str, holds: pl.Expr) -> pa.Check:
 
 
 def _broken(cleaned: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
-    """`index` and `broken`, the first rule that it breaks, of the rows that break one."""
+    """Return `index` and `broken`, the first broken rule, of the rows that break one."""
     try:
         schema(cleaning).validate(cleaned, lazy=True)
     except SchemaErrors as errors:

@@ -1,10 +1,10 @@
-"""MinHash signatures: how alike two texts are, without comparing the texts.
+"""MinHash signatures, which estimate the similarity of two texts without comparing the texts.
 
-A text is the set of its normalised form's windows of five bytes. The share of the places at which
-two signatures agree estimates the Jaccard similarity of two such sets (Broder 1997, "On the
-resemblance and containment of documents"); rensa computes them. Of each of the 128 values the
-lowest byte is kept (Li and König 2010, "b-bit minwise hashing"), so that 8 values in a row, one
-band of locality-sensitive hashing, are one 64-bit number, and a signature is 16 of them.
+A text is the set of all windows of five bytes in its normalized form. The share of positions in
+which two signatures agree estimates the Jaccard similarity of the two sets (Broder 1997, "On the
+resemblance and containment of documents"); rensa computes the signatures. Only the lowest byte of
+each of the 128 values is kept (Li and König 2010, "b-bit minwise hashing"). So 8 consecutive
+values, one band of locality-sensitive hashing, are one 64-bit number, and a signature is 16 bands.
 """
 
 from itertools import chain
@@ -22,22 +22,22 @@ _VALUES = BANDS * VALUES_A_BAND
 _WINDOW = 5
 _SEED = 1
 _TEXTS_AT_ONCE = 1024
-"""rensa hands its values over as lists of Python's numbers, 8 KiB a text."""
-# One value in 256 agrees by chance.
+"""rensa returns lists of Python numbers, 8 KiB a text."""
 _BY_CHANCE = 1 / 256
+"""The share of values that agree by chance."""
 _ODD_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Bands = npt.NDArray[np.uint64]
 
 
-def signatures(normalised: pl.Series) -> Bands:
-    """The signatures of n texts: uint64, shape [n, BANDS]. Texts must not be null or empty."""
-    parts = [_signatures(part) for part in normalised.to_frame().iter_slices(_TEXTS_AT_ONCE)]
+def signatures(normalized: pl.Series) -> Bands:
+    """Return the signatures of n texts: uint64, shape [n, BANDS]. No text is null or empty."""
+    parts = [_signatures(part) for part in normalized.to_frame().iter_slices(_TEXTS_AT_ONCE)]
     return np.concatenate([np.empty((0, BANDS), dtype=np.uint64), *parts])
 
 
 def similarity(left: Bands, right: Bands) -> npt.NDArray[np.float64]:
-    """The estimated Jaccard similarity of n pairs of signatures, in [0, 1], shape [n]."""
+    """Return the estimated Jaccard similarity of n pairs of signatures, in [0, 1], shape [n]."""
     agreeing = (left.view(np.uint8) == right.view(np.uint8)).reshape(len(left), -1).mean(axis=1)
     estimate: npt.NDArray[np.float64] = (agreeing - _BY_CHANCE) / (1 - _BY_CHANCE)
     return np.clip(estimate, 0.0, 1.0)
@@ -52,9 +52,9 @@ def _signatures(texts: pl.DataFrame) -> Bands:
 
 
 def _windows(texts: pl.Series) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """All windows of all texts, hashed, and where each text's begin, and the last one's end.
+    """Return the hashed windows of all texts, and the offsets of the texts' windows.
 
-    A text of fewer bytes than a window has one window, filled up with zeros.
+    A text shorter than a window has one window, padded with zeros.
     """
     data, starts = _bytes(texts)
     lengths = np.diff(starts)
@@ -66,14 +66,14 @@ def _windows(texts: pl.Series) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.u
         windows = (windows << np.uint64(8)) | np.where(within, padded[place : place + len(data)], 0)
     counts = np.maximum(lengths - _WINDOW + 1, 1)
     kept = np.arange(len(data)) - np.repeat(starts[:-1], lengths) < np.repeat(counts, lengths)
-    # Neighbouring windows differ by few bits; MinHash wants them far apart.
+    # Neighboring windows differ in few bits; MinHash needs hashes that are far apart.
     hashed = windows[kept] * _ODD_MULTIPLIER
     hashed ^= hashed >> np.uint64(32)
     return hashed, np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
 
 
 def _bytes(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The texts' UTF-8, one after another, and where each begins, and the last one ends."""
+    """Return the concatenated UTF-8 of the texts, and the texts' offsets in it."""
     array = texts.rechunk().to_arrow().cast(pa.large_string())
     _, offsets, data = array.buffers()
     starts = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]

@@ -1,10 +1,9 @@
-"""A segment, cleaned and measured once: what later builds need of it is kept beside the intake.
+"""A cache of prepared segments: rows with cleaned texts, hashes and signatures.
 
     <state_dir>/prepared/<task>/<cleaning>/<source>/000001.parquet
 
-Cleaning, hashing and the signatures take most of a build's time, and a segment never changes: only
-what landed since the last build costs anything. The folder is a cache; removing it costs time. What
-the settings and sources of the last build do not use is removed from it.
+Preparing takes most of a build's time, but a segment never changes, so a build prepares only the
+rows that landed since the last one. A build removes files that its settings and sources do not use.
 """
 
 import hashlib
@@ -17,50 +16,49 @@ from pathlib import Path
 
 import polars as pl
 import polars_hash as plh
-import pyarrow.parquet as pq
 
+from tidemill_core.errors import DataError
 from tidemill_core.text_repair import REPAIR_VERSION
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.landing.intake import Segment, read_segment
 from tidemill_jobs.data.preparing.clean import Cleaning, clean
 from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, signatures
-from tidemill_jobs.data.text_hashing import normalised, text_hashes, text_key
-from tidemill_jobs.data.whole_files import written_whole
+from tidemill_jobs.data.text_hashing import normalized, text_hashes, text_key
+from tidemill_jobs.data.whole_files import read_rows, written_whole
 
 _VERSION = 2
-"""To be raised with every change of what this module or `clean` writes."""
+"""Raise it with every change to the files' content, here or in `clean`."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A segment and the file with what was made of it.
+    """A segment and the file with its prepared rows.
 
-    The file holds the segment's rows in their order: `text` and `label` cleaned; `rule` and
-    `value` where a row breaks a rule; and, where it does not, `text_hash` (as `content_hash`),
-    `text_key` (its first 64 bits), `exact_key` (a hash of the text as it is written) and the
-    columns of `BAND_COLUMNS`.
+    The file has the segment's rows in order: cleaned `text` and `label`; `rule` and `value` if a
+    row breaks a rule; otherwise `text_hash` (`content_hash`), `text_key` (its first 64 bits),
+    `exact_key` (a hash of the unnormalized text) and `BAND_COLUMNS`.
     """
 
     segment: Segment
     path: Path
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of its rows."""
-        return pl.read_parquet(self.path, columns=list(columns), glob=False)
+        """Return columns of its rows.
 
-    def row_count(self) -> int:
-        """Return how many rows it has."""
-        return int(pq.read_metadata(self.path).num_rows)
+        Raises:
+            DataError: PREPARED_DAMAGED.
+        """
+        return read_rows(self.path, _damaged, list(columns))
 
 
 class PreparedCache:
-    """Prepares a task's segments, each once for a way of cleaning."""
+    """A cache of a task's prepared segments, for one way of cleaning."""
 
     def __init__(self, folder: Path, cleaning: Cleaning) -> None:
         """Prepare nothing yet.
 
         Args:
-            folder: where to keep what was prepared.
+            folder: the cache's folder.
             cleaning: how to clean.
         """
         described = json.dumps([_VERSION, REPAIR_VERSION, asdict(cleaning)], sort_keys=True)
@@ -68,11 +66,11 @@ class PreparedCache:
         self._cleaning = cleaning
 
     def prepare(self, segments: Sequence[Segment], progress: Progress) -> list[Prepared]:
-        """Return segments, each prepared now or before.
+        """Return the segments prepared, from the cache or newly.
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
-            RunCancelled: somebody asked the run to stop.
+            RunCancelled: someone stopped the run.
         """
         prepared = []
         for done, segment in enumerate(segments):
@@ -81,31 +79,30 @@ class PreparedCache:
         return prepared
 
     def clear(self, segments: Sequence[Segment]) -> None:
-        """Remove what is not of these segments' sources, or was cleaned in another way."""
+        """Remove files of other sources and other ways of cleaning."""
         used = {self._folder / segment.source for segment in segments}
         others = (path for path in self._folder.parent.iterdir() if path != self._folder)
         undeclared = (path for path in self._folder.iterdir() if path not in used)
         for path in (*others, *undeclared):
-            # It is a cache: what cannot be removed now does no harm.
+            # A file that cannot be removed does no harm in a cache.
             shutil.rmtree(path, ignore_errors=True)
 
     def text_hashes(self, segment: Segment) -> pl.Series:
-        """Return `content_hash` of the segment's cleaned texts, null where there is none.
+        """Return `content_hash` of the segment's cleaned texts, null for a row without text.
 
-        Unlike `prepare`, it keeps nothing.
+        Unlike `prepare`, it writes nothing.
 
         Raises:
             DataError: INTAKE_DAMAGED.
         """
         target = self._target(segment)
         if _is_of(segment, target):
-            # What is damaged there is only a copy.
-            with suppress(OSError, pl.exceptions.PolarsError):
+            with suppress(DataError):  # a damaged cache does not matter
                 return Prepared(segment, target).read(["text_hash"])["text_hash"]
         return text_hashes(clean(read_segment(segment), self._cleaning)["text"])
 
     def forget(self, segment: Segment) -> None:
-        """Remove what was made of a segment, however it was cleaned."""
+        """Remove the prepared files of a segment for all ways of cleaning."""
         for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
             path.unlink()
 
@@ -114,7 +111,7 @@ class PreparedCache:
         if not _is_of(segment, target):
             measured = _measured(clean(read_segment(segment), self._cleaning))
             with written_whole(target) as staged:
-                # Read at each build, so quickly rather than small.
+                # Each build reads it, so speed matters more than size.
                 measured.write_parquet(staged, compression="lz4")
         return Prepared(segment, target)
 
@@ -122,8 +119,13 @@ class PreparedCache:
         return self._folder / segment.source / segment.path.name
 
 
+def _damaged(path: Path, detail: object) -> DataError:
+    cure = "remove the file; the next build prepares its rows again"
+    return DataError("PREPARED_DAMAGED", f"{path} is damaged: {detail}; {cure}")
+
+
 def _is_of(segment: Segment, target: Path) -> bool:
-    """Whether it was made of the segment, and not of one in its place before."""
+    """Return whether a prepared file is newer than the segment."""
     return target.exists() and target.stat().st_mtime_ns >= segment.path.stat().st_mtime_ns
 
 
@@ -131,7 +133,7 @@ def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:
     """Return cleaned rows with their hashes and signatures."""
     numbered = cleaned.with_row_index()
     fit = numbered.select("index", "text").drop_nulls("text")
-    hashed = fit.with_columns(form=normalised(fit["text"])).select(
+    hashed = fit.with_columns(form=normalized(fit["text"])).select(
         "index",
         "form",
         text_hash=plh.col("form").chash.sha2_256(),

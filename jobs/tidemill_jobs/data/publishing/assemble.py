@@ -1,4 +1,4 @@
-"""From what was decided on each row to what a dataset version is made of."""
+"""The content of a dataset version, from the decisions on its rows."""
 
 import polars as pl
 
@@ -12,11 +12,11 @@ from tidemill_jobs.data.text_hashing import text_key
 
 
 def assemble(task: str, recipe: Recipe, decided: Decided, weak: WeakLabels | None) -> Content:
-    """Return what a version of these rows is made of.
+    """Return the content of a version of these rows.
 
     Args:
         task: the task.
-        recipe: what the rows were cleaned and decided on by.
+        recipe: the settings that the rows were prepared and decided on with.
         decided: the rows.
         weak: the labeling functions that labeled some of them, if any.
     """
@@ -42,7 +42,7 @@ def _examples(decided: Decided) -> pl.DataFrame:
     rows = pl.concat([kept.drop("number"), others], how="horizontal").with_columns(
         pl.col("label_source").cast(pl.String), pl.col("annotator").fill_null("")
     )
-    # One row has each key, the beginning of the hash; and numbers are sorted five times as quickly.
+    # The key, the start of the hash, is unique, and sorting numbers is five times as fast.
     return rows.select(list(EXAMPLE_COLUMNS)).sort(text_key(pl.col("text_hash")))
 
 

@@ -1,18 +1,16 @@
-"""Last stage: an immutable dataset version on disk, and back.
+"""Immutable dataset versions on disk.
 
     <state_dir>/datasets/<task>/<id>/examples.parquet     EXAMPLE_COLUMNS, sorted by text_hash
-                                    /quarantine.parquet   every row that is not in it, and why
-                                    /manifest.json        what the catalogue says of it, and from
-                                                          what and how it was built
-                                    /erased.parquet       what stands for the rows whose text was
-                                                          erased since, if any was
+                                    /quarantine.parquet   QUARANTINE_COLUMNS of all other rows
+                                    /manifest.json        the catalogue's entry, and the inputs and
+                                                          settings of the build
+                                    /erased.parquet       tombstones of erased rows, if any
 
-The id is the SHA-256 of what the rows say, not of the files: the same input gives the same id
-on any machine and with any version of the Parquet writer. A version is staged beside the
-others and renamed in, so half a version is never seen. Content that is there already is used
-again; what else the last build of it says is told in place of what the first one did: where the
-rows came from, who labeled them, what was excluded. A build that is killed in between is made
-good by the next one of the same content.
+The id is the SHA-256 of the rows' content, not of the files: the same input gives the same id on
+any machine and with any version of the Parquet writer. A version is written under a temporary name
+and then renamed, so readers never see half a version. If a build has the content of an existing
+version, it updates that version's other facts: origins, annotators and excluded rows. If such a
+build is killed, the next one repairs the version.
 """
 
 import json
@@ -27,7 +25,6 @@ import polars as pl
 
 from tidemill_core import dataset_folder
 from tidemill_core.dataset_folder import (
-    ERASED_FILE,
     EXAMPLES_FILE,
     MANIFEST_FILE,
     QUARANTINE_FILE,
@@ -36,7 +33,7 @@ from tidemill_core.dataset_folder import (
 )
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.data.publishing.dataset_profile import dataset_profile
-from tidemill_jobs.data.publishing.digests import all_digests, content_id, row_digests
+from tidemill_jobs.data.publishing.digests import all_digests, content_id, row_digests, tombstones
 from tidemill_jobs.data.whole_files import rename_whole, staged_folder, written_whole
 
 EXAMPLE_COLUMNS: Mapping[str, Any] = {
@@ -59,21 +56,21 @@ QUARANTINE_COLUMNS: Mapping[str, Any] = {
     "value": pl.String,
     "text_hash": pl.String,
 }
-"""One row for each that is not an example. `value` is what broke the rule, or the label of a row
-that breaks none; `text_hash` leads to the example that was kept in its stead, if one was."""
+"""One row for each ingested row that is not an example. `value` is the value that broke the rule,
+or the label of a valid row; `text_hash` leads to the example that was kept instead, if any."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a dataset version is made of.
+    """The content of a dataset version.
 
     Attributes:
         task: the task.
         examples: EXAMPLE_COLUMNS, sorted by text_hash.
         excluded: QUARANTINE_COLUMNS.
-        source_counts: rows that came in, by source and outcome.
-        recipe: from what and how it was built: JSON values, for the manifest.
-        labeling_functions: what they did, as `WeakLabels.report` tells it, for the manifest.
+        source_counts: ingested rows by source and outcome.
+        recipe: inputs and settings of the build: JSON values, for the manifest.
+        labeling_functions: their report by `WeakLabels.report`, for the manifest.
     """
 
     task: str
@@ -87,14 +84,14 @@ class Content:
 def publish(
     content: Content, datasets: Path, parents: tuple[str, ...], now: datetime
 ) -> DatasetVersion:
-    """Write a version into the folder of its task's versions, whole or not at all.
+    """Write a version into the folder of its task's versions, completely or not at all.
 
     Returns:
-        The version; where its content is there already, with the `create_time` and the parents
-        of its first build.
+        The version; if its content already exists, with the `create_time` and parents of its
+        first build.
 
     Raises:
-        DataError: NOT_WRITTEN; or DATASET_DAMAGED, what is there under its id.
+        DataError: NOT_WRITTEN; or DATASET_DAMAGED for an existing version with its id.
     """
     dataset_version = content_id(content.task, row_digests(content.examples))
     target = datasets / dataset_version
@@ -102,7 +99,7 @@ def publish(
     if target.exists():
         return _update(content, version, target)
     with staged_folder(datasets) as staged:
-        # Level 1 takes half the time of the default, and 6 % more room.
+        # Level 1 takes half the time of the default and 6 % more space.
         content.examples.write_parquet(staged / EXAMPLES_FILE, compression_level=1)
         content.excluded.write_parquet(staged / QUARANTINE_FILE, compression_level=1)
         (staged / MANIFEST_FILE).write_text(_manifest(version, content), encoding="utf-8")
@@ -111,11 +108,11 @@ def publish(
 
 
 def read_dataset(uri: str) -> pl.DataFrame:
-    """The examples of a version, sorted by text_hash: EXAMPLE_COLUMNS. Erased ones are not there.
+    """Return the examples of a version, without erased ones: EXAMPLE_COLUMNS, sorted by text_hash.
 
     Raises:
-        DataError: DATASET_MISSING; DATASET_REMOVED, only its manifest is left; or DATASET_DAMAGED,
-            if it cannot be read or is not what was published under its id.
+        DataError: DATASET_MISSING; DATASET_REMOVED: only its manifest is left; or DATASET_DAMAGED:
+            it cannot be read, or its rows differ from the published ones.
     """
     folder = Path(uri)
     version = read_manifest(folder)
@@ -155,36 +152,35 @@ def _counts(values: pl.Series) -> dict[str, int]:
 
 
 def _update(content: Content, version: DatasetVersion, target: Path) -> DatasetVersion:
-    """Update what is recorded of content that is there already."""
+    """Update the facts of a version whose content already exists."""
     first = read_manifest(target)
     is_newest = version.parents == (version.dataset_version,)
-    told = replace(
+    updated = replace(
         version,
         create_time=first.create_time,
         parents=first.parents,
         code_version=first.code_version,
         erased_count=first.erased_count,
     )
-    # Where nothing is new the files stay as they are, for DVC.
-    manifest = _manifest(replace(told, build_time=first.build_time) if is_newest else told, content)
+    # The files of an unchanged version stay the same, for DVC.
+    recorded = replace(updated, build_time=first.build_time) if is_newest else updated
+    manifest = _manifest(recorded, content)
     write_rows(content, target)
     if manifest != (target / MANIFEST_FILE).read_text(encoding="utf-8"):
         with written_whole(target / MANIFEST_FILE) as staged:
             staged.write_text(manifest, encoding="utf-8")
-    return told
+    return updated
 
 
 def write_rows(content: Content, folder: Path) -> None:
-    """Write what was excluded, and the examples, into a version's folder, where they differ.
+    """Write the excluded rows and the examples into a version's folder, if they differ.
 
     Raises:
-        DataError: NOT_WRITTEN.
+        DataError: DATASET_DAMAGED or NOT_WRITTEN.
     """
-    examples = content.examples
-    if (folder / ERASED_FILE).exists():
-        erased = pl.read_parquet(folder / ERASED_FILE, columns=["text_hash"], glob=False)
-        examples = examples.join(erased, on="text_hash", how="anti", maintain_order="left")
-    # Examples last, for a version with examples counts as whole.
+    erased = tombstones(folder)
+    examples = content.examples.join(erased, on="text_hash", how="anti", maintain_order="left")
+    # Examples last, because a version with examples counts as complete.
     for name, rows in ((QUARANTINE_FILE, content.excluded), (EXAMPLES_FILE, examples)):
         if not _holds(folder / name, rows):
             with written_whole(folder / name) as staged:
@@ -199,7 +195,7 @@ def _holds(path: Path, rows: pl.DataFrame) -> bool:
 
 
 def _manifest(version: DatasetVersion, content: Content) -> str:
-    """A version as JSON, without its place: a folder may be moved with all that is in it."""
+    """Return a version as JSON, without its path, because the folder may be moved."""
     values = asdict(version)
     del values["uri"]
     values |= {name: values[name].isoformat() for name in ("create_time", "build_time")}
@@ -214,12 +210,12 @@ def _manifest(version: DatasetVersion, content: Content) -> str:
 
 
 def as_json(manifest: Mapping[str, Any]) -> str:
-    """A manifest as it is written."""
+    """Return a manifest's text."""
     return json.dumps(manifest, indent=2, ensure_ascii=False)
 
 
 def read_manifest(folder: Path) -> DatasetVersion:
-    """A version as its manifest describes it, wherever the folder lies now.
+    """Return a version from its manifest, with its current folder.
 
     Raises:
         DataError: DATASET_MISSING or DATASET_DAMAGED.

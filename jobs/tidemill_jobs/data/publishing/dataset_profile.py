@@ -1,18 +1,22 @@
-"""What a version looks like, in figures: made once, when it is published, and kept in its manifest.
+"""A profile of a version in figures, computed when it is published, and stored in its manifest.
 
-No text is in it, for a manifest stays when a text is erased.
+It has no texts, because a manifest stays when a text is erased.
 """
 
 from typing import Any
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
 from tidemill_jobs.data.text_hashing import text_key
 
 _QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 _PLACES = 3
-_SAYS_A_LABEL = ("DUPLICATE", "CORRECTED", "CONTRADICTORY_LABELS", "HELD_OUT")
-"""Rules that exclude a row whose text and label are sound."""
+_SAYS_A_LABEL = (
+    *(Exclusion.DUPLICATE, Exclusion.CORRECTED),
+    *(Exclusion.CONTRADICTORY_LABELS, Exclusion.HELD_OUT),
+)
+"""Rules that exclude a row with a valid text and label."""
 
 
 def dataset_profile(examples: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, Any]:
@@ -24,10 +28,9 @@ def dataset_profile(examples: pl.DataFrame, excluded: pl.DataFrame) -> dict[str,
 
     Returns:
         JSON values: `lengths`, quantiles of the texts' lengths in characters, by name;
-        `length_counts`, texts by the length's power of two: `from` and `to`, both included, and
-        `rows`; `excluded`, by rule: `outcome`, `rows` and the first few `places`; `agreement`:
-        `texts` that came with a label more than once, and those that always had the same one,
-        `agreed`.
+        `length_counts`, `rows` by powers of two of the length: `from` and `to`, both included;
+        `excluded`, by rule: `outcome`, `rows` and the first few `places`; `agreement`: the number
+        of `texts` that had a label more than once, and of those with equal labels, `agreed`.
     """
     lengths = examples["text"].str.len_chars().sort()
     return {

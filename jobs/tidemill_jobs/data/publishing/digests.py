@@ -1,20 +1,32 @@
-"""What a dataset version is known by: its rows' digests, and its id made of them."""
+"""The digests of a dataset version's rows, and its id, which is their hash."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars_hash as plh
 
-from tidemill_core.dataset_folder import ERASED_FILE
+from tidemill_core.dataset_folder import ERASED_FILE, damaged
+from tidemill_jobs.data.whole_files import read_rows
 
 _SEPARATOR = "\x1f"
-"""Between the fields of a row's digest; cleaning lets no control character through."""
+"""The separator of a digest's fields; cleaned texts have no control characters."""
+
+ERASED_COLUMNS: Mapping[str, Any] = {
+    "text_hash": pl.String,
+    "digest": pl.String,
+    "label": pl.String,
+    "label_source": pl.String,
+    "split": pl.String,
+}
+"""Columns of a tombstone, which replaces an erased row: for the version's id and its counts."""
 
 
 def row_digests(examples: pl.DataFrame) -> pl.DataFrame:
-    """`text_hash` and `digest` of examples: the SHA-256, in hex, of what identifies a row."""
+    """Return `text_hash` and `digest` of examples: the SHA-256, in hex, of the row's content."""
     thousandths = (pl.col("weight") * 1000).round().cast(pl.Int64).cast(pl.String)
     fields = ("text_hash", "text", "label", "label_source", "split", thousandths)
     rows = examples.select("text_hash", row=pl.concat_str(fields, separator=_SEPARATOR))
@@ -22,10 +34,9 @@ def row_digests(examples: pl.DataFrame) -> pl.DataFrame:
 
 
 def content_id(task: str, digests: pl.DataFrame) -> str:
-    """A version's id, from its rows' digests.
+    """Return a version's id from its rows' digests.
 
-    It is the SHA-256, in hex, of the task's name and of the digests in the order of their texts'
-    hashes.
+    It is the SHA-256, in hex, of the task's name and the digests, sorted by `text_hash`.
     """
     digest = hashlib.sha256(json.dumps([task]).encode())
     ordered = digests.sort("text_hash")["digest"]
@@ -35,11 +46,21 @@ def content_id(task: str, digests: pl.DataFrame) -> str:
 
 
 def all_digests(folder: Path, examples: pl.DataFrame) -> pl.DataFrame:
-    """`row_digests` of a version's examples, and of the rows that were erased from it since."""
+    """Return `row_digests` of a version's examples and of its erased rows.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+    """
     digests = row_digests(examples)
-    erased = folder / ERASED_FILE
-    if not erased.exists():
-        return digests
-    return pl.concat(
-        [digests, pl.read_parquet(erased, columns=digests.columns, glob=False)]
-    ).unique()
+    return pl.concat([digests, tombstones(folder).select(digests.columns)]).unique()
+
+
+def tombstones(folder: Path) -> pl.DataFrame:
+    """Return the tombstones of a version's erased rows: ERASED_COLUMNS.
+
+    Raises:
+        DataError: DATASET_DAMAGED.
+    """
+    if (folder / ERASED_FILE).exists():
+        return read_rows(folder / ERASED_FILE, damaged)
+    return pl.DataFrame(schema=dict(ERASED_COLUMNS))

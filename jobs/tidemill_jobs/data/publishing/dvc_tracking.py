@@ -1,10 +1,10 @@
-"""Keeps dataset versions with DVC, where the workspace is a DVC repository.
+"""Tracking of dataset versions with DVC, if the workspace is a DVC repository.
 
     <workspace>/datasets/<task>/<id>.dvc    names the version's folder in state_dir, and its hash
 
-The state directory is private and mostly ignored by Git, where DVC puts no file of its own. So the
-file that tells of a version lies in a folder beside it, to be committed to Git; its `wdir` leads
-to the state directory.
+The state directory is private and mostly ignored by Git, and DVC adds no files in ignored folders.
+So a version's `.dvc` file is in another folder, to be committed to Git; its `wdir` leads to the
+state directory.
 """
 
 import json
@@ -23,21 +23,21 @@ from tidemill_jobs.data.whole_files import written_whole
 
 _FOLDER = "datasets"
 _SECONDS = 600.0
-"""A remote that takes longer must not keep a build from its end."""
+"""Time limit of a DVC command, so that a slow remote does not block a build."""
 _ENVIRONMENT = {"DVC_NO_ANALYTICS": "true"}
 
 log = structlog.get_logger()
 
 
 def track(version: DatasetVersion, workspace: Path) -> str:
-    """Add a version to DVC, and push it where a default remote is set.
+    """Add a published version to DVC, and push it if there is a default remote.
 
     Args:
-        version: as it was published.
-        workspace: the folder with tidemill.toml; without `.dvc` in it nothing is done.
+        version: the version.
+        workspace: the folder with tidemill.toml; without a `.dvc` folder in it nothing is done.
 
     Returns:
-        What went wrong and what to do about it, empty if nothing did: the version is there anyway.
+        The problem and its cure; empty if there is none. The version is published in any case.
     """
     if not (workspace / ".dvc").is_dir():
         return ""
@@ -45,12 +45,12 @@ def track(version: DatasetVersion, workspace: Path) -> str:
         _track(version, workspace)
     except (DataError, _NotTracked) as error:
         log.warning("dataset_not_tracked", dataset_version=version.dataset_version, why=str(error))
-        return f"the version is not (all) in DVC: {error}"
+        return f"the version is not completely in DVC: {error}"
     return ""
 
 
 class _NotTracked(Exception):
-    """DVC did not do what it was asked."""
+    """A version cannot be added to DVC."""
 
 
 def _track(version: DatasetVersion, workspace: Path) -> None:
@@ -61,19 +61,19 @@ def _track(version: DatasetVersion, workspace: Path) -> None:
     file = Path(_FOLDER, version.task, f"{version.dataset_version}.dvc")
     if not (workspace / file).exists():
         place = Path(version.uri).relative_to(workspace).as_posix()
-        told = f"wdir: ../..\nouts:\n- path: {json.dumps(place)}\n"
+        content = f"wdir: ../..\nouts:\n- path: {json.dumps(place)}\n"
         with written_whole(workspace / file) as staged:
-            staged.write_text(told, encoding="utf-8")
+            staged.write_text(content, encoding="utf-8")
     _dvc(workspace, "commit", "--force", str(file))
     if "core.remote=" in _dvc(workspace, "config", "--list"):
         _dvc(workspace, "push", str(file))
 
 
 def _dvc(workspace: Path, *arguments: str) -> str:
-    """What DVC prints."""
-    by_hand = f"run `dvc {' '.join(arguments)}` in {workspace} once it is mended"
+    """Run DVC; return its output."""
+    by_hand = f"fix it, then run `dvc {' '.join(arguments)}` in {workspace}"
     try:
-        done = subprocess.run(  # noqa: S603 -- our own words
+        done = subprocess.run(  # noqa: S603 -- our own arguments
             [sys.executable, "-m", "dvc", *arguments],
             cwd=workspace,
             env={**os.environ, **_ENVIRONMENT},

@@ -391,7 +391,7 @@ def test_a_version_that_would_differ_is_not_built_again(
     folder = Path(versions[1].uri)
     _remove_rows(versions[1])
     landed = _change_landed(context, versions[1], "000002", label=pl.col("label") + "s")
-    for told in ("other rows come out", "000002.parquet is not whole"):
+    for told in ("the result has different rows", "000002.parquet are missing"):
         with pytest.raises(DataError, match=told) as caught:
             _rebuild(context, folder)
         assert caught.value.reason == "DATASET_CHANGED"

@@ -40,5 +40,5 @@ def test_two_that_differ_only_in_how_they_are_read_are_refused(
         SqlSource(kind="sql", url=url, table="t", cursor_column="id", key_column="id", overlap=n)
         for n in (0, 1)
     ]
-    with pytest.raises(ConfigurationError, match="two sources that read the same from"):
+    with pytest.raises(ConfigurationError, match="two sources that read the same rows from"):
         build(_with(context, twins))

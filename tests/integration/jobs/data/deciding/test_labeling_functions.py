@@ -143,7 +143,7 @@ def test_a_version_is_rebuilt_with_the_functions_of_its_build(labelled: JobConte
     version = build(labelled)
     rows = read_dataset(version.uri)
     assert _rebuilt(labelled, version, functions).equals(rows)
-    with pytest.raises(DataError, match="cannot be built again"):
+    with pytest.raises(DataError, match="cannot be rebuilt"):
         _rebuilt(labelled, version, None)
 
 

@@ -67,6 +67,18 @@ def test_one_damaged_place_keeps_no_other(built: JobContext, source: Path) -> No
     assert run(built)["erased_texts"] == 1
 
 
+def test_damaged_tombstones_are_named(built: JobContext) -> None:
+    """An erasure that cannot read a version's tombstones is an error that names their file."""
+    ask(built)
+    run(built)
+    (erased,) = (built.settings.state_dir / "datasets").rglob("erased.parquet")
+    erased.write_bytes(b"PAR1")
+    ask(built, "x")
+    with pytest.raises(DataError, match=f"{erased} is damaged") as caught:
+        run(built)
+    assert caught.value.reason == "DATASET_DAMAGED"
+
+
 def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> None:
     """A version that could not be written is made good, though the intake has no text any more."""
     (folder,) = version_folders(built.settings.state_dir / "datasets")
