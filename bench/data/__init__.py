@@ -1,1 +1,1 @@
-"""How quickly rows become a dataset version, and how much memory that takes."""
+"""A benchmark of building dataset versions: time and memory."""

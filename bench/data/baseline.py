@@ -1,8 +1,9 @@
 """The same work with pandas and datasketch, measured: `python -m bench.data.baseline FOLDER`.
 
-What a careful script would do: read all rows, clean and normalize their texts, drop equal ones,
-find near ones by MinHash LSH with the same windows, number of values and threshold, split by hash,
-write Parquet. Prints seconds, the peak of resident memory in bytes and the rows kept, as JSON.
+It does what a careful script would do: read all rows, clean and normalize their texts, drop
+duplicates, find near duplicates by MinHash LSH with the same windows, number of values and
+threshold, split by hash, and write Parquet. It prints seconds, the peak of resident memory in bytes
+and the number of rows kept, as JSON.
 """
 
 import hashlib

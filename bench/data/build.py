@@ -1,6 +1,6 @@
 """One build of a dataset version, measured: `python -m bench.data.build FOLDER`.
 
-Prints seconds, the peak of resident memory in bytes, and the job's result, as JSON.
+It prints seconds, the peak of resident memory in bytes and the job's result, as JSON.
 """
 
 import json
@@ -22,7 +22,7 @@ TASK = "titles"
 
 
 def main() -> None:
-    """Build from the Parquet files in FOLDER/rows; what it keeps is beside them."""
+    """Build from the Parquet files in FOLDER/rows, with the state in FOLDER/var."""
     folder = Path(sys.argv[1])
     with chdir(folder):
         source = FilesSource(path=folder / "rows" / "*.parquet")

@@ -1,4 +1,4 @@
-"""Rows made of arXiv titles: as many as asked for, and a known share of them nearly the same."""
+"""Rows made from arXiv titles, with a known share of exact and near duplicates."""
 
 import lzma
 import random
@@ -18,9 +18,9 @@ Row = tuple[int, str, str]
 
 
 def write_rows(folder: Path, first: int, count: int, seed: int) -> None:
-    """Write so many rows as Parquet files, numbered from `first`."""
+    """Write `count` rows, numbered from `first`, as Parquet files."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = _made(random.Random(seed))  # noqa: S311 -- it guards nothing
+    made = _made(random.Random(seed))  # noqa: S311 -- not for security
     for start in range(first, first + count, _FILE_ROWS):
         end = min(start + _FILE_ROWS, first + count)
         rows = [(number, *next(made)) for number in range(start, end)]
@@ -29,7 +29,7 @@ def write_rows(folder: Path, first: int, count: int, seed: int) -> None:
 
 
 def _made(chance: random.Random) -> Iterator[tuple[str, str]]:
-    """Texts and labels without end."""
+    """Yield texts and labels without end."""
     titles = _titles()
     recent: list[tuple[str, str]] = []
     while True:
@@ -50,14 +50,14 @@ def _made(chance: random.Random) -> Iterator[tuple[str, str]]:
 
 
 def _mixed(titles: list[tuple[str, str]], chance: random.Random) -> tuple[str, str]:
-    """The first half of a title and the second half of another, with the first one's label."""
+    """Return half of a title with half of another, and the first title's label."""
     (label, head), (_, tail) = chance.choice(titles), chance.choice(titles)
     words, others = head.split(), tail.split()
     return " ".join(words[: len(words) // 2 + 1] + others[len(others) // 2 :]), label
 
 
 def _titles() -> list[tuple[str, str]]:
-    """(label, title) of each paper."""
+    """Return (label, title) of each paper."""
     with lzma.open(TITLES, "rt", encoding="utf-8") as file:
         next(file)
         lines = (line.rstrip("\n").split("\t") for line in file)

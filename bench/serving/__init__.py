@@ -1,1 +1,1 @@
-"""Benchmarks of serving: against peers, over time, and on bad days."""
+"""Benchmarks of serving: against peers, over time, and under failures."""

@@ -1,10 +1,10 @@
-"""Tidemill's front against its peers and against Triton asked directly.
+"""A comparison of Tidemill's front with its peers and with direct calls to Triton.
 
     python -m bench.serving [--only tidemill,triton] [--seconds 5] [--rounds 3] [--json]
 
-Server, Triton and load generators share the machine's cores: look at the ratios of one run, not at
-its absolute figures, and let nothing else run meanwhile. A run of everything writes
-docs/benchmarks/serving.{md,json,svg}. Exits with 1 where a figure falls short.
+Server, Triton and load generators share the machine's cores. Compare ratios within one run, not
+absolute figures, and run nothing else meanwhile. A run of all systems writes
+docs/benchmarks/serving.{md,json,svg}. Exits with 1 if a target is missed.
 """
 
 import argparse
@@ -24,16 +24,16 @@ from bench.serving.workspace import make_workspace
 
 
 def main() -> int:
-    """Run the benchmark; 1 where a figure falls short."""
+    """Run the benchmark; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--only", default="", help=f"some of {','.join(SYSTEMS)}")
     parser.add_argument("--seconds", type=int, default=5, help="length of each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--rounds", type=int, default=3, help="number of measurements of each")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     systems = options.only.split(",") if options.only else list(SYSTEMS)
     if unknown := set(systems) - set(SYSTEMS):
-        parser.error(f"{', '.join(unknown)}: --only takes some of {', '.join(SYSTEMS)}")
+        parser.error(f"{', '.join(unknown)}: --only accepts {', '.join(SYSTEMS)}")
     require_programs()
     command = " ".join(["python -m bench.serving", *sys.argv[1:]])
     console = Console(stderr=options.json)

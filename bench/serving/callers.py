@@ -1,7 +1,7 @@
-"""Callers that h2load cannot be: they honour RetryInfo, or ask whether or not they are answered.
+"""Callers that h2load cannot imitate: they obey RetryInfo, or send without waiting for answers.
 
-They are Python, on one core; `busy` says how much of it they took, so that a reader sees whether
-they or the server set the limit.
+They are Python on one core. `busy` shows how much of the core they took, and so whether they or the
+server set the limit.
 """
 
 import asyncio
@@ -27,16 +27,16 @@ _SEED = 1
 
 @dataclass(frozen=True)
 class Called:
-    """What callers found.
+    """The results of callers.
 
     Attributes:
         asked_per_second: calls sent.
         answered_per_second: calls answered.
-        p50_ms: median latency of the answered, in milliseconds.
+        p50_ms: median latency of answered calls, in milliseconds.
         p99_ms: its 99th percentile.
         refused_p99_ms: 99th percentile of the latency of refusals; NaN without any.
-        unanswered: calls that had neither answer nor refusal 2 s after the end.
-        busy: CPU seconds of the generator a second.
+        unanswered: calls without an answer or refusal 2 s after the end.
+        busy: CPU seconds of the generator per second.
     """
 
     asked_per_second: float
@@ -61,7 +61,7 @@ class _Tally:
 
 
 def closed_loop(stack: Stack, prepared: Sequence[Prepared], callers: int, seconds: float) -> Called:
-    """Callers that ask again as soon as they are answered, or once a refusal's delay is over."""
+    """Run callers that call again after each answer, or after a refusal's delay."""
 
     async def ask(connections: list[Connection], tally: _Tally) -> None:
         loop, end = asyncio.get_running_loop(), time.perf_counter() + seconds
@@ -90,7 +90,7 @@ def closed_loop(stack: Stack, prepared: Sequence[Prepared], callers: int, second
 
 
 def open_loop(stack: Stack, prepared: Sequence[Prepared], rate: float, seconds: float) -> Called:
-    """Calls that arrive by a Poisson process, whatever becomes of those before."""
+    """Send calls by a Poisson process, without waiting for answers."""
 
     async def ask(connections: list[Connection], tally: _Tally) -> None:
         due = np.cumsum(np.random.default_rng(_SEED).exponential(1 / rate, int(rate * seconds)))
@@ -101,7 +101,7 @@ def open_loop(stack: Stack, prepared: Sequence[Prepared], rate: float, seconds: 
             while time.perf_counter() < arrival:
                 await asyncio.sleep(_TICK_SECONDS)
             tally.asked += 1
-            # From when it was due: a generator that is late does not flatter the server.
+            # Latency counts from the due time, so a late generator does not flatter the server.
             next(targets).call(next(bodies), partial(tally.note, arrival))
 
     return uvloop.run(_measured(stack, prepared[0].path, seconds, ask))
@@ -138,7 +138,7 @@ async def _measured(
 
 
 def _percentiles(seconds: list[float]) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds; NaN of nothing, which reaches no target."""
+    """Return median and 99th percentile in milliseconds; NaN without values."""
     if not seconds:
         return math.nan, math.nan
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000

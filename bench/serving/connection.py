@@ -1,8 +1,8 @@
-"""One HTTP/2 connection for prepared gRPC calls, with as little Python a call as can be.
+"""An HTTP/2 connection for prepared gRPC calls, with as little Python per call as possible.
 
-A full HTTP/2 library costs more than the servers that are measured. This one sends the same header
-block with every call, and lets the server use no header table, so that the header blocks of answers
-may be skipped: only a refusal's is decoded.
+A full HTTP/2 library costs more than the measured servers. This one sends the same header block
+with every call and allows the server no header table, so that it can skip the header blocks of
+answers. It decodes only the header blocks of refusals.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ _LARGEST_WINDOW = 2**31 - 1
 _FRAME_HEADER = 9
 
 Done = Callable[[float | None], None]
-"""Called once a call: with None for an answer, for a refusal with the seconds to wait."""
+"""A callback for the end of a call: gets None for an answer, or a refusal's seconds to wait."""
 
 
 class Connection(asyncio.Protocol):
-    """Sends unary calls of one method and tells each one's outcome.
+    """Sends unary calls of one method and reports the outcome of each.
 
     Args:
         authority: host:port.
         path: `/package.Service/Method`.
-        metadata: of each call.
+        metadata: the metadata of each call.
     """
 
     def __init__(self, authority: str, path: str, metadata: Sequence[tuple[str, str]]) -> None:
         headers = [(":method", "POST"), (":scheme", "http"), (":path", path)]
         headers += [(":authority", authority), ("te", "trailers")]
         headers += [("content-type", "application/grpc"), *metadata]
-        # Nothing enters the server's table, so the same block may be sent again and again.
+        # Nothing enters the server's table, so the same block can be sent with every call.
         unindexed = [NeverIndexedHeaderTuple(name, value) for name, value in headers]
         self._headers = Encoder().encode(unindexed, huffman=False)
         self._calls: dict[int, Done] = {}
@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet: no header table, and no flow control of answers."""
+        """Send the settings: no header table, and no flow control of answers."""
         self._transport = cast("asyncio.Transport", transport)
         pairs = ((_HEADER_TABLE_SIZE, 0), (_INITIAL_WINDOW_SIZE, _LARGEST_WINDOW))
         settings = b"".join(k.to_bytes(2, "big") + v.to_bytes(4, "big") for k, v in pairs)
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         )
 
     def call(self, body: bytes, done: Done) -> None:
-        """Send one length-prefixed message, at once or when the server's window allows it."""
+        """Send one length-prefixed message as soon as the server's window allows it."""
         if len(body) > self._window:
             self._waiting.append((body, done))
             return
@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        """Take whole frames; keep what is left for the next time."""
+        """Process complete frames; keep the rest for the next call."""
         data = self._received + data
         begin = 0
         while len(data) - begin >= _FRAME_HEADER:
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionError(f"the server sent GOAWAY: {payload[8:]!r}")
 
     def close(self) -> None:
-        """Close; calls in flight are forgotten."""
+        """Close the connection; calls in flight are dropped."""
         self._calls.clear()
         self._transport.close()
 
@@ -118,7 +118,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _retry_delay(block: bytes) -> float:
-    """Seconds that a refusal asks to wait by its RetryInfo; 0 where it has none."""
+    """Return the seconds in a refusal's RetryInfo; 0 if it has none."""
     for name, value in Decoder().decode(block, raw=True):
         if name == b"grpc-status-details-bin":
             padded = value + b"=" * (-len(value) % 4)

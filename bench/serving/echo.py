@@ -1,9 +1,9 @@
-"""What a gRPC call costs in Python before anything is done: a bare grpc.aio server that echoes.
+"""The base cost of a gRPC call in Python: a bare grpc.aio server that echoes.
 
     python -m bench.serving.echo [--seconds 5]
 
-Asked as `python -m bench.serving` asks, 64 calls in flight, by one and two processes, with each of
-gRPC's two listeners. No front that is built on grpc.aio answers more.
+It is called as in `python -m bench.serving`, with 64 calls in flight, and runs as one and two
+processes with each of gRPC's two listeners. No front that is built on grpc.aio can be faster.
 """
 
 import argparse
@@ -35,11 +35,11 @@ _WARM_UP_SECONDS = 1
 
 @dataclass(frozen=True)
 class Echo:
-    """What was found.
+    """The result of a measurement.
 
     Attributes:
         per_second: calls answered.
-        cpu_us: of the servers, in microseconds a call.
+        cpu_us: CPU time of the servers per call, in microseconds.
     """
 
     per_second: float
@@ -47,7 +47,7 @@ class Echo:
 
 
 def measured(processes: int, seconds: int, experiments: str = OLD_LISTENER) -> Echo:
-    """Ask so many echoing processes on one port."""
+    """Measure echoing processes that share one port."""
     request = pb.PredictRequest(task=TASK, text=chosen_texts()[0])
     body = framed(request)
     prepared = [Prepared(_PATH, body, len(body), 1)] * GENERATORS
@@ -107,7 +107,7 @@ def main() -> None:
         uvloop.run(_serve(options.serve))
         return
     require_programs()
-    table = Table("listener", "processes", "calls/s", "CPU us a call")
+    table = Table("listener", "processes", "calls/s", "CPU us per call")
     for name, experiments in (("older", OLD_LISTENER), ("newer", "")):
         for processes in (1, 2):
             found = measured(processes, options.seconds, experiments)

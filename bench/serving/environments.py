@@ -12,10 +12,10 @@ _INSTALLED = "installed.txt"
 
 
 def python_of(name: str, console: Console) -> Path:
-    """The Python of a peer's environment, made or renewed where its pins are not what it has.
+    """Return the Python of a peer's environment; create the environment if its pins changed.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; it has said why.
+        subprocess.CalledProcessError: pip failed; its output has the reason.
     """
     pins = PEERS / f"{name}.txt"
     folder = ENVIRONMENTS / name
@@ -23,7 +23,7 @@ def python_of(name: str, console: Console) -> Path:
     python = folder / "bin" / "python"
     if installed.exists() and installed.read_bytes() == pins.read_bytes():
         return python
-    console.print(f"installing {name} into {folder}: once, and it takes minutes")
+    console.print(f"installing {name} into {folder}; this happens once and takes minutes")
     make = [sys.executable, "-m", "venv", "--clear", str(folder)]
     subprocess.run(make, check=True)  # noqa: S603 -- our own words
     install = [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(pins)]
@@ -33,7 +33,7 @@ def python_of(name: str, console: Console) -> Path:
 
 
 def version_of(name: str, package: str) -> str:
-    """The version that a peer's pins name."""
+    """Return the version of a package in a peer's pins."""
     for line in (PEERS / f"{name}.txt").read_text().splitlines():
         pinned, _, number = line.partition("==")
         if pinned.lower().replace("_", "-") == package:

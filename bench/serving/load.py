@@ -1,4 +1,4 @@
-"""Load from native programs: h2load sends prepared gRPC messages, wrk asks HTTP peers."""
+"""Load from native programs: h2load sends prepared gRPC messages, wrk calls HTTP peers."""
 
 import contextlib
 import json
@@ -20,13 +20,13 @@ _PROGRAMS = {"h2load": "nghttp2-client", "wrk": "wrk"}
 
 @dataclass(frozen=True)
 class Load:
-    """What a load found.
+    """The result of a load.
 
     Attributes:
-        rows_per_second: texts answered; refusals are none.
+        rows_per_second: texts answered, without refusals.
         p50_ms: median latency of a request, in milliseconds.
         p99_ms: its 99th percentile.
-        refused: share of the requests that got no answer, in [0, 1].
+        refused: share of the requests without an answer, in [0, 1].
     """
 
     rows_per_second: float
@@ -39,7 +39,7 @@ def require_programs() -> None:
     """Check that the load generators are installed.
 
     Raises:
-        SystemExit: one is missing; says how to install it.
+        SystemExit: one is missing; the message shows how to install it.
     """
     missing = [package for name, package in _PROGRAMS.items() if shutil.which(name) is None]
     if missing:
@@ -56,15 +56,15 @@ def h2load(
     connections: int = 1,
     streams: int = 1,
 ) -> Load:
-    """Ask a gRPC server in a closed loop, with one process for each prepared body.
+    """Call a gRPC server in a closed loop, with one process for each prepared body.
 
     Args:
         address: host:port.
-        prepared: what each process sends.
-        seconds: how long.
-        metadata: of each call.
-        connections: of each process.
-        streams: calls at a time on each connection.
+        prepared: the calls of each process.
+        seconds: duration.
+        metadata: the metadata of each call.
+        connections: connections of each process.
+        streams: simultaneous calls on each connection.
 
     Raises:
         RuntimeError: h2load failed.
@@ -103,18 +103,18 @@ def h2load(
 def _number(pattern: str, output: str) -> float:
     found = re.search(pattern, output)
     if found is None:
-        raise RuntimeError(f"h2load said something new:\n{output}")
+        raise RuntimeError(f"h2load printed something unexpected:\n{output}")
     return float(found[1])
 
 
 def wrk(url: str, bodies: Sequence[str], in_flight: int, seconds: int) -> Load:
-    """Ask an HTTP server in a closed loop, a text after the other on each connection.
+    """Call an HTTP server in a closed loop, with one text after the other on each connection.
 
     Args:
-        url: what to post to.
+        url: the URL to post to.
         bodies: JSON, one line each.
-        in_flight: connections, each with one request at a time.
-        seconds: how long.
+        in_flight: number of connections, each with one request at a time.
+        seconds: duration.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("\n".join(bodies))

@@ -1,4 +1,4 @@
-"""What a result was measured on and with."""
+"""The machine and the versions of a measurement."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _OWN = ("tidemill", "grpcio", "uvloop", "tokenizers", "onnxruntime", "torch", "n
 
 
 def machine() -> str:
-    """The machine in one line."""
+    """Return a description of the machine in one line."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = psutil.virtual_memory().total / 2**30
     name = model[1] if model else platform.processor()
@@ -25,7 +25,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what was measured, and of what measured it."""
+    """Return the versions of the measured systems and of the load generators."""
     found = {"Python": platform.python_version()} | {name: version(name) for name in _OWN}
     found |= {peer.title: version_of(peer.environment, peer.package) for peer in ALL.values()}
     for program, flag in (("h2load", "--version"), ("wrk", "-v")):

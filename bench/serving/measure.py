@@ -1,4 +1,4 @@
-"""What is measured: one round asks every system in turn, so that slow minutes hit all alike."""
+"""The measurements: a round measures all systems in turn, so that slow minutes affect all."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
@@ -32,10 +32,10 @@ class Sample:
     """One measurement.
 
     Attributes:
-        system: of `SYSTEMS`.
-        processes: that run it; 0 where there is no choice.
-        kind: how it was asked.
-        found: what was found.
+        system: one of `SYSTEMS`.
+        processes: number of its processes; 0 if there is no choice.
+        kind: the kind of load.
+        found: the result.
     """
 
     system: str
@@ -46,13 +46,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a round needs.
+    """The inputs of a round.
 
     Attributes:
-        workspace: with trained models.
-        systems: those to measure.
+        workspace: a workspace with trained models.
+        systems: the systems to measure.
         seconds: length of each measurement, whole seconds.
-        console: where progress is told.
+        console: for progress.
     """
 
     workspace: Workspace
@@ -64,7 +64,7 @@ class Bench:
         """Measure each system once with each number of processes.
 
         Args:
-            label: what the model says of the first chosen text.
+            label: the model's label of the first chosen text.
         """
         for processes in PROCESSES:
             if {"tidemill", "triton"} & set(self.systems):
@@ -72,7 +72,7 @@ class Bench:
                     yield from self._stack(stack, processes)
             for name in ALL:
                 if name in self.systems:
-                    yield self._tell(
+                    yield self._show(
                         Sample(name, processes, "unary", self._peer(name, processes, label))
                     )
 
@@ -91,10 +91,10 @@ class Bench:
             ask = _Asking(stack.triton_address, (), _WARM_UP_SECONDS)
             ask.many(prepared)
             ask = _Asking(stack.triton_address, (), self.seconds)
-            yield self._tell(Sample("triton", 0, "unary", ask.many(prepared)))
-            yield self._tell(Sample("triton", 0, "one caller", ask.one(prepared)))
+            yield self._show(Sample("triton", 0, "unary", ask.many(prepared)))
+            yield self._show(Sample("triton", 0, "one caller", ask.one(prepared)))
         if "tidemill" in self.systems:
-            yield from map(self._tell, self._tidemill(stack, processes))
+            yield from map(self._show, self._tidemill(stack, processes))
 
     def _tidemill(self, stack: Stack, processes: int) -> Iterator[Sample]:
         unary, batches = messages.unary(stack), messages.batches(stack)
@@ -117,25 +117,23 @@ class Bench:
             rate = share * many.rows_per_second
             called = callers.open_loop(stack, unary, rate, self.seconds)
             yield Sample("tidemill", processes, kind, called)
-        self.workspace.logged_rows()  # the next one starts with nothing left to write
+        self.workspace.logged_rows()  # wait until the log is written
 
     def _logged(self, load: Callable[[], Load]) -> Load:
-        """Measure, and believe no more answers than predictions were written down.
+        """Measure, and check that the log has as many predictions as there were answers.
 
         Raises:
-            RuntimeError: fewer were written down.
+            RuntimeError: the log has fewer.
         """
         before = self.workspace.logged_rows()
         found = load()
         logged = self.workspace.logged_rows() - before
         answered = found.rows_per_second * self.seconds
         if logged < answered * (1 - _LOG_TOLERANCE):
-            raise RuntimeError(
-                f"{answered:.0f} answers, but {logged} predictions were written down"
-            )
+            raise RuntimeError(f"{answered:.0f} answers, but {logged} predictions in the log")
         return found
 
-    def _tell(self, sample: Sample) -> Sample:
+    def _show(self, sample: Sample) -> Sample:
         found = sample.found
         rate = found.rows_per_second if isinstance(found, Load) else found.answered_per_second
         name = f"{sample.system} {sample.kind}"
@@ -147,12 +145,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class _Asking:
-    """h2load with the shapes of callers that are compared.
+    """h2load with the kinds of callers that are compared.
 
     Attributes:
         address: host:port.
-        metadata: of each call.
-        seconds: how long.
+        metadata: the metadata of each call.
+        seconds: duration.
     """
 
     address: str
@@ -160,20 +158,20 @@ class _Asking:
     seconds: int
 
     def many(self, prepared: list[messages.Prepared]) -> Load:
-        """64 calls in flight on 16 connections."""
+        """Keep 64 calls in flight on 16 connections."""
         return h2load(self.address, prepared, self.seconds, self.metadata, _CONNECTIONS, _STREAMS)
 
     def singly(self, prepared: list[messages.Prepared]) -> Load:
-        """One call in flight a generator."""
+        """Keep one call in flight per generator."""
         return h2load(self.address, prepared, self.seconds, self.metadata)
 
     def one(self, prepared: list[messages.Prepared]) -> Load:
-        """One call in flight."""
+        """Keep one call in flight."""
         return h2load(self.address, prepared[:1], self.seconds, self.metadata)
 
 
 def expected_label(workspace: Workspace) -> str:
-    """What the model says of the first chosen text; trains the models where there are none."""
+    """Return the model's label of the first chosen text; train the models if there are none."""
     with running_stack(workspace, 1) as stack, grpc.insecure_channel(stack.grpc_address) as channel:
         request = pb.PredictRequest(task=TASK, text=messages.chosen_texts()[0])
         answer = PredictionServiceStub(channel).Predict(request, metadata=stack.metadata)

@@ -3,8 +3,8 @@
     python -m bench.serving.memory [--minutes 20]
 
 Each minute a version is trained, tested, loaded and promoted, and an older one is unloaded, while
-callers use Predict, BatchPredict and StreamPredict. Twenty minutes or more write
-docs/benchmarks/memory.md. Exits with 1 where a slope falls short.
+callers use Predict, BatchPredict and StreamPredict. A run of at least 20 minutes writes
+docs/benchmarks/memory.md. Exits with 1 if a slope misses its target.
 """
 
 import argparse
@@ -45,11 +45,11 @@ _BATCH = 64
 _STREAM_MESSAGES = 500
 _SAMPLE_SECONDS = 5.0
 _SWAP_SECONDS = 60.0
-_SETTLING = 0.25  # of the time: caches fill, the allocator finds its size
+_SETTLING = 0.25  # share of the time in which caches and the allocator grow
 _MOST_MB_PER_MINUTE = 1.0
 _WORTH_A_PAGE_MINUTES = 20
-_HEADER = ("process", "first MB", "last MB", "slope to reach", "found", "")
-# Every version passes its gate: it is the swap that is of interest.
+_HEADER = ("process", "first MB", "last MB", "target of the slope", "measured", "")
+# Every version passes its gate, because the benchmark is about the swap.
 _SETTINGS = f"""\
 [tasks.{TASK}]
 sources = [{{ path = "train.csv", label_column = "category" }}]
@@ -62,11 +62,11 @@ max_accuracy_drop = 1.0
 
 @dataclass
 class Observed:
-    """What happened.
+    """The observations.
 
     Attributes:
         rows: texts answered.
-        failures: calls, or texts of a stream or batch, that were not, by their codes.
+        failures: failed calls and failed texts of streams and batches, by their codes.
         versions: model versions that answered.
         megabytes: (minutes since the start, resident size) by process.
     """
@@ -91,8 +91,8 @@ class Mixed:
     """The callers.
 
     Args:
-        stack: what they call.
-        observed: where they write.
+        stack: the stack that they call.
+        observed: collects the outcomes.
     """
 
     def __init__(self, stack: Stack, observed: Observed) -> None:
@@ -104,7 +104,7 @@ class Mixed:
         self._texts = itertools.cycle(example_texts())
 
     async def run(self, seconds: float) -> None:
-        """Call for so long."""
+        """Call for a number of seconds."""
         callers = [self._forever(self._unary) for _ in range(_CALLERS)]
         callers += [self._forever(self._batch), self._forever(self._stream), self._swap()]
         with contextlib.suppress(TimeoutError):
@@ -151,7 +151,7 @@ class Mixed:
 
 
 async def observe(stack: Stack, minutes: float) -> Observed:
-    """Load a stack and watch it."""
+    """Load a stack and record its memory."""
     observed, begin = Observed(), time.monotonic()
     mixed = asyncio.create_task(Mixed(stack, observed).run(minutes * 60))
     while not mixed.done():
@@ -165,7 +165,7 @@ async def observe(stack: Stack, minutes: float) -> Observed:
 
 
 def rows_of(observed: Observed, minutes: float) -> Rows:
-    """One row a process: the slope is a least-squares line's, once things have settled."""
+    """Return a row per process; the slope is that of a least-squares line after the start."""
     rows: Rows = []
     for name, samples in observed.megabytes.items():
         settled = np.array([each for each in samples if each[0] >= minutes * _SETTLING])
@@ -195,9 +195,9 @@ def _from_example(target: Path) -> None:
 
 
 def main() -> int:
-    """Measure, print, and write the page; 1 where a slope falls short."""
+    """Measure, print and write the page; return 1 if a slope misses its target."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--minutes", type=float, default=20.0, help="how long")
+    parser.add_argument("--minutes", type=float, default=20.0, help="duration")
     minutes = parser.parse_args().minutes
     with _small_stack() as stack:
         observed = uvloop.run(observe(stack, minutes))
@@ -224,9 +224,10 @@ def _write(rows: Rows, summary: str) -> None:
 
 Written by `{command}`. Machine: {machine()}. Two workers, everything switched on.
 
-Resident size, all processes of a kind together. Callers use Predict, BatchPredict of {_BATCH} and
-StreamPredict; each minute `retrain` trains, loads and promotes a version, and an older one is
-unloaded. The slope is a least-squares line's after the first quarter of the time.
+The figures are resident sizes, summed over all processes of a kind. Callers use Predict,
+BatchPredict of {_BATCH} and StreamPredict. Each minute `retrain` trains, loads and promotes a
+version, and an older one is unloaded. The slope is that of a least-squares line after the first
+quarter of the time.
 
 {markdown(_HEADER, rows)}
 

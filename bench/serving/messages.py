@@ -1,4 +1,4 @@
-"""gRPC messages, prepared once: what h2load sends again and again."""
+"""The gRPC messages that h2load sends again and again, prepared once."""
 
 import csv
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from tidemill_core.triton import calls
 BATCH = 64
 STREAM_MESSAGES = 1024
 GENERATORS = 4
-"""h2load processes at a time. Each sends one body only, so each has a text of its own."""
+"""The number of h2load processes. Each sends one body only, so each has its own text."""
 _PREFIX = 5
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What one h2load process sends.
+    """The calls of one h2load process.
 
     Attributes:
         path: the method, `/package.Service/Method`.
         body: length-prefixed messages.
-        answer_bytes_per_row: how many bytes of DATA the answer to one row is, by which answers
-            are counted: a refused call has HTTP status 200 and no DATA.
+        answer_bytes_per_row: bytes of DATA in the answer to one row. They count the answers,
+            because a refused call has HTTP status 200 and no DATA.
         rows: texts in it.
     """
 
@@ -40,19 +40,19 @@ class Prepared:
 
 
 def framed(message: Message) -> bytes:
-    """A message as it goes over the wire: uncompressed, length-prefixed."""
+    """Return a message in its form on the wire: uncompressed, length-prefixed."""
     content = message.SerializeToString()
     return b"\0" + len(content).to_bytes(4, "big") + content
 
 
 def example_texts() -> list[str]:
-    """The shipped example's texts."""
+    """Return the shipped example's texts."""
     with EXAMPLE.open(encoding="utf-8", newline="") as file:
         return [row["text"] for row in csv.DictReader(file)]
 
 
 def chosen_texts() -> list[str]:
-    """One text a generator: their lengths lie evenly in the example's distribution."""
+    """Return a text for each generator, with lengths spread evenly over the example's."""
     ordered = sorted(example_texts(), key=len)
     return [
         ordered[(2 * number + 1) * len(ordered) // (2 * GENERATORS)] for number in range(GENERATORS)
@@ -60,7 +60,7 @@ def chosen_texts() -> list[str]:
 
 
 def unary(stack: Stack) -> list[Prepared]:
-    """Predict, one text a generator."""
+    """Prepare Predict with one text for each generator."""
     with grpc.insecure_channel(stack.grpc_address) as channel:
         stub = PredictionServiceStub(channel)
         requests = [pb.PredictRequest(task=TASK, text=text) for text in chosen_texts()]
@@ -72,7 +72,7 @@ def unary(stack: Stack) -> list[Prepared]:
 
 
 def batches(stack: Stack) -> list[Prepared]:
-    """BatchPredict of 64, other texts each generator."""
+    """Prepare BatchPredict of 64 texts, different ones for each generator."""
     prepared, texts = [], example_texts()
     with grpc.insecure_channel(stack.grpc_address) as channel:
         stub = PredictionServiceStub(channel)
@@ -85,7 +85,7 @@ def batches(stack: Stack) -> list[Prepared]:
 
 
 def streams(stack: Stack) -> list[Prepared]:
-    """StreamPredict, a thousand texts a stream, the same in each generator."""
+    """Prepare StreamPredict with 1,024 texts in each stream, the same for each generator."""
     requests = [
         pb.StreamPredictRequest(id=f"{number:05d}", task=TASK, text=text)
         for number, text in enumerate(example_texts()[:STREAM_MESSAGES])
@@ -99,7 +99,7 @@ def streams(stack: Stack) -> list[Prepared]:
 
 
 def triton(stack: Stack, workspace: Workspace) -> list[Prepared]:
-    """ModelInfer at Triton itself, with the token ids of the texts of `unary`."""
+    """Prepare Triton's ModelInfer with the token ids of the texts of `unary`."""
     repository = ModelRepository(workspace.folder / "model_repository")
     encoder = repository.encoder(TASK, "onnx", 1)
     prepared = []

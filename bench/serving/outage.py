@@ -1,10 +1,10 @@
-"""Whether predictions survive a database that is gone for minutes.
+"""A database outage of minutes, and whether all predictions survive it.
 
     python -m bench.serving.outage [--seconds 300] [--rate 500]
 
-Starts a PostgreSQL and a stack on it, asks at a steady rate, stops the PostgreSQL for the given
-time, starts it again, and compares the ids of all answers with those in the database. Exits with 1
-where one is missing. All of it shares the machine's cores.
+It starts a PostgreSQL and a stack on it, sends calls at a steady rate, stops the PostgreSQL for the
+given time, starts it again, and compares the ids of all answers with those in the database. Exits
+with 1 if one is missing. Everything shares the machine's cores.
 """
 
 import argparse
@@ -46,12 +46,12 @@ _TEXT = "I am still waiting on my card"
 
 @dataclass
 class Answers:
-    """What callers got.
+    """The outcomes of the calls.
 
     Attributes:
-        ids: of the predictions.
-        latencies: of the calls that were answered, in seconds.
-        failures: status codes of the others.
+        ids: ids of the predictions.
+        latencies: latencies of the answered calls, in seconds.
+        failures: status codes of the other calls.
     """
 
     ids: list[str] = field(default_factory=list)
@@ -61,12 +61,12 @@ class Answers:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of them.
+    """The result of a measurement.
 
     Attributes:
-        answers: what callers got.
-        spool_bytes: how large the spool was at the end of the outage.
-        replay_seconds: from the database's return until the last prediction was in it.
+        answers: the outcomes of the calls.
+        spool_bytes: size of the spool at the end of the outage.
+        replay_seconds: time from the database's return until it had the last prediction.
         stored: ids in the database.
     """
 
@@ -77,13 +77,13 @@ class Outcome:
 
     @property
     def lost(self) -> int:
-        """Predictions that were answered and are not stored."""
+        """The number of answered predictions that are not stored."""
         return len(set(self.answers.ids) - set(self.stored))
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator["PostgresServer"]:
-    """A PostgreSQL of its own, durable as it comes."""
+    """Run a PostgreSQL with its default durability."""
     from pgserver.postgres_server import get_server
 
     server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
@@ -94,7 +94,7 @@ def postgres() -> Iterator["PostgresServer"]:
 
 
 def settings(url: str) -> str:
-    """Of a workspace on a database."""
+    """Return the settings of a workspace on a database."""
     return f"""\
 database_url = "{url}"
 [tasks.{TASK}]
@@ -105,7 +105,7 @@ required = true
 
 
 async def ask(stub: "PredictionServiceAsyncStub", stack: Stack, answers: Answers) -> None:
-    """Ask once."""
+    """Send one call and record its outcome."""
     request, start = pb.PredictRequest(task=TASK, text=_TEXT), time.perf_counter()
     try:
         answer = await stub.Predict(request, timeout=5, metadata=stack.metadata)
@@ -117,7 +117,7 @@ async def ask(stub: "PredictionServiceAsyncStub", stack: Stack, answers: Answers
 
 
 async def ask_steadily(stack: Stack, rate: int, seconds: float, answers: Answers) -> None:
-    """Ask at a rate, whether or not answers come; returns when all have come."""
+    """Send calls at a rate without waiting for answers; return when all calls have ended."""
     channel = grpc.aio.insecure_channel(stack.grpc_address)
     async with channel, asyncio.TaskGroup() as calls:
         stub = PredictionServiceStub(channel)
@@ -130,7 +130,7 @@ async def ask_steadily(stack: Stack, rate: int, seconds: float, answers: Answers
 
 
 async def outage(server: "PostgresServer", seconds: float) -> None:
-    """Stop the PostgreSQL for a while, as an operator would."""
+    """Stop the PostgreSQL, as an operator would, and wait for the length of the outage."""
     process = psutil.Process(server.get_pid())
     process.send_signal(signal.SIGINT)
     await asyncio.to_thread(process.wait, 30)
@@ -140,7 +140,7 @@ async def outage(server: "PostgresServer", seconds: float) -> None:
 async def measure(
     server: "PostgresServer", stack: Stack, spool: Path, rate: int, seconds: float
 ) -> Outcome:
-    """Ask before, during and after an outage, and wait until everything is stored."""
+    """Send calls before, during and after an outage, and wait until all answers are stored."""
     answers = Answers()
     length = _BEFORE_SECONDS + seconds + _AFTER_SECONDS
     asking = asyncio.create_task(ask_steadily(stack, rate, length, answers))
@@ -160,19 +160,19 @@ async def measure(
 
 
 def stored_ids(server: "PostgresServer") -> list[str]:
-    """Ids of all predictions in the database."""
+    """Return the ids of all predictions in the database."""
     with psycopg.connect(server.get_uri()) as connection:
         return [row[0] for row in connection.execute("SELECT prediction_id FROM predictions")]
 
 
 def show(outcome: Outcome, rate: int, seconds: float) -> None:
-    """Print what was found."""
+    """Print the result."""
     p50, p99 = np.percentile(outcome.answers.latencies, [50, 99]) * 1000
     table = Table("", f"database gone for {seconds:.0f} s at {rate} predictions/s")
     table.add_row("answered", f"{len(outcome.answers.ids):,}")
     failures = Counter(outcome.answers.failures)
-    told = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
-    table.add_row("refused or failed", told or "0")
+    shown = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
+    table.add_row("refused or failed", shown or "0")
     table.add_row("latency p50 / p99", f"{p50:.1f} / {p99:.1f} ms")
     table.add_row("spool at the end of the outage", f"{outcome.spool_bytes / 1e6:.1f} MB")
     table.add_row("all stored after", f"{outcome.replay_seconds:.1f} s")
@@ -182,7 +182,7 @@ def show(outcome: Outcome, rate: int, seconds: float) -> None:
 
 
 def main() -> int:
-    """Measure and print; the exit code says whether all is there."""
+    """Measure and print; return 1 if a call failed or a prediction was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--rate", type=int, default=500)

@@ -1,7 +1,7 @@
-"""The peers: how each is started, and how it is asked.
+"""The peers: how to start and call each of them.
 
-`peers/<program>_app.py` is written as its users would write it well: with its own batching where
-it has one, and one thread in each process that runs the model.
+`peers/<program>_app.py` is written as experienced users would write it: with the peer's own
+batching if it has one, and with one thread in each process that runs the model.
 """
 
 import contextlib
@@ -29,14 +29,14 @@ class Peer:
     """A system to compare with.
 
     Attributes:
-        title: as people know it.
-        environment: its folder and pins.
-        package: of the pins, whose version is told.
-        command: what its Python is given, besides its port in PORT.
-        path: of its endpoint.
-        body: the JSON that asks for a text.
-        task: whose model it serves.
-        model_format: of that model.
+        title: its usual name.
+        environment: the name of its environment and its pins.
+        package: the pinned package whose version is reported.
+        command: the arguments of its Python; the port is also in the variable PORT.
+        path: the path of its endpoint.
+        body: returns the JSON of a request for a text.
+        task: the task whose model it serves.
+        model_format: the format of that model.
     """
 
     title: str
@@ -111,10 +111,10 @@ ALL = {
 def running_peer(
     peer: Peer, python: Path, processes: int, workspace: Workspace, question: str, label: str
 ) -> Iterator[str]:
-    """Start a peer, wait until it gives a text its label, and end it; yields its URL.
+    """Start a peer, wait until it labels a text, yield its URL, and stop it.
 
     Raises:
-        RuntimeError: it does not, or answers another label.
+        RuntimeError: it does not start, or answers another label.
     """
     port, other = free_ports(2)
     url = f"http://127.0.0.1:{port}{peer.path}"
@@ -162,7 +162,7 @@ def _wait(
             with urllib.request.urlopen(request, timeout=5.0) as response:  # noqa: S310
                 answer = response.read().decode()
             if f'"{label}"' not in answer:
-                raise RuntimeError(f"{label!r} is expected, it answers {answer}")
+                raise RuntimeError(f"expected the label {label!r}, got {answer}")
             return
         except OSError as error:
             if process.poll() is not None or time.monotonic() > end:
@@ -171,7 +171,7 @@ def _wait(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the peer and all that it started in its session."""
+    """Stop the peer and all that it started in its session."""
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_END_SECONDS)

@@ -1,10 +1,10 @@
-"""NVIDIA's perf_analyzer against the front, as it comes.
+"""NVIDIA's perf_analyzer, unmodified, against the front.
 
     python -m bench.serving.perf_analyzer [--seconds 2]
 
-Exits with 1 where it failed, which it does when a single request fails. The program comes from
-tritonclient 2.51, the last one that is content with glibc 2.35; two libraries that it needs come
-from nvidia-pytriton.
+Exits with 1 if perf_analyzer failed, which it does when a single request fails. The program is from
+tritonclient 2.51, the last release for glibc 2.35. Two libraries that it needs are from
+nvidia-pytriton.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from rich.table import Table
 from bench.serving.environments import python_of
 from bench.serving.workspace import TASK, Stack, make_workspace, running_stack
 
-# Few enough for the least limit that the front sets itself: the program gives up when refused.
+# Few enough for the front's lowest limit: the program gives up when it is refused.
 _ROWS = 2
 _IN_FLIGHT = 4
 _LENGTH = 32
 _PATIENCE_SECONDS = 120
-# It measures until three windows in a row are alike: by as much as it takes for the first three.
+# It measures until three windows in a row agree within this; so wide that the first three do.
 _ALIKE_PERCENT = 1000
 _LIBRARIES = {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}
 _WAYS = {
@@ -39,10 +39,7 @@ _WAYS = {
 
 
 def analyzed(stack: Stack, program: Path, seconds: float, options: tuple[str, ...]) -> str:
-    """Run the program.
-
-    Returns:
-        What it said.
+    """Run the program and return its output.
 
     Raises:
         RuntimeError: it failed, or took more than two minutes.
@@ -51,7 +48,10 @@ def analyzed(stack: Stack, program: Path, seconds: float, options: tuple[str, ..
     command += ["--shape", f"input_ids:{_LENGTH}", "--input-data", "zero"]
     command += ["--concurrency-range", str(_IN_FLIGHT)]
     command += ["-p", f"{seconds * 1000:.0f}", "-s", str(_ALIKE_PERCENT)]
-    for name, value in stack.metadata:  # "ignored for GRPC requests" in its help, and yet sent
+    for (
+        name,
+        value,
+    ) in stack.metadata:  # sent, though its help says "ignored for GRPC requests"
         command += ["-H", f"{name}:{value}"]
     with tempfile.TemporaryDirectory() as folder:
         _link_libraries(Path(folder))
@@ -73,7 +73,7 @@ def analyzed(stack: Stack, program: Path, seconds: float, options: tuple[str, ..
 
 
 def _link_libraries(folder: Path) -> None:
-    """Give the libraries the names that the program looks for."""
+    """Link the libraries under the names that the program looks for."""
     found = importlib.util.find_spec("pytriton")
     if found is None or found.origin is None:
         raise RuntimeError("nvidia-pytriton is not installed")
@@ -90,13 +90,13 @@ def _figure(name: str, said: str) -> float:
 
 
 def main() -> int:
-    """Run it in every way, and print; 1 where it failed."""
+    """Run it in every way and print; return 1 if it failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one of three windows")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a window")
     seconds = parser.parse_args().seconds
     console, failures = Console(), 0
     program = python_of("perf_analyzer", console).with_name("perf_analyzer")
-    table = Table("asked how", "rows/s", "p50 ms", "p99 ms")
+    table = Table("load", "rows/s", "p50 ms", "p99 ms")
     with (
         tempfile.TemporaryDirectory() as folder,
         running_stack(make_workspace(Path(folder)), 1) as stack,

@@ -1,9 +1,9 @@
-"""What one row of the prediction log costs the front.
+"""The cost of a row of the prediction log for the front.
 
     python -m bench.serving.prediction_rows [--rows 50000]
 
-CPU and wall time a row, in microseconds: taking it (`append`), and from a batch of 250 to its
-commit, on SQLite and on a PostgreSQL of its own. The PostgreSQL's own CPU is not in it.
+The figures are CPU and wall time per row, in microseconds: for `append`, and for committing batches
+of 250 to SQLite and to PostgreSQL. The CPU time of the PostgreSQL server is not included.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _TEXT = "I am still waiting on my card, it has been two weeks now. Is that usual
 
 
 def predictions(count: int) -> list[Prediction]:
-    """As unary calls make them: one score, no attributes, four a millisecond."""
+    """Return predictions as of unary calls: one score, no attributes, four per millisecond."""
     now = datetime.now(UTC)
     signer = PredictionIdSigner({0: secrets.token_bytes(32)})
     times = [now + timedelta(milliseconds=number // 4) for number in range(count)]
@@ -56,7 +56,7 @@ def predictions(count: int) -> list[Prediction]:
 
 
 def cost(rows: int, work: Callable[[], None]) -> tuple[str, str]:
-    """CPU and wall time a row, in microseconds."""
+    """Return CPU and wall time per row, in microseconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
@@ -64,7 +64,7 @@ def cost(rows: int, work: Callable[[], None]) -> tuple[str, str]:
 
 
 def cost_of_writing(url: str, rows: Sequence[Prediction]) -> tuple[str, str]:
-    """Of batches, each committed durably."""
+    """Return the cost of batches, each committed durably."""
     storage = open_storage(url)
     storage.predictions.add(predictions(BATCH_ROWS))
 
@@ -79,7 +79,7 @@ def cost_of_writing(url: str, rows: Sequence[Prediction]) -> tuple[str, str]:
 
 
 def cost_of_taking(folder: Path, rows: Sequence[Prediction]) -> tuple[str, str]:
-    """Of `append`."""
+    """Return the cost of `append`."""
     storage = open_storage(f"sqlite:///{folder / 'unused.db'}")
     limits = PredictionLogSettings(max_held_rows=len(rows))
     log = PredictionLog(storage.predictions, folder / "spool", limits=limits)
@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
     rows = predictions(parser.parse_args().rows)
-    table = Table("a row", "CPU, us", "wall, us")
+    table = Table("per row", "CPU, us", "wall, us")
     with tempfile.TemporaryDirectory() as name, postgres() as server:
         folder = Path(name)
         table.add_row("append", *cost_of_taking(folder, rows))

@@ -1,4 +1,4 @@
-"""The processes of a running stack, by what they are."""
+"""The processes of a running stack, by kind."""
 
 import contextlib
 from collections import defaultdict
@@ -15,15 +15,15 @@ _MARKS = (
 
 
 def named(pid: int) -> dict[str, list[psutil.Process]]:
-    """The long-lived descendants of `tidemill up`; what a job starts for a while is left out."""
+    """Return the long-lived descendants of `tidemill up`, without those of jobs."""
     found: dict[str, list[psutil.Process]] = defaultdict(list)
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             words = process.cmdline()
-            # The command itself, or the module of `python -m`; never a later argument.
+            # The command or the module of `python -m`, without later arguments.
             start = " ".join(words[:4])
             name = next((name for mark, name in _MARKS if mark in start), None)
-            # A fork that has not yet become another program is not a second one.
+            # A fork that has not yet executed another program does not count.
             forked = words == psutil.Process(process.ppid()).cmdline()
             if name is not None and not forked:
                 found[name].append(process)

@@ -1,10 +1,10 @@
-"""Where the time of a unary request goes.
+"""A profile of a unary request's CPU time.
 
     python -m bench.serving.profile [--seconds 15]
 
-Loads one front as `python -m bench.serving` does, and takes the CPU time of each process for a
-request, and py-spy's samples of the front by what it was doing. A bare grpc.aio server beside it
-shows what no front can go below. Writes docs/benchmarks/profile.md.
+It loads one front as `python -m bench.serving` does, and measures the CPU time of each process per
+request and the front's activities by py-spy's samples. A bare grpc.aio server shows the lower limit
+for any front. Writes docs/benchmarks/profile.md.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from bench.serving.workspace import Stack, make_workspace, running_stack
 
 _SAMPLES_PER_SECOND = 200
 _WARM_UP_SECONDS = 2
-# The deepest frame that one of these fits says what was done.
+# A sample counts for the area of its deepest frame that matches one of these.
 _AREAS = (
     ("tidemill_server/prediction_log", "prediction log"),
     ("tidemill_core/storage", "prediction log"),
@@ -51,7 +51,7 @@ _BENEATH = "event loop and gRPC, compiled"
 def main() -> None:
     """Profile and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=int, default=15, help="how long")
+    parser.add_argument("--seconds", type=int, default=15, help="duration")
     options = parser.parse_args()
     require_programs()
     with tempfile.TemporaryDirectory() as folder:
@@ -69,14 +69,14 @@ def main() -> None:
 
 
 def cpu_by_process(stack: Stack, seconds: int) -> Rows:
-    """(process, CPU microseconds a request, share of the machine), under a full load."""
+    """Return (process, CPU microseconds per request, share of the machine) under full load."""
     load = _Load(stack)
     load.run(_WARM_UP_SECONDS)
     before = _cpu_seconds(stack)
     rate = load.run(seconds)
     spent: dict[str, float] = defaultdict(float)
     for (name, pid), after in _cpu_seconds(stack).items():
-        if (name, pid) in before:  # what came or went meanwhile is somebody's run of a job
+        if (name, pid) in before:  # a process that came or went meanwhile is a job's
             spent[name] += after - before[name, pid]
     available = seconds * (psutil.cpu_count() or 1)
     return [
@@ -86,10 +86,10 @@ def cpu_by_process(stack: Stack, seconds: int) -> Rows:
 
 
 def front_by_area(stack: Stack, seconds: int) -> Rows:
-    """(what the front was doing, share of its samples), under a full load.
+    """Return (activity of the front, share of its samples) under full load.
 
     Raises:
-        RuntimeError: py-spy could not look into the front.
+        RuntimeError: py-spy failed.
     """
     (front,) = named(stack.pid)[FRONT]
     with tempfile.TemporaryDirectory() as folder:
@@ -117,14 +117,14 @@ class _Load:
         self._unary = messages.unary(stack)
 
     def run(self, seconds: int) -> float:
-        """Answers a second."""
+        """Return answers per second."""
         stack = self._stack
         found = h2load(stack.grpc_address, self._unary, seconds, stack.metadata, 4, 4)
         return found.rows_per_second
 
 
 def _cpu_seconds(stack: Stack) -> dict[tuple[str, int], float]:
-    """Of each process so far, by what it is and its id."""
+    """Return the CPU seconds of each process so far, by its kind and id."""
     spent: dict[tuple[str, int], float] = {}
     for name, processes in named(stack.pid).items():
         for process in processes:
@@ -137,7 +137,7 @@ def _cpu_seconds(stack: Stack) -> dict[tuple[str, int], float]:
 
 
 def _counted(stacks: str) -> Counter[str]:
-    """Samples by area, from collapsed stacks: `root;…;leaf count` a line."""
+    """Return samples by area, from collapsed stacks with a line `root;…;leaf count` each."""
     counts: Counter[str] = Counter()
     for line in stacks.splitlines():
         frames, _, count = line.rpartition(" ")
@@ -155,9 +155,9 @@ def _area(frames: list[str]) -> str:
 
 def _write(command: str, processes: Rows, doing: Rows, floor: Rows) -> None:
     headers = (
-        ("process", "CPU µs a request", "of the machine"),
-        ("the front was at", "of its time"),
-        ("processes", "calls/s", "CPU µs a call"),
+        ("process", "CPU µs per request", "share of the machine"),
+        ("activity of the front", "share of its time"),
+        ("processes", "calls/s", "CPU µs per call"),
     )
     for header, rows in zip(headers, (processes, doing, floor), strict=True):
         table = Table(*header)
@@ -165,23 +165,23 @@ def _write(command: str, processes: Rows, doing: Rows, floor: Rows) -> None:
             table.add_row(*row)
         Console().print(table)
     page = f"""\
-# Where the time of a unary request goes
+# The CPU time of a unary request
 
 Written by `{command}`. Machine: {machine()}.
 
-64 calls of Predict in flight, one worker, everything switched on. Load generator, front and Triton
-share the cores; what they spend on a request is what bounds the rate.
+The load is 64 calls of Predict in flight, with one worker and everything switched on. Load
+generator, front and Triton share the cores, so their CPU time per request bounds the rate.
 
 {markdown(headers[0], processes)}
 
-The front, by py-spy's samples of whichever thread holds the interpreter's lock, which is what a
-front runs out of. A sample counts for the deepest frame of ours on its stack; one without any is
-the event loop's, or gRPC's, both compiled.
+The next table shows the front's activities. py-spy samples the thread that holds the interpreter's
+lock, which is the front's bottleneck. A sample counts for the deepest frame of our code on its
+stack. A sample without our code belongs to the event loop or gRPC, which are compiled.
 
 {markdown(headers[1], doing)}
 
-The floor: a bare grpc.aio server that sends the same request back, asked in the same way
-(`python -m bench.serving.echo`). It knows no caller, asks no model and writes nothing down.
+The lower limit is a bare grpc.aio server that sends the same request back, under the same load
+(`python -m bench.serving.echo`). It checks no caller, calls no model and stores nothing.
 
 {markdown(headers[2], floor)}
 """

@@ -1,4 +1,4 @@
-"""Results as tables, as JSON, as a plot and as a page of the docs."""
+"""Results as tables, JSON, a plot and a page of the docs."""
 
 import json
 import math
@@ -36,7 +36,7 @@ _CALLED = {
     "flood": "open loop, 3 x",
 }
 _LOAD_HEADER = (
-    "asked how",
+    "load",
     "system",
     "processes",
     "rows/s",
@@ -46,16 +46,16 @@ _LOAD_HEADER = (
     "refused",
 )
 _CALL_HEADER = (
-    "callers", "workers", "asked/s", "answered/s", "p50 ms", "p99 ms",
+    "callers", "workers", "calls/s", "answers/s", "p50 ms", "p99 ms",
     "refused p99 ms", "unanswered", "generator",
 )  # fmt: skip
-_TARGET_HEADER = ("figure", "to reach", "found", "")
+_TARGET_HEADER = ("figure", "target", "measured", "")
 
 Rows = list[tuple[str, ...]]
 
 
 def show(results: Results, console: Console) -> None:
-    """Print all tables; a figure that falls short is red."""
+    """Print all tables; a missed target is red."""
     tables = (
         (_LOAD_HEADER, load_rows(results)),
         (_CALL_HEADER, call_rows(results)),
@@ -69,7 +69,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def load_rows(results: Results) -> Rows:
-    """One row for each system, way of asking and number of processes: medians over the rounds."""
+    """Return a row of medians for each system, kind of load and number of processes."""
     rows: Rows = []
     for kind, title in _KINDS.items():
         for system, name in _TITLES.items():
@@ -89,7 +89,7 @@ def load_rows(results: Results) -> Rows:
 
 
 def call_rows(results: Results) -> Rows:
-    """One row for each kind of callers and number of workers: medians over the rounds."""
+    """Return a row of medians for each kind of callers and number of workers."""
     rows: Rows = []
     for kind, title in _CALLED.items():
         for processes in PROCESSES:
@@ -114,12 +114,12 @@ def _milliseconds(value: float) -> str:
 
 
 def target_rows(results: Results) -> Rows:
-    """One row for each figure to reach."""
+    """Return a row for each target."""
     return [(each.name, each.wanted, each.shown, each.verdict) for each in targets(results)]
 
 
 def as_json(results: Results, command: str) -> str:
-    """Everything, samples included."""
+    """Return everything, samples included, as JSON."""
     judged = [_plain(asdict(each)) | {"verdict": each.verdict} for each in targets(results)]
     content = {
         "command": command,
@@ -134,7 +134,7 @@ def as_json(results: Results, command: str) -> str:
 
 
 def _plain(fields: dict[str, object]) -> dict[str, object]:
-    """Fields as JSON knows them: null for the percentile of nothing."""
+    """Return the fields with None for NaN, which JSON does not have."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in fields.items()
@@ -160,7 +160,7 @@ def write(results: Results, command: str) -> None:
 
 
 def markdown(header: tuple[str, ...], rows: Rows) -> str:
-    """A table; a row that falls short is bold."""
+    """Return a table in Markdown; a row with a missed target is bold."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for row in rows:
         shown = [f"**{cell}**" if "SHORT" in row and cell else cell for cell in row]
@@ -169,7 +169,7 @@ def markdown(header: tuple[str, ...], rows: Rows) -> str:
 
 
 def _plot(results: Results, path: Path) -> None:
-    """Rows a second of each system with its better number of processes; whiskers: all rounds."""
+    """Plot rows per second with the better number of processes; whiskers show all rounds."""
     names = [name for name in reversed(_TITLES) if results.best(name)]
     rates = [[load.rows_per_second for load in _best_loads(results, name)] for name in names]
     middles = [statistics.median(each) for each in rates]
@@ -177,11 +177,11 @@ def _plot(results: Results, path: Path) -> None:
     above = [max(each) - middle for middle, each in zip(middles, rates, strict=True)]
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    colours = ["tab:blue" if name == "tidemill" else "lightgrey" for name in names]
+    colors = ["tab:blue" if name == "tidemill" else "lightgrey" for name in names]
     titles = [_TITLES[name] for name in names]
-    bars = axes.barh(titles, middles, xerr=[below, above], color=colours)
+    bars = axes.barh(titles, middles, xerr=[below, above], color=colors)
     axes.bar_label(bars, [f"{middle:,.0f}" for middle in middles], padding=6)
-    axes.set_xlabel("answers a second, 64 in flight, better of one and two processes")
+    axes.set_xlabel("answers per second, 64 in flight, better of one and two processes")
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     with mpl.rc_context({"svg.hashsalt": "tidemill"}):

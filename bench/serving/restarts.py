@@ -1,10 +1,10 @@
-"""How many calls fail while the server's workers are restarted one at a time.
+"""Restarts of the server's workers one at a time, and the calls that fail meanwhile.
 
     python -m bench.serving.restarts [--restarts 10]
 
-Three kinds of callers ask a stack of two workers all the while: plain ones, ones that repeat what
-is UNAVAILABLE by gRPC's own retry policy, and ones that keep streams open. A stream that is ended
-between two answers has not failed: its caller opens another one. Exits with 1 where a call failed.
+Three kinds of callers call a stack of two workers meanwhile: plain callers, callers that retry
+UNAVAILABLE by gRPC's own retry policy, and callers that keep streams open. A stream that ends
+between two answers has not failed: its caller opens another one. Exits with 1 if a call failed.
 """
 
 import argparse
@@ -49,7 +49,7 @@ RETRY = {
 
 
 class Callers:
-    """Callers of one kind, over a few connections of their own."""
+    """Callers of one kind, on their own connections."""
 
     def __init__(self, stack: Stack, service_config: str = "") -> None:
         options: list[tuple[str, str | int]] = [("grpc.use_local_subchannel_pool", 1)]
@@ -62,14 +62,14 @@ class Callers:
         self.outcomes: Counter[str] = Counter()
 
     async def ask(self, stopping: asyncio.Event) -> None:
-        """Ask one text after another on every connection, side by side, until the end."""
+        """Send one text after another on all connections until the end."""
         stubs = [PredictionServiceStub(each) for each in self._channels]
         callers = itertools.islice(itertools.cycle(stubs), CALLERS)
         await asyncio.gather(*(self._ask(stub, stopping) for stub in callers))
         await self.close()
 
     async def stream(self, stopping: asyncio.Event) -> None:
-        """Keep streams open until the end, one text under way in each."""
+        """Keep streams open until the end, with one text under way in each."""
         stubs = [PredictionServiceStub(each) for each in self._channels]
         streams = itertools.islice(itertools.cycle(stubs), STREAMS)
         await asyncio.gather(*(self._stream(stub, stopping) for stub in streams))
@@ -110,7 +110,7 @@ class Callers:
 
 
 async def measure(stack: Stack, workspace: Path, restarts: int) -> bool:
-    """Restart under load, and print; whether every call was answered."""
+    """Restart under load and print the outcomes; return whether every call was answered."""
     kinds = {
         "plain": Callers(stack),
         "with retries": Callers(stack, json.dumps(RETRY)),
@@ -125,23 +125,23 @@ async def measure(stack: Stack, workspace: Path, restarts: int) -> bool:
     begin = time.monotonic()
     command = [sys.executable, "-m", "tidemill_cli.main", "restart"]
     for _ in range(restarts):
-        # Not by the event loop: it would fork a process in which gRPC's threads are at work.
+        # In a thread: the event loop would fork while gRPC's threads run.
         await asyncio.to_thread(subprocess.run, command, cwd=workspace, check=True)
     seconds = (time.monotonic() - begin) / restarts
     stopping.set()
     await asyncio.gather(*load)
-    table = Table("callers", "OK", "otherwise")
+    table = Table("callers", "OK", "other")
     for name, each in kinds.items():
-        otherwise = [f"{count} {what}" for what, count in each.outcomes.items() if what != "OK"]
-        table.add_row(name, f"{each.outcomes['OK']:,}", "\n".join(otherwise) or "0")
+        others = [f"{count} {what}" for what, count in each.outcomes.items() if what != "OK"]
+        table.add_row(name, f"{each.outcomes['OK']:,}", "\n".join(others) or "0")
     Console().print(table, f"{restarts} restarts of two workers, {seconds:.1f} s each")
     return all(set(kinds[name].outcomes) == {"OK"} for name in ("plain", "with retries"))
 
 
 def main() -> int:
-    """Run the benchmark; 1 where a call failed."""
+    """Run the benchmark; return 1 if a call failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--restarts", type=int, default=10, help="how often both are restarted")
+    parser.add_argument("--restarts", type=int, default=10, help="number of restarts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""The figures to reach, and whether they were."""
+"""The targets, and whether the results reach them."""
 
 import math
 import statistics
@@ -15,14 +15,14 @@ _Found = TypeVar("_Found", Load, Called)
 
 @dataclass(frozen=True)
 class Target:
-    """A figure to reach.
+    """A target for one figure.
 
     Attributes:
-        name: what it is.
-        limit: the figure.
-        at_least: whether it is a lower limit; otherwise an upper one.
-        unit: of limit and value.
-        value: what was found; None where it was not measured.
+        name: the figure's name.
+        limit: the limit.
+        at_least: whether it is a lower limit; otherwise it is an upper one.
+        unit: the unit of limit and value.
+        value: the measured value; None if it was not measured.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Target:
         """`reached`, `SHORT` or `not measured`."""
         if self.value is None:
             return "not measured"
-        # What is not a number reaches nothing.
+        # NaN reaches no target.
         reached = self.value >= self.limit if self.at_least else self.value < self.limit
         return "reached" if reached else "SHORT"
 
@@ -58,26 +58,26 @@ class Results:
     samples: Sequence[Sample]
 
     def loads(self, system: str, kind: str, processes: int) -> list[Load]:
-        """What h2load or wrk found."""
+        """Return the results of h2load or wrk."""
         return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Load)]
 
     def calls(self, system: str, kind: str, processes: int) -> list[Called]:
-        """What the callers found."""
+        """Return the results of the callers."""
         return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Called)]
 
     def rate(self, system: str, kind: str, processes: int) -> float | None:
-        """Median rows a second; None where it was not measured."""
+        """Return the median of rows per second; None if it was not measured."""
         loads = self.loads(system, kind, processes)
         return statistics.median(load.rows_per_second for load in loads) if loads else None
 
     def better(self, system: str) -> int:
-        """The number of processes with which a system answers more unary calls."""
+        """Return the number of processes with which a system answers more unary calls."""
         if system == "triton":
             return 0
         return max(PROCESSES, key=lambda number: self.rate(system, "unary", number) or 0.0)
 
     def best(self, system: str, kind: str = "unary") -> float | None:
-        """Median rows a second with the better number of processes."""
+        """Return the median of rows per second with the better number of processes."""
         return self.rate(system, kind, self.better(system))
 
     def _of(self, system: str, kind: str, processes: int) -> list[Sample]:
@@ -86,7 +86,7 @@ class Results:
 
 
 def targets(results: Results) -> list[Target]:
-    """Every figure to reach, with what was found."""
+    """Return every target with its measured value."""
     workers = results.better("tidemill")
     unary = results.best("tidemill")
     found = [
@@ -96,7 +96,7 @@ def targets(results: Results) -> list[Target]:
             ("mlserver", "MLServer", 3.0),
             ("litserve", "LitServe", 4.0),
             ("bentoml", "BentoML", 4.0),
-            ("triton", "Triton asked directly with ready ids", 0.40),
+            ("triton", "Triton called directly with ready ids", 0.40),
         )
     ]
     found += [
@@ -136,7 +136,7 @@ def targets(results: Results) -> list[Target]:
 
 
 def _median(found: Sequence[_Found], value: Callable[[_Found], float]) -> float | None:
-    """The median over the rounds: NaN where one of them had no answer."""
+    """Return the median over the rounds; NaN if one of them had no answer."""
     values = [value(each) for each in found]
     if any(map(math.isnan, values)):
         return math.nan

@@ -1,9 +1,9 @@
-"""What metrics, traces and the access log cost a request.
+"""The cost of metrics, traces and the access log per request.
 
     python -m bench.serving.telemetry_cost [--requests 100000]
 
-CPU microseconds of the whole process a request, the threads that flush and write included, in one
-process that does nothing else. Metrics lie in files, as a worker's do.
+The figures are CPU microseconds per request of the whole process, with the threads that flush and
+write, in a process that does nothing else. Metrics are in files, as a worker's are.
 """
 
 import argparse
@@ -33,17 +33,17 @@ _FOLDER = Path(tempfile.mkdtemp())
 _METHOD = "PredictionService/Predict"
 _PEER = "ipv4:127.0.0.1:51234"
 _TRACED = (("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),)
-_NOBODY = "http://127.0.0.1:1"
-"""Where no receiver listens: spans are made, and dropped."""
+_NO_RECEIVER = "http://127.0.0.1:1"
+"""An address without a receiver: spans are created and dropped."""
 
 
 def cost(requests: int, one: Callable[[], None], end: Callable[[], None] = lambda: None) -> str:
-    """CPU microseconds a request.
+    """Return CPU microseconds per request.
 
     Args:
-        requests: how many.
-        one: what is done for each.
-        end: what is done once, after them.
+        requests: number of requests.
+        one: the work for each request.
+        end: the work after all requests.
     """
     one()
     start = time.process_time()
@@ -54,7 +54,7 @@ def cost(requests: int, one: Callable[[], None], end: Callable[[], None] = lambd
 
 
 def of_metrics(metrics: Metrics, requests: int) -> str:
-    """What is observed of one Predict."""
+    """Return the cost of the metrics of one Predict."""
 
     def one() -> None:
         method, task = metrics.method(_METHOD), metrics.task("support")
@@ -72,7 +72,7 @@ def of_metrics(metrics: Metrics, requests: int) -> str:
 
 
 def of_the_access_log(metrics: Metrics, requests: int) -> str:
-    """A line, put together and written."""
+    """Return the cost of a line of the access log, including its write."""
     log = AccessLog(_FOLDER / "access.log", metrics)
     pause = requests // 20
 
@@ -80,7 +80,7 @@ def of_the_access_log(metrics: Metrics, requests: int) -> str:
         nonlocal pause
         log.write(_METHOD, "OK", "", 0.01, task="support", caller="mobile-app", peer=_PEER)
         pause -= 1
-        if not pause:  # or else the thread that writes would never catch up
+        if not pause:  # otherwise the writing thread never catches up
             pause = requests // 20
             time.sleep(0.06)
 
@@ -88,7 +88,7 @@ def of_the_access_log(metrics: Metrics, requests: int) -> str:
 
 
 def of_traces(tracing: Tracing, requests: int, metadata: tuple[tuple[str, str], ...] = ()) -> str:
-    """The span of a call."""
+    """Return the cost of the span of a call."""
 
     def one() -> None:
         span = tracing.begin(_METHOD, metadata)
@@ -108,7 +108,7 @@ def main() -> None:
     requests = parser.parse_args().requests
     shared = SharedValues(_FOLDER)
     metrics = Metrics(Labels({_METHOD}, {"Predict"}, {"support"}), "0", shared)
-    untraced = TracingSettings(otlp_endpoint=_NOBODY, sample=0.0)
+    untraced = TracingSettings(otlp_endpoint=_NO_RECEIVER, sample=0.0)
     rows = {
         "metrics": of_metrics(metrics, requests),
         "access log": of_the_access_log(metrics, requests),
@@ -116,7 +116,7 @@ def main() -> None:
         "traces on, a call that is not traced": of_traces(open_tracing(untraced, "0"), requests),
         "traces on, a call that is": of_traces(open_tracing(untraced, "0"), requests, _TRACED),
     }
-    table = Table("a request's", "CPU, us")
+    table = Table("per request", "CPU, us")
     for row in rows.items():
         table.add_row(*row)
     Console().print(table)

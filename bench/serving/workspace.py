@@ -1,4 +1,4 @@
-"""A Tidemill workspace of the benchmark's own, and stacks on it with everything switched on."""
+"""The benchmark's Tidemill workspace, and stacks on it with everything switched on."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ class Workspace:
     """A folder with settings, a key and, after the first stack, trained models.
 
     Attributes:
-        folder: where it is.
+        folder: the folder.
     """
 
     folder: Path
@@ -47,11 +47,11 @@ class Workspace:
         return self.folder / "var" / "tidemill.db"
 
     def model_folder(self, task: str, model_format: str) -> Path:
-        """The first version's folder in the model repository."""
+        """Return the first version's folder in the model repository."""
         return self.folder / "model_repository" / f"{task}-{model_format}" / "1"
 
     def logged_rows(self) -> int:
-        """Predictions in the database, once it gets no more."""
+        """Return the number of predictions in the database once it stops growing."""
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as database:
             rows, before = 0, -1
             while rows != before:
@@ -68,11 +68,11 @@ class Stack:
     """A running stack.
 
     Attributes:
-        pid: of `tidemill up`; everything else descends from it.
+        pid: the id of `tidemill up`; all other processes descend from it.
         grpc_address: host:port of the front.
         triton_address: host:port of Triton's gRPC.
         metrics_url: Prometheus metrics of the front.
-        metadata: what a caller sends to be let in.
+        metadata: a caller's metadata, with the API key.
     """
 
     pid: int
@@ -83,7 +83,7 @@ class Stack:
 
 
 def make_workspace(folder: Path, settings: str = "") -> Workspace:
-    """Write the settings of a workspace into an empty folder; `settings` are added to them."""
+    """Write the settings of a workspace, with `settings` appended, into an empty folder."""
     written = _SETTINGS.format(task=TASK, torchscript_task=TORCHSCRIPT_TASK, example=EXAMPLE)
     (folder / "tidemill.toml").write_text(written + settings)
     return Workspace(folder)
@@ -91,10 +91,10 @@ def make_workspace(folder: Path, settings: str = "") -> Workspace:
 
 @contextlib.contextmanager
 def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
-    """Start a stack on free ports, wait until it serves, and end it.
+    """Start a stack on free ports, wait until it serves, and stop it after the block.
 
     Raises:
-        RuntimeError: it did not get ready.
+        RuntimeError: the stack did not get ready.
     """
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
@@ -125,7 +125,7 @@ def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
 
 
 def _key(workspace: Workspace) -> str:
-    """The workspace's API key, made on the first call."""
+    """Return the workspace's API key; the first call creates it."""
     kept = workspace.folder / "key"
     if not kept.exists():
         command = [sys.executable, "-m", "tidemill_cli.main", "keys", "create", "--name", "bench"]
@@ -138,7 +138,7 @@ def _key(workspace: Workspace) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on."""
+    """Return free ports on loopback."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

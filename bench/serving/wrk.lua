@@ -1,4 +1,4 @@
--- Posts the JSON bodies of a file, one a line, round and round; prints the result as JSON.
+-- Posts the JSON bodies of a file, one per line, again and again, and prints the result as JSON.
 -- wrk ... URL -- FILE
 
 local requests, number = {}, 0

@@ -1,1 +1,1 @@
-"""What the default network learns of BANKING77."""
+"""Benchmarks of training on BANKING77."""

@@ -2,8 +2,8 @@
 
     python -m bench.training [--seeds 3]
 
-Trains on the training side of the shipped example and measures on the official test split, which
-no choice here is made on: the seeds are 0, 1, 2 and so on.
+It trains on the shipped example's training rows and measures on the official test split, on which
+no choice here depends. The seeds are 0, 1, 2 and so on.
 """
 
 import argparse
@@ -12,19 +12,19 @@ import random
 from rich.console import Console
 from rich.table import Table
 
-from bench.training.support import labelled, measure, read, side
+from bench.training.support import labeled, measure, read, side
 from tidemill_core.domain.split import Split
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     seeds = parser.parse_args().seeds
     whole, test = read("train.csv"), read("test.csv")
-    random.Random(77).shuffle(whole)  # noqa: S311 -- it guards nothing
+    random.Random(77).shuffle(whole)  # noqa: S311 -- not for security
     shuffled = [label for _, label in whole[1000:2000]]
-    random.Random(1).shuffle(shuffled)  # noqa: S311 -- it guards nothing
+    random.Random(1).shuffle(shuffled)  # noqa: S311 -- not for security
     noise = [(text, label) for (text, _), label in zip(whole[1000:2000], shuffled, strict=True)]
     cases = {
         "the whole of train.csv": (whole, []),
@@ -34,7 +34,7 @@ def main() -> None:
     }
     table = Table("trained on", "seed", "accuracy", "calibration error", "CPU s")
     for name, (rows, wrong) in cases.items():
-        learned = labelled(side(rows, Split.TRAIN) + wrong)
+        learned = labeled(side(rows, Split.TRAIN) + wrong)
         for seed in range(seeds):
             validation = side(rows, Split.VALIDATION)
             found, seconds = measure(learned, validation, test, seed)

@@ -1,4 +1,4 @@
-"""The shipped example's rows, split and trained on."""
+"""The shipped example's rows, their split, and training on them."""
 
 import csv
 import time
@@ -35,11 +35,11 @@ def read(name: str) -> Rows:
 
 
 def side(rows: Rows, split: Split) -> Rows:
-    """Return the rows that are on one side of the split."""
+    """Return the rows of one side of the split."""
     return [row for row in rows if split_of(content_hash(row[0])) is split]
 
 
-def labelled(rows: Rows, weights: Sequence[float] | None = None) -> LabelledTexts:
+def labeled(rows: Rows, weights: Sequence[float] | None = None) -> LabelledTexts:
     """Return rows as texts and labels."""
     return LabelledTexts([text for text, _ in rows], [label for _, label in rows], weights)
 
@@ -48,7 +48,7 @@ def measure(
     learned: LabelledTexts, validation: Rows, test: Rows, seed: int
 ) -> tuple[Measures, float]:
     """Train; return measures on the test rows, and CPU seconds."""
-    data = TrainingData(learned, labelled(validation), labelled(test))
+    data = TrainingData(learned, labeled(validation), labeled(test))
     start = time.process_time()
     trained = train(data, TrainingConfig(seed=seed), lambda _done, _doing: None, Untracked())
     return trained.test_measures, time.process_time() - start

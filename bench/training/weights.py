@@ -1,10 +1,10 @@
-"""What weights do for labels that may be wrong.
+"""The effect of weights on labels that may be wrong.
 
     python -m bench.training.weights [--seeds 3]
 
-Gives a share of BANKING77's training rows to a source that is right with a known probability, and
-trains three times: as if all labels were right, with that probability as their weight, and without
-those rows. Measures are on the official test split.
+A share of BANKING77's training rows gets labels that are right with a known probability. Training
+runs three times: as if all labels were right, with that probability as weight, and without those
+rows. Accuracy is measured on the official test split.
 """
 
 import argparse
@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from bench.training.support import Rows, labelled, measure, read, side
+from bench.training.support import Rows, labeled, measure, read, side
 from tidemill_core.domain.split import Split
 
 
 @dataclass(frozen=True)
 class Case:
-    """Rows of which some have weak labels.
+    """Rows, some with weak labels.
 
     Attributes:
-        rows: how many.
-        share: of them that have a weak label.
-        right: a weak label's probability of being right is drawn from here, evenly.
-        confused: a wrong label is the class that shares most words, and not any.
-        classes: how many classes BANKING77's are put together to.
+        rows: the number of rows.
+        share: the share of rows with a weak label.
+        right: the range of a weak label's probability of being right, drawn uniformly.
+        confused: whether a wrong label is the class that shares most words; otherwise any class.
+        classes: the number of classes to which BANKING77's are merged.
     """
 
     rows: int
@@ -59,7 +59,7 @@ CASES = (
 
 
 def nearest_classes(rows: Rows) -> dict[str, str]:
-    """Return for each label the other one whose texts share most words with its own."""
+    """Return for each label the other label whose texts share most words with its own."""
     words: dict[str, Counter[str]] = {label: Counter() for _, label in rows}
     for text, label in rows:
         words[label].update(set(text.lower().split()))
@@ -77,8 +77,8 @@ def nearest_classes(rows: Rows) -> dict[str, str]:
 
 
 def weaken(rows: Rows, case: Case, seed: int) -> tuple[Rows, list[float]]:
-    """Return rows, the first of them with weak labels, and the probability of each label."""
-    drawn = random.Random(seed)  # noqa: S311 -- it guards nothing
+    """Return the rows, the first ones with weak labels, and each label's probability."""
+    drawn = random.Random(seed)  # noqa: S311 -- not for security
     nearest, names = nearest_classes(rows), sorted({label for _, label in rows})
     weakened, weights = [], []
     for number, (text, label) in enumerate(rows):
@@ -90,9 +90,9 @@ def weaken(rows: Rows, case: Case, seed: int) -> tuple[Rows, list[float]]:
 
 
 def accuracies(case: Case, seed: int) -> tuple[float, float, float]:
-    """Return the accuracy with all labels trusted, weighted, and without the weak ones."""
+    """Return the accuracy with all labels trusted, with weights, and without weak labels."""
     whole = read("train.csv")
-    random.Random(77).shuffle(whole)  # noqa: S311 -- it guards nothing
+    random.Random(77).shuffle(whole)  # noqa: S311 -- not for security
     names = sorted({label for _, label in whole})
 
     def merged(rows: Rows) -> Rows:
@@ -103,7 +103,7 @@ def accuracies(case: Case, seed: int) -> tuple[float, float, float]:
     validation, test = merged(side(whole, Split.VALIDATION)), merged(read("test.csv"))
     trusted, weighted, without = (
         measure(learned, validation, test, seed)[0].accuracy
-        for learned in (labelled(rows), labelled(rows, weights), labelled(strong))
+        for learned in (labeled(rows), labeled(rows, weights), labeled(strong))
     )
     return trusted, weighted, without
 
@@ -111,7 +111,7 @@ def accuracies(case: Case, seed: int) -> tuple[float, float, float]:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     seeds = parser.parse_args().seeds
     table = Table("trained on", "seed", "all trusted", "weighted", "without the weak")
     for case in CASES:

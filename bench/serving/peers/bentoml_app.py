@@ -1,6 +1,6 @@
 """BentoML + ONNX Runtime, with its adaptive batching.
 
-A request that it expects to take longer than `max_latency_ms` is refused: it gets a second.
+BentoML refuses a request that it expects to take longer than `max_latency_ms`, here a second.
 """
 
 import bentoml

@@ -1,4 +1,4 @@
-"""Text to ids and probabilities to labels: what the peers share. Knows nothing of Tidemill."""
+"""The peers' shared code: text to ids and probabilities to labels, without Tidemill."""
 
 import json
 import os
@@ -17,7 +17,7 @@ BATCH_WAIT_SECONDS = 0.005
 
 
 class Encoder:
-    """Texts to rows of ids, int32 [texts, length]; and rows of probabilities to answers."""
+    """Turns texts into rows of ids, int32 [texts, length], and probabilities into answers."""
 
     def __init__(self) -> None:
         manifest = json.loads((FOLDER / "manifest.json").read_text())
@@ -28,12 +28,12 @@ class Encoder:
         self._tokenizer.enable_padding(length=length, pad_id=0, pad_token="[PAD]")  # noqa: S106
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Token ids."""
+        """Return token ids."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return np.array([encoding.ids for encoding in encodings], dtype=np.int32)
 
     def answers(self, probabilities: np.ndarray) -> list[dict]:
-        """The most probable label of each row, and its probability."""
+        """Return the most probable label of each row, and its probability."""
         best = probabilities.argmax(axis=1)
         return [
             {"label": self._labels[label], "confidence": float(row[label])}

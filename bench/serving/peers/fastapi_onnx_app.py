@@ -9,13 +9,13 @@ classifier = OnnxClassifier()
 
 
 class Question(BaseModel):
-    """What is asked."""
+    """The request."""
 
     text: str
 
 
 class Answer(BaseModel):
-    """What is answered."""
+    """The response."""
 
     label: str
     confidence: float

@@ -12,13 +12,13 @@ model = torch.jit.optimize_for_inference(torch.jit.load(FOLDER / "model.pt").eva
 
 
 class Question(BaseModel):
-    """What is asked."""
+    """The request."""
 
     text: str
 
 
 class Answer(BaseModel):
-    """What is answered."""
+    """The response."""
 
     label: str
     confidence: float

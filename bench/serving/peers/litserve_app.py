@@ -11,12 +11,12 @@ class Classify(litserve.LitAPI):
     """Labels texts."""
 
     def setup(self, device: str) -> None:
-        """Load the model, once a process."""
+        """Load the model, once per process."""
         del device
         self.classifier = OnnxClassifier()
 
     def decode_request(self, request: dict) -> str:
-        """The text."""
+        """Return the text."""
         return request["text"]
 
     def predict(self, texts: list[str]) -> list[dict]:
@@ -24,7 +24,7 @@ class Classify(litserve.LitAPI):
         return self.classifier.classify(texts)
 
     def encode_response(self, output: dict) -> dict:
-        """The answer."""
+        """Return the answer."""
         return output
 
 

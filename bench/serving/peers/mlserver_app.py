@@ -27,7 +27,7 @@ class Classify(MLModel):
     """Labels texts."""
 
     async def load(self) -> bool:
-        """Load the model, once a process."""
+        """Load the model, once per process."""
         self.classifier = OnnxClassifier()
         return True
 
@@ -46,7 +46,7 @@ if __name__ == "__main__":
         "http_port": port,
         "grpc_port": int(os.environ["OTHER_PORT"]),
         "metrics_endpoint": None,
-        # 0 serves from one process; otherwise so many beside the one that speaks HTTP.
+        # 0 runs the model in the HTTP process; another number adds that many processes.
         "parallel_workers": 0 if PROCESSES == 1 else PROCESSES,
     }
     (folder / "settings.json").write_text(json.dumps(settings))

@@ -1,1 +1,1 @@
-"""What the front must survive, done to a running stack, and what came of it."""
+"""Failures that the front must survive, inflicted on a running stack."""

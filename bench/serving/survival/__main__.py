@@ -1,9 +1,9 @@
-"""What the front must survive, done to a running stack, and what came of it.
+"""Failures that the front must survive, inflicted on a running stack.
 
     python -m bench.serving.survival [--cases 10000] [--only streams,fuzz]
 
-Everything shares the machine's cores. Exits with 1 where something did not hold. A run of
-everything writes docs/benchmarks/survival.md.
+Everything shares the machine's cores. Exits with 1 if a requirement does not hold. A run of all
+cases writes docs/benchmarks/survival.md.
 """
 
 import argparse
@@ -29,18 +29,18 @@ from bench.serving.workspace import Stack, Workspace, make_workspace, running_st
 CASES = ("worker", "triton-killed", "triton-stopped", "streams", "fuzz")
 _SEED = 1
 _PAGE = Path(__file__).parent / "survival.md.template"
-_HEADER = ("what was done", "what must hold", "what was found", "")
+_HEADER = ("case", "requirement", "result", "")
 
 
 def main() -> int:
-    """Do it all; 1 where something did not hold."""
+    """Run the cases; return 1 if a requirement does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--cases", type=int, default=10_000, help="calls of the fuzzer")
+    parser.add_argument("--cases", type=int, default=10_000, help="number of the fuzzer's calls")
     parser.add_argument("--only", default="", help=f"some of {','.join(CASES)}")
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else list(CASES)
     if unknown := set(chosen) - set(CASES):
-        parser.error(f"{', '.join(unknown)}: --only takes some of {', '.join(CASES)}")
+        parser.error(f"{', '.join(unknown)}: --only accepts {', '.join(CASES)}")
     console, found = Console(), []
     for each in _cases(chosen, options.cases):
         console.print(f"  {each.case}: {each.found}", style="" if each.reached else "red")

@@ -1,4 +1,4 @@
-"""A worker killed, Triton killed, Triton stopped for a while: all under load."""
+"""A killed worker, a killed Triton and a stopped Triton, under load."""
 
 import asyncio
 import signal
@@ -22,7 +22,7 @@ _SHORT_SECONDS = 0.5
 
 
 async def worker_killed(stack: Stack, state_dir: Path) -> Found:
-    """A worker of two is killed: what it had in hand is lost, which the client hides."""
+    """Kill one of two workers: its calls in flight fail, but the client retries them."""
     async with plain_callers(stack) as plain, client_callers(stack) as clients:
         await asyncio.sleep(_BEFORE_SECONDS)
         victim = named(stack.pid)[FRONT][0]
@@ -36,8 +36,8 @@ async def worker_killed(stack: Stack, state_dir: Path) -> Found:
     return Found(
         "one of two workers killed (-9)",
         "no failed call with the client; UNAVAILABLE at most with a plain stub; two workers again",
-        f"failed: {clients.told()} calls with the client, {plain.told()} with a plain stub; "
-        f"both workers again after {back:.1f} s",
+        f"failed: {clients.failures()} calls with the client, {plain.failures()} with a plain "
+        f"stub; both workers again after {back:.1f} s",
         clients.failed() == 0 and codes <= {"UNAVAILABLE"} and back < _WORKER_SECONDS,
     )
 
@@ -48,7 +48,7 @@ def _both_run(state_dir: Path, killed: int) -> bool:
 
 
 async def triton_killed(stack: Stack) -> Found:
-    """Triton is killed: UNAVAILABLE at once, and served again by itself."""
+    """Kill Triton: calls are UNAVAILABLE at once, and answered again after its restart."""
     async with plain_callers(stack) as plain:
         await asyncio.sleep(_BEFORE_SECONDS)
         (triton,) = named(stack.pid)["Triton"]
@@ -72,7 +72,7 @@ def _well(last_failure: float | None) -> bool:
 
 
 async def triton_stopped(stack: Stack) -> Found:
-    """Triton does nothing for two seconds: who has the time waits, who has not is told in time."""
+    """Stop Triton for two seconds: long calls wait, and short calls end at their deadline."""
     async with plain_callers(stack) as patient, plain_callers(stack, _SHORT_SECONDS) as hurried:
         await asyncio.sleep(_BEFORE_SECONDS)
         processes = [*named(stack.pid)["Triton"], *named(stack.pid)["Triton's backend"]]
@@ -84,16 +84,16 @@ async def triton_stopped(stack: Stack) -> Found:
     longest = max(end - begin for begin, end, _ in hurried.ended)
     settled = going + 1.0
     after = patient.codes(settled) + hurried.codes(settled)
-    told = {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
+    allowed = {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
     return Found(
         "Triton stopped for 2 s",
         f"calls with 5 s are answered; none with {_SHORT_SECONDS:g} s takes longer than 1 s; "
         "all are answered a second after it goes on",
-        f"failed: {patient.told()} with 5 s, {hurried.told()} with {_SHORT_SECONDS:g} s, the "
-        f"longest of which took {longest:.2f} s; afterwards {patient.told(settled)} and "
-        f"{hurried.told(settled)}",
+        f"failed: {patient.failures()} with 5 s, {hurried.failures()} with {_SHORT_SECONDS:g} s, "
+        f"the longest of which took {longest:.2f} s; afterwards {patient.failures(settled)} and "
+        f"{hurried.failures(settled)}",
         patient.failed() == 0
-        and set(hurried.codes()) <= told
+        and set(hurried.codes()) <= allowed
         and longest < 2 * _SHORT_SECONDS
         and after.total() == after["OK"] > 0,
     )

@@ -1,17 +1,17 @@
-"""What a case found."""
+"""The result of a case."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Found:
-    """What became of one case.
+    """The result of one case.
 
     Attributes:
-        case: what was done to the stack.
-        wanted: what must hold.
-        found: what was seen, in words.
-        reached: whether it held.
+        case: the failure.
+        wanted: the requirement.
+        found: the observations, in words.
+        reached: whether the requirement holds.
     """
 
     case: str

@@ -1,4 +1,4 @@
-"""The fuzzer of the tests, for longer."""
+"""The tests' fuzzer, with more calls."""
 
 import tempfile
 from collections import Counter
@@ -12,11 +12,11 @@ from tidemill_core.triton.testing import RunningTriton
 
 
 def fuzzed(cases: int, seed: int) -> Found:
-    """Calls of every method: arbitrary bytes, field values, metadata, habits of reading.
+    """Call every method with arbitrary bytes, field values, metadata and ways of reading.
 
     Args:
-        cases: how many.
-        seed: the same one makes the same calls.
+        cases: number of calls.
+        seed: the same seed makes the same calls.
     """
     with tempfile.TemporaryDirectory() as name:
         workspace = Workspace(Path(name), VERSIONS)
@@ -31,14 +31,14 @@ def fuzzed(cases: int, seed: int) -> Found:
     codes: Counter[str] = Counter()
     for (_service, code), count in tally.codes.items():
         codes[code] += count
-    told = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
+    counts = ", ".join(f"{count:,} {code}" for code, count in codes.most_common())
     first = f"; the first: {tally.problems[0].splitlines()[0]}" if tally.problems else ""
     return Found(
         f"{tally.cases:,} fuzzed calls of every method and the passthrough (seed {seed})",
         "never INTERNAL or UNKNOWN, never a hang, never another caller's answer",
-        f"{told}; {tally.compared:,} answers compared with the model's own; the longest call "
+        f"{counts}; {tally.compared:,} answers compared with the model's own; the longest call "
         f"{tally.slowest:.1f} s; {len(tally.problems)} problems{first}; "
-        f"{surprises} errors in the front's log that it did not expect"
+        f"{surprises} unexpected errors in the front's log"
         f"{'; the front has ended' if ended else ''}",
         not tally.problems and not ended and not surprises,
     )

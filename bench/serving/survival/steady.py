@@ -1,4 +1,4 @@
-"""Callers that ask all the while, and write down what becomes of every call."""
+"""Callers that call all the time and record the outcome of every call."""
 
 import asyncio
 import itertools
@@ -19,46 +19,46 @@ from tidemill_client import AsyncTidemillClient, TidemillError
 
 _CALLERS = 8
 _PAUSE_SECONDS = 0.005
-"""Between two calls of a caller: what is of interest is what fails, not how much can be asked."""
+"""The pause between two calls of a caller: this is about failures, not about load."""
 
 
 @dataclass
 class Calls:
-    """What became of calls.
+    """The outcomes of calls.
 
     Attributes:
-        ended: (when it began, when it ended, its code), on the clock of time.monotonic.
+        ended: (start, end, code) of each call, by time.monotonic.
     """
 
     ended: list[tuple[float, float, str]] = field(default_factory=list)
 
     def codes(self, since: float = 0.0) -> Counter[str]:
-        """How many ended how, of those that began since a moment."""
+        """Return the number of calls by code, of those that began since a moment."""
         return Counter(code for begin, _, code in self.ended if begin >= since)
 
-    def told(self, since: float = 0.0) -> str:
-        """The failures among them, in words."""
+    def failures(self, since: float = 0.0) -> str:
+        """Return the failures among them, in words."""
         codes = self.codes(since)
         failed = ", ".join(f"{n:,} {code}" for code, n in codes.most_common() if code != "OK")
         return f"{failed or '0'} of {codes.total():,}"
 
     def failed(self) -> int:
-        """How many were not answered."""
+        """Return the number of calls that were not answered."""
         return sum(code != "OK" for _, _, code in self.ended)
 
     def last_failure(self) -> float | None:
-        """When the last one failed; None where none did."""
+        """Return when the last failed call ended; None if none failed."""
         return max((end for _, end, code in self.ended if code != "OK"), default=None)
 
     def p99_ms(self, since: float = 0.0, until: float = float("inf")) -> float:
-        """Of those that were answered and began between two moments, in milliseconds."""
+        """Return the p99 of answered calls that began between two moments, in milliseconds."""
         seconds = [e - b for b, e, code in self.ended if code == "OK" and since <= b < until]
         return float(np.percentile(seconds, 99) * 1000) if seconds else float("nan")
 
 
 @asynccontextmanager
 async def plain_callers(stack: Stack, timeout: float = 5.0) -> AsyncIterator[Calls]:
-    """Callers with a plain stub, each on a connection of its own: nothing is tried again."""
+    """Run callers with plain stubs, each on its own connection, without retries."""
     calls, texts = Calls(), itertools.cycle(example_texts())
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 200)]
     channels = [grpc.aio.insecure_channel(stack.grpc_address, options) for _ in range(_CALLERS)]
@@ -80,7 +80,7 @@ async def plain_callers(stack: Stack, timeout: float = 5.0) -> AsyncIterator[Cal
 
 @asynccontextmanager
 async def client_callers(stack: Stack) -> AsyncIterator[Calls]:
-    """Callers with Tidemill's own client, which tries again by itself."""
+    """Run callers with Tidemill's own client, which retries."""
     calls, texts = Calls(), itertools.cycle(example_texts())
     key = stack.metadata[0][1].removeprefix("Bearer ")
     async with AsyncTidemillClient(stack.grpc_address, api_key=key) as client:

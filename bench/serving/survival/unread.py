@@ -1,4 +1,4 @@
-"""A client that opens 5,000 streams, asks on each, and reads nothing."""
+"""A client that opens 5,000 streams, sends texts on each, and reads nothing."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ _MOST_MB = 500.0
 
 
 async def unread_streams(stack: Stack) -> Found:
-    """Others are answered all the while, and the front's memory has a bound."""
+    """Check that other calls are answered meanwhile and the front's memory is bounded."""
     before = _megabytes(stack)
     async with client_callers(stack) as others:
         await asyncio.sleep(_BEFORE_SECONDS)
@@ -51,11 +51,11 @@ async def unread_streams(stack: Stack) -> Found:
         recovered = time.monotonic()
         await asyncio.sleep(_BEFORE_SECONDS)
     return Found(
-        f"{STREAMS:,} streams that ask {_MESSAGES} times each and read nothing, "
+        f"{STREAMS:,} streams that send {_MESSAGES} texts each and read nothing, "
         f"for {_HELD_SECONDS:g} s",
         f"no other caller's call fails; the fronts grow by less than {_MOST_MB:g} MB; no stream is "
-        f"left {_AFTER_SECONDS:g} s after the client has gone",
-        f"{streams:,} streams open at once; failed: {others.told()} calls of others; their p99 "
+        f"left {_AFTER_SECONDS:g} s after the client ended",
+        f"{streams:,} streams open at once; failed: {others.failures()} calls of others; their p99 "
         f"{others.p99_ms(until=begin):.0f} ms before, {others.p99_ms(opened, end):.0f} ms "
         f"meanwhile, {others.p99_ms(since=recovered):.0f} ms afterwards; the fronts' memory "
         f"{before:.0f} MB before, {most:.0f} MB at most, {_megabytes(stack):.0f} MB afterwards; "
@@ -78,7 +78,7 @@ async def _open(
         writing.append(asyncio.create_task(_write(calls[-1], texts[number % len(texts)])))
         if number % 100 == 0:
             await asyncio.sleep(0)
-    # What flow control holds back goes on waiting: to cancel a write would cancel its stream.
+    # Writes that flow control holds back go on waiting: canceling one would cancel its stream.
     await asyncio.wait(writing, timeout=_HELD_SECONDS)
     return channels, calls, writing
 
@@ -95,7 +95,7 @@ def _megabytes(stack: Stack) -> float:
 
 
 def _open_streams(stack: Stack) -> int:
-    """As the metrics of the fronts say."""
+    """Return the number of open streams by the fronts' metrics."""
     with urllib.request.urlopen(stack.metrics_url) as answer:  # noqa: S310 -- our own stack's
         said = answer.read().decode()
     pattern = r"^tidemill_in_flight_requests\{[^}]*/StreamPredict\"\} (\S+)$"
