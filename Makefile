@@ -1,4 +1,4 @@
-# Tidemill: `make help` says what there is.
+# Tidemill: `make help` lists the targets.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -6,7 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN := .venv/bin
-# Why an install is needed or not: these files, and which extras were installed from them.
+# An install is needed when SOURCES are newer than the stamp of the installed extras.
 SOURCES := pyproject.toml constraints.txt
 INSTALLED := .venv/.installed-all
 INSTALLED_DEV := .venv/.installed-all-dev
@@ -14,19 +14,19 @@ INSTALL_LOG := .venv/install.log
 BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer bench.serving.memory \
 	bench.serving.survival bench.serving.restarts bench.serving.outage bench.data bench.training
 
-# Constraints from the environment pin what builds the package too; pip's own option does not.
+# Constraints from the environment also pin the build's packages; pip's own option does not.
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
 	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
 
 .PHONY: help run test check bench proto compose-check clean
 
-help: ## This list
-	@echo "Tidemill keeps a text classifier good after launch. What make can do:"
+help: ## Show this list
+	@echo "Tidemill keeps a text classifier good after launch. Targets:"
 	@echo
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@echo
-	@echo "Begin with: make run. It installs what it needs into .venv; Ctrl-C ends it."
-	@echo "Settings: tidemill.toml, or TIDEMILL_GRPC_PORT=50052 make run and the like."
+	@echo "Start with: make run. It installs what it needs into .venv; Ctrl-C stops it."
+	@echo "Settings: tidemill.toml, or the environment, as in TIDEMILL_GRPC_PORT=50052 make run."
 
 # exec: an interrupt or a SIGTERM reaches tidemill itself, and make waits for it.
 run: $(INSTALLED) ## Start everything: Triton, server and jobs, on the shipped example
@@ -35,14 +35,14 @@ run: $(INSTALLED) ## Start everything: Triton, server and jobs, on the shipped e
 test: $(INSTALLED_DEV) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-check: $(INSTALLED_DEV) ## Lint, types, imports, and the contract with its generated code
+check: $(INSTALLED_DEV) ## Check lint, types, imports, the contract and its generated code
 	@echo "ruff check";         $(BIN)/ruff check
 	@echo "ruff format";        $(BIN)/ruff format --check
 	@echo "mypy";               $(BIN)/mypy
 	@echo "import-linter";      $(BIN)/lint-imports
 	@echo "proto: buf lint, generated code up to date"; $(BIN)/python proto/generate.py --check
 
-bench: $(INSTALLED_DEV) ## Measure all: serving beside its peers, memory, what it survives (2 hours)
+bench: $(INSTALLED_DEV) ## Run all benchmarks: serving and its peers, memory, failures (2 hours)
 	@status=0; for part in $(BENCHMARKS); do \
 		echo "python -m $$part"; $(BIN)/python -m $$part || status=$$?; \
 	done; exit $$status
@@ -59,17 +59,17 @@ compose-check: ## Check the compose file, where docker compose is installed
 	$$compose --profile gpu config -q; \
 	echo "docker-compose.yml is valid, with and without the gpu profile"
 
-clean: ## Remove .venv and caches; never var/ or the models
+clean: ## Remove .venv and caches, but not var/ or the models
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@for python in python3.11 python3.12 python3.13 python3; do \
 		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
-			echo "Making .venv with $$("$$python" --version)"; exec "$$python" -m venv .venv; \
+			echo "Creating .venv with $$("$$python" --version)"; exec "$$python" -m venv .venv; \
 		fi; \
 	done; \
-	echo "Tidemill needs Python 3.11, 3.12 or 3.13, and found none on the PATH" >&2; exit 1
+	echo "Tidemill needs Python 3.11, 3.12 or 3.13; none is on the PATH: install one" >&2; exit 1
 
 $(INSTALLED): $(SOURCES) | $(BIN)/python
 	$(call install,all)
@@ -78,7 +78,7 @@ $(INSTALLED_DEV): $(SOURCES) | $(BIN)/python
 	$(call install,all,dev)
 	@touch $(INSTALLED)
 
-# Shows how far pip is on one line of a terminal; all that pip says goes to the log.
+# Show pip's progress in one line of a terminal; pip's whole output is in the log.
 define install
 @echo "Installing Tidemill [$(1)$(if $(2),$(comma)$(2))]: the first time takes minutes and 2.5 GB"; \
 tty=0; if [ -t 1 ]; then tty=1; fi; \
@@ -88,7 +88,7 @@ if ! $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --progress-bar off --editab
 		/^Collecting / { printf "\r\033[K  package %d: %s", ++count, $$2; fflush() } \
 		/^Installing collected/ { printf "\r\033[K  unpacking %d packages", count; fflush() } \
 		END { if (tty) printf "\r\033[K" }'; then \
-	tail -n 20 $(INSTALL_LOG) >&2; echo "Not installed; all of it: $(INSTALL_LOG)" >&2; exit 1; \
+	tail -n 20 $(INSTALL_LOG) >&2; echo "Installation failed; the whole output is in $(INSTALL_LOG)" >&2; exit 1; \
 fi; \
 touch $@; echo "Installed in $$SECONDS s"
 endef

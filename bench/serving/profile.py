@@ -36,7 +36,7 @@ _AREAS = (
     ("tidemill_core/storage", "prediction log"),
     ("tidemill_server/security", "authentication and limits"),
     ("tidemill_server/telemetry", "metrics, traces, access log"),
-    ("tidemill_server/interceptors", "wrapper round every call"),
+    ("tidemill_server/interceptors", "wrapper around every call"),
     ("tidemill_core/text", "tokenizing"),
     ("tidemill_core/triton", "calling Triton"),
     ("tidemill_core/prediction_id", "signing the prediction id"),

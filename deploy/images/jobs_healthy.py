@@ -1,6 +1,6 @@
-"""Exits 0 if a scheduler holds its lease: the health check of the image of the jobs.
+"""The health check of the jobs' image: exits with 0 if a scheduler holds its lease.
 
-A scheduler that hangs or has lost the database cannot renew the lease, and it runs out.
+A scheduler that hangs or has no database cannot renew the lease, which then expires.
 """
 
 import sys
@@ -15,7 +15,7 @@ from tidemill_core.storage.schema import leases
 
 
 def main() -> None:
-    """Look for a lease that has not run out."""
+    """Exit with an error unless a lease has not expired."""
     live = select(leases.c.holder).where(leases.c.expire_time >= system_clock())
     try:
         with Database(load_settings().effective_database_url).read() as connection:

@@ -1,8 +1,8 @@
-"""Exits 0 if the server in this container says that it serves: the image's health check.
+"""The health check of the server's image: exits with 0 if the server reports SERVING.
 
-It goes where the `tidemill` command goes: to the workspace's own port, over TLS where that is set
-up, with the certificate in TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY where the server
-asks clients for one.
+It connects as the `tidemill` command does: to the workspace's port, over TLS if the settings have
+it, and with the certificate in TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY if the server
+requires one.
 """
 
 import sys
@@ -18,9 +18,9 @@ _TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Ask the standard health service for the whole server's state."""
+    """Exit with an error unless the standard health service reports SERVING."""
     if load_settings().tls.client_ca and not caller_settings().client_certificate:
-        sys.exit("tls.client_ca: the check needs TIDEMILL_CLIENT_CERTIFICATE and _KEY as well")
+        sys.exit("tls.client_ca: set TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY too")
     with new_client(target_of("")) as client:
         try:
             request = health_pb2.HealthCheckRequest()
