@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_jobs.training.evaluate import Measures
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.train import TrainingConfig, train
 
 SUPPORT = Path(__file__).parents[2] / "examples" / "support"
@@ -39,13 +39,13 @@ def side(rows: Rows, split: Split) -> Rows:
     return [row for row in rows if split_of(content_hash(row[0])) is split]
 
 
-def labeled(rows: Rows, weights: Sequence[float] | None = None) -> LabelledTexts:
+def labeled(rows: Rows, weights: Sequence[float] | None = None) -> LabeledTexts:
     """Return rows as texts and labels."""
-    return LabelledTexts([text for text, _ in rows], [label for _, label in rows], weights)
+    return LabeledTexts([text for text, _ in rows], [label for _, label in rows], weights)
 
 
 def measure(
-    learned: LabelledTexts, validation: Rows, test: Rows, seed: int
+    learned: LabeledTexts, validation: Rows, test: Rows, seed: int
 ) -> tuple[Measures, float]:
     """Train; return measures on the test rows, and CPU seconds."""
     data = TrainingData(learned, labeled(validation), labeled(test))

@@ -1,4 +1,4 @@
-"""The jobs: what they are called, what they do, and where their code is."""
+"""The catalogue of jobs: their names, descriptions and code."""
 
 import importlib
 from collections.abc import Callable
@@ -18,9 +18,9 @@ class JobDefinition:
     """One job.
 
     Attributes:
-        job: its name; a field of ScheduleSettings of that name says when it runs by itself.
+        job: its name, and the field of `ScheduleSettings` that schedules it, if it has one.
         description: what it does, in a sentence.
-        module: where its `run(context)` is. Imported only when it runs, since some bring torch.
+        module: the module of its `run(context)`. It is imported when it runs: some import torch.
     """
 
     job: str
@@ -28,7 +28,7 @@ class JobDefinition:
     module: str
 
     def load(self) -> Callable[[JobContext], Result]:
-        """The job's `run`."""
+        """Import and return the job's `run`."""
         run: Callable[[JobContext], Result] = importlib.import_module(self.module).run
         return run
 
@@ -46,12 +46,12 @@ CATALOGUE = (
     ),
     JobDefinition(
         "check_feedback",
-        "Starts a retraining once enough new labelled examples have come in",
+        "Starts a retraining once enough new labeled examples have come in",
         "tidemill_jobs.feedback.check",
     ),
     JobDefinition(
         "check_drift",
-        "Compares what the champion predicts with what it predicted on its hold-out",
+        "Compares the champion's predictions with those on its hold-out",
         "tidemill_jobs.monitoring.drift",
     ),
     JobDefinition(
@@ -61,40 +61,40 @@ CATALOGUE = (
     ),
     JobDefinition(
         "check_latency",
-        "Compares the 99th percentile of the latency with its limit",
+        "Compares the 99th percentile of the champion's latency with its limit",
         "tidemill_jobs.monitoring.latency",
     ),
     JobDefinition(
         "find_label_errors",
-        "Looks for examples of the newest dataset version that seem to have a wrong label",
+        "Finds examples of the newest dataset version that seem to have a wrong label",
         "tidemill_jobs.feedback.label_errors",
     ),
     JobDefinition(
         QUEUE_LABELS,
-        "Chooses the predictions that people are asked to label",
+        "Chooses predictions for people to label",
         "tidemill_jobs.feedback.label_requests",
     ),
     JobDefinition(
         "expire_texts",
-        "Removes the texts that are older than the task keeps them",
+        "Removes texts that are older than the task keeps them",
         "tidemill_jobs.data.erasing.expire",
     ),
     JobDefinition(
         "erase_texts",
-        "Takes texts that a person asked to have erased out of the database and the datasets",
+        "Removes texts that a person asked to erase from the database and the datasets",
         "tidemill_jobs.data.erasing.erase",
     ),
 )
 
 CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"))
-"""The jobs that only look; their runs are soon of no interest."""
+"""The jobs that change nothing; their runs are pruned after some days."""
 
 
 def definition(job: str) -> JobDefinition:
     """Return the definition of a job.
 
     Raises:
-        NotFound: there is no such job, or not any more.
+        NotFound: there is no such job.
     """
     found = {known.job: known for known in CATALOGUE}.get(job)
     if found is None:
@@ -103,10 +103,10 @@ def definition(job: str) -> JobDefinition:
 
 
 def crontab(job: str, schedule: ScheduleSettings) -> str:
-    """When a job runs by itself, as a crontab expression; empty is never."""
+    """Return the crontab expression of a job; empty if it does not run by itself."""
     return str(getattr(schedule, job, ""))
 
 
 def catalogue(schedule: ScheduleSettings) -> list[Job]:
-    """The catalogue as the database keeps it."""
+    """Return the catalogue as the database stores it."""
     return [Job(known.job, known.description, crontab(known.job, schedule)) for known in CATALOGUE]

@@ -1,4 +1,4 @@
-"""What a job is given to work with."""
+"""The surroundings of a job's run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.control import TritonControl
 
 Progress = Callable[[float, str], None]
-"""Tells how far a run is: fraction done in [0, 1], and what it is doing. Raises `RunCancelled`
-when somebody asked the run to stop."""
+"""Reports how far a run is: the fraction done, in [0, 1], and what it does now.
+
+Raises `RunCancelled` if someone asked the run to stop."""
 
 Result = Mapping[str, Any]
-"""What a run found or made; JSON values."""
+"""What a run found or made, as JSON values."""
 
 
 class RunCancelled(Exception):
-    """Somebody asked the run to stop."""
+    """Someone asked the run to stop."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class JobContext:
     """One run's surroundings.
 
     Attributes:
-        task: name of the task to work on.
-        run_id: this run.
+        task: the name of its task.
+        run_id: its id.
         settings: all settings.
-        storage: the database's tables.
+        storage: the database.
         repository: the model repository.
-        triton: Triton's model control and inference, for the jobs alone.
+        triton: Triton's model control and inference.
         clock: the time.
-        progress: tells how far the run is.
+        progress: reports how far the run is.
     """
 
     task: str
@@ -48,5 +49,5 @@ class JobContext:
 
     @property
     def task_settings(self) -> TaskSettings:
-        """The task's own settings."""
+        """The settings of the task."""
         return self.settings.tasks[self.task]

@@ -1,4 +1,4 @@
-"""Executes one claimed run, in the process that was started for it."""
+"""The execution of one claimed run, in its own process."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Heart:
-    """Tells the database that the run is alive, and the run that it should stop."""
+    """The heartbeat of a run: records that it is alive, and learns that it was canceled."""
 
     def __init__(self, run_id: str, store: JobStore, clock: Clock) -> None:
         self._run_id = run_id
@@ -33,19 +33,19 @@ class Heart:
         self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the heartbeat."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop the heartbeat."""
         self._ended.set()
         self._thread.join()
 
     def progress(self, fraction: float, message: str) -> None:
-        """Note how far the run is.
+        """Set how far the run is.
 
         Raises:
-            RunCancelled: somebody asked the run to stop.
+            RunCancelled: someone asked the run to stop.
         """
         self._progress, self._message = min(max(fraction, 0.0), 1.0), message
         if self._cancelled.is_set():
@@ -60,7 +60,7 @@ class Heart:
                 log.warning("heartbeat_missed", detail=error.detail or str(error))
                 continue
             if run is None and not self._ended.is_set():
-                # Somebody took this run for dead and closed it; another may be under way.
+                # Another process took it for dead and closed it; its successor may be running.
                 log.error("run_was_closed", run_id=self._run_id)
                 os._exit(1)
             if run is not None and run.cancel_requested:
@@ -68,7 +68,7 @@ class Heart:
 
 
 def _close(heart: Heart, close: Callable[[], None]) -> None:
-    """Close the run, whatever the database is up to; it must not stay open."""
+    """Close the run, and try again while the database is away."""
     heart.stop()
     for _ in range(_CLOSE_ATTEMPTS):
         try:
@@ -81,7 +81,7 @@ def _close(heart: Heart, close: Callable[[], None]) -> None:
 
 
 def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, clock: Clock) -> bool:
-    """Do a run's work and close it; return whether it did what it should."""
+    """Do a run's work, close the run, and return whether it succeeded."""
     heart = Heart(run.run_id, store, clock)
     heart.start()
     try:

@@ -1,4 +1,4 @@
-"""Tasks that nobody answers for yet get their first model trained."""
+"""The first training of tasks that have no champion."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,8 +14,8 @@ def queue_first_models(
 ) -> None:
     """Queue `retrain` for each task without a champion, once since `started`.
 
-    A training that fails is not repeated until the process starts anew: its error tells what
-    to mend first. One that an earlier process left behind is.
+    A training that fails is not repeated until the process restarts, because its error says what
+    to fix first.
     """
     championed = storage.models.deployments()
     for task in tasks:

@@ -1,9 +1,8 @@
-"""The jobs' processes.
+"""The processes that schedule jobs and run them.
 
-`python -m tidemill_jobs.main` is the one that schedules: it holds the lease, queues what is
-due and starts a process for each run. `… --run RUN_ID` is such a process. `… --rebuild FOLDER`
-makes the rows of the dataset version in that folder again, and ends; it says how far it is, and how
-it ended, in a line of JSON each.
+`python -m tidemill_jobs.main` schedules: it holds the lease, queues due runs and starts a process
+for each. `… --run RUN_ID` is such a process. `… --rebuild FOLDER` writes the rows of the dataset
+version in that folder again, and prints its progress and its result as lines of JSON.
 """
 
 import argparse
@@ -41,7 +40,7 @@ LEASE = "jobs"
 LEASE_LENGTH = timedelta(seconds=15)
 TICK_SECONDS = 0.5
 KEEP_CHECKS = timedelta(days=7)
-"""How long the runs of checks are kept; what they found is in their reports."""
+"""How long the runs of checks are kept; their findings are in reports."""
 PRUNE_EVERY = timedelta(days=1)
 _RECONCILER_STOP_SECONDS = 1.0
 
@@ -49,7 +48,7 @@ log = structlog.get_logger()
 
 
 class JobsProcess:
-    """Leads while it holds the lease, and waits for it otherwise."""
+    """The process that schedules: it leads while it holds the lease, and otherwise waits for it."""
 
     def __init__(self, settings: Settings, storage: Storage, triton: TritonControl) -> None:
         self._settings = settings
@@ -65,7 +64,7 @@ class JobsProcess:
         self._prune_at = self._started
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until told to stop."""
+        """Work until `stopping` is set."""
         # A load may take minutes, and the lease must be renewed every few seconds.
         reconciling = threading.Thread(target=self._reconcile, args=(stopping,), daemon=True)
         reconciling.start()
@@ -97,12 +96,12 @@ class JobsProcess:
         self._runner.start_queued()
 
     def _reconcile(self, stopping: threading.Event) -> None:
-        """Look after what Triton serves while this process leads, until told to stop."""
+        """Reconcile what Triton serves while this process leads, until `stopping` is set."""
         while not stopping.wait(TICK_SECONDS):
             tasks = itertools.takewhile(lambda _: self._leading.is_set(), self._settings.tasks)
             try:
                 self._reconciler.tick(tasks)
-            except Exception:  # whatever it is, the next tick must come
+            except Exception:  # an unexpected error must not end the thread
                 log.exception("not_reconciled")
 
     def _prune(self, now: datetime) -> None:
@@ -125,7 +124,7 @@ class JobsProcess:
 
 
 def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonControl) -> int:
-    """Do the work of one claimed run; the exit code."""
+    """Do the work of one claimed run and return the exit code."""
     run = storage.jobs.get(run_id)
 
     def work(progress: Progress) -> Result:
@@ -147,8 +146,8 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
 
 
 def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
-    """Make the rows of a dataset version again, and tell of it on stdout; the exit code."""
-    # Brings Polars, which the process that schedules has no use for.
+    """Write the rows of a dataset version again and return the exit code."""
+    # It imports Polars, which the process that schedules does not need.
     from tidemill_jobs.data.rebuild import rebuild
 
     try:
@@ -160,25 +159,25 @@ def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
             settings.state_dir,
             storage.erasures,
             settings.tasks[task].labeling_functions,
-            lambda done, message: _tell(progress=done, message=message),
+            lambda done, message: _print(progress=done, message=message),
         )
-        _tell(rows=rows)
+        _print(rows=rows)
     except TidemillError as error:
-        _tell(reason=error.reason, error=str(error))
+        _print(reason=error.reason, error=str(error))
         return 1
     return 0
 
 
-def _tell(**told: object) -> None:
-    print(json.dumps(told), flush=True)
+def _print(**fields: object) -> None:
+    print(json.dumps(fields), flush=True)
 
 
 def main() -> int:
-    """Run the process; its exit code."""
+    """Run the process and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tidemill_jobs.main", description=__doc__)
-    parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run and end")
+    parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run")
     parser.add_argument(
-        "--rebuild", metavar="FOLDER", type=Path, help="make a dataset version's rows again and end"
+        "--rebuild", metavar="FOLDER", type=Path, help="write a dataset version's rows again"
     )
     asked = parser.parse_args()
     run_id: str | None = asked.run

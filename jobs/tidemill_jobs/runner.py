@@ -1,4 +1,4 @@
-"""Starts queued runs, each as a process of its own that can be killed, and watches them."""
+"""The runner: starts each queued run in a process of its own, and watches it."""
 
 import os
 import subprocess
@@ -16,8 +16,9 @@ from tidemill_core.supervisor import exec_with_parent
 
 MAX_CONCURRENT_RUNS = 2
 ORPHANED_AFTER = timedelta(seconds=20)
-"""A run that was silent for so long has no process any more."""
+"""A run without a heartbeat for this long has lost its process."""
 CANCEL_GRACE = timedelta(seconds=10)
+"""How long a canceled run has to end before it is killed."""
 _STOP_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -33,14 +34,14 @@ class _RunProcess:
 
 
 def start_process(run_id: str) -> "subprocess.Popen[bytes]":
-    """Start the process of a run; it dies with this one."""
+    """Start the process of a run; it ends when this process ends."""
     bound = [sys.executable, "-I", "-S", exec_with_parent.__file__, str(os.getpid())]
     command = [*bound, sys.executable, "-P", "-m", "tidemill_jobs.main", "--run", run_id]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 -- our own words
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 -- no outside input
 
 
 class Runner:
-    """Runs what is queued. Neither `watch` nor `start_queued` waits for a run."""
+    """The processes of the runs. Neither `watch` nor `start_queued` waits for a run."""
 
     def __init__(self, store: JobStore, clock: Clock, start: StartProcess = start_process) -> None:
         self._store = store
@@ -49,10 +50,10 @@ class Runner:
         self._children: list[_RunProcess] = []
 
     def watch(self) -> None:
-        """Close what has ended and stop what was cancelled.
+        """Close the runs that have ended and kill those that ignore a cancellation.
 
         Raises:
-            StorageUnavailable: the database is away; the next call goes on.
+            StorageUnavailable: the database is away; call it again later.
         """
         now = self._clock()
         for child in list(self._children):
@@ -62,13 +63,13 @@ class Runner:
                 self._cancel_if_asked(child, now)
 
     def start_queued(self) -> None:
-        """Close the runs that lost their process, wherever it was, and start what is queued.
+        """Close the runs that lost their process, on any machine, and start queued runs.
 
-        A run of our own whose process lives is no orphan: while the database was away no run
-        could say that it was there.
+        The runs of this runner that are alive stay open: they could not send heartbeats while the
+        database was away.
 
         Raises:
-            StorageUnavailable: the database is away; the next call goes on.
+            StorageUnavailable: the database is away; call it again later.
         """
         now = self._clock()
         alive = [child.run_id for child in self._children]
@@ -82,7 +83,7 @@ class Runner:
             self._children.append(_RunProcess(run.run_id, self._start(run.run_id)))
 
     def stop(self) -> None:
-        """End all runs; they are recorded as cancelled."""
+        """End all runs and record them as canceled."""
         for child in self._children:
             self._store.cancel(child.run_id, self._clock())
             child.process.terminate()
@@ -95,7 +96,7 @@ class Runner:
             self._close(child)
 
     def _close(self, child: _RunProcess) -> None:
-        """Note the end of a run whose process did not do so itself."""
+        """Record the end of a run whose process has ended, unless the process did."""
         run = self._store.get(child.run_id)
         if not run.state.ended:
             self._record_death(run, child.process.returncode)
@@ -110,7 +111,7 @@ class Runner:
             self._store.fail(run.run_id, error, self._clock())
 
     def _cancel_if_asked(self, child: _RunProcess, now: datetime) -> None:
-        """Kill a run that was asked to stop and did not within CANCEL_GRACE."""
+        """Kill a run that was asked to stop and did not stop within CANCEL_GRACE."""
         run = self._store.get(child.run_id)
         if run.state is JobRunState.RUNNING and run.cancel_requested:
             child.cancelled_at = child.cancelled_at or now

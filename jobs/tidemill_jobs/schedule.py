@@ -1,4 +1,4 @@
-"""When jobs run by themselves: APScheduler queues runs, unique by the moment they stand for."""
+"""The schedule of jobs: APScheduler queues one run for each fire time."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_jobs.catalogue import CATALOGUE, crontab
 
 RETRY_AFTER = timedelta(seconds=10)
-"""How long to wait before a run that could not be queued is tried again."""
+"""How long after a failure to queue a run the schedule tries again."""
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _FIELDS = 5
 _MAX_LENGTH = 100
@@ -30,10 +30,10 @@ log = structlog.get_logger()
 
 
 class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # it has no types
-    """The moments of a crontab expression, in UTC, as Debian's cron reads it.
+    """The fire times of a crontab expression, in UTC, as Debian's cron reads it.
 
     Raises:
-        ValueError: the expression breaks a rule, which the error names, or never fires.
+        ValueError: the expression breaks a rule, which the error names, or it never fires.
     """
 
     def __init__(self, expression: str) -> None:
@@ -50,17 +50,17 @@ class CrontabTrigger(BaseTrigger):  # type: ignore[misc]  # it has no types
             raise ValueError("it never fires: there is no such day")
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
-        """Return the first moment after `previous`, or after `now` where that is None."""
+        """Return the first fire time after `previous`, or after `now` if that is None."""
         return next(CronSim(self._expression, previous or now), None)
 
     def last_fire_time(self, now: datetime) -> datetime | None:
-        """Return the last moment up to `now`; None if there was none for 50 years."""
+        """Return the last fire time up to `now`; None if there was none for 50 years."""
         next_second = now.replace(microsecond=0) + timedelta(seconds=1)
         return next(CronSim(self._expression, next_second, reverse=True), None)
 
 
 class Schedule:
-    """The schedule of all tasks. At most one process may have it started: the lease's holder.
+    """The schedule of all tasks. Only the process that holds the lease may start it.
 
     Raises:
         ConfigurationError: a crontab expression is wrong.
@@ -78,14 +78,14 @@ class Schedule:
 
     @property
     def started(self) -> bool:
-        """Whether it fires."""
+        """Whether the schedule fires."""
         return self._scheduler is not None
 
     def start(self) -> None:
-        """Fire on time from now on, and catch up what was missed.
+        """Start to fire, and queue the runs that were missed.
 
         Raises:
-            StorageUnavailable: the database is away; nothing was started.
+            StorageUnavailable: the database is away; the schedule is not started.
         """
         self._scheduler = BackgroundScheduler(timezone=UTC)
         for job, trigger in self._triggers.items():
@@ -105,13 +105,13 @@ class Schedule:
             raise
 
     def stop(self) -> None:
-        """Fire no more."""
+        """Stop firing."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
         self._scheduler = None
 
     def tick(self) -> None:
-        """Queue what could not be queued at its time.
+        """Queue the runs that could not be queued at their fire time.
 
         Raises:
             StorageUnavailable: the database is still away; a later tick tries again.
@@ -127,7 +127,7 @@ class Schedule:
             raise
 
     def catch_up(self) -> None:
-        """Queue one run for each job whose last moment has none, however many it missed."""
+        """Queue one run for each job whose last fire time has none, however many it missed."""
         now = self._clock()
         for job, trigger in self._triggers.items():
             due = trigger.last_fire_time(now)
@@ -140,7 +140,7 @@ class Schedule:
                     self.queue(job, task, Trigger.CATCH_UP)
 
     def queue(self, job: str, task: str, trigger: Trigger) -> None:
-        """Queue the run that stands for the job's last moment; once, whoever asks again."""
+        """Queue the run for a job's last fire time, unless it is queued already."""
         now = self._clock()
         fire_time = self._triggers[job].last_fire_time(now)
         try:

@@ -26,7 +26,7 @@ from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.serving import Serving, serve
 from tidemill_jobs.release.trial import AnswersDiffer, try_candidate
 from tidemill_jobs.training.export import compare, export_onnx, export_torchscript
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
@@ -94,9 +94,9 @@ def reject_stale(models: ModelStore, task: str, now: datetime) -> None:
 def training_data(frame: pl.DataFrame) -> TrainingData:
     """Return a dataset's rows by split, with how far each label is trusted."""
 
-    def rows(split: Split) -> LabelledTexts:
+    def rows(split: Split) -> LabeledTexts:
         part = frame.filter(pl.col("split") == split)
-        return LabelledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
+        return LabeledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
 
     return TrainingData(rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
 

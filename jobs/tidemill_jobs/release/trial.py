@@ -17,7 +17,7 @@ from tidemill_jobs.release.gate import GateDecision, judge_challenger, judge_fir
 from tidemill_jobs.release.serving import Serving, serve
 from tidemill_jobs.training.evaluate import Measures, evaluate
 from tidemill_jobs.training.export import TOLERANCE
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.train import TrainedModel
 
 _ROWS_A_CALL = 64
@@ -82,7 +82,7 @@ def _champion(serving: Serving, task: str) -> ModelVersion | None:
 
 
 def _measure_champion(
-    serving: Serving, champion: ModelVersion, test: LabelledTexts, renames: Renames
+    serving: Serving, champion: ModelVersion, test: LabeledTexts, renames: Renames
 ) -> Measures:
     """Return the champion's measures on a hold-out, asked through Triton.
 

@@ -12,16 +12,16 @@ _PRIOR_SCALE = 0.5
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> float:
-    """Finds the temperature that makes softmax(logits / T) say how often it is right.
+    """Return the temperature T that calibrates softmax(logits / T).
 
-    Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2
-    (https://arxiv.org/abs/1706.04599): T minimises the negative log likelihood. A weak
-    normal prior on log T, centred at 0, is added: a few rows that are all right would
-    otherwise ask for a temperature of zero. It weighs as much as a fraction of one row.
+    T minimizes the negative log likelihood (Guo et al. 2017, "On Calibration of Modern Neural
+    Networks", section 4.2, https://arxiv.org/abs/1706.04599) plus a weak normal prior on log T,
+    centered at 0. Without the prior, a few rows that are all right would give a temperature of 0.
+    It weighs less than one row.
 
     Args:
         logits: of held-out rows, shape [n, labels].
-        targets: their label indices, shape [n]; not every label need occur.
+        targets: their label indices, shape [n].
 
     Returns:
         The temperature in [0.05, 20]; 1.0 without rows.

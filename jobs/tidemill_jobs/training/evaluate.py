@@ -1,4 +1,4 @@
-"""How good predicted probabilities are."""
+"""Measures of predicted probabilities."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Measures:
-    """What a model scores on some rows; all are 0 without rows.
+    """The scores of a model on some rows; all are 0 without rows.
 
     Attributes:
-        accuracy: share of rows whose likeliest label is right, in [0, 1].
-        macro_f1: mean F1 over the labels that occur or are predicted, in [0, 1].
+        accuracy: the share of rows whose likeliest label is right, in [0, 1].
+        macro_f1: the mean F1 over the labels that occur or are predicted, in [0, 1].
         expected_calibration_error: in [0, 1], 0 is best.
-        n: rows.
+        n: the number of rows.
     """
 
     accuracy: float
@@ -26,12 +26,12 @@ class Measures:
 
 
 def evaluate(probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> Measures:
-    """Measures predictions against the truth.
+    """Return the measures of predictions.
 
     Args:
         probabilities: shape [n, labels].
-        targets: label indices, shape [n]; -1 is a label that the model does not know, which
-            counts as an error and as a label with an F1 of 0.
+        targets: label indices, shape [n]; -1 is a label that the model does not know. It
+            counts as an error, and as a label with an F1 of 0.
     """
     if len(targets) == 0:
         return Measures(accuracy=0.0, macro_f1=0.0, expected_calibration_error=0.0, n=0)
@@ -46,7 +46,7 @@ def evaluate(probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int
 
 
 def _macro_f1(predicted: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> float:
-    """Mean over labels of 2 TP / (2 TP + FP + FN).
+    """Return the mean over labels of 2 TP / (2 TP + FP + FN).
 
     Opitz & Burst 2019, "Macro F1 and Macro F1", equation 2, https://arxiv.org/abs/1911.03347.
     """
@@ -59,7 +59,7 @@ def _macro_f1(predicted: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) 
 
 
 def _calibration_error(confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> float:
-    """Sum over bins of |accuracy - confidence|, each weighted by its share of the rows.
+    """Return the sum over bins of |accuracy - confidence|, weighted by their shares of the rows.
 
     Guo et al. 2017, equation 3, https://arxiv.org/abs/1706.04599, with equal-width bins
     (i / 15, (i + 1) / 15].

@@ -1,4 +1,4 @@
-"""Turns a classifier into what Triton serves, and proves that it still answers the same."""
+"""Exports of a classifier for Triton, and the check that they answer as it does."""
 
 import io
 import logging
@@ -26,7 +26,7 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class ExportMismatch(TidemillError):
-    """An exported model answers otherwise than the module it was made from."""
+    """An exported model answers differently from its module."""
 
     reason = "EXPORT_MISMATCH"
 
@@ -38,16 +38,16 @@ class ExportMismatch(TidemillError):
 
 
 def export_onnx(classifier: CalibratedClassifier, sequence_length: int) -> bytes:
-    """Exports with the dynamo exporter.
+    """Export a classifier to ONNX with the dynamo exporter.
 
     Args:
         classifier: in evaluation mode.
-        sequence_length: of the example that the graph is traced with.
+        sequence_length: the length of the example that the graph is traced with.
 
     Returns:
-        A serialised model: `input_ids`, int32 [batch, length], to `probabilities__0`,
-        float32 [batch, labels]. All three are symbolic: lengths and label counts differ
-        between versions, and the served configuration says -1.
+        A serialized model from `input_ids`, int32 [batch, length], to `probabilities__0`, float32
+        [batch, labels]. All three dimensions are symbolic, because lengths and label counts
+        differ between versions, and Triton's configuration has -1 for them.
     """
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
@@ -71,10 +71,10 @@ def export_onnx(classifier: CalibratedClassifier, sequence_length: int) -> bytes
 
 
 def _make_labels_symbolic(model: onnx.ModelProto) -> None:
-    """Ends the graph with an operator whose width no shape inference can tell.
+    """End the graph with an operator whose width shape inference cannot infer.
 
-    To rename the dimension is not enough: ONNX Runtime infers it anew from the weights.
-    Compress copies the columns that a mask names, and the mask names them all.
+    A new name for the dimension is not enough: ONNX Runtime infers the width from the weights
+    again. Compress copies the columns that a mask selects, and this mask selects all.
     """
     graph = model.graph
     labels = graph.output[0].type.tensor_type.shape.dim[1]
@@ -89,11 +89,10 @@ def _make_labels_symbolic(model: onnx.ModelProto) -> None:
 
 
 def export_torchscript(classifier: CalibratedClassifier, sequence_length: int) -> bytes:
-    """Exports by tracing and freezing.
+    """Export a classifier to TorchScript by tracing and freezing.
 
     Returns:
-        A serialised module whose `forward(input_ids)` takes what the ONNX graph takes and
-        answers the same; the backend names its only output `probabilities__0`.
+        A serialized module whose `forward(input_ids)` has the input and output of the ONNX graph.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -112,21 +111,21 @@ def compare(
     encoder: TextEncoder,
     texts: Sequence[str],
 ) -> float:
-    """Runs an exported model over texts and compares it with the module it came from.
+    """Compare the answers of an exported model with those of its module.
 
     Args:
-        exported: what one of the exports returned.
+        exported: the serialized model.
         model_format: `onnx` or `torchscript`.
         classifier: the module.
         encoder: its encoder.
-        texts: to compare on; none is nothing to compare.
+        texts: the texts to compare on; may be empty.
 
     Returns:
         The largest absolute difference between two probabilities.
 
     Raises:
-        ExportMismatch: that is above 1e-4 or not a number, or a label differs where the
-            likeliest two are not within 1e-6 of each other.
+        ExportMismatch: the difference is above 1e-4 or not a number, or a label differs whose
+            probabilities are not within 1e-6 of each other.
     """
     answer = _RUNTIMES[model_format](exported)
     largest, changed = 0.0, 0
@@ -172,7 +171,7 @@ def _example(sequence_length: int) -> torch.Tensor:
 
 @contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """Silences loggers below errors: the exporter reports its steps as warnings."""
+    """Silence loggers below errors: the exporter logs its steps as warnings."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -23,17 +23,17 @@ _WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to train.
+    """The settings of the training loop.
 
     Attributes:
-        steps: gradient steps to aim at; they decide the number of epochs.
-        least_epochs: not fewer, however many rows.
-        most_epochs: not more, however few rows.
-        batch_size: rows a step.
-        table_rate: peak learning rate of the sparse tables (plain SGD).
-        rate: peak learning rate of the dense layers (AdamW).
+        steps: gradient steps to aim at; they set the number of epochs.
+        least_epochs: the fewest epochs, however many rows.
+        most_epochs: the most epochs, however few rows.
+        batch_size: rows per step.
+        table_rate: the peak learning rate of the sparse tables (plain SGD).
+        rate: the peak learning rate of the dense layers (AdamW).
         weight_decay: of the dense layers.
-        label_smoothing: share of the target spread over all labels.
+        label_smoothing: the share of the target spread over all labels.
         patience: epochs without a lower validation loss before training stops.
     """
 
@@ -48,18 +48,18 @@ class FitConfig:
     patience: int = 6
 
     def epochs(self, rows: int) -> int:
-        """Epochs to train `rows` rows for."""
+        """Return the number of epochs for `rows` rows."""
         wanted = round(self.steps / math.ceil(rows / self.batch_size))
         return min(max(wanted, self.least_epochs), self.most_epochs)
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Rows as the network takes them.
+    """Rows as tensors.
 
     Attributes:
         input_ids: int64 of shape [n, sequence_length].
-        targets: label indices, int64 of shape [n]; -1 is a label that training has not seen.
+        targets: label indices, int64 of shape [n]; -1 for a label that training has not seen.
         weights: the probability that a row's label is right, float32 of shape [n].
     """
 
@@ -71,14 +71,14 @@ class EncodedRows:
         return len(self.targets)
 
     def known(self) -> "EncodedRows":
-        """The rows whose label the model knows."""
+        """Return the rows whose label the model knows."""
         known = self.targets >= 0
         return EncodedRows(self.input_ids[known], self.targets[known], self.weights[known])
 
 
 @contextmanager
 def reproducible(seed: int, threads: int) -> Iterator[None]:
-    """Seeds torch and sets its threads inside, and puts both back afterwards."""
+    """Seed torch and set its threads within the block."""
     threads_before = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -97,21 +97,20 @@ def fit(
     progress: Progress,
     on_epoch: EpochListener,
 ) -> None:
-    """Trains a network in place, and leaves it as it was after its best epoch.
+    """Train a network in place, and leave it as it was after its best epoch.
 
-    The best epoch has the lowest validation loss; without validation rows every epoch is
-    run and the last one stays. The tables take plain sparse SGD: Adam would move a row that
-    was seen once as far as a common one, which costs five points of accuracy and most of
-    the time.
+    The best epoch has the lowest validation loss. Without validation rows every epoch runs, and
+    the last one counts. The tables are trained with plain sparse SGD: Adam would move a row that
+    was seen once as far as a common one, at a cost of five points of accuracy and most of the time.
 
     Args:
-        network: trained in place.
+        network: the network to train.
         train: at least one row.
         validation: may be empty.
-        config: how to train.
+        config: the settings.
         progress: called after each epoch.
-        on_epoch: called after each epoch with `train_loss` and, if there are validation
-            rows, `validation_loss` and `validation_accuracy`.
+        on_epoch: called after each epoch with `train_loss` and, if there are validation rows,
+            `validation_loss` and `validation_accuracy`.
     """
     epochs = config.epochs(len(train))
     stepper = _Stepper(network, config, epochs * math.ceil(len(train) / config.batch_size))
@@ -132,7 +131,7 @@ def fit(
 
 
 class _Stepper:
-    """Takes gradient steps along a warmed-up cosine schedule."""
+    """Gradient steps along a cosine schedule with a warm-up."""
 
     def __init__(self, network: HashedNgramClassifier, config: FitConfig, steps: int) -> None:
         tables = network.tables()
@@ -146,15 +145,15 @@ class _Stepper:
         self._dense = torch.optim.AdamW(dense, lr=config.rate, weight_decay=config.weight_decay)
 
     def step(self, rows: EncodedRows) -> float:
-        """Learns from one batch; returns its loss."""
+        """Learn from one batch and return its loss."""
         self._set_rates()
         self._network.train()
         loss = _loss(self._network(rows.input_ids), rows, self._config.label_smoothing)
-        for optimiser in (self._sparse, self._dense):
-            optimiser.zero_grad()
+        for optimizer in (self._sparse, self._dense):
+            optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        for optimiser in (self._sparse, self._dense):
-            optimiser.step()
+        for optimizer in (self._sparse, self._dense):
+            optimizer.step()
         return float(loss.detach())
 
     def _set_rates(self) -> None:
@@ -167,11 +166,11 @@ class _Stepper:
 
 
 def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float:
-    """One pass in random order, each batch cut to its longest row; returns the mean loss."""
+    """Train on all rows once, in random order, and return the mean loss."""
     lengths = (rows.input_ids != 0).sum(dim=1).clamp(min=1)
     total = 0.0
     for chosen in torch.split(torch.randperm(len(rows)), config.batch_size):
-        width = int(lengths[chosen].max())
+        width = int(lengths[chosen].max())  # without the padding that no row of the batch needs
         batch = EncodedRows(
             rows.input_ids[chosen, :width], rows.targets[chosen], rows.weights[chosen]
         )
@@ -190,17 +189,18 @@ def _validate(
 
 
 def logits_of(network: HashedNgramClassifier, input_ids: Tensor) -> Tensor:
-    """Logits of any number of rows, float32 of shape [n, labels], a piece at a time."""
+    """Return the logits of any number of rows: float32 of shape [n, labels]."""
     network.eval()
     with torch.no_grad():
         return torch.cat([network(piece) for piece in torch.split(input_ids, 512)])
 
 
 def _loss(logits: Tensor, rows: EncodedRows, label_smoothing: float) -> Tensor:
-    """Return the mean cross-entropy, with less of a say for labels that may be wrong.
+    """Return the mean cross-entropy, in which labels that may be wrong count less.
 
-    The target of a row of weight w is w on its label and the rest spread over the others, though
-    never less than chance; and the row counts w squared. docs/decisions/weak-labels.md compares.
+    A row of weight w has the target w for its label, but never less than chance, and the rest
+    spread over the other labels. The row counts w squared. docs/decisions/weak-labels.md compares
+    this with other losses.
     """
     losses = functional.cross_entropy(
         logits, rows.targets, reduction="none", label_smoothing=label_smoothing

@@ -1,11 +1,11 @@
 """The default classifier: word pieces, and n-grams of them hashed inside the graph.
 
-A token's vector and the vectors of the n-grams that end at it are summed over the text and
-go through one hidden layer, in the spirit of fastText (Joulin et al. 2017, "Bag of Tricks
-for Efficient Text Classification", https://arxiv.org/abs/1607.01759). While training, a
-token's vector is its own plus one for its spelling, made of character n-grams (Bojanowski
-et al. 2017, https://arxiv.org/abs/1607.04606), so that `transfer` teaches `transferred`;
-`fold_spelling` then adds that part into the table, and it costs nothing to serve.
+The vectors of the tokens, and of the n-grams that end at them, are summed over the text and go
+through one hidden layer, like fastText (Joulin et al. 2017, "Bag of Tricks for Efficient Text
+Classification", https://arxiv.org/abs/1607.01759). In training, a token's vector is the sum of its
+own and one for its spelling, from character n-grams (Bojanowski et al. 2017,
+https://arxiv.org/abs/1607.04606), so `transfer` teaches `transferred`. `fold_spelling` then adds
+the spelling's vectors to the table, so they cost nothing in serving.
 """
 
 import zlib
@@ -20,8 +20,8 @@ from tidemill_core.text import PADDING_ID
 from tidemill_jobs.training.tokenizer import CONTINUATION
 
 ORDER_WEIGHTS = (1.0, 0.5, 0.25)
-"""How much a token, and a bigram and a trigram that end at it, count for. Rare n-grams
-learn their training text by heart: at equal weights accuracy falls by a point or more."""
+"""The weights of tokens, bigrams and trigrams. Rare n-grams memorize their training text: with
+equal weights, accuracy is a point or more lower."""
 
 _MULTIPLIERS = (998_244_353, 1_000_003, 735_632_791)
 _MODULUS = 2_147_483_647
@@ -38,12 +38,12 @@ class NetworkConfig:
 
     Attributes:
         vocabulary_size: token ids lie in [0, vocabulary_size).
-        labels: number of classes.
-        buckets: rows of the table that hashed n-grams share.
-        dimension: width of a row.
-        hidden: width of the hidden layer.
-        dropout: share of pooled and of hidden units dropped in training.
-        feature_dropout: share of tokens and n-grams dropped in training.
+        labels: the number of labels.
+        buckets: the table's rows for hashed n-grams.
+        dimension: the width of a row.
+        hidden: the width of the hidden layer.
+        dropout: the share of pooled and of hidden units dropped in training.
+        feature_dropout: the share of tokens and n-grams dropped in training.
     """
 
     vocabulary_size: int
@@ -56,12 +56,11 @@ class NetworkConfig:
 
 
 class HashedNgramClassifier(nn.Module):
-    """Token ids to logits.
+    """The network from token ids to logits.
 
     Args:
         config: the shape.
-        spelling: row i has the spelling buckets of piece i, int64 of shape
-            [vocabulary_size, most], padded with 0; see `spelling_buckets`.
+        spelling: the spelling buckets of each piece, as `spelling_buckets` returns them.
     """
 
     def __init__(self, config: NetworkConfig, spelling: Tensor) -> None:
@@ -77,14 +76,11 @@ class HashedNgramClassifier(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Computes logits.
+        """Return logits, float32 of shape [batch, labels].
 
         Args:
-            input_ids: integers of shape [batch, length], padded with 0 at the end. Ids out
-                of range are clamped.
-
-        Returns:
-            Logits, float32 of shape [batch, labels].
+            input_ids: integers of shape [batch, length], padded with 0 at the end. Ids out of range
+                are clamped.
         """
         ids = input_ids.to(torch.int64).clamp(0, self.config.vocabulary_size - 1)
         weights = self._weights(ids)
@@ -100,7 +96,7 @@ class HashedNgramClassifier(nn.Module):
         return logits
 
     def fold_spelling(self) -> None:
-        """Adds what spelling contributes into the table; the answers stay the same."""
+        """Add the spelling's vectors to the table; the logits stay the same."""
         if self.spelling is None:
             return
         size = self.config.vocabulary_size
@@ -109,12 +105,12 @@ class HashedNgramClassifier(nn.Module):
         self.spelling = None
 
     def tables(self) -> list[Tensor]:
-        """The parameters whose gradients are sparse."""
+        """Return the parameters whose gradients are sparse."""
         spelling = [] if self.spelling is None else [self.spelling.table.weight]
         return [self.table.weight, *spelling]
 
     def _features(self, ids: Tensor) -> Tensor:
-        """Table rows of all tokens, then bigrams, then trigrams: [batch, 3 * length]."""
+        """Return the table rows of all tokens, bigrams and trigrams: [batch, 3 * length]."""
         blocks = [ids]
         total = ids * _MULTIPLIERS[0]
         for distance in range(1, len(ORDER_WEIGHTS)):
@@ -133,7 +129,7 @@ class HashedNgramClassifier(nn.Module):
         return weights
 
     def _summed_sparsely(self, ids: Tensor, weights: Tensor, spelling: "SpellingTable") -> Tensor:
-        """The weighted sum, touching only what is there: padding is most of a batch."""
+        """Return the weighted sum without looking up padding, which is most of a batch."""
         features = self._features(ids)
         kept = weights > 0
         tokens = kept[:, : ids.shape[1]]
@@ -147,7 +143,7 @@ class SpellingTable(nn.Module):
 
     Args:
         buckets: as `HashedNgramClassifier` takes them.
-        dimension: width of a vector.
+        dimension: the width of a vector.
     """
 
     def __init__(self, buckets: Tensor, dimension: int) -> None:
@@ -158,14 +154,14 @@ class SpellingTable(nn.Module):
         self.scale = (buckets > 0).sum(dim=1, keepdim=True).clamp(min=1).to(torch.float32).rsqrt()
 
     def forward(self, pieces: Tensor) -> Tensor:
-        """The vectors of pieces, from ids of shape [n] to float32 of shape [n, dimension]."""
+        """Return the vectors of pieces: float32 [n, dimension], from ids of shape [n]."""
         summed = functional.embedding_bag(
             self.buckets[pieces], self.table.weight, mode="sum", sparse=True, padding_idx=0
         )
         return summed * self.scale[pieces]
 
     def summed(self, ids: Tensor, kept: Tensor, weights: Tensor) -> Tensor:
-        """Weighted sum over each row's kept tokens; a piece is looked up once a batch."""
+        """Return the weighted sum of each row's kept tokens; each piece is looked up once."""
         distinct, places = torch.unique(ids[kept], return_inverse=True)
         return _bags(places, kept, weights, self(distinct), sparse=False)
 
@@ -173,7 +169,7 @@ class SpellingTable(nn.Module):
 def _bags(
     rows: Tensor, kept: Tensor, weights: Tensor, table: Tensor, sparse: bool = True
 ) -> Tensor:
-    """Sums table rows, weighted, into one vector for each row of `kept`."""
+    """Return the weighted sum of table rows for each row of `kept`."""
     counts = kept.sum(dim=1)
     return functional.embedding_bag(
         rows,
@@ -186,11 +182,11 @@ def _bags(
 
 
 class CalibratedClassifier(nn.Module):
-    """What is served: token ids to calibrated probabilities.
+    """The served module: token ids to calibrated probabilities.
 
     Args:
-        network: trained; its spelling is folded in.
-        temperature: logits are divided by it, above 0.
+        network: a trained network; its spelling is folded into its table.
+        temperature: the divisor of the logits, above 0.
     """
 
     def __init__(self, network: HashedNgramClassifier, temperature: float) -> None:
@@ -201,25 +197,22 @@ class CalibratedClassifier(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Computes probabilities.
+        """Return probabilities, float32 of shape [batch, labels].
 
         Args:
             input_ids: integers of shape [batch, sequence_length].
-
-        Returns:
-            Probabilities, float32 of shape [batch, labels]; each row sums to 1.
         """
         return torch.softmax(self.network(input_ids) / self.temperature, dim=1)
 
 
 def spelling_buckets(vocabulary: Sequence[str]) -> Tensor:
-    """Hashes the character n-grams of each piece.
+    """Return the hashed character n-grams of each piece.
 
     Args:
-        vocabulary: pieces in the order of their ids; padding and unknown are the first two.
+        vocabulary: the pieces in the order of their ids; the first two are padding and unknown.
 
     Returns:
-        int64 of shape [len(vocabulary), most], buckets from 1, padded with 0.
+        Buckets from 1, padded with 0: int64 of shape [len(vocabulary), most n-grams of a piece].
     """
     rows = [[], [], *(_character_ngrams(piece) for piece in vocabulary[2:])]
     width = max(1, *map(len, rows))

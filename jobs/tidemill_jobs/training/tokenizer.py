@@ -1,4 +1,4 @@
-"""Learns a word-piece vocabulary from the training texts."""
+"""The training of a word-piece tokenizer."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from tidemill_core.text import PADDING_TOKEN, UNKNOWN_TOKEN
 
 VOCABULARY_LIMIT = 8192
+"""The most pieces to keep, besides the alphabet."""
 ALPHABET_LIMIT = 1000
 MIN_FREQUENCY = 2
 CONTINUATION = "##"
@@ -17,27 +18,26 @@ _SEQUENCE_STEP = 8
 _SEQUENCE_PERCENTILE = 99.9
 
 
-def train_tokenizer(texts: Sequence[str], vocabulary_limit: int = VOCABULARY_LIMIT) -> Tokenizer:
-    """Trains a tokenizer; the same texts give the same tokenizer.
+def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
+    """Train a tokenizer; the same texts give the same tokenizer.
 
-    The library numbers the inner-word characters in the order of a randomly seeded hash
-    map and breaks ties between merges by those numbers. So they are given to it in a fixed
-    order, as special tokens, and the vocabulary is then moved to a tokenizer without them.
+    The library numbers the inner-word characters in the order of a randomly seeded hash map, and
+    breaks ties between merges by those numbers. To fix their order, they are passed as special
+    tokens, and the vocabulary is then moved to a tokenizer without special tokens.
 
     Args:
         texts: training texts, at least one.
-        vocabulary_limit: most pieces to keep, beyond the alphabet.
 
     Returns:
-        A tokenizer with ids 0 for padding and 1 for what is unknown. Texts are normalised
-        (NFKC, control characters dropped, lower case, accents stripped) and split at white
-        space, punctuation and between CJK characters.
+        A tokenizer with the ids 0 for padding and 1 for unknown pieces. It normalizes texts (NFKC,
+        lower case, without control characters and accents), and splits them at whitespace,
+        punctuation and between CJK characters.
     """
     learner = _empty({})
     alphabet = _alphabet(learner, texts)
     reserved = [PADDING_TOKEN, UNKNOWN_TOKEN, *(CONTINUATION + letter for letter in alphabet)]
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_limit + len(alphabet),
+        vocab_size=VOCABULARY_LIMIT + len(alphabet),
         min_frequency=MIN_FREQUENCY,
         show_progress=False,
         special_tokens=reserved,
@@ -50,13 +50,13 @@ def train_tokenizer(texts: Sequence[str], vocabulary_limit: int = VOCABULARY_LIM
 
 
 def pieces(tokenizer: Tokenizer) -> list[str]:
-    """The vocabulary in the order of its ids."""
+    """Return the vocabulary in the order of its ids."""
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 
 
 def sequence_length(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
-    """Room for all but the longest thousandth of the texts, within limits."""
+    """Return a length, within limits, that holds all but the longest thousandth of the texts."""
     counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
     wanted = np.percentile(counts, _SEQUENCE_PERCENTILE)
     rounded = int(np.ceil(wanted / _SEQUENCE_STEP)) * _SEQUENCE_STEP
@@ -76,7 +76,7 @@ def _empty(vocabulary: dict[str, int]) -> Tokenizer:
 
 
 def _alphabet(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """The commonest characters once normalised, sorted."""
+    """Return the most common characters of the normalized texts, sorted."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(tokenizer.normalizer.normalize_str(text))

@@ -1,4 +1,4 @@
-"""Writes the course of a training to MLflow, locally and without a word to anyone else."""
+"""The tracking of trainings in MLflow, without telemetry."""
 
 import json
 import logging
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Which run is written, and where.
+    """The run to track, and where.
 
     Attributes:
-        tracking_uri: of an MLflow store.
-        artifact_folder: where a new experiment keeps its artifacts.
-        task: the task; it names the experiment.
+        tracking_uri: the URI of an MLflow store.
+        artifact_folder: the folder for the artifacts of a new experiment.
+        task: the task, and the name of the experiment.
         model_format: `onnx` or `torchscript`.
-        dataset: what is learned from, the run's input.
+        dataset: the run's input.
     """
 
     tracking_uri: str
@@ -41,24 +41,24 @@ class TrackingConfig:
 
 
 class Tracker(Protocol):
-    """Where the course of a training is written down."""
+    """A record of a training's course."""
 
     def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
-        """Writes what the training is done with; called once, before it starts."""
+        """Log the training's parameters, once, before it starts."""
 
     def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Writes one point of each curve; epochs count from 1."""
+        """Log one point of each curve; epochs count from 1."""
 
     def log_measures(self, split: str, measures: Measures) -> None:
-        """Writes the final measures of a split, `validation` or `test`."""
+        """Log the final measures of a split, `validation` or `test`."""
 
 
 class MlflowTracker:
     """The tracker of one MLflow run.
 
     Args:
-        client: of the store.
-        run_id: of an open run.
+        client: the store's client.
+        run_id: the id of an open run.
     """
 
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
@@ -66,18 +66,18 @@ class MlflowTracker:
         self._client = client
 
     def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
-        """Writes what the training is done with."""
+        """Log the training's parameters."""
         from mlflow.entities import Param
 
         values = [Param(name, str(value)) for name, value in parameters.items()]
         self._client.log_batch(self.run_id, params=values)
 
     def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Writes one point of each curve."""
+        """Log one point of each curve."""
         self._log(measures, epoch)
 
     def log_measures(self, split: str, measures: Measures) -> None:
-        """Writes the final measures of a split as `final_<split>_<measure>`."""
+        """Log the final measures of a split as `final_<split>_<measure>`."""
         named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
         self._log(named, 0)
 
@@ -91,16 +91,16 @@ class MlflowTracker:
 
 @contextmanager
 def tracked_run(config: TrackingConfig) -> Iterator[MlflowTracker]:
-    """Opens a run, tags it and names its dataset; ends it as FINISHED, FAILED or KILLED.
+    """Open a run, and end it as FINISHED, FAILED or KILLED.
 
-    MLflow is imported here, since it takes seconds, and only once its telemetry is off.
-    KILLED is for what is not an `Exception`: an interrupt, or a job that was cancelled so.
+    MLflow is imported late, because that takes seconds and its telemetry must be off before. A run
+    is KILLED by what is not an `Exception`, such as an interrupt.
 
     Raises:
         MlflowException: the store cannot be used.
     """
     config.artifact_folder.mkdir(parents=True, exist_ok=True)
-    # Of runs that start together the first one makes the store: MLflow's migrations need it alone.
+    # MLflow's migrations of a new store must not run twice at once.
     with _silence(), FileLock(config.artifact_folder / ".lock"):
         client, run_id = _start(config)
     status = "FINISHED"
@@ -137,7 +137,7 @@ def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
 
 
 def _input(dataset: DatasetVersion) -> "DatasetInput":
-    """A dataset version in MLflow's words: its folder as a source, its counts as a profile."""
+    """Return a dataset version as MLflow's: its folder as source, its counts as profile."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
@@ -158,17 +158,17 @@ def _input(dataset: DatasetVersion) -> "DatasetInput":
 
 
 _DIGEST_LENGTH = 36
-"""Characters of a digest that MLflow's database holds; the tag has all of them."""
+"""The most characters of a digest in MLflow's database; the tag has the whole digest."""
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Turns telemetry off for good, and notices off for as long as a store is opened."""
+    """Turn telemetry off for good, and warnings off within the block."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 - it sets its loggers up when imported
+        import mlflow  # noqa: F401 -- the import sets up its loggers
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)

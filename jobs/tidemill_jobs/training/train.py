@@ -1,6 +1,6 @@
-"""The use case: labelled texts in, a calibrated model with its measures out."""
+"""The training of a calibrated model on labeled texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
@@ -19,19 +19,14 @@ from tidemill_jobs.training.fit import (
     logits_of,
     reproducible,
 )
-from tidemill_jobs.training.labelled_texts import TrainingData
+from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import (
     CalibratedClassifier,
     HashedNgramClassifier,
     NetworkConfig,
     spelling_buckets,
 )
-from tidemill_jobs.training.tokenizer import (
-    VOCABULARY_LIMIT,
-    pieces,
-    sequence_length,
-    train_tokenizer,
-)
+from tidemill_jobs.training.tokenizer import pieces, sequence_length, train_tokenizer
 from tidemill_jobs.training.tracking import Tracker
 
 _ROWS_A_PASS = 512
@@ -39,35 +34,31 @@ _ROWS_A_PASS = 512
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train.
+    """The settings of a training.
 
     Attributes:
-        seed: the same seed, data and thread count give the same model.
-        threads: CPU threads to use. A second one gains little, the steps being small, and
-            loses much where the machine is busy: threads spin while they wait.
-        vocabulary_limit: most word pieces.
+        seed: the same seed, data and number of threads give the same model.
+        threads: CPU threads. A second one gains little, because the steps are small, and costs
+            much on a busy machine, because threads spin while they wait.
         fit: the training loop.
     """
 
     seed: int = 0
     threads: int = 1
-    vocabulary_limit: int = VOCABULARY_LIMIT
     fit: FitConfig = field(default_factory=FitConfig)
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model and what is known about it.
+    """A model and its answers to the test split.
 
     Attributes:
-        labels: in the order of the model's output.
-        tokenizer_json: content of `tokenizer.json`.
+        labels: the labels, in the order of the model's output.
+        tokenizer_json: the content of `tokenizer.json`.
         encoder: turns texts into token ids, as in training.
         classifier: token ids to calibrated probabilities.
-        test_measures: on the test split.
+        test_measures: the measures on the test split.
         test_probabilities: float32 of shape [test rows, labels].
-        validation_measures: on the validation split, which early stopping and calibration saw.
-        parameters: what it was trained with, by name.
     """
 
     labels: tuple[str, ...]
@@ -76,26 +67,24 @@ class TrainedModel:
     classifier: CalibratedClassifier
     test_measures: Measures
     test_probabilities: npt.NDArray[np.float32]
-    validation_measures: Measures
-    parameters: Mapping[str, str | int | float]
 
     @property
     def sequence_length(self) -> int:
-        """Token ids a row."""
+        """Token ids per row."""
         return self.encoder.sequence_length
 
     @property
     def vocabulary_size(self) -> int:
-        """Token ids lie in [0, vocabulary_size)."""
+        """The number of token ids."""
         return self.classifier.network.config.vocabulary_size
 
     @property
     def temperature(self) -> float:
-        """The temperature that calibrates the classifier, which has it already."""
+        """The classifier's temperature."""
         return self.classifier.temperature
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return what the classifier answers here; n texts -> float32 [n, labels]."""
+        """Return the classifier's answers to n texts: float32 [n, labels]."""
         return _probabilities(self.classifier, torch.from_numpy(self.encoder.encode(texts)))
 
 
@@ -105,8 +94,8 @@ def train(
     """Train, calibrate and measure a model.
 
     Args:
-        examples: what to learn from.
-        config: how to.
+        examples: the splits.
+        config: the settings.
         progress: receives the fraction done; what it raises ends the training.
         tracker: receives parameters, curves and measures.
 
@@ -115,43 +104,38 @@ def train(
     """
     labels = examples.labels()
     progress(0.0, "learning the vocabulary")
-    tokenizer = train_tokenizer(examples.train.texts, config.vocabulary_limit)
+    tokenizer = train_tokenizer(examples.train.texts)
     encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, examples.train.texts))
     shape = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size(), labels=len(labels))
-    parameters = _parameters(examples, config, shape, encoder.sequence_length)
-    tracker.log_parameters(parameters)
+    tracker.log_parameters(_parameters(examples, config, shape, encoder.sequence_length))
     held_out = examples.validation.encode(encoder, labels)
     with reproducible(config.seed, config.threads):
         network = HashedNgramClassifier(shape, spelling_buckets(pieces(tokenizer)))
         rows = examples.train.encode(encoder, labels)
-        fit(
-            network,
-            rows,
-            held_out.known(),
-            config.fit,
-            lambda done, message: progress(0.05 + 0.9 * done, message),
-            tracker.log_epoch,
-        )
-        progress(0.95, "calibrating")
-        classifier = _calibrated(network, held_out.known())
+        classifier = _fit(network, rows, held_out.known(), config.fit, progress, tracker)
         validation, _ = _measure(classifier, held_out)
         test, probabilities = _measure(classifier, examples.test.encode(encoder, labels))
     tracker.log_measures("validation", validation)
     tracker.log_measures("test", test)
     progress(1.0, "trained")
-    return TrainedModel(
-        labels=labels,
-        tokenizer_json=tokenizer.to_str(),
-        encoder=encoder,
-        classifier=classifier,
-        test_measures=test,
-        test_probabilities=probabilities,
-        validation_measures=validation,
-        parameters=parameters,
-    )
+    return TrainedModel(labels, tokenizer.to_str(), encoder, classifier, test, probabilities)
 
 
-def _calibrated(network: HashedNgramClassifier, held_out: EncodedRows) -> CalibratedClassifier:
+def _fit(
+    network: HashedNgramClassifier,
+    rows: EncodedRows,
+    held_out: EncodedRows,
+    config: FitConfig,
+    progress: Progress,
+    tracker: Tracker,
+) -> CalibratedClassifier:
+    """Fit and calibrate a network; without held-out rows its temperature is 1."""
+
+    def fitting(done: float, message: str) -> None:
+        progress(0.05 + 0.9 * done, message)
+
+    fit(network, rows, held_out, config, fitting, tracker.log_epoch)
+    progress(0.95, "calibrating")
     if not len(held_out):
         return CalibratedClassifier(network, 1.0)
     logits = logits_of(network, held_out.input_ids).numpy()

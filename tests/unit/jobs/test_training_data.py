@@ -3,7 +3,7 @@
 import polars as pl
 
 from tidemill_jobs.release.retrain import training_data
-from tidemill_jobs.training.labelled_texts import LabelledTexts
+from tidemill_jobs.training.labeled_texts import LabeledTexts
 
 
 def test_a_datasets_rows_come_by_split_with_their_weights() -> None:
@@ -16,6 +16,6 @@ def test_a_datasets_rows_come_by_split_with_their_weights() -> None:
         ("d", "y", 1.0, "test"),
     ]
     data = training_data(pl.DataFrame(rows, schema=columns, orient="row"))
-    assert data.train == LabelledTexts(["a", "b"], ["x", "y"], [1.0, 0.51])
-    assert data.validation == LabelledTexts(["c"], ["x"], [1.0])
-    assert data.test == LabelledTexts(["d"], ["y"], [1.0])
+    assert data.train == LabeledTexts(["a", "b"], ["x", "y"], [1.0, 0.51])
+    assert data.validation == LabeledTexts(["c"], ["x"], [1.0])
+    assert data.test == LabeledTexts(["d"], ["y"], [1.0])

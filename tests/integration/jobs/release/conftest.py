@@ -26,7 +26,7 @@ from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler, Serving
 from tidemill_jobs.release.trial import try_candidate
 from tidemill_jobs.training.export import export_onnx
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 WORDS = {"pay": "transfer money account", "card": "plastic pin chip", "loan": "borrow rate house"}
@@ -64,7 +64,7 @@ class Trained:
 
     model: TrainedModel
     exported: bytes
-    test: LabelledTexts
+    test: LabeledTexts
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Loop:
 
     def try_(self, candidate: ModelVersion, trained: Trained) -> GateDecision:
         """Load, compare and judge a candidate as `retrain` does."""
-        data, gate = TrainingData(LabelledTexts(), test=trained.test), self.context.settings.gate
+        data, gate = TrainingData(LabeledTexts(), test=trained.test), self.context.settings.gate
         return try_candidate(self.serving, candidate, trained.model, data, gate, {})
 
     def champion(self, trained: Trained) -> ModelVersion:
@@ -214,7 +214,7 @@ def learn(label: Label) -> Trained:
     for text, true in rows_of(210):
         parts[split_of(content_hash(text))].append((text, label(text, true)))
     train_rows, validation, test = (
-        LabelledTexts([text for text, _ in rows], [found for _, found in rows])
+        LabeledTexts([text for text, _ in rows], [found for _, found in rows])
         for rows in (parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
     )
     data = TrainingData(train_rows, validation, test)

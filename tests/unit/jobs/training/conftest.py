@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tidemill_jobs.training.evaluate import Measures
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 
@@ -22,11 +22,11 @@ class Untracked:
         """Forgets them."""
 
 
-def weather(rows: int, offset: int = 0) -> LabelledTexts:
+def weather(rows: int, offset: int = 0) -> LabeledTexts:
     """Texts of two kinds that are easy to tell apart."""
     numbers = range(offset, offset + rows)
     texts = [f"rain {n} and clouds" if n % 2 else f"sunny day {n}, no shade" for n in numbers]
-    return LabelledTexts(texts, ["wet" if n % 2 else "dry" for n in numbers])
+    return LabeledTexts(texts, ["wet" if n % 2 else "dry" for n in numbers])
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from tidemill_core.errors import DataError
 from tidemill_jobs.training.evaluate import Measures
-from tidemill_jobs.training.labelled_texts import LabelledTexts, TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
@@ -55,7 +55,7 @@ def test_it_answers_alike_afterwards(model: TrainedModel, data: TrainingData) ->
 def test_without_a_test_split_training_texts_are_the_proof(data: TrainingData) -> None:
     """Exports are always compared on something, the test split where there is one."""
     assert data.proof_texts == data.test.texts
-    alone = replace(data, test=LabelledTexts())
+    alone = replace(data, test=LabeledTexts())
     assert alone.proof_texts == data.train.texts[:256]
 
 
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_model(
 def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingData) -> None:
     """No validation split: fixed epochs and a temperature of 1."""
     recorder = CurveRecorder()
-    model = train(replace(data, validation=LabelledTexts()), CONFIG, ignore, recorder)
+    model = train(replace(data, validation=LabeledTexts()), CONFIG, ignore, recorder)
     assert model.temperature == 1.0
     assert recorder.epochs == list(range(1, CONFIG.fit.epochs(60) + 1))
     assert model.test_measures.accuracy == 1.0
@@ -79,7 +79,7 @@ def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingDat
 
 def test_labels_that_training_lacks_count_as_errors(data: TrainingData, recorder: Tracker) -> None:
     """Unknown labels in the held-out splits are measured as wrong and do not break training."""
-    strange = LabelledTexts(["hail of stones"], ["hail"])
+    strange = LabeledTexts(["hail of stones"], ["hail"])
     model = train(replace(data, validation=strange, test=strange), CONFIG, ignore, recorder)
     assert model.test_measures.accuracy == 0.0
     assert model.temperature == 1.0
@@ -89,7 +89,7 @@ def test_rows_of_no_weight_teach_nothing(data: TrainingData, recorder: Tracker) 
     """Wrong labels at weight 0 leave the model right."""
     flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
     weights = [1.0] * 60 + [0.0] * 60
-    doubled = LabelledTexts([*data.train.texts] * 2, [*data.train.labels, *flipped], weights)
+    doubled = LabeledTexts([*data.train.texts] * 2, [*data.train.labels, *flipped], weights)
     model = train(replace(data, train=doubled), CONFIG, ignore, recorder)
     assert model.test_measures.accuracy == 1.0
 
@@ -98,7 +98,7 @@ def test_more_doubtful_labels_give_way(data: TrainingData, recorder: Tracker) ->
     """Three wrong labels of weight 0.51 for each right one of weight 1 leave the model right."""
     flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
     labels, weights = [*data.train.labels, *flipped * 3], [1.0] * 60 + [0.51] * 180
-    weak = LabelledTexts([*data.train.texts] * 4, labels, weights)
+    weak = LabeledTexts([*data.train.texts] * 4, labels, weights)
     assert train(replace(data, train=weak), CONFIG, ignore, recorder).test_measures.accuracy == 1.0
     trusted = replace(weak, weights=None)
     wrong = train(replace(data, train=trusted), CONFIG, ignore, recorder)
@@ -110,7 +110,7 @@ def test_a_label_is_believed_as_far_as_its_weight(data: TrainingData, recorder: 
     confidences = []
     for weight in (0.7, 1.0):
         weak = replace(data.train, weights=[weight] * 60)
-        alone = replace(data, train=weak, validation=LabelledTexts())
+        alone = replace(data, train=weak, validation=LabeledTexts())
         found = train(alone, CONFIG, ignore, recorder)
         assert found.test_measures.accuracy == 1.0
         confidences.append(float(found.test_probabilities.max(axis=1).mean()))
@@ -146,10 +146,10 @@ def test_progress_runs_from_none_to_all_and_may_interrupt(
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (TrainingData(LabelledTexts()), "NO_TRAINING_ROWS"),
-        (TrainingData(LabelledTexts(["a", "b"], ["x", "x"])), "TOO_FEW_LABELS"),
-        (TrainingData(LabelledTexts(["a", "b"], ["x"])), "ROWS_DO_NOT_MATCH"),
-        (TrainingData(LabelledTexts(["a", "b"], ["x", "y"], [1.0])), "ROWS_DO_NOT_MATCH"),
+        (TrainingData(LabeledTexts()), "NO_TRAINING_ROWS"),
+        (TrainingData(LabeledTexts(["a", "b"], ["x", "x"])), "TOO_FEW_LABELS"),
+        (TrainingData(LabeledTexts(["a", "b"], ["x"])), "ROWS_DO_NOT_MATCH"),
+        (TrainingData(LabeledTexts(["a", "b"], ["x", "y"], [1.0])), "ROWS_DO_NOT_MATCH"),
     ],
 )
 def test_refuses_what_nothing_can_be_learned_from(

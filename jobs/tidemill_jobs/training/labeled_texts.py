@@ -1,4 +1,4 @@
-"""What a model learns from and is measured on: texts with their labels and weights, by split."""
+"""The texts, labels and weights that a model learns from and is measured on, by split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,13 @@ _PROOF_ROWS = 256
 
 
 @dataclass(frozen=True)
-class LabelledTexts:
-    """Texts with their labels, one for one.
+class LabeledTexts:
+    """Texts with their labels and weights, in the same order.
 
     Attributes:
         texts: valid Unicode without lone surrogates.
-        labels: as many.
-        weights: as many, in [0, 1]: the probability that a label is right, as far as is known. 1
-            for all where None.
+        labels: the label of each text.
+        weights: the probability that each label is right, in [0, 1]; None for 1.
     """
 
     texts: Sequence[str] = ()
@@ -28,7 +27,7 @@ class LabelledTexts:
     weights: Sequence[float] | None = None
 
     def check(self, split: str) -> None:
-        """Raise DataError (ROWS_DO_NOT_MATCH) if there are not as many of each."""
+        """Raise DataError (ROWS_DO_NOT_MATCH) if the lengths differ."""
         counts = {"texts": len(self.texts), "labels": len(self.labels)}
         if self.weights is not None:
             counts["weights"] = len(self.weights)
@@ -37,7 +36,7 @@ class LabelledTexts:
             raise DataError("ROWS_DO_NOT_MATCH", f"{split} has {found}")
 
     def encode(self, encoder: TextEncoder, labels: Sequence[str]) -> EncodedRows:
-        """Return the rows as tensors; a label that is not among `labels` gets the index -1."""
+        """Return the rows as tensors; a label that is not in `labels` has the index -1."""
         index = {label: number for number, label in enumerate(labels)}
         return EncodedRows(
             torch.from_numpy(encoder.encode(self.texts)).to(torch.int64),
@@ -50,35 +49,35 @@ class LabelledTexts:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """A dataset version, split.
+    """The splits of a dataset version.
 
     Attributes:
-        train: what is learned from; it decides the labels.
+        train: the rows to learn from; their labels are the model's labels.
         validation: for early stopping and calibration; may be empty.
-        test: for the measures; may be empty, and may lack or add labels.
+        test: for the measures; may be empty, and may have other labels.
     """
 
-    train: LabelledTexts
-    validation: LabelledTexts = field(default_factory=LabelledTexts)
-    test: LabelledTexts = field(default_factory=LabelledTexts)
+    train: LabeledTexts
+    validation: LabeledTexts = field(default_factory=LabeledTexts)
+    test: LabeledTexts = field(default_factory=LabeledTexts)
 
     @property
     def proof_texts(self) -> Sequence[str]:
-        """What a model must answer alike wherever it runs: the test split, or some of train."""
+        """The texts on which every export must agree: the test split, or some of train."""
         return self.test.texts or self.train.texts[:_PROOF_ROWS]
 
     def labels(self) -> tuple[str, ...]:
-        """Return the labels that training knows, sorted.
+        """Check the splits and return the labels of the training rows, sorted.
 
         Raises:
-            DataError: there are no training rows (NO_TRAINING_ROWS), or texts, labels and weights
-                do not match (ROWS_DO_NOT_MATCH).
-            TooFewLabels: training knows fewer than two labels.
+            DataError: there are no training rows (NO_TRAINING_ROWS), or a split has other numbers
+                of texts, labels and weights (ROWS_DO_NOT_MATCH).
+            TooFewLabels: the training rows have fewer than two labels.
         """
         if not self.train.texts:
             raise DataError("NO_TRAINING_ROWS", "the training split has no rows")
         for name in ("train", "validation", "test"):
-            rows: LabelledTexts = getattr(self, name)
+            rows: LabeledTexts = getattr(self, name)
             rows.check(name)
         labels = tuple(sorted(set(self.train.labels)))
         if len(labels) < 2:
