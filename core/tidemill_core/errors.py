@@ -59,9 +59,16 @@ class InvalidArgument(TidemillError):
 
 
 class UnknownLabel(InvalidArgument):
-    """A label that its task does not have."""
+    """A label that its task does not have.
 
-    def __init__(self, task: str, label: str, known: frozenset[str]) -> None:
+    Args:
+        task: the task.
+        label: the label.
+        known: the task's labels.
+        advice: how to add it, in a sentence; may be empty.
+    """
+
+    def __init__(self, task: str, label: str, known: frozenset[str], advice: str = "") -> None:
         given = label[:100]
         # Errors travel as gRPC metadata, which must stay small.
         close = " or ".join(repr(each[:100]) for each in _similar(given, known))
@@ -69,9 +76,7 @@ class UnknownLabel(InvalidArgument):
         super().__init__(
             "UNKNOWN_LABEL",
             "label",
-            f"{given!r} is not one of the {len(known)} labels of {task!r}{meant}"
-            " To add a label, add a row with it to a source, import texts that have it (`tidemill"
-            f" label import`), or set labels.add in tidemill.toml, under [tasks.{task}.labels]",
+            f"{given!r} is not one of the {len(known)} labels of {task!r}{meant} {advice}".rstrip(),
         )
 
 

@@ -237,6 +237,7 @@ def _handlers(
             storage.label_items,
             storage.datasets,
             router,
+            {task: each.labels for task, each in settings.tasks.items()},
             system_clock,
             settings.labeling.lease_minutes,
         ),

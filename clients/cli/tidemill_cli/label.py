@@ -1,6 +1,7 @@
 """`tidemill label`."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from tidemill_cli.agreement import Agreement, agreement_of
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.dataset_files import write_whole
 from tidemill_cli.failure import AlreadyThere, WrongUsage
-from tidemill_cli.label_import import read_tasks, submit_all
+from tidemill_cli.label_import import LabelImport, read_tasks
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
 from tidemill_cli.listing import Columns, print_list, print_one
@@ -118,17 +119,40 @@ def export(
 @app.command("import", epilog="Example: tidemill label import annotated.json")
 def import_file(
     file: Annotated[Path, typer.Argument(help="What Label Studio exported: JSON.")],
+    new_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL", help="A label that is new to its task; repeatable.", show_default=False
+        ),
+    ] = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Store the annotations of tasks that `tidemill label export` wrote.
 
-    A task that is not sound is left out as a whole. Importing a file again stores nothing twice.
+    A task that is not sound is left out as a whole. A label that is new to its task may be a typo:
+    on a terminal you are asked, otherwise --new-label names it. Importing a file again stores
+    nothing twice.
     """
     tasks = read_tasks(file)
+    asks = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     with connected(address) as client:
-        outcome = submit_all(client, tasks)
-    print_outcome(outcome, as_json)
+        sent = LabelImport(client, new_label or (), _is_new if asks else _is_unknown)
+        outcome = sent.submit_all(tasks)
+    named = " ".join(f"--new-label {shlex.quote(label)}" for label in sent.left_out)
+    advice = f"to take new labels, import the file again with {named}" if named else ""
+    print_outcome(outcome, as_json, advice)
+
+
+def _is_new(message: str, count: int) -> bool:
+    """Ask a person whether a label is new."""
+    say(message)
+    return typer.confirm(f"Annotations with it: {count}. Take it as a new label?", err=True)
+
+
+def _is_unknown(_message: str, _count: int) -> bool:
+    """Take no label for new where nobody can be asked."""
+    return False
 
 
 def _items(

@@ -1,11 +1,14 @@
 """What became of a file whose items were sent one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import print_fields, print_json, print_table
+
+_PLACES = 5
+"""So many places of one reason are named."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,13 @@ class FileOutcome:
     rejections: Sequence[Mapping[str, Any]]
 
 
-def print_outcome(outcome: FileOutcome, as_json: bool) -> None:
-    """Print how many items of a file were stored, and why the others were not.
+def print_outcome(outcome: FileOutcome, as_json: bool, advice: str = "") -> None:
+    """Print how many items of a file were stored, and why the others were not, each reason once.
+
+    Args:
+        outcome: what became of the file.
+        as_json: whether to print JSON, which has each rejection.
+        advice: what to do about what was not stored; may be empty.
 
     Raises:
         CommandFailed: some were not stored.
@@ -36,6 +44,21 @@ def print_outcome(outcome: FileOutcome, as_json: bool) -> None:
     else:
         print_fields({"accepted": outcome.accepted, "rejected": outcome.rejected})
         if rows := outcome.rejections:
-            print_table(list(rows[0]), (list(row.values()) for row in rows), empty="")
+            print_table(["times", *rows[0]], _grouped(rows), empty="")
     if outcome.rejected:
-        raise CommandFailed(f"{outcome.rejected} were not stored")
+        message = f"{outcome.rejected} were not stored"
+        raise CommandFailed(f"{message}; {advice}" if advice else message)
+
+
+def _grouped(rejections: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    """Yield a row for each reason and message: how often it comes, and where."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for rejection in rejections:
+        groups.setdefault((rejection["reason"], rejection["message"]), []).append(rejection)
+    for group in groups.values():
+        yield [len(group), *(_listed([str(one[key]) for one in group]) for key in group[0])]
+
+
+def _listed(values: Sequence[str]) -> str:
+    once = list(dict.fromkeys(values))
+    return ", ".join(once[:_PLACES]) + (", …" if len(once) > _PLACES else "")

@@ -1,11 +1,12 @@
 """Texts that are queued for people to label, and their judgements."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+
+from tidemill_core.domain.label_names import Renames, current
 
 MAX_LABEL_LENGTH = 200
 """Longest label that a person may give, in characters."""
@@ -124,9 +125,19 @@ class LabelItem:
     resolve_time: datetime | None
 
 
-def clean_label(label: str) -> str:
-    """Return a label in the form of datasets: NFC, single-spaced, without outer spaces."""
-    return " ".join(unicodedata.normalize("NFC", label).split())
+def by_current_names(item: LabelItem, renames: Renames) -> LabelItem:
+    """Return an item whose labels are called as they are now."""
+    return replace(
+        item,
+        label=current(item.label, renames),
+        suggested_labels=tuple(
+            dict.fromkeys(current(label, renames) for label in item.suggested_labels)
+        ),
+        judgements=tuple(
+            replace(judgement, label=current(judgement.label, renames))
+            for judgement in item.judgements
+        ),
+    )
 
 
 def resolve(labels: Sequence[str], wanted: int) -> tuple[LabelItemState, str]:

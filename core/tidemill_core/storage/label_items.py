@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.labeling import (
     Judgement,
     LabelItem,
@@ -92,11 +93,14 @@ class LabelItemStore:
         with self._database.read() as connection:
             return items, count_waiting(connection, request.task, request.annotator)
 
-    def submit(self, task: str, judgement: Judgement) -> tuple[Judgement, LabelItem]:
+    def submit(
+        self, task: str, judgement: Judgement, renames: Renames
+    ) -> tuple[Judgement, LabelItem]:
         """Write a judgement, and decide the item if it has enough judgements.
 
         No lease is needed: a late judgement counts as long as the item waits. A repeated request
         id returns the judgement that was stored first; so does the annotator's same label again.
+        Labels are the same if their current names are.
 
         Returns:
             The judgement as stored, and the item as it is now.
@@ -109,7 +113,7 @@ class LabelItemStore:
             StorageUnavailable: the judgement was not written.
         """
         with self._database.write(alone_on=label_items) as connection:
-            stored, row = judge(connection, task, judgement)
+            stored, row = judge(connection, task, judgement, renames)
             [item] = items_of(connection, [row], judgement.create_time)
         return stored, item
 

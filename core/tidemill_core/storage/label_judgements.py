@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import Judgement, LabelItemState, resolve
 from tidemill_core.errors import FailedPrecondition, NotFound, RequestIdReused
 from tidemill_core.storage.label_rows import judgement_of
@@ -14,8 +15,12 @@ from tidemill_core.storage.schema import label_items, labels
 Row = Mapping[Any, Any]
 
 
-def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judgement, Row]:
+def judge(
+    connection: Connection, task: str, judgement: Judgement, renames: Renames
+) -> tuple[Judgement, Row]:
     """Write a judgement and decide its item; the caller holds the lock of the items' table.
+
+    A judgement is stored as it was given. Labels are compared by their current names.
 
     Returns:
         The judgement as stored, and the item's row as it is now.
@@ -28,13 +33,13 @@ def judge(connection: Connection, task: str, judgement: Judgement) -> tuple[Judg
     if (repeated := _repeated(connection, judgement)) is not None:
         return repeated, _get(connection, task, repeated.label_item_id)
     row = _get(connection, task, judgement.label_item_id)
-    if (earlier := _judged_before(connection, judgement)) is not None:
+    if (earlier := _judged_before(connection, judgement, renames)) is not None:
         return earlier, row
     if row["state"] != LabelItemState.OPEN:
         message = f"the item is {row['state']} and takes no more judgements"
         raise FailedPrecondition(message, "LABEL_ITEM_CLOSED")
     _write(connection, judgement)
-    _decide(connection, row, judgement.create_time)
+    _decide(connection, row, renames, judgement.create_time)
     return judgement, _get(connection, task, judgement.label_item_id)
 
 
@@ -57,7 +62,9 @@ def _repeated(connection: Connection, judgement: Judgement) -> Judgement | None:
     return stored
 
 
-def _judged_before(connection: Connection, judgement: Judgement) -> Judgement | None:
+def _judged_before(
+    connection: Connection, judgement: Judgement, renames: Renames
+) -> Judgement | None:
     """Return the annotator's earlier judgement of the item; None if there is none.
 
     Raises:
@@ -71,7 +78,7 @@ def _judged_before(connection: Connection, judgement: Judgement) -> Judgement | 
     row = connection.execute(query).mappings().first()
     if row is None:
         return None
-    if row["label"] != judgement.label:
+    if current(row["label"], renames) != current(judgement.label, renames):
         message = f"{judgement.annotator!r} already judged this item as {row['label']!r}"
         raise FailedPrecondition(message, "ALREADY_JUDGED")
     return judgement_of(row)
@@ -94,12 +101,12 @@ def _write(connection: Connection, judgement: Judgement) -> None:
         connection.execute(labels.insert(), {**values, "lease_request_id": ""})
 
 
-def _decide(connection: Connection, row: Row, now: datetime) -> None:
+def _decide(connection: Connection, row: Row, renames: Renames, now: datetime) -> None:
     """Update an item's state from its judgements."""
     judged = select(labels.c.label).where(
         labels.c.label_item_id == row["label_item_id"], labels.c.label.is_not(None)
     )
-    given = list(connection.execute(judged).scalars())
+    given = [current(label, renames) for label in connection.execute(judged).scalars()]
     state, label = resolve(given, row["judgements_wanted"])
     ended = None if state is LabelItemState.OPEN else now
     values = {"judgements_given": len(given), "state": state, "label": label, "resolve_time": ended}

@@ -208,7 +208,8 @@ class FeedbackHandler:
             known = self._router.routes(claims.task).known_labels
             if new.label not in known:
                 renamed = self._router.task_settings(claims.task).labels.rename
-                raise UnknownLabel(claims.task, new.label, known.difference(renamed))
+                ways = _ways_to_add(claims.task)
+                raise UnknownLabel(claims.task, new.label, known.difference(renamed), ways)
         if new.text:
             limit = self._router.task_settings(claims.task).max_text_length
             check_text("text", new.text, limit)
@@ -219,6 +220,13 @@ class FeedbackHandler:
             create_time=self._clock(),
             **vars(new),
         )
+
+
+def _ways_to_add(task: str) -> str:
+    return (
+        "To add a label, add a row with it to a source, import texts that have it (`tidemill label"
+        f" import`), or set labels.add in tidemill.toml, under [tasks.{task}.labels]"
+    )
 
 
 def _check_request_id(checked: Feedback, stored: Feedback) -> None:

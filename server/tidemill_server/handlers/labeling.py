@@ -1,23 +1,26 @@
 """Texts that wait for people: handing them out, and taking labels."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidemill_core.clock import Clock
+from tidemill_core.domain.label_names import current
 from tidemill_core.domain.labeling import (
     MAX_LABEL_LENGTH,
     Judgement,
     LabelItem,
     LabelItemState,
     LabelReason,
-    clean_label,
+    by_current_names,
 )
-from tidemill_core.errors import InvalidArgument
+from tidemill_core.errors import InvalidArgument, UnknownLabel
+from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.label_leases import LeaseRequest
+from tidemill_core.text_repair import repair
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
@@ -33,7 +36,7 @@ class Lease:
     Attributes:
         items: to be judged, those that wait longest first.
         waiting_count: how many wait for the annotator, these included.
-        labels: of the task's newest dataset version.
+        labels: of the task's newest dataset version, and those that its settings name.
     """
 
     items: Sequence[LabelItem]
@@ -48,6 +51,7 @@ class LabelingHandler:
         store: the items.
         datasets: name a task's labels.
         router: knows the tasks.
+        label_names: what the settings say of labels, by task.
         clock: the time.
         lease_minutes: how long an item is kept for its annotator.
     """
@@ -57,12 +61,14 @@ class LabelingHandler:
         store: LabelItemStore,
         datasets: DatasetStore,
         router: Router,
+        label_names: Mapping[str, LabelNames],
         clock: Clock,
         lease_minutes: float,
     ) -> None:
         self._store = store
         self._datasets = datasets
         self._router = router
+        self._label_names = label_names
         self._clock = clock
         self._lease = timedelta(minutes=lease_minutes)
 
@@ -79,17 +85,32 @@ class LabelingHandler:
         count, now = min(max_items or 1, MAX_ITEMS), self._clock()
         wish = LeaseRequest(task, annotator, count, now + self._lease, request_id)
         items, waiting = self._store.lease(wish, now)
-        newest, _ = self._datasets.page(task, Page(size=1))
-        labels = sorted({label for version in newest for label in version.label_counts})
-        return Lease(items, waiting, labels)
+        return Lease(list(map(self._named, items)), waiting, sorted(self._known_labels(task)))
 
     @in_thread
     def submit(
-        self, task: str, label_item_id: str, annotator: str, label: str, request_id: str
+        self,
+        task: str,
+        label_item_id: str,
+        annotator: str,
+        label: str,
+        request_id: str,
+        known_only: bool = False,
     ) -> tuple[Judgement, LabelItem]:
         """Store what an annotator says of an item; return that, and the item as it is now.
 
+        What is returned has the labels' current names.
+
+        Args:
+            task: the item's task.
+            label_item_id: the item.
+            annotator: who says so.
+            label: what they say; by an old name too.
+            request_id: makes repeating safe; may be empty.
+            known_only: whether to refuse a label that is new to the task.
+
         Raises:
+            UnknownLabel: the label is new to the task, and should not be.
             InvalidArgument: names the field and the rule.
             NotFound: the task has no such item.
             FailedPrecondition: the annotator has judged it differently, or it waits no longer.
@@ -97,8 +118,12 @@ class LabelingHandler:
         self._check_caller(task, annotator, request_id)
         check_words("label_item_id", label_item_id, MAX_KEY_LENGTH)
         check_visible("label", label, MAX_LABEL_LENGTH)
-        said = Judgement(label_item_id, annotator, clean_label(label), request_id, self._clock())
-        return self._store.submit(task, said)
+        said = Judgement(label_item_id, annotator, repair(label), request_id, self._clock())
+        renames = self._label_names[task].rename
+        if known_only:
+            self._check_known(task, current(said.label, renames))
+        stored, item = self._store.submit(task, said, renames)
+        return replace(stored, label=current(stored.label, renames)), self._named(item)
 
     @in_thread
     def list_items(
@@ -109,7 +134,27 @@ class LabelingHandler:
         page: Page,
     ) -> tuple[list[LabelItem], str]:
         """Return a page of items with their judgements, newest first, and the next page's token."""
-        return self._store.page(task, states, reason, page.at_most(MAX_ITEMS), self._clock())
+        found, token = self._store.page(
+            task, states, reason, page.at_most(MAX_ITEMS), self._clock()
+        )
+        return list(map(self._named, found)), token
+
+    def _named(self, item: LabelItem) -> LabelItem:
+        """Return an item by its labels' current names; its task may be gone."""
+        names = self._label_names.get(item.task)
+        return item if names is None else by_current_names(item, names.rename)
+
+    def _known_labels(self, task: str) -> frozenset[str]:
+        newest, _ = self._datasets.page(task, Page(size=1))
+        labels = [label for version in newest for label in version.label_counts]
+        names = self._label_names[task]
+        return frozenset(current(label, names.rename) for label in [*labels, *names.accepted()])
+
+    def _check_known(self, task: str, label: str) -> None:
+        """Raise UnknownLabel for a label that a task does not have; before its first, all are."""
+        known = self._known_labels(task)
+        if known and label not in known:
+            raise UnknownLabel(task, label, known)
 
     def _check_caller(self, task: str, annotator: str, request_id: str) -> None:
         self._router.task_settings(task)

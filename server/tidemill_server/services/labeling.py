@@ -35,6 +35,7 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
             request.annotator,
             request.label,
             request.request_id,
+            request.known_only,
         )
         return pb.SubmitLabelResponse(
             judgement=convert.message(pb.LabelJudgement, stored),

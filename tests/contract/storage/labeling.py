@@ -32,4 +32,4 @@ def texts_of(items: list[LabelItem]) -> list[str]:
 def say(storage: Storage, item: LabelItem, label: str, annotator: str, seconds: float = 0) -> None:
     """Say what an item is, so many seconds after NOW."""
     said = judgement(item.label_item_id, label, annotator=annotator, create_time=later(seconds))
-    storage.label_items.submit("support", said)
+    storage.label_items.submit("support", said, {})

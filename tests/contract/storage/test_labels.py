@@ -84,7 +84,7 @@ def test_judgements_decide_an_item(storage: Storage) -> None:
     """With the wanted number in, the label that most gave is the item's, and it is closed."""
     storage.label_items.add([label_request()], 2, NOW)
     [item] = lease(storage)
-    stored, now = storage.label_items.submit("support", judgement(item.label_item_id, "a"))
+    stored, now = storage.label_items.submit("support", judgement(item.label_item_id, "a"), {})
     assert (now.state, now.label, now.judgements) == ("OPEN", "", (stored,))
     say(storage, item, "b", "ben", seconds=1)
     say(storage, item, "b", "cleo", seconds=2)
@@ -126,10 +126,10 @@ def test_an_annotator_is_heard_once(storage: Storage) -> None:
     storage.label_items.add([label_request()], 2, NOW)
     [item] = lease(storage)
     first = judgement(item.label_item_id, "a", request_id="r1")
-    stored, _ = storage.label_items.submit("support", first)
+    stored, _ = storage.label_items.submit("support", first, {})
     for request_id in ("", "r2"):
         again = judgement(item.label_item_id, "a", request_id=request_id, create_time=later(1))
-        assert storage.label_items.submit("support", again)[0] == stored
+        assert storage.label_items.submit("support", again, {})[0] == stored
     with pytest.raises(FailedPrecondition, match="already judged this item as 'a'") as refused:
         say(storage, item, "b", "ana")
     assert refused.value.reason == "ALREADY_JUDGED"
@@ -140,11 +140,11 @@ def test_a_request_id_is_one_judgements_alone(storage: Storage) -> None:
     """For another item, or by another annotator, it is refused, not answered with the first one."""
     storage.label_items.add([label_request("one"), label_request("two")], 2, NOW)
     one, two = all_items(storage)
-    storage.label_items.submit("support", judgement(one.label_item_id, "a", request_id="r1"))
+    storage.label_items.submit("support", judgement(one.label_item_id, "a", request_id="r1"), {})
     for item, annotator in ((two, "ana"), (one, "ben"), (two, "ben")):
         again = judgement(item.label_item_id, "b", request_id="r1", annotator=annotator)
         with pytest.raises(InvalidArgument) as refused:
-            storage.label_items.submit("support", again)
+            storage.label_items.submit("support", again, {})
         assert refused.value.reason == "REQUEST_ID_REUSED"
     assert [len(item.judgements) for item in all_items(storage)] == [1, 0]
 
@@ -155,7 +155,7 @@ def test_only_the_tasks_own_items_are_judged(storage: Storage) -> None:
     [item] = lease(storage)
     for task, item_id in (("arxiv", item.label_item_id), ("support", "x" * 32)):
         with pytest.raises(NotFound) as missing:
-            storage.label_items.submit(task, judgement(item_id))
+            storage.label_items.submit(task, judgement(item_id), {})
         assert missing.value.reason == "LABEL_ITEM_NOT_FOUND"
 
 
@@ -193,3 +193,16 @@ def test_judgements_sent_at_once_are_counted_once(
     heard = [each.annotator for each in done.judgements]
     assert len(heard) == len(set(heard)) == 3
     assert set(answers) == {*heard, "LABEL_ITEM_CLOSED"}
+
+
+def test_judgements_that_name_one_label_agree(storage: Storage) -> None:
+    """By an old name and by the new one; what an annotator said is stored as they said it."""
+    storage.label_items.add([label_request()], 2, NOW)
+    [item] = all_items(storage)
+    renames = {"old": "new"}
+    for annotator, label in (("ana", "old"), ("ana", "new"), ("ben", "new")):
+        said = judgement(item.label_item_id, label, annotator=annotator)
+        storage.label_items.submit("support", said, renames)
+    [done] = all_items(storage)
+    assert (done.state, done.label) == ("DONE", "new")
+    assert [each.label for each in done.judgements] == ["old", "new"]

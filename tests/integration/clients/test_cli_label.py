@@ -1,7 +1,7 @@
 """`tidemill label` against the real front, in a terminal and without."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -132,10 +132,10 @@ def annotated(item: LabelItem, *given: tuple[str, str]) -> dict[str, Any]:
 def imported(tidemill: Tidemill, tmp_path: Path) -> Tidemill:
     """Imports tasks; see `tidemill`."""
 
-    def call(*tasks: Any, ends_with: int = 0) -> Any:
+    def call(*tasks: Any, options: Sequence[str] = (), ends_with: int = 0) -> Any:
         file = tmp_path / "annotated.json"
         file.write_text(json.dumps(tasks))
-        return tidemill("import", str(file), ends_with=ends_with)
+        return tidemill("import", str(file), *options, ends_with=ends_with)
 
     return call
 
@@ -218,6 +218,56 @@ def test_what_cannot_be_imported_is_told(storage: Storage, imported: Tidemill) -
     ]
     assert "4 were not stored" in err
     assert [item.label for item in items(storage)] == ["", "b"]
+
+
+def _said(storage: Storage, *labels: str) -> list[dict[str, Any]]:
+    """Tasks of Label Studio, each a new item with a label that ana gave it."""
+    queue(storage, *[f"text {number}" for number in range(len(labels))])
+    return [
+        annotated(item, ("ana", label)) for item, label in zip(items(storage), labels, strict=True)
+    ]
+
+
+def test_a_new_label_is_not_taken_in_silence(storage: Storage, imported: Tidemill) -> None:
+    """Without a terminal it is refused with similar labels, and the option that takes it."""
+    many = {"card_arrival": 1, "lost_card": 1}
+    storage.datasets.add(DatasetVersion(**{**vars(dataset("c" * 64, TASK)), "label_counts": many}))
+    tasks = _said(storage, "card_arival", "lost_card", "card_arival", "it's new")
+    out, err = imported(*tasks, ends_with=1)
+    told = json.loads(out)
+    assert told["accepted"] == 1
+    assert [(each["row"], each["reason"]) for each in told["rejections"]] == [
+        (1, "UNKNOWN_LABEL"),
+        (3, "UNKNOWN_LABEL"),
+        (4, "UNKNOWN_LABEL"),
+    ]
+    assert "did you mean 'card_arrival'?" in told["rejections"][0]["message"]
+    assert "3 were not stored; to take new labels, import the file again with" in err
+    assert "--new-label card_arival --new-label 'it'\"'\"'s new'" in err
+    assert [item.label for item in items(storage)] == ["", "lost_card", "", ""]
+    told = imported(*tasks, options=["--new-label", "card_arival", "--new-label", "it's new"])
+    assert (told["accepted"], told["rejected"]) == (4, 0)
+    assert [item.label for item in items(storage)][::3] == ["card_arival", "it's new"]
+
+
+def test_a_person_is_asked_about_a_new_label(
+    front: Front, storage: Storage, tmp_path: Path
+) -> None:
+    """Once for each, however many rows have it; what they say no to is not stored."""
+    many = {"card_arrival": 1, "lost_card": 1}
+    storage.datasets.add(DatasetVersion(**{**vars(dataset("c" * 64, TASK)), "label_counts": many}))
+    file = tmp_path / "annotated.json"
+    file.write_text(json.dumps(_said(storage, "card_arival", "crypto", "lost_card", "card_arival")))
+    with Terminal(["label", "import", str(file), "--address", front.address]) as terminal:
+        terminal.expect("'card_arival' is not one of the 2 labels of 'mixed'; did you mean")
+        terminal.expect("Annotations with it: 2. Take it as a new label? [y/N]:")
+        terminal.press("\r")
+        terminal.expect("'crypto' is not one of the 2 labels of 'mixed'.")
+        terminal.expect("Annotations with it: 1. Take it as a new label? [y/N]:")
+        terminal.press("y\r")
+        terminal.expect("2 were not stored")
+        assert terminal.end() == 1
+    assert [item.label for item in items(storage)] == ["", "crypto", "lost_card", ""]
 
 
 @pytest.mark.parametrize(

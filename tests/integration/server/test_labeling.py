@@ -1,6 +1,7 @@
 """LabelingService: what waits is handed out, judged once by each, and listed."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,3 +166,24 @@ def test_the_largest_fit_into_a_message(front: Front, queue: Callable[..., None]
         page = client.labeling.ListLabelItems(pb.ListLabelItemsRequest(page_size=1000), timeout=30)
     assert len(page.label_items) == 40
     assert page.next_page_token
+
+
+def test_a_label_that_is_new_is_refused_where_it_may_be_a_typo(
+    front: Front, workspace: Workspace, queue: Callable[..., None]
+) -> None:
+    """With `known_only`; the error names similar labels, and nothing is stored."""
+    known = dataset("d" * 64, TASK)
+    counts = {"card_arrival": 1, "lost_card": 1}
+    workspace.storage.datasets.add(replace(known, label_counts=counts))
+    queue("a text")
+    [item] = lease(front).label_items
+    refused = refusal(lambda: submit(front, item, "card_arival", known_only=True))
+    assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_LABEL", "label")
+    assert refused.message == (
+        "label: 'card_arival' is not one of the 2 labels of 'mixed'; did you mean 'card_arrival'?"
+    )
+    assert listed(front, page_size=1)[0].judgements_given == 0
+    assert submit(front, item, " card_arrival ", known_only=True).label_item.label == "card_arrival"
+    queue("another text")
+    [item] = lease(front).label_items
+    assert submit(front, item, "card_arival").label_item.label == "card_arival"

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidemill/v1/labeling_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x04\n\tLabelItem\x12\x15\n\rlabel_item_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x06reason\x18\x04 \x01(\x0e\x32\x18.tidemill.v1.LabelReason\x12\x18\n\x10suggested_labels\x18\x05 \x03(\t\x12\"\n\x15inclusion_probability\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x1b.tidemill.v1.LabelItemState\x12\x19\n\x11judgements_wanted\x18\x08 \x01(\x05\x12\x18\n\x10judgements_given\x18\t \x01(\x05\x12/\n\njudgements\x18\n \x03(\x0b\x32\x1b.tidemill.v1.LabelJudgement\x12\r\n\x05label\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11lease_expire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0corigin_count\x18\x0f \x01(\x05\x42\x18\n\x16_inclusion_probability\"z\n\x0eLabelJudgement\x12\x15\n\rlabel_item_id\x18\x01 \x01(\t\x12\x11\n\tannotator\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16LeaseLabelItemsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tannotator\x18\x02 \x01(\t\x12\x11\n\tmax_items\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"m\n\x17LeaseLabelItemsResponse\x12+\n\x0blabel_items\x18\x01 \x03(\x0b\x32\x16.tidemill.v1.LabelItem\x12\x15\n\rwaiting_count\x18\x02 \x01(\x05\x12\x0e\n\x06labels\x18\x03 \x03(\t\"o\n\x12SubmitLabelRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rlabel_item_id\x18\x02 \x01(\t\x12\x11\n\tannotator\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"q\n\x13SubmitLabelResponse\x12.\n\tjudgement\x18\x01 \x01(\x0b\x32\x1b.tidemill.v1.LabelJudgement\x12*\n\nlabel_item\x18\x02 \x01(\x0b\x32\x16.tidemill.v1.LabelItem\"\xa3\x01\n\x15ListLabelItemsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12+\n\x06states\x18\x02 \x03(\x0e\x32\x1b.tidemill.v1.LabelItemState\x12(\n\x06reason\x18\x03 \x01(\x0e\x32\x18.tidemill.v1.LabelReason\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"^\n\x16ListLabelItemsResponse\x12+\n\x0blabel_items\x18\x01 \x03(\x0b\x32\x16.tidemill.v1.LabelItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa0\x01\n\x0bLabelReason\x12\x1c\n\x18LABEL_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12LABEL_REASON_AUDIT\x10\x01\x12\x1a\n\x16LABEL_REASON_UNCERTAIN\x10\x02\x12 \n\x1cLABEL_REASON_SUSPECTED_ERROR\x10\x03\x12\x1d\n\x19LABEL_REASON_DISAGREEMENT\x10\x04*\xc4\x01\n\x0eLabelItemState\x12 \n\x1cLABEL_ITEM_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LABEL_ITEM_STATE_OPEN\x10\x01\x12\x1b\n\x17LABEL_ITEM_STATE_LEASED\x10\x02\x12\x19\n\x15LABEL_ITEM_STATE_DONE\x10\x03\x12\x1f\n\x1bLABEL_ITEM_STATE_UNRESOLVED\x10\x04\x12\x1c\n\x18LABEL_ITEM_STATE_EXPIRED\x10\x05\x32\x9c\x02\n\x0fLabelingService\x12\\\n\x0fLeaseLabelItems\x12#.tidemill.v1.LeaseLabelItemsRequest\x1a$.tidemill.v1.LeaseLabelItemsResponse\x12P\n\x0bSubmitLabel\x12\x1f.tidemill.v1.SubmitLabelRequest\x1a .tidemill.v1.SubmitLabelResponse\x12Y\n\x0eListLabelItems\x12\".tidemill.v1.ListLabelItemsRequest\x1a#.tidemill.v1.ListLabelItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"tidemill/v1/labeling_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x04\n\tLabelItem\x12\x15\n\rlabel_item_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12(\n\x06reason\x18\x04 \x01(\x0e\x32\x18.tidemill.v1.LabelReason\x12\x18\n\x10suggested_labels\x18\x05 \x03(\t\x12\"\n\x15inclusion_probability\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12*\n\x05state\x18\x07 \x01(\x0e\x32\x1b.tidemill.v1.LabelItemState\x12\x19\n\x11judgements_wanted\x18\x08 \x01(\x05\x12\x18\n\x10judgements_given\x18\t \x01(\x05\x12/\n\njudgements\x18\n \x03(\x0b\x32\x1b.tidemill.v1.LabelJudgement\x12\r\n\x05label\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11lease_expire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0corigin_count\x18\x0f \x01(\x05\x42\x18\n\x16_inclusion_probability\"z\n\x0eLabelJudgement\x12\x15\n\rlabel_item_id\x18\x01 \x01(\t\x12\x11\n\tannotator\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16LeaseLabelItemsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tannotator\x18\x02 \x01(\t\x12\x11\n\tmax_items\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"m\n\x17LeaseLabelItemsResponse\x12+\n\x0blabel_items\x18\x01 \x03(\x0b\x32\x16.tidemill.v1.LabelItem\x12\x15\n\rwaiting_count\x18\x02 \x01(\x05\x12\x0e\n\x06labels\x18\x03 \x03(\t\"\x83\x01\n\x12SubmitLabelRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rlabel_item_id\x18\x02 \x01(\t\x12\x11\n\tannotator\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x12\n\nknown_only\x18\x06 \x01(\x08\"q\n\x13SubmitLabelResponse\x12.\n\tjudgement\x18\x01 \x01(\x0b\x32\x1b.tidemill.v1.LabelJudgement\x12*\n\nlabel_item\x18\x02 \x01(\x0b\x32\x16.tidemill.v1.LabelItem\"\xa3\x01\n\x15ListLabelItemsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12+\n\x06states\x18\x02 \x03(\x0e\x32\x1b.tidemill.v1.LabelItemState\x12(\n\x06reason\x18\x03 \x01(\x0e\x32\x18.tidemill.v1.LabelReason\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"^\n\x16ListLabelItemsResponse\x12+\n\x0blabel_items\x18\x01 \x03(\x0b\x32\x16.tidemill.v1.LabelItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xa0\x01\n\x0bLabelReason\x12\x1c\n\x18LABEL_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12LABEL_REASON_AUDIT\x10\x01\x12\x1a\n\x16LABEL_REASON_UNCERTAIN\x10\x02\x12 \n\x1cLABEL_REASON_SUSPECTED_ERROR\x10\x03\x12\x1d\n\x19LABEL_REASON_DISAGREEMENT\x10\x04*\xc4\x01\n\x0eLabelItemState\x12 \n\x1cLABEL_ITEM_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LABEL_ITEM_STATE_OPEN\x10\x01\x12\x1b\n\x17LABEL_ITEM_STATE_LEASED\x10\x02\x12\x19\n\x15LABEL_ITEM_STATE_DONE\x10\x03\x12\x1f\n\x1bLABEL_ITEM_STATE_UNRESOLVED\x10\x04\x12\x1c\n\x18LABEL_ITEM_STATE_EXPIRED\x10\x05\x32\x9c\x02\n\x0fLabelingService\x12\\\n\x0fLeaseLabelItems\x12#.tidemill.v1.LeaseLabelItemsRequest\x1a$.tidemill.v1.LeaseLabelItemsResponse\x12P\n\x0bSubmitLabel\x12\x1f.tidemill.v1.SubmitLabelRequest\x1a .tidemill.v1.SubmitLabelResponse\x12Y\n\x0eListLabelItems\x12\".tidemill.v1.ListLabelItemsRequest\x1a#.tidemill.v1.ListLabelItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidemill.v1.labeling_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LABELREASON']._serialized_start=1440
-  _globals['_LABELREASON']._serialized_end=1600
-  _globals['_LABELITEMSTATE']._serialized_start=1603
-  _globals['_LABELITEMSTATE']._serialized_end=1799
+  _globals['_LABELREASON']._serialized_start=1461
+  _globals['_LABELREASON']._serialized_end=1621
+  _globals['_LABELITEMSTATE']._serialized_start=1624
+  _globals['_LABELITEMSTATE']._serialized_end=1820
   _globals['_LABELITEM']._serialized_start=85
   _globals['_LABELITEM']._serialized_end=614
   _globals['_LABELJUDGEMENT']._serialized_start=616
@@ -44,14 +44,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASELABELITEMSREQUEST']._serialized_end=836
   _globals['_LEASELABELITEMSRESPONSE']._serialized_start=838
   _globals['_LEASELABELITEMSRESPONSE']._serialized_end=947
-  _globals['_SUBMITLABELREQUEST']._serialized_start=949
-  _globals['_SUBMITLABELREQUEST']._serialized_end=1060
-  _globals['_SUBMITLABELRESPONSE']._serialized_start=1062
-  _globals['_SUBMITLABELRESPONSE']._serialized_end=1175
-  _globals['_LISTLABELITEMSREQUEST']._serialized_start=1178
-  _globals['_LISTLABELITEMSREQUEST']._serialized_end=1341
-  _globals['_LISTLABELITEMSRESPONSE']._serialized_start=1343
-  _globals['_LISTLABELITEMSRESPONSE']._serialized_end=1437
-  _globals['_LABELINGSERVICE']._serialized_start=1802
-  _globals['_LABELINGSERVICE']._serialized_end=2086
+  _globals['_SUBMITLABELREQUEST']._serialized_start=950
+  _globals['_SUBMITLABELREQUEST']._serialized_end=1081
+  _globals['_SUBMITLABELRESPONSE']._serialized_start=1083
+  _globals['_SUBMITLABELRESPONSE']._serialized_end=1196
+  _globals['_LISTLABELITEMSREQUEST']._serialized_start=1199
+  _globals['_LISTLABELITEMSREQUEST']._serialized_end=1362
+  _globals['_LISTLABELITEMSRESPONSE']._serialized_start=1364
+  _globals['_LISTLABELITEMSRESPONSE']._serialized_end=1458
+  _globals['_LABELINGSERVICE']._serialized_start=1823
+  _globals['_LABELINGSERVICE']._serialized_end=2107
 # @@protoc_insertion_point(module_scope)

@@ -275,7 +275,9 @@ class LeaseLabelItemsResponse(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The labels that the task's newest dataset version knows, in alphabetical order."""
+        """The labels of the task's newest dataset version and those that its settings name, by their
+        current names, in alphabetical order.
+        """
 
     def __init__(
         self,
@@ -303,6 +305,7 @@ class SubmitLabelRequest(_message.Message):
     ANNOTATOR_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KNOWN_ONLY_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The item's task."""
     label_item_id: _builtins.str
@@ -313,11 +316,16 @@ class SubmitLabelRequest(_message.Message):
     """
     label: _builtins.str
     """What they say, up to 200 characters; not blank. Spaces around it and line ends are taken off.
-    It may be one that the task does not know yet.
+    It may be new to the task, and the old name of a label that was renamed.
     """
     request_id: _builtins.str
     """Makes repeating safe: the same id gets the first judgement again. For another item or
     annotator it is refused.
+    """
+    known_only: _builtins.bool
+    """Refuses a label that is new to the task, and may be a typo: INVALID_ARGUMENT, UNKNOWN_LABEL. Not
+    new are those that LeaseLabelItems names; before the task's first dataset version all are
+    accepted.
     """
     def __init__(
         self,
@@ -327,10 +335,11 @@ class SubmitLabelRequest(_message.Message):
         annotator: _builtins.str = ...,
         label: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        known_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "label", b"label", "label_item_id", b"label_item_id", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "known_only", b"known_only", "label", b"label", "label_item_id", b"label_item_id", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,7 +355,7 @@ class SubmitLabelResponse(_message.Message):
     LABEL_ITEM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def judgement(self) -> Global___LabelJudgement:
-        """The judgement as stored."""
+        """The judgement as stored, by its label's current name."""
 
     @_builtins.property
     def label_item(self) -> Global___LabelItem:

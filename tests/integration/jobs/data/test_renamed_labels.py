@@ -40,7 +40,7 @@ def everywhere(
     now = context.clock()
     context.storage.label_items.add([label_request("judged", text_time=now)], 1, now)
     [item], _ = context.storage.label_items.page("", (), None, Page(), now)
-    context.storage.label_items.submit("support", judgement(item.label_item_id, "old"))
+    context.storage.label_items.submit("support", judgement(item.label_item_id, "old"), {})
     functions = tmp_path / "labeling_functions.py"
     functions.write_text(FUNCTIONS)
     unlabelled = FilesSource(path=tmp_path / "unlabelled.csv", label_column="")

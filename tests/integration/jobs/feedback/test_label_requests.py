@@ -151,7 +151,7 @@ def test_what_was_labelled_is_not_asked_again_by_a_repeated_run(labeling: Labeli
     _predict(context, ["a"], YESTERDAY)
     run(context)
     for item in _queued(context):
-        context.storage.label_items.submit("support", judgement(item.label_item_id))
+        context.storage.label_items.submit("support", judgement(item.label_item_id), {})
     assert run(context).items() >= {"audits": 0, "uncertain": 0}.items()
 
 

@@ -70,7 +70,7 @@ def test_a_cleaned_text_does_not_come_back_as_a_label(redacted: JobContext) -> N
     storage.label_items.add([label_request(CLEANED)], 1, NOW)
     wish = LeaseRequest("support", "bob", 1, NOW + timedelta(minutes=5))
     ([item], _) = storage.label_items.lease(wish, NOW)
-    storage.label_items.submit("support", judgement(item.label_item_id, "b"))
+    storage.label_items.submit("support", judgement(item.label_item_id, "b"), {})
     build(redacted)
     ask(redacted, RAW)
     assert run(redacted)["erased_label_items"] == 1
