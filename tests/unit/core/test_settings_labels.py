@@ -1,6 +1,7 @@
 """`[tasks.x.labels]`: labels that are added, renamed or merged."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import WORKSPACE_FILE, LabelNames, load_settings
 
 TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n[tasks.support.labels]\n'
+GUIDE = Path(__file__).parents[3] / "docs" / "labeling.md"
+LABELS_IN_GUIDE = re.compile(r"```toml\n\[tasks\.support\.labels\]\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +44,19 @@ def test_a_table_of_renames(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _labels("") == LabelNames()
     monkeypatch.setenv("TIDEMILL_TASKS__SUPPORT__LABELS__RENAME", '{"Lost": "stolen"}')
     assert _labels("").rename == {"Lost": "stolen"}
+
+
+def test_the_guide_shows_what_can_be_set() -> None:
+    """The section in docs/labeling.md adds a label, renames one and merges two."""
+    block = LABELS_IN_GUIDE.search(GUIDE.read_text(encoding="utf-8"))
+    assert block is not None
+    labels = _labels(block[1])
+    assert labels.add == ["crypto"]
+    assert labels.rename == {
+        "card_arival": "card_arrival",
+        "lost_card": "lost_or_stolen_card",
+        "stolen_card": "lost_or_stolen_card",
+    }
 
 
 @pytest.mark.parametrize(

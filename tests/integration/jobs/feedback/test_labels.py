@@ -21,7 +21,7 @@ def _label(context: JobContext, text: str, reason: LabelReason, *said: tuple[str
     items.add([label_request(text, reason=reason)], len(said), NOW)
     [item], _ = items.page("support", (), None, Page(1), NOW)
     for annotator, label in said:
-        items.submit("support", judgement(item.label_item_id, label, annotator=annotator))
+        items.submit("support", judgement(item.label_item_id, label, annotator=annotator), {})
     return item.label_item_id
 
 
