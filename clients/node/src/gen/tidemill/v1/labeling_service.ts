@@ -140,7 +140,10 @@ export interface LeaseLabelItemsResponse {
    * included.
    */
   waitingCount: number;
-  /** The labels that the task's newest dataset version knows, in alphabetical order. */
+  /**
+   * The labels of the task's newest dataset version and those that its settings name, by their
+   * current names, in alphabetical order.
+   */
   labels: string[];
 }
 
@@ -157,7 +160,7 @@ export interface SubmitLabelRequest {
   annotator: string;
   /**
    * What they say, up to 200 characters; not blank. Spaces around it and line ends are taken off.
-   * It may be one that the task does not know yet.
+   * It may be new to the task, and the old name of a label that was renamed.
    */
   label: string;
   /**
@@ -165,11 +168,17 @@ export interface SubmitLabelRequest {
    * annotator it is refused.
    */
   requestId: string;
+  /**
+   * Refuses a label that is new to the task, and may be a typo: INVALID_ARGUMENT, UNKNOWN_LABEL. Not
+   * new are those that LeaseLabelItems names; before the task's first dataset version all are
+   * accepted.
+   */
+  knownOnly: boolean;
 }
 
 /** The answer of SubmitLabel. */
 export interface SubmitLabelResponse {
-  /** The judgement as stored. */
+  /** The judgement as stored, by its label's current name. */
   judgement:
     | LabelJudgement
     | undefined;
@@ -700,7 +709,7 @@ export const LeaseLabelItemsResponse: MessageFns<LeaseLabelItemsResponse> = {
 };
 
 function createBaseSubmitLabelRequest(): SubmitLabelRequest {
-  return { task: "", labelItemId: "", annotator: "", label: "", requestId: "" };
+  return { task: "", labelItemId: "", annotator: "", label: "", requestId: "", knownOnly: false };
 }
 
 export const SubmitLabelRequest: MessageFns<SubmitLabelRequest> = {
@@ -719,6 +728,9 @@ export const SubmitLabelRequest: MessageFns<SubmitLabelRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(42).string(message.requestId);
+    }
+    if (message.knownOnly !== false) {
+      writer.uint32(48).bool(message.knownOnly);
     }
     return writer;
   },
@@ -776,6 +788,14 @@ export const SubmitLabelRequest: MessageFns<SubmitLabelRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.knownOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -798,6 +818,7 @@ export const SubmitLabelRequest: MessageFns<SubmitLabelRequest> = {
     message.annotator = object.annotator ?? "";
     message.label = object.label ?? "";
     message.requestId = object.requestId ?? "";
+    message.knownOnly = object.knownOnly ?? false;
     return message;
   },
 };
