@@ -1,4 +1,4 @@
-"""What a workspace's labelling functions are written with; docs/labeling-functions.md tells how."""
+"""The API for a workspace's labeling functions; see docs/labeling-functions.md."""
 
 import inspect
 from collections.abc import Callable
@@ -13,9 +13,9 @@ class LabelingFunction:
     """A function that knows the labels of some texts.
 
     Attributes:
-        name: what it is called in reports and errors.
-        line: where it is defined in its file.
-        label: gives a text's label, or None where it does not know.
+        name: its name in reports and errors.
+        line: the line of its definition.
+        label: returns a text's label, or None to abstain.
     """
 
     name: str
@@ -23,14 +23,14 @@ class LabelingFunction:
     label: Callable[[str], str | None]
 
     def __call__(self, text: str) -> str | None:
-        """The label that it gives a text."""
+        """Return the label of a text, or None to abstain."""
         return self.label(text)
 
 
 def labeling_function(function: Callable[[str], str | None]) -> LabelingFunction:
-    """Make a labelling function of a function: a text's label, or None to abstain.
+    """Make a labeling function from a function that returns a text's label, or None to abstain.
 
-    It must give a text the same label each time, or the same data makes different datasets.
+    It must always return the same label for a text, or the same data gives different datasets.
     """
     written = inspect.unwrap(function)
     made = LabelingFunction(written.__name__, written.__code__.co_firstlineno, function)
@@ -39,5 +39,5 @@ def labeling_function(function: Callable[[str], str | None]) -> LabelingFunction
 
 
 def collected(namespace: dict[str, Any]) -> tuple[LabelingFunction, ...]:
-    """The labelling functions defined in a module, in their order, from its namespace."""
+    """Return the labeling functions in a module's namespace, in the order of definition."""
     return tuple(namespace.get(_COLLECTED, ()))

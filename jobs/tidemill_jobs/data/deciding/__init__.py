@@ -1,1 +1,1 @@
-"""Third stage: what becomes of each row."""
+"""Third stage: the decision to keep or exclude each row."""

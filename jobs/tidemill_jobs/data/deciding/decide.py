@@ -1,10 +1,12 @@
-"""What becomes of each row: a pure function of all rows, whatever the order they came in."""
+"""The decision to keep or exclude each row: a pure function of all rows, in any order."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
+from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.label_names import Renames
 from tidemill_jobs.data.deciding.exact_duplicates import exact_duplicates
 from tidemill_jobs.data.deciding.near_duplicates import near_duplicates
@@ -22,7 +24,7 @@ class Decided:
     """All rows, each either kept or excluded.
 
     Attributes:
-        rows: where their other columns are.
+        rows: their other columns.
         kept: `number`, `label`, `label_source`, `weight` and `split`, by ascending number.
         excluded: `number` and `rule`, by ascending number.
     """
@@ -44,9 +46,10 @@ def decide(
     Args:
         prepared: all segments, at least one.
         renames: new names of labels by their old ones.
-        near_duplicate_similarity: from which on two texts are nearly the same; 1 looks for none.
-        erased: `content_hash` of texts that must not be learned from.
-        weak: labels the texts that came without a label; None leaves them UNLABELLED.
+        near_duplicate_similarity: similarity from which two texts are near duplicates; 1 turns the
+            search off.
+        erased: `content_hash` of erased texts, which no model may learn from.
+        weak: labels the texts without a label; with None they stay UNLABELLED.
     """
     rows = PreparedRows(prepared, renames)
     every = rows.rows()
@@ -62,10 +65,11 @@ def decide(
     left = without(
         left.join(
             keys.select(text_key=text_key(pl.col("text_hash"))), on="text_key", how="semi"
-        ).with_columns(rule=pl.lit("ERASED"))
+        ).with_columns(rule=pl.lit(Exclusion.ERASED))
     )
     left = place(_labeled(left, rows, weak))
-    left = without(left.filter(pl.col("label").is_null()).with_columns(rule=pl.lit("UNLABELLED")))
+    unlabeled = left.filter(pl.col("label").is_null())
+    left = without(unlabeled.with_columns(rule=pl.lit(Exclusion.UNLABELLED)))
     left = without(held_out(left))
     left = without(exact_duplicates(left))
     if near_duplicate_similarity < 1:
@@ -74,7 +78,7 @@ def decide(
 
 
 def _labeled(left: pl.DataFrame, rows: PreparedRows, weak: WeakLabels | None) -> pl.DataFrame:
-    """Rows, those without a label with what the labeling functions say."""
+    """Return the rows; rows without a label get one from the labeling functions."""
     without = left.filter(pl.col("label").is_null())
     if weak is None or not len(without):
         return left
@@ -82,6 +86,6 @@ def _labeled(left: pl.DataFrame, rows: PreparedRows, weak: WeakLabels | None) ->
     labeled = without.with_columns(
         label=found["label"],
         weight=found["weight"],
-        label_source=pl.lit("weak").cast(left.schema["label_source"]),
+        label_source=pl.lit(LabelSource.WEAK).cast(left.schema["label_source"]),
     )
     return pl.concat([left.filter(pl.col("label").is_not_null()), labeled]).sort("number")

@@ -1,30 +1,29 @@
-"""Keep each text once, with the label that is trusted most.
+"""Exact duplicates: each text is kept once, with its most trusted label.
 
-Texts are the same if their `text_key` is. For each, the label sources are asked in the order of
-their trust: people, users' feedback, the source, labelling functions.
-- The label with the most weight among a label source's rows wins. In a tie that source does not
-  know: its rows are CONTRADICTORY_LABELS, and the next one is asked.
+Texts are equal if their `text_key` is. Their label comes from the most trusted label source that
+has a winner: people, users' feedback, the source, then labeling functions.
+- The label with the most weight among a label source's rows wins. In a tie the source's rows are
+  CONTRADICTORY_LABELS, and the next source decides.
 - Rows of the winning source with another label are CONTRADICTORY_LABELS too; rows of a less
-  trusted one are CORRECTED.
-- Of the rows that agree, one is kept and the others are DUPLICATE.
-None of it depends on the order of the rows.
+  trusted source are CORRECTED.
+- One of the rows that agree is kept; the others are DUPLICATE.
+The result does not depend on the order of the rows.
 """
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
+
 _WEIGHT_UNITS = 1000
-"""Weights are added up as whole thousandths: sums that do not depend on their order."""
+"""Weights are added as whole thousandths, so sums do not depend on the order."""
 
 
 def exact_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
-    """Decide which row of each text is kept.
+    """Return `number` and `rule` of the rows that are not kept.
 
     Args:
         rows: `number`, `text_key`, `exact_key`, `label`, `label_source` (TRUST) and `weight` of
-            rows that have both text and label.
-
-    Returns:
-        `number` and `rule` of the other rows.
+            rows with text and label.
     """
     same = rows.filter(pl.col("text_key").is_duplicated())
     judged = same.join(_winners(same), on="text_key", how="left")
@@ -38,17 +37,17 @@ def exact_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
     trust, winning = pl.col("label_source").to_physical(), pl.col("winning_source").to_physical()
     rule = (
         pl.when(agrees)
-        .then(pl.lit("DUPLICATE"))
+        .then(pl.lit(Exclusion.DUPLICATE))
         .when(trust > winning)
-        .then(pl.lit("CORRECTED"))
-        .otherwise(pl.lit("CONTRADICTORY_LABELS"))
+        .then(pl.lit(Exclusion.CORRECTED))
+        .otherwise(pl.lit(Exclusion.CONTRADICTORY_LABELS))
     )
     others = judged.join(kept.select("number"), on="number", how="anti")
     return others.select("number", rule=rule)
 
 
 def _winners(same: pl.DataFrame) -> pl.DataFrame:
-    """The `winner` and `winning_source` of each `text_key` that a label source knows."""
+    """Return `winner` and `winning_source` of each `text_key` for which a source has a winner."""
     units = (pl.col("weight") * _WEIGHT_UNITS).round().cast(pl.Int64)
     scores = same.group_by("text_key", "label_source", "label").agg(score=units.sum())
     top = pl.col("score").max()

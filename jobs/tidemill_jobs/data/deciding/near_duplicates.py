@@ -1,18 +1,18 @@
-"""Find texts that are nearly the same, by locality-sensitive hashing of their signatures.
+"""Near duplicates, found by locality-sensitive hashing of signatures.
 
-Rows are ranked: held-out ones before those that train, more trusted ones first. Rows with an equal
-band of their signatures share a bucket, and the signatures of two of them are compared if one is
-- the first of its side and label in the bucket, or
-- one of the first held-out ones, where the other one trains. In a bucket of more held-out rows a
-  training row is also compared with the first one that shares half of another band with it: texts
-  made from one pattern share whole bands by that pattern, and what they share beside it tells
-  which of them are nearest.
-So the number of comparisons grows with the rows, not with their square, even where thousands of
-texts are made from one pattern. A row is excluded if a row before it that is kept is at least as
-similar as the threshold:
-- NEAR_HELD_OUT, if it trains and the other is held out, whatever their labels: a model that
-  learnt the one would be judged on what it has seen.
-- NEAR_DUPLICATE, if both are on the same side and have the same label.
+Rows are ranked: held-out rows before training rows, then by trust. Rows with an equal band in their
+signatures share a bucket. The signatures of two rows in a bucket are compared if one is
+- the first of its side and label, or
+- one of the first held-out rows, and the other is a training row. In a bucket with more held-out
+  rows, a training row is also compared with the first held-out row with which it shares half of
+  another band: texts made from one pattern share whole bands because of the pattern, so other bands
+  show which texts are nearest.
+So the number of comparisons grows linearly with the rows, even if thousands of texts are made from
+one pattern. A row is excluded if its similarity to a kept row before it reaches the
+threshold:
+- NEAR_HELD_OUT: it is a training row and the other is held out, with any label. A model trained on
+  it would be judged on a text that it has seen.
+- NEAR_DUPLICATE: both are on the same side and have the same label.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,37 +22,35 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
 from tidemill_core.domain.split import Split
 from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, Bands, similarity
 
 ReadBands = Callable[[pl.Series, Sequence[str]], pl.DataFrame]
-"""Returns columns of the rows of these numbers, which ascend."""
+"""Returns columns of the rows with these numbers, which ascend."""
 
 _BY_RANK = pl.Enum([str(split) for split in (Split.TEST, Split.VALIDATION, Split.TRAIN)])
 _ROWS_AT_ONCE = 1 << 21
-"""So many rows at most, each with half a band, are held in memory."""
+"""Maximum number of rows, each with half a band, in memory."""
 
 _BANDS_AT_ONCE = 4
-"""So many bands are held in memory: 8 bytes a row each."""
+"""Bands in memory: 8 bytes a row each."""
 
 _HALF_TOO = ["band", "place", "half"]
-_RULES = pl.Enum(["NEAR_DUPLICATE", "NEAR_HELD_OUT"])
+_RULES = pl.Enum([str(Exclusion.NEAR_DUPLICATE), str(Exclusion.NEAR_HELD_OUT)])
 _PAIRS: Mapping[str, Any] = {"row": pl.UInt32, "first": pl.UInt32, "rule": _RULES}
 
 _HELD_OUT_OF_A_BUCKET = 4
-"""With so many held-out rows of its bucket a training row is compared, whatever else they share."""
+"""Held-out rows of a bucket with which each training row in it is compared."""
 
 
 def near_duplicates(rows: pl.DataFrame, threshold: float, read_bands: ReadBands) -> pl.DataFrame:
-    """Decide which rows are too near to others.
+    """Return `number` and `rule` of the rows that are too similar to others.
 
     Args:
-        rows: `number` (ascending), `text_key` (one row each), `label`, `label_source` and `split`.
-        threshold: Jaccard similarity from which on two texts are nearly the same, in (0, 1].
-        read_bands: gives their bands.
-
-    Returns:
-        `number` and `rule` of those rows.
+        rows: `number` (ascending), `text_key` (unique), `label`, `label_source` and `split`.
+        threshold: Jaccard similarity from which two texts are near duplicates, in (0, 1].
+        read_bands: reads the rows' bands.
     """
     ranked = (
         rows.with_row_index("place")
@@ -74,7 +72,7 @@ def near_duplicates(rows: pl.DataFrame, threshold: float, read_bands: ReadBands)
 def _candidates(
     ranked: pl.DataFrame, numbers: pl.Series, read_bands: ReadBands
 ) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """Pairs of ranks that share a band; and of each band the rows of crowded buckets."""
+    """Return pairs of ranks that share a band; and for each band the rows in crowded buckets."""
     trains = pl.col("side") == str(Split.TRAIN)
     pairs, crowded = [pl.DataFrame(schema=_PAIRS)], []
     for start in range(0, len(BAND_COLUMNS), _BANDS_AT_ONCE):
@@ -93,30 +91,30 @@ def _candidates(
 
 
 def _twins(same: pl.DataFrame) -> pl.DataFrame:
-    """Each row, and the first with its band of its side and label."""
+    """Return each row with the first row of its band, side and label."""
     rank, first = pl.col("rank"), pl.col("first")
     twins = same.with_columns(first=rank.min().over("band", "side", "group")).filter(rank != first)
-    return twins.select(row="rank", first="first", rule=pl.lit("NEAR_DUPLICATE", _RULES))
+    return twins.select(row="rank", first="first", rule=pl.lit(Exclusion.NEAR_DUPLICATE, _RULES))
 
 
 def _leaks(same: pl.DataFrame, bucket: list[str], limit: int) -> pl.DataFrame:
-    """Each training row, and the first held-out ones of its bucket, so many; `same` is by rank."""
+    """Return each training row with the first `limit` held-out rows of its bucket, by rank."""
     held_out = same.filter(~pl.col("trains"))
     first = held_out.filter(pl.int_range(pl.len()).over(bucket) < limit)
     leaks = same.filter("trains").join(first.select(*bucket, first="rank"), on=bucket)
-    return leaks.select(row="rank", first="first", rule=pl.lit("NEAR_HELD_OUT", _RULES))
+    return leaks.select(row="rank", first="first", rule=pl.lit(Exclusion.NEAR_HELD_OUT, _RULES))
 
 
 def _crowded_leaks(
     crowded: list[pl.DataFrame], numbers: pl.Series, threshold: float, read_bands: ReadBands
 ) -> Iterator[pl.DataFrame]:
-    """Of rows in buckets with many held-out ones, near pairs that share half of another band too.
+    """Yield near pairs in crowded buckets that also share half of another band.
 
     Args:
-        crowded: for each band, such rows: `rank`, `trains` and `band`.
+        crowded: for each band, the rows in crowded buckets: `rank`, `trains` and `band`.
         numbers: the rows' numbers, by rank.
-        threshold: from which on two are near.
-        read_bands: gives their bands.
+        threshold: similarity of near pairs.
+        read_bands: reads the rows' bands.
     """
     ranks = pl.concat([rows["rank"] for rows in crowded]).unique()
     bands, places = _bands_of(ranks, numbers, read_bands)
@@ -135,7 +133,7 @@ def _crowded_leaks(
 
 
 def _by_half(rows: pl.DataFrame, halves: npt.NDArray[np.uint32], which: list[int]) -> pl.DataFrame:
-    """Rows as often as there are halves of bands to look at, with each of them."""
+    """Return the rows once for each of the half bands, with that half."""
     return pl.concat(
         rows.with_columns(place=pl.lit(half, pl.UInt8), half=pl.Series(halves[:, half]))
         for half in which
@@ -145,7 +143,7 @@ def _by_half(rows: pl.DataFrame, halves: npt.NDArray[np.uint32], which: list[int
 def _verified(
     pairs: pl.DataFrame, numbers: pl.Series, threshold: float, read_bands: ReadBands
 ) -> pl.DataFrame:
-    """The pairs whose signatures are as similar as that."""
+    """Return the pairs whose similarity reaches the threshold."""
     ranks = pl.concat([pairs["row"], pairs["first"]]).unique()
     return _near(pairs, *_bands_of(ranks, numbers, read_bands), threshold)
 
@@ -153,7 +151,7 @@ def _verified(
 def _bands_of(
     ranks: pl.Series, numbers: pl.Series, read_bands: ReadBands
 ) -> tuple[Bands, npt.NDArray[np.uint32]]:
-    """Signatures of the rows of these ranks, and where in them each rank's is."""
+    """Return the signatures of the rows with these ranks, and the position of each rank's."""
     wanted = pl.DataFrame({"rank": ranks, "number": numbers.gather(ranks)}).sort("number")
     bands = read_bands(wanted["number"], BAND_COLUMNS).to_numpy(order="c")
     places = np.empty(len(numbers), dtype=np.uint32)
@@ -172,7 +170,7 @@ def _near(
 
 
 def _excluded(pairs: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
-    """Go through the rows by rank: what is near to a row that is kept, is not."""
+    """Return the rows to exclude: by rank, each row that is near to a kept one."""
     rules: dict[int, str] = {}
     for row, first, rule in pairs.iter_rows():
         if row not in rules and first not in rules:

@@ -1,8 +1,8 @@
-"""All prepared rows of a task by number, and any column of any of them.
+"""All prepared rows of a task by number.
 
-What becomes of a row is decided on a few narrow columns. Texts stay on the disk until the rows that
-are kept are written. A row's number is its position among the rows of all segments. Labels have
-their current names here, so what was prepared stays good when a label is renamed.
+A few narrow columns decide on a row. Texts stay on the disk until the kept rows are written. A
+row's number is its position among the rows of all segments. Labels have their current names here,
+so prepared files stay valid when a label is renamed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,20 +10,21 @@ from itertools import accumulate, pairwise
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.label_names import Renames
 from tidemill_jobs.data.landing.intake import Segment
 from tidemill_jobs.data.preparing.prepare import Prepared
 
 TRUST = pl.Enum([str(source) for source in LabelSource])
-"""Label sources, the most trusted first; as numbers they sort in this order."""
+"""Label sources, the most trusted first; they sort in this order."""
 
 _NUMBER = pl.UInt64
 _DECIDING = ("text_key", "exact_key", "label", "label_source", "weight", "judges", "rule")
 
 
 class PreparedRows:
-    """The rows of prepared segments: of all sources, each source's in the order they landed."""
+    """The rows of the prepared segments of all sources; each source's in the order they landed."""
 
     def __init__(self, prepared: Sequence[Prepared], renames: Renames) -> None:
         self.segments: Sequence[Segment] = [each.segment for each in prepared]
@@ -34,9 +35,9 @@ class PreparedRows:
         )
 
     def rows(self) -> pl.DataFrame:
-        """Return `number` and the columns of `_DECIDING` of all rows, by ascending number.
+        """Return `number` and `_DECIDING` of all rows, by ascending number.
 
-        Rows that a later one replaced have the rule REPLACED.
+        Rows that a later row replaced have the rule REPLACED.
         """
         rows = self._renamed(pl.concat([each.read(_DECIDING) for each in self._prepared]))
         rows = rows.with_columns(
@@ -45,27 +46,27 @@ class PreparedRows:
         replaced = pl.concat([*self._replaced_parts(), self._replaced_keys()])
         is_replaced = pl.col("number").is_in(replaced.implode())
         return rows.with_columns(
-            rule=pl.when(is_replaced).then(pl.lit("REPLACED")).otherwise("rule")
+            rule=pl.when(is_replaced).then(pl.lit(Exclusion.REPLACED)).otherwise("rule")
         )
 
     def gather(self, numbers: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
-        """Return columns of the rows of these numbers, which must ascend; in their order."""
+        """Return columns of the rows with these numbers, which must ascend, in order."""
         frames = [self._prepared[0].read(columns).clear()]
         for each, (start, stop) in zip(self._prepared, pairwise(self._starts), strict=True):
             first, end = numbers.search_sorted(start), numbers.search_sorted(stop)
             if first < end:
                 rows, within = each.read(columns), numbers.slice(first, end - first) - start
-                # Often all rows are asked for.
+                # Often `numbers` has all rows.
                 frames.append(rows if len(within) == len(rows) else rows[within])
         return self._renamed(pl.concat(frames))
 
     def segment_of(self, numbers: pl.Series) -> pl.Series:
-        """Return the positions of the segments that rows of these numbers are in."""
+        """Return the positions of the rows' segments."""
         starts = pl.Series(self._starts, dtype=_NUMBER)
         return starts.search_sorted(numbers, side="right") - 1
 
     def source_of(self, numbers: pl.Series) -> pl.Series:
-        """Return the names of the sources that rows of these numbers came from."""
+        """Return the names of the rows' sources."""
         names = pl.Series([segment.source for segment in self.segments], dtype=pl.String)
         return names.gather(self.segment_of(numbers))
 
@@ -73,7 +74,7 @@ class PreparedRows:
         return rows.with_columns(pl.col("^label$").replace(self._renames))
 
     def _replaced_parts(self) -> Iterator[pl.Series]:
-        """Yield the numbers of rows whose part was read again later."""
+        """Yield the numbers of rows whose part a later segment replaces."""
         for place, segment in enumerate(self.segments):
             void = frozenset[str]().union(
                 *(
@@ -87,7 +88,7 @@ class PreparedRows:
                 yield self._read(place, "part").filter(is_void)["number"]
 
     def _replaced_keys(self) -> pl.Series:
-        """Return the numbers of rows whose key a later row of the same source has."""
+        """Return the numbers of rows with a key that a later row of the source has."""
         keyed = [
             self._read(place, "key").drop_nulls().with_columns(source=pl.lit(segment.source))
             for place, segment in enumerate(self.segments)

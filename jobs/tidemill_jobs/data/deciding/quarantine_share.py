@@ -1,4 +1,4 @@
-"""Keeps a version with a hole from being published: too much of a source broke a rule."""
+"""A check that no version is published if too many rows of a source break a rule."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import dataset_folder
-from tidemill_core.domain.dataset import Outcome, outcome_of
+from tidemill_core.domain.dataset import Exclusion, Outcome, outcome_of
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.datasets import DatasetStore
@@ -14,32 +14,32 @@ from tidemill_jobs.data.deciding.decide import Decided
 from tidemill_jobs.data.deciding.prepared_rows import PreparedRows
 
 _FEW_ROWS = 20
-"""A night may bring one row; that it is bad is no reason to stop. So after a source's first version
-its share is one of at least so many rows, as if those that did not come were sound."""
+"""Minimum number of rows of which the share counts, after a source's first version: missing rows
+count as valid, because one bad row in a night with one row is no reason to stop."""
 
 
 def check_share(
     decided: Decided, datasets: DatasetStore, task: str, max_quarantine_share: float
 ) -> None:
-    """Check each source's rows of the segments that no version was built from yet.
+    """Check each source's rows in segments that no version was built from yet.
 
-    Rows that were replaced since are not counted.
+    Replaced rows do not count.
 
     Args:
-        decided: what became of the rows.
-        datasets: the versions that there are.
+        decided: the decisions on the rows.
+        datasets: the versions.
         task: the task.
-        max_quarantine_share: the share of its rows that may break a rule.
+        max_quarantine_share: the maximum share of a source's rows that may break a rule.
 
     Raises:
-        DataError: TOO_MANY_QUARANTINED, of the first source with a greater share.
+        DataError: TOO_MANY_QUARANTINED, for the first source with a greater share.
     """
     segments = decided.rows.segments
     landed = {segment.source: segment.number for segment in segments}
     published = _published(datasets, task, landed)
     new = pl.Series([segment.number > published.get(segment.source, 0) for segment in segments])
     kept = decided.kept.select("number", rule=pl.lit("", pl.String))
-    rows = pl.concat([kept, decided.excluded.filter(pl.col("rule") != "REPLACED")])
+    rows = pl.concat([kept, decided.excluded.filter(pl.col("rule") != Exclusion.REPLACED)])
     rows = rows.filter(new.gather(decided.rows.segment_of(rows["number"])))
     rows = rows.with_columns(
         source=decided.rows.source_of(rows["number"]),
@@ -54,9 +54,9 @@ def check_share(
 
 
 def _published(datasets: DatasetStore, task: str, landed: Mapping[str, int]) -> dict[str, int]:
-    """For each source the segment up to which the newest version that has it was built.
+    """Return, by source, the last segment in the newest version with that source.
 
-    A source that has landed less than that was read from its beginning since: it is left out.
+    A source with fewer landed segments was read again from its beginning, and is omitted.
     """
     published: dict[str, int] = {}
     page = Page()
@@ -71,7 +71,7 @@ def _published(datasets: DatasetStore, task: str, landed: Mapping[str, int]) -> 
 
 
 def _segments(folder: Path) -> dict[str, int]:
-    """What a version was built from; nothing where its manifest is gone, or does not say it."""
+    """Return a version's segments by source; empty if its manifest is missing or has none."""
     try:
         recipe = dataset_folder.read_manifest(folder).get("recipe")
     except DataError:
@@ -91,8 +91,7 @@ def _too_many(
     origin = rows.gather(bad["number"].head(1), ["origin"]).item()
     return DataError(
         "TOO_MANY_QUARANTINED",
-        f"source {source}: {len(bad)} of the {total} rows that came in since its last dataset "
-        f"version break a rule ({counts}), more than max_quarantine_share = {share}: the first is "
-        f"{origin}, under {bad['rule'][0]}. Nothing was published; fix the source, or raise the "
-        "share",
+        f"source {source}: {len(bad)} of {total} rows since its last dataset version break a rule "
+        f"({counts}), more than max_quarantine_share = {share}; the first is {origin} "
+        f"({bad['rule'][0]}). Nothing was published; fix the source, or raise the share",
     )

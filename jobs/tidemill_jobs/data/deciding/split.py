@@ -1,20 +1,21 @@
-"""Third stage: which side of the split each row is on, and whether it may be there.
+"""The split of each row, and whether the row may be in it.
 
-A text's own hash decides, for ever. Validation and test hold what came with the source, and what
-people labelled at random. Feedback is about what the champion answered, and is mostly given where
-it was wrong: any challenger would win on it. So feedback trains and never judges, and where its
-text lies on a held-out side it is HELD_OUT; so are labels of labelling functions, and of people
-who were asked for another reason, unless the text is there already.
+A text's hash decides, so the split never changes. Validation and test have the source's labels and
+people's labels of random texts. Users mostly give feedback if the champion was wrong, so any
+challenger would win on feedback. Therefore feedback trains and never judges: on a held-out text it
+is HELD_OUT. So are labels of labeling functions, and people's labels of texts that were chosen for
+another reason, unless a judging row has the text.
 """
 
 import polars as pl
 
+from tidemill_core.domain.dataset import Exclusion
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.split import BUCKETS, TEST_BUCKETS, VALIDATION_BUCKETS, Split
 
 
 def place(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with their `split`, a string; from their `text_key`, as `split_of` does."""
+    """Return the rows with their `split`, a string: from `text_key`, as `split_of` computes it."""
     bucket = pl.col("text_key") % BUCKETS
     split = (
         pl.when(bucket < TEST_BUCKETS)
@@ -27,9 +28,9 @@ def place(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def held_out(placed: pl.DataFrame) -> pl.DataFrame:
-    """`number` and `rule` of the rows that may not be on the side that their text is on."""
+    """Return `number` and `rule` of the rows that may not be in their text's split."""
     judging = placed.filter(pl.col("judges"))["text_key"].unique()
     known = pl.col("text_key").is_in(judging.implode())
     by_people = pl.col("label_source") == str(LabelSource.HUMAN)
     stays = (pl.col("split") == str(Split.TRAIN)) | pl.col("judges") | (by_people & known)
-    return placed.filter(~stays).select("number", rule=pl.lit("HELD_OUT"))
+    return placed.filter(~stays).select("number", rule=pl.lit(Exclusion.HELD_OUT))

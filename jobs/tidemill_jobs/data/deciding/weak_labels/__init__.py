@@ -1,1 +1,1 @@
-"""Labels for texts that came without one, by the workspace's labeling functions."""
+"""Labels for texts without one, from the workspace's labeling functions."""

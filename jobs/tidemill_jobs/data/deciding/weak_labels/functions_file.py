@@ -1,4 +1,4 @@
-"""A workspace's file of labelling functions, read and run."""
+"""A workspace's file of labeling functions."""
 
 import hashlib
 import traceback
@@ -15,12 +15,12 @@ _MODULE = "labeling_functions"
 
 @dataclass(frozen=True)
 class FunctionsFile:
-    """What a file of labelling functions holds.
+    """A file of labeling functions.
 
     Attributes:
         path: the file.
-        sha256: of its content, in hex.
-        functions: in the order of their definition; one at least, each with a name of its own.
+        sha256: SHA-256 of its content, in hex.
+        functions: at least one function, in the order of definition, with unique names.
     """
 
     path: Path
@@ -28,11 +28,11 @@ class FunctionsFile:
     functions: tuple[LabelingFunction, ...]
 
     def place(self, line: int) -> str:
-        """A line of it, as errors name it."""
+        """Return a line's place for errors."""
         return f"{self.path}:{line}"
 
     def place_of(self, error: BaseException, line: int = 1) -> str:
-        """The last of its lines that an error went through; `line`, if it went through none."""
+        """Return the place of the file's last line in an error's traceback, or else of `line`."""
         frames = traceback.walk_tb(error.__traceback__)
         name = str(self.path)
         own = [number for frame, number in frames if frame.f_code.co_filename == name]
@@ -40,18 +40,18 @@ class FunctionsFile:
 
 
 def load_functions_file(path: Path) -> FunctionsFile:
-    """Run a file of labelling functions. It is the workspace's own code, and may do anything.
+    """Run a file of labeling functions. It is the workspace's own code, and may do anything.
 
-    Functions that it imports from elsewhere do not count: its hash would not tell of a change.
+    Imported functions do not count, because the file's hash would not show their changes.
 
     Raises:
-        DataError: LABELING_FILE_UNUSABLE: it cannot be read or run, has no labelling function, or
-            two of one name.
+        DataError: LABELING_FILE_UNUSABLE: it cannot be read or run, or has no labeling function or
+            two with the same name.
     """
     try:
         source = path.read_bytes()
     except OSError as error:
-        cure = "mend the task's setting labeling_functions, or put the file there"
+        cure = "fix the task's setting labeling_functions, or put the file there"
         raise _unusable(str(path), f"cannot be read: {error.strerror}", cure) from error
     file = FunctionsFile(path, hashlib.sha256(source).hexdigest(), ())
     module = ModuleType(_MODULE)
@@ -60,10 +60,10 @@ def load_functions_file(path: Path) -> FunctionsFile:
         exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- the user's own
     except SyntaxError as error:
         place = f"{error.filename or path}:{error.lineno or 1}"
-        raise _unusable(place, f"is not Python: {error.msg}", "mend it") from error
+        raise _unusable(place, f"is not Python: {error.msg}", "fix it") from error
     except (Exception, SystemExit) as error:
         detail = f"fails: {type(error).__name__}: {error}"
-        raise _unusable(file.place_of(error), detail, "mend it") from error
+        raise _unusable(file.place_of(error), detail, "fix it") from error
     functions = collected(module.__dict__)
     _check_names(file, functions)
     return FunctionsFile(path, file.sha256, functions)
@@ -72,11 +72,11 @@ def load_functions_file(path: Path) -> FunctionsFile:
 def _check_names(file: FunctionsFile, functions: tuple[LabelingFunction, ...]) -> None:
     if not functions:
         cure = "put @labeling_function, from tidemill_jobs.labeling_functions, above each"
-        raise _unusable(str(file.path), "has no labelling function", cure)
+        raise _unusable(str(file.path), "has no labeling function", cure)
     ((name, count),) = Counter(function.name for function in functions).most_common(1)
     if count > 1:
         lines = [function.line for function in functions if function.name == name]
-        detail = f"is called {name!r} as is the labelling function of line {lines[0]}"
+        detail = f"is named {name!r}, like the labeling function in line {lines[0]}"
         raise _unusable(file.place(lines[1]), detail, "rename one")
 
 

@@ -1,7 +1,7 @@
-"""Many functions' votes on a text's label, made one label with a probability.
+"""Combination of many functions' votes on a text into one label with a probability.
 
-Snorkel's LabelModel learns from where the functions agree how often each is right, without any
-true label. Texts with the same votes have the same answer, so each pattern of votes is asked once.
+Snorkel's LabelModel learns the accuracy of each function from agreements between them, without true
+labels. Texts with equal votes have the same result, so each pattern of votes is computed once.
 """
 
 from importlib.util import find_spec
@@ -13,14 +13,15 @@ import numpy.typing as npt
 from tidemill_core.errors import ConfigurationError
 
 ABSTAINS = -1
-"""The vote of a function that does not know."""
+"""The vote of a function that abstains."""
 
 _MIN_FUNCTIONS = 3
 _MAX_PAIRS = 1_000
-"""Of a function and a label. LabelModel's time grows with their square: so many take 40 s."""
+"""Maximum number of pairs of a function and a label. LabelModel's time grows with its square: this
+number takes 40 s."""
 
 _CELLS = 25_000_000
-"""Of a dense matrix of texts by pairs, 8 bytes each: what is fitted on, or predicted, at once."""
+"""Cells, 8 bytes each, of the dense matrix of texts by pairs that one fit or prediction uses."""
 
 _EPOCHS = 500
 _SEED = 0
@@ -29,39 +30,34 @@ _TIE = 1e-5
 Votes = npt.NDArray[np.int16]
 """Votes [texts, functions]: a label's number from 0, or ABSTAINS."""
 Probabilities = npt.NDArray[np.float64]
-"""Of labels, for texts: [texts, labels]."""
+"""Probabilities of labels [texts, labels]."""
 
 
 def require_snorkel() -> None:
-    """Make sure that `combine` can work.
-
-    Raises:
-        ConfigurationError: Snorkel is not installed.
-    """
+    """Raise ConfigurationError if Snorkel, which `combine` needs, is not installed."""
     if find_spec("snorkel") is None:
         raise ConfigurationError(
-            "labelling functions need Snorkel: pip install 'tidemill[snorkel]', or remove the "
+            "labeling functions need Snorkel: pip install 'tidemill[snorkel]', or remove the "
             "task's setting labeling_functions"
         )
 
 
 def combine(votes: Votes, labels: int) -> tuple[Votes, npt.NDArray[np.float64]]:
-    """The most probable label of each text.
+    """Return the most probable label of each text.
 
-    By Snorkel's LabelModel (Ratner et al. 2019, arXiv 1810.02840), which takes functions for
-    independent of each other given the label; its prior is how often each label has most votes,
-    plus one.
-    It needs three functions that vote and two labels. With fewer, or with more than `_MAX_PAIRS`
-    pairs of a function and a label, a label's probability is its share of the text's votes.
+    The model is Snorkel's LabelModel (Ratner et al. 2019, arXiv 1810.02840), which assumes that
+    functions are independent given the label. Its prior is the number of texts for which each label
+    has most votes, plus one. It needs three functions that vote and two labels. With fewer, or with
+    more than `_MAX_PAIRS` pairs, a label's probability is its share of the text's votes.
 
     Args:
-        votes: of all texts, those included that no function knows. The model is fitted on the
-            first of them, as many as fit into `_CELLS`: their order should be a random one.
-        labels: how many labels there are; each has a vote.
+        votes: votes on all texts, including texts without a vote. The model is fitted on the first
+            texts that fit into `_CELLS`, so their order should be random.
+        labels: number of labels; each has a vote.
 
     Returns:
-        Label and its probability, [texts] each. ABSTAINS with probability 0 where two labels are
-        as probable, or no function voted for the most probable one.
+        Label and its probability, [texts] each. ABSTAINS with probability 0 if two labels are
+        equally probable, or no function voted for the most probable one.
     """
     best, probability = np.full(len(votes), ABSTAINS, np.int16), np.zeros(len(votes))
     voting = votes[:, (votes != ABSTAINS).any(axis=0)]
@@ -84,15 +80,15 @@ def combine(votes: Votes, labels: int) -> tuple[Votes, npt.NDArray[np.float64]]:
 
 
 def _fitted(votes: Votes, prior: npt.NDArray[np.float64]) -> Any:
-    """Snorkel's model of the functions; `prior` [labels] is how frequent the labels are."""
-    from snorkel.labeling.model import LabelModel  # an extra, and it brings torch
+    """Return Snorkel's fitted model; `prior` [labels] has the frequencies of the labels."""
+    from snorkel.labeling.model import LabelModel  # an extra, which imports torch
 
     model = LabelModel(cardinality=len(prior), verbose=False)
     model.fit(
         votes,
         class_balance=prior,
         n_epochs=_EPOCHS,
-        optimizer="adam",  # its plain gradient descent diverges with dozens of functions
+        optimizer="adam",  # plain gradient descent diverges with dozens of functions
         seed=_SEED,
         progress_bar=False,
     )
@@ -100,11 +96,11 @@ def _fitted(votes: Votes, prior: npt.NDArray[np.float64]) -> Any:
 
 
 def _decide(patterns: Votes, labels: int, model: Any) -> tuple[Votes, npt.NDArray[np.float64]]:
-    """The label of each pattern and its probability, by the model; by shares if there is none."""
+    """Return each pattern's label and probability, from the model or, without one, by shares."""
     if model is None:
         probabilities = _shares(_tally(patterns, labels))
     else:
-        with np.errstate(invalid="ignore"):  # hundreds of votes: all probabilities round to 0
+        with np.errstate(invalid="ignore"):  # with hundreds of votes, probabilities round to 0
             probabilities = model.predict_proba(patterns)
     best = probabilities.argmax(axis=1).astype(np.int16)
     rows = np.arange(len(patterns))
@@ -116,7 +112,7 @@ def _decide(patterns: Votes, labels: int, model: Any) -> tuple[Votes, npt.NDArra
 
 
 def _tally(patterns: Votes, labels: int) -> Probabilities:
-    """How many votes each label has: [patterns, labels]."""
+    """Return the number of votes for each label: [patterns, labels]."""
     tally = np.zeros((len(patterns), labels))
     for votes in patterns.T:
         (fired,) = (votes != ABSTAINS).nonzero()
@@ -125,11 +121,11 @@ def _tally(patterns: Votes, labels: int) -> Probabilities:
 
 
 def _most_voted(patterns: Votes, labels: int) -> Probabilities:
-    """Which label has most votes, shared between those that have as many."""
+    """Return 1 for the label with most votes, shared between labels in a tie."""
     tally = _tally(patterns, labels)
     return _shares(tally == tally.max(axis=1, keepdims=True))
 
 
 def _shares(values: npt.NDArray[Any]) -> Probabilities:
-    """Values [patterns, labels] as shares of their row's sum."""
+    """Return values [patterns, labels] as shares of their row's sum."""
     return np.asarray(values / values.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Labels for texts that came without one, by the workspace's labelling functions."""
+"""Labels for texts without one, from the workspace's labeling functions."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,19 +33,19 @@ _TEXTS_AT_ONCE = 20_000
 
 
 class _BadAnswer(Exception):
-    """What a function returned is no label."""
+    """A function returned something that is not a label."""
 
 
 class WeakLabels:
-    """What the functions of one file say of one build's texts."""
+    """The labels of one build's texts from the functions of one file."""
 
     def __init__(self, file: FunctionsFile, renames: Renames, progress: Progress) -> None:
         """Begin without votes.
 
         Args:
             file: the functions.
-            renames: new names of labels that they may give.
-            progress: tells how far the run is.
+            renames: new names of labels by their old ones.
+            progress: reports the run's progress.
 
         Raises:
             ConfigurationError: Snorkel is not installed.
@@ -54,35 +54,35 @@ class WeakLabels:
         self._file = file
         self._renames = renames
         self._progress = progress
-        self._numbers: dict[str, int] = {}  # of a label as functions write it, and of it cleaned
+        self._numbers: dict[str, int] = {}  # by the label as returned, and by the cleaned label
         self._labels: list[str] = []
         self._votes: Votes = np.empty((0, len(file.functions)), np.int16)
 
     @property
     def source(self) -> Mapping[str, str]:
-        """The `file` that the functions come from, and its `sha256`."""
+        """The functions' `file` and its `sha256`."""
         return {"file": self._file.path.name, "sha256": self._file.sha256}
 
     def label_texts(self, texts: pl.DataFrame) -> pl.DataFrame:
-        """Give texts the label that their votes make most probable; see `combine`.
+        """Return the most probable label of each text by its votes; see `combine`.
 
-        The same texts in another order, or several times, get the same labels.
+        The labels do not depend on the order of the texts, or on repeated texts.
 
         Args:
-            texts: `text`, and `origin`, where it stands.
+            texts: `text`, and `origin`, its place.
 
         Returns:
-            `label` (null: it is not known) and `weight` (the label's probability, in
+            `label` (null if unknown) and `weight` (the label's probability, rounded to
             thousandths), in the texts' order.
 
         Raises:
             DataError: LABELING_FUNCTION_FAILED.
-            RunCancelled: somebody asked the run to stop.
+            RunCancelled: someone stopped the run.
         """
-        hashed = plh.col("text").nchash.xxh3_64()  # a random order, and always the same
+        hashed = plh.col("text").nchash.xxh3_64()  # a random but reproducible order
         once = texts.sort("text", "origin").unique("text", keep="first").sort(hashed, "text")
         self._votes = self._vote(once)
-        self._progress(0.6, f"weighs {self._votes.shape[1]} labelling functions")
+        self._progress(0.6, f"weighs {self._votes.shape[1]} labeling functions")
         best, probability = combine(self._votes, len(self._labels))
         labels = np.array([*self._labels, None], dtype=object)  # ABSTAINS, -1, is the last
         found = once.select(
@@ -94,22 +94,22 @@ class WeakLabels:
         return rows.select("label", "weight")
 
     def report(self, examples: pl.DataFrame) -> list[dict[str, Any]]:
-        """What each function did, and how often it was right.
+        """Return each function's labels, shares and accuracy.
 
         Args:
-            examples: `text`, `origin`, `label` and `label_source`. The first MAX_GOLD_TEXTS that
-                functions did not label are what accuracy is measured on.
+            examples: `text`, `origin`, `label` and `label_source`. The accuracy is measured on the
+                first MAX_GOLD_TEXTS that functions did not label.
 
         Returns:
-            For each function its name as `function`, its `line`, and the `labels` that it gave.
-            Of the `texts` without a label of their own: its `coverage`, the share that it
-            labelled; `overlap`, the share that it and another labelled; `conflict`, the share that
-            another labelled otherwise. `gold_texts`: how many with a known label it labelled, and
-            its `accuracy` on them, null where there are none.
+            For each function its name as `function`, its `line`, and the `labels` that it gave. Of
+            the `texts` without a label: its `coverage`, the share that it labeled; `overlap`, the
+            share that it and another labeled; `conflict`, the share that another labeled
+            differently. `gold_texts`: how many texts with a known label it labeled, and its
+            `accuracy` on them, null without such texts.
 
         Raises:
             DataError: LABELING_FUNCTION_FAILED.
-            RunCancelled: somebody asked the run to stop.
+            RunCancelled: someone stopped the run.
         """
         gold = examples.filter(pl.col("label_source") != str(LabelSource.WEAK))
         gold = gold.head(MAX_GOLD_TEXTS)
@@ -135,10 +135,10 @@ class WeakLabels:
         ]
 
     def _vote(self, texts: pl.DataFrame) -> Votes:
-        """What each function says of each `text`: [texts, functions]."""
+        """Return each function's vote on each `text`: [texts, functions]."""
         votes = np.empty((len(texts), len(self._file.functions)), np.int16)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            self._progress(0.6, f"asks the labelling functions, of {len(texts)} texts {start} done")
+            self._progress(0.6, f"runs labeling functions: {start} of {len(texts)} texts done")
             part = texts.select("text", "origin").slice(start, _TEXTS_AT_ONCE).rows()
             for column, function in enumerate(self._file.functions):
                 given = self._answers(function, part)
@@ -150,34 +150,33 @@ class WeakLabels:
             try:
                 yield self._number(function(text))
             except (Exception, SystemExit) as error:
-                # A message of the function's own may hold the text, and no log should.
+                # The function's own message may contain the text, which no log should.
                 detail = str(error) if isinstance(error, _BadAnswer) else type(error).__name__
                 place = self._file.place_of(error, function.line)
                 raise DataError(
                     "LABELING_FUNCTION_FAILED",
-                    f"{place}: the labelling function {function.name!r} fails on the text of "
-                    f"{origin}: {detail}; mend it, or "
-                    "let it return None there",
+                    f"{place}: the labeling function {function.name!r} fails on the text of "
+                    f"{origin}: {detail}; fix it, or let it return None for such texts",
                 ) from None
 
     def _number(self, given: object) -> int:
-        """The number of a label that a function gave."""
+        """Return the number of a label that a function returned."""
         if given is None:
             return ABSTAINS
         if not isinstance(given, str):
             kind = type(given).__name__
-            raise _BadAnswer(f"it returned {kind}, and not a string or None")
+            raise _BadAnswer(f"it returned {kind}, not a string or None")
         known = self._numbers.get(given)
         return self._new_number(given) if known is None else known
 
     def _new_number(self, given: str) -> int:
-        """Take up a label; one that is the same once it is cleaned has the same number."""
+        """Return the number of a new label; labels that are equal once cleaned share a number."""
         if not given.isprintable() or is_blank(given):
-            raise _BadAnswer("it returned what cannot be a label: blank, or control characters")
+            raise _BadAnswer("it returned a label that is blank or has control characters")
         label = current(repair(str.__str__(given)), self._renames)
         number = self._numbers.setdefault(label, len(self._labels))
         if number == MAX_LABELS:
-            raise _BadAnswer(f"it gave one more label than {MAX_LABELS}; is it made of the text?")
+            raise _BadAnswer(f"it returned more than {MAX_LABELS} labels; return labels, not texts")
         if number == len(self._labels):
             self._labels.append(label)
         self._numbers[given] = number
@@ -185,7 +184,7 @@ class WeakLabels:
 
 
 def open_weak_labels(path: Path | None, renames: Renames, progress: Progress) -> WeakLabels | None:
-    """Return what labels by the functions of a file; None where there is no file.
+    """Return the weak labels from a file of functions; None without a file.
 
     Raises:
         DataError: LABELING_FILE_UNUSABLE.
@@ -195,7 +194,7 @@ def open_weak_labels(path: Path | None, renames: Renames, progress: Progress) ->
 
 
 def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:
-    """For each function the shares of the texts, as Snorkel's LFAnalysis defines them.
+    """Return each function's shares of the texts, as Snorkel's LFAnalysis defines them.
 
     Args:
         votes: [texts, functions].
@@ -213,11 +212,11 @@ def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:
 
 
 def _accuracies(votes: Votes, truth: npt.NDArray[np.int64]) -> list[Mapping[str, float | None]]:
-    """For each function how many of the votes [texts, functions] it gave, and how many are right.
+    """Return each function's number of votes, and the share of right ones.
 
     Args:
-        votes: of texts whose label is known.
-        truth: numbers of their labels, [texts].
+        votes: votes [texts, functions] on texts with a known label.
+        truth: numbers of the known labels, [texts].
     """
     found: list[Mapping[str, float | None]] = []
     for given in votes.T:

@@ -60,7 +60,7 @@ def test_a_bad_day_is_not_hidden_by_the_days_before(strict: JobContext, folder: 
     _write(folder / "2.jsonl", range(1000, 1050), label="Label")
     for _ in range(2):
         told = _refused(strict)
-        assert "50 of the 50 rows" in told
+        assert "50 of 50 rows" in told
         assert "NULL_LABEL 50" in told
         assert f"{folder / '2.jsonl'}:1" in told
         assert "-in-jsonl-" in told
@@ -91,7 +91,7 @@ def test_a_share_that_was_raised_can_be_lowered_again(strict: JobContext, folder
 def test_a_good_source_does_not_make_up_for_a_bad_one(strict: JobContext, folder: Path) -> None:
     """Each source is judged by itself, the first time too."""
     _write(folder / "1.jsonl", range(10), label="Label")
-    assert "10 of the 10 rows" in _refused(strict)
+    assert "10 of 10 rows" in _refused(strict)
 
 
 def test_one_bad_row_is_no_bad_day(strict: JobContext, folder: Path) -> None:

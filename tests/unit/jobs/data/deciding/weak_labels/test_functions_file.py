@@ -1,4 +1,4 @@
-"""What is said of a file of labelling functions that cannot be used."""
+"""What is said of a file of labeling functions that cannot be used."""
 
 import re
 from pathlib import Path
@@ -42,9 +42,9 @@ def test_the_hash_is_the_contents(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "py cannot be read: No such file or directory; mend the task's setting"),
-        ("", "py has no labelling function; put @labeling_function"),
-        ("def refund(text):\n    pass\n", "py has no labelling function"),
+        (None, "py cannot be read: No such file or directory; fix the task's setting"),
+        ("", "py has no labeling function; put @labeling_function"),
+        ("def refund(text):\n    pass\n", "py has no labeling function"),
         (f"{HEAD}def broken(:\n", "py:2 is not Python: invalid syntax"),
         ("text = '\xff'\n", "py:1 is not Python"),
         ("a\x00b", "py:1 is not Python|py:1 fails: ValueError"),
@@ -52,7 +52,7 @@ def test_the_hash_is_the_contents(path: Path) -> None:
         ("import no_such_module\n", "py:1 fails: ModuleNotFoundError"),
         ("raise SystemExit(3)\n", "py:1 fails: SystemExit: 3"),
         (f"{HEAD}labeling_function('refund')\n", "py:2 fails: AttributeError"),
-        (HEAD + REFUND + REFUND, "py:5 is called 'refund' as is the .* of line 2; rename one"),
+        (HEAD + REFUND + REFUND, "py:5 is named 'refund', like the .* in line 2; rename one"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(path: Path, content: str | None, told: str) -> None:

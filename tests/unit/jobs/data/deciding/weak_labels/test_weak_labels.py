@@ -1,4 +1,4 @@
-"""Labels by labelling functions, and what is told of the functions."""
+"""Labels by labeling functions, and what is told of the functions."""
 
 import sys
 from collections.abc import Iterable
@@ -92,14 +92,14 @@ def test_functions_are_measured_where_no_text_lacks_a_label(tmp_path: Path) -> N
     ("body", "told"),
     [
         ("return {}[text]", "py:4: .*'rule' fails .*: KeyError"),
-        ("return 1", "py:2: .*it returned int, and not a string or None"),
+        ("return 1", "py:2: .*it returned int, not a string or None"),
         ("return b'red'", "it returned bytes"),
-        ("return ' '", "it returned what cannot be a label"),
-        ("return 'a\\x1fb'", "cannot be a label"),
-        ("return '\\ud800'", "cannot be a label"),
+        ("return ' '", "it returned a label that is blank"),
+        ("return 'a\\x1fb'", "a label that is blank or has control"),
+        ("return '\\ud800'", "a label that is blank or has control"),
         ("raise SystemExit", "py:4: .*SystemExit"),
         ("return rule(text)", "py:4: .*RecursionError"),
-        ("return text", "py:2: .*one more label than 1000"),
+        ("return text", "py:2: .*more than 1000 labels"),
     ],
 )
 def test_a_function_that_fails_is_named(tmp_path: Path, body: str, told: str) -> None:
@@ -109,7 +109,7 @@ def test_a_function_that_fails_is_named(tmp_path: Path, body: str, told: str) ->
     with pytest.raises(DataError, match=told) as caught:
         weak.label_texts(texts)
     assert caught.value.reason == "LABELING_FUNCTION_FAILED"
-    assert str(caught.value).endswith("; mend it, or let it return None there")
+    assert str(caught.value).endswith("; fix it, or let it return None for such texts")
     assert " the text of a.csv:" in str(caught.value)
     assert "secret" not in str(caught.value)
 
