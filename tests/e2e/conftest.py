@@ -12,7 +12,7 @@ Rows = list[tuple[str, str]]
 
 
 def read_rows(path: Path) -> Rows:
-    """(text, label) of each row of a BANKING77 file."""
+    """Return (text, label) of each row of a BANKING77 file."""
     with path.open(encoding="utf-8", newline="") as file:
         return [(row["text"], row["category"]) for row in csv.DictReader(file)]
 
@@ -26,7 +26,7 @@ def write_rows(path: Path, rows: Rows) -> Path:
 
 @pytest.fixture(scope="session")
 def train_rows() -> Rows:
-    """BANKING77's training rows, in an order that a seed decides."""
+    """Return BANKING77's training rows, shuffled by a seed."""
     rows = read_rows(SUPPORT / "train.csv")
     random.Random(77).shuffle(rows)
     return rows
@@ -34,5 +34,5 @@ def train_rows() -> Rows:
 
 @pytest.fixture(scope="session")
 def test_rows() -> Rows:
-    """BANKING77's official test split."""
+    """Return BANKING77's official test split."""
     return read_rows(SUPPORT / "test.csv")

@@ -1,6 +1,6 @@
-"""The loop on real data: BANKING77 in both formats, and what feedback on a tenth of it does.
+"""The loop on real data: BANKING77 in both formats, and feedback on a tenth of it.
 
-One stack for all; its four tasks train side by side.
+All tests use one stack; its four tasks train at once.
 """
 
 import random
@@ -35,7 +35,7 @@ TASKS = ("support", "script", "tenth", "shuffled")
 
 @pytest.fixture(scope="module")
 def banking(tmp_path_factory: pytest.TempPathFactory, train_rows: Rows) -> Iterator[Stack]:
-    """A stack with the whole of BANKING77 in both formats, and twice a tenth of it."""
+    """Run a stack with all of BANKING77 in both formats, and with a tenth of it twice."""
     folder = tmp_path_factory.mktemp("banking")
     whole = write_rows(folder / "train.csv", train_rows)
     tenth = write_rows(folder / "tenth.csv", train_rows[:1000])
@@ -48,7 +48,7 @@ def banking(tmp_path_factory: pytest.TempPathFactory, train_rows: Rows) -> Itera
 
 
 def labels(client: TidemillClient, task: str, texts: list[str]) -> list[str]:
-    """The labels that a task's champion gives, asked in the largest batches."""
+    """Return the labels of a task's champion, in the largest batches."""
     found: list[str] = []
     for start in range(0, len(texts), 1024):
         for answer in client.predict_batch(task, texts[start : start + 1024]):
@@ -59,7 +59,7 @@ def labels(client: TidemillClient, task: str, texts: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def client(banking: Stack) -> Iterator[TidemillClient]:
-    """A connection to the stack."""
+    """Yield a connection to the stack."""
     with banking.client() as connection:
         yield connection
 
@@ -74,7 +74,7 @@ def test_both_formats_are_accurate_and_agree(client: TidemillClient, test_rows: 
 
 
 def test_no_test_row_entered_a_dataset(banking: Stack, test_rows: Rows) -> None:
-    """No dataset of the stack holds a text of the test split, whitespace and case aside."""
+    """No dataset of the stack has a text of the test split, except for whitespace and case."""
     hashes = {content_hash(text) for text, _ in test_rows}
     files = list((banking.workspace / "var" / "datasets").rglob("examples.parquet"))
     assert len(files) >= 2
@@ -106,7 +106,7 @@ def test_tritonclient_works_on_tritons_own_port(banking: Stack, client: Tidemill
 
 
 def test_reflection_describes_every_service(banking: Stack) -> None:
-    """A client that knows nothing finds the services and their messages."""
+    """A client without the contract finds the services and their messages."""
     with grpc.insecure_channel(banking.address) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         requests = [
@@ -126,7 +126,7 @@ def test_reflection_describes_every_service(banking: Stack) -> None:
 
 
 def correct(client: TidemillClient, task: str, rows: Rows) -> None:
-    """Ask for each text, then say through StreamFeedback which label is right."""
+    """Predict each text, then send its right label through StreamFeedback."""
     texts = [text for text, _ in rows]
     answers = client.predict_batch(task, texts)
     requests = [
@@ -156,7 +156,7 @@ def judged(client: TidemillClient, task: str, version: int) -> model_service_pb2
 
 
 def wait_for(client: TidemillClient, task: str, version: int) -> None:
-    """Wait until the front has heard that a version is champion."""
+    """Wait until the front uses a version as champion."""
     deadline = time.monotonic() + 10
     while client.predict(task, "where is my card").model_version != version:
         assert time.monotonic() < deadline, f"version {version} does not answer"
@@ -164,7 +164,7 @@ def wait_for(client: TidemillClient, task: str, version: int) -> None:
 
 
 def accuracy(client: TidemillClient, task: str, rows: Rows) -> float:
-    """Share of right labels on some rows."""
+    """Return the share of right labels on some rows."""
     answers = labels(client, task, [text for text, _ in rows])
     return sum(a == label for a, (_, label) in zip(answers, rows, strict=True)) / len(rows)
 
@@ -172,7 +172,7 @@ def accuracy(client: TidemillClient, task: str, rows: Rows) -> float:
 def test_true_corrections_help_and_shuffled_ones_are_rejected(
     banking: Stack, train_rows: Rows, test_rows: Rows
 ) -> None:
-    """True corrections bring a better champion by themselves, shuffled ones a REJECTED version."""
+    """True corrections lead to a better champion, and shuffled ones to a REJECTED version."""
     unseen = train_rows[1000:]
     training = [row for row in unseen if split_of(content_hash(row[0])) is Split.TRAIN]
     corrections = training[:CORRECTIONS]
@@ -195,9 +195,9 @@ def test_true_corrections_help_and_shuffled_ones_are_rejected(
 
 
 def test_the_second_start_is_quick_and_trains_nothing(banking: Stack) -> None:
-    """After Ctrl-C the stack is soon ready again, with the versions that it had.
+    """After Ctrl-C the stack is soon ready again, with the same versions.
 
-    Other tests run beside it; `.ci/try-run` checks that it takes less than 20 s by itself.
+    Other tests run at the same time, so `.ci/try-run` checks the limit of 20 s.
     """
     with banking.client() as client:
         before = [version_numbers(client, task) for task in TASKS]
@@ -209,7 +209,7 @@ def test_the_second_start_is_quick_and_trains_nothing(banking: Stack) -> None:
 
 
 def version_numbers(client: TidemillClient, task: str) -> list[int]:
-    """The numbers of all versions of a task."""
+    """Return the numbers of all versions of a task."""
     request = model_service_pb2.ListModelVersionsRequest(task=task)
     listed = client.models.ListModelVersions(request, timeout=10).model_versions
     return [version.model_version for version in listed]

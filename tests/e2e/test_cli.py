@@ -1,4 +1,4 @@
-"""The command line and the README's snippets, against a stack that runs."""
+"""The command line and the README's snippets, against a running stack."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ Tidemill = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack over one small task whose checks speak at little."""
+    """Run a stack with one small task and checks with low limits."""
     folder = tmp_path_factory.mktemp("cli") / HARD_NAME
     folder.mkdir()
     source = write_rows(folder / "rows.csv", ROWS)
@@ -59,7 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def tidemill(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Tidemill:
-    """Runs a command in the stack's folder, in this process since an import takes a second."""
+    """Return a function that runs a command in the stack's folder, in this process for speed."""
     monkeypatch.chdir(stack.workspace)
     for name, value in stack.env.items():
         monkeypatch.setenv(name, value)
@@ -75,16 +75,16 @@ def tidemill(
 
 
 def as_json(tidemill: Tidemill, *arguments: str) -> Any:
-    """What a command prints with --json."""
+    """Return a command's output with --json."""
     return json.loads(tidemill(*arguments, "--json"))
 
 
 @pytest.mark.parametrize("job", JOBS)
 def test_every_job_runs_to_its_end(tidemill: Tidemill, job: str) -> None:
-    """Asked for through the front and followed, each job ends SUCCEEDED."""
+    """Each job that is started and followed through the front ends SUCCEEDED."""
     if job == "check_latency":
         tidemill("predict", TASK, TEXT)
-        time.sleep(0.5)  # predictions are written a moment after they were answered
+        time.sleep(0.5)  # predictions are stored a moment after their answers
     ran = as_json(tidemill, "jobs", "run", job, "--task", TASK, "--follow")
     assert (ran["job"], ran["task"], ran["state"], ran["trigger"]) == (
         job,
@@ -111,7 +111,7 @@ def test_the_checks_have_written_their_reports(tidemill: Tidemill) -> None:
 
 
 def test_status(stack: Stack, tidemill: Tidemill) -> None:
-    """All are serving, by the workspace's settings and by an address alone."""
+    """`status` shows all serving, with the workspace's settings and with an address alone."""
     assert re.search(rf"^{TASK} +SERVING +version \d+ +\d", tidemill("status"), re.MULTILINE)
     assert as_json(tidemill, "status", "--wait", "5")["serving"] is True
     found = as_json(tidemill, "status", "--address", stack.address)
@@ -142,7 +142,7 @@ def test_predict(stack: Stack, tidemill: Tidemill) -> None:
 
 
 def test_feedback(stack: Stack, tidemill: Tidemill) -> None:
-    """A verdict is stored and listed; of a file the good lines are, and the bad ones are named."""
+    """A verdict is stored and listed; of a file, good lines are stored and bad lines named."""
     ids = [as_json(tidemill, "predict", TASK, TEXT)["prediction_id"] for _ in range(3)]
     stored = as_json(tidemill, "feedback", "submit", ids[0], "--label", "refund")
     assert "correct" in tidemill("feedback", "submit", ids[1], "--correct", "--source", "ann")
@@ -179,7 +179,7 @@ def test_models(tidemill: Tidemill) -> None:
 
 
 def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
-    """What a model was trained on is shown and compared with the next dataset."""
+    """A model's training data is shown and compared with the next dataset."""
     (first,) = as_json(tidemill, "datasets", "list", "--task", TASK)
     with (stack.workspace / "rows.csv").open("a", newline="") as file:
         csv.writer(file).writerow(("I lost my card", "card_arrival"))
@@ -208,7 +208,7 @@ def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
 
 
 def test_jobs(tidemill: Tidemill) -> None:
-    """Jobs and runs are listed, shown, watched and cancelled; idle checks only if asked for."""
+    """Jobs and runs are listed, shown, watched and canceled; idle checks only on request."""
     assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == set(JOBS)
     assert "on demand" in tidemill("jobs", "list")
     runs = as_json(tidemill, "jobs", "runs", "--task", TASK)
@@ -228,18 +228,18 @@ def test_jobs(tidemill: Tidemill) -> None:
 
 
 def test_everything_lies_in_the_workspace(stack: Stack) -> None:
-    """Whatever its name means elsewhere, nothing is written beside it."""
+    """A stack in a folder with special characters writes nothing outside it."""
     assert list(stack.workspace.parent.iterdir()) == [stack.workspace]
 
 
 def test_doctor(tidemill: Tidemill) -> None:
-    """Beside a running stack it finds everything in order, its own ports included."""
+    """With a running stack, doctor finds everything in order, including its ports."""
     assert "ok" in tidemill("doctor")
     assert {check["result"] for check in as_json(tidemill, "doctor")} <= {"ok", "warn"}
 
 
 def test_the_python_of_the_readme_runs(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    """The blocks in Python, one after the other, answer and store a verdict."""
+    """The README's Python blocks, run in order, predict and store a verdict."""
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 2
     script = "\n".join(blocks)
@@ -249,7 +249,7 @@ def test_the_python_of_the_readme_runs(stack: Stack, capsys: pytest.CaptureFixtu
 
 
 def test_the_shell_of_the_readme_runs(stack: Stack, tidemill: Tidemill) -> None:
-    """The commands that it gives to somebody whose stack runs end well, in its order."""
+    """The README's commands for a running stack succeed in order."""
     prediction_id = as_json(tidemill, "predict", TASK, TEXT)["prediction_id"]
     verdict = {"prediction_id": prediction_id, "label": "card_arrival"}
     (stack.workspace / "corrections.jsonl").write_text(json.dumps(verdict) + "\n")

@@ -1,4 +1,4 @@
-"""Bad days of a whole stack: crashes, second stacks, and what must survive them."""
+"""Failures of a whole stack: crashes, second stacks, and what must survive them."""
 
 import threading
 import time
@@ -21,16 +21,16 @@ from tidemill_client import TidemillError
 from tidemill_core.domain.model import ModelState
 from tidemill_core.model_repository import ModelRepository
 
-TASK = "colours"
+TASK = "colors"
 ROWS = [(f"text number {n} is {word}", word) for n in range(30) for word in ("red", "blue")]
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack over one small task; a test that ends it starts it again."""
+    """Run a stack with one small task; a test that stops it starts it again."""
     folder = tmp_path_factory.mktemp("crashes") / HARD_NAME
     folder.mkdir()
-    source = write_rows(folder / "colours.csv", ROWS)
+    source = write_rows(folder / "colors.csv", ROWS)
     whole = Stack(write_workspace(folder, {TASK: source}))
     whole.start()
     try:
@@ -41,7 +41,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def versions(stack: Stack) -> list[int]:
-    """The numbers of all versions of the task."""
+    """Return the numbers of all versions of the task."""
     request = model_service_pb2.ListModelVersionsRequest(task=TASK)
     with stack.client() as client:
         listed = client.models.ListModelVersions(request, timeout=10).model_versions
@@ -49,7 +49,7 @@ def versions(stack: Stack) -> list[int]:
 
 
 def test_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
-    """It ends at once, says which directory is taken and by whom, and harms nothing."""
+    """A second stack ends at once, names the directory and its holder, and does no harm."""
     refused = stack.run("up", check=False)
     assert refused.returncode != 0
     assert str(stack.workspace / "var") in refused.stderr.replace("\n", "")
@@ -58,17 +58,17 @@ def test_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
 
 
 def test_what_it_writes_is_for_its_own_user_alone(stack: Stack) -> None:
-    """Database, logs, datasets and models hold users' texts: nobody else may read them."""
+    """Only Tidemill's own user may read the database, logs, datasets and models."""
     state, models = stack.workspace / "var", stack.workspace / "model_repository"
-    programs = state / "triton"  # copies of programs, in a folder that only its user may enter
+    programs = state / "triton"  # copies of programs, in a private folder
     written = [p for p in (*state.rglob("*"), *models.rglob("*")) if programs not in p.parents]
     assert len(written) > 10
     assert not [path for path in written if path.exists() and path.stat().st_mode & 0o077]
 
 
 def test_second_stack_on_the_same_ports_is_refused(stack: Stack, tmp_path: Path) -> None:
-    """It ends at once and names the port and the setting that moves it."""
-    source = write_rows(tmp_path / "colours.csv", ROWS)
+    """A stack whose port is in use ends at once and names the port and its setting."""
+    source = write_rows(tmp_path / "colors.csv", ROWS)
     other = Stack(write_workspace(tmp_path, {TASK: source}))
     other.env = {**stack.env}
     refused = other.run("up", check=False)
@@ -84,9 +84,9 @@ def _well_again(outcomes: list[tuple[float, str]]) -> bool:
 
 @pytest.mark.parametrize("victim", ["--model-repository", "triton_python_backend_stub"])
 def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: str) -> None:
-    """After kill -9 of tritonserver, or of a model's process, answers come again within 15 s.
+    """After kill -9 of tritonserver, or of a model's process, calls are answered again within 15 s.
 
-    The callers are plain stubs: Tidemill's own client would ask again, and hide the outage.
+    The callers are plain stubs: Tidemill's own client would retry and hide the outage.
     """
     stopping = threading.Event()
     outcomes: list[tuple[float, str]] = []
@@ -110,7 +110,7 @@ def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: s
     time.sleep(1)
     stack.member(victim).kill()
     killed = time.monotonic()
-    # Until calls have failed and then been answered for a second.
+    # Wait until calls have failed and then succeeded for a second.
     while time.monotonic() - killed < 15 and not _well_again(outcomes):
         time.sleep(0.1)
     stopping.set()
@@ -123,7 +123,7 @@ def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: s
 
 
 def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) -> None:
-    """After a cold start with a damaged second version the champion answers, and the log tells."""
+    """After a start with a damaged second version the champion answers, and the log reports it."""
     repository = ModelRepository(stack.workspace / "model_repository")
     champion = repository.manifest(TASK, "onnx", 1)
     folder = repository.folder(TASK, "onnx", 1)
@@ -149,7 +149,7 @@ def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) ->
 
 
 def _ask(stack: Stack, version: int) -> str:
-    """Which version answered, or why none did."""
+    """Return the version that answered, or why none did."""
     with stack.client(timeout=5) as client:
         try:
             return (
@@ -160,7 +160,7 @@ def _ask(stack: Stack, version: int) -> str:
 
 
 def test_acknowledged_feedback_survives_kill_9_of_everything(stack: Stack) -> None:
-    """100 verdicts are acknowledged, every process is killed, and all 100 are there again."""
+    """After 100 acknowledged verdicts and a kill of every process, all 100 are stored."""
     with stack.client() as client:
         answers = client.predict_batch(TASK, [text for text, _ in ROWS] + [t for t, _ in ROWS[:40]])
         acknowledged = {

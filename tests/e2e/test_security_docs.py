@@ -1,4 +1,4 @@
-"""docs/security.md, followed step by step in a workspace of its own."""
+"""docs/security.md, followed step by step in its own workspace."""
 
 import json
 import os
@@ -22,13 +22,13 @@ ROWS = [(f"text number {n} is {word}", word) for n in range(30) for word in ("re
 
 
 def blocks(title: str, language: str) -> list[str]:
-    """The blocks of code under a title of the page."""
+    """Return the blocks of code under a title of the page."""
     section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 
 def shell(stack: Stack, commands: str, **variables: str) -> str:
-    """What commands print, run in the workspace as a user runs them."""
+    """Run commands in the workspace as a user does, and return their output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-ec", commands],
@@ -45,7 +45,7 @@ def shell(stack: Stack, commands: str, **variables: str) -> str:
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack after the steps that come before `tidemill up`, and two workers."""
+    """Run a stack of two workers after the steps before `tidemill up`."""
     above, tls = blocks("1. A certificate", "toml")
     (workers,) = blocks("3. Two workers", "toml")
     source = write_rows(tmp_path / "rows.csv", ROWS)
@@ -59,7 +59,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 
 def reason(stack: Stack, key: str | None) -> str:
-    """Why a call over TLS fails; empty where it is answered."""
+    """Return why a call over TLS fails; empty if it is answered."""
     tls = Tls(root_certificates=stack.workspace / "tls" / "ca.crt")
     with TidemillClient(stack.address, api_key=key, tls=tls, timeout=10) as client:
         try:
@@ -69,7 +69,7 @@ def reason(stack: Stack, key: str | None) -> str:
 
 
 def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
-    """Its commands make a key, its program predicts with it over TLS, and nobody else gets in."""
+    """The page's commands create a key, with which its program predicts over TLS; others fail."""
     processes = read_processes(stack.settings().state_dir)
     workers = [one.state for one in processes if one.name.startswith("server-")]
     assert workers == [ProcessState.RUNNING] * 2
@@ -91,7 +91,7 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
 
 
 def test_the_example_of_up_works_under_tls_and_keys(stack: Stack) -> None:
-    """What `tidemill up` prints once it is ready runs as it is, with the key put in its place."""
+    """The commands that `tidemill up` prints run unchanged, with the key filled in."""
     printed = stack.output.read_text()
     commands, _, program = printed.partition("in this folder:\n")[2].partition("or in Python:\n")
     create, export, *others = [line.strip() for line in commands.strip().splitlines()]

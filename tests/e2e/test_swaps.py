@@ -29,14 +29,14 @@ from tidemill_jobs.release.serving import Serving, serve
 
 CALLERS = 32
 VERSIONS = 20
-# Some seconds after a change of traffic Triton unloads the version that nobody is routed to.
+# Triton unloads a version without traffic some seconds after the change.
 PATIENCE_SECONDS = 60
-TASK = "colours"
+TASK = "colors"
 TEXTS = [f"text number {number} is {word}" for number in range(20) for word in ("red", "blue")]
 
 
 def weights_of_its_own(model: bytes, seed: int) -> bytes:
-    """A model with the same graph and other weights."""
+    """Return a model with the same graph and other weights."""
     changed = onnx.load_model_from_string(model)
     noise = np.random.default_rng(seed)
     for tensor in changed.graph.initializer:
@@ -60,7 +60,7 @@ class Publisher:
         self._tokenizer = (folder / "tokenizer.json").read_text()
 
     def publish(self) -> ModelVersion:
-        """Publish, load and promote a version with weights of its own."""
+        """Publish, load and promote a version with other weights."""
         now = datetime.now(UTC)
         models = self._storage.models
         candidate = models.add_candidate(TASK, "onnx", self._first.dataset_version, now)
@@ -81,7 +81,7 @@ class Publisher:
 
 
 def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
-    """What a version answers to each text, without Triton."""
+    """Return a version's answer to each text, without Triton."""
     session = open_session(folder / "model.onnx")
     (probabilities,) = session.run(None, {"input_ids": encoder.encode(TEXTS)})
     return dict(zip(TEXTS, probabilities, strict=True))
@@ -89,7 +89,7 @@ def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
 
 @dataclass
 class Calls:
-    """The answers and failures that callers got.
+    """The answers and failures of calls.
 
     Attributes:
         answers: text, version, label and confidence of each.
@@ -99,7 +99,7 @@ class Calls:
     failures: list[Exception] = field(default_factory=list)
 
     def call_until(self, stopping: threading.Event, stack: Stack, seed: int) -> None:
-        """Ask for random texts one after the other."""
+        """Predict random texts one after the other."""
         draw = random.Random(seed)
         with stack.client() as client:
             while not stopping.is_set():
@@ -140,16 +140,16 @@ def calling(stack: Stack, callers: int) -> Iterator[Calls]:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with one task of two labels."""
+    """Run a stack with one task of two labels."""
     folder = tmp_path_factory.mktemp("swaps")
-    source = write_rows(folder / "colours.csv", [(text, text.split()[-1]) for text in TEXTS])
+    source = write_rows(folder / "colors.csv", [(text, text.split()[-1]) for text in TEXTS])
     with running(Stack(write_workspace(folder, {TASK: source}))) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def publisher(stack: Stack) -> Iterator[Publisher]:
-    """Publishes versions into the stack."""
+    """Return a publisher of versions into the stack."""
     with TritonControl(stack.triton_address, control_key(stack.settings())) as triton:
         yield Publisher(stack, stack.storage(), triton)
 

@@ -1,4 +1,4 @@
-"""A Triton that misbehaves as it is told to: a real gRPC server, and no model behind it.
+"""A fake Triton that misbehaves on request: a real gRPC server without models.
 
 >>> with FakeTriton() as triton:
 ...     triton.behave("support-onnx", 1, no_answer)
@@ -23,12 +23,12 @@ _FOR_EVER = 60.0
 
 Ids = npt.NDArray[np.int32]
 Context = Any
-Behaviour = Callable[[Ids, Context], bytes]
+Behavior = Callable[[Ids, Context], bytes]
 """Answers int32 [rows, length] with the bytes of a ModelInferResponse."""
 
 
 class FakeTriton:
-    """A context manager that serves while it lasts.
+    """A fake Triton that serves during the block.
 
     Attributes:
         address: `host:port`.
@@ -40,7 +40,7 @@ class FakeTriton:
         self._server.add_generic_rpc_handlers((_handlers(self),))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self.calls: list[tuple[str, int, int]] = []
-        self._behaviours: dict[tuple[str, int], Behaviour] = {}
+        self._behaviors: dict[tuple[str, int], Behavior] = {}
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -49,94 +49,94 @@ class FakeTriton:
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait()
 
-    def behave(self, model: str, version: int, behaviour: Behaviour) -> None:
-        """From now on a version answers so; the others are healthy."""
-        self._behaviours[model, version] = behaviour
+    def behave(self, model: str, version: int, behavior: Behavior) -> None:
+        """Make a version answer in this way; the others are healthy."""
+        self._behaviors[model, version] = behavior
 
     def infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
-        """ModelInfer."""
+        """Answer ModelInfer."""
         shape = tuple(request.inputs[0].shape)
         ids = np.frombuffer(request.raw_input_contents[0], "<i4").reshape(shape)
         model, version = request.model_name, int(request.model_version or 1)
         self.calls.append((model, version, len(ids)))
-        return self._behaviours.get((model, version), healthy)(ids, context)
+        return self._behaviors.get((model, version), healthy)(ids, context)
 
 
 def label_of(row: Ids) -> int:
-    """The label that a healthy version gives a row: each word of a text has its own part in it."""
+    """Return the label that a healthy version gives a row; each word contributes to it."""
     return int(row.sum()) % LABEL_COUNT
 
 
 def healthy(ids: Ids, _context: Context) -> bytes:
-    """0.7 for the label that is right."""
+    """Answer 0.7 for the right label."""
     return _message(_answers(ids))
 
 
-def slow(seconds: float) -> Behaviour:
-    """Healthy, after a while or when nobody waits any more."""
+def slow(seconds: float) -> Behavior:
+    """Answer correctly after a delay, or when the caller no longer waits."""
 
-    def behaviour(ids: Ids, context: Context) -> bytes:
+    def behavior(ids: Ids, context: Context) -> bytes:
         over = threading.Event()
-        if context.add_callback(over.set):  # or else it is over already
+        if context.add_callback(over.set):  # otherwise the call has ended already
             over.wait(seconds)
         return healthy(ids, context)
 
-    return behaviour
+    return behavior
 
 
 def no_answer(ids: Ids, context: Context) -> bytes:
-    """Nothing comes."""
+    """Answer never."""
     return slow(_FOR_EVER)(ids, context)
 
 
-def fails(code: grpc.StatusCode, words: str) -> Behaviour:
-    """An error comes."""
+def fails(code: grpc.StatusCode, words: str) -> Behavior:
+    """Answer with an error."""
 
-    def behaviour(_ids: Ids, context: Context) -> bytes:
+    def behavior(_ids: Ids, context: Context) -> bytes:
         context.abort(code, words)
         raise AssertionError  # abort raises
 
-    return behaviour
+    return behavior
 
 
 def undecodable(_ids: Ids, _context: Context) -> bytes:
-    """No message at all."""
+    """Answer with bytes that are no message."""
     return b"\xff\xff\xff\xff"
 
 
 def no_contents(ids: Ids, _context: Context) -> bytes:
-    """An output without its bytes."""
+    """Answer with an output without its bytes."""
     response = _response(_answers(ids))
     response.ClearField("raw_output_contents")
     return bytes(response.SerializeToString())
 
 
 def odd_size(ids: Ids, _context: Context) -> bytes:
-    """A byte too few."""
+    """Answer with a byte too few."""
     response = _response(_answers(ids))
     response.raw_output_contents[0] = response.raw_output_contents[0][:-1]
     return bytes(response.SerializeToString())
 
 
 def wrong_width(ids: Ids, _context: Context) -> bytes:
-    """One label too many."""
+    """Answer with one label too many."""
     wide = np.full((len(ids), LABEL_COUNT + 1), 1 / (LABEL_COUNT + 1), np.float32)
     return _message(wide)
 
 
 def too_few_rows(ids: Ids, _context: Context) -> bytes:
-    """One row too few."""
+    """Answer with one row too few."""
     return _message(_answers(ids)[1:])
 
 
-def filled_with(value: float) -> Behaviour:
-    """Values that are no probabilities."""
+def filled_with(value: float) -> Behavior:
+    """Return answers with values that are not probabilities."""
 
-    def behaviour(ids: Ids, _context: Context) -> bytes:
+    def behavior(ids: Ids, _context: Context) -> bytes:
         values = np.full((len(ids), LABEL_COUNT), value, np.float32)
         return _message(values)
 
-    return behaviour
+    return behavior
 
 
 def _answers(ids: Ids) -> npt.NDArray[np.float32]:

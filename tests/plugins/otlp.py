@@ -1,4 +1,4 @@
-"""A receiver of traces, as OpenTelemetry's collector is one."""
+"""A receiver of traces, like OpenTelemetry's collector."""
 
 from collections.abc import Iterator
 from concurrent import futures
@@ -11,14 +11,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps the spans that it is sent."""
+    """Keeps the received spans."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.resources: list[dict[str, str]] = []
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 -- grpc's name
-        """Take spans."""
+        """Receive spans."""
         del context
         for each in request.resource_spans:
             self.resources.append({a.key: a.value.string_value for a in each.resource.attributes})
@@ -26,13 +26,13 @@ class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
     def named(self, name: str) -> list[Span]:
-        """The spans of a name."""
+        """Return the spans with a name."""
         return [span for span in self.spans if span.name == name]
 
 
 @contextmanager
 def receiving() -> Iterator[tuple[Receiver, str]]:
-    """A receiver that runs, and its URL."""
+    """Run a receiver, and yield it with its URL."""
     with futures.ThreadPoolExecutor(2) as threads:
         server, kept = grpc.server(threads), Receiver()
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(kept, server)
@@ -45,7 +45,7 @@ def receiving() -> Iterator[tuple[Receiver, str]]:
 
 
 def attributes(span: Span) -> dict[str, str | int]:
-    """A span's attributes."""
+    """Return a span's attributes."""
     found = {}
     for each in span.attributes:
         kind = each.value.WhichOneof("value")

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, started once a session when the first test asks for it."""
+"""A real PostgreSQL, started once per session for the first test that needs it."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Postgres:
-    """A PostgreSQL on a socket of its own, with as many databases as tests want."""
+    """A PostgreSQL on its own socket, with a database for each test."""
 
     server: "PostgresServer"
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -33,11 +33,11 @@ class Postgres:
         return name
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy URL of a database."""
+        """Return the SQLAlchemy URL of a database."""
         return self.server.get_uri(database).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def stop(self) -> None:
-        """End it as an operator would: open connections are cut, nothing is lost."""
+        """Stop it as an operator would: connections are cut, but no data is lost."""
         process = psutil.Process(self.server.get_pid())
         process.send_signal(signal.SIGINT)
         process.wait(timeout=10)
@@ -49,9 +49,8 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """The session's PostgreSQL; stopped, and its data removed, when the session ends."""
-    # pgserver keeps its lock file there, and warns at import where the machine has no such
-    # folder.
+    """Run the session's PostgreSQL; stop it and remove its data when the session ends."""
+    # pgserver keeps its lock file there, and warns at import if the folder is missing.
     folder = tmp_path_factory.mktemp("run")
     before = os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pgserver.postgres_server import get_server
@@ -61,11 +60,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     # Root's PostgreSQL runs as a system user that pgserver creates when it is missing. One process
     # at a time may do that: two `useradd` at once give the user an id that does not exist.
     with FileLock(Path(tempfile.gettempdir()) / f"tidemill-postgres-{os.getuid()}.lock"):
-        # Not in pytest's folder, which each pytest that starts closes to other users.
+        # Not in pytest's folder, which every start of pytest closes to other users.
         server = get_server(tempfile.mkdtemp(prefix="tidemill-pg-"), cleanup_mode="delete")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            # Nothing here has to outlive a power cut; commits are otherwise the tests' time.
+            # The data need not survive a power cut, and durable commits are slow.
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
         yield Postgres(server)
@@ -75,5 +74,5 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
-    """The SQLAlchemy URL of a fresh, empty PostgreSQL database."""
+    """Return the SQLAlchemy URL of a new, empty PostgreSQL database."""
     return postgres.url(postgres.new_database())

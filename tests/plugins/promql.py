@@ -1,4 +1,4 @@
-"""Queries of Prometheus against what was really scraped."""
+"""Prometheus queries, compared with scraped metrics."""
 
 import json
 import re
@@ -24,13 +24,13 @@ _VARIABLES = {"$__rate_interval": "1m", "$task": ".*"}
 
 
 def panels() -> list[dict[str, Any]]:
-    """The dashboard's panels, without its rows."""
+    """Return the dashboard's panels, without its rows."""
     found = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
     return [panel for panel in found if panel["type"] != "row"]
 
 
 def panel_queries() -> Iterator[tuple[str, str]]:
-    """Every panel's title and each of its queries, as Grafana sends them."""
+    """Return each panel's title with each of its queries, as Grafana sends them."""
     for panel in panels():
         for target in panel["targets"]:
             query = target["expr"]
@@ -40,16 +40,16 @@ def panel_queries() -> Iterator[tuple[str, str]]:
 
 
 def alert_queries() -> Iterator[tuple[str, str]]:
-    """Every alert's name and query."""
+    """Return each alert's name and query."""
     for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]:
         for rule in group["rules"]:
             yield rule["alert"], rule["expr"]
 
 
 def scrape(pages: Iterable[str]) -> Scrape:
-    """What is on pages in Prometheus's text format; and `up`, which Prometheus adds.
+    """Return the samples of pages in Prometheus's text format, and `up`, which Prometheus adds.
 
-    Names are as they stand there, which prometheus_client's parser would not leave them.
+    Names stay as they are on the pages; prometheus_client's parser would change them.
     """
     found: dict[str, frozenset[str]] = {"up": frozenset()}
     for page in pages:
@@ -59,15 +59,15 @@ def scrape(pages: Iterable[str]) -> Scrape:
 
 
 def metrics_of(query: str) -> list[str]:
-    """Names of the metrics that a query asks for."""
+    """Return the names of a query's metrics."""
     return [name for name, _ in _selectors(promql_parser.parse(query))]
 
 
-def strangers(query: str, known: Scrape) -> list[str]:
-    """Metrics and labels of a query that are not in a scrape.
+def unknown_names(query: str, known: Scrape) -> list[str]:
+    """Return metrics and labels of a query that are not in a scrape.
 
     Raises:
-        ValueError: the query is none.
+        ValueError: the query is invalid.
     """
     expression = promql_parser.parse(query)
     selectors = list(_selectors(expression))

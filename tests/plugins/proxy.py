@@ -1,4 +1,4 @@
-"""A proxy that takes connections and answers none: what goes through it fails."""
+"""A proxy that accepts connections and answers none, so that calls through it fail."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import pytest
 
 
 class Proxy:
-    """A listener that counts who comes."""
+    """A listener that counts connections."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -17,7 +17,7 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections it was asked for so far."""
+        """The number of connections so far."""
         while True:
             try:
                 connection, _ = self._listener.accept()
@@ -29,7 +29,7 @@ class Proxy:
 
 @contextmanager
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """For the block, the environment sends all calls through a proxy."""
+    """Set the environment so that all calls go through a proxy in the block."""
     for name in [name for name in os.environ if name.lower() in ("no_proxy", "no_grpc_proxy")]:
         monkeypatch.delenv(name)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""A real file system of a few MiB, for what happens when a disk is full."""
+"""A real file system of a few MiB, for tests with a full disk."""
 
 import contextlib
 import subprocess
@@ -12,15 +12,15 @@ _OPTIONS = "size=12m,nr_inodes=500"
 
 @contextlib.contextmanager
 def mounted(folder: Path) -> Iterator[None]:
-    """A small file system at a folder, which is made; skips the test where it cannot be mounted."""
+    """Mount a small file system on a new folder; skip the test if it cannot be mounted."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", _OPTIONS, "tmpfs", str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        pytest.skip("there is no `mount` here to make a small file system with")
+        pytest.skip("this machine has no `mount`")
     if done.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"cannot mount a small file system: {done.stderr.strip()}")
     try:
         yield
     finally:
@@ -28,7 +28,7 @@ def mounted(folder: Path) -> Iterator[None]:
 
 
 def fill(folder: Path) -> None:
-    """Leave room neither for a byte nor for a file's name; call it again if some was freed."""
+    """Fill the disk, so that neither a byte nor a file's name fits; repeat it if some was freed."""
     with contextlib.suppress(OSError):
         for number in range(1_000_000):
             (folder / f"filler-{number}").touch()

@@ -1,4 +1,4 @@
-"""A whole stack as a user starts it: `tidemill up` in a workspace of its own, on free ports."""
+"""A whole stack as a user starts it: `tidemill up` in its own workspace, on free ports."""
 
 import contextlib
 import os
@@ -29,11 +29,11 @@ PORTS = (
 
 
 HARD_NAME = "a b ?x#y%20 [z] (c) 'q' $(d); & ü"
-"""A folder's name that a shell, a URL or a search for files reads as more than a name."""
+"""A folder's name with characters that mean something in a shell, a URL or a glob."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on."""
+    """Return free ports on loopback."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -47,7 +47,7 @@ class Stack:
 
     Attributes:
         workspace: the folder with tidemill.toml.
-        environment: TIDEMILL_* variables beside the ports.
+        environment: TIDEMILL_* variables in addition to the ports.
     """
 
     workspace: Path
@@ -55,7 +55,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        # A busy machine must not make it refuse what a test asks.
+        # On a busy machine the stack must not refuse a test's calls.
         patient = {"TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000"}
         self.env = {**os.environ, "NO_COLOR": "1", **patient, **ports, **self.environment}
         self.output = self.workspace / "up.txt"
@@ -63,30 +63,30 @@ class Stack:
 
     @property
     def address(self) -> str:
-        """host:port of the gRPC front."""
+        """The front's gRPC address, host:port."""
         return f"127.0.0.1:{self.env['TIDEMILL_GRPC_PORT']}"
 
     @property
     def triton_address(self) -> str:
-        """host:port of Triton's own gRPC."""
+        """Triton's own gRPC address, host:port."""
         return f"127.0.0.1:{self.env['TIDEMILL_TRITON_GRPC_PORT']}"
 
     def client(self, timeout: float = 30.0) -> TidemillClient:
-        """A connection to the front."""
+        """Return a connection to the front."""
         return TidemillClient(self.address, timeout=timeout)
 
     def settings(self, **values: Any) -> Settings:
-        """The settings that its processes have."""
+        """Return the settings of its processes."""
         with contextlib.chdir(self.workspace):
             ports = {name[9:].lower(): int(self.env[name]) for name in PORTS}
             return Settings(**{**ports, **values})
 
     def storage(self) -> Storage:
-        """A connection to its database."""
+        """Return a connection to its database."""
         return open_storage(self.settings().effective_database_url)
 
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run `tidemill ARGUMENTS` as a user would, to its end."""
+        """Run `tidemill ARGUMENTS` as a user would, and wait for its end."""
         command = [sys.executable, "-m", "tidemill_cli.main", *arguments]
         done = subprocess.run(
             command,
@@ -102,7 +102,7 @@ class Stack:
         return done
 
     def start(self) -> None:
-        """Start `tidemill up`; does not wait."""
+        """Start `tidemill up` without waiting."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tidemill_cli.main", "up"],
@@ -114,7 +114,7 @@ class Stack:
             )
 
     def wait_ready(self, seconds: float) -> float:
-        """Wait until it says that it is ready; returns after how many seconds that was."""
+        """Wait until the stack is ready; return the seconds that this took."""
         start = time.monotonic()
         while not re.search(r"^ready\b", self.said(), re.MULTILINE):
             assert self.process is not None
@@ -124,26 +124,26 @@ class Stack:
         return time.monotonic() - start
 
     def said(self) -> str:
-        """What `tidemill up` has printed since it was started last."""
+        """Return the output of `tidemill up` since its last start."""
         return self.output.read_text() if self.output.exists() else ""
 
     def logs(self) -> str:
-        """The ends of its processes' logs, for a failing test's message."""
+        """Return the ends of its processes' logs, for a failing test's message."""
         logs = sorted((self.workspace / "var" / "logs").glob("*.log"))
         return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
 
     def members(self) -> list[psutil.Process]:
-        """All its processes, `tidemill up` first."""
+        """Return all its processes, `tidemill up` first."""
         assert self.process is not None
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
     def member(self, word: str) -> psutil.Process:
-        """The process whose command line has a word in it."""
+        """Return the process whose command line has a word."""
         return next(p for p in self.members() if any(word in part for part in p.cmdline()))
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """End it as Ctrl-C does; its exit code."""
+        """Stop it as Ctrl-C does; return its exit code."""
         if self.process is None:
             return 0
         with contextlib.suppress(ProcessLookupError):
@@ -158,7 +158,7 @@ class Stack:
         return code
 
     def kill(self) -> None:
-        """Kill -9 every process at once, as when the machine goes down."""
+        """Kill every process at once with SIGKILL, as when the machine goes down."""
         members = self.members()
         for member in members:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -172,7 +172,7 @@ class Stack:
 
 @contextlib.contextmanager
 def running(stack: Stack, seconds: float = 120.0) -> Iterator[Stack]:
-    """Start a stack, wait until it is ready, and end it with the block."""
+    """Start a stack, wait until it is ready, and stop it after the block."""
     stack.start()
     try:
         stack.wait_ready(seconds)

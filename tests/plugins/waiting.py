@@ -1,4 +1,4 @@
-"""Waiting for what must become true, instead of for a while that ought to be long enough."""
+"""Waits for conditions."""
 
 import asyncio
 import time
@@ -8,10 +8,10 @@ _PAUSE_SECONDS = 0.02
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> float:
-    """Wait until a condition holds; return after how many seconds it did.
+    """Wait until a condition holds; return the seconds that this took.
 
     Raises:
-        AssertionError: It does not hold within the time; says what was waited for.
+        AssertionError: the condition does not hold in time.
     """
     start = time.monotonic()
     while not condition():
@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0
 
 
 async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> float:
-    """Wait as `wait_until` does, while the event loop goes on."""
+    """Wait as `wait_until` does, while the event loop runs."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds, f"not within {seconds} s: {what}"

@@ -1,4 +1,4 @@
-"""Calls to this machine go through no proxy; calls to others do."""
+"""Calls to this machine without a proxy, and calls to others through it."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tidemill_core.triton.control import TritonControl
 def test_triton_on_this_machine_is_asked_directly(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The jobs' connection reaches it, whatever proxy the environment names."""
+    """The jobs' connection reaches Triton, whatever proxy the environment names."""
     with FakeTriton() as triton, proxied(monkeypatch) as proxy:
         port = triton.address.rpartition(":")[2]
         with TritonControl(f"{host}:{port}", "key") as control:
@@ -24,7 +24,7 @@ def test_triton_on_this_machine_is_asked_directly(
 async def test_the_front_asks_triton_on_this_machine_directly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The asynchronous connection passes the proxy by as well."""
+    """The asynchronous connection uses no proxy either."""
     with FakeTriton() as triton, proxied(monkeypatch) as proxy:
         client = TritonClient(triton.address)
         assert await client.ready()

@@ -20,7 +20,7 @@ from tidemill_core.supervisor import (
     read_report,
 )
 
-# Says that it is ready; ends when it is retired, or after a first argument of seconds.
+# Reports that it is ready; ends when it is retired, or after the seconds of its argument.
 WORKER = """
 import signal, sys, time
 from tidemill_core.supervisor.readiness import report_ready
@@ -29,7 +29,7 @@ report_ready()
 time.sleep(600)
 """
 STAYS = WORKER.replace("lambda *_: sys.exit(0)", "signal.SIG_IGN")
-# The first of its name works, every later one fails.
+# The first process of its name works, every later one fails.
 FAILS_LATER = (
     """
 import os, sys
@@ -43,7 +43,7 @@ NAMES = ["server-1", "server-2"]
 
 
 def worker(name: str, script: str, *arguments: str) -> ProcessSpec:
-    """A worker that can be replaced."""
+    """Return a worker that can be replaced."""
     argv = (sys.executable, "-c", script, *arguments)
     return ProcessSpec(name, argv, grace_seconds=0.3, retire_seconds=0.3)
 
@@ -76,12 +76,12 @@ def until(supervisor: Supervisor, condition: Callable[[], object]) -> None:
 
 
 def states(state_dir: Path) -> set[ProcessState]:
-    """What the processes' file says."""
+    """Return the content of the processes' file."""
     return {process.state for process in read_processes(state_dir)}
 
 
 def restarted(supervisor: Supervisor, state_dir: Path) -> RestartReport:
-    """Restart, and what came of it."""
+    """Restart the workers and return the report."""
     assert supervisor.restart()
     until(supervisor, lambda: (found := read_report(state_dir)) is not None and found.ended)
     report = read_report(state_dir)
@@ -92,7 +92,7 @@ def restarted(supervisor: Supervisor, state_dir: Path) -> RestartReport:
 def test_every_worker_is_replaced_and_there_are_never_fewer(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """At each look as many ready workers as before live; then all are new and the old are gone."""
+    """At all times there are as many ready workers as before; at the end all are new."""
     other = ProcessSpec("jobs", (sys.executable, "-c", "import time; time.sleep(600)"))
     supervisor = start(other, *(worker(name, WORKER) for name in NAMES))
     before = supervisor.pids()
@@ -119,7 +119,7 @@ def test_every_worker_is_replaced_and_there_are_never_fewer(
 def test_a_worker_that_cannot_start_leaves_the_old_ones_alone(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """The restart fails at the first, names the log, and every old worker goes on."""
+    """The restart fails at the first worker, names the log, and every old worker goes on."""
     supervisor = start(*(worker(name, FAILS_LATER, str(tmp_path / name)) for name in NAMES))
     before = supervisor.pids()
     report = restarted(supervisor, tmp_path)
@@ -133,7 +133,7 @@ def test_a_worker_that_cannot_start_leaves_the_old_ones_alone(
 def test_a_worker_whose_callers_stay_is_killed_in_the_end(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """One that ignores being retired is gone after its time and its grace."""
+    """A worker that ignores its retirement is killed after its time and its grace."""
     supervisor = start(worker("server-1", STAYS))
     old = supervisor.pids()["server-1"]
     assert restarted(supervisor, tmp_path).succeeded
@@ -143,7 +143,7 @@ def test_a_worker_whose_callers_stay_is_killed_in_the_end(
 def test_stopping_in_the_middle_leaves_nothing_behind(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """Neither the worker that is being replaced nor the one that follows it survives the stop."""
+    """A stop during a replacement ends both the old and the new worker."""
     supervisor = start(worker("server-1", STAYS))
     old = supervisor.pids()["server-1"]
     assert supervisor.restart()
@@ -158,7 +158,7 @@ def test_stopping_in_the_middle_leaves_nothing_behind(
 def test_a_killed_worker_is_seen_to_start_and_to_answer_again(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """After kill -9 of one of two, the other is untouched and both answer within seconds."""
+    """After kill -9 of one of two workers, the other goes on and both answer within seconds."""
     supervisor = start(*(worker(name, WORKER) for name in NAMES))
     before = supervisor.pids()
     os.kill(before["server-1"], signal.SIGKILL)
@@ -171,7 +171,7 @@ def test_a_killed_worker_is_seen_to_start_and_to_answer_again(
 
 
 def test_folders_of_an_earlier_stack_are_emptied(tmp_path: Path) -> None:
-    """The metrics of processes that are long gone are not counted again."""
+    """The metrics of an earlier stack's processes are not counted again."""
     folder = tmp_path / "metrics"
     folder.mkdir()
     (folder / "counter_1.db").touch()

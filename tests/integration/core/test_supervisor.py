@@ -21,7 +21,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
     print(listener.getsockname()[1], flush=True)
     time.sleep(600)
 """
-# Writes its name to a file when it is asked to end.
+# Writes its name to a file on SIGTERM.
 ORDERLY = """
 import signal, sys, time
 def end(*_):
@@ -32,14 +32,14 @@ signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
 time.sleep(600)
 """
-# A process that starts another one in its own session.
+# Starts another process in its own session.
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 print(child.pid, flush=True)
 time.sleep(600)
 """
-# A supervisor of its own process, which a test may kill.
+# A supervisor in its own process, which a test can kill.
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
@@ -56,7 +56,7 @@ while True:
 
 
 def python(name: str, script: str, *arguments: str, grace_seconds: float = 5.0) -> ProcessSpec:
-    """A child that runs a script."""
+    """Return a child that runs a script."""
     return ProcessSpec(name, (sys.executable, "-c", script, *arguments), {}, grace_seconds)
 
 
@@ -69,7 +69,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -104,7 +104,7 @@ def deaths(supervisor: Supervisor, seconds: float) -> list[Ended]:
 
 
 def test_a_killed_process_is_restarted_at_once(start: Callable[..., Supervisor]) -> None:
-    """A process that is killed runs again, under another id, within a second."""
+    """A killed process runs again within a second, with another id."""
     supervisor = start(python("server", SLEEPER))
     before = supervisor.pids()["server"]
     os.kill(before, signal.SIGKILL)
@@ -118,7 +118,7 @@ def test_a_killed_process_is_restarted_at_once(start: Callable[..., Supervisor])
 def test_a_process_that_cannot_start_is_tried_ever_more_rarely(
     start: Callable[..., Supervisor],
 ) -> None:
-    """Repeated deaths are reported with growing delays, and the log holds each one's words."""
+    """Repeated deaths are reported with growing delays, and the log has the output of each run."""
     supervisor = start(python("jobs", "print('no database', flush=True); raise SystemExit(3)"))
     found = deaths(supervisor, 2.0)
     delays = [ended.restart_seconds for ended in found]
@@ -130,7 +130,7 @@ def test_a_process_that_cannot_start_is_tried_ever_more_rarely(
 def test_what_a_dead_process_left_behind_is_killed(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """When a process dies, those that it had started in its session die before its restart."""
+    """When a process dies, the processes of its session are killed before its restart."""
     supervisor = start(python("jobs", PARENT))
     log = tmp_path / "logs" / "jobs.log"
     wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
@@ -143,7 +143,7 @@ def test_what_a_dead_process_left_behind_is_killed(
 def test_processes_end_one_after_another_last_started_first(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """Each process has ended before the one that started before it is asked to."""
+    """Each process ends before the supervisor asks the process that started before it."""
     order = tmp_path / "order"
     names = ("triton", "jobs", "server")
     supervisor = start(*(python(name, ORDERLY, str(order), name) for name in names))
@@ -168,7 +168,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(
 
 
 def test_hurrying_does_not_wait_for_the_grace(start: Callable[..., Supervisor]) -> None:
-    """After a second Ctrl-C what is left is killed at once."""
+    """A second Ctrl-C kills the remaining processes at once."""
     supervisor = start(python("server", STUBBORN, grace_seconds=60))
     time.sleep(0.3)
     began = time.monotonic()
@@ -178,7 +178,7 @@ def test_hurrying_does_not_wait_for_the_grace(start: Callable[..., Supervisor]) 
 
 
 def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
-    """After SIGKILL of the supervisor its children are gone and its state directory is free."""
+    """After SIGKILL of the supervisor, its children end and its state directory is free."""
     command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -193,7 +193,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_children_do_not_get_the_terminals_signals(start: Callable[..., Supervisor]) -> None:
-    """Each child leads a session of its own."""
+    """Each child has its own session."""
     supervisor = start(python("a", SLEEPER), python("b", SLEEPER))
     pids = set(supervisor.pids().values())
     wait_for(lambda: {os.getsid(pid) for pid in pids} == pids)
@@ -202,7 +202,7 @@ def test_children_do_not_get_the_terminals_signals(start: Callable[..., Supervis
 def test_a_second_stack_on_a_state_directory_is_refused(
     start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
-    """The refusal names the directory and the holder, and starts nothing."""
+    """The error names the directory and the holder, and nothing is started."""
     start(python("server", SLEEPER))
     second = Supervisor([python("server", SLEEPER)], tmp_path)
     with pytest.raises(AlreadyRunning, match=f"{tmp_path} \\(process {os.getpid()}\\)"):

@@ -13,7 +13,7 @@ from tidemill_core.supervisor import Ended, ProcessSpec, Supervisor, read_proces
 
 LIMIT = 10 * 1024 * 1024
 SLEEPER = "import time; time.sleep(600)"
-# Writes a megabyte after the other.
+# Writes one megabyte after another.
 TALKER = """
 import time
 while True:
@@ -23,7 +23,7 @@ while True:
 
 
 def test_a_large_log_is_set_aside_at_the_start(tmp_path: Path) -> None:
-    """A log over 10 MB becomes `.log.1`, and the new one begins empty."""
+    """A log over 10 MB becomes `.log.1`, and the new log starts empty."""
     log = tmp_path / "logs" / "server.log"
     log.parent.mkdir()
     log.write_bytes(b"x" * (LIMIT + 1))
@@ -35,7 +35,7 @@ def test_a_large_log_is_set_aside_at_the_start(tmp_path: Path) -> None:
 
 
 def test_the_log_of_a_process_that_runs_is_bounded(tmp_path: Path) -> None:
-    """A log that grows over 10 MB is set aside and emptied under its process, which writes on."""
+    """A log that grows over 10 MB is copied and emptied while its process goes on writing."""
     log, old = (tmp_path / "logs" / name for name in ("server.log", "server.log.1"))
     supervisor = Supervisor([_spec(TALKER)], tmp_path)
     supervisor.start()
@@ -49,12 +49,12 @@ def test_the_log_of_a_process_that_runs_is_bounded(tmp_path: Path) -> None:
         supervisor.hurry()
         supervisor.stop()
     assert old.stat().st_size > LIMIT
-    with log.open("rb") as file:  # no hole: it goes on at the new end
+    with log.open("rb") as file:  # no hole: the process goes on at the new end
         assert file.read(1) == b"x"
 
 
 def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
-    """Processes start, are started again and are replaced by others though no file can be made."""
+    """Processes start, restart and are replaced even when no file can be created."""
     with mounted(tmp_path / "disk"):
         state_dir = tmp_path / "disk"
         supervisor = Supervisor([_spec(SLEEPER)], state_dir)
@@ -101,7 +101,7 @@ def test_a_line_that_cannot_be_written_is_lost() -> None:
 
 
 def test_half_a_line_is_not_continued(tmp_path: Path) -> None:
-    """What is logged when there is room again is a line of its own."""
+    """The first line that is logged when there is room again is complete."""
     program = (
         "import structlog, sys\n"
         "from tidemill_core.telemetry import configure_logging\n"

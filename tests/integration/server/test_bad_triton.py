@@ -15,7 +15,7 @@ from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_jso
 from tests.integration.server.refusal import read, refusal, words
 from tests.integration.server.test_overload import metric
 from tests.plugins.fake_triton import (
-    Behaviour,
+    Behavior,
     FakeTriton,
     fails,
     filled_with,
@@ -121,12 +121,12 @@ class Stream:
         return answer
 
 
-@pytest.mark.parametrize(("behaviour", "refused"), BAD_DAYS)
+@pytest.mark.parametrize(("behavior", "refused"), BAD_DAYS)
 def test_nobody_gets_garbage(
-    fake: FakeTriton, victim: Front, behaviour: Behaviour, refused: tuple[str, str, str]
+    fake: FakeTriton, victim: Front, behavior: Behavior, refused: tuple[str, str, str]
 ) -> None:
     """64 callers at once get an error of ours, never UNKNOWN, and then their own answers again."""
-    fake.behave(MODEL, 1, behaviour)
+    fake.behave(MODEL, 1, behavior)
     calls = [predict(victim, text) for text in TEXTS]
     assert {words(refusal(call.result)) for call in calls} == {refused}
     fake.behave(MODEL, 1, healthy)
@@ -134,14 +134,14 @@ def test_nobody_gets_garbage(
     assert [call.result().prediction.label for call in calls] == [expected(t) for t in TEXTS]
 
 
-@pytest.mark.parametrize(("behaviour", "refused"), BAD_DAYS)
+@pytest.mark.parametrize(("behavior", "refused"), BAD_DAYS)
 def test_a_stream_outlives_garbage(
-    fake: FakeTriton, victim: Front, behaviour: Behaviour, refused: tuple[str, str, str]
+    fake: FakeTriton, victim: Front, behavior: Behavior, refused: tuple[str, str, str]
 ) -> None:
     """Items that meet a bad Triton have errors of their own, and later ones their answers."""
     with Stream(victim) as stream:
         assert stream.ask("lost card").prediction.label == expected("lost card")
-        fake.behave(MODEL, 1, behaviour)
+        fake.behave(MODEL, 1, behavior)
         assert words(read(stream.ask("my fee").error)) == refused
         fake.behave(MODEL, 1, healthy)
         for text in TEXTS[:8]:
@@ -208,8 +208,8 @@ def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Fr
     stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
     sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
     answers = stub.ModelStreamInfer(iter(sent.get, None), timeout=20)
-    for behaviour, message in ((healthy, ""), (undecodable, "Triton's answer"), (healthy, "")):
-        fake.behave(MODEL, 1, behaviour)
+    for behavior, message in ((healthy, ""), (undecodable, "Triton's answer"), (healthy, "")):
+        fake.behave(MODEL, 1, behavior)
         sent.put(infer_request("my fee"))
         answer = next(answers)
         assert answer.error_message.startswith(message)

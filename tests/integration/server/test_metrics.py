@@ -147,7 +147,7 @@ def test_every_query_finds_its_metrics(front: Front, triton: RunningTriton) -> N
     for title, query in (*promql.panel_queries(), *promql.alert_queries()):
         missing = [name for name in promql.metrics_of(query) if name not in known]
         unseen.update(missing)
-        assert missing or promql.strangers(query, known) == [], title
+        assert missing or promql.unknown_names(query, known) == [], title
     # Refusals have not happened yet: of them there is the name and no sample.
     assert unseen <= {"tidemill_shed_total", "tidemill_auth_failures_total"}
     assert all(f"\n# TYPE {name} counter\n" in page for name in unseen)

@@ -16,7 +16,7 @@ CLASSES = [
 
 @pytest.mark.parametrize("error", CLASSES)
 def test_the_tree_in_the_docstring_is_the_tree(error: type[TidemillError]) -> None:
-    """Each error is drawn at the top of its module, under its parent."""
+    """The tree at the top of the module has each error under its parent."""
     assert errors.__doc__ is not None
     lines = errors.__doc__.splitlines()
     depths = {match[2]: len(match[1]) for line in lines if (match := _drawn(line))}
@@ -46,7 +46,7 @@ def test_invalid_argument() -> None:
 
 
 def test_not_found() -> None:
-    """What is missing is in the reason by kind and in the message by name."""
+    """The reason has the kind of what is missing, and the message its name."""
     error = NotFound("model version", "support/3")
     assert error.reason == "MODEL_VERSION_NOT_FOUND"
     assert str(error) == "there is no model version 'support/3'"

@@ -1,4 +1,4 @@
-"""Which calls stay on this machine, and go through no proxy."""
+"""Calls that stay on this machine and need no proxy."""
 
 import os
 
@@ -12,7 +12,7 @@ from tidemill_core.loopback import direct_options, is_loopback, keep_loopback_di
     ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "LocalHost."],
 )
 def test_addresses_of_this_machine_are_loopback(host: str) -> None:
-    """An address counts however it is written, and so does the name localhost."""
+    """Every spelling of a loopback address counts, and so does the name localhost."""
     assert is_loopback(host)
 
 
@@ -36,12 +36,12 @@ def test_other_hosts_are_not_loopback(host: str) -> None:
     ],
 )
 def test_only_channels_to_this_machine_pass_proxies_by(address: str, is_direct: bool) -> None:
-    """Another machine may be reached through the proxy alone."""
+    """Calls to another machine keep using the proxy."""
     assert bool(direct_options(address)) is is_direct
 
 
 def test_what_no_proxy_names_stays_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine's names are added to the user's, in whichever case they were set."""
+    """This machine's names are added to the user's, in upper or lower case."""
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
     monkeypatch.setenv("NO_PROXY", "lake.example")

@@ -1,4 +1,4 @@
-"""The model repository: a version folder is whole or not there at all."""
+"""The model repository: a version folder is complete or missing."""
 
 import errno
 import json
@@ -42,7 +42,7 @@ MANIFEST = ModelManifest(
 
 @pytest.fixture
 def repository(tmp_path: Path) -> ModelRepository:
-    """A repository that nobody has written to."""
+    """Return an empty repository."""
     return ModelRepository(tmp_path / "models")
 
 
@@ -54,7 +54,7 @@ def _names(folder: Path) -> list[str]:
     ("model_format", "file"), [("onnx", "model.onnx"), ("torchscript", "model.pt")]
 )
 def test_publish(repository: ModelRepository, model_format: str, file: str) -> None:
-    """A version folder holds the model, the tokenizer and the manifest, and nothing is staged."""
+    """A version folder has the model, tokenizer and manifest, and no staged file is left."""
     folder = repository.publish(replace(MANIFEST, model_format=model_format), MODEL, TOKENIZER)
     assert folder == repository.root / f"support-{model_format}" / "3"
     assert _names(folder) == sorted([file, MANIFEST_FILE, TOKENIZER_FILE])
@@ -64,7 +64,7 @@ def test_publish(repository: ModelRepository, model_format: str, file: str) -> N
 
 
 def test_the_manifest_reads_back(repository: ModelRepository) -> None:
-    """What was said at publishing comes back equal, with the SHA-256 of each file."""
+    """The manifest that is read equals the published one, with the SHA-256 of each file."""
     repository.publish(MANIFEST, MODEL, TOKENIZER)
     found = repository.manifest("support", "onnx", 3)
     assert replace(found, files={}) == MANIFEST
@@ -84,7 +84,7 @@ def test_the_manifest_reads_back(repository: ModelRepository) -> None:
 def test_a_version_is_asked_as_it_was_trained(
     repository: ModelRepository, written: dict[str, object] | None, read: TextRepair | None
 ) -> None:
-    """The manifest names the repair; version 1 where it names none, and no other is guessed."""
+    """The manifest names the repair; a manifest without one means version 1."""
     folder = repository.publish(MANIFEST, MODEL, TOKENIZER)
     values = json.loads((folder / MANIFEST_FILE).read_bytes())
     del values["text_repair"]
@@ -99,7 +99,7 @@ def test_a_version_is_asked_as_it_was_trained(
 
 
 def test_versions_never_change(repository: ModelRepository) -> None:
-    """A version that is there is refused, and stays as it is."""
+    """An existing version is not published again and does not change."""
     folder = repository.publish(MANIFEST, MODEL, TOKENIZER)
     with pytest.raises(DataError) as caught:
         repository.publish(MANIFEST, b"other", TOKENIZER)
@@ -110,7 +110,7 @@ def test_versions_never_change(repository: ModelRepository) -> None:
 
 
 def test_published_at_once(repository: ModelRepository) -> None:
-    """Of several that publish one version at once, one does; the others are refused."""
+    """Of several processes that publish a version at once, one succeeds; the others fail."""
 
     def publish(number: int) -> str:
         try:
@@ -127,7 +127,7 @@ def test_published_at_once(repository: ModelRepository) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(repository: ModelRepository) -> None:
-    """When the disk takes only part of a model, the model's folder holds no version."""
+    """When a full disk takes only part of a model, no version is published."""
     repository.publish(replace(MANIFEST, version=2), MODEL, TOKENIZER)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(MODEL) // 2, hard))
@@ -144,7 +144,7 @@ def test_a_write_that_fails_leaves_nothing(repository: ModelRepository) -> None:
 
 
 def test_a_name_that_is_taken_leaves_nothing_staged(repository: ModelRepository) -> None:
-    """When the version cannot be moved in, what was staged is taken away."""
+    """When a version cannot be renamed into place, its staged files are removed."""
     repository.root.mkdir()
     (repository.root / "support-onnx").write_text("not a folder")
     with pytest.raises(OSError, match="support-onnx"):
@@ -185,7 +185,7 @@ def _without(name: str) -> Callable[[str], str]:
     ],
 )
 def test_a_damaged_manifest(repository: ModelRepository, damage: Callable[[str], str]) -> None:
-    """A manifest that is cut, or says something else, is MANIFEST_DAMAGED, by its path."""
+    """A truncated or changed manifest is MANIFEST_DAMAGED, with its path."""
     path = repository.publish(MANIFEST, MODEL, TOKENIZER) / MANIFEST_FILE
     path.write_text(damage(path.read_text(encoding="utf-8")), encoding="utf-8")
     with pytest.raises(DataError, match=MANIFEST_FILE) as caught:
@@ -204,7 +204,7 @@ def test_bytes_that_are_no_text(repository: ModelRepository) -> None:
 
 @pytest.mark.parametrize("name", ["model.onnx", TOKENIZER_FILE])
 def test_damage_is_found(repository: ModelRepository, name: str) -> None:
-    """A file that is cut, changed in one byte, or gone is named."""
+    """A truncated, changed or missing file is named."""
     path = repository.publish(MANIFEST, MODEL, TOKENIZER) / name
     whole = path.read_bytes()
     for content in (whole[:-1], b"", b"X" + whole[1:], whole + b"\0"):
@@ -219,7 +219,7 @@ def test_damage_is_found(repository: ModelRepository, name: str) -> None:
 
 
 def test_a_version_taken_away(repository: ModelRepository) -> None:
-    """A folder that somebody removed is missing, and its number can be published again."""
+    """A removed folder is missing, and its number can be published again."""
     shutil.rmtree(repository.publish(MANIFEST, MODEL, TOKENIZER))
     with pytest.raises(DataError):
         repository.damage("support", "onnx", 3)

@@ -1,4 +1,4 @@
-"""Prediction ids: what they say can be trusted, and nothing else is accepted."""
+"""Prediction ids: their claims can be trusted, and nothing else is accepted."""
 
 import base64
 import json
@@ -43,7 +43,7 @@ def _refused(prediction_id: str, signer: PredictionIdSigner = SIGNER) -> None:
     st.floats(0.01, 1.0),
 )
 def test_round_trip(task: str, version: int, time: datetime, propensity: float) -> None:
-    """An id says what was signed: the time to the millisecond, the propensity to 16 bits."""
+    """An id has the signed claims: the time to the millisecond, the propensity to 16 bits."""
     prediction_id = SIGNER.sign(PredictionClaims(task, version, time, propensity))
     found = SIGNER.verify(prediction_id)
     assert (found.task, found.model_version) == (task, version)
@@ -54,12 +54,12 @@ def test_round_trip(task: str, version: int, time: datetime, propensity: float) 
 
 
 def test_exact_values() -> None:
-    """A whole millisecond and a sure choice come back exactly."""
+    """A time in whole milliseconds and a propensity of 1 come back exactly."""
     assert SIGNER.verify(SIGNER.sign(CLAIMS)) == CLAIMS
 
 
 def test_ids_differ() -> None:
-    """Equal claims get different ids, none of which another could guess."""
+    """Equal claims get different ids, which cannot be guessed from each other."""
     assert len({SIGNER.sign(CLAIMS) for _ in range(1000)}) == 1000
 
 
@@ -74,7 +74,7 @@ def test_every_flipped_bit_is_seen() -> None:
 
 
 def test_every_truncation_is_seen() -> None:
-    """An id that is cut anywhere, or lengthened, is refused."""
+    """A truncated or extended id is refused."""
     prediction_id = SIGNER.sign(CLAIMS)
     for length in range(len(prediction_id)):
         _refused(prediction_id[:length])
@@ -83,7 +83,7 @@ def test_every_truncation_is_seen() -> None:
 
 @pytest.mark.parametrize("task", ["a", "ab", "abc", "abcd"])
 def test_only_one_spelling(task: str) -> None:
-    """Padding, white space, another alphabet or other unused bits make no second spelling."""
+    """Padding, whitespace, another alphabet and other unused bits are refused."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     claims = PredictionClaims(task, 1, CLAIMS.predict_time, 1.0)
     prediction_id = SIGNER.sign(claims)
@@ -117,7 +117,7 @@ def test_too_long() -> None:
 
 @given(st.binary(max_size=89))
 def test_random_bytes(data: bytes) -> None:
-    """Nobody guesses an id."""
+    """Random ids are refused."""
     _refused(base64.urlsafe_b64encode(data).rstrip(b"=").decode())
 
 
@@ -128,7 +128,7 @@ def test_a_foreign_key() -> None:
 
 
 def test_keys_are_replaced() -> None:
-    """The newest key signs; ids of an older one verify until it is taken away."""
+    """The newest key signs; ids of an older key verify until the key is removed."""
     old = SIGNER.sign(CLAIMS)
     both = PredictionIdSigner({0: KEY, 1: OTHER_KEY})
     assert both.verify(old) == CLAIMS
@@ -139,7 +139,7 @@ def test_keys_are_replaced() -> None:
 
 
 def test_the_first_caller_makes_a_key(tmp_path: Path) -> None:
-    """The key is made once, for its owner only, with nothing else left beside it."""
+    """The key is created once, for its owner only, and no other file is left."""
     keys = load_keys(tmp_path / "var")
     assert load_keys(tmp_path / "var") == keys
     assert [len(key) for key in keys.values()] == [32]
@@ -149,7 +149,7 @@ def test_the_first_caller_makes_a_key(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_together_share_a_key(tmp_path: Path) -> None:
-    """Of eight processes that find no key at once all end up with the same one."""
+    """Eight processes that start at once without a key all get the same key."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", LOAD, str(tmp_path)],
@@ -161,7 +161,7 @@ def test_processes_that_start_together_share_a_key(tmp_path: Path) -> None:
     ]
     for process in processes:
         assert process.stdout is not None
-        process.stdout.readline()  # it has imported all and waits
+        process.stdout.readline()  # it has imported everything and waits
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")
@@ -186,9 +186,9 @@ def test_processes_that_start_together_share_a_key(tmp_path: Path) -> None:
         '{"256": "%s"}' % ("a" * 64),
         '{"-1": "%s"}' % ("a" * 64),
     ],
-)  # fmt: skip -- a list reads better in two lines
+)  # fmt: skip -- easier to read in two lines
 def test_a_damaged_file(tmp_path: Path, content: str) -> None:
-    """A key file that is not whole is refused by name, and never replaced silently."""
+    """A damaged key file is refused by name, and never replaced."""
     path = tmp_path / KEYS_FILE
     path.write_text(content)
     path.chmod(0o600)
@@ -198,7 +198,7 @@ def test_a_damaged_file(tmp_path: Path, content: str) -> None:
 
 
 def test_keys_that_are_given_leave_the_state_directory_alone(tmp_path: Path) -> None:
-    """Machines that are given the same keys know each other's ids, and write no file."""
+    """Machines with the same keys accept each other's ids and write no file."""
     keys = load_keys(tmp_path / "var", json.dumps({"3": "ab" * 32}))
     assert keys == {3: b"\xab" * 32}
     assert not (tmp_path / "var").exists()
@@ -218,7 +218,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o602])
 def test_a_file_that_others_may_read(tmp_path: Path, mode: int) -> None:
-    """A key that others may have read or written is refused, with what to do."""
+    """A key that other users may have read or written is refused, with what to do."""
     path = tmp_path / KEYS_FILE
     path.write_text(json.dumps({"0": "a" * 64}))
     path.chmod(mode)

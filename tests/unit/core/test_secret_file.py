@@ -1,4 +1,4 @@
-"""Files of secrets that cannot be read or written."""
+"""Files with secrets that cannot be read or written."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tidemill_core.text_hash import load_text_key
 
 
 def test_a_full_disk_is_an_error_with_path_and_cure(tmp_path: Path) -> None:
-    """Each key that cannot be stored is an error that names its file and what to do."""
+    """A key that cannot be stored is an error that names its file and what to do."""
     disk = tmp_path / "disk"
     with mounted(disk):
         fill(disk)
@@ -21,7 +21,7 @@ def test_a_full_disk_is_an_error_with_path_and_cure(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_secret_that_was_not_written(tmp_path: Path) -> None:
-    """Once there is room again, the secret is made as if nothing had happened."""
+    """Once there is room again, the secret is created."""
     disk = tmp_path / "disk"
     with mounted(disk):
         (disk / "filler").write_bytes(b"x" * 11_000_000)

@@ -16,7 +16,7 @@ TASK = '[tasks.support]\nsources = [{ path = "data/train.csv" }]\n'
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty workspace to start in, without settings from outside."""
+    """Return an empty workspace, without settings from outside."""
     for name in [name for name in os.environ if name.upper().startswith("TIDEMILL_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def _write(text: str) -> None:
 
 
 def test_defaults(workspace: Path) -> None:
-    """Without a file everything has its default, inside the workspace."""
+    """Without a file every setting has its default, inside the workspace."""
     settings = load_settings()
     assert settings.tasks == {}
     assert settings.grpc_port == 50051
@@ -40,7 +40,7 @@ def test_defaults(workspace: Path) -> None:
 
 
 def test_the_file() -> None:
-    """The file's values count, those of sections and tasks too."""
+    """The file's values are used, including those of sections and tasks."""
     _write(f'grpc_port = 6000\n[feedback]\nretrain_after = 7\n{TASK}format = "torchscript"\n')
     settings = load_settings()
     assert settings.grpc_port == 6000
@@ -51,7 +51,7 @@ def test_the_file() -> None:
 
 
 def test_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable overrides its own setting and leaves its neighbours as the file has them."""
+    """A variable overrides its own setting and no other."""
     _write(
         "grpc_port = 6000\ntriton_grpc_port = 6001\n"
         f"[monitoring]\nwindow_hours = 5\nmin_verdicts = 9\n{TASK}"
@@ -88,7 +88,7 @@ def test_nested_names(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_unknown_settings(text: str, name: str) -> None:
-    """A setting that does not exist is refused by its whole name."""
+    """An unknown setting is refused with its whole name."""
     _write(text)
     with pytest.raises(ConfigurationError, match=name):
         load_settings()
@@ -113,14 +113,14 @@ def test_unknown_settings(text: str, name: str) -> None:
     ],
 )
 def test_wrong_values(text: str, name: str) -> None:
-    """A value that breaks its rule is refused by its setting's name."""
+    """A value that breaks its rule is refused with its setting's name."""
     _write(text)
     with pytest.raises(ConfigurationError, match=name):
         load_settings()
 
 
 def test_all_faults_at_once() -> None:
-    """Several faults are all told at once, each on a line of its own."""
+    """Several faults are reported at once, each on its own line."""
     _write("grpc_port = 0\nnonsense = 1\n")
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
@@ -157,7 +157,7 @@ def test_wrong_variables(
 
 
 def test_a_variable_that_kubernetes_set_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Service named tidemill-grpc puts a URL where the port should be."""
+    """The URL that Kubernetes sets for a Service named tidemill-grpc is refused as a port."""
     monkeypatch.setenv("TIDEMILL_GRPC_PORT", "tcp://10.0.0.1:50051")
     with pytest.raises(ConfigurationError) as refused:
         load_settings()
@@ -170,7 +170,7 @@ def test_a_variable_that_kubernetes_set_is_explained(monkeypatch: pytest.MonkeyP
 def test_other_variables_of_kubernetes_are_ignored(
     monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
-    """A Service in the namespace does not keep a process from starting."""
+    """The variables of a Service in the namespace do not stop a process from starting."""
     values = {
         "SERVICE_HOST": "10.0.0.1",
         "SERVICE_PORT": "50051",
@@ -189,7 +189,7 @@ def test_other_variables_of_kubernetes_are_ignored(
 def test_variables_that_something_else_reads_are_no_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What commands read, and the secrets that sources name, may stand in the environment."""
+    """The commands' own variables and the secrets that sources name are accepted."""
     for name in CallerSettings.model_fields:
         monkeypatch.setenv(f"TIDEMILL_{name.upper()}", "x")
     monkeypatch.setenv("TIDEMILL_ADDRESS", "mill:50051")
@@ -211,7 +211,7 @@ def test_variables_that_something_else_reads_are_no_settings(
     ],
 )
 def test_secrets_are_not_repeated(text: str) -> None:
-    """An error names the setting, and not what it holds."""
+    """An error names the setting, but not its value."""
     _write(text)
     with pytest.raises(ConfigurationError, match=r"triton|keys|sources") as refused:
         load_settings()
@@ -220,14 +220,14 @@ def test_secrets_are_not_repeated(text: str) -> None:
 
 @pytest.mark.parametrize("content", [b"grpc_port = \n", b"[tasks", b"a = 1\na = 2\n", b"\xff\xfe"])
 def test_a_broken_file(workspace: Path, content: bytes) -> None:
-    """A file that is no TOML is refused by its whole path."""
+    """A file that is not TOML is refused with its whole path."""
     (workspace / WORKSPACE_FILE).write_bytes(content)
     with pytest.raises(ConfigurationError, match=str(workspace / WORKSPACE_FILE)):
         load_settings()
 
 
 def test_paths(workspace: Path) -> None:
-    """Relative paths lie in the workspace, absolute ones where they say, ~ at home."""
+    """Relative paths are in the workspace, absolute paths stay, and ~ is the home folder."""
     _write('state_dir = "here/state"\nmodel_repository = "/srv/models"\n')
     settings = load_settings()
     assert settings.state_dir == workspace / "here" / "state"
@@ -260,7 +260,7 @@ def test_a_database_lies_in_its_own_workspace(
 def test_a_workspace_where_nothing_can_be_kept_is_refused(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, folder: str, rule: str
 ) -> None:
-    """The refusal names the setting, and says what is wrong with the path."""
+    """The error names the setting and what is wrong with the path."""
     (workspace / folder).mkdir(parents=True)
     monkeypatch.chdir(workspace / folder)
     with pytest.raises(ConfigurationError, match=f"state_dir.*{rule}"):
@@ -268,7 +268,7 @@ def test_a_workspace_where_nothing_can_be_kept_is_refused(
 
 
 def test_a_given_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database or tracking server that is named is used."""
+    """A named database or tracking server is used."""
     monkeypatch.setenv("TIDEMILL_DATABASE_URL", "postgresql+psycopg://db/tidemill")
     monkeypatch.setenv("TIDEMILL_MLFLOW_TRACKING_URI", "http://mlflow:5000")
     settings = load_settings()
@@ -278,7 +278,7 @@ def test_a_given_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["a", "support", "paper_titles2", "a" * 40])
 def test_task_names(name: str) -> None:
-    """A task's name is lower-case letters, digits and underscores, a letter first, 40 at most."""
+    """A task's name is at most 40 lower-case letters, digits and underscores, a letter first."""
     _write(TASK.replace("support", name))
     assert list(load_settings().tasks) == [name]
 
@@ -287,14 +287,14 @@ def test_task_names(name: str) -> None:
     "name", ['""', "Support", "1st", "_a", "sup-port", '"a b"', '"é"', '"a\\n"', '"../x"', "a" * 41]
 )
 def test_wrong_task_names(name: str) -> None:
-    """Any other name is refused: it becomes part of paths and of Triton's model names."""
+    """Any other name is refused, because it is part of paths and of Triton's model names."""
     _write(TASK.replace("support", name))
     with pytest.raises(ConfigurationError, match="tasks"):
         load_settings()
 
 
 def test_settings_do_not_change() -> None:
-    """Loaded settings are values: nobody changes them later."""
+    """Loaded settings cannot be changed."""
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
-        settings.grpc_port = 1  # type: ignore[misc]  # that is the point
+        settings.grpc_port = 1  # type: ignore[misc]  # the test assigns to a frozen value

@@ -86,7 +86,7 @@ def test_the_guide_shows_what_can_be_set() -> None:
     ],
 )
 def test_wrong_names_are_refused(text: str, message: str) -> None:
-    """The error begins with the setting."""
+    """The error starts with the setting's name."""
     with pytest.raises(ConfigurationError) as caught:
         _labels(text)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""What a task's sources may say."""
+"""The settings of a task's sources."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ HTTP = 'kind = "http"\nurl = "https://api.example/t"\n'
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty workspace to start in."""
+    """Return an empty workspace."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -31,7 +31,7 @@ def _load(*sources: str) -> TaskSettings:
 
 
 def test_kinds_are_told_apart() -> None:
-    """Each kind has its own settings; without one it is files."""
+    """Each kind of source has its own settings; the default kind is files."""
     sources = _load(
         'path = "data/*.csv"',
         f'{SQL}url = "sqlite:///shop.db"\ntable = "tickets"',
@@ -75,12 +75,12 @@ def test_wrong_sources_are_named(source: str, told: str) -> None:
 
 
 def test_a_source_is_declared_once() -> None:
-    """The same source twice would count its rows twice."""
+    """The same source twice is refused."""
     with pytest.raises(ConfigurationError, match="two sources are the same"):
         _load('path = "a.csv"', 'kind = "files"\npath = "a.csv"')
 
 
 def test_a_database_s_url_is_not_shown() -> None:
-    """A password in it stands in no printed settings."""
+    """The password of a source is not in printed settings."""
     task = _load(f'{SQL}url = "postgresql://u:hunter2@h/d"\ntable = "t"')
     assert "hunter2" not in repr(task)

@@ -29,20 +29,20 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def settings(tmp_path: Path, **values: object) -> Settings:
-    """Settings of one task, independent of any workspace."""
+    """Return the settings of one task, independent of any workspace."""
     task = TaskSettings(sources=[FilesSource(path=tmp_path / "examples.csv")])
     return Settings.model_validate({"tasks": {"support": task}, "state_dir": tmp_path, **values})
 
 
 def test_the_first_restart_is_immediate_and_later_ones_back_off_up_to_ten_seconds() -> None:
-    """A process that dies again and again is restarted after 0, 0.2, 0.4 … 10 seconds."""
+    """A process that dies repeatedly is restarted after 0, 0.2, 0.4 … 10 seconds."""
     restarts, delays = Restarts(), []
     for _ in range(9):
         restarts = restarts.after_death(lived_seconds=1.0)
@@ -51,18 +51,18 @@ def test_the_first_restart_is_immediate_and_later_ones_back_off_up_to_ten_second
 
 
 def test_a_minute_of_health_forgives_earlier_deaths() -> None:
-    """The death of a process that lived for a minute counts as its first."""
+    """The death of a process that ran for a minute counts as its first."""
     restarts = Restarts(deaths=7).after_death(lived_seconds=60.0)
     assert restarts == Restarts(deaths=1)
 
 
 def test_ten_thousand_deaths_do_not_overflow() -> None:
-    """The backoff stays at its limit however long the crashing lasts."""
+    """The backoff stays at its limit however often the process dies."""
     assert Restarts(deaths=10_000).delay_seconds == 10.0
 
 
 def test_a_port_that_somebody_listens_on_is_refused_by_name() -> None:
-    """The refusal names the port, its setting and its environment variable."""
+    """The error names the port, its setting and its environment variable."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((LOOPBACK, 0))
@@ -73,7 +73,7 @@ def test_a_port_that_somebody_listens_on_is_refused_by_name() -> None:
 
 
 def test_free_ports_pass() -> None:
-    """Ports that nobody listens on are let through, and are still free afterwards."""
+    """Free ports are accepted, and are still free afterwards."""
     port = ListeningPort("grpc_port", LOOPBACK, free_port())
     probe_ports([port])
     probe_ports([port])
@@ -91,13 +91,13 @@ def test_two_settings_with_one_port_are_refused() -> None:
 
 
 def test_a_host_that_is_not_this_machine_is_refused() -> None:
-    """An address of another machine is a configuration error, not a port that is taken."""
+    """An address of another machine is a configuration error, not a port in use."""
     with pytest.raises(ConfigurationError, match="cannot listen on port"):
         probe_ports([ListeningPort("grpc_port", "192.0.2.1", free_port())])
 
 
 def test_the_lock_can_be_taken_again_once_it_is_released(tmp_path: Path) -> None:
-    """A stack that ended leaves its state directory to the next one."""
+    """A stack can use the state directory of one that ended."""
     lock = StateDirectoryLock(tmp_path / "state")
     lock.acquire()
     lock.release()
@@ -105,7 +105,7 @@ def test_the_lock_can_be_taken_again_once_it_is_released(tmp_path: Path) -> None
 
 
 def test_the_holder_of_the_lock_is_known_without_taking_it(tmp_path: Path) -> None:
-    """Anybody can ask which process holds a state directory; nobody does before and after."""
+    """`holder` returns the process that holds the lock, and None before and after."""
     lock, watcher = StateDirectoryLock(tmp_path), StateDirectoryLock(tmp_path)
     assert watcher.holder() is None
     lock.acquire()
@@ -115,7 +115,7 @@ def test_the_holder_of_the_lock_is_known_without_taking_it(tmp_path: Path) -> No
 
 
 def test_a_look_at_the_holder_does_not_keep_a_stack_from_starting(tmp_path: Path) -> None:
-    """Somebody who looks has the lock for a moment, and a stack that starts waits that out."""
+    """A stack that starts waits while `holder` has the lock for a moment."""
     (tmp_path / "lock").touch()
     with (tmp_path / "lock").open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
@@ -126,13 +126,13 @@ def test_a_look_at_the_holder_does_not_keep_a_stack_from_starting(tmp_path: Path
 
 
 def test_a_stack_ends_its_server_first_and_triton_last(tmp_path: Path) -> None:
-    """Processes start in the order Triton, jobs, server, and so end in the opposite one."""
+    """Processes start in the order Triton, jobs, server, and end in the opposite order."""
     names = [process.name for process in stack_processes(settings(tmp_path))]
     assert names == ["triton", "jobs", "server-1"]
 
 
 def test_every_worker_of_the_server_is_a_process_that_can_be_replaced(tmp_path: Path) -> None:
-    """Three workers share ports and metrics, whatever tidemill.toml says when one is replaced."""
+    """Three workers share ports and metrics, even if tidemill.toml changes before a replacement."""
     several = settings(tmp_path, server=ServerSettings(workers=3), grpc_port=50_123)
     workers = [each for each in stack_processes(several) if each.name.startswith("server")]
     assert [worker.name for worker in workers] == ["server-1", "server-2", "server-3"]
@@ -144,7 +144,7 @@ def test_every_worker_of_the_server_is_a_process_that_can_be_replaced(tmp_path: 
 
 
 def test_a_triton_that_runs_already_is_neither_started_nor_probed(tmp_path: Path) -> None:
-    """With triton.url only our own front, jobs and ports remain."""
+    """With triton.url, Triton's process and ports are left out."""
     elsewhere = settings(tmp_path, triton=TritonSettings(url="triton:8001"))
     assert [process.name for process in stack_processes(elsewhere)] == ["jobs", "server-1"]
     assert [port.setting for port in stack_ports(elsewhere)] == ["grpc_port", "metrics_port"]

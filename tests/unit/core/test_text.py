@@ -13,7 +13,7 @@ from tidemill_core.text import UNKNOWN_TOKEN, TextEncoder, is_blank
 
 
 def tokenizer_json() -> str:
-    """A tokenizer of four pieces."""
+    """Return a tokenizer with four tokens."""
     vocabulary = {"[PAD]": 0, "[UNK]": 1, "card": 2, "##s": 3}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN_TOKEN))
     tokenizer.normalizer = normalizers.Sequence(
@@ -27,7 +27,7 @@ ENCODER = TextEncoder(tokenizer_json(), 4)
 
 
 def test_pads_and_truncates_to_the_sequence_length() -> None:
-    """Short texts are padded with 0, long ones cut, and nothing at all is all padding."""
+    """Short texts are padded with 0, long texts are cut, and an empty text is all padding."""
     encoded = ENCODER.encode(["Cards", "card " * 9, ""])
     assert encoded.dtype == np.int32
     assert encoded.tolist() == [[2, 3, 0, 0], [2, 2, 2, 2], [0, 0, 0, 0]]
@@ -35,13 +35,13 @@ def test_pads_and_truncates_to_the_sequence_length() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n", "\u00a0\u2003", "\u200b\u200d", "\ufeff \u2060"])
 def test_a_text_in_which_nothing_can_be_seen_is_blank(text: str) -> None:
-    """Spaces of every kind, and characters without a glyph, alone or together."""
+    """Texts of spaces and invisible characters are blank."""
     assert is_blank(text)
 
 
 @pytest.mark.parametrize("text", ["a", " a ", "\u200ba", "?", "\U0001f44d", "\U0001fae8", "\ue000"])
 def test_a_text_with_anything_to_see_is_not_blank(text: str) -> None:
-    """One visible character is enough, even one that is newer than this Python's Unicode."""
+    """A text with a visible character, even one newer than this Python's Unicode, is not blank."""
     assert not is_blank(text)
 
 
@@ -51,7 +51,7 @@ def test_no_texts_make_no_rows() -> None:
 
 
 def test_a_file_encodes_as_its_content_does(tmp_path: Path) -> None:
-    """A path and the JSON itself give the same encoder."""
+    """A path and the JSON itself give equal encoders."""
     path = tmp_path / "tokenizer.json"
     path.write_text(tokenizer_json(), encoding="utf-8")
     assert (TextEncoder(path, 4).encode(["cards"]) == ENCODER.encode(["cards"])).all()
@@ -59,7 +59,7 @@ def test_a_file_encodes_as_its_content_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b"\xff\xfe", None])
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: bytes | None) -> None:
-    """Empty, cut, foreign, undecodable or missing: a DataError with the path."""
+    """An empty, truncated, foreign, undecodable or missing file is a DataError with its path."""
     path = tmp_path / "tokenizer.json"
     if content is not None:
         path.write_bytes(content)
@@ -76,7 +76,7 @@ def test_refuses_a_length_of_nothing() -> None:
 
 @given(st.lists(st.text(), max_size=5))
 def test_any_text_without_lone_surrogates_is_encoded(texts: list[str]) -> None:
-    """Whatever the characters, rows have the fixed length and ids the vocabulary's range."""
+    """For all characters, rows have the fixed length and ids are in the vocabulary's range."""
     encoded = ENCODER.encode(texts)
     assert encoded.shape == (len(texts), 4)
     assert ((encoded >= 0) & (encoded < 4)).all()
@@ -84,5 +84,5 @@ def test_any_text_without_lone_surrogates_is_encoded(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\x1b[31m", "😀", "x", "[PAD]", "á" * 9000])
 def test_awkward_texts_are_encoded(text: str) -> None:
-    """NUL, control characters, emoji, one character and special tokens do not raise."""
+    """NUL, control characters, emoji, single characters and special tokens are encoded."""
     assert ENCODER.encode([text]).shape == (1, 4)

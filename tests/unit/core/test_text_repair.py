@@ -1,4 +1,4 @@
-"""The form that texts have before a model sees them."""
+"""The repair of texts before a model sees them."""
 
 import re
 
@@ -34,18 +34,18 @@ def test_repair_gives_texts_one_form(text: str, repaired: str) -> None:
 
 @given(st.text(alphabet=st.characters(codec="ascii")))
 def test_repair_of_ascii_changes_whitespace_alone(text: str) -> None:
-    """The quick way for what is printable gives what the other way gives."""
+    """The fast path for printable text gives the same result as the slow one."""
     assert repair(text) == re.sub(r"[ \t\n\r\x0b\x0c]+", " ", text).strip(" ")
 
 
 def test_redaction_follows_repair() -> None:
-    """What a wrong encoding or a line end hides is found as well."""
+    """Personal data that a wrong encoding or a line end hides is found too."""
     redacts = TextRepair(redact=("phone", "email"))
     assert redacts("call +44\u00a020 7946\n0958 or a.b@example.org") == "call [PHONE] or [EMAIL]"
 
 
 def test_an_encoder_repairs_what_it_is_asked() -> None:
-    """A model is asked what it was trained on, however the text came."""
+    """A model gets the form that it was trained on, whatever the text's spelling."""
     encoder = TextEncoder(tokenizer_json(), 4, TextRepair(redact=("email",)))
     plain = TextEncoder(tokenizer_json(), 4)
     broken, whole = "card\x0b caf\u00c3\u00a9 a.b@example.org", "card café [EMAIL]"
@@ -61,6 +61,6 @@ def test_an_encoder_repairs_what_it_is_asked() -> None:
     ],
 )
 def test_unknown_rules_are_refused(version: int, kinds: tuple[str, ...], message: str) -> None:
-    """A model that was trained with other rules is not asked with these."""
+    """A model that was trained with other rules is refused."""
     with pytest.raises(ValueError, match=message):
         TextRepair(version, kinds)

@@ -1,4 +1,4 @@
-"""What Triton answers, and what it must not."""
+"""Triton's valid and invalid answers."""
 
 import grpc
 import grpc.aio
@@ -17,20 +17,20 @@ from tidemill_core.triton import calls
 from tidemill_core.triton.tensors import OUTPUT_NAME
 
 GOOD = np.array([[0.25, 0.75], [1.0004, -0.0004]], np.float32)
-"""Probabilities, the last ones as half precision may round them."""
+"""Probabilities, the last ones rounded as in half precision."""
 
 
 def response(
     *contents: bytes, shape: tuple[int, ...] = (2, 2), name: str = OUTPUT_NAME
 ) -> pb.ModelInferResponse:
-    """One output with these raw contents."""
+    """Return an answer of one output with these raw contents."""
     made = pb.ModelInferResponse(raw_output_contents=contents)
     made.outputs.add(name=name, datatype="FP32", shape=shape)
     return made
 
 
 def test_probabilities_are_read_as_they_are() -> None:
-    """Two rows of two labels come back as they were sent, rounding and all."""
+    """Two rows of two labels come back unchanged, with their rounding."""
     found = calls.probabilities(response(GOOD.tobytes()), "support-onnx", 1, rows=2)
     np.testing.assert_array_equal(found, GOOD)
 
@@ -62,7 +62,7 @@ def test_probabilities_are_read_as_they_are() -> None:
 def test_what_are_no_probabilities_is_the_models_error(
     garbage: pb.ModelInferResponse | None,
 ) -> None:
-    """Nothing, too few or too many bytes, wrong shapes and values are ModelOutputInvalid."""
+    """No message, too few or too many bytes, wrong shapes and values are ModelOutputInvalid."""
     with pytest.raises(ModelOutputInvalid):
         calls.probabilities(garbage, "support-onnx", 1, rows=2)
 
@@ -82,7 +82,7 @@ def test_what_are_no_probabilities_is_the_models_error(
 def test_a_failed_call_is_what_it_means(
     code: grpc.StatusCode, words: str, expected: type[TidemillError]
 ) -> None:
-    """Triton ending, a version going, time that is up and a failed run are told apart."""
+    """An ending Triton, an unloading version, a deadline and a failed run are different errors."""
     metadata = grpc.aio.Metadata()
     error = grpc.aio.AioRpcError(code, metadata, metadata, words)
     assert type(calls.infer_error(error, "triton:1", "support-onnx", 1, 0.5)) is expected

@@ -1,4 +1,4 @@
-"""What Triton is told about a model."""
+"""Triton's configuration of a model."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tidemill_core.triton.config import ModelConfig, ModelFormat, read_versions,
 def test_rendered_text_is_tritons_own_message(
     model_format: ModelFormat, backend: str, platform: str
 ) -> None:
-    """The text parses as Triton's ModelConfig and says what the dataclass says."""
+    """The text parses as Triton's ModelConfig, with the dataclass's values."""
     config = ModelConfig(f"support-{model_format}", model_format, (7, 3, 7))
     parsed = text_format.Parse(config.render(), model_config_pb2.ModelConfig())
     assert (parsed.name, parsed.backend, parsed.platform) == (config.name, backend, platform)
@@ -29,7 +29,7 @@ def test_rendered_text_is_tritons_own_message(
 
 
 def test_versions_are_read_back(tmp_path: Path) -> None:
-    """What was written last is what is read, and no other file stays behind."""
+    """The last written configuration is read, and no other file is left."""
     for versions in ((1,), (1, 2), (2,)):
         path = write_config(tmp_path, ModelConfig("support-onnx", "onnx", versions))
         assert read_versions(tmp_path, "support-onnx") == versions
@@ -43,7 +43,7 @@ def test_model_without_a_configuration_has_no_versions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"version_policy: {", b"\xff"])
 def test_broken_configuration_is_named(tmp_path: Path, content: bytes) -> None:
-    """A file that is no configuration is refused with its path."""
+    """A file that is not a configuration is refused with its path."""
     path = write_config(tmp_path, ModelConfig("support-onnx", "onnx", (1,)))
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"support-onnx/config\.pbtxt"):
@@ -63,6 +63,6 @@ def test_broken_configuration_is_named(tmp_path: Path, content: bytes) -> None:
 def test_configuration_that_triton_would_misread_cannot_be_made(
     name: str, versions: tuple[int, ...]
 ) -> None:
-    """A name that leaves the folder, and no versions, are refused at once."""
+    """A name that leads out of the folder, and an empty list of versions, are refused."""
     with pytest.raises(ValueError, match=r"name|versions"):
         ModelConfig(name, "onnx", versions)

@@ -1,4 +1,4 @@
-"""Which configuration Triton finds at its next load."""
+"""The configuration that Triton finds at its next load."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Where the model's configuration lies."""
+    """Return the path of the model's configuration."""
     return tmp_path / "support-onnx" / "config.pbtxt"
 
 
@@ -39,7 +39,7 @@ def configured(tmp_path: Path) -> Callable[[], list[str]]:
 def test_any_other_file_is_written_anew(
     config: Path, configured: Callable[[], list[str]], content: bytes | None
 ) -> None:
-    """Broken, of an earlier release or missing: the file is what we write now."""
+    """A broken, older or missing configuration is written again."""
     configured()
     config.unlink()
     if content is not None:
@@ -51,7 +51,7 @@ def test_any_other_file_is_written_anew(
 def test_a_changed_setting_of_the_same_versions_is_written(
     config: Path, configured: Callable[[], list[str]]
 ) -> None:
-    """A file with the right versions and another queue delay is written anew."""
+    """A file with the right versions and another queue delay is written again."""
     configured()
     before = config.read_text()
     config.write_text(ModelConfig("support-onnx", "onnx", (1,), 128, 100).render())
@@ -62,7 +62,7 @@ def test_a_changed_setting_of_the_same_versions_is_written(
 def test_the_right_file_is_left_untouched(
     config: Path, configured: Callable[[], list[str]]
 ) -> None:
-    """What says so already is not written again."""
+    """A file that is right already is not written again."""
     configured()
     before = config.stat().st_ino
     configured()

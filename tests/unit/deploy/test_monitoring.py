@@ -48,16 +48,16 @@ def datasource() -> dict[str, Any]:
 )
 def test_every_query_asks_for_metrics_that_there_are(title: str, query: str) -> None:
     """Each is valid PromQL, and its metrics and labels are the front's."""
-    assert promql.strangers(query, every_metric()) == [], title
+    assert promql.unknown_names(query, every_metric()) == [], title
 
 
 def test_a_metric_or_label_that_there_is_not_is_noticed() -> None:
     """The check sees a wrong name, a wrong label to match or to group by, and a wrong query."""
     known = {"a_total": frozenset({"task"}), "b_bucket": frozenset({"le"})}
-    assert promql.strangers('sum by (task) (rate(a_total{task="x"}[5m]))', known) == []
-    assert promql.strangers("rate(b_total[5m])", known) == ["b_total"]
-    assert promql.strangers('a_total{tsk="x"}', known) == ["a_total{tsk}"]
-    assert promql.strangers("sum by (task, le) (rate(b_bucket[5m]))", known) == ["by (task)"]
+    assert promql.unknown_names('sum by (task) (rate(a_total{task="x"}[5m]))', known) == []
+    assert promql.unknown_names("rate(b_total[5m])", known) == ["b_total"]
+    assert promql.unknown_names('a_total{tsk="x"}', known) == ["a_total{tsk}"]
+    assert promql.unknown_names("sum by (task, le) (rate(b_bucket[5m]))", known) == ["by (task)"]
     with pytest.raises(ValueError, match="unclosed left parenthesis"):
         promql_parser.parse("sum by (task (a_total)")
 

@@ -1,4 +1,4 @@
-"""One embedded Triton for the whole folder, and tiny models to put into it."""
+"""One embedded Triton for the folder's tests, and tiny models for it."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,19 +23,19 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TinyModel:
-    """Mean of embeddings, linear, softmax: with weights of its own for each version."""
+    """A model of mean embeddings, linear layer and softmax, with other weights in each version."""
 
     table: Array
     weights: Array
 
     def offline(self, input_ids: npt.NDArray[np.int32]) -> Array:
-        """Answer without Triton."""
+        """Return the answer without Triton."""
         scores = self.table[input_ids].mean(axis=1) @ self.weights
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def write_onnx(self, path: Path) -> None:
-        """Write it as model.onnx."""
+        """Write the model as model.onnx."""
         nodes = [
             helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
             helper.make_node("ReduceMean", ["rows"], ["pooled"], axes=[1], keepdims=0),
@@ -60,7 +60,7 @@ class TinyModel:
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
     def write_torchscript(self, path: Path) -> None:
-        """Write it as model.pt."""
+        """Write the model as model.pt."""
         module = _Tiny(torch.from_numpy(self.table), torch.from_numpy(self.weights))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -83,7 +83,7 @@ Publish = Callable[..., TinyModel]
 
 @pytest.fixture(scope="session")
 def publish(repository: Path) -> Publish:
-    """Put a version's file into the repository; it is not served before it is configured."""
+    """Return a function that writes a version's file, which needs a configuration to be served."""
 
     def write(
         name: str, version: int, labels: int = 4, model_format: ModelFormat = "onnx"
@@ -106,7 +106,7 @@ def publish(repository: Path) -> Publish:
 
 @pytest.fixture(scope="session")
 def configure(repository: Path) -> Callable[..., None]:
-    """Write which versions a model serves; Triton follows at the next load."""
+    """Return a function that configures a model's versions for the next load."""
 
     def write(name: str, *versions: int, model_format: ModelFormat = "onnx") -> None:
         write_config(repository, ModelConfig(name, model_format, versions))
@@ -116,27 +116,27 @@ def configure(repository: Path) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Triton's model repository."""
+    """Return Triton's model repository."""
     return tmp_path_factory.mktemp("model_repository")
 
 
 @pytest.fixture(scope="session")
 def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTriton]:
-    """An embedded Triton that serves nothing yet."""
+    """Run an embedded Triton that serves nothing yet."""
     with RunningTriton(repository, tmp_path_factory.mktemp("state")) as running:
         yield running
 
 
 @pytest.fixture
 def control(triton: RunningTriton) -> Iterator[TritonControl]:
-    """A connection with the key."""
+    """Yield a connection with the key."""
     with triton.control() as connection:
         yield connection
 
 
 @pytest.fixture
 def token_ids() -> Callable[[int], npt.NDArray[np.int32]]:
-    """Draw rows of token ids."""
+    """Return a function that draws rows of token ids."""
     random = np.random.default_rng(0)
 
     def draw(rows: int) -> npt.NDArray[np.int32]:

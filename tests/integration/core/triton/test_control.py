@@ -17,14 +17,14 @@ from tidemill_core.triton.testing import RunningTriton
 
 
 def cut_in_half(path: Path) -> None:
-    """Leave the first half of a file."""
+    """Truncate a file to its first half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def test_load_serves_exactly_the_configured_versions(
     control: TritonControl, publish: Any, configure: Any
 ) -> None:
-    """After each load exactly the versions of config.pbtxt are served; after unload none."""
+    """A load serves exactly the versions of config.pbtxt; after an unload there are none."""
     for version in (1, 2, 3):
         publish("exactly-onnx", version)
     for versions in ((1,), (1, 3), (2,)):
@@ -44,7 +44,7 @@ def test_a_truncated_version_fails_and_the_other_goes_on(
     configure: Any,
     token_ids: Any,
 ) -> None:
-    """Half a model file is a failed load with Triton's words; what was served is served."""
+    """Half a model file fails the load with Triton's words; the served version goes on."""
     name = "truncated-onnx"
     publish(name, 1)
     configure(name, 1)
@@ -67,7 +67,7 @@ def test_a_truncated_version_fails_and_the_other_goes_on(
 def test_a_cold_start_serves_the_versions_left_in_the_configuration(
     tmp_path: Path, repository: Path, publish: Any, configure: Any, token_ids: Any
 ) -> None:
-    """A Triton started with a truncated version lives, names it, and serves the rest."""
+    """Triton starts with a truncated version, names it, and serves the others."""
     for version in (1, 2):
         publish("cold-onnx", version)
     publish("whole-onnx", 1)
@@ -93,7 +93,7 @@ def test_a_cold_start_serves_the_versions_left_in_the_configuration(
 def test_a_swap_under_load_loses_nothing(
     control: TritonControl, publish: Any, configure: Any, token_ids: Any
 ) -> None:
-    """Callers of a version that stays see no failure while others come and go beside it."""
+    """Calls of a version that stays do not fail while others are loaded and unloaded."""
     for version in (1, 2, 3):
         publish("swap-onnx", version)
     configure("swap-onnx", 1)
@@ -125,7 +125,7 @@ def test_a_swap_under_load_loses_nothing(
 
 
 def test_the_repository_is_closed_to_those_without_the_key(triton: RunningTriton) -> None:
-    """Neither gRPC nor HTTP loads, lists or maps memory without the key, or with another one."""
+    """Neither gRPC nor HTTP loads, lists or maps memory without the right key."""
     with TritonControl(triton.grpc_address, "another key") as control:
         for forbidden in (control.load, control.unload, control.ready_versions):
             with pytest.raises(TritonUnavailable) as refused:
@@ -144,6 +144,6 @@ def test_the_repository_is_closed_to_those_without_the_key(triton: RunningTriton
 
 
 def test_a_model_without_a_folder_cannot_be_loaded(control: TritonControl) -> None:
-    """Triton's refusal comes back as ModelLoadFailed with the model's name."""
+    """Triton's refusal is a ModelLoadFailed with the model's name."""
     with pytest.raises(ModelLoadFailed, match="missing-onnx"):
         control.load("missing-onnx")

@@ -1,4 +1,4 @@
-"""What the front gets from Triton."""
+"""Inference through Triton."""
 
 import asyncio
 import time
@@ -23,12 +23,12 @@ from tidemill_core.triton.config import ModelConfig, ModelFormat, write_config
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.testing import RunningTriton
 
-LENGTH = 6  # ids a row of every model in this folder
+LENGTH = 6  # ids in a row of each model in this folder
 
 
 @pytest.fixture
 async def client(triton: RunningTriton) -> AsyncIterator[TritonClient]:
-    """The front's connection."""
+    """Return the front's connection."""
     made = TritonClient(triton.grpc_address)
     yield made
     await made.close()
@@ -43,7 +43,7 @@ async def test_answers_are_those_of_the_model_offline(
     token_ids: Any,
     model_format: ModelFormat,
 ) -> None:
-    """Both formats and both clients give the model's own probabilities, for any number of rows."""
+    """With both formats and both clients, answers are the model's own probabilities."""
     name = f"exact-{model_format}"
     model = publish(name, 1, model_format=model_format)
     configure(name, 1, model_format=model_format)
@@ -58,7 +58,7 @@ async def test_answers_are_those_of_the_model_offline(
 def test_versions_may_differ_in_their_labels(
     control: TritonControl, publish: Any, configure: Any, token_ids: Any
 ) -> None:
-    """Two versions of one model with 4 and 9 labels are served side by side."""
+    """Two versions of one model, with 4 and 9 labels, are served at once."""
     publish("labels-onnx", 1, labels=4)
     publish("labels-onnx", 2, labels=9)
     configure("labels-onnx", 1, 2)
@@ -74,7 +74,7 @@ async def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
     configure: Any,
     token_ids: Any,
 ) -> None:
-    """400 single rows from two connections take at most half as many model runs."""
+    """400 single rows from two connections need at most half as many model runs."""
     model = publish("merge-onnx", 1)
     configure("merge-onnx", 1)
     control.load("merge-onnx")
@@ -88,7 +88,7 @@ async def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
     for client in clients:
         await client.close()
     np.testing.assert_allclose(np.concatenate(answers), model.offline(ids), atol=1e-5)
-    await until(  # a moment after it has answered
+    await until(  # Triton counts a moment after its answer
         lambda: control.statistics("merge-onnx")[1].row_count == len(ids),
         "Triton counts all rows",
         5,
@@ -107,7 +107,7 @@ async def test_a_version_that_is_not_served_is_named(
     name: str,
     version: int,
 ) -> None:
-    """A version that is unknown, dropped from the configuration, or of no known model."""
+    """An unknown version, a removed version and an unknown model are ModelVersionNotServed."""
     if not (repository / "known-onnx").exists():
         publish("known-onnx", 1)
         publish("known-onnx", 2)
@@ -130,7 +130,7 @@ async def test_nan_is_no_answer(
     configure: Any,
     token_ids: Any,
 ) -> None:
-    """A model whose output is NaN is found out by either client."""
+    """Both clients refuse a model's NaN output."""
     model = publish("nan-onnx", 1)
     model.weights[:] = np.nan
     model.write_onnx(repository / "nan-onnx" / "1" / "model.onnx")
@@ -145,7 +145,7 @@ async def test_nan_is_no_answer(
 async def test_a_failed_run_is_an_error_and_the_model_lives_on(
     client: TritonClient, control: TritonControl, publish: Any, configure: Any, token_ids: Any
 ) -> None:
-    """An id outside the table, in a graph that does not clamp, fails its call and no other."""
+    """An id outside the table, in a graph that does not clamp, fails only its own call."""
     publish("fails-onnx", 1)
     configure("fails-onnx", 1)
     control.load("fails-onnx")
@@ -163,7 +163,7 @@ async def test_a_request_that_fails_costs_none_that_it_is_merged_with(
     configure: Any,
     token_ids: Any,
 ) -> None:
-    """Of 400 at once every other one fails, each with its words; the others are answered."""
+    """Of 400 calls at once, every second one fails with its own error, and the others succeed."""
     model = publish("merged-failure-onnx", 1)
     configure("merged-failure-onnx", 1)
     control.load("merged-failure-onnx")
@@ -179,7 +179,7 @@ async def test_a_request_that_fails_costs_none_that_it_is_merged_with(
 
 
 def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
-    """Write a model.onnx that takes some tens of milliseconds a row."""
+    """Write a model.onnx that takes some tens of milliseconds per row."""
     random = np.random.default_rng(0)
     sizes = {"first": (LENGTH, width), "layer": (width, width)}
     weights = {name: random.normal(0, 0.01, size).astype("f4") for name, size in sizes.items()}
@@ -202,7 +202,7 @@ def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
 async def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
     client: TritonClient, control: TritonControl, repository: Path, publish: Any, token_ids: Any
 ) -> None:
-    """Calls whose time is up end as DeadlineExceeded, and Triton drops them without a run."""
+    """Calls past their deadline are DeadlineExceeded, and Triton drops them without a run."""
     calls = 200
     publish("slow-onnx", 1)
     write_slow_model(repository / "slow-onnx" / "1" / "model.onnx")
@@ -214,14 +214,14 @@ async def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
     errors = [each for each in outcomes if isinstance(each, BaseException)]
     assert errors
     assert all(isinstance(each, DeadlineExceeded) for each in errors)
-    control.infer("slow-onnx", 1, token_ids(1))  # comes after whatever is left in the queue
+    control.infer("slow-onnx", 1, token_ids(1))  # runs after the rest of the queue
     statistics = control.statistics("slow-onnx")[1]
     assert statistics.failure_count > 0
     assert statistics.execution_count + statistics.failure_count <= calls + 2
 
 
 async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
-    """Where nothing listens, the call fails long before its deadline, and nothing is ready."""
+    """Without a listener, a call fails long before its deadline, and nothing is ready."""
     nowhere = "127.0.0.1:1"
     started = time.monotonic()
     client = TritonClient(nowhere)

@@ -1,4 +1,4 @@
-"""What labels are called now."""
+"""The present names of labels."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tidemill_core.domain.label_names import check_renames, current
 
 
 def test_a_label_has_its_new_name() -> None:
-    """A label that was not renamed keeps its own."""
+    """A label that was not renamed keeps its name."""
     renames = {"card_arival": "card_arrival", "lost_card": "lost_or_stolen_card"}
     check_renames(renames)
     assert current("card_arival", renames) == "card_arrival"
@@ -31,7 +31,7 @@ def test_a_label_has_its_new_name() -> None:
     ids=str,
 )
 def test_a_new_name_stays(renames: dict[str, str], message: str) -> None:
-    """Chains and circles are refused; the error names the labels, and the name to take."""
+    """Chains and circles are refused; the error names the labels and the name to use."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the message is compared below
         check_renames(renames)
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""What judgements make of an item."""
+"""The state of an item by its judgments."""
 
 import pytest
 
@@ -9,7 +9,7 @@ UNRESOLVED = (LabelItemState.UNRESOLVED, "")
 
 
 def done(label: str) -> tuple[LabelItemState, str]:
-    """Decided."""
+    """Return a decision."""
     return LabelItemState.DONE, label
 
 
@@ -34,5 +34,5 @@ def done(label: str) -> tuple[LabelItemState, str]:
 def test_the_label_given_most_often_wins(
     labels: str, wanted: int, expected: tuple[LabelItemState, str]
 ) -> None:
-    """A tie asks for one more judgement, up to two more; then nobody else is asked."""
+    """A tie needs one more judgment, and at most two more."""
     assert resolve(list(labels), wanted) == expected

@@ -1,4 +1,4 @@
-"""The split: a text's own hash decides, for ever."""
+"""The split, which a text's own hash decides."""
 
 import unicodedata
 from collections import Counter
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tidemill_core.domain.split import Split, content_hash, normalize, split_of
 
-# Surrogates are no text: they are refused long before.
+# No surrogates: they are refused earlier.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
@@ -26,7 +26,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
     ],
 )
 def test_known_texts_stay_where_they_are(text: str, start: str, split: Split) -> None:
-    """The rule never changes: a text that is held out today is held out for ever."""
+    """The rule never changes: a held-out text stays held out."""
     assert content_hash(text)[:16] == start
     assert split_of(content_hash(text)) is split
 
@@ -68,25 +68,25 @@ def test_shares() -> None:
     ],
 )
 def test_the_same_text_otherwise_written(other: str) -> None:
-    """Case, white space, composition and width do not make another text."""
+    """Case, whitespace, composition and width do not change the text."""
     assert content_hash(other) == content_hash("café au lait")
 
 
 def test_german_and_greek_case() -> None:
-    """Letters whose capitals differ in number or by place are the same text too."""
+    """Letters whose capitals differ in number or by position do not change the text."""
     assert normalize("STRASSE") == normalize("Straße")
     assert normalize("ΣΊΣΥΦΟΣ") == normalize("Σίσυφος")
 
 
 def test_other_texts_differ() -> None:
-    """Words, their order, accents and punctuation make another text."""
+    """Words, their order, accents and punctuation change the text."""
     texts = ["lost card", "card lost", "lost cards", "lost card?", "löst card", "lostcard"]
     assert len({content_hash(text) for text in texts}) == len(texts)
 
 
 @given(TEXTS)
 def test_composition_never_matters(text: str) -> None:
-    """A text and its decomposed and composed forms are one."""
+    """A text and its decomposed and composed forms are the same text."""
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert normalize(unicodedata.normalize(form, text)) == normalize(text)
 
@@ -96,6 +96,6 @@ def test_composition_never_matters(text: str) -> None:
     st.sampled_from(" \t\n\u3000"),
 )
 def test_spacing_and_case_never_matter(words: list[str], space: str) -> None:
-    """Any white space between words, and any case, is one text."""
+    """Any whitespace between words, and any case, gives the same text."""
     text = space * 2 + (space * 3).join(words).upper() + space
     assert normalize(text) == " ".join(words).lower()

@@ -1,4 +1,4 @@
-"""Who gets which share of the traffic."""
+"""The shares of the traffic."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def _version(version: int, state: ModelState) -> ModelVersion:
 
 
 def test_without_canaries_the_champion_answers() -> None:
-    """All callers get the champion, surely; shadows answer nobody."""
+    """All callers get the champion, with propensity 1; shadows answer no caller."""
     deployment = _deployment(shadows=(7,))
     assert {route(deployment, caller) for caller in CALLERS[:100]} == {(5, 1.0)}
 
@@ -65,7 +65,7 @@ def test_a_growing_canary_keeps_its_callers() -> None:
 
 
 def test_tasks_split_independently() -> None:
-    """Having the canary of one task says nothing about another task's."""
+    """The choice for one task is independent of the choice for another."""
     both = sum(
         route(_deployment({6: 50}), caller)[0] == route(_deployment({6: 50}, task="a"), caller)[0]
         for caller in CALLERS
@@ -74,7 +74,7 @@ def test_tasks_split_independently() -> None:
 
 
 def test_known_callers_stay_where_they_are() -> None:
-    """The rule never changes: a release of Tidemill moves nobody to another version."""
+    """The rule never changes: a release of Tidemill moves no caller to another version."""
     found = [route(_deployment({6: 50}), f"caller {number}")[0] for number in range(12)]
     assert found == [6, 5, 6, 6, 6, 5, 6, 6, 6, 5, 5, 5]
 
@@ -97,24 +97,24 @@ def test_known_callers_stay_where_they_are() -> None:
     ],
 )
 def test_plan_traffic(before: Traffic, after: Traffic, steps: list[tuple[int, ModelState]]) -> None:
-    """What leaves is rolled back, what is new gets its state, what stays is not touched."""
+    """A version that leaves is rolled back, a new one gets its state, and others do not change."""
     assert plan_traffic(before, after) == steps
 
 
 def test_versions_to_serve() -> None:
-    """Loaded are the champion, the one before, canaries, shadows and newer validated ones."""
+    """The champion, the one before, canaries, shadows and newer validated versions are loaded."""
     versions = [_version(number, S.VALIDATED) for number in (2, 8)]
     versions += [_version(9, S.REJECTED), _version(10, S.CANDIDATE), _version(1, S.RETIRED)]
     assert versions_to_serve(_deployment({6: 10}, (7,)), versions) == {4, 5, 6, 7, 8}
 
 
 def test_versions_to_serve_before_the_first_champion() -> None:
-    """Without a champion those that passed the gates are loaded, so that one can be promoted."""
+    """Without a champion, versions that passed the gates are loaded, so one can be promoted."""
     versions = [_version(1, S.REJECTED), _version(2, S.VALIDATED), _version(3, S.CANDIDATE)]
     assert versions_to_serve(None, versions) == {2}
 
 
 def test_no_version_zero() -> None:
-    """A champion with none before it is served alone."""
+    """A champion without a predecessor is served alone."""
     deployment = Deployment(1, "support", 1, 0, {}, (), "a", "", NOW)
     assert versions_to_serve(deployment, []) == {1}
