@@ -1,4 +1,4 @@
-"""Tidemill with nothing but grpcio and the generated stubs: a call, a stream, an error's details.
+"""Tidemill with only grpcio and the generated stubs: a call, a stream, the details of an error.
 
 python examples/grpc/predict.py [HOST:PORT] [TASK]
 """
@@ -16,7 +16,7 @@ TEXTS = ["my card has not arrived", "I forgot my password", ""]
 
 
 def main(address: str = "127.0.0.1:50051", task: str = "support") -> None:
-    """Ask for one text, then for several over a stream, then for what breaks a rule."""
+    """Send one text, then several over a stream, then one that breaks a rule."""
     with grpc.insecure_channel(address) as channel:
         stub = PredictionServiceStub(channel)
 
@@ -27,7 +27,7 @@ def main(address: str = "127.0.0.1:50051", task: str = "support") -> None:
             StreamPredictRequest(id=str(number), task=task, text=text)
             for number, text in enumerate(TEXTS)
         )
-        for response in stub.StreamPredict(requests):  # in their order
+        for response in stub.StreamPredict(requests):  # in order
             kind = response.WhichOneof("result")
             said = response.error.message if kind == "error" else response.prediction.label
             print(f"stream {response.id}: {kind}: {said}")
@@ -39,9 +39,9 @@ def main(address: str = "127.0.0.1:50051", task: str = "support") -> None:
 
 
 def explain(error: grpc.RpcError) -> None:
-    """Print what an error carries beside its code and message."""
+    """Print the details of an error besides its code and message."""
     status = rpc_status.from_call(error)
-    if status is None:  # gRPC's own: no server answered
+    if status is None:  # gRPC's own error: no server answered
         print(f"error: {error}")
         return
     info, bad_request = ErrorInfo(), BadRequest()

@@ -1,4 +1,4 @@
-/** The client: methods for everyday calls beside the generated stubs. */
+/** The client: methods for everyday calls, and the generated stubs. */
 import type { CallOptions, Metadata as GrpcMetadata, ServiceError } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 
@@ -32,48 +32,48 @@ import { resultOf, Window, type Result } from "./window.js";
 export interface PredictOptions {
   /** How many scores to return, best first; 1 by default. */
   readonly topK?: number;
-  /** The version to ask; without it, the router chooses. */
+  /** The version that answers; by default, the router chooses. */
   readonly modelVersion?: number;
-  /** Correlates the prediction with your records. */
+  /** An id that links the prediction to your records. */
   readonly requestId?: string;
-  /** Equal keys are kept on one side of a canary. */
+  /** The same key always gets the same version in a canary release. */
   readonly routingKey?: string;
-  /** Written down with the prediction, for reports by slice. */
+  /** Stored with the prediction, for reports by slice. */
   readonly attributes?: Readonly<Record<string, string>>;
-  /** Milliseconds; without it, the client's. */
+  /** Milliseconds; by default, the client's timeout. */
   readonly timeoutMs?: number;
 }
 
 export type BatchOptions = Omit<PredictOptions, "routingKey" | "attributes">;
 
 export interface ManyOptions extends Omit<PredictOptions, "requestId"> {
-  /** Texts that may be under way; the server takes up to 256 of a stream at once. */
+  /** How many texts may be open; the server works on up to 256 of a stream at once. */
   readonly window?: number;
-  /** Called with the number of results so far, at each. */
+  /** Called after each result with the number of results so far. */
   readonly progress?: (count: number) => void;
 }
 
-/** Whether the predicted label is right, or which label is. */
+/** Whether the predicted label is right, or which label is right. */
 export type Verdict = { readonly correct: boolean } | { readonly label: string };
 
 export interface FeedbackOptions {
   /** Who says so. */
   readonly source?: string;
-  /** Their words. */
+  /** A comment of that person. */
   readonly comment?: string;
-  /** What was predicted, for tasks that do not keep texts. */
+  /** The predicted text, for tasks that do not store texts. */
   readonly text?: string;
-  /** Makes repeating safe: the same id gets the first answer again. */
+  /** Makes repetition safe: the same id gets the first answer again. */
   readonly requestId?: string;
-  /** Milliseconds; without it, the client's. */
+  /** Milliseconds; by default, the client's timeout. */
   readonly timeoutMs?: number;
 }
 
 /**
  * A connection to one Tidemill server; it connects at the first call.
  *
- * Reads, predictions and verdicts that meet a server that is away or overloaded are sent again by
- * gRPC, up to five times in all and within their timeout. Methods reject with a `TidemillError`.
+ * If the server is unavailable or overloaded, gRPC retries reads, predictions and verdicts within
+ * their timeout, up to five attempts in all. Methods reject with a `TidemillError`.
  */
 export class TidemillClient {
   /** The generated stub of PredictionService. */
@@ -84,7 +84,7 @@ export class TidemillClient {
 
   /**
    * @param address host:port of the server.
-   * @throws RangeError the API key would travel in clear, or is none.
+   * @throws RangeError the API key would travel unencrypted, or is not a key.
    */
   constructor(address: string = DEFAULT_ADDRESS, options: ConnectionOptions = {}) {
     const [credentials, channelOptions] = connection(address, options);
@@ -93,7 +93,7 @@ export class TidemillClient {
     this.feedback = new FeedbackServiceClient(address, credentials, channelOptions);
   }
 
-  /** Close the connection; calls that are under way end first. */
+  /** Close the connection after open calls have ended. */
   close(): void {
     this.predictions.close();
     this.feedback.close();
@@ -117,8 +117,7 @@ export class TidemillClient {
   /**
    * Predict the labels of up to 1,024 texts.
    *
-   * @returns one result a text, in their order; an error in the place of one that cannot be
-   *   answered.
+   * @returns one result per text, in order; an error in the place of a text without an answer.
    */
   async predictBatch(
     task: string,
@@ -128,7 +127,7 @@ export class TidemillClient {
     const { timeoutMs, ...asked } = options;
     const found = [...texts];
     const errors = found.map((text, n) => textError(text, `texts[${n}]`, options.requestId));
-    // An empty text takes the place of one that cannot be sent: the others keep their numbers.
+    // An empty text replaces one that cannot be sent, so that the others keep their numbers.
     const sent = found.map((text, n) => (errors[n] === undefined ? text : ""));
     const request = BatchPredictRequest.fromPartial({ topK: 1, ...asked, task, texts: sent });
     checked(BatchPredictRequest, request, options.requestId);
@@ -141,14 +140,13 @@ export class TidemillClient {
   }
 
   /**
-   * Predict the labels of any number of texts, read never further ahead than the window.
+   * Predict the labels of any number of texts, reading at most a window ahead of the results.
    *
-   * After a lost connection, what was not answered is asked again; so is, up to five times in all,
-   * a text that met a server that was away or overloaded. `timeoutMs` is how long to wait for any
-   * answer before giving up.
+   * After a lost connection, unanswered texts are sent again. A text that fails because the server
+   * is unavailable or overloaded is sent up to five times in all. `timeoutMs` is how long to wait
+   * for the next answer.
    *
-   * @returns one result a text, in their order; an error in the place of one that cannot be
-   *   answered.
+   * @returns one result per text, in order; an error in the place of a text without an answer.
    */
   predictMany(
     task: string,
@@ -167,7 +165,7 @@ export class TidemillClient {
     return askAll(() => this.predictions.streamPredict(), texts, bounded, patienceMs, progress);
   }
 
-  /** Say whether a prediction is right, or which label is. Once it resolves it is durable. */
+  /** Say whether a prediction is right, or which label is. It is durable once this resolves. */
   async submitFeedback(
     predictionId: string,
     verdict: Verdict,

@@ -1,4 +1,4 @@
-/** How the client reaches a server: credentials, options, and what is tried again. */
+/** How the client reaches a server: credentials, options, and retries. */
 import {
   credentials,
   InterceptingCall,
@@ -13,29 +13,29 @@ import { PredictionServiceService } from "./gen/tidemill/v1/prediction_service.j
 
 /** Certificates, as PEM. */
 export interface Tls {
-  /** Whom the server's certificate must come from; without it, Node's roots. */
+  /** The roots to trust; by default, Node's. */
   readonly rootCertificates?: Buffer;
-  /** The client's own, for servers that ask for one. */
+  /** The client's own certificate, for servers that ask for one. */
   readonly certificate?: Buffer;
-  /** That certificate's key. */
+  /** The key of that certificate. */
   readonly privateKey?: Buffer;
-  /** The name that the server's certificate must bear; without it, the address's. */
+  /** The name that the server's certificate must have; by default, that of the address. */
   readonly serverName?: string;
 }
 
 /** How to reach a server. */
 export interface ConnectionOptions {
-  /** An API key or a token; goes with every call. */
+  /** An API key or a token; sent with every call. */
   readonly apiKey?: string;
   /** Whether the connection is encrypted; an object names the certificates. */
   readonly tls?: boolean | Tls;
-  /** Let the API key travel in clear to another machine. */
+  /** Allow sending the API key unencrypted to another machine. */
   readonly insecure?: boolean;
   /** Milliseconds that each call may take; a call can have its own. 10,000 by default. */
   readonly timeoutMs?: number;
   /**
-   * A connection with calls under way is tested when nothing came for so long, in milliseconds.
-   * 30,000 by default; more often than every 20 seconds, the server breaks it.
+   * A connection with open calls is tested after so many milliseconds of silence. 30,000 by
+   * default; the server closes a connection that is tested more often than every 20 seconds.
    */
   readonly keepaliveMs?: number;
 }
@@ -45,7 +45,7 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 const MAX_RECONNECT_BACKOFF_MS = 2_000;
-/** The longest time to wait, 23 days: Node's timers take longer ones for none. */
+/** The longest timeout, 23 days: Node's timers ignore longer ones. */
 const MAX_MS = 2_000_000_000;
 /** The server's own limit: room for 1,024 texts of 4,096 characters at four bytes each. */
 export const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
@@ -55,18 +55,18 @@ const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 2_000;
 const RETRIED_CODES = [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED];
 
-/** Whether what failed with this code is worth asking again. */
+/** Return whether a call that failed with this code is worth a retry. */
 export function isRetried(code: Code): boolean {
   return RETRIED_CODES.includes(code);
 }
 
-/** The pause after so many attempts, spread so that callers do not come back together. */
+/** Return the pause after so many attempts, randomized so that callers do not retry together. */
 export function backoffMs(attempts: number): number {
   const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempts - 1));
   return longest * (0.8 + 0.4 * Math.random());
 }
 
-/** A time to wait, at most 23 days; infinity is a time like others.
+/** Return a timeout of at most 23 days; infinity is accepted.
  *
  * @throws RangeError it is negative, or not a number.
  */
@@ -77,9 +77,9 @@ export function waitMs(name: string, value: number): number {
   return Math.min(value, MAX_MS);
 }
 
-/** Credentials and options for any generated client.
+/** Return the credentials and options for any generated client.
  *
- * @throws RangeError the API key would travel in clear, or is none.
+ * @throws RangeError the API key would travel unencrypted, or is not a key.
  */
 export function connection(
   address: string,
@@ -114,7 +114,7 @@ export function connection(
   ];
 }
 
-/** Whether an address can be this machine's only. */
+/** Return whether an address can only be on this machine. */
 export function isLocal(address: string): boolean {
   if (address.startsWith("unix:")) return true;
   const target = address.slice(address.lastIndexOf("/") + 1).replace(/^ipv[46]:/, "");
@@ -128,8 +128,8 @@ function checkKey(apiKey: string, address: string, isProtected: boolean): void {
   }
   if (!isProtected && !isLocal(address)) {
     throw new RangeError(
-      `the API key would travel to ${address} in clear: use tls, ` +
-        "or insecure: true where something else protects the network",
+      `the API key would travel to ${address} unencrypted: use tls, ` +
+        "or insecure: true if something else protects the network",
     );
   }
 }
@@ -144,14 +144,14 @@ function authorization(apiKey: string): Interceptor {
     });
 }
 
-/** Which methods gRPC sends again by itself, when, how often: its service config in JSON. */
+/** Return gRPC's service config in JSON: which calls it retries, when and how often. */
 function serviceConfig(): string {
   const repeatable = [
     PredictionServiceService.getPrediction,
     PredictionServiceService.predict,
     PredictionServiceService.batchPredict,
     FeedbackServiceService.listFeedback,
-    FeedbackServiceService.submitFeedback, // the server knows a repeated verdict again
+    FeedbackServiceService.submitFeedback, // the server recognizes a repeated verdict
     FeedbackServiceService.listPreferences,
     FeedbackServiceService.submitPreference,
   ];
@@ -171,7 +171,7 @@ function serviceConfig(): string {
         },
       },
     ],
-    // Half of the tokens used up stops retries: they must not keep a server overloaded.
+    // Retries stop when half of the tokens are used, so they do not keep a server overloaded.
     retryThrottling: { maxTokens: 100, tokenRatio: 0.1 },
   });
 }

@@ -1,25 +1,24 @@
 /**
- * What a call that failed rejects with, and what stands in the place of an item that was not
- * answered.
+ * The errors of failed calls, and of items without an answer in a batch or a stream.
  *
- * TidemillError                  any code that is not below: CANCELLED, UNKNOWN, …
- * ├── InvalidRequest             `field` breaks `rule`; repeating it cannot help
+ * TidemillError                  any other code: CANCELLED, UNKNOWN, …
+ * ├── InvalidRequest             `field` breaks `rule`; do not repeat the call
  * │   └── MessageTooLarge        a request or a response is over the limit on messages
- * ├── Unauthenticated            no API key or token, or one that is not good
+ * ├── Unauthenticated            no API key or token, or one that is not valid
  * ├── PermissionDenied           the key may not do this
  * ├── NotFound                   there is no such task, prediction, version, …
- * ├── FailedPrecondition         the system's state does not allow it (NO_CHAMPION, say)
- * ├── Overloaded                 too much at once; `retryAfterMs` says when to come back
+ * ├── FailedPrecondition         the system's state does not allow it, as NO_CHAMPION
+ * ├── Overloaded                 too many calls; `retryAfterMs` says when to retry
  * ├── DeadlineExceeded           the timeout passed
- * ├── Unavailable                the server, or what it needs, is away; retried in vain
- * └── Internal                   the server's fault; its log says more
+ * ├── Unavailable                the server, or a system it needs, is down; retries failed
+ * └── Internal                   an error of the server; see its log
  */
 import { status as Code, type ServiceError } from "@grpc/grpc-js";
 
 import { BadRequest, ErrorInfo, RetryInfo } from "./gen/google/rpc/error_details.js";
 import { Status } from "./gen/google/rpc/status.js";
 
-/** One field of a request that breaks a rule. */
+/** A field of a request that breaks a rule. */
 export interface FieldViolation {
   /** Path of the field, as in the proto: `text`, `texts[3]`. */
   readonly field: string;
@@ -27,26 +26,26 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** What an error was made from. */
+/** The optional details of an error. */
 export interface ErrorDetails {
   readonly fieldViolations?: readonly FieldViolation[];
   readonly retryAfterMs?: number | undefined;
   readonly requestId?: string;
 }
 
-/** A request, or one item of a batch or stream, was not answered. */
+/** A request, or an item of a batch or stream, that has no answer. */
 export class TidemillError extends Error {
   /** The fields that break a rule; empty for other errors. */
   readonly fieldViolations: readonly FieldViolation[];
-  /** When to try again, in milliseconds; undefined where the server did not say. */
+  /** When to try again, in milliseconds; undefined if the server did not say. */
   readonly retryAfterMs: number | undefined;
-  /** The id that the request was sent with; empty where it had none. */
+  /** The id of the request; empty if it had none. */
   readonly requestId: string;
 
   /**
    * @param code the canonical gRPC code.
-   * @param reason what happened, in one UPPER_SNAKE word that programs can compare; the code's
-   *   name where the error did not come from Tidemill itself.
+   * @param reason what happened, as one UPPER_SNAKE word for programs; the name of the code if the
+   *   error did not come from Tidemill itself.
    * @param message what happened, for people.
    */
   constructor(
@@ -63,9 +62,9 @@ export class TidemillError extends Error {
   }
 }
 
-/** A field of the request breaks a rule. */
+/** A request with a field that breaks a rule. */
 export class InvalidRequest extends TidemillError {
-  /** The first field that breaks a rule; empty where the server named none. */
+  /** The first field that breaks a rule; empty if the server named none. */
   get field(): string {
     return this.fieldViolations[0]?.field ?? "";
   }
@@ -76,41 +75,41 @@ export class InvalidRequest extends TidemillError {
   }
 }
 
-/** A request or a response is over the limit on messages: send less, or ask for less. */
+/** A request or a response over the limit on messages: send less, or request less. */
 export class MessageTooLarge extends InvalidRequest {
   constructor(message: string, requestId = "") {
     super(Code.INVALID_ARGUMENT, "MESSAGE_TOO_LARGE", message, { requestId });
   }
 
-  /** The limit in bytes; undefined where the message does not say it. */
+  /** The limit in bytes; undefined if the message does not have it. */
   get limitBytes(): number | undefined {
     const found = TOO_LARGE.exec(this.message);
     return found === null ? undefined : Number(found[1]);
   }
 }
 
-/** The call shows no credential, or one that is not (or no longer) good. */
+/** A call without a credential, or with one that is not, or no longer, valid. */
 export class Unauthenticated extends TidemillError {}
 
-/** The caller is known, and may not do this. */
+/** A call that its caller is not allowed to make. */
 export class PermissionDenied extends TidemillError {}
 
-/** What was asked for by name does not exist. */
+/** A task, prediction, version or other thing that does not exist. */
 export class NotFound extends TidemillError {}
 
-/** The system's present state does not allow the request. */
+/** A request that the system's state does not allow. */
 export class FailedPrecondition extends TidemillError {}
 
-/** There is no room for more just now, or the key's rate is used up. */
+/** Too many calls for the server, or for the rate of the key. */
 export class Overloaded extends TidemillError {}
 
-/** There was no answer within the timeout. */
+/** A call without an answer within its timeout. */
 export class DeadlineExceeded extends TidemillError {}
 
-/** The server, or a system that it needs, cannot be reached. */
+/** A server, or a system that it needs, that cannot be reached. */
 export class Unavailable extends TidemillError {}
 
-/** The server failed in a way that it should not. */
+/** An error in the server itself. */
 export class Internal extends TidemillError {}
 
 const KINDS: Partial<Record<Code, typeof TidemillError>> = {
@@ -125,12 +124,12 @@ const KINDS: Partial<Record<Code, typeof TidemillError>> = {
   [Code.INTERNAL]: Internal,
 };
 
-// gRPC's own words, of its several libraries. It gives overloads the same code.
+// The messages of gRPC's libraries. gRPC gives overloads the same code.
 const TOO_LARGE = /message .*larger than (?:max \(\d+ vs\.? )?(\d+)/;
 
 const DETAILS_KEY = "grpc-status-details-bin";
 
-/** From the status of one item, or of a call. */
+/** Return the error for the status of an item or a call. */
 export function errorOfStatus(status: Status, requestId = ""): TidemillError {
   const code: Code = status.code in Code ? status.code : Code.UNKNOWN;
   let reason: string = Code[code];
@@ -155,7 +154,7 @@ export function errorOfStatus(status: Status, requestId = ""): TidemillError {
   return new kind(code, reason, status.message, { fieldViolations, retryAfterMs, requestId });
 }
 
-/** From what a stub's call failed with. */
+/** Return the error for one that a call of a stub failed with. */
 export function errorOfCall(error: ServiceError, requestId = ""): TidemillError {
   const [packed] = error.metadata?.get(DETAILS_KEY) ?? [];
   if (packed instanceof Buffer) {
@@ -163,7 +162,7 @@ export function errorOfCall(error: ServiceError, requestId = ""): TidemillError 
       const status = Status.decode(packed);
       if (status.code === error.code) return errorOfStatus(status, requestId);
     } catch {
-      // Details that were cut off on the way: the code and the message are still good.
+      // The details were cut off on the way; the code and the message are still valid.
     }
   }
   const message = error.details || Code[error.code];

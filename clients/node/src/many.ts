@@ -11,7 +11,7 @@ import type { Result, Window } from "./window.js";
 
 type Call = ClientDuplexStream<StreamPredictRequest, StreamPredictResponse>;
 
-/** Ask about every text; as `TidemillClient.predictMany`. */
+/** Predict every text; see `TidemillClient.predictMany`. */
 export async function* askAll(
   openStream: () => Call,
   texts: Iterable<string> | AsyncIterable<string>,
@@ -40,7 +40,7 @@ export async function* askAll(
   }
 }
 
-/** Wakes whoever waits: an answer or a text is there. */
+/** A signal that an answer or a text has arrived. */
 class Bell {
   private wake: () => void = () => {};
 
@@ -48,7 +48,7 @@ class Bell {
     this.wake();
   }
 
-  /** Wait until it rings, at most so long. */
+  /** Wait until it rings, or until the time is over. */
   async wait(milliseconds: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
@@ -60,7 +60,7 @@ class Bell {
   }
 }
 
-/** Where texts come from; one is waited for, at any time. */
+/** A source of texts, read one at a time. */
 class Source {
   isExhausted = false;
   private readonly iterator: Iterator<string> | AsyncIterator<string>;
@@ -75,7 +75,7 @@ class Source {
       Symbol.asyncIterator in texts ? texts[Symbol.asyncIterator]() : texts[Symbol.iterator]();
   }
 
-  /** The next text; undefined if there are no more, or none yet: then the bell rings. */
+  /** Return the next text; undefined at the end, or if there is none yet: the bell rings later. */
   take(): { readonly text: string } | undefined {
     if (this.isExhausted || this.isWaiting) return undefined;
     if (this.arrived === undefined) {
@@ -113,7 +113,7 @@ class Source {
   }
 }
 
-/** Streams, one after the other, over which a window is answered. */
+/** The streams, one after another, that answer a window. */
 class Session {
   private stream: Stream | undefined;
   private losses = 0;
@@ -128,19 +128,19 @@ class Session {
     this.patience = timeoutMs;
   }
 
-  /** Whether `wait` would return at once. */
+  /** Whether `wait` would return immediately. */
   get hasAnswer(): boolean {
     return this.stream !== undefined && this.stream.answers.length > 0;
   }
 
-  /** Send a request that is in the window, if the text can be sent. */
+  /** Send a request of the window; undefined stands for a text that cannot be sent. */
   send(request: StreamPredictRequest | undefined): void {
     if (request === undefined) return;
     if (this.stream === undefined) this.opened();
     else this.stream.call.write(request);
   }
 
-  /** Wait for an answer, which the window takes, or until the bell rings. */
+  /** Wait for an answer and give it to the window, or wait until the bell rings. */
   async wait(): Promise<void> {
     if (this.window.isEmpty) return this.bell.wait(Infinity);
     const stream = this.opened();
@@ -180,19 +180,19 @@ class Session {
     return this.stream;
   }
 
-  /** Pause before the next stream is opened; or throw what ended this one. */
+  /** Pause before the next stream, or throw the error that ended this one. */
   private async lost(error: TidemillError): Promise<void> {
     this.close();
     const pause = error.retryAfterMs ?? backoffMs(++this.losses);
     this.patience -= pause;
-    // A server that is stopped cancels what is under way.
+    // A server that stops cancels open calls.
     const isPassing = isRetried(error.code) || error.code === Code.CANCELLED;
     if (!isPassing || this.patience <= 0) throw error;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
-/** One call, and what came from it. */
+/** One call and its answers. */
 class Stream {
   readonly answers: (StreamPredictResponse | TidemillError)[] = [];
 

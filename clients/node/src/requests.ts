@@ -1,20 +1,20 @@
-/** What cannot be sent as it is. */
+/** The checks of requests, and the errors of values that cannot be sent. */
 import { status as Code } from "@grpc/grpc-js";
 
 import { MAX_MESSAGE_BYTES } from "./connection.js";
 import { InvalidRequest, MessageTooLarge } from "./errors.js";
 
-/** The highest limit that a task can have (`max_text_length`). */
+/** The highest limit that a task can set (`max_text_length`). */
 const MAX_TEXT_CHARACTERS = 100_000;
 
 const SURROGATE = /\p{Surrogate}/u;
 
-/** How a generated message is written. */
+/** The encoder of a generated message. */
 interface Encoder<Request> {
   encode(request: Request): { finish(): Uint8Array };
 }
 
-/** Why a text cannot be sent; undefined if it can. */
+/** Return why a text cannot be sent; undefined if it can. */
 export function textError(
   text: unknown,
   field: string,
@@ -25,7 +25,7 @@ export function textError(
     return refusal("NOT_A_STRING", field, rule, requestId);
   }
   if (text.length > MAX_TEXT_CHARACTERS && [...text].length > MAX_TEXT_CHARACTERS) {
-    const rule = `is too long; no task takes more than ${MAX_TEXT_CHARACTERS} characters`;
+    const rule = `is too long; no task accepts more than ${MAX_TEXT_CHARACTERS} characters`;
     return refusal("TEXT_TOO_LONG", field, rule, requestId);
   }
   const surrogate = SURROGATE.exec(text);
@@ -36,9 +36,9 @@ export function textError(
   return undefined;
 }
 
-/** A request that can be sent.
+/** Return the request if it can be sent.
  *
- * @throws InvalidRequest a field has a lone surrogate, which would be replaced on the way.
+ * @throws InvalidRequest a field has a lone surrogate, which the encoding would replace.
  * @throws MessageTooLarge it is over the limit on messages.
  */
 export function checked<Request extends object>(

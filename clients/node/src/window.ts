@@ -1,4 +1,4 @@
-/** The bookkeeping of `predictMany`: what is asked, answered, and to be asked again. */
+/** The state of `predictMany`: the texts that are open, answered, or to be sent again. */
 import { backoffMs, isRetried, MAX_ATTEMPTS } from "./connection.js";
 import { errorOfStatus, InvalidRequest, MessageTooLarge, TidemillError } from "./errors.js";
 import {
@@ -17,7 +17,7 @@ interface Item {
   retryAt?: number | undefined;
 }
 
-/** An item's prediction, or the error in its place. */
+/** Return an item's prediction, or the error in its place. */
 export function resultOf(
   answer: Pick<StreamPredictResponse, "result">,
   requestId: string,
@@ -27,7 +27,7 @@ export function resultOf(
   return errorOfStatus(answer.result?.value ?? empty, requestId);
 }
 
-/** The texts that were read and not given back yet, in their order; never more than `size`. */
+/** The texts that were read and whose results were not returned yet, in order; at most `size`. */
 export class Window {
   private readonly items: Item[] = [];
   private readonly byId = new Map<string, Item>();
@@ -46,12 +46,12 @@ export class Window {
     return this.items.length < this.size;
   }
 
-  /** Whether every text that was read has been given back. */
+  /** Whether the result of every text was returned. */
   get isEmpty(): boolean {
     return this.items.length === 0;
   }
 
-  /** Take a text; returns what is to be sent, or undefined if its error is its result. */
+  /** Add a text and return its request; undefined if it cannot be sent: its result is the error. */
   add(text: string): StreamPredictRequest | undefined {
     const item: Item = { id: String(this.count++), attempts: 1 };
     this.items.push(item);
@@ -65,7 +65,7 @@ export class Window {
     return item.request;
   }
 
-  /** Give an error on size to the requests that are too large; false if there are none. */
+  /** Give a size error to the requests that are too large; return false if there are none. */
   refuse(error: TidemillError): boolean {
     const limit = error instanceof MessageTooLarge ? error.limitBytes : undefined;
     if (limit === undefined) return false;
@@ -79,10 +79,10 @@ export class Window {
     return large.length > 0;
   }
 
-  /** Note an answer. An error that may pass is asked about again later. */
+  /** Store an answer. After a temporary error the text is sent again later. */
   take(response: StreamPredictResponse, now: number): void {
     const item = this.byId.get(response.id);
-    if (item === undefined || item.result !== undefined) return; // answered already
+    if (item === undefined || item.result !== undefined) return; // already answered
     const result = resultOf(response, response.id);
     if (result instanceof TidemillError && isRetried(result.code) && item.attempts < MAX_ATTEMPTS) {
       item.retryAt = now + (result.retryAfterMs ?? backoffMs(item.attempts));
@@ -93,7 +93,7 @@ export class Window {
     }
   }
 
-  /** Give back the results that are next in order, as far as they are there. */
+  /** Yield the available results that are next in order. */
   *answered(): Generator<Result> {
     for (let item = this.items[0]; item?.result !== undefined; item = this.items[0]) {
       this.items.shift();
@@ -102,7 +102,7 @@ export class Window {
     }
   }
 
-  /** What is to be sent again by now. */
+  /** Yield the requests whose retry is due. */
   *due(now: number): Generator<StreamPredictRequest> {
     for (const item of this.putOff) {
       if (item.retryAt !== undefined && item.retryAt <= now) {
@@ -113,12 +113,12 @@ export class Window {
     }
   }
 
-  /** When something is to be sent again; Infinity where nothing is. */
+  /** The time of the next retry; Infinity if there is none. */
   get nextRetry(): number {
     return Math.min(...[...this.putOff].map((item) => item.retryAt ?? Infinity));
   }
 
-  /** What a new stream must ask, the old one being lost. */
+  /** Yield the requests that a new stream must send after the old one was lost. */
   *unanswered(): Generator<StreamPredictRequest> {
     for (const item of this.items) {
       const { request, result, retryAt } = item;

@@ -60,8 +60,8 @@ test("a server on this machine is called past any proxy", async () => {
   }
 });
 
-test("an API key in clear to another machine is refused, and so is none", () => {
-  assert.throws(() => new TidemillClient("example.com:443", { apiKey: "k" }), /in clear/);
+test("an API key unencrypted to another machine is refused, and so is an empty one", () => {
+  assert.throws(() => new TidemillClient("example.com:443", { apiKey: "k" }), /unencrypted/);
   assert.throws(() => new TidemillClient("127.0.0.1:1", { apiKey: "k\n" }), /no key has/);
   new TidemillClient("example.com:443", { apiKey: "k", tls: true }).close();
   new TidemillClient("example.com:443", { apiKey: "k", insecure: true }).close();

@@ -1,17 +1,9 @@
-"""The client for asyncio: as `client`, with calls that are awaited."""
+"""The client for asyncio: that of `client`, with calls that are awaited."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from typing import Self
 
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
-from tidemill_client.connection import (
-    DEFAULT_ADDRESS,
-    DEFAULT_KEEPALIVE_SECONDS,
-    DEFAULT_TIMEOUT_SECONDS,
-    Tls,
-    connection,
-    seconds,
-)
 from tidemill_client.errors import TidemillError, translated_errors
 from tidemill_client.many import Progress
 from tidemill_client.many_async import ask_all_async
@@ -35,31 +27,10 @@ from tidemill_client.window import Question, Window
 
 
 class AsyncTidemillClient(AsyncStubs):
-    """A connection to one Tidemill server, for one event loop: the one of its first call.
+    """A connection to one Tidemill server, for the event loop of its first call.
 
-    Methods, arguments, results, errors and what is sent again are those of `TidemillClient`.
+    Methods, arguments, results, errors and retries are those of `TidemillClient`.
     """
-
-    def __init__(
-        self,
-        address: str = DEFAULT_ADDRESS,
-        *,
-        api_key: str | None = None,
-        tls: bool | Tls = False,
-        insecure: bool = False,
-        timeout: float = DEFAULT_TIMEOUT_SECONDS,
-        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
-    ) -> None:
-        """As `TidemillClient`."""
-        wanted = connection(
-            address,
-            api_key=api_key,
-            tls=tls,
-            insecure=insecure,
-            keepalive_seconds=keepalive_seconds,
-        )
-        super().__init__(wanted)
-        self._timeout = seconds("timeout", timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,7 +39,7 @@ class AsyncTidemillClient(AsyncStubs):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls that are under way are cancelled."""
+        """Close the connection, and cancel open calls."""
         await self._close()
 
     async def predict(
@@ -83,7 +54,7 @@ class AsyncTidemillClient(AsyncStubs):
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Prediction:
-        """As `TidemillClient.predict`."""
+        """See `TidemillClient.predict`."""
         request = predict_request(
             task, text, top_k, model_version, request_id, routing_key, attributes
         )
@@ -101,7 +72,7 @@ class AsyncTidemillClient(AsyncStubs):
         request_id: str = "",
         timeout: float | None = None,
     ) -> list[Prediction | TidemillError]:
-        """As `TidemillClient.predict_batch`."""
+        """See `TidemillClient.predict_batch`."""
         request, errors = batch_request(task, texts, top_k, model_version, request_id)
         with translated_errors(request_id):
             response = await self.predictions.BatchPredict(request, timeout=self._seconds(timeout))
@@ -120,10 +91,10 @@ class AsyncTidemillClient(AsyncStubs):
         timeout: float | None = None,
         progress: Progress | None = None,
     ) -> AsyncIterator[Prediction | TidemillError]:
-        """As `TidemillClient.predict_many`.
+        """See `TidemillClient.predict_many`.
 
-        Reading a plain iterable holds the event loop up; one that has to wait should be
-        asynchronous. Leave the loop over the results by `contextlib.aclosing`, or to its end.
+        A plain iterable blocks the event loop while it is read, so one that waits should be
+        asynchronous. Read all results, or use `contextlib.aclosing` to leave the loop early.
         """
         question = Question(task, top_k, model_version, routing_key, attributes)
         bounded = Window(question, window)
@@ -134,7 +105,7 @@ class AsyncTidemillClient(AsyncStubs):
     async def predict_stream(
         self, requests: Iterable[StreamPredictRequest] | AsyncIterable[StreamPredictRequest]
     ) -> AsyncIterator[tuple[str, Prediction | TidemillError]]:
-        """As `TidemillClient.predict_stream`."""
+        """See `TidemillClient.predict_stream`."""
         errors: dict[int, TidemillError] = {}
         number = 0
         with translated_errors():
@@ -147,7 +118,7 @@ class AsyncTidemillClient(AsyncStubs):
                 async for response in stream:
                     yield response.id, errors.get(number) or result_of(response, response.id)
                     number += 1
-            finally:  # the caller may stop listening before the end
+            finally:  # the caller may stop before the end
                 stream.cancel()
 
     async def submit_feedback(
@@ -162,7 +133,7 @@ class AsyncTidemillClient(AsyncStubs):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Feedback:
-        """As `TidemillClient.submit_feedback`."""
+        """See `TidemillClient.submit_feedback`."""
         request = feedback_request(
             prediction_id,
             correct=correct,
@@ -175,6 +146,3 @@ class AsyncTidemillClient(AsyncStubs):
         with translated_errors(request_id):
             response = await self.feedback.SubmitFeedback(request, timeout=self._seconds(timeout))
         return feedback_of(response.feedback)
-
-    def _seconds(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else seconds("timeout", timeout)

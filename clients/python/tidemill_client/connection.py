@@ -1,4 +1,4 @@
-"""How the clients reach a server: credentials, the channel's options, and what is tried again."""
+"""How clients reach a server: credentials, the channel's options, and retries."""
 
 import ipaddress
 import json
@@ -23,24 +23,23 @@ from tidemill.v1 import (
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_SECONDS = 10.0
-# Before a load balancer forgets an idle connection, which often takes a minute. A Tidemill server
-# takes a ping every 20 s; other gRPC servers, left as they come, one every five minutes.
+# Load balancers often drop idle connections after a minute. A Tidemill server accepts a ping every
+# 20 s; other gRPC servers, by default, one every five minutes.
 DEFAULT_KEEPALIVE_SECONDS = 30.0
 
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
 """The server's own limit: room for 1,024 texts of 4,096 characters at four bytes each."""
 _KEEPALIVE_TIMEOUT_SECONDS = 20.0
 MAX_SECONDS = 2_000_000.0
-"""The longest time to wait, 23 days: gRPC and timers take longer ones for times gone by."""
-# A server that was restarted is found again within seconds; gRPC's own limit is two minutes.
+"""The longest timeout, 23 days: gRPC and timers treat longer ones as already over."""
+# A restarted server is found again within seconds; gRPC's default limit is two minutes.
 _MAX_RECONNECT_BACKOFF_SECONDS = 2.0
 
 MAX_ATTEMPTS = 5
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
 RETRIED_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
-# Reads; predictions, which change nothing that counts; and what people say, which the server knows
-# again.
+# Reads; predictions, whose repetition does no harm; and verdicts, which the server recognizes.
 _REPEATABLE = (
     "Get",
     "List",
@@ -67,12 +66,12 @@ class Tls:
     """Certificates, each as PEM or as the path of a PEM file.
 
     Attributes:
-        root_certificates: whom the server's certificate must come from; None takes the roots that
-            gRPC ships.
-        certificate: the client's own, for servers that ask for one; and those between it and
-            its root.
-        private_key: that certificate's key.
-        server_name: the name that the server's certificate must bear; None takes the address's.
+        root_certificates: the roots to trust; None for the roots that gRPC ships.
+        certificate: the client's own certificate, for servers that ask for one, followed by those
+            between it and its root.
+        private_key: the key of that certificate.
+        server_name: the name that the server's certificate must have; None for that of the
+            address.
     """
 
     root_certificates: bytes | str | Path | None = None
@@ -82,13 +81,13 @@ class Tls:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.private_key is None):
-            raise ValueError("a client's certificate and its private_key belong together")
+            raise ValueError("certificate and private_key must be given together")
 
-    def __repr__(self) -> str:  # the key may be here itself
+    def __repr__(self) -> str:  # the key itself may be a value
         return f"Tls(server_name={self.server_name!r})"
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """For a secure channel.
+        """Return the credentials of a secure channel.
 
         Raises:
             OSError: a file cannot be read.
@@ -100,13 +99,13 @@ class Tls:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a channel is made of.
+    """The parameters of a channel.
 
     Attributes:
         address: host:port of the server.
         credentials: None for a connection without TLS.
-        options: the channel's.
-        metadata: goes with every call.
+        options: the channel's options.
+        metadata: sent with every call.
     """
 
     address: str
@@ -116,17 +115,12 @@ class Connection:
 
 
 def connection(
-    address: str,
-    *,
-    api_key: str | None,
-    tls: bool | Tls,
-    insecure: bool,
-    keepalive_seconds: float,
+    address: str, api_key: str | None, tls: bool | Tls, insecure: bool, keepalive_seconds: float
 ) -> Connection:
-    """Put together how a server is reached; nothing is connected yet.
+    """Return how to reach a server, without connecting to it.
 
     Raises:
-        ValueError: the API key would travel in clear, or is none.
+        ValueError: the API key would travel unencrypted, or is not a key.
         OSError: a certificate's file cannot be read.
     """
     certificates = Tls() if tls is True else tls or None
@@ -135,8 +129,8 @@ def connection(
             raise ValueError("api_key is empty, or has characters that no key has")
         if certificates is None and not insecure and not is_local(address):
             raise ValueError(
-                f"the API key would travel to {address} in clear: use tls=True or tls=Tls(...), "
-                "or insecure=True where something else protects the network"
+                f"the API key would travel to {address} unencrypted: use tls=True or tls=Tls(...), "
+                "or insecure=True if something else protects the network"
             )
     options = channel_options(keepalive_seconds)
     if is_local(address):
@@ -152,7 +146,7 @@ def connection(
 
 
 def is_local(address: str) -> bool:
-    """Whether an address can be this machine's only."""
+    """Return whether an address can only be on this machine."""
     if address.startswith(("unix:", "unix-abstract:")):
         return True
     target = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
@@ -166,7 +160,7 @@ def is_local(address: str) -> bool:
 
 
 def seconds(name: str, value: float) -> float:
-    """Return a time to wait, at most `MAX_SECONDS`; infinity is a time like others.
+    """Return a timeout of at most `MAX_SECONDS`; infinity is accepted.
 
     Raises:
         ValueError: it is negative, or not a number.
@@ -177,11 +171,10 @@ def seconds(name: str, value: float) -> float:
 
 
 def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
-    """Options of a channel to a Tidemill server.
+    """Return the options of a channel to a Tidemill server.
 
     Args:
-        keepalive_seconds: a connection with calls under way is tested when nothing came for so
-            long.
+        keepalive_seconds: a connection with open calls is tested after so many seconds of silence.
     """
     return (
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -190,7 +183,7 @@ def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
         ("grpc.max_reconnect_backoff_ms", int(_MAX_RECONNECT_BACKOFF_SECONDS * 1000)),
         ("grpc.keepalive_time_ms", int(seconds("keepalive_seconds", keepalive_seconds) * 1000)),
         ("grpc.http2.ping_timeout_ms", int(_KEEPALIVE_TIMEOUT_SECONDS * 1000)),
-        ("grpc.http2.max_pings_without_data", 0),  # a stream that only listens pings as often
+        ("grpc.http2.max_pings_without_data", 0),  # a stream that only receives pings as often
         ("grpc.primary_user_agent", f"tidemill-python/{version('tidemill')}"),
         ("grpc.enable_retries", 1),
         ("grpc.service_config", service_config()),
@@ -199,7 +192,7 @@ def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
 
 @cache
 def service_config() -> str:
-    """Which methods gRPC sends again by itself, when, how often: its service config in JSON."""
+    """Return gRPC's service config in JSON: which calls it retries, when and how often."""
     policy = {
         "maxAttempts": MAX_ATTEMPTS,
         "initialBackoff": f"{FIRST_BACKOFF_SECONDS}s",
@@ -207,7 +200,7 @@ def service_config() -> str:
         "backoffMultiplier": 2,
         "retryableStatusCodes": [code.name for code in RETRIED_CODES],
     }
-    # Half of the tokens used up stops retries: they must not keep a server overloaded.
+    # Retries stop when half of the tokens are used, so they do not keep a server overloaded.
     throttling = {"maxTokens": 100, "tokenRatio": 0.1}
     methods = {"name": list(_repeatable_methods()), "retryPolicy": policy}
     return json.dumps({"methodConfig": [methods], "retryThrottling": throttling})

@@ -1,18 +1,18 @@
-"""What a call that failed raises, and what stands in the place of an item that was not answered.
+"""The errors of failed calls, and of items without an answer in a batch or a stream.
 
-TidemillError                  any code that is not below: CANCELLED, UNKNOWN, UNIMPLEMENTED, …
-├── InvalidRequest             `field` breaks `rule`; repeating it cannot help
+TidemillError                  any other code: CANCELLED, UNKNOWN, UNIMPLEMENTED, …
+├── InvalidRequest             `field` breaks `rule`; do not repeat the call
 │   └── MessageTooLarge        a request or a response is over the limit on messages
-├── Unauthenticated            no API key or token, or one that is not good
+├── Unauthenticated            no API key or token, or one that is not valid
 ├── PermissionDenied           the key may not do this
 ├── NotFound                   there is no such task, prediction, version, …
-├── FailedPrecondition         the system's state does not allow it (NO_CHAMPION, say)
-├── Overloaded                 too much at once; `retry_after_seconds` says when to come back
+├── FailedPrecondition         the system's state does not allow it, as NO_CHAMPION
+├── Overloaded                 too many calls; `retry_after_seconds` says when to retry
 ├── DeadlineExceeded           the timeout passed
-├── Unavailable                the server, or what it needs, is away; retried in vain
-└── Internal                   the server's fault; its log says more
+├── Unavailable                the server, or a system it needs, is down; retries failed
+└── Internal                   an error of the server; see its log
 
-Each has the server's `reason`, the word for programs to compare.
+Programs compare `reason`, which comes from the server.
 """
 
 import re
@@ -28,12 +28,12 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 STREAM_ENDED = "STREAM_ENDED"
-"""The reason where the server ended a stream, and no more is known."""
-# What asyncio's streams say where the call ended while a request was being sent: it hides the
-# server's own answer (`_StreamRequestMixin._write` in grpc/aio/_call.py).
+"""The reason if the server ended a stream for an unknown cause."""
+# The error of asyncio's streams if the call ends while a request is sent: it hides the server's
+# own status (`_StreamRequestMixin._write` in grpc/aio/_call.py).
 _HIDDEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
-# gRPC's own words, of its several libraries. It gives overloads the same code.
+# The messages of gRPC's libraries. gRPC gives overloads the same code.
 _TOO_LARGE = re.compile(r"message .*larger than (?:max \(\d+ vs\.? )?(\d+)")
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -41,7 +41,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """One field of a request that breaks a rule.
+    """A field of a request that breaks a rule.
 
     Attributes:
         field: path of the field, as in the proto: `text`, `texts[3]`.
@@ -53,16 +53,16 @@ class FieldViolation:
 
 
 class TidemillError(Exception):
-    """A request, or one item of a batch or stream, was not answered.
+    """A request, or an item of a batch or stream, that has no answer.
 
     Attributes:
         code: the canonical gRPC code.
-        reason: what happened, in one UPPER_SNAKE word that programs can compare; the code's
-            name where the error did not come from Tidemill itself.
+        reason: what happened, as one UPPER_SNAKE word for programs; the name of the code if the
+            error did not come from Tidemill itself.
         message: what happened, for people.
         field_violations: the fields that break a rule; empty for other errors.
-        retry_after_seconds: when to try again; None where the server did not say.
-        request_id: the id that the request was sent with; empty where it had none.
+        retry_after_seconds: when to try again; None if the server did not say.
+        request_id: the id of the request; empty if it had none.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class TidemillError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
 
-    def __reduce__(self) -> tuple[object, ...]:  # a worker process can hand it to its parent
+    def __reduce__(
+        self,
+    ) -> tuple[object, ...]:  # worker processes send errors to their parent
         violations, retry = self.field_violations, self.retry_after_seconds
         return type(self), (
             self.code, self.reason, self.message, violations, retry, self.request_id
@@ -90,7 +92,7 @@ class TidemillError(Exception):
 
     @staticmethod
     def from_status(status: status_pb2.Status, request_id: str = "") -> "TidemillError":
-        """From the status of one item, or of a call."""
+        """Return the error for the status of an item or a call."""
         code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
         reason = code.name
         violations: tuple[FieldViolation, ...] = ()
@@ -112,13 +114,13 @@ class TidemillError(Exception):
 
     @staticmethod
     def from_rpc_error(error: grpc.RpcError, request_id: str = "") -> "TidemillError":
-        """From what a stub's call raised, the synchronous or the asynchronous one's."""
+        """Return the error for one that a call of a stub raised, synchronous or asynchronous."""
         if not isinstance(error, (grpc.Call, grpc.aio.AioRpcError)):
             return TidemillError(
                 grpc.StatusCode.UNKNOWN, "UNKNOWN", str(error), request_id=request_id
             )
         call = cast("grpc.Call", error)  # both have code, details and trailing_metadata
-        with suppress(ValueError, DecodeError):  # a proxy changed the code, or cut the details
+        with suppress(ValueError, DecodeError):  # a proxy changed the code, or cut off the details
             status = rpc_status.from_call(call)
             if status is not None:
                 return TidemillError.from_status(status, request_id)
@@ -130,7 +132,7 @@ class TidemillError(Exception):
 
     @staticmethod
     def of_code(code: grpc.StatusCode, message: str, request_id: str = "") -> "TidemillError":
-        """An error that no server gave a reason for."""
+        """Return the error for a code without a reason from the server."""
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(message):
             return message_too_large(message, request_id)
         kind = _KINDS.get(code, TidemillError)
@@ -138,11 +140,11 @@ class TidemillError(Exception):
 
 
 class InvalidRequest(TidemillError):
-    """A field of the request breaks a rule."""
+    """A request with a field that breaks a rule."""
 
     @property
     def field(self) -> str:
-        """The first field that breaks a rule; empty where the server named none."""
+        """The first field that breaks a rule; empty if the server named none."""
         return self.field_violations[0].field if self.field_violations else ""
 
     @property
@@ -152,45 +154,45 @@ class InvalidRequest(TidemillError):
 
 
 class MessageTooLarge(InvalidRequest):
-    """A request or a response is over the limit on messages: send less, or ask for less."""
+    """A request or a response over the limit on messages: send less, or request less."""
 
     @property
     def limit_bytes(self) -> int | None:
-        """The limit; None where the message does not say it."""
+        """The limit in bytes; None if the message does not have it."""
         found = _TOO_LARGE.search(self.message)
         return int(found[1]) if found else None
 
 
 class Unauthenticated(TidemillError):
-    """The call shows no credential, or one that is not (or no longer) good."""
+    """A call without a credential, or with one that is not, or no longer, valid."""
 
 
 class PermissionDenied(TidemillError):
-    """The caller is known, and may not do this."""
+    """A call that its caller is not allowed to make."""
 
 
 class NotFound(TidemillError):
-    """What was asked for by name does not exist."""
+    """A task, prediction, version or other thing that does not exist."""
 
 
 class FailedPrecondition(TidemillError):
-    """The system's present state does not allow the request."""
+    """A request that the system's state does not allow."""
 
 
 class Overloaded(TidemillError):
-    """There is no room for more just now, or the key's rate is used up."""
+    """Too many calls for the server, or for the rate of the key."""
 
 
 class DeadlineExceeded(TidemillError):
-    """There was no answer within the timeout."""
+    """A call without an answer within its timeout."""
 
 
 class Unavailable(TidemillError):
-    """The server, or a system that it needs, cannot be reached."""
+    """A server, or a system that it needs, that cannot be reached."""
 
 
 class Internal(TidemillError):
-    """The server failed in a way that it should not."""
+    """An error in the server itself."""
 
 
 _KINDS: dict[grpc.StatusCode, type[TidemillError]] = {
@@ -207,19 +209,19 @@ _KINDS: dict[grpc.StatusCode, type[TidemillError]] = {
 
 
 def message_too_large(message: str, request_id: str = "") -> MessageTooLarge:
-    """Return the error for a message that is over the limit; no one needs to repeat it."""
+    """Return the error for a message over the limit, which must not be retried."""
     code = grpc.StatusCode.INVALID_ARGUMENT
     return MessageTooLarge(code, "MESSAGE_TOO_LARGE", message, request_id=request_id)
 
 
 def ended_early(request_id: str = "") -> Unavailable:
-    """The error for a stream that the server ended while answers were due."""
+    """Return the error for a stream that the server ended before all answers came."""
     message = "the server ended the stream"
     return Unavailable(grpc.StatusCode.UNAVAILABLE, STREAM_ENDED, message, request_id=request_id)
 
 
 def _unpack(status: status_pb2.Status, detail: Message) -> bool:
-    """Fill `detail` from the first of its kind; False where there is none."""
+    """Fill `detail` from the first of its type; return False if there is none."""
     return any(packed.Unpack(detail) for packed in status.details)
 
 
@@ -227,14 +229,14 @@ def _unpack(status: status_pb2.Status, detail: Message) -> bool:
 def translated_errors(request_id: str = "") -> Iterator[None]:
     """Raise a TidemillError for every gRPC error inside the block.
 
-    For calls of the stubs, such as `client.models.ListModelVersions(request, timeout=10)`; those
-    of AsyncTidemillClient are awaited inside the block.
+    Use it for calls of the stubs, such as `client.models.ListModelVersions(request, timeout=10)`.
+    Await those of AsyncTidemillClient inside the block.
 
     Args:
-        request_id: the error's `request_id`.
+        request_id: the `request_id` of the error.
     """
     try:
         yield
     except grpc.RpcError as error:
-        # What gRPC's own error holds is all in ours: its traceback would only be noise.
+        # Our error has all that gRPC's has: its traceback would only be noise.
         raise TidemillError.from_rpc_error(error, request_id) from None

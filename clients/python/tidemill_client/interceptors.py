@@ -1,6 +1,6 @@
-"""Metadata that goes with every call of a channel.
+"""Interceptors that send metadata with every call of a channel.
 
-gRPC's interceptors are generic in ways that a signature here could only repeat: hence `Any`.
+The types of gRPC's interceptors are generic, so `Any` stands for them.
 """
 
 from dataclasses import dataclass
@@ -28,82 +28,56 @@ class SendMetadata(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Adds to the metadata of every call."""
+    """Metadata that is added to every call."""
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
 
-    def intercept_unary_unary(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
-        """Add to one call's."""
-        return continuation(self._added(client_call_details), request)
-
-    def intercept_unary_stream(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
-        """Add to one call's."""
-        return continuation(self._added(client_call_details), request)
-
-    def intercept_stream_unary(
-        self, continuation: Any, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        """Add to one call's."""
-        return continuation(self._added(client_call_details), request_iterator)
-
-    def intercept_stream_stream(
-        self, continuation: Any, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        """Add to one call's."""
-        return continuation(self._added(client_call_details), request_iterator)
-
-    def _added(self, details: Any) -> _Details:
-        return _Details(
-            method=details.method,
-            timeout=details.timeout,
-            metadata=(*(details.metadata or ()), *self._metadata),
-            credentials=details.credentials,
-            wait_for_ready=details.wait_for_ready,
-            compression=details.compression,
+    def intercept(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Add the metadata to a call of any kind."""
+        details = client_call_details
+        return continuation(
+            _Details(
+                method=details.method,
+                timeout=details.timeout,
+                metadata=(*(details.metadata or ()), *self._metadata),
+                credentials=details.credentials,
+                wait_for_ready=details.wait_for_ready,
+                compression=details.compression,
+            ),
+            request,
         )
+
+    intercept_unary_unary: Any = intercept
+    intercept_unary_stream: Any = intercept
+    intercept_stream_unary: Any = intercept
+    intercept_stream_stream: Any = intercept
 
 
 class _AsyncSender:
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
 
-    def _added(self, details: Any) -> Any:
-        metadata = grpc.aio.Metadata(*(details.metadata or ()), *self._metadata)
-        return details._replace(metadata=metadata)
+    async def intercept(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()), *self._metadata)
+        return await continuation(client_call_details._replace(metadata=metadata), request)
 
 
 class _UnaryUnary(_AsyncSender, grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
-        return await continuation(self._added(client_call_details), request)
+    intercept_unary_unary: Any = _AsyncSender.intercept
 
 
 class _UnaryStream(_AsyncSender, grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(
-        self, continuation: Any, client_call_details: Any, request: Any
-    ) -> Any:
-        return await continuation(self._added(client_call_details), request)
+    intercept_unary_stream: Any = _AsyncSender.intercept
 
 
 class _StreamUnary(_AsyncSender, grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(
-        self, continuation: Any, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        return await continuation(self._added(client_call_details), request_iterator)
+    intercept_stream_unary: Any = _AsyncSender.intercept
 
 
 class _StreamStream(_AsyncSender, grpc.aio.StreamStreamClientInterceptor):
-    async def intercept_stream_stream(
-        self, continuation: Any, client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        return await continuation(self._added(client_call_details), request_iterator)
+    intercept_stream_stream: Any = _AsyncSender.intercept
 
 
 ASYNC_SENDERS = (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)
-"""As `SendMetadata`, for asyncio's channels, which take one object a kind of call."""
+"""The interceptors of asyncio's channels, which take one for each kind of call."""

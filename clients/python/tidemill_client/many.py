@@ -18,19 +18,19 @@ from tidemill_client.window import (
     silence,
 )
 
-# A signal may reach one of gRPC's threads: the caller's own notices it when it stops waiting.
+# A signal may reach one of gRPC's threads; the caller's thread notices it only between waits.
 _LOOK_UP_SECONDS = 0.1
 
 Progress = Callable[[int], None]
 
 
 class Call(Protocol):
-    """A StreamPredict call under way."""
+    """An open StreamPredict call."""
 
     def __iter__(self) -> Iterator[StreamPredictResponse]: ...
 
     def cancel(self) -> bool:
-        """End it."""
+        """End the call."""
 
 
 OpenStream = Callable[[Iterator[StreamPredictRequest]], Call]
@@ -43,10 +43,10 @@ def ask_all(
     timeout: float,
     progress: Progress | None,
 ) -> Iterator[Result]:
-    """Ask about every text; as `TidemillClient.predict_many`.
+    """Predict every text; see `TidemillClient.predict_many`.
 
-    Texts are read by the caller's own thread, between answers: where they come from need not be
-    safe to share, and what reading them raises is raised here.
+    The caller's thread reads the texts between answers, so their source need not be thread-safe,
+    and its errors are raised here.
     """
     source, is_exhausted, count = iter(texts), False, 0
     with _Session(open_stream, window, timeout) as session:
@@ -70,7 +70,7 @@ def ask_all(
 
 
 class _Session:
-    """Streams, one after the other, over which a window is answered."""
+    """The streams, one after another, that answer a window."""
 
     def __init__(self, open_stream: OpenStream, window: Window, timeout: float) -> None:
         self._open_stream = open_stream
@@ -87,11 +87,11 @@ class _Session:
 
     @property
     def has_answer(self) -> bool:
-        """Whether `wait` would return at once."""
+        """Whether `wait` would return immediately."""
         return self._stream is not None and self._stream.has_answer
 
     def send(self, request: StreamPredictRequest | None) -> None:
-        """Send a request that is in the window, if the text can be sent."""
+        """Send a request of the window; None stands for a text that cannot be sent."""
         if request is None:
             return
         if self._stream is None:
@@ -100,10 +100,10 @@ class _Session:
             self._stream.send(request)
 
     def wait(self) -> None:
-        """Wait for an answer, asking again where it must; the window takes it.
+        """Wait for an answer, retry where needed, and give the answer to the window.
 
         Raises:
-            TidemillError: none came within the timeout, or the stream was refused.
+            TidemillError: no answer came within the timeout, or the server refused the stream.
         """
         give_up_at = time.monotonic() + self._timeout
         while True:
@@ -133,7 +133,7 @@ class _Session:
         return self._stream
 
     def _lost(self, error: TidemillError, give_up_at: float) -> None:
-        """Pause before the next stream is opened; or raise what ended this one."""
+        """Pause before the next stream, or raise the error that ended this one."""
         self._close()
         self._losses += 1
         pause = error.retry_after_seconds
@@ -152,7 +152,7 @@ class _Session:
 
 
 class _Stream:
-    """One call. A thread reads its answers, so that waiting for them can end."""
+    """One call. A thread reads its answers, so that waiting for them can time out."""
 
     def __init__(self, open_stream: OpenStream) -> None:
         self._requests: SimpleQueue[StreamPredictRequest | None] = SimpleQueue()
@@ -169,7 +169,7 @@ class _Stream:
         self._requests.put(request)
 
     def receive(self, timeout: float) -> StreamPredictResponse | TidemillError | None:
-        """The next answer, or what ended the call; None where nothing came in time."""
+        """Return the next answer or the error that ended the call; None if nothing came in time."""
         end = time.monotonic() + timeout
         while True:
             remaining = max(0.0, end - time.monotonic())

@@ -1,4 +1,4 @@
-"""`predict_many` for asyncio: as `many`, with tasks in the place of threads."""
+"""`predict_many` for asyncio: that of `many`, with tasks instead of threads."""
 
 import asyncio
 import contextlib
@@ -21,17 +21,17 @@ from tidemill_client.window import (
     silence,
 )
 
-# Long enough for a refusal to come before the first request goes out.
+# Long enough for a refusal to arrive before the first request is sent.
 _LISTEN_SECONDS = 0.25
 
 
 class AsyncCall(Protocol):
-    """A StreamPredict call under way."""
+    """An open StreamPredict call."""
 
     def __aiter__(self) -> AsyncIterator[StreamPredictResponse]: ...
 
     def cancel(self) -> bool:
-        """End it."""
+        """End the call."""
 
 
 OpenAsyncStream = Callable[[AsyncIterator[StreamPredictRequest]], AsyncCall]
@@ -44,7 +44,7 @@ async def ask_all_async(
     timeout: float,
     progress: Progress | None,
 ) -> AsyncIterator[Result]:
-    """Ask about every text; as `AsyncTidemillClient.predict_many`."""
+    """Predict every text; see `AsyncTidemillClient.predict_many`."""
     woken, count = asyncio.Event(), 0
     source = AsyncTexts(texts, woken) if isinstance(texts, AsyncIterable) else Texts(texts)
     session = _AsyncSession(open_stream, window, timeout, woken)
@@ -67,7 +67,7 @@ async def ask_all_async(
 
 
 class _AsyncSession:
-    """Streams, one after the other, over which a window is answered."""
+    """The streams, one after another, that answer a window."""
 
     def __init__(
         self, open_stream: OpenAsyncStream, window: Window, timeout: float, woken: asyncio.Event
@@ -83,11 +83,11 @@ class _AsyncSession:
 
     @property
     def has_answer(self) -> bool:
-        """Whether `wait` would return at once."""
+        """Whether `wait` would return immediately."""
         return self._stream is not None and bool(self._stream.answers)
 
     def send(self, request: StreamPredictRequest | None) -> None:
-        """Send a request that is in the window, if the text can be sent."""
+        """Send a request of the window; None stands for a text that cannot be sent."""
         if request is None:
             return
         if self._stream is None:
@@ -96,12 +96,12 @@ class _AsyncSession:
             self._stream.send(request)
 
     async def wait(self) -> None:
-        """Wait for an answer, which the window takes, or until `woken` is set.
+        """Wait for an answer and give it to the window, or wait until `woken` is set.
 
         Raises:
-            TidemillError: no answer came within the timeout, or the stream was refused.
+            TidemillError: no answer came within the timeout, or the server refused the stream.
         """
-        # With nothing to be answered a stream may still have ended, and holds up what comes next.
+        # Even if no answer is due, the stream may have ended, which must be handled first.
         if self._window.is_empty and not self.has_answer:
             self._woken.clear()
             await self._woken.wait()
@@ -124,7 +124,7 @@ class _AsyncSession:
             self._window.take(answer, time.monotonic())
 
     async def _until_woken(self, now: float) -> None:
-        """Wait until `woken` is set, something is to be sent again, or patience ends."""
+        """Wait until `woken` is set, a retry is due, or the timeout ends."""
         retry_at = self._window.next_retry()
         seconds = self._patience if retry_at is None else min(self._patience, retry_at - now)
         self._woken.clear()
@@ -143,10 +143,10 @@ class _AsyncSession:
         return self._stream
 
     async def _lost(self, error: TidemillError) -> None:
-        """Pause before the next stream is opened; or raise what ended this one."""
+        """Pause before the next stream, or raise the error that ended this one."""
         await self.close()
         self._losses += 1
-        # What was being sent may hide why the server ended it: listen to the next one first.
+        # The request being sent may hide the error of the server: listen to the next stream first.
         self._listen_seconds = _LISTEN_SECONDS if error.reason == STREAM_ENDED else 0.0
         pause = error.retry_after_seconds
         if pause is None:
@@ -157,7 +157,7 @@ class _AsyncSession:
         await asyncio.sleep(pause)
 
     async def close(self) -> None:
-        """End the call that is open."""
+        """End the open call."""
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.close()

@@ -1,4 +1,4 @@
-"""Requests, as both clients send them, and what cannot be sent."""
+"""The requests of both clients, and the errors of values that cannot be sent."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from tidemill_client.errors import (
 )
 
 MAX_TEXT_CHARACTERS = 100_000
-"""The highest limit that a task can have (`max_text_length`)."""
+"""The highest limit that a task can set (`max_text_length`)."""
 _Request = TypeVar("_Request", bound=Message)
 
 
@@ -32,7 +32,7 @@ def text_error(text: object, field: str, request_id: str = "") -> InvalidRequest
         rule = f"is {text!r:.40} ({type(text).__name__}); it must be a str"
         return _refusal("NOT_A_STRING", field, rule, request_id)
     if len(text) > MAX_TEXT_CHARACTERS:
-        rule = f"has {len(text)} characters; no task takes more than {MAX_TEXT_CHARACTERS}"
+        rule = f"has {len(text)} characters; no task accepts more than {MAX_TEXT_CHARACTERS}"
         return _refusal("TEXT_TOO_LONG", field, rule, request_id)
     try:
         text.encode()
@@ -47,13 +47,13 @@ def built(kind: type[_Request], error_id: str, /, **fields: Any) -> _Request:
     """Return a request that can be sent.
 
     Args:
-        kind: its class.
-        error_id: the error's `request_id`.
-        fields: its fields.
+        kind: the class of the request.
+        error_id: the `request_id` of the error.
+        fields: the fields of the request.
 
     Raises:
-        InvalidRequest: a field's value is of the wrong type or not Unicode, or the request is over
-            the limit on messages.
+        InvalidRequest: a value has the wrong type or is not Unicode, or the request is over the
+            limit on messages.
     """
     try:
         request = kind(**fields)
@@ -63,7 +63,7 @@ def built(kind: type[_Request], error_id: str, /, **fields: Any) -> _Request:
 
 
 def checked_size(request: _Request, request_id: str) -> _Request:
-    """Return a request.
+    """Return the request if it is not too large.
 
     Raises:
         MessageTooLarge: it is over the limit on messages.
@@ -86,7 +86,7 @@ def predict_request(
     """Return the request for one text.
 
     Raises:
-        InvalidRequest: as `built`.
+        InvalidRequest: see `built`.
     """
     if (error := text_error(text, "text", request_id)) is not None:
         raise error
@@ -108,10 +108,10 @@ def batch_request(
 ) -> tuple[BatchPredictRequest, dict[int, InvalidRequest]]:
     """Return the request for several texts, and the errors of those that cannot be sent.
 
-    An empty text is sent in the place of each of these, so that the others keep their numbers.
+    An empty text is sent in place of each of these, so that the others keep their numbers.
 
     Raises:
-        InvalidRequest: as `built`.
+        InvalidRequest: see `built`.
     """
     found = list(texts)
     errors = {}
@@ -134,11 +134,11 @@ def batch_request(
 def sendable(
     requests: Iterable[StreamPredictRequest], errors: dict[int, TidemillError]
 ) -> Iterator[StreamPredictRequest]:
-    """Yield a stream's requests, an empty one in the place of each that is too large.
+    """Yield a stream's requests, with an empty one in place of each that is too large.
 
     Args:
-        requests: the caller's.
-        errors: gets the errors of those that are too large, by their place.
+        requests: the caller's requests.
+        errors: gets the errors of those that are too large, by number.
     """
     for number, request in enumerate(requests):
         yield _or_empty(number, request, errors)
@@ -147,7 +147,7 @@ def sendable(
 async def sendable_async(
     requests: AsyncIterable[StreamPredictRequest], errors: dict[int, TidemillError]
 ) -> AsyncIterator[StreamPredictRequest]:
-    """As `sendable`."""
+    """See `sendable`."""
     number = 0
     async for request in requests:
         yield _or_empty(number, request, errors)
@@ -174,10 +174,10 @@ def feedback_request(
     text: str,
     request_id: str,
 ) -> SubmitFeedbackRequest:
-    """Return a verdict. It can be repeated without a request id too: the server recognizes it.
+    """Return a verdict. It may be repeated even without a request id: the server recognizes it.
 
     Raises:
-        InvalidRequest: as `built`.
+        InvalidRequest: see `built`.
         ValueError: neither or both of `correct` and `label` are given.
     """
     if (correct is None) == (label is None):
@@ -202,7 +202,7 @@ def _unusable_field(
         try:
             kind(**{field: value})
         except (TypeError, ValueError) as error:
-            kind_of_value = f"{type(value).__name__} is not what it takes"
+            kind_of_value = f"{type(value).__name__} is the wrong type"
             rule = str(error) if isinstance(error, ValueError) else kind_of_value
             return _refusal("UNUSABLE_VALUE", field, rule, request_id)
     raise AssertionError(kind)

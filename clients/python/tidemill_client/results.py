@@ -1,4 +1,4 @@
-"""What calls return: plain frozen values, made from the generated messages."""
+"""The results of calls: frozen values made from the generated messages."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class Prediction:
     """The answer to one text.
 
     Attributes:
-        prediction_id: signed id; feedback refers to it.
+        prediction_id: the signed id, to which feedback refers.
         label: the most probable label.
         confidence: the calibrated probability of that label, in [0, 1].
-        scores: the most probable labels, best first; as many as `top_k` asked for.
+        scores: the `top_k` most probable labels, best first.
         model_version: the model version that answered.
-        abstained: the confidence lies under the task's threshold: a person should decide.
+        abstained: whether the confidence is under the task's threshold, so a person should decide.
     """
 
     prediction_id: str
@@ -48,13 +48,13 @@ class Feedback:
 
     Attributes:
         feedback_id: its id.
-        prediction_id: the prediction it judges.
+        prediction_id: the id of the prediction.
         task: the prediction's task.
         model_version: the version that made the prediction.
-        correct: whether the predicted label is right; None where `label` is the verdict.
-        label: the right label; None where `correct` is the verdict.
+        correct: whether the predicted label is right; None if `label` is the verdict.
+        label: the right label; None if `correct` is the verdict.
         source: who says so.
-        comment: their words.
+        comment: a comment of that person.
         create_time: when it was stored, in UTC.
     """
 
@@ -70,7 +70,7 @@ class Feedback:
 
 
 def prediction_of(message: prediction_service_pb2.Prediction) -> Prediction:
-    """A message as a value."""
+    """Return the value for a message."""
     return Prediction(
         prediction_id=message.prediction_id,
         label=message.label,
@@ -86,11 +86,11 @@ def result_of(
     | prediction_service_pb2.StreamPredictResponse,
     request_id: str = "",
 ) -> Prediction | TidemillError:
-    """An item's prediction, or the error in its place.
+    """Return an item's prediction, or the error in its place.
 
     Args:
         message: the item.
-        request_id: the error's.
+        request_id: the `request_id` of the error.
     """
     if message.WhichOneof("result") == "error":
         return TidemillError.from_status(message.error, request_id)
@@ -102,7 +102,7 @@ def batch_results(
     errors: Mapping[int, TidemillError],
     request_id: str,
 ) -> list[Prediction | TidemillError]:
-    """Return a batch's results, with the errors of texts that were not sent in their places."""
+    """Return a batch's results, with the errors of texts that were not sent in their place."""
     return [
         errors[number] if number in errors else result_of(result, request_id)
         for number, result in enumerate(results)
@@ -110,7 +110,7 @@ def batch_results(
 
 
 def feedback_of(message: feedback_service_pb2.Feedback) -> Feedback:
-    """A message as a value."""
+    """Return the value for a message."""
     verdict = message.WhichOneof("verdict")
     return Feedback(
         feedback_id=message.feedback_id,

@@ -1,29 +1,29 @@
-"""Where `predict_many` for asyncio has its texts from."""
+"""The sources of texts for asyncio's `predict_many`."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable
 
 
 class Texts:
-    """Texts that are there when they are asked for."""
+    """Texts that are available immediately."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = iter(texts)
         self.is_exhausted = False
 
     def take(self) -> tuple[str] | None:
-        """Return the next text in a tuple, as it may be None itself; None if there are no more."""
+        """Return the next text in a tuple, since it may be None itself; None at the end."""
         for text in self._texts:
             return (text,)
         self.is_exhausted = True
         return None
 
     async def close(self) -> None:
-        """Nothing is under way."""
+        """Do nothing: no text is being read."""
 
 
 class AsyncTexts:
-    """Texts that must be waited for; one is, at any time."""
+    """Texts to wait for, one at a time."""
 
     def __init__(self, texts: AsyncIterable[str], woken: asyncio.Event) -> None:
         self._texts = aiter(texts)
@@ -32,10 +32,10 @@ class AsyncTexts:
         self.is_exhausted = False
 
     def take(self) -> tuple[str] | None:
-        """As `Texts.take`; None also if there is no text yet, and `woken` is set when there is.
+        """See `Texts.take`. If there is no text yet, return None, and set `woken` once there is.
 
         Raises:
-            Exception: what the iterable raised.
+            Exception: any error of the iterable.
         """
         if self.is_exhausted:
             return None
@@ -55,7 +55,7 @@ class AsyncTexts:
         return await anext(self._texts)
 
     async def close(self) -> None:
-        """Wait no longer for the text under way."""
+        """Stop waiting for the next text."""
         if self._next is not None:
             self._next.cancel()
             await asyncio.wait([self._next])

@@ -1,6 +1,7 @@
-"""Every service's stub, on one channel that may send metadata along with each call."""
+"""The stubs of all services on one channel, and how clients are created."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,10 +18,18 @@ from tidemill.v1 import (
     monitoring_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-from tidemill_client.connection import Connection
+from tidemill_client.connection import (
+    DEFAULT_ADDRESS,
+    DEFAULT_KEEPALIVE_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Connection,
+    Tls,
+    connection,
+    seconds,
+)
 from tidemill_client.interceptors import ASYNC_SENDERS, SendMetadata
 
-if TYPE_CHECKING:  # these classes are the type stubs' own
+if TYPE_CHECKING:  # only the type stubs have these classes
     from tidemill.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
     from tidemill.v1.feedback_service_pb2_grpc import FeedbackServiceAsyncStub
     from tidemill.v1.job_service_pb2_grpc import JobServiceAsyncStub
@@ -33,11 +42,52 @@ if TYPE_CHECKING:  # these classes are the type stubs' own
 _Stub = TypeVar("_Stub")
 
 
-class Stubs:
+class Client(ABC):
+    """What both clients are made from: how to reach the server, and a timeout."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        api_key: str | None = None,
+        tls: bool | Tls = False,
+        insecure: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
+    ) -> None:
+        """Create a client; it connects at the first call.
+
+        Args:
+            address: host:port of the server.
+            api_key: an API key or a token; sent with every call.
+            tls: whether the connection is encrypted; a `Tls` names the certificates.
+            insecure: allow sending the API key unencrypted to another machine.
+            timeout: seconds that each call of a method may take, infinity included; a call can
+                have its own.
+            keepalive_seconds: a connection with open calls is tested after so many seconds of
+                silence.
+
+        Raises:
+            ValueError: the API key would travel unencrypted, or is not a key; or a time is
+                negative.
+            OSError: a certificate's file cannot be read.
+        """
+        self._timeout = seconds("timeout", timeout)
+        self._open(connection(address, api_key, tls, insecure, keepalive_seconds))
+
+    @abstractmethod
+    def _open(self, wanted: Connection) -> None:
+        """Create what the calls need."""
+
+    def _seconds(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else seconds("timeout", timeout)
+
+
+class Stubs(Client):
     """The generated stubs.
 
-    Their methods take generated messages and a timeout of their own, and raise grpc.RpcError;
-    inside `translated_errors()` they raise TidemillError as well.
+    Their methods take generated messages and a `timeout`, and raise grpc.RpcError; inside
+    `translated_errors()` they raise TidemillError.
 
     Attributes:
         predictions: stub of PredictionService.
@@ -50,7 +100,7 @@ class Stubs:
         health: stub of grpc.health.v1.Health; `tidemill.task.<task>` asks about one task.
     """
 
-    def __init__(self, wanted: Connection) -> None:
+    def _open(self, wanted: Connection) -> None:
         if wanted.credentials is None:
             self._channel = grpc.insecure_channel(wanted.address, wanted.options)
         else:
@@ -68,23 +118,23 @@ class Stubs:
         self.health = health_pb2_grpc.HealthStub(channel)
 
 
-class AsyncStubs:
-    """The generated stubs for asyncio; as `Stubs`, with calls that are awaited.
+class AsyncStubs(Client):
+    """The generated stubs for asyncio: those of `Stubs`, with calls that are awaited.
 
-    The channel belongs to an event loop, so it is made when a stub is first asked for.
+    The channel belongs to an event loop, so it is created when a stub is first used.
     """
 
-    def __init__(self, wanted: Connection) -> None:
+    def _open(self, wanted: Connection) -> None:
         self._wanted = wanted
         self._channel: grpc.aio.Channel | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stubs: dict[Callable[..., Any], Any] = {}
 
     def _stub(self, kind: Callable[[grpc.aio.Channel], _Stub]) -> _Stub:
-        """Return the stub of a kind.
+        """Return a stub on the channel of this event loop.
 
         Raises:
-            RuntimeError: no event loop runs here, or another one than at the first call.
+            RuntimeError: no event loop runs here, or not the one of the first call.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -94,7 +144,7 @@ class AsyncStubs:
         if self._channel is None:
             self._channel, self._loop = self._opened(), loop
         if self._loop is not loop:
-            raise RuntimeError("the client belongs to another event loop: make one in each loop")
+            raise RuntimeError("the client belongs to another event loop: create one in each loop")
         if kind not in self._stubs:
             self._stubs[kind] = kind(self._channel)
         found: _Stub = self._stubs[kind]

@@ -1,6 +1,6 @@
-"""The bookkeeping of `predict_many`: what is asked, answered, and to be asked again.
+"""The state of `predict_many`: the texts that are open, answered, or to be sent again.
 
-Without any input or output of its own, so that both clients share it.
+It does no input or output, so both clients share it.
 """
 
 import random
@@ -31,7 +31,7 @@ Result = Prediction | TidemillError
 
 @dataclass(frozen=True)
 class Question:
-    """What all texts of one run have in common; as in `TidemillClient.predict`."""
+    """The arguments that all texts of one run share; see `TidemillClient.predict`."""
 
     task: str
     top_k: int
@@ -69,11 +69,11 @@ class _Item:
 
 
 class Window:
-    """The texts that were read and not given back yet, in their order; never more than `size`.
+    """The texts that were read and whose results were not returned yet, in order.
 
     Args:
-        question: what they have in common.
-        size: how many, at least 1.
+        question: the arguments that they share.
+        size: the most texts, at least 1.
     """
 
     def __init__(self, question: Question, size: int) -> None:
@@ -93,11 +93,11 @@ class Window:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every text that was read has been given back."""
+        """Whether the result of every text was returned."""
         return not self._items
 
     def add(self, text: str) -> StreamPredictRequest | None:
-        """Take a text, and return what is to be sent; None if the text's error is its result."""
+        """Add a text and return its request; None if it cannot be sent: its result is the error."""
         item = _Item(StreamPredictRequest(id=str(self._count)))
         self._count += 1
         self._items.append(item)
@@ -110,10 +110,10 @@ class Window:
         return item.request
 
     def take(self, response: StreamPredictResponse, now: float) -> None:
-        """Note an answer. An error that may pass is asked about again later."""
+        """Store an answer. After a temporary error the text is sent again later."""
         item = self._by_id.get(response.id)
         if item is None or item.result is not None:
-            return  # answered already
+            return  # already answered
         result = result_of(response, response.id)
         if (
             isinstance(result, TidemillError)
@@ -128,7 +128,7 @@ class Window:
             item.result = result
 
     def refuse(self, error: TidemillError) -> bool:
-        """Give an error on size to the requests that are too large; False if there are none."""
+        """Give a size error to the requests that are too large; return False if there are none."""
         limit = error.limit_bytes if isinstance(error, MessageTooLarge) else None
         sent = [] if limit is None else [one for one in self._items if one.result is None]
         large = [item for item in sent if item.request.ByteSize() > (limit or 0)]
@@ -137,13 +137,13 @@ class Window:
         return bool(large)
 
     def answered(self) -> Iterator[Result]:
-        """Give back the results that are next in order, as far as they are there."""
+        """Yield the available results that are next in order."""
         while self._items and (result := self._items[0].result) is not None:
             del self._by_id[self._items.popleft().request.id]
             yield result
 
     def due(self, now: float) -> Iterator[StreamPredictRequest]:
-        """What is to be sent again by now."""
+        """Yield the requests whose retry is due."""
         ready = [
             item for item in self._put_off if item.retry_at is not None and item.retry_at <= now
         ]
@@ -153,31 +153,31 @@ class Window:
             yield item.request
 
     def next_retry(self) -> float | None:
-        """When something is to be sent again; None where nothing is."""
+        """Return the time of the next retry; None if there is none."""
         moments = (item.retry_at for item in self._put_off if item.retry_at is not None)
         return min(moments, default=None)
 
     def unanswered(self) -> Iterator[StreamPredictRequest]:
-        """What a new stream must ask, the old one being lost."""
+        """Yield the requests that a new stream must send after the old one was lost."""
         for item in self._items:
             if item.result is None and item.retry_at is None:
                 yield item.request
 
 
 def is_passing(error: TidemillError) -> bool:
-    """Whether a stream that was lost for this reason is worth opening again."""
-    # A server that is stopped cancels what is under way.
+    """Return whether a new stream may help after this error."""
+    # A server that stops cancels open calls.
     return error.code in RETRIED_CODES or error.code is grpc.StatusCode.CANCELLED
 
 
 def silence(seconds: float) -> TidemillError:
-    """The error for a server that said nothing for so long."""
+    """Return the error for a server that sent nothing for so many seconds."""
     return DeadlineExceeded(
         grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", f"no answer within {seconds:g} s"
     )
 
 
 def backoff_seconds(attempts: int) -> float:
-    """The pause after so many attempts, spread so that callers do not come back together."""
+    """Return the pause after so many attempts, randomized so that callers do not retry together."""
     longest = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1))
     return longest * random.uniform(0.8, 1.2)  # noqa: S311 -- guards nothing
