@@ -41,22 +41,22 @@ from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.services.prediction import PredictionServicer
 
 MAX_MESSAGE_BYTES = 20 * 1024 * 1024
-"""Room for 1,024 texts of 4,096 characters at four bytes each, and their answers."""
+"""Enough for 1,024 texts of 4,096 characters at 4 bytes each, and their answers."""
 MAX_METADATA_BYTES = 16 * 1024
 MAX_STREAMS_A_CONNECTION = 4096
 
 SERVER_OPTIONS: tuple[tuple[str, int], ...] = (
-    # Rolling restarts wait for it, and it spreads callers over the workers.
+    # Rolling restarts depend on it, and it spreads callers over the workers.
     ("grpc.max_connection_age_ms", int(CONNECTION_AGE_SECONDS * 1000)),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.max_concurrent_streams", MAX_STREAMS_A_CONNECTION),
-    # A caller that vanished without a word would leave its streams open.
+    # Without it, the streams of a caller whose connection broke would stay open.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.http2.ping_timeout_ms", 20_000),
-    # Tidemill's clients ask every 30 s whether the server is still there.
+    # Tidemill's clients send a ping every 30 s.
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
 )
 
@@ -74,11 +74,11 @@ SERVICE_MODULES: tuple[Any, ...] = (
 
 
 def new_server(share_port: bool) -> grpc.aio.Server:
-    """A server without services and without a port.
+    """Return a server without services and without a port.
 
     Args:
         share_port: whether other processes may listen on the same port. If not, a second server
-            on it fails instead of taking a part of the calls silently.
+            on it fails instead of silently taking some of the calls.
     """
     return grpc.aio.server(options=[("grpc.so_reuseport", int(share_port)), *SERVER_OPTIONS])
 
@@ -91,7 +91,7 @@ def register(
     server: EveryCall,
     reflect: bool,
 ) -> None:
-    """Register every service, health, and reflection where it is asked for."""
+    """Register every service, health, and reflection if `reflect` is set."""
     prediction = PredictionServicer(handlers.prediction, windows)
     feedback = FeedbackServicer(handlers.feedback)
     labeling = LabelingServicer(handlers.labeling)
@@ -113,13 +113,10 @@ def register(
         add(servicer, server)
     server.add_registered_method_handlers(*inference.handlers())
     if reflect:
-        names = [name for module in SERVICE_MODULES for name in _services(module)]
-        reflector = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
+        services = [s for m in SERVICE_MODULES for s in m.DESCRIPTOR.services_by_name.values()]
+        names = [*(service.full_name for service in services), reflection.SERVICE_NAME]
+        reflector = reflection.aio.ReflectionServicer(names)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, server)
-
-
-def _services(module: Any) -> list[str]:
-    return [service.full_name for service in module.DESCRIPTOR.services_by_name.values()]
 
 
 def listen(
@@ -128,7 +125,7 @@ def listen(
     """Bind the server's port.
 
     Raises:
-        AlreadyRunning: something listens there already.
+        AlreadyRunning: the port is taken.
     """
     try:
         if credentials is None:

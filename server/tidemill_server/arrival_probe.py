@@ -1,8 +1,8 @@
-"""How long a call waits before a handler sees it.
+"""Measurement of how long a call waits before it reaches a handler.
 
-Calls that have arrived queue inside gRPC, which accepts them one at a time and tells nobody how
-many there are. So the process calls itself, through the same queue, over a socket in a private
-folder, and notes when the call comes to its handler. Nobody else knows the method's name.
+Arriving calls queue inside gRPC, which accepts them one at a time and does not report the length
+of the queue. So the process calls itself through the same queue, over a socket in a private
+folder, and measures when the call reaches its handler. The method has a random, secret name.
 """
 
 import asyncio
@@ -22,17 +22,14 @@ _SERVICE = "tidemill.Probe"
 _INTERVAL_SECONDS = 0.05
 _LONGEST_SECONDS = 1.0
 _LONGEST_FOLDER = 80
-"""In bytes, of the 107 that a socket's path may have."""
+"""Bytes of the folder's path; a socket's path may have 107."""
 
 
 class ArrivalProbe:
-    """Asks for ever.
+    """A method of the server that the process itself calls regularly.
 
     Args:
-        server: not started yet.
-
-    Attributes:
-        seconds: how long the last call was on its way; of one that still is, at least so long.
+        server: a server that has not started yet.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -51,20 +48,20 @@ class ArrivalProbe:
 
     @property
     def seconds(self) -> float:
-        """How long a call waits now."""
+        """The last call's wait, or that of the current call if it is longer already."""
         if self._begin is None:
             return self._last
         return max(self._last, asyncio.get_running_loop().time() - self._begin)
 
     async def watch(self) -> None:
-        """Measure for ever."""
+        """Measure forever."""
         async with grpc.aio.insecure_channel(self._address) as channel:
             call: Any = channel.unary_unary(self._path)
             while True:
                 self._begin = asyncio.get_running_loop().time()
                 with contextlib.suppress(grpc.RpcError):
                     await call(b"", timeout=_LONGEST_SECONDS)
-                self._note()  # that it did not arrive
+                self._note()  # for a call that did not arrive
                 await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def _arrived(self, _request: bytes, _context: object) -> bytes:

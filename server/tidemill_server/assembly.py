@@ -1,4 +1,4 @@
-"""Wires the front: what `main` runs, made of its parts."""
+"""The front's composition root."""
 
 import os
 from collections.abc import Callable, Coroutine
@@ -13,7 +13,7 @@ import grpc.aio
 from tidemill_core.clock import system_clock
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
-from tidemill_core.settings import Settings
+from tidemill_core.settings import AuthSettings, Settings
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
@@ -31,6 +31,7 @@ from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.health import HealthWatch
 from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admitted import AdmittedCalls
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
@@ -55,14 +56,14 @@ from tidemill_server.telemetry.shared_values import SharedValues
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
 
 WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable that names the folder in which several workers share their metrics."""
+"""Environment variable with the folder in which several workers share their metrics."""
 
 Watcher = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass
 class Telemetry:
-    """What tells how the front does."""
+    """Metrics, traces and the access log."""
 
     metrics: Metrics
     endpoint: MetricsEndpoint
@@ -70,7 +71,7 @@ class Telemetry:
     access_log: AccessLog
 
     def close(self) -> None:
-        """Write what is left, and stop listening."""
+        """Write all pending data and stop listening."""
         self.tracing.close()
         self.access_log.close()
         self.endpoint.close()
@@ -78,10 +79,10 @@ class Telemetry:
 
 @dataclass
 class Front:
-    """What the process is made of.
+    """The parts of the process.
 
     Attributes:
-        watchers: what runs beside the server for ever.
+        watchers: background tasks that run until the server stops.
     """
 
     server: grpc.aio.Server
@@ -96,18 +97,11 @@ class Front:
     watchers: list[Watcher]
 
 
-@dataclass
-class _Security:
-    api_keys: ApiKeys
-    gatekeeper: Gatekeeper
-    watchers: list[Watcher]
-
-
 def open_telemetry(settings: Settings) -> Telemetry:
-    """Metrics, traces and the access log.
+    """Open metrics, traces and the access log.
 
     Raises:
-        AlreadyRunning: the metrics' port is taken.
+        AlreadyRunning: the metrics port is taken.
         ConfigurationError: a setting cannot be used.
     """
     release = version("tidemill")
@@ -125,16 +119,16 @@ def open_telemetry(settings: Settings) -> Telemetry:
 def assemble(
     settings: Settings, storage: Storage, telemetry: Telemetry, *, share_port: bool
 ) -> Front:
-    """Wire the front; the event loop runs already.
+    """Wire the front inside a running event loop.
 
     Args:
-        settings: the workspace's.
-        storage: its database.
-        telemetry: what is told.
+        settings: the workspace's settings.
+        storage: the workspace's database.
+        telemetry: metrics, traces and the access log.
         share_port: whether other workers listen on the same port.
 
     Raises:
-        ConfigurationError: signing keys, or those of tokens, cannot be used.
+        ConfigurationError: the keys for prediction ids or for tokens cannot be used.
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
@@ -146,23 +140,23 @@ def assemble(
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: Admission(delay) for task in settings.tasks}
     coalescer = Coalescer(triton, telemetry.metrics, telemetry.tracing)
-    predictor = Predictor(
-        router,
-        coalescer,
-        admissions,
-        signer,
-        prediction_log,
-        system_clock,
-        telemetry.metrics,
-        lambda: probe.seconds,
-    )
+    admitted = AdmittedCalls(coalescer, admissions, telemetry.metrics, lambda: probe.seconds)
+    predictor = Predictor(router, admitted, signer, prediction_log, system_clock, telemetry.metrics)
     windows = StreamWindows()
     health = HealthWatch(router, triton, settings.tasks)
     inference = InferenceProtocol(
         settings.triton_address, admissions, windows, telemetry.metrics, lambda: probe.seconds
     )
     drain = Drain(settings.grpc_port)
-    security = _security(settings, storage, signer)
+    api_keys = ApiKeys(storage.api_keys)
+    tokens = _open_tokens(settings.auth)
+    gatekeeper = Gatekeeper(
+        api_keys,
+        tokens,
+        RateLimits(settings.server.workers),
+        signer,
+        is_required=authentication_required(settings),
+    )
     register(
         _handlers(settings, storage, router, signer, predictor, triton),
         windows,
@@ -170,7 +164,7 @@ def assemble(
         health.servicer,
         EveryCall(
             server,
-            security.gatekeeper,
+            gatekeeper,
             Auditor(storage.audit, system_clock),
             drain,
             Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
@@ -182,13 +176,16 @@ def assemble(
         server=server,
         probe=probe,
         router=router,
-        api_keys=security.api_keys,
+        api_keys=api_keys,
         health=health,
         drain=drain,
         prediction_log=prediction_log,
         inference=inference,
         triton=triton,
-        watchers=[router.watch, health.run, load, probe.watch, *security.watchers],
+        watchers=[
+            *(router.watch, health.run, load, probe.watch, api_keys.watch),
+            *([tokens.watch] if tokens else []),
+        ],
     )
 
 
@@ -202,22 +199,12 @@ def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> P
     )
 
 
-def _security(settings: Settings, storage: Storage, signer: PredictionIdSigner) -> _Security:
-    api_keys = ApiKeys(storage.api_keys)
-    watchers: list[Watcher] = [api_keys.watch]
-    tokens = None
-    if settings.auth.jwks:
-        tokens = Tokens(settings.auth)
-        tokens.open()
-        watchers.append(tokens.watch)
-    gatekeeper = Gatekeeper(
-        api_keys,
-        tokens,
-        RateLimits(settings.server.workers),
-        signer,
-        is_required=authentication_required(settings),
-    )
-    return _Security(api_keys, gatekeeper, watchers)
+def _open_tokens(settings: AuthSettings) -> Tokens | None:
+    if not settings.jwks:
+        return None
+    tokens = Tokens(settings)
+    tokens.open()
+    return tokens
 
 
 def _handlers(

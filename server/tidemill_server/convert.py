@@ -1,4 +1,4 @@
-"""Between the contract's messages and the domain's values. All conversion is here."""
+"""All conversion between the contract's messages and the domain's values."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -43,24 +43,24 @@ _REASONS: Mapping[int, LabelReason] = {
 
 
 def message(kind: type[M], value: object, **other: Any) -> M:
-    """Make a message of a value's attributes, which have its fields' names, and other fields.
+    """Make a message from a value's attributes of the fields' names, and from other fields.
 
-    protobuf takes a datetime for a Timestamp, a dict for a Struct and a name for an enum's value.
+    protobuf accepts a datetime for a Timestamp, a dict for a Struct and a name for an enum value.
     """
     same = kind.DESCRIPTOR.fields_by_name.keys() - other.keys()
     return kind(**{name: getattr(value, name) for name in same}, **other)
 
 
 def value_of(kind: type[Value], request: Message) -> Value:
-    """Make a dataclass of a request's fields of the same names."""
+    """Make a dataclass from a request's fields of the same names."""
     return kind(**{each.name: getattr(request, each.name) for each in fields(kind)})  # type: ignore[arg-type]
 
 
 def page(request: Any) -> Page:
-    """From a request for a list.
+    """Return the page that a list request asks for.
 
     Raises:
-        InvalidArgument: page_size is negative, or page_token is none of ours.
+        InvalidArgument: page_size is negative, or the server did not issue page_token.
     """
     return Page.parse(request.page_size, request.page_token)
 
@@ -72,7 +72,7 @@ def query(
     deadline: float,
     arrival: float,
 ) -> Query:
-    """From the contract; the times are the event loop's."""
+    """Convert a request; the times are the event loop's."""
     return Query(
         request.task,
         method,
@@ -89,13 +89,13 @@ def query(
 def batch_query(
     request: prediction_service_pb2.BatchPredictRequest, deadline: float, arrival: float
 ) -> Query:
-    """From the contract; the times are the event loop's."""
+    """Convert a request; the times are the event loop's."""
     numbers = (request.top_k, request.model_version)
     return Query(request.task, BATCH_METHOD, deadline, arrival, *numbers, request.request_id)
 
 
 def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
-    """To the contract; field by field, for it is made at every call."""
+    """Convert a prediction, field by field because every call pays for it."""
     scores = [prediction_service_pb2.Score(label=s.label, score=s.score) for s in value.scores]
     return prediction_service_pb2.Prediction(
         prediction_id=value.prediction_id,
@@ -108,14 +108,14 @@ def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
 
 
 def answer(value: Answer) -> dict[str, Any]:
-    """To the field that a result or a response has for it."""
+    """Return the field of a result or response that holds an answer."""
     if isinstance(value, TidemillError):
         return {"error": to_status(value)}
     return {"prediction": prediction(value)}
 
 
 def stored_prediction(value: Prediction) -> prediction_service_pb2.GetPredictionResponse:
-    """To the contract, with what was asked."""
+    """Convert a stored prediction, with its request."""
     kind = prediction_service_pb2.GetPredictionResponse
     return message(kind, value, prediction=prediction(value))
 
@@ -124,7 +124,7 @@ def new_feedback(
     request: feedback_service_pb2.SubmitFeedbackRequest
     | feedback_service_pb2.StreamFeedbackRequest,
 ) -> NewFeedback:
-    """From the contract."""
+    """Convert a request; `correct` and `label` are None unless set."""
     kind = request.WhichOneof("verdict")
     return NewFeedback(
         prediction_id=request.prediction_id,
@@ -138,7 +138,7 @@ def new_feedback(
 
 
 def feedback_outcome(value: FeedbackOutcome) -> feedback_service_pb2.StreamFeedbackResponse:
-    """To the contract."""
+    """Convert the outcome of a stream."""
     rejections = [
         feedback_service_pb2.FeedbackRejection(index=each.index, error=to_status(each.error))
         for each in value.rejections
@@ -147,31 +147,31 @@ def feedback_outcome(value: FeedbackOutcome) -> feedback_service_pb2.StreamFeedb
 
 
 def label_item_states(numbers: Iterable[int]) -> list[LabelItemState]:
-    """From the contract.
+    """Convert states.
 
     Raises:
-        InvalidArgument: one is none of the contract's, or UNSPECIFIED.
+        InvalidArgument: one is unknown or UNSPECIFIED.
     """
     return [_known("states", _STATES, number) for number in numbers]
 
 
 def label_reason(number: int) -> LabelReason | None:
-    """From the contract; None where it is UNSPECIFIED.
+    """Convert a reason; UNSPECIFIED becomes None.
 
     Raises:
-        InvalidArgument: it is none of the contract's.
+        InvalidArgument: it is unknown.
     """
     return _known("reason", _REASONS, number) if number else None
 
 
 def _known(field: str, known: Mapping[int, Known], number: int) -> Known:
     if number not in known:
-        raise InvalidArgument("UNKNOWN_VALUE", field, f"{number} is no value of its enum")
+        raise InvalidArgument("UNKNOWN_VALUE", field, f"{number} is not a value of its enum")
     return known[number]
 
 
 def label_item(value: LabelItem, *, with_judgements: bool) -> labeling_service_pb2.LabelItem:
-    """To the contract."""
+    """Convert a label item."""
     return message(
         labeling_service_pb2.LabelItem,
         value,
@@ -185,7 +185,7 @@ def label_item(value: LabelItem, *, with_judgements: bool) -> labeling_service_p
 
 
 def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion:
-    """To the contract."""
+    """Convert a dataset version."""
     source_counts = [
         dataset_service_pb2.SourceCounts(source=source, outcomes=outcomes)
         for source, outcomes in sorted(value.source_counts.items())
@@ -194,12 +194,12 @@ def dataset_version(value: DatasetVersion) -> dataset_service_pb2.DatasetVersion
 
 
 def canaries(request: model_service_pb2.SetTrafficRequest) -> list[tuple[int, int]]:
-    """From the contract; versions, each with its percentage."""
+    """Return versions, each with its percentage."""
     return [(share.model_version, share.percent) for share in request.canaries]
 
 
 def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
-    """To the contract."""
+    """Convert a model version."""
     return message(
         model_service_pb2.ModelVersion,
         value,
@@ -210,7 +210,7 @@ def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
 
 
 def deployment(value: Deployment) -> model_service_pb2.Deployment:
-    """To the contract."""
+    """Convert a deployment."""
     shares = [
         model_service_pb2.TrafficShare(model_version=version, percent=percent)
         for version, percent in sorted(value.canaries.items())
@@ -219,11 +219,11 @@ def deployment(value: Deployment) -> model_service_pb2.Deployment:
 
 
 def report(value: Report) -> monitoring_service_pb2.Report:
-    """To the contract."""
+    """Convert a report."""
     verdict = f"REPORT_VERDICT_{value.verdict}"
     return message(monitoring_service_pb2.Report, value, verdict=verdict)
 
 
 def job_run(value: JobRun) -> job_service_pb2.JobRun:
-    """To the contract."""
+    """Convert a run."""
     return message(job_service_pb2.JobRun, value, state=f"JOB_RUN_STATE_{value.state}")

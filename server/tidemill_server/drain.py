@@ -1,15 +1,15 @@
-"""How a server process ends.
+"""The end of a server process.
 
-`retire` is for a process whose work another one takes over: it loses no call. grpcio has no such
-way by itself: `server.stop` answers CANCELLED to calls that were on their way, even where they
-would have been served by the process beside it. So the process stops taking *connections*, and
-goes on answering calls. Every connection is told to go elsewhere (a graceful GOAWAY) when it is
-`CONNECTION_AGE_SECONDS` old, which loses nothing; when none is left, there is nothing to cut off.
+`retire` hands the work over to another process and loses no call. grpcio alone cannot do this:
+`server.stop` answers CANCELLED to calls that are arriving, even if another process could serve
+them. So the process stops accepting *connections* and keeps answering calls. gRPC sends each
+connection a graceful GOAWAY, which loses nothing, when it is `CONNECTION_AGE_SECONDS` old. When no
+connection is left, the process can end.
 
-`drain` is for the end itself. New calls are refused, streams are ended after the answers that are
-under way, and all calls that were begun are finished.
+`drain` ends the process. It refuses new calls, ends streams after the answers in flight, and
+finishes all calls that have begun.
 
-docs/decisions/drain-protocol.md has what was measured.
+docs/decisions/drain-protocol.md has the measurements.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ import structlog
 from tidemill_core.errors import TidemillError, Unavailable
 
 CONNECTION_AGE_SECONDS = 10.0
-"""After so long a connection is asked to go; gRPC varies it by a tenth either way."""
+"""Age at which a connection gets its GOAWAY; gRPC varies it by 10 % either way."""
 RETIRE_SECONDS = 1.1 * CONNECTION_AGE_SECONDS + 1.0
-"""After so long every connection has been asked to go; what is left has long streams."""
+"""Time after which every connection has had its GOAWAY; those left have long streams."""
 GRACE_SECONDS = 10.0
-"""For calls that were begun when the end came."""
+"""Time that calls get to finish."""
 _LOOK_SECONDS = 0.2
 _QUIET_SECONDS = 0.05
 _LONGEST_REFUSING_SECONDS = 1.0
@@ -41,7 +41,7 @@ _Item = TypeVar("_Item")
 
 
 class ShuttingDown(Unavailable):
-    """The server takes no new calls any more."""
+    """The server accepts no new calls."""
 
     reason = "SHUTTING_DOWN"
 
@@ -50,9 +50,9 @@ class ShuttingDown(Unavailable):
 
 
 class _Wait:
-    """What a task waits for in the block, which `end` ends with an error.
+    """A block in which a task waits, and which `end` ends with an error.
 
-    It does what `asyncio.timeout` does at a quarter of its cost, for every message pays it.
+    It works like `asyncio.timeout` at a quarter of the cost, because every message pays it.
     """
 
     __slots__ = ("_cancelling", "_error", "_others", "_task")
@@ -64,7 +64,7 @@ class _Wait:
         self._others = others
 
     def end(self, error: type[TidemillError]) -> None:
-        """End it; the first error counts."""
+        """End the wait; the first error counts."""
         if self._error is None:
             self._error = error
             self._task.cancel()
@@ -82,16 +82,16 @@ class _Wait:
         self._others.discard(self)
         if self._error is None:
             return
-        # Where its caller cancels the task as well, that counts.
+        # If the task was also canceled from outside, the cancellation counts.
         if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._error from None
 
 
 class Drain:
-    """Lets all calls pass until `drain`, and none after. For one event loop.
+    """A switch for one event loop that admits calls until `drain` and refuses them afterwards.
 
     Args:
-        port: that the process listens on.
+        port: the port that the process listens on.
     """
 
     def __init__(self, port: int) -> None:
@@ -102,20 +102,20 @@ class Drain:
         """Whether new calls are refused."""
 
     def check(self) -> None:
-        """Let a call pass.
+        """Admit a call.
 
         Raises:
-            ShuttingDown: not any more.
+            ShuttingDown: the drain has begun.
         """
         if self.draining:
             self._refused += 1
             raise ShuttingDown
 
     async def until_drained(self, items: AsyncIterator[_Item]) -> AsyncIterator[_Item]:
-        """The messages of a stream, one after another.
+        """Yield the messages of a stream.
 
         Raises:
-            ShuttingDown: instead of waiting for the next one, once the drain has begun.
+            ShuttingDown: the drain has begun; raised instead of waiting for the next message.
         """
         waiting = aiter(items)
         while True:
@@ -129,15 +129,15 @@ class Drain:
     async def in_time(
         self, read: Callable[[], Awaitable[_Item]], seconds: float, error: type[TidemillError]
     ) -> _Item:
-        """The one message of a call.
+        """Return the one message of a call.
 
         Args:
-            read: reads it.
-            seconds: to wait for it.
-            error: what is raised when it did not come in that time.
+            read: reads the message.
+            seconds: how long to wait for it.
+            error: the error to raise if it does not arrive in that time.
 
         Raises:
-            ShuttingDown: instead of waiting for it, once the drain has begun.
+            ShuttingDown: the drain has begun; raised instead of waiting for the message.
         """
         with self._wait() as wait:
             end = asyncio.get_running_loop().call_later(seconds, wait.end, error)
@@ -150,16 +150,16 @@ class Drain:
         """Await a stream that writes its messages itself.
 
         Raises:
-            ShuttingDown: the drain has begun, and the work was cancelled.
+            ShuttingDown: the drain has begun, and the work was canceled.
         """
         with self._wait():
             await work
 
     async def retire(self) -> None:
-        """Take no new connections; returns when those that there are have gone elsewhere.
+        """Accept no new connections, and return when the open ones have closed.
 
-        Calls are answered all the while, new ones too. Returns after RETIRE_SECONDS at the
-        latest; streams may be open then. Another process must listen on the port already.
+        Calls, new ones included, are answered meanwhile. Returns after at most RETIRE_SECONDS,
+        when long streams may still be open. Another process must already listen on the port.
         """
         loop = asyncio.get_running_loop()
         closed = await asyncio.to_thread(_stop_listening, self._port)
@@ -170,11 +170,11 @@ class Drain:
         log.info("retired", connections=left)
 
     async def drain(self, server: grpc.aio.Server) -> None:
-        """Refuse every new call, end the streams, finish what was begun, and stop the server.
+        """Refuse new calls, end the streams, finish the calls in flight, and stop the server.
 
-        Calls that arrive while gRPC itself stops are CANCELLED by it, which callers take for
-        their own doing. So for a moment, until no more come or for a second, each is told
-        UNAVAILABLE first.
+        While gRPC itself stops, it answers CANCELLED to new calls, which looks as if the caller
+        had canceled. So calls are first answered UNAVAILABLE until no more arrive, for at most a
+        second.
         """
         self.draining = True
         loop = asyncio.get_running_loop()
@@ -187,20 +187,17 @@ class Drain:
         await server.stop(GRACE_SECONDS)
 
     def _wait(self) -> _Wait:
-        """A wait that the drain ends. Cheaper by a task than waiting for an event beside it."""
+        """Return a wait that the drain ends. Unlike waiting for an event, it needs no task."""
         if self.draining:
             raise ShuttingDown
         return _Wait(self._waits)
 
 
 def _stop_listening(port: int) -> int:
-    """Take this process out of those that the kernel gives the port's new connections to.
+    """Shut this process's listeners on the port down, and return how many there were.
 
-    grpcio closes its listener only together with its connections, so this reaches past it: gRPC
-    notes it with one line ("Closing acceptor") and goes on.
-
-    Returns:
-        How many listeners there were.
+    grpcio closes its listener only together with its connections, so this bypasses it. gRPC logs
+    one line ("Closing acceptor") and continues.
     """
     found = [
         each.fd
@@ -214,7 +211,7 @@ def _stop_listening(port: int) -> int:
 
 
 def _connections(port: int) -> int:
-    """How many callers are connected to this process."""
+    """Return how many callers are connected to this process."""
     return sum(
         each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
         for each in psutil.Process().net_connections(kind="tcp")

@@ -1,7 +1,7 @@
-"""Health as grpc.health.v1 tells it.
+"""Health over grpc.health.v1.
 
-The empty service name is the front itself: SERVING from start to drain. `tidemill.task.<task>`
-is SERVING only while the task's champion is loaded in Triton.
+The empty service name is the front itself, which is SERVING from start to drain.
+`tidemill.task.<task>` is SERVING only while the task's champion is loaded in Triton.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ log = structlog.get_logger()
 
 
 def task_service(task: str) -> str:
-    """The service name of a task's health."""
+    """Return the name under which a task's health is reported."""
     return f"tidemill.task.{task}"
 
 
 class HealthWatch:
-    """Keeps the health service's answers true."""
+    """The health service, and the watch that keeps it up to date."""
 
     def __init__(self, router: Router, triton: TritonClient, tasks: Iterable[str]) -> None:
         self.servicer = aio.HealthServicer()
@@ -38,26 +38,26 @@ class HealthWatch:
         self._last: dict[str, bool] = {}
 
     async def open(self) -> None:
-        """Answer for the server; tasks are not serving until it is known that they are."""
+        """Report the server as SERVING and every task as NOT_SERVING until it is checked."""
         await self.servicer.set("", _SERVING)
         for task in self._tasks:
             await self.servicer.set(task_service(task), _NOT_SERVING)
 
     async def run(self) -> None:
-        """Check for ever."""
+        """Check every task's champion, forever."""
         while True:
             for task in self._tasks:
                 await self._set(task, await self._champion_serves(task))
             await asyncio.sleep(CHECK_SECONDS)
 
     async def drain(self) -> None:
-        """Say NOT_SERVING from now on."""
+        """Report NOT_SERVING from now on."""
         await self.servicer.enter_graceful_shutdown()
 
     async def _champion_serves(self, task: str) -> bool:
         try:
             routes = self._router.routes(task)
-        except FailedPrecondition:  # nobody answers
+        except FailedPrecondition:  # no model can answer
             return False
         champion = routes.models[routes.deployment.champion]
         return await self._triton.model_ready(champion.name, champion.version)

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 
-# Many small calls: the tokenizer's own threads would only get in each other's way.
+# With many small calls, the tokenizer's own threads only slow each other down.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# gRPC's newer event loop costs a server a fifth more CPU a call (docs/decisions/one-wrapper.md).
+# gRPC's newer event loop costs a server 20 % more CPU per call (docs/decisions/one-wrapper.md).
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 
 import structlog
@@ -29,7 +29,7 @@ from tidemill_server.security.exposure import check_exposure
 from tidemill_server.security.tls import server_credentials
 
 SHARE_PORTS = "--share-ports"
-"""Argument: other workers listen on the same ports."""
+"""Command-line argument: other workers listen on the same ports."""
 
 log = structlog.get_logger()
 
@@ -50,12 +50,12 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     await front.router.refresh()
     await front.api_keys.refresh()
     await front.health.open()
-    # What is there now stays: all calls would wait while the collector looks through it again.
+    # Everything allocated so far stays: collecting it again would delay all calls.
     gc.collect()
     gc.freeze()
-    # Calls leave next to no cycles behind; by default it would look for some every few calls.
+    # Calls leave almost no cycles behind, so the default would collect far too often.
     gc.set_threshold(10_000)
-    # Only now: connections wait from here on until the server has started.
+    # As late as possible: from here on, connections wait until the server has started.
     credentials = server_credentials(settings.tls)
     listen(front.server, settings.grpc_host, settings.grpc_port, credentials)
     await front.server.start()
@@ -66,7 +66,7 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     writer = asyncio.create_task(front.prediction_log.run())
     stopped = asyncio.create_task(stopping.wait())
     retired = asyncio.create_task(_retired(retiring, front.drain))
-    # A watcher never ends; should one fail, the process ends and is started again.
+    # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
     ends = [stopped, retired, writer, *watchers]
     ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     retired.cancel()
@@ -82,7 +82,7 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     await front.inference.close()
     await front.triton.close()
     for each in ended:
-        each.result()  # raises what a watcher failed with
+        each.result()  # raises a watcher's error
     log.info("stopped")
 
 
@@ -92,7 +92,7 @@ async def _retired(asked: asyncio.Event, drain: Drain) -> None:
 
 
 def main() -> int:
-    """Run the process; its exit code."""
+    """Run the process and return its exit code."""
     configure_logging("server")
     keep_files_private()
     keep_loopback_direct()

@@ -1,4 +1,4 @@
-"""Errors as gRPC knows them: a canonical code, an ErrorInfo, and what helps the caller."""
+"""Errors as gRPC statuses: a canonical code, an ErrorInfo, and details for the caller."""
 
 import math
 from typing import NoReturn
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 DOMAIN = "tidemill"
 DETAILS_KEY = "grpc-status-details-bin"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Tells gRPC's own retries when to try again; a negative number, not to."""
+"""Milliseconds after which gRPC's own retries try again; a negative number forbids a retry."""
 
 _CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
     (errors.InvalidArgument, code_pb2.INVALID_ARGUMENT),
@@ -34,10 +34,10 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class PassedOn(errors.TidemillError):
-    """An error that another gRPC server gave, Triton's own, as it is passed on.
+    """An error of Triton's, passed on to the caller.
 
     Attributes:
-        code: its status.
+        code: Triton's status code.
     """
 
     def __init__(self, code: grpc.StatusCode, reason: str, message: str) -> None:
@@ -47,7 +47,7 @@ class PassedOn(errors.TidemillError):
 
 
 def code_of(error: Exception) -> grpc.StatusCode:
-    """The status that an error becomes."""
+    """Return an error's status code."""
     if isinstance(error, PassedOn):
         return error.code
     for kind, code in _CODES:
@@ -57,7 +57,7 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def to_status(error: errors.TidemillError) -> status_pb2.Status:
-    """An error as google.rpc.Status; what callers must not learn of it is logged."""
+    """Return an error as google.rpc.Status; details that callers must not see are logged."""
     if error.detail:
         log.warning("call_failed", reason=error.reason, detail=error.detail)
     status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
@@ -79,8 +79,8 @@ async def abort(
 ) -> NoReturn:
     """End a call with an error.
 
-    Where RetryInfo says when to try again, gRPC's own retries are told the same; and not to, where
-    that is after the caller's deadline, so that the caller learns of the error at once.
+    gRPC's own retries wait as long as RetryInfo says. If that is after the caller's deadline, they
+    do not retry, so the caller gets the error immediately.
     """
     status = to_status(error)
     metadata: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]

@@ -1,7 +1,7 @@
-"""The rules of each service, one class a service. No transport is known here.
+"""The rules of each service, one class per service, independent of any transport.
 
 A handler takes and returns domain values and raises `tidemill_core.errors`. A transport converts
-what it received, calls a handler's method, and converts what that returns.
+the request, calls a handler's method, and converts the result.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tidemill_server.handlers.prediction import PredictionHandler
 
 @dataclass(frozen=True)
 class Handlers:
-    """One handler a service."""
+    """One handler per service."""
 
     prediction: PredictionHandler
     feedback: FeedbackHandler

@@ -1,4 +1,4 @@
-"""What models were trained on."""
+"""Dataset versions, on which models are trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class DatasetDiff:
     """How one dataset version differs from another.
 
     Attributes:
-        base_row_count: rows of the one that is compared with.
-        row_count: rows of the other.
+        base_row_count: rows of the base version.
+        row_count: rows of the other version.
         label_changes: the labels whose counts differ.
     """
 
@@ -24,26 +24,26 @@ class DatasetDiff:
     label_changes: Sequence[LabelChange]
 
 
+@dataclass(frozen=True)
 class DatasetHandler:
-    """Shows dataset versions."""
+    """Access to dataset versions."""
 
-    def __init__(self, store: DatasetStore) -> None:
-        self._store = store
+    store: DatasetStore
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
         """Return a page of a task's dataset versions, newest first, and the next page's token."""
-        return self._store.page(task, page)
+        return self.store.page(task, page)
 
     @in_thread
     def get(self, dataset_version: str) -> DatasetVersion:
         """Return one dataset version, or raise NotFound."""
-        return self._store.get(dataset_version)
+        return self.store.get(dataset_version)
 
     @in_thread
     def diff(self, base_dataset_version: str, dataset_version: str) -> DatasetDiff:
         """Compare two dataset versions by their counts, or raise NotFound."""
-        base, other = self._store.get(base_dataset_version), self._store.get(dataset_version)
+        base, other = self.store.get(base_dataset_version), self.store.get(dataset_version)
         return DatasetDiff(
             sum(base.row_counts.values()),
             sum(other.row_counts.values()),

@@ -1,4 +1,4 @@
-"""The rules that fields of more than one service keep."""
+"""Rules for fields that several services share."""
 
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.text import control_character, is_blank
@@ -9,12 +9,12 @@ MAX_COMMENT_LENGTH = 2000
 
 
 def check_text(field: str, text: str, max_length: int) -> None:
-    """Check a text of a task, as a build checks it: after its repair.
+    """Check a text of a task after repairing it, as a build does.
 
     Raises:
         InvalidArgument: it is blank, too long, or has control characters.
     """
-    # A printable text within the limit has nothing to repair that a rule looks at.
+    # In a printable text within the limit, a repair changes nothing that a rule checks.
     if not text.isprintable() or len(text) > max_length:
         if len(text) > longest_raw_length(max_length):
             raise _too_long(field, text, max_length)
@@ -61,4 +61,4 @@ def _check_controls(field: str, value: str) -> None:
 
 def _check_not_blank(field: str, value: str) -> None:
     if is_blank(value):
-        raise InvalidArgument("BLANK_TEXT", field, "is empty, or nothing in it can be seen")
+        raise InvalidArgument("BLANK_TEXT", field, "is empty or has no visible characters")

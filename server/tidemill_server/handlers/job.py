@@ -1,7 +1,8 @@
-"""Starting and following batch jobs. Server and jobs process meet in the database."""
+"""Batch jobs: start and follow runs. The server reaches the jobs process through the database."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import Job, JobRun, Trigger
@@ -15,18 +16,18 @@ from tidemill_server.inference.router import Router
 WATCH_SECONDS = 0.25
 
 
+@dataclass(frozen=True)
 class JobHandler:
-    """Starts and follows the batch jobs."""
+    """Starts and follows batch jobs."""
 
-    def __init__(self, store: JobStore, router: Router, clock: Clock) -> None:
-        self._store = store
-        self._router = router
-        self._clock = clock
+    store: JobStore
+    router: Router
+    clock: Clock
 
     @in_thread
     def list_jobs(self, page: Page) -> tuple[list[Job], str]:
         """Return a page of the jobs that can be run, and the next page's token."""
-        return _page_of(self._store.catalogue(), page)
+        return _page_of(self.store.catalogue(), page)
 
     @in_thread
     def run(self, job: str, task: str, request_id: str) -> JobRun:
@@ -35,27 +36,27 @@ class JobHandler:
         Raises:
             InvalidArgument: names the field and the rule.
         """
-        self._router.task_settings(task)
+        self.router.task_settings(task)
         check_words("request_id", request_id, MAX_KEY_LENGTH)
-        known = {each.job for each in self._store.catalogue()}
+        known = {each.job for each in self.store.catalogue()}
         if job not in known:
             rule = f"there is no job {job[:100]!r}; there are: {', '.join(sorted(known))}"
             raise InvalidArgument("UNKNOWN_JOB", "job", rule)
-        wish = RunRequest(job, task, Trigger.RPC, request_id=request_id)
-        return self._store.enqueue(wish, self._clock())
+        run = RunRequest(job, task, Trigger.RPC, request_id=request_id)
+        return self.store.enqueue(run, self.clock())
 
     @in_thread
     def get_run(self, run_id: str) -> JobRun:
         """Return one run, or raise NotFound."""
-        return self._store.get(run_id)
+        return self.store.get(run_id)
 
     @in_thread
     def list_runs(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
         """Return a page of runs, newest first, and the next page's token."""
-        return self._store.page(job, task, page)
+        return self.store.page(job, task, page)
 
     async def watch_run(self, run_id: str) -> AsyncIterator[JobRun]:
-        """Yield the run at once, and again at each change, until it has ended."""
+        """Yield the run immediately and after each change, until it ends."""
         seen = None
         while seen is None or not seen.state.ended:
             run = await self.get_run(run_id)
@@ -68,11 +69,11 @@ class JobHandler:
     @in_thread
     def cancel_run(self, run_id: str) -> JobRun:
         """Ask a run to stop, or raise NotFound."""
-        return self._store.cancel(run_id, self._clock())
+        return self.store.cancel(run_id, self.clock())
 
 
 def _page_of(jobs: list[Job], page: Page) -> tuple[list[Job], str]:
-    """Return a page of the catalogue, numbered from its end, and the next page's token."""
+    """Return a page of the catalog, numbered from its end, and the next page's token."""
     left = len(jobs) if page.before is None else min(page.before, len(jobs))
     start = len(jobs) - left
     token = page_token(left - page.size) if left > page.size else ""

@@ -1,4 +1,4 @@
-"""Model versions, and who answers: the rules of changing the traffic."""
+"""Model versions, and the rules for changing which of them answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,9 +17,9 @@ from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
 
 LOAD_SECONDS = 20.0
-"""How long a promotion waits for Triton to load the version; less than the CLI waits for it."""
+"""How long a promotion waits for Triton to load the version; less than the CLI waits."""
 UNLOAD_SECONDS = 3.0
-"""An unloading that began before a version was taken back has ended by then."""
+"""Time after which an unload that began before a version was recalled has ended."""
 _POLL_SECONDS = 0.1
 
 IsLoaded = Callable[[str, int], Awaitable[bool]]
@@ -27,13 +27,13 @@ IsLoaded = Callable[[str, int], Awaitable[bool]]
 
 @dataclass(frozen=True)
 class NewChange:
-    """Who wants to change a task's traffic, and why, as submitted.
+    """A submitted change of a task's traffic.
 
     Attributes:
         task: the task.
-        actor: who asks; counts only where the caller is not authenticated.
+        actor: who asks; used only if the caller is not authenticated.
         comment: why.
-        request_id: the same id gets the first answer again; may be empty.
+        request_id: a repeated id returns the first answer again; may be empty.
     """
 
     task: str
@@ -42,57 +42,53 @@ class NewChange:
     request_id: str
 
 
+@dataclass(frozen=True)
 class ModelHandler:
-    """Shows model versions and decides who answers.
+    """Shows model versions and changes which of them answer.
 
-    The methods that change something raise InvalidArgument for what is wrong in the request, and
-    FailedPrecondition where the state of the versions does not allow it.
+    The methods that change something raise InvalidArgument for a wrong request, and
+    FailedPrecondition if the state of the versions does not allow the change.
+
+    Attributes:
+        store: the versions and deployments.
+        router: the tasks.
+        clock: the time.
+        is_loaded: returns whether Triton serves a version of a model.
     """
 
-    def __init__(
-        self, store: ModelStore, router: Router, clock: Clock, is_loaded: IsLoaded
-    ) -> None:
-        """Hold what the methods need.
-
-        Args:
-            store: the versions and deployments.
-            router: knows the tasks.
-            clock: the time.
-            is_loaded: says whether Triton serves a version of a model.
-        """
-        self._store = store
-        self._is_loaded = is_loaded
-        self._router = router
-        self._clock = clock
+    store: ModelStore
+    router: Router
+    clock: Clock
+    is_loaded: IsLoaded
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """Return a page of a task's versions, newest first, and the next page's token."""
-        return self._store.page(task, page)
+        return self.store.page(task, page)
 
     @in_thread
     def get(self, task: str, model_version: int) -> ModelVersion:
         """Return one version; 0 means the champion.
 
         Raises:
-            InvalidArgument: there is no such task.
-            NotFound: it has no such version.
-            FailedPrecondition: it has no champion.
+            InvalidArgument: the task does not exist.
+            NotFound: the task has no such version.
+            FailedPrecondition: the task has no champion.
         """
-        self._router.task_settings(task)
-        version = model_version or self._router.routes(task).deployment.champion
-        return self._store.get(task, version)
+        self.router.task_settings(task)
+        version = model_version or self.router.routes(task).deployment.champion
+        return self.store.get(task, version)
 
     async def promote(self, change: NewChange, model_version: int) -> Deployment:
-        """Make a version the champion, once Triton has it loaded.
+        """Make a version the champion once Triton has loaded it.
 
-        One that was rolled back, or that newer versions passed over, is loaded again first.
+        A version that was rolled back or skipped is loaded again first.
 
         Raises:
-            NotFound: there is no such version.
+            NotFound: the version does not exist.
             VersionNotLoaded: Triton did not load it within LOAD_SECONDS.
         """
-        checked, store = self._checked(change), self._store
+        checked, store = self._checked(change), self.store
         before = await asyncio.to_thread(store.recall, change.task, model_version, checked)
         if before is not None:
             await self._wait_loaded(before)
@@ -104,7 +100,7 @@ class ModelHandler:
             async with asyncio.timeout(LOAD_SECONDS):
                 if before.state is ModelState.ROLLED_BACK:
                     await asyncio.sleep(UNLOAD_SECONDS)
-                while not await self._is_loaded(name, before.version):
+                while not await self.is_loaded(name, before.version):
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             advice = (
@@ -115,8 +111,8 @@ class ModelHandler:
 
     @in_thread
     def rollback(self, change: NewChange) -> Deployment:
-        """Let the champion before this one answer again."""
-        return self._store.rollback(change.task, self._checked(change))
+        """Make the previous champion answer again."""
+        return self.store.rollback(change.task, self._checked(change))
 
     @in_thread
     def set_traffic(
@@ -127,23 +123,23 @@ class ModelHandler:
         Args:
             change: who asks, and why.
             canaries: versions, each with the percentage of the traffic that it answers.
-            shadows: versions that see a copy.
+            shadows: versions that get a copy of the traffic.
         """
         checked = self._checked(change)
-        return self._store.set_traffic(change.task, _traffic(canaries, shadows), checked)
+        return self.store.set_traffic(change.task, _traffic(canaries, shadows), checked)
 
     @in_thread
     def list_deployments(self, task: str, page: Page) -> tuple[list[Deployment], str]:
-        """Return a page of the changes of traffic, newest first, and the next page's token."""
-        return self._store.deployments_page(task, page)
+        """Return a page of traffic changes, newest first, and the next page's token."""
+        return self.store.deployments_page(task, page)
 
     def _checked(self, change: NewChange) -> Change:
-        self._router.task_settings(change.task)
+        self.router.task_settings(change.task)
         check_words("actor", change.actor, MAX_KEY_LENGTH)
         check_words("comment", change.comment, MAX_COMMENT_LENGTH)
         check_words("request_id", change.request_id, MAX_KEY_LENGTH)
         actor = acting_name(change.actor)
-        return Change(actor, change.comment, change.request_id, self._clock())
+        return Change(actor, change.comment, change.request_id, self.clock())
 
 
 def _traffic(canaries: Sequence[tuple[int, int]], shadows: Sequence[int]) -> Traffic:
@@ -155,7 +151,7 @@ def _traffic(canaries: Sequence[tuple[int, int]], shadows: Sequence[int]) -> Tra
             rule = f"{percent} is not a percentage from 1 to 99"
             raise InvalidArgument("INVALID_PERCENT", f"canaries[{index}].percent", rule)
     if sum(shares.values()) > 99:
-        raise InvalidArgument("INVALID_PERCENT", "canaries", "together reach 100 % or more")
+        raise InvalidArgument("INVALID_PERCENT", "canaries", "add up to 100 % or more")
     distinct = tuple(dict.fromkeys(shadows))
     if shares.keys() & set(distinct):
         raise InvalidArgument("DUPLICATE_VERSION", "shadows", "names a version that is a canary")

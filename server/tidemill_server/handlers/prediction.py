@@ -1,6 +1,7 @@
-"""What holds for predictions: the rules of a query, and reading a prediction again."""
+"""Predictions: the rules of a query, and stored predictions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.errors import InvalidArgument, NotFound, TidemillError
@@ -16,31 +17,25 @@ MAX_BATCH_TEXTS = 1024
 MAX_ATTRIBUTES = 16
 
 
+@dataclass(frozen=True)
 class PredictionHandler:
-    """Answers which label a text has."""
+    """Predicts labels of texts, and shows stored predictions."""
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        router: Router,
-        store: PredictionStore,
-        signer: PredictionIdSigner,
-    ) -> None:
-        self._predictor = predictor
-        self._router = router
-        self._store = store
-        self._signer = signer
+    predictor: Predictor
+    router: Router
+    store: PredictionStore
+    signer: PredictionIdSigner
 
     @in_thread
     def get(self, prediction_id: str) -> Prediction:
-        """Return a prediction that was made before.
+        """Return a stored prediction.
 
         Raises:
             InvalidArgument: INVALID_PREDICTION_ID.
-            NotFound: it is not stored.
+            NotFound: the prediction is not stored.
         """
-        self._signer.verify(prediction_id)
-        found = self._store.get(prediction_id)
+        self.signer.verify(prediction_id)
+        found = self.store.get(prediction_id)
         if found is None:
             raise NotFound("prediction", prediction_id)
         return found
@@ -53,11 +48,11 @@ class PredictionHandler:
         """
         try:
             check_query(query)
-            check_text("text", text, self._router.task_settings(query.task).max_text_length)
+            check_text("text", text, self.router.task_settings(query.task).max_text_length)
         except TidemillError as error:
-            self._predictor.count_failed(query, error, 1)
+            self.predictor.count_failed(query, error, 1)
             raise
-        [answer] = await self._predictor.predict(query, [text])
+        [answer] = await self.predictor.predict(query, [text])
         if isinstance(answer, TidemillError):
             raise answer
         return answer
@@ -71,32 +66,32 @@ class PredictionHandler:
             return error
 
     async def predict_batch(self, query: Query, texts: Sequence[str]) -> list[Answer]:
-        """Answer texts in their order; one that cannot be answered has its error in its place.
+        """Answer texts in their order, each with a prediction or an error.
 
         Raises:
-            TidemillError: as `predict`, for what concerns all texts.
+            TidemillError: as `predict`, if the error concerns all texts.
         """
         try:
             check_batch_size(len(texts))
             check_query(query)
-            limit = self._router.task_settings(query.task).max_text_length
+            limit = self.router.task_settings(query.task).max_text_length
         except TidemillError as error:
-            self._predictor.count_failed(query, error, len(texts))
+            self.predictor.count_failed(query, error, len(texts))
             raise
         answers: list[Answer | None] = [_violation(text, i, limit) for i, text in enumerate(texts)]
         for answer in answers:
             if isinstance(answer, TidemillError):
-                self._predictor.count_failed(query, answer, 1)
+                self.predictor.count_failed(query, answer, 1)
         good = [i for i, answer in enumerate(answers) if answer is None]
         if good:
-            found = await self._predictor.predict(query, [texts[i] for i in good])
+            found = await self.predictor.predict(query, [texts[i] for i in good])
             for i, answer in zip(good, found, strict=True):
                 answers[i] = answer
         return [answer for answer in answers if answer is not None]
 
 
 def check_query(query: Query) -> None:
-    """Check what depends on neither the text nor the task.
+    """Check the fields that depend on neither the text nor the task.
 
     Raises:
         InvalidArgument: names the field and the rule.
@@ -110,11 +105,7 @@ def check_query(query: Query) -> None:
 
 
 def check_batch_size(count: int) -> None:
-    """Check how many texts a batch has.
-
-    Raises:
-        InvalidArgument: none, or more than MAX_BATCH_TEXTS.
-    """
+    """Raise InvalidArgument for a batch without texts or with more than MAX_BATCH_TEXTS."""
     if not count:
         raise InvalidArgument("EMPTY_BATCH", "texts", "has no texts")
     if count > MAX_BATCH_TEXTS:

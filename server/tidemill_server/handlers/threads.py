@@ -1,4 +1,4 @@
-"""How a handler's method waits for the database without holding up other callers."""
+"""A decorator for methods that block, so that they do not block the event loop."""
 
 import asyncio
 import functools
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 def in_thread(
     method: Callable[Arguments, Result],
 ) -> Callable[Arguments, Coroutine[Any, Any, Result]]:
-    """Make a method that blocks one to await: it runs in a thread, in its caller's context."""
+    """Make a blocking method asynchronous: it runs in a thread, with its caller's context."""
 
     @functools.wraps(method)
     async def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

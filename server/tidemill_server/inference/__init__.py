@@ -1,1 +1,1 @@
-"""From a request to its answer, knowing nothing of gRPC."""
+"""The path from a request to its answer, independent of gRPC."""

@@ -1,7 +1,8 @@
-"""Asking the coalescer for what was let in, and telling admission how that went."""
+"""Calls of models for admitted texts, and reports of their times to admission."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 from tidemill_server.inference.admission import Admission
@@ -12,52 +13,58 @@ from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.metrics import Metrics
 
 REFUSAL_SECONDS = 0.05
-"""Before a unary call is told that it is refused. A refusal costs as much as an answer, so callers
-that ask again at once, whatever RetryInfo says, would take the time of those that were let in."""
+"""Delay before a unary call is refused. A refusal costs as much as an answer, so callers that
+ignore RetryInfo and retry immediately would take time from the admitted ones."""
 
 
+@dataclass(frozen=True)
 class AdmittedCalls:
-    """Lets texts in before it asks for them.
+    """Calls of models, for which texts wait for admission.
 
-    Args:
-        coalescer: is asked.
-        admissions: how much each task lets in, by the task's name.
-        metrics: observe what it costs.
-        arrival_delay: seconds that a call waits now before it comes here.
+    Attributes:
+        coalescer: merges the calls.
+        admissions: the admission of each task, by the task's name.
+        metrics: observes the overhead.
+        arrival_delay: returns the seconds that a call currently waits before a handler runs.
     """
 
-    def __init__(
-        self,
-        coalescer: Coalescer,
-        admissions: Mapping[str, Admission],
-        metrics: Metrics,
-        arrival_delay: Callable[[], float],
-    ) -> None:
-        self._coalescer = coalescer
-        self._admissions = admissions
-        self._metrics = metrics
-        self._arrival_delay = arrival_delay
+    coalescer: Coalescer
+    admissions: Mapping[str, Admission]
+    metrics: Metrics
+    arrival_delay: Callable[[], float]
 
     async def rows(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        """The model's answers, one a text.
+        """Return the model's answers, one per text.
 
         Raises:
-            TidemillError: what `Admission` or `Coalescer.submit` raise, for all texts together.
+            TidemillError: `Admission` or `Coalescer.submit` raised it, for all texts.
         """
         if len(texts) <= MAX_ROWS_A_CALL:
             return await self._chunk(model, query, texts)
-        chunks = [texts[i : i + MAX_ROWS_A_CALL] for i in range(0, len(texts), MAX_ROWS_A_CALL)]
-        calls = [asyncio.create_task(self._chunk(model, query, chunk)) for chunk in chunks]
+        calls = [asyncio.create_task(self._chunk(model, query, each)) for each in _chunks(texts)]
         try:
-            # It hears every chunk out: one that fails after the first is no error left unread.
+            # `gather` also retrieves the errors of chunks that fail after the first.
             return [row for rows in await asyncio.gather(*calls) for row in rows]
         finally:
             for call in calls:
                 call.cancel()
 
+    async def copied_rows(
+        self, shadow: ServedModel, texts: Sequence[str], deadline: float
+    ) -> list[Row]:
+        """Return a shadow's answers; copies need no admission, because they take no caller's room.
+
+        Raises:
+            TidemillError: `Coalescer.submit` raised it, for all texts.
+        """
+        rows: list[Row] = []
+        for chunk in _chunks(texts):
+            rows += await self.coalescer.submit(shadow, chunk, deadline).answer
+        return rows
+
     async def _chunk(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        """Ask once there is room; a unary call is refused, a little later, where there is none."""
-        admission, count = self._admissions[query.task], len(texts)
+        """Call the model once there is room; a unary call without room is refused, with a delay."""
+        admission, count = self.admissions[query.task], len(texts)
         if query.method == UNARY_METHOD:
             try:
                 admission.enter(count)
@@ -70,7 +77,7 @@ class AdmittedCalls:
             await admission.wait(count, query.deadline)
             leave = admission.leave_patient
         try:
-            work = self._coalescer.submit(model, texts, query.deadline)
+            work = self.coalescer.submit(model, texts, query.deadline)
             try:
                 rows = await work.answer
             except (DeadlineExceeded, asyncio.CancelledError):
@@ -79,15 +86,19 @@ class AdmittedCalls:
             now = asyncio.get_running_loop().time()
             round_trip = now - work.arrival
             delay = round_trip - work.triton_seconds
-            admission.observe(count, self._arrival_delay() + delay, round_trip, now)
-            overhead = self._metrics.task(query.task).overhead_seconds
+            admission.observe(count, self.arrival_delay() + delay, round_trip, now)
+            overhead = self.metrics.task(query.task).overhead_seconds
             overhead.observe(max(0.0, delay - (work.turn - work.arrival)))
             return rows
         finally:
             leave(count)
 
     def _note_given_up(self, admission: Admission, work: Work) -> None:
-        """The time before its Triton call counts; what Triton takes is no sign of overload."""
+        """Report the wait before the Triton call; Triton's time is not a sign of overload."""
         now = asyncio.get_running_loop().time()
-        waited = self._arrival_delay() + min(work.turn, now) - work.arrival
+        waited = self.arrival_delay() + min(work.turn, now) - work.arrival
         admission.observe_given_up(waited, now - work.arrival, now)
+
+
+def _chunks(texts: Sequence[str]) -> list[Sequence[str]]:
+    return [texts[i : i + MAX_ROWS_A_CALL] for i in range(0, len(texts), MAX_ROWS_A_CALL)]

@@ -1,4 +1,4 @@
-"""One bad row must not cost its neighbours their answers: a call that fails is asked in halves."""
+"""Bisection of failing calls, so that one bad row does not cost the other rows their answers."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -9,30 +9,31 @@ import numpy.typing as npt
 from tidemill_core.errors import ModelOutputInvalid, TidemillError
 
 MAX_FAILED_CALLS = 16
-"""Nothing is halved after so many: two bad rows of 128 are always found, and where every row is
-bad, 31 calls say so instead of 255."""
+"""Failed calls after which nothing is halved again. Two bad rows of 128 are always found; if every
+row is bad, 31 calls are made instead of 255."""
 
 Probabilities = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
 Row = Probabilities | TidemillError
-"""The answer to one text: float32 [labels], or why there is none for it."""
+"""The answer to one text: float32 [labels], or the error it has instead."""
 Call = Callable[[TokenIds], Awaitable[Probabilities]]
-"""Asks for int32 [rows, length] and gets float32 [rows, labels]."""
+"""A call of the model: int32 [rows, length] to float32 [rows, labels]."""
 
 
 async def answered(call: Call, ids: TokenIds) -> list[Row]:
-    """Ask for all rows; where the model fails them, for their halves, down to the row at fault.
+    """Call the model with all rows; on failure, with their halves, down to the rows at fault.
 
     Args:
-        call: asks the model.
+        call: calls the model.
         ids: int32 [rows, length], at least one row.
 
     Returns:
-        One row for each of `ids`. Where a half meets anything but a ModelOutputInvalid, Triton
-        gone or the time over, that is what it and all that is left have, without being asked.
+        One answer per row of `ids`. If a half fails with another error than ModelOutputInvalid,
+        such as Triton being away or the deadline passing, it and all rows without an answer yet
+        get that error, without another call.
 
     Raises:
-        TidemillError: the first call failed, and not by ModelOutputInvalid.
+        TidemillError: the first call failed with another error than ModelOutputInvalid.
     """
     try:
         return list(await call(ids))

@@ -1,9 +1,9 @@
-"""Merges concurrent requests into few Triton calls.
+"""Merging of concurrent requests into few Triton calls.
 
-Each version has a lane. What comes into a quiet lane goes out at once; while a call is under way
-others gather until it returns, or until they are enough to be worth another call beside it. So
-nothing waits when it is quiet, and batches grow with the load by themselves: a call costs the
-front as much time as dozens of rows.
+Each version has a lane. An idle lane sends its first request immediately. While a call is in
+flight, further requests gather until it returns or until there are enough for another concurrent
+call. So requests do not wait at low load, and batches grow with the load. This pays because a call
+costs the front as much time as dozens of rows.
 """
 
 import asyncio
@@ -28,23 +28,23 @@ from tidemill_server.telemetry.tracing import Tracing, current_span
 MAX_ROWS_A_CALL = 128
 MAX_IN_FLIGHT = 4
 ROWS_WORTH_A_CALL = 32
-"""As many go out beside a call that is under way."""
+"""Rows that make another concurrent call worthwhile."""
 
 log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """Texts that are answered together.
+    """Texts that are answered together; times are on the event loop's clock.
 
     Attributes:
         texts: 1 to MAX_ROWS_A_CALL.
-        deadline: on the event loop's clock.
-        arrival: on the same clock.
-        answer: one row a text.
-        span: of the request that it is for.
-        turn: when its Triton call began, on the same clock; infinity before.
-        triton_seconds: how long that took.
+        deadline: when the caller stops waiting.
+        arrival: when the texts arrived.
+        answer: one row per text.
+        span: the span of the request.
+        turn: when its Triton call began; infinity before that.
+        triton_seconds: how long its Triton call took.
     """
 
     texts: Sequence[str]
@@ -66,19 +66,19 @@ class _Lane:
 
     @property
     def has_call_to_make(self) -> bool:
-        """Whether what is queued should go out now."""
+        """Whether queued rows should be sent now."""
         if not self.pace.in_flight:
             return self.queued_rows > 0
         return self.pace.in_flight < MAX_IN_FLIGHT and self.queued_rows >= ROWS_WORTH_A_CALL
 
     @property
     def is_busy(self) -> bool:
-        """Whether anybody waits for it."""
+        """Whether it has queued requests or calls in flight."""
         return bool(self.queue or self.pace.in_flight)
 
 
 class Coalescer:
-    """Asks Triton on behalf of many callers on one event loop."""
+    """The merging of many callers' texts into Triton calls, on one event loop."""
 
     def __init__(self, triton: TritonClient, metrics: Metrics, tracing: Tracing) -> None:
         self._triton = triton
@@ -88,20 +88,20 @@ class Coalescer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, model: ServedModel, texts: Sequence[str], deadline: float) -> Work:
-        """Classify texts, merged with what other callers ask of the same version.
+        """Queue texts for a version, merged with the texts of other callers.
 
-        A text that makes the model fail costs no other text its answer. Cancelling the answer
-        drops what is still queued.
+        A text that makes the model fail costs no other text its answer. Canceling the answer
+        drops the work if it is still queued.
 
         Args:
-            model: who answers.
-            texts: 1 to MAX_ROWS_A_CALL, checked already.
+            model: the version to call.
+            texts: 1 to MAX_ROWS_A_CALL, already checked.
             deadline: on the event loop's clock, in seconds.
 
         Returns:
-            The work. Its answer holds, for each text, calibrated probabilities or why there are
-            none; or it fails with DeadlineExceeded, TritonUnavailable or ModelVersionNotServed
-            where that is so of all of them.
+            The work. Its answer holds calibrated probabilities or an error for each text. It fails
+            with DeadlineExceeded, TritonUnavailable or ModelVersionNotServed if that error
+            concerns all texts.
 
         Raises:
             Overloaded: the answer would come after the deadline.
@@ -117,18 +117,18 @@ class Coalescer:
         lane.queue.append(work)
         lane.queued_rows += len(texts)
         if lane.has_call_to_make and not lane.dispatching:
-            # Not at once: what else arrived in this turn of the loop goes along.
+            # Deferred, so that other requests of this turn of the loop join the call.
             lane.dispatching = True
             loop.call_soon(self._dispatch, lane)
         return work
 
     def load(self, task: str) -> tuple[int, int]:
-        """Texts of a task that are queued, and its Triton calls under way."""
+        """Return how many texts of a task are queued, and how many of its calls are in flight."""
         lanes = [lane for lane in self._lanes.values() if lane.model.task == task]
         return sum(lane.queued_rows for lane in lanes), sum(lane.pace.in_flight for lane in lanes)
 
     def _open_lane(self, model: ServedModel) -> _Lane:
-        # Versions come and go; their quiet lanes go with them.
+        # Versions come and go, so idle lanes are removed.
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.is_busy}
         lane = self._lanes[model.name, model.version] = _Lane(model)
         return lane
@@ -169,7 +169,7 @@ class Coalescer:
         sent = clock()
         observed.tokenization_seconds.observe(sent - begin)
         observed.batch_rows.observe(len(ids))
-        # The longest deadline: a short one of a neighbour must not end the others' call.
+        # The longest deadline, so that a short one does not end the call for the others.
         deadline = max(work.deadline for work in batch)
         spans = [work.span for work in batch]
         try:
@@ -202,7 +202,7 @@ class Coalescer:
 
 
 def _take(lane: _Lane) -> list[Work]:
-    """Take the next batch from a lane; what nobody waits for any more is dropped."""
+    """Take the next batch from a lane, and drop work whose caller is gone or too late."""
     now = asyncio.get_running_loop().time()
     batch: list[Work] = []
     rows = 0
@@ -228,7 +228,7 @@ def _settle(work: Work, rows: list[Row]) -> None:
 
 
 def _fails_all(error: TidemillError, rows: Sequence[Row]) -> bool:
-    """Whether an error is of no text, but of the whole work."""
+    """Return whether an error concerns the whole work and not a single text."""
     return not isinstance(error, ModelOutputInvalid) and all(row is error for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Shows in the metrics how loaded each task is."""
+"""Metrics of each task's load."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _SECONDS = 1.0
 async def watch_load(
     admissions: Mapping[str, Admission], coalescer: Coalescer, metrics: Metrics
 ) -> None:
-    """Set the gauges every second, for ever: setting them at every change costs every request."""
+    """Set the gauges every second, forever, so that requests do not pay for it."""
     while True:
         for task, admission in admissions.items():
             queued, calls = coalescer.load(task)

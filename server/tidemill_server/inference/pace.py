@@ -1,4 +1,4 @@
-"""Whether Triton will answer in time, judged by the calls before."""
+"""Prediction of Triton's answer times from earlier calls."""
 
 from tidemill_server.inference.admission import Overloaded
 
@@ -6,11 +6,11 @@ _SMOOTHING = 0.2
 
 
 class Pace:
-    """How fast Triton answers for one model.
+    """The speed of Triton's answers for one model.
 
     Attributes:
-        in_flight: calls under way.
-        call_seconds: of a call, smoothed over the last ones.
+        in_flight: calls in flight.
+        call_seconds: smoothed duration of a call.
     """
 
     __slots__ = ("call_seconds", "in_flight")
@@ -20,18 +20,17 @@ class Pace:
         self.call_seconds = 0.0
 
     def took(self, seconds: float) -> None:
-        """Learn from a call that is over, however it ended."""
+        """Record the duration of a call, successful or not."""
         self.call_seconds += _SMOOTHING * (seconds - self.call_seconds)
 
     def refuse_late(self, calls: float, remaining: float) -> None:
-        """Refuse what cannot be answered in time.
+        """Refuse a request that cannot be answered in time.
 
-        While nothing is under way nothing is refused: a model that was slow once finds out that
-        it is not any more.
+        Without calls in flight nothing is refused, so a model that was slow is measured again.
 
         Args:
-            calls: how many calls, one after the other, the answer takes.
-            remaining: seconds that its caller waits.
+            calls: the number of consecutive calls that the answer takes.
+            remaining: seconds that the caller still waits.
 
         Raises:
             Overloaded: the answer would come too late.

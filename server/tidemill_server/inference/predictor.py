@@ -1,7 +1,7 @@
-"""Answering texts: route, let in, ask, sign, write down."""
+"""Predictions of texts: route, admit, call the model, sign and log."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import structlog
@@ -11,10 +11,8 @@ from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.errors import ModelVersionNotServed, ResourceExhausted, TidemillError
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.storage.predictions import SHADOW_METHOD
-from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.admitted import AdmittedCalls
 from tidemill_server.inference.bisection import Probabilities, Row
-from tidemill_server.inference.coalescer import MAX_ROWS_A_CALL, Coalescer
 from tidemill_server.inference.query import Query
 from tidemill_server.inference.router import Choice, Router, ServedModel
 from tidemill_server.prediction_log import PredictionLog
@@ -29,50 +27,44 @@ Answer = Prediction | TidemillError
 
 
 class Predictor:
-    """Answers queries and writes every answer down.
+    """The predictor, which logs every answer.
 
     Args:
         router: chooses versions.
-        coalescer: asks them.
-        admissions: how much each task lets in, by the task's name.
+        calls: calls them.
         signer: makes prediction ids.
-        prediction_log: takes the answers.
-        clock: says when they were given.
-        metrics: counts them.
-        arrival_delay: seconds that a call waits now before it comes here.
+        prediction_log: stores the answers.
+        clock: the time.
+        metrics: counts the answers.
     """
 
     def __init__(
         self,
         router: Router,
-        coalescer: Coalescer,
-        admissions: Mapping[str, Admission],
+        calls: AdmittedCalls,
         signer: PredictionIdSigner,
         prediction_log: PredictionLog,
         clock: Clock,
         metrics: Metrics,
-        arrival_delay: Callable[[], float],
     ) -> None:
         self._router = router
-        self._coalescer = coalescer
-        self._admissions = admissions
+        self._calls = calls
         self._signer = signer
         self._log = prediction_log
         self._clock = clock
         self._metrics = metrics
-        self._admitted = AdmittedCalls(coalescer, admissions, metrics, arrival_delay)
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
     async def predict(self, query: Query, texts: Sequence[str]) -> list[Answer]:
-        """Answer texts in their order; one that cannot be answered has its error in its place.
+        """Answer texts in their order, each with a prediction or an error.
 
         Args:
-            query: checked already.
-            texts: checked already; at least one.
+            query: already checked.
+            texts: at least one, already checked.
 
         Raises:
-            TidemillError: what `Router.choose`, `Admission` or `Coalescer.submit` raise, for all
-                texts together.
+            TidemillError: `Router.choose`, `Admission` or `Coalescer.submit` raised it, for all
+                texts.
         """
         try:
             choice, rows = await self._infer(query, texts)
@@ -87,18 +79,18 @@ class Predictor:
         return answers
 
     def count_failed(self, query: Query, error: TidemillError, count: int) -> None:
-        """Count texts that get no answer."""
+        """Count texts without an answer."""
         self._metrics.prediction_failed(query.method, query.task, error.reason).inc(count)
 
     async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
         choice = self._router.choose(query.task, query.model_version, query.routing_key)
         try:
-            return choice, await self._admitted.rows(choice.model, query, texts)
+            return choice, await self._calls.rows(choice.model, query, texts)
         except ModelVersionNotServed:
-            # The traffic may have moved on since our routes were read.
+            # The traffic may have changed since the routes were read.
             await self._router.refresh()
             choice = self._router.choose(query.task, query.model_version, query.routing_key)
-            return choice, await self._admitted.rows(choice.model, query, texts)
+            return choice, await self._calls.rows(choice.model, query, texts)
 
     def _answers(
         self,
@@ -108,7 +100,7 @@ class Predictor:
         propensity: float,
         rows: Sequence[Row],
     ) -> list[Answer]:
-        """Sign what the model answered and write it down."""
+        """Sign and log the model's answers."""
         claims = PredictionClaims(query.task, model.version, self._clock(), propensity)
         ids = self._signer.sign_each(claims, len(texts))
         latency = asyncio.get_running_loop().time() - query.arrival
@@ -159,11 +151,11 @@ class Predictor:
         )
 
     def _copy_to(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
-        """Let a shadow see a copy; nobody waits for it.
+        """Send a copy to a shadow in the background.
 
-        Above the bound it sees none, nor while callers need more than half of what is let in.
+        No copy is sent above the bound, nor while callers use more than half of the limit.
         """
-        busy = self._admissions[query.task].is_half_full
+        busy = self._calls.admissions[query.task].is_half_full
         if busy or len(self._shadow_calls) >= MAX_SHADOW_CALLS:
             return
         task = asyncio.get_running_loop().create_task(self._shadow(shadow, query, texts))
@@ -171,16 +163,12 @@ class Predictor:
         task.add_done_callback(self._shadow_calls.discard)
 
     async def _shadow(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
-        """Ask a shadow. It is not let in like a caller: it takes nobody's place."""
         now = asyncio.get_running_loop().time()
         copy = query._replace(
             method=SHADOW_METHOD, deadline=now + _SHADOW_SECONDS, arrival=now, model_version=0
         )
         try:
-            rows: list[Row] = []
-            for start in range(0, len(texts), MAX_ROWS_A_CALL):
-                chunk = texts[start : start + MAX_ROWS_A_CALL]
-                rows += await self._coalescer.submit(shadow, chunk, copy.deadline).answer
+            rows = await self._calls.copied_rows(shadow, texts, copy.deadline)
         except TidemillError as error:
             log.warning("shadow_failed", version=shadow.version, reason=error.reason)
             return
@@ -188,7 +176,13 @@ class Predictor:
 
 
 def best_scores(row: Probabilities, labels: Sequence[str], top_k: int) -> tuple[Score, ...]:
-    """The most probable labels, best first; float32 [labels] -> at most `top_k`, at least 1."""
+    """Return the most probable labels, best first: at least 1, at most `top_k`.
+
+    Args:
+        row: float32 [labels].
+        labels: the labels of `row`.
+        top_k: how many scores to return; 0 means 1.
+    """
     if top_k <= 1:
         best = int(row.argmax())
         return (Score(labels[best], float(row[best])),)

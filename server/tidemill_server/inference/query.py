@@ -1,4 +1,4 @@
-"""What callers ask."""
+"""Queries of callers."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,26 +7,26 @@ UNARY_METHOD = "Predict"
 BATCH_METHOD = "BatchPredict"
 STREAM_METHOD = "StreamPredict"
 METHODS = (UNARY_METHOD, BATCH_METHOD, STREAM_METHOD)
-"""How callers ask, by the name that is stored with each prediction."""
+"""Prediction methods, by the name that is stored with each prediction."""
 DEFAULT_SECONDS = 10.0
-"""How long callers wait who set no deadline, and items of a stream at most."""
+"""Timeout of calls without a deadline, and the longest timeout of a stream's item."""
 MAX_SECONDS = 24 * 3600.0
-"""The longest that a call waits; gRPC takes times of centuries for times gone by."""
+"""The longest timeout of a call; gRPC takes a deadline centuries ahead for one that has passed."""
 
 
 class Query(NamedTuple):
-    """One caller's question: the same for all texts of a batch.
+    """A request to predict, without its texts.
 
     Attributes:
-        task: the task to ask.
+        task: the task.
         method: one of METHODS, or the log's name for a shadow's copy.
-        deadline: on the event loop's clock, in seconds; after it nobody waits.
-        arrival: when it came, on the same clock.
+        deadline: on the event loop's clock, in seconds.
+        arrival: when it arrived, on the same clock.
         top_k: how many scores to return; 0 means 1.
-        model_version: the version to ask; 0 lets the router choose.
-        request_id: the caller's.
-        routing_key: the caller's.
-        attributes: the caller's.
+        model_version: the version to use; 0 lets the router choose.
+        request_id: chosen by the caller.
+        routing_key: chosen by the caller.
+        attributes: chosen by the caller.
     """
 
     task: str

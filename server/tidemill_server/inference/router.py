@@ -1,4 +1,4 @@
-"""Which version answers whom: a snapshot of the deployments, refreshed as they change."""
+"""The choice of versions that answer, from a regularly refreshed snapshot of deployments."""
 
 import asyncio
 import secrets
@@ -34,21 +34,21 @@ class ChampionUnreadable(FailedPrecondition):
     def __init__(self, task: str) -> None:
         super().__init__(
             f"the champion of task {task!r} cannot be read; the server's log says why. "
-            "Put its files back, or let another version answer: "
+            "Restore its files, or make another version answer: "
             f"tidemill models rollback {task}, or tidemill jobs run retrain --task {task}"
         )
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model version as the front needs it.
+    """A model version that can answer.
 
     Attributes:
-        task: the task it answers for.
+        task: its task.
         name: its model's name in Triton.
         version: its number.
-        labels: in the order of its output.
-        encoder: turns texts into its input.
+        labels: its labels in the order of its output.
+        encoder: encodes texts as its input.
     """
 
     task: str
@@ -60,7 +60,7 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class TaskRoutes:
-    """Who answers a task's requests.
+    """The versions that answer a task's requests.
 
     Attributes:
         deployment: what holds now.
@@ -78,9 +78,9 @@ class Choice:
     """The router's choice for one query.
 
     Attributes:
-        model: who answers.
+        model: the version that answers.
         propensity: the probability in (0, 1] of this choice.
-        shadows: versions that see a copy.
+        shadows: versions that get a copy.
     """
 
     model: ServedModel
@@ -89,10 +89,10 @@ class Choice:
 
 
 class Router:
-    """Chooses versions. Nothing but `refresh` waits for the database.
+    """The chooser of versions. Only `refresh` and `watch` wait for the database.
 
     Attributes:
-        reads: how often the database was asked.
+        reads: how often the database was read.
     """
 
     def __init__(
@@ -101,13 +101,13 @@ class Router:
         self._store = models
         self._repository = repository
         self._tasks = tasks
-        # None: its champion cannot be read.
+        # None for a task whose champion cannot be read.
         self._routes: dict[str, TaskRoutes | None] = {}
         self._refreshing = asyncio.Lock()
         self.reads = 0
 
     async def watch(self) -> None:
-        """Refresh for ever; a database that is away leaves what holds as it is."""
+        """Refresh forever; while the database is away, the routes stay as they are."""
         while True:
             try:
                 await self.refresh()
@@ -118,23 +118,23 @@ class Router:
             await asyncio.sleep(REFRESH_SECONDS)
 
     async def refresh(self) -> None:
-        """Read what holds now.
+        """Read the current deployments.
 
         Raises:
-            StorageUnavailable: the database is away; what held stays.
+            StorageUnavailable: the database is away; the routes stay as they are.
         """
         reads = self.reads
         async with self._refreshing:
             if self.reads > reads:
-                return  # somebody began to read after this was asked for
+                return  # another refresh began to read after this call
             self.reads += 1
             self._routes = await asyncio.to_thread(self._read, self._routes)
 
     def task_settings(self, task: str) -> TaskSettings:
-        """The settings of a task.
+        """Return the settings of a task.
 
         Raises:
-            InvalidArgument: there is no such task.
+            InvalidArgument: the task does not exist.
         """
         settings = self._tasks.get(task)
         if settings is None:
@@ -144,12 +144,12 @@ class Router:
         return settings
 
     def routes(self, task: str) -> TaskRoutes:
-        """Who answers a task's requests.
+        """Return the versions that answer a task's requests.
 
         Raises:
-            InvalidArgument: there is no such task.
-            NoChampion: nobody does yet.
-            ChampionUnreadable: nobody can.
+            InvalidArgument: the task does not exist.
+            NoChampion: the task has no champion yet.
+            ChampionUnreadable: its champion cannot be read.
         """
         self.task_settings(task)
         if task not in self._routes:
@@ -160,10 +160,10 @@ class Router:
         return routes
 
     def choose(self, task: str, model_version: int, routing_key: str) -> Choice:
-        """Who answers this query. Without a routing key the choice is random.
+        """Choose a version for a query; without a routing key, at random.
 
         Raises:
-            InvalidArgument: there is no such task, or the version asked for is not served.
+            InvalidArgument: the task does not exist, or does not serve `model_version`.
             NoChampion: the task has no champion yet.
             ChampionUnreadable: its champion cannot be read.
         """
@@ -202,10 +202,10 @@ class Router:
         versions: Sequence[ModelVersion],
         known: Mapping[int, ServedModel],
     ) -> TaskRoutes:
-        """The routes of a task; versions that were known already are not loaded again.
+        """Return the routes of a task; known versions are not loaded again.
 
         Raises:
-            DataError: a version that answers callers is missing or cannot be read.
+            DataError: the champion or a canary is missing or cannot be read.
         """
         answering = {deployment.champion, *deployment.canaries}
         models: dict[int, ServedModel] = {}

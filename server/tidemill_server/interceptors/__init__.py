@@ -1,1 +1,1 @@
-"""What holds for every call of every service."""
+"""Handling that every call of every service shares."""

@@ -1,7 +1,7 @@
-"""Messages that cannot be decoded, or never come.
+"""Messages that cannot be decoded, or never arrive.
 
-Left alone, grpcio answers UNKNOWN to the first before a servicer sees the call, and nothing at all
-to a caller that half-closes where one message is due, or sends nothing for ever.
+By itself, grpcio answers UNKNOWN to the former before a servicer sees the call. It never answers a
+caller that half-closes before its one message, or that never sends it.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import grpc.aio
 from tidemill_core.errors import DeadlineExceeded, InvalidArgument
 
 MESSAGE_SECONDS = 10.0
-"""For the one message of a call to come; where the caller's deadline is sooner, that holds."""
+"""Time for the one message of a call to arrive, unless the caller's deadline is sooner."""
 
 
 class _Malformed:
@@ -30,37 +30,37 @@ class MalformedMessage(InvalidArgument):
 
 
 class MessageNotSent(DeadlineExceeded):
-    """A call was opened, and its one message did not come."""
+    """A call's one message did not arrive."""
 
     reason = "MESSAGE_NOT_SENT"
 
     def __init__(self) -> None:
-        message = f"the call's message did not come within {MESSAGE_SECONDS:g} s"
-        super(DeadlineExceeded, self).__init__(message)  # whose own words are about an answer
+        message = f"the call's message did not arrive within {MESSAGE_SECONDS:g} s"
+        super(DeadlineExceeded, self).__init__(message)  # its own message is about an answer
 
 
 def tolerant(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """A decoder that never fails; `checked` tells what it could not decode."""
+    """Return a decoder that never fails; `checked` raises for what it cannot decode."""
 
     def decode_or_mark(message: bytes) -> Any:
         try:
             return message if decode is None else decode(message)
-        except Exception:  # protobuf's DecodeError, and what else a decoder comes up with
+        except Exception:  # protobuf's DecodeError, and any other error of a decoder
             return _MALFORMED
 
     return decode_or_mark
 
 
 def checked(message: Any) -> Any:
-    """A message that came and was decoded.
+    """Return a message.
 
     Raises:
-        MalformedMessage: it did not, or could not be.
+        MalformedMessage: it did not arrive or could not be decoded.
     """
     if message is _MALFORMED:
-        rule = "cannot be decoded: text must be UTF-8, and the message of the method's type"
+        rule = "cannot be decoded; it must have the method's type, and its text must be UTF-8"
         raise MalformedMessage(rule)
     if message is grpc.aio.EOF:
-        rule = "is missing: the method takes one, and the call was half-closed without it"
+        rule = "is missing; the method takes one, but the call was half-closed without it"
         raise MalformedMessage(rule)
     return message

@@ -1,21 +1,24 @@
-"""What holds for every call of every service, in this order.
+"""The wrapper around every method of every service.
 
-1. A call that comes while the process drains is refused.
-2. Its caller is known, may call the method, and keeps to its rate.
-3. Its messages come (where there is one, in time, and while the process does not drain), can be
-   decoded, and are about tasks that the caller may use.
-4. A `TidemillError` becomes its status. Anything else is a bug: it is logged, and the caller
-   learns INTERNAL and no more.
-5. An admin action is written down before its answer is sent.
-6. It is counted, timed, traced and logged.
+It handles a call in this order:
 
-`grpc.aio` interceptors would look up and wrap a method's handler at each call; this wraps it once,
+1. Calls that arrive while the process drains are refused.
+2. The caller must be known, have the method's scope, and keep to its rate.
+3. Messages must arrive (a single one in time, before the process drains), be decodable, and
+   concern tasks that the caller may use.
+4. A `TidemillError` becomes its status. Any other exception is a bug: it is logged, and the caller
+   gets INTERNAL without details.
+5. An admin action is recorded in the audit trail before its answer is sent.
+6. The call is counted, timed, traced and logged.
+
+`grpc.aio` interceptors would look up and wrap a method's handler at each call. This wraps it once,
 when the generated code registers it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -39,61 +42,54 @@ from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.status import abort, code_of
 
 _CANCELLED_BY_THEN_SECONDS = 0.02
-"""To grpcio a call that ends without its message, too, reads as one that was half-closed: what
-cancels it, its caller or its deadline, follows so soon."""
+"""Wait after a half-close without a message. grpcio reports one also for a call that its caller or
+its deadline cancels, and the cancellation follows within this time."""
 
 log = structlog.get_logger()
 
-Handlers = Mapping[str, Any]  # grpc.RpcMethodHandler, which only the stubs know as generic
+Handlers = Mapping[str, Any]  # grpc.RpcMethodHandler, which is generic only in the stubs
 Context = Any
 
 
+@dataclass(frozen=True)
 class EveryCall:
-    """Stands where generated code expects a server, and wraps the methods that it registers.
+    """The server to which generated code adds methods; it wraps them.
 
-    Args:
+    Attributes:
         server: gets the wrapped methods.
-        gatekeeper: knows callers and what they may.
-        auditor: writes admin actions down.
-        drain: says whether new calls are refused.
-        recorder: counts, times, traces and logs.
+        gatekeeper: admits callers.
+        auditor: records admin actions.
+        drain: refuses new calls once the process drains.
+        recorder: counts, times, traces and logs calls.
     """
 
-    def __init__(
-        self,
-        server: grpc.aio.Server,
-        gatekeeper: Gatekeeper,
-        auditor: Auditor,
-        drain: Drain,
-        recorder: Recorder,
-    ) -> None:
-        self._server = server
-        self._gatekeeper = gatekeeper
-        self._auditor = auditor
-        self._drain = drain
-        self._recorder = recorder
+    server: grpc.aio.Server
+    gatekeeper: Gatekeeper
+    auditor: Auditor
+    drain: Drain
+    recorder: Recorder
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Nothing: generated code registers every method by its name as well."""
+        """Do nothing; generated code also registers every method by its name."""
 
     def add_registered_method_handlers(self, service: str, handlers: Handlers) -> None:
-        """Register a service's methods with the server, wrapped.
+        """Wrap a service's methods and register them with the server, as generic handlers.
 
-        As generic ones: grpc.aio accepts each registered method's calls from a queue of its own,
-        and looks at all of those queues at every call. Generic ones share one queue.
+        grpc.aio accepts calls of each registered method from a separate queue, and checks all of
+        these queues at every call. Generic handlers share one queue.
         """
         wrapped = {
             name: self._wrapped(f"/{service}/{name}", each) for name, each in handlers.items()
         }
         generic = grpc.method_handlers_generic_handler(service, wrapped)
-        self._server.add_generic_rpc_handlers((generic,))
+        self.server.add_generic_rpc_handlers((generic,))
 
     def _wrapped(self, method: str, handler: Any) -> Any:
         decode, encode = tolerant(handler.request_deserializer), handler.response_serializer
         one, many = self._one_message, self._many_messages
-        # Of a method with one request, too, grpcio is told that it takes a stream: otherwise it
-        # reads the message before anybody is asked who calls, waits for it as long as the caller
-        # likes, and never answers one that half-closes without it.
+        # Methods with one request are registered as taking a stream, too. Otherwise grpcio would
+        # read the message before the caller is checked, wait for it without limit, and never
+        # answer a caller that half-closes without sending it.
         if handler.request_streaming and handler.response_streaming:
             call = self._streaming(method, handler.stream_stream, many, ends=aiter)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
@@ -101,23 +97,23 @@ class EveryCall:
             call = self._unary(method, handler.stream_unary, many)
             return grpc.stream_unary_rpc_method_handler(call, decode, encode)
         if handler.response_streaming:
-            ends = self._drain.until_drained
+            ends = self.drain.until_drained
             call = self._streaming(method, handler.unary_stream, one, ends)
             return grpc.stream_stream_rpc_method_handler(call, decode, encode)
         call = self._unary(method, handler.unary_unary, one)
         return grpc.stream_unary_rpc_method_handler(call, decode, encode)
 
-    def _unary(self, method: str, behaviour: Any, take: Callable[..., Awaitable[Any]]) -> Any:
-        begin = self._recorder.of(method)
-        if self._gatekeeper.audited(method):
-            behaviour = self._audited(method, behaviour)
+    def _unary(self, method: str, behavior: Any, take: Callable[..., Awaitable[Any]]) -> Any:
+        begin = self.recorder.of(method)
+        if self.gatekeeper.audited(method):
+            behavior = self._audited(method, behavior)
 
         async def call(requests: Any, context: Context) -> Any:
             with begin(context) as record:
                 try:
                     self._open(record, method)
                     request = await take(record, method, requests, context)
-                    return await behaviour(request, context)
+                    return await behavior(request, context)
                 except Exception as error:
                     await _fail(record, context, error)
 
@@ -126,30 +122,30 @@ class EveryCall:
     def _streaming(
         self,
         method: str,
-        behaviour: Any,
+        behavior: Any,
         take: Callable[..., Awaitable[Any]],
         ends: Callable[..., Any],
     ) -> Any:
-        """A method that streams answers.
+        """Return a wrapped method that streams answers.
 
         Args:
             method: its path.
-            behaviour: the servicer's.
-            take: reads its request, or gives its stream of them, and lets each pass or not.
-            ends: ends its answers when the process drains; those to a stream of requests end
-                when the requests do.
+            behavior: the servicer's method.
+            take: returns the checked request, or an iterator of checked requests.
+            ends: ends the answers when the process drains; answers to a stream of requests end
+                with the requests.
         """
-        begin = self._recorder.of(method)
+        begin = self.recorder.of(method)
 
         async def call(requests: Any, context: Context) -> AsyncIterator[Any]:
             with begin(context) as record:
                 try:
                     self._open(record, method)
-                    answers = behaviour(await take(record, method, requests, context), context)
-                    if isinstance(answers, Awaitable):  # it writes itself, as Health.Watch
-                        await self._drain.run_until_drained(answers)
+                    answers = behavior(await take(record, method, requests, context), context)
+                    if isinstance(answers, Awaitable):  # it writes the answers, as Health.Watch
+                        await self.drain.run_until_drained(answers)
                         return
-                    async with aclosing(answers):  # or else what it began would go on
+                    async with aclosing(answers):  # stops the answers in flight
                         async for response in ends(answers):
                             yield response
                 except Exception as error:
@@ -158,20 +154,20 @@ class EveryCall:
         return call
 
     def _open(self, record: CallRecord, method: str) -> None:
-        """Let a call begin.
+        """Admit a call.
 
         Raises:
-            TidemillError: ShuttingDown, or what `Gatekeeper.admit` raises.
+            TidemillError: ShuttingDown, or an error of `Gatekeeper.admit`.
         """
-        self._drain.check()
-        caller = self._gatekeeper.admit(method, record.metadata)
+        self.drain.check()
+        caller = self.gatekeeper.admit(method, record.metadata)
         record.caller = caller
         current_caller.set(caller)
 
     async def _one_message(
         self, record: CallRecord, method: str, _requests: object, context: Context
     ) -> Any:
-        request = await self._drain.in_time(context.read, MESSAGE_SECONDS, MessageNotSent)
+        request = await self.drain.in_time(context.read, MESSAGE_SECONDS, MessageNotSent)
         record.request = request
         if request is grpc.aio.EOF:
             await asyncio.sleep(_CANCELLED_BY_THEN_SECONDS)
@@ -185,26 +181,26 @@ class EveryCall:
     async def _each_message(
         self, caller: Caller, method: str, requests: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
-        async for request in self._drain.until_drained(requests):
-            await self._gatekeeper.pace(caller)
+        async for request in self.drain.until_drained(requests):
+            await self.gatekeeper.pace(caller)
             yield self._checked(caller, method, request)
 
     def _checked(self, caller: Caller, method: str, request: Any) -> Any:
-        self._gatekeeper.check_request(caller, method, checked(request))
+        self.gatekeeper.check_request(caller, method, checked(request))
         return request
 
-    def _audited(self, method: str, behaviour: Any) -> Any:
-        """An admin action, which is written down however it ends.
+    def _audited(self, method: str, behavior: Any) -> Any:
+        """Return an admin action that is recorded however it ends.
 
-        It is shielded: a caller that hangs up must not leave an action half-done, or unwritten.
+        It is shielded, so that a caller who hangs up leaves no action unfinished or unrecorded.
         """
 
         async def act(request: Any, context: Context) -> Any:
             write = partial(
-                self._auditor.record, current_caller.get(), method, request, peer=context.peer()
+                self.auditor.record, current_caller.get(), method, request, peer=context.peer()
             )
             try:
-                response = await behaviour(request, context)
+                response = await behavior(request, context)
             except Exception as error:
                 await write(code=code_of(error).name, reason=getattr(error, "reason", ""))
                 raise
@@ -223,7 +219,7 @@ class EveryCall:
 
 
 def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
-    """Hear how an action ended whose caller is gone."""
+    """Log an unexpected error of an action whose caller is gone."""
     error = None if acted.cancelled() else acted.exception()
     if error is not None and not isinstance(error, TidemillError):
         log.error("unexpected_error", method=method, exc_info=error)
@@ -232,7 +228,7 @@ def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
 async def _fail(record: CallRecord, context: Context, error: Exception) -> None:
     """End a call with the status of an error."""
     if isinstance(error, grpc.aio.InternalError):
-        # gRPC refuses to send: the call has ended already, and nobody is left to tell.
+        # gRPC cannot send because the call has already ended.
         log.warning("not_sent", method=record.method, detail=str(error))
         raise asyncio.CancelledError from error
     if isinstance(error, TidemillError):
@@ -241,4 +237,4 @@ async def _fail(record: CallRecord, context: Context, error: Exception) -> None:
     if isinstance(error, (grpc.aio.AbortError, grpc.RpcError)):
         raise error
     log.exception("unexpected_error", method=record.method)
-    await context.abort(grpc.StatusCode.INTERNAL, "an error that should not happen; see the log")
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error; see the server's log")

@@ -1,8 +1,10 @@
-"""What is known of a call while it runs, and told when it ends."""
+"""Records of calls, from which they are counted, traced and logged when they end."""
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -24,41 +26,30 @@ _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _REFUSED = (grpc.StatusCode.UNAUTHENTICATED.name, grpc.StatusCode.PERMISSION_DENIED.name)
 
 
+@dataclass(frozen=True)
 class Recorder:
-    """Makes the records of calls.
+    """The maker of records of calls."""
 
-    Args:
-        metrics: count and time them.
-        tracing: traces them.
-        access_log: gets a line of each.
-    """
-
-    def __init__(self, metrics: Metrics, tracing: Tracing, access_log: AccessLog) -> None:
-        self.metrics = metrics
-        self.tracing = tracing
-        self.access_log = access_log
+    metrics: Metrics
+    tracing: Tracing
+    access_log: AccessLog
 
     def of(self, path: str) -> Callable[[Any], "CallRecord"]:
-        """What makes the records of a method's calls from their contexts."""
+        """Return a function that makes the record of a method's call from its context."""
         method = method_label(path)
-        observed = self.metrics.method(method)
-
-        def begin(context: Any) -> CallRecord:
-            return CallRecord(self, method, observed, context)
-
-        return begin
+        return partial(CallRecord, self, method, self.metrics.method(method))
 
 
 class CallRecord:
-    """One call: a context manager round its handler.
+    """One call, as a context manager around its handler.
 
     Attributes:
-        method: `PredictionService/Predict`.
-        peer: the address that it comes from.
-        metadata: that its caller sent along.
-        caller: who calls, once that is known.
+        method: such as `PredictionService/Predict`.
+        peer: the caller's address.
+        metadata: the caller's metadata.
+        caller: the caller, once known.
         request: the message of a unary call.
-        reason: of the error that it failed with.
+        reason: the reason of the error with which it failed.
     """
 
     __slots__ = (
@@ -70,7 +61,7 @@ class CallRecord:
         self, recorder: Recorder, method: str, observed: MethodMetrics, context: Any
     ) -> None:
         self.method = method
-        # At the end of a cancelled call, asking would crash grpcio.
+        # At the end of a canceled call, `peer` would crash grpcio.
         self.peer: str = context.peer()
         self.metadata: Metadata = context.invocation_metadata() or ()
         self._seconds_given: float | None = context.time_remaining()
@@ -85,7 +76,7 @@ class CallRecord:
 
     def __enter__(self) -> "CallRecord":
         self._observed.in_flight.inc()
-        current_span.set(self._span)  # never reset: every call is a task with its own context
+        current_span.set(self._span)  # never reset, because every call has its own context
         return self
 
     def __exit__(
@@ -122,15 +113,15 @@ class CallRecord:
             is_late = _is_used_up(self._seconds_given, seconds)
             code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
             return code.name
-        code = self._context.code()  # of a call that was aborted a StatusCode, or else its number
+        code = self._context.code()  # a StatusCode if the call was aborted, otherwise a number
         return code.name if isinstance(code, grpc.StatusCode) else _NAMES.get(code, "UNKNOWN")
 
 
 def _is_used_up(given: float | None, seconds: float) -> bool:
-    """Whether a call that was cancelled after so many seconds had used up what it was given.
+    """Return whether a canceled call that ran for `seconds` had used up its `given` time.
 
-    grpcio tells that only by cancelling, as where the caller hangs up. A caller whose deadline has
-    passed hangs up too, by its own clock: gRPC rounds the time that it announces up, by a hundredth
-    at most, and the announcement took its time on the way.
+    grpcio cancels a call both when its deadline passes and when the caller hangs up. A caller hangs
+    up at its deadline by its own clock, which can be earlier than here: gRPC rounds the timeout
+    that it sends up by at most 1 %, and the message takes time to arrive.
     """
     return given is not None and seconds > given - 0.01 * (1.0 + given)

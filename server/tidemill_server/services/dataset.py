@@ -7,7 +7,7 @@ from tidemill_server.handlers.dataset import DatasetHandler
 
 
 class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
-    """Shows what models were trained on."""
+    """Access to dataset versions."""
 
     def __init__(self, handler: DatasetHandler) -> None:
         self._handler = handler

@@ -1,4 +1,4 @@
-"""How long a caller waits."""
+"""Deadlines of calls."""
 
 import asyncio
 
@@ -8,12 +8,12 @@ from tidemill_server.inference.query import DEFAULT_SECONDS, MAX_SECONDS
 
 
 def deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
-    """Return the moment, on the event loop's clock, until which the caller waits."""
+    """Return the caller's deadline on the event loop's clock."""
     remaining = context.time_remaining()
     seconds = DEFAULT_SECONDS if remaining is None else remaining
     return asyncio.get_running_loop().time() + min(seconds, MAX_SECONDS)
 
 
 def item_deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
-    """Return the moment until which an item of a stream that came just now waits."""
+    """Return the deadline of an item that just arrived on a stream."""
     return min(deadline_of(context), asyncio.get_running_loop().time() + DEFAULT_SECONDS)

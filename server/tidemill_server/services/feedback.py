@@ -9,7 +9,7 @@ from tidemill_server.handlers.feedback import FeedbackHandler, NewPreference
 
 
 class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
-    """Takes users' feedback, and which of two answers they prefer."""
+    """Feedback on predictions, and preferences between two answers."""
 
     def __init__(self, handler: FeedbackHandler) -> None:
         self._handler = handler
@@ -24,7 +24,7 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
     async def StreamFeedback(
         self, request_iterator: AsyncIterator[pb.StreamFeedbackRequest], _context: object
     ) -> pb.StreamFeedbackResponse:
-        """Store what is right of a stream, and list what is wrong."""
+        """Store the valid feedback of a stream, and list the rejected feedback."""
         new = (convert.new_feedback(request) async for request in request_iterator)
         return convert.feedback_outcome(await self._handler.submit_many(new))
 

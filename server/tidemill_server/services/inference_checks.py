@@ -1,6 +1,6 @@
-"""What the Open Inference Protocol's callers may ask for: bounded, and without shared memory.
+"""Checks of Open Inference Protocol requests: bounded sizes, and no shared memory.
 
-Triton trusts its callers more than the front can: it reads regions of its host's memory by name,
+Triton trusts its callers more than the front can. It reads regions of its host's memory by name,
 multiplies shapes until they overflow, and repeats names of any length in its errors.
 """
 
@@ -14,20 +14,20 @@ from tidemill_core.errors import InvalidArgument
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 
 MAX_ROWS = 1024
-"""The first dimension of an input."""
+"""Bound on the first dimension of an input."""
 MAX_ELEMENTS = 1024 * 1024
-"""The product of an input's dimensions."""
+"""Bound on the product of an input's dimensions."""
 MAX_DIMENSIONS = 8
 MAX_TENSORS = 16
-"""Inputs of a request, and outputs that it names."""
+"""Bound on a request's inputs, and on the outputs that it names."""
 
 _SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
 
-_Tensor = Any  # an input or an output; the generated code comes without types
+_Tensor = Any  # an input or an output; the generated code has no types
 
 
 def check_infer(request: pb.ModelInferRequest) -> None:
-    """Check what does not depend on the model; the rest is Triton's to check.
+    """Check everything that does not depend on the model; Triton checks the rest.
 
     Raises:
         InvalidArgument: VALUE_TOO_LONG, TOO_MANY_TENSORS, SHARED_MEMORY_NOT_EXPOSED,
@@ -54,7 +54,7 @@ def _check_tensor(field: str, tensor: _Tensor) -> None:
             raise InvalidArgument(
                 "SHARED_MEMORY_NOT_EXPOSED",
                 f"{field}.parameters.{name}",
-                "shared memory cannot be used here: send the values themselves",
+                "shared memory is not available here; send the values themselves",
             )
 
 
@@ -73,5 +73,5 @@ def _check_size(field: str, size: int, what: str, limit: int) -> None:
 
 
 def rows_of(request: pb.ModelInferRequest) -> int:
-    """How many texts a checked request is about: the largest first dimension, at least 1."""
+    """Return a checked request's number of rows: the largest first dimension, at least 1."""
     return max((tensor.shape[0] for tensor in request.inputs if tensor.shape), default=1) or 1

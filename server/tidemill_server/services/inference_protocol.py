@@ -1,10 +1,10 @@
 """The Open Inference Protocol (`inference.GRPCInferenceService`), passed through to Triton.
 
-What was checked is what is sent: requests are decoded and encoded anew. Triton's answers pass as
-the bytes that they are. A caller's metadata stays here, for Triton takes control keys from it.
+Requests are decoded, checked and encoded again, so Triton gets exactly the checked content. Its
+answers are passed on as bytes. A caller's metadata is not, because Triton reads control keys in it.
 
-A stream's requests are unary calls to Triton: Triton 2.51 never unloads a model of which a stream
-was cancelled with requests in flight, and a cancelled unary call leaves nothing behind.
+The requests of a stream become unary calls to Triton. Triton 2.51 never unloads a model after a
+stream on it was canceled with requests in flight; a canceled unary call has no such effect.
 """
 
 import asyncio
@@ -38,18 +38,18 @@ _OF_THE_SERVER = ("ServerLive", "ServerReady", "ServerMetadata")
 _OF_A_MODEL = ("ModelReady", "ModelMetadata", "ModelConfig")
 
 Context = Any
-Behaviour = Callable[[Any, Context], Awaitable[bytes]]
+Behavior = Callable[[Any, Context], Awaitable[bytes]]
 
 
 class InferenceProtocol:
-    """Answers for the models of Tidemill's tasks; every other model does not exist.
+    """The protocol for the models of Tidemill's tasks; callers see no other models.
 
     Args:
         triton_address: `host:port` of Triton's gRPC.
-        admissions: how much each task lets in, by the task's name.
-        windows: bound what streams hold.
-        metrics: observe Triton's calls, and count what is refused.
-        arrival_delay: seconds that a call waits now before it comes here.
+        admissions: the admission of each task, by the task's name.
+        windows: bounds the requests in flight on streams.
+        metrics: observes Triton calls and counts refusals.
+        arrival_delay: returns the seconds that a call currently waits before a handler runs.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class InferenceProtocol:
         self._paces = {name: Pace() for name in self._models}
 
     def handlers(self) -> tuple[str, dict[str, Any]]:
-        """The service and all its methods, for `Server.add_registered_method_handlers`."""
-        behaviours: dict[str, Behaviour] = {
+        """Return the service's name and its handlers for `add_registered_method_handlers`."""
+        behaviors: dict[str, Behavior] = {
             **{name: self._passed(name, _no_check) for name in _OF_THE_SERVER},
             **{name: self._passed(name, self._check_model) for name in _OF_A_MODEL},
             "ModelInfer": self._model_infer,
@@ -80,29 +80,29 @@ class InferenceProtocol:
             method.name: grpc.unary_unary_rpc_method_handler(_not_exposed)
             for method in SERVICE.methods
         }
-        for name, behaviour in behaviours.items():
+        for name, behavior in behaviors.items():
             request = getattr(pb, SERVICE.methods_by_name[name].input_type.name)
-            handlers[name] = grpc.unary_unary_rpc_method_handler(behaviour, request.FromString)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(behavior, request.FromString)
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, pb.ModelInferRequest.FromString
         )
         return SERVICE.full_name, handlers
 
     async def close(self) -> None:
-        """Close the connection to Triton; calls in flight are cancelled."""
+        """Close the connection to Triton; calls in flight are canceled."""
         await self._triton.close()
 
-    def _passed(self, method: str, check: Callable[[Any], None]) -> Behaviour:
-        """A unary method that Triton answers."""
+    def _passed(self, method: str, check: Callable[[Any], None]) -> Behavior:
+        """Return a unary method that Triton answers."""
 
-        async def behaviour(request: Any, context: Context) -> bytes:
+        async def behavior(request: Any, context: Context) -> bytes:
             check(request)
             return await self._triton.ask(method, request, _seconds_to(deadline_of(context)))
 
-        return behaviour
+        return behavior
 
     async def _statistics(self, request: pb.ModelStatisticsRequest, context: Context) -> bytes:
-        """Statistics of one model, or of all that are ours."""
+        """Return the statistics of one model, or of all models of Tidemill's tasks."""
         if request.name:
             self._check_visible(request.name)
         check_words("version", request.version, MAX_KEY_LENGTH)
@@ -112,14 +112,10 @@ class InferenceProtocol:
         return bytes(pb.ModelStatisticsResponse(model_stats=ours).SerializeToString())
 
     async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
-        """Inference, let in like a unary prediction of as many texts."""
+        """Infer, admitted like a unary prediction of the same number of texts."""
         self._check_infer(request)
-        task, rows, deadline = (
-            self._models[request.model_name],
-            rows_of(request),
-            deadline_of(context),
-        )
-        admission = self._admissions[task]
+        task, rows = self._models[request.model_name], rows_of(request)
+        deadline, admission = deadline_of(context), self._admissions[task]
         try:
             self._paces[request.model_name].refuse_late(1, _seconds_to(deadline))
             admission.enter(rows)
@@ -134,7 +130,7 @@ class InferenceProtocol:
     def _stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[bytes]:
-        """Answer in the order of the requests; a refused one has an `error_message` of its own."""
+        """Answer in the order of the requests; a refused request gets an `error_message`."""
         return pipelined(requests, partial(self._stream_answer, context), self._windows)
 
     async def _stream_answer(
@@ -144,7 +140,7 @@ class InferenceProtocol:
         answer = pb.ModelStreamInferResponse()
         try:
             self._check_infer(request)
-            await self._once_let_in(request, deadline, answer.infer_response)
+            await self._infer_on_stream(request, deadline, answer.infer_response)
         except DeadlineExceeded as error:
             return TritonUnavailable(self._triton.address, f"on a stream: {error}")
         except TritonUnavailable as error:
@@ -155,10 +151,10 @@ class InferenceProtocol:
             answer.infer_response.id = request.id[:MAX_KEY_LENGTH]
         return bytes(answer.SerializeToString())
 
-    async def _once_let_in(
+    async def _infer_on_stream(
         self, request: pb.ModelInferRequest, deadline: float, answer: pb.ModelInferResponse
     ) -> None:
-        """Inference, let in like a prediction on a stream of as many texts."""
+        """Infer, admitted like a prediction of the same number of texts on a stream."""
         task, rows = self._models[request.model_name], rows_of(request)
         admission = self._admissions[task]
         try:
@@ -167,7 +163,7 @@ class InferenceProtocol:
         except ResourceExhausted as error:
             self._metrics.shed(task, error.reason).inc()
             raise
-        except DeadlineExceeded as error:  # of the wait for a turn: Triton has not been asked
+        except DeadlineExceeded as error:  # while waiting for admission: Triton was not called
             self._metrics.shed(task, Overloaded.reason).inc()
             raise Overloaded(str(error)) from error
         try:
@@ -178,7 +174,7 @@ class InferenceProtocol:
     async def _infer(
         self, request: pb.ModelInferRequest, deadline: float, answer: pb.ModelInferResponse
     ) -> bytes:
-        """Ask for what was let in, and tell admission how that went; as `TritonCalls.ask`."""
+        """Call Triton for an admitted request, and report its times to admission."""
         clock, pace = asyncio.get_running_loop().time, self._paces[request.model_name]
         begin = clock()
         pace.in_flight += 1
@@ -189,10 +185,10 @@ class InferenceProtocol:
             pace.in_flight -= 1
             pace.took(seconds)
         task = self._models[request.model_name]
-        # Nothing queues here: the time is Triton's, which is no sign of overload.
+        # No queue here: all the time is Triton's, which is not a sign of overload.
         delay = self._arrival_delay()
         self._admissions[task].observe(rows_of(request), delay, seconds, begin + seconds)
-        version = answer.model_version  # Triton's word, for callers may leave it to Triton
+        version = answer.model_version  # the request may leave the choice to Triton
         self._metrics.triton(task, int(version) if version.isdecimal() else 0).observe(seconds)
         return found
 
@@ -218,5 +214,5 @@ def _no_check(_request: object) -> None:
 
 
 async def _not_exposed(_request: bytes, _context: Context) -> NoReturn:
-    message = "this method of Triton is not for callers; see docs/inference-protocol.md"
+    message = "callers cannot use this Triton method; see docs/inference-protocol.md"
     raise PermissionDenied("NOT_EXPOSED", message)

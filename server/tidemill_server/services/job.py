@@ -9,7 +9,7 @@ from tidemill_server.handlers.job import JobHandler
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
-    """Starts and follows the batch jobs."""
+    """Starts and follows batch jobs."""
 
     def __init__(self, handler: JobHandler) -> None:
         self._handler = handler
@@ -45,7 +45,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     async def WatchJobRun(
         self, request: pb.WatchJobRunRequest, _context: object
     ) -> AsyncIterator[pb.WatchJobRunResponse]:
-        """Send the run at once, again at each change, until it has ended."""
+        """Send the run immediately and after each change, until it ends."""
         async for run in self._handler.watch_run(request.run_id):
             yield pb.WatchJobRunResponse(job_run=convert.job_run(run))
 

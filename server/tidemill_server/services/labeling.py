@@ -28,7 +28,7 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
     async def SubmitLabel(
         self, request: pb.SubmitLabelRequest, _context: object
     ) -> pb.SubmitLabelResponse:
-        """Store what an annotator says of an item."""
+        """Store an annotator's label of an item."""
         stored, item = await self._handler.submit(
             request.task,
             request.label_item_id,

@@ -7,7 +7,7 @@ from tidemill_server.handlers.model import ModelHandler, NewChange
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Shows model versions and decides who answers."""
+    """Shows model versions and changes which of them answer."""
 
     def __init__(self, handler: ModelHandler) -> None:
         self._handler = handler
@@ -39,7 +39,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def RollbackModel(
         self, request: pb.RollbackModelRequest, _context: object
     ) -> pb.RollbackModelResponse:
-        """Let the champion before this one answer again."""
+        """Make the previous champion answer again."""
         deployment = await self._handler.rollback(convert.value_of(NewChange, request))
         return pb.RollbackModelResponse(deployment=convert.deployment(deployment))
 
@@ -55,7 +55,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     async def ListDeployments(
         self, request: pb.ListDeploymentsRequest, _context: object
     ) -> pb.ListDeploymentsResponse:
-        """List the changes of traffic, newest first."""
+        """List traffic changes, newest first."""
         found, token = await self._handler.list_deployments(request.task, convert.page(request))
         return pb.ListDeploymentsResponse(
             deployments=map(convert.deployment, found), next_page_token=token

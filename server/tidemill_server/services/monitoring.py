@@ -7,7 +7,7 @@ from tidemill_server.handlers.monitoring import MonitoringHandler
 
 
 class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
-    """Shows what the checks found."""
+    """Shows reports and alerts, and acknowledges alerts."""
 
     def __init__(self, handler: MonitoringHandler) -> None:
         self._handler = handler
@@ -42,6 +42,6 @@ class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
     async def AcknowledgeAlert(
         self, request: pb.AcknowledgeAlertRequest, _context: object
     ) -> pb.AcknowledgeAlertResponse:
-        """Note who takes an alert on."""
+        """Acknowledge an alert."""
         found = await self._handler.acknowledge_alert(request.alert_id, request.actor)
         return pb.AcknowledgeAlertResponse(alert=convert.message(pb.Alert, found))

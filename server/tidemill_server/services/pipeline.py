@@ -1,4 +1,4 @@
-"""Answering the requests of a stream side by side, and in their order."""
+"""Concurrent answers to the requests of a stream, in the order of the requests."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,17 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 Answer = Callable[[Request], Coroutine[Any, Any, Response | Exception]]
 
-
 MAX_WINDOW = 256
-"""Requests of one stream that are under way at a time; a faster caller is held back."""
+"""Requests of one stream that are in flight at a time; a faster caller is slowed down."""
 MIN_WINDOW = 2
 _SHARED = 16_384
 
 
 class StreamWindows:
-    """How many requests of each stream of this process may be under way.
+    """The bounds on requests in flight on each stream of this process.
 
-    What a stream's caller does not read is held here, so streams share a bound: the more of them
-    are open, the fewer requests the next may have. A stream's window does not change.
+    Unread answers stay in memory, so streams share a bound: the more streams are open, the fewer
+    requests the next stream may have in flight. A stream's window does not change.
     """
 
     def __init__(self) -> None:
@@ -28,7 +27,7 @@ class StreamWindows:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
-        """The window of a stream that is open until the block ends."""
+        """Yield the window of a stream that is open until the block ends."""
         self._open += 1
         try:
             yield max(MIN_WINDOW, min(MAX_WINDOW, _SHARED // self._open))
@@ -41,18 +40,18 @@ async def pipelined(
     answer: Answer[Request, Response],
     windows: StreamWindows,
 ) -> AsyncIterator[Response]:
-    """Yield one response a request, in order.
+    """Yield one response per request, in order.
 
-    Whoever reads slowly holds back whoever writes. When the iteration ends early, the answers
-    under way are cancelled.
+    A slow reader slows the writer down. If the iteration ends early, the answers in flight are
+    canceled.
 
     Args:
         requests: the caller's stream.
-        answer: answers one; an exception that it returns ends the stream.
-        windows: bound how many requests are under way at a time.
+        answer: answers one request; an exception that it returns ends the stream.
+        windows: bounds the requests in flight.
 
     Raises:
-        Exception: what `answer` returned, or what `requests` raised, after the answers before it.
+        Exception: `answer` returned it or `requests` raised it; all earlier answers come first.
     """
     pending: asyncio.Queue[asyncio.Task[Response | Exception] | Exception | None]
     with windows.opened() as window:

@@ -17,7 +17,7 @@ Context = Any
 
 
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers which label a text has."""
+    """Predicts labels of texts."""
 
     def __init__(self, handler: PredictionHandler, windows: StreamWindows) -> None:
         self._handler = handler
@@ -26,7 +26,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def GetPrediction(
         self, request: pb.GetPredictionRequest, _context: object
     ) -> pb.GetPredictionResponse:
-        """Return a prediction that was made before."""
+        """Return a stored prediction."""
         return convert.stored_prediction(await self._handler.get(request.prediction_id))
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
@@ -49,7 +49,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     def StreamPredict(
         self, request_iterator: AsyncIterator[pb.StreamPredictRequest], context: Context
     ) -> AsyncIterator[pb.StreamPredictResponse]:
-        """Predict for as long as the caller sends texts; answers in the order of the requests."""
+        """Predict texts until the caller stops sending; answers keep the requests' order."""
         return pipelined(request_iterator, partial(self._answer, context), self._windows)
 
     async def _answer(

@@ -1,4 +1,4 @@
-"""Calls to Triton whose answers are passed on as the bytes that they are."""
+"""Calls to Triton whose answers are passed on as bytes."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from tidemill_server.status import PassedOn
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _MAX_MESSAGE_LENGTH = 1000
-"""Characters of Triton's words: they travel as metadata, for which there is little room."""
+"""Characters of Triton's message, which is sent as metadata, where space is small."""
 
 
 class TritonUnreadable(Unavailable):
-    """Triton answered what is no message of the method."""
+    """Triton's answer is not a message of the method's type."""
 
     reason = "TRITON_UNREADABLE"
 
@@ -26,7 +26,7 @@ class TritonUnreadable(Unavailable):
 
 
 class TritonCalls:
-    """One connection to one Triton.
+    """A connection to Triton.
 
     Args:
         address: `host:port` of its gRPC.
@@ -45,16 +45,16 @@ class TritonCalls:
     async def ask(
         self, method: str, request: Message, seconds: float, answer: Message | None = None
     ) -> bytes:
-        """Triton's answer, which can be decoded.
+        """Return Triton's answer as bytes, after checking that it can be decoded.
 
         Args:
-            method: its name; it takes one request.
-            request: of the method's type.
-            seconds: that its caller waits.
-            answer: of the method's type and empty; becomes what was answered.
+            method: the name of a unary method.
+            request: a message of the method's request type.
+            seconds: how long to wait.
+            answer: an empty message of the method's response type, to fill with the answer.
 
         Raises:
-            PassedOn: what Triton says of the request.
+            PassedOn: Triton answered with an error.
             DeadlineExceeded: no answer in time.
             TritonUnavailable: no connection.
             TritonUnreadable: the answer cannot be decoded.
@@ -76,11 +76,11 @@ class TritonCalls:
         return found
 
     async def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
+        """Close the connection; calls in flight are canceled."""
         await self._channel.close()
 
 
 def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:
-    if code is grpc.StatusCode.UNKNOWN:  # Triton's word for input that it cannot place
+    if code is grpc.StatusCode.UNKNOWN:  # Triton's code for some invalid inputs
         code = grpc.StatusCode.INVALID_ARGUMENT
     return PassedOn(code, f"TRITON_{code.name}", message[:_MAX_MESSAGE_LENGTH])

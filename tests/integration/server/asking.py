@@ -11,6 +11,7 @@ from tidemill_core.settings import TaskSettings
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admitted import AdmittedCalls
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
@@ -42,16 +43,10 @@ async def asked(
     signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
     metrics = Metrics(Labels((), ("Predict", "BatchPredict", "StreamPredict"), TASKS), "test")
     admission = Admission(max_queue_delay)
-    predictor = Predictor(
-        router,
-        Coalescer(triton, metrics, Tracing()),
-        {"support": admission},
-        signer,
-        PredictionLog(workspace.storage.predictions, workspace.spool),
-        system_clock,
-        metrics,
-        lambda: 0.0,
-    )
+    coalescer = Coalescer(triton, metrics, Tracing())
+    calls = AdmittedCalls(coalescer, {"support": admission}, metrics, lambda: 0.0)
+    log = PredictionLog(workspace.storage.predictions, workspace.spool)
+    predictor = Predictor(router, calls, signer, log, system_clock, metrics)
     handler = PredictionHandler(predictor, router, workspace.storage.predictions, signer)
     yield Asked(handler, admission, metrics)
     await triton.close()

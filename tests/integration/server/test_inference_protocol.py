@@ -257,7 +257,7 @@ def test_bad_items_of_a_stream_are_answered_and_it_goes_on(front: Front) -> None
         "there is no model 'other-onnx'",
         "unexpected inference input 'nothing' for model 'support-onnx'",
         "inputs[0].parameters.shared_memory_region: "
-        "shared memory cannot be used here: send the values themselves",
+        "shared memory is not available here; send the values themselves",
         "",
     ]
 

@@ -171,7 +171,7 @@ async def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton
         refused = asyncio.create_task(world.handler.predict(query(), "card"))
         await asyncio.sleep(REFUSAL_SECONDS / 2)
         assert (refused.done(), world.admission.rows) == (False, 0)
-        with pytest.raises(ResourceExhausted, match="0 texts are under way"):
+        with pytest.raises(ResourceExhausted, match="0 texts are in flight"):
             await refused
         assert time.perf_counter() - begin > 0.9 * REFUSAL_SECONDS
 

@@ -62,5 +62,5 @@ def test_values_of_enums_are_the_contracts() -> None:
     assert convert.label_item_states(named) == list(LabelItemState)
     assert convert.label_reason(pb.LABEL_REASON_UNSPECIFIED) is None
     for refused in (lambda: convert.label_item_states([0]), lambda: convert.label_reason(99)):
-        with pytest.raises(InvalidArgument, match="is no value of its enum"):
+        with pytest.raises(InvalidArgument, match="is not a value of its enum"):
             refused()
