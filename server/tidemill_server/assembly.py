@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -226,7 +227,7 @@ def _handlers(
             router,
             {task: each.labels for task, each in settings.tasks.items()},
             system_clock,
-            settings.labeling.lease_minutes,
+            timedelta(minutes=settings.labeling.lease_minutes),
         ),
         dataset=DatasetHandler(storage.datasets),
         model=ModelHandler(storage.models, router, system_clock, triton.model_ready),

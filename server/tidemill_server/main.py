@@ -23,7 +23,7 @@ from tidemill_core.supervisor.child import RETIRE_SIGNAL
 from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
 from tidemill_server.app import listen
-from tidemill_server.assembly import Telemetry, assemble, open_telemetry
+from tidemill_server.assembly import Front, Telemetry, assemble, open_telemetry
 from tidemill_server.drain import Drain
 from tidemill_server.security.exposure import check_exposure
 from tidemill_server.security.tls import server_credentials
@@ -47,6 +47,22 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     share_port = SHARE_PORTS in sys.argv[1:]
     front = assemble(settings, storage, telemetry, share_port=share_port)
+    await _open(front, settings)
+    watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
+    writer = asyncio.create_task(front.prediction_log.run())
+    stopped = asyncio.create_task(stopping.wait())
+    retired = asyncio.create_task(_retired(retiring, front.drain))
+    # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
+    ends = [stopped, retired, writer, *watchers]
+    ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    retired.cancel()
+    await _close(front, watchers, writer)
+    for each in ended:
+        each.result()  # raises a watcher's error
+    log.info("stopped")
+
+
+async def _open(front: Front, settings: Settings) -> None:
     await front.router.refresh()
     await front.api_keys.refresh()
     await front.health.open()
@@ -62,14 +78,11 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     report_ready()
     log.info("listening", address=f"{settings.grpc_host}:{settings.grpc_port}")
     check_exposure(settings)
-    watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
-    writer = asyncio.create_task(front.prediction_log.run())
-    stopped = asyncio.create_task(stopping.wait())
-    retired = asyncio.create_task(_retired(retiring, front.drain))
-    # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
-    ends = [stopped, retired, writer, *watchers]
-    ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    retired.cancel()
+
+
+async def _close(
+    front: Front, watchers: "list[asyncio.Task[None]]", writer: "asyncio.Task[None]"
+) -> None:
     log.info("draining")
     await front.health.drain()
     await front.drain.drain(front.server)
@@ -81,9 +94,6 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     front.probe.close()
     await front.inference.close()
     await front.triton.close()
-    for each in ended:
-        each.result()  # raises a watcher's error
-    log.info("stopped")
 
 
 async def _retired(asked: asyncio.Event, drain: Drain) -> None:

@@ -1,4 +1,4 @@
-"""Users' feedback on predictions, and which of two answers people prefer."""
+"""Feedback on predictions, and preferences between two answers."""
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -24,17 +24,17 @@ from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
 CHUNK = 500
-"""Feedback of a stream that is stored in one transaction."""
+"""Number of a stream's feedback messages that are stored in one transaction."""
 MAX_LISTED_REJECTIONS = 1000
 MAX_PREFERENCE_TEXT_LENGTH = 16_000
 """Characters of a prompt or an answer."""
 MAX_PREFERENCES_A_PAGE = 100
-"""So many of the largest fit into one message."""
+"""As many of the largest ones fit into one message."""
 
 
 @dataclass(frozen=True)
 class NewFeedback:
-    """Feedback as submitted; exactly one of `correct` and `label` should be there."""
+    """Submitted feedback, in which exactly one of `correct` and `label` should be set."""
 
     prediction_id: str
     correct: bool | None = None
@@ -47,10 +47,10 @@ class NewFeedback:
 
 @dataclass(frozen=True)
 class Rejection:
-    """What is wrong with one message of a stream.
+    """The error of one message of a stream.
 
     Attributes:
-        index: its place in the stream, from 0.
+        index: the message's position in the stream, from 0.
         error: why it was not stored.
     """
 
@@ -60,12 +60,12 @@ class Rejection:
 
 @dataclass
 class FeedbackOutcome:
-    """What became of a stream.
+    """The outcome of a stream.
 
     Attributes:
-        accepted_count: messages that are stored now, repeated ones included.
-        rejected_count: messages that are not.
-        rejections: the first 1,000 of those.
+        accepted_count: number of stored messages, repeated ones included.
+        rejected_count: number of rejected messages.
+        rejections: the first MAX_LISTED_REJECTIONS of them.
     """
 
     accepted_count: int = 0
@@ -73,7 +73,7 @@ class FeedbackOutcome:
     rejections: list[Rejection] = field(default_factory=list)
 
     def reject(self, index: int, error: TidemillError) -> None:
-        """Count a message that is not stored."""
+        """Count and list a message that is not stored."""
         self.rejected_count += 1
         if len(self.rejections) < MAX_LISTED_REJECTIONS:
             self.rejections.append(Rejection(index, error))
@@ -81,7 +81,7 @@ class FeedbackOutcome:
 
 @dataclass(frozen=True)
 class NewPreference:
-    """A judged preference pair as submitted."""
+    """A submitted preference between two answers."""
 
     task: str
     prompt: str
@@ -93,7 +93,7 @@ class NewPreference:
 
 
 class FeedbackHandler:
-    """Takes feedback and preference pairs."""
+    """Stores and lists feedback and preferences."""
 
     def __init__(
         self,
@@ -115,7 +115,8 @@ class FeedbackHandler:
 
         Raises:
             InvalidArgument: names the field and the rule.
-            FailedPrecondition: no model of the prediction's task can be asked for its labels.
+            FailedPrecondition: no model can answer for the prediction's task, so its labels are
+                unknown.
         """
         checked = self._checked(new)
         [stored] = self._feedback.add([checked])
@@ -123,10 +124,10 @@ class FeedbackHandler:
         return stored
 
     async def submit_many(self, stream: AsyncIterator[NewFeedback]) -> FeedbackOutcome:
-        """Store what is right of a stream, and list what is wrong.
+        """Store the valid feedback of a stream, and list the rejected feedback.
 
         Raises:
-            InvalidArgument: a message of the stream is malformed; what came before it is stored.
+            InvalidArgument: a message is malformed; the feedback before it is stored.
         """
         outcome = FeedbackOutcome()
         chunk: dict[int, Feedback] = {}
@@ -182,7 +183,7 @@ class FeedbackHandler:
         check_words("reason", new.reason, MAX_COMMENT_LENGTH)
         check_words("request_id", new.request_id, MAX_KEY_LENGTH)
         if normalize(new.chosen) == normalize(new.rejected):
-            rule = "is the same answer as chosen, but for case, spacing or Unicode form"
+            rule = "is the same answer as chosen, except for case, spacing or Unicode form"
             raise InvalidArgument("SAME_ANSWER", "rejected", rule)
         preference_id = uuid.uuid4().hex
         return self._preferences.add(
@@ -191,7 +192,7 @@ class FeedbackHandler:
 
     @in_thread
     def list_preferences(self, task: str, page: Page) -> tuple[list[Preference], str]:
-        """Return a page of preference pairs, newest first, and the next page's token."""
+        """Return a page of preferences, newest first, and the next page's token."""
         return self._preferences.page(task, page.at_most(MAX_PREFERENCES_A_PAGE))
 
     def _checked(self, new: NewFeedback) -> Feedback:
@@ -230,6 +231,6 @@ def _ways_to_add(task: str) -> str:
 
 
 def _check_request_id(checked: Feedback, stored: Feedback) -> None:
-    """Raise RequestIdReused if the request id brought up feedback on something else."""
+    """Raise RequestIdReused if the request id belongs to feedback on another prediction."""
     if (stored.prediction_id, stored.source) != (checked.prediction_id, checked.source):
         raise RequestIdReused("verdict", "prediction and source")

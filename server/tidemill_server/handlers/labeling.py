@@ -1,4 +1,4 @@
-"""Texts that wait for people: handing them out, and taking labels."""
+"""Texts that wait for labels of people."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,17 +26,17 @@ from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
 MAX_ITEMS = 40
-"""Items of a lease or a page: so many of the largest fit into one message."""
+"""Items of a lease or a page; as many of the largest ones fit into one message."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """What an annotator gets to label.
+    """The items that an annotator gets to label.
 
     Attributes:
-        items: to be judged, those that wait longest first.
-        waiting_count: how many wait for the annotator, these included.
-        labels: of the task's newest dataset version, and those that its settings name.
+        items: the items, those that have waited longest first.
+        waiting_count: how many items wait for the annotator, these included.
+        labels: the labels of the task's newest dataset version and of its settings.
     """
 
     items: Sequence[LabelItem]
@@ -44,37 +44,22 @@ class Lease:
     labels: Sequence[str]
 
 
+@dataclass(frozen=True)
 class LabelingHandler:
-    """Hands texts out to annotators and takes their labels.
+    """Leases items to annotators and stores their labels."""
 
-    Args:
-        store: the items.
-        datasets: name a task's labels.
-        router: knows the tasks.
-        label_names: what the settings say of labels, by task.
-        clock: the time.
-        lease_minutes: how long an item is kept for its annotator.
-    """
-
-    def __init__(
-        self,
-        store: LabelItemStore,
-        datasets: DatasetStore,
-        router: Router,
-        label_names: Mapping[str, LabelNames],
-        clock: Clock,
-        lease_minutes: float,
-    ) -> None:
-        self._store = store
-        self._datasets = datasets
-        self._router = router
-        self._label_names = label_names
-        self._clock = clock
-        self._lease = timedelta(minutes=lease_minutes)
+    store: LabelItemStore
+    datasets: DatasetStore
+    router: Router
+    label_names: Mapping[str, LabelNames]
+    """The label settings of each task."""
+    clock: Clock
+    lease_time: timedelta
+    """How long an item is reserved for its annotator."""
 
     @in_thread
     def lease(self, task: str, annotator: str, max_items: int, request_id: str) -> Lease:
-        """Hand items out to an annotator.
+        """Lease items to an annotator.
 
         Raises:
             InvalidArgument: names the field and the rule.
@@ -82,9 +67,9 @@ class LabelingHandler:
         self._check_caller(task, annotator, request_id)
         if max_items < 0:
             raise InvalidArgument("INVALID_MAX_ITEMS", "max_items", f"{max_items} is negative")
-        count, now = min(max_items or 1, MAX_ITEMS), self._clock()
-        wish = LeaseRequest(task, annotator, count, now + self._lease, request_id)
-        items, waiting = self._store.lease(wish, now)
+        count, now = min(max_items or 1, MAX_ITEMS), self.clock()
+        request = LeaseRequest(task, annotator, count, now + self.lease_time, request_id)
+        items, waiting = self.store.lease(request, now)
         return Lease(list(map(self._named, items)), waiting, sorted(self._known_labels(task)))
 
     @in_thread
@@ -97,32 +82,32 @@ class LabelingHandler:
         request_id: str,
         known_only: bool = False,
     ) -> tuple[Judgement, LabelItem]:
-        """Store what an annotator says of an item; return that, and the item as it is now.
+        """Store an annotator's label, and return the judgment and the item's new state.
 
-        What is returned has the labels' current names.
+        The returned values have the labels' current names.
 
         Args:
             task: the item's task.
             label_item_id: the item.
-            annotator: who says so.
-            label: what they say; by an old name too.
+            annotator: the annotator's name.
+            label: the label, by its current or an old name.
             request_id: makes repeating safe; may be empty.
             known_only: whether to refuse a label that is new to the task.
 
         Raises:
-            UnknownLabel: the label is new to the task, and should not be.
+            UnknownLabel: the label is new to the task, and `known_only` is set.
             InvalidArgument: names the field and the rule.
             NotFound: the task has no such item.
-            FailedPrecondition: the annotator has judged it differently, or it waits no longer.
+            FailedPrecondition: the annotator gave another label before, or the item does not wait.
         """
         self._check_caller(task, annotator, request_id)
         check_words("label_item_id", label_item_id, MAX_KEY_LENGTH)
         check_visible("label", label, MAX_LABEL_LENGTH)
-        said = Judgement(label_item_id, annotator, repair(label), request_id, self._clock())
-        renames = self._label_names[task].rename
+        judgment = Judgement(label_item_id, annotator, repair(label), request_id, self.clock())
+        renames = self.label_names[task].rename
         if known_only:
-            self._check_known(task, current(said.label, renames))
-        stored, item = self._store.submit(task, said, renames)
+            self._check_known(task, current(judgment.label, renames))
+        stored, item = self.store.submit(task, judgment, renames)
         return replace(stored, label=current(stored.label, renames)), self._named(item)
 
     @in_thread
@@ -133,30 +118,28 @@ class LabelingHandler:
         reason: LabelReason | None,
         page: Page,
     ) -> tuple[list[LabelItem], str]:
-        """Return a page of items with their judgements, newest first, and the next page's token."""
-        found, token = self._store.page(
-            task, states, reason, page.at_most(MAX_ITEMS), self._clock()
-        )
+        """Return a page of items with their judgments, newest first, and the next page's token."""
+        found, token = self.store.page(task, states, reason, page.at_most(MAX_ITEMS), self.clock())
         return list(map(self._named, found)), token
 
     def _named(self, item: LabelItem) -> LabelItem:
-        """Return an item by its labels' current names; its task may be gone."""
-        names = self._label_names.get(item.task)
+        """Return an item with its labels' current names; its task may no longer exist."""
+        names = self.label_names.get(item.task)
         return item if names is None else by_current_names(item, names.rename)
 
     def _known_labels(self, task: str) -> frozenset[str]:
-        newest, _ = self._datasets.page(task, Page(size=1))
+        newest, _ = self.datasets.page(task, Page(size=1))
         labels = [label for version in newest for label in version.label_counts]
-        names = self._label_names[task]
+        names = self.label_names[task]
         return frozenset(current(label, names.rename) for label in [*labels, *names.accepted()])
 
     def _check_known(self, task: str, label: str) -> None:
-        """Raise UnknownLabel for a label that a task does not have; before its first, all are."""
+        """Raise UnknownLabel for a label that is new to a task, unless the task has no labels."""
         known = self._known_labels(task)
         if known and label not in known:
             raise UnknownLabel(task, label, known)
 
     def _check_caller(self, task: str, annotator: str, request_id: str) -> None:
-        self._router.task_settings(task)
+        self.router.task_settings(task)
         check_visible("annotator", annotator, MAX_KEY_LENGTH)
         check_words("request_id", request_id, MAX_KEY_LENGTH)

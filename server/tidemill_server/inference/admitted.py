@@ -63,19 +63,9 @@ class AdmittedCalls:
         return rows
 
     async def _chunk(self, model: ServedModel, query: Query, texts: Sequence[str]) -> list[Row]:
-        """Call the model once there is room; a unary call without room is refused, with a delay."""
+        """Call the model once the texts are admitted."""
         admission, count = self.admissions[query.task], len(texts)
-        if query.method == UNARY_METHOD:
-            try:
-                admission.enter(count)
-            except ResourceExhausted:
-                left = query.deadline - asyncio.get_running_loop().time()
-                await asyncio.sleep(min(REFUSAL_SECONDS, left / 2))
-                raise
-            leave = admission.leave
-        else:
-            await admission.wait(count, query.deadline)
-            leave = admission.leave_patient
+        leave = await self._admit(admission, query, count)
         try:
             work = self.coalescer.submit(model, texts, query.deadline)
             try:
@@ -92,6 +82,19 @@ class AdmittedCalls:
             return rows
         finally:
             leave(count)
+
+    async def _admit(self, admission: Admission, query: Query, count: int) -> Callable[[int], None]:
+        """Admit texts, and return the method that releases their room."""
+        if query.method != UNARY_METHOD:
+            await admission.wait(count, query.deadline)
+            return admission.leave_patient
+        try:
+            admission.enter(count)
+        except ResourceExhausted:
+            left = query.deadline - asyncio.get_running_loop().time()
+            await asyncio.sleep(min(REFUSAL_SECONDS, left / 2))
+            raise
+        return admission.leave
 
     def _note_given_up(self, admission: Admission, work: Work) -> None:
         """Report the wait before the Triton call; Triton's time is not a sign of overload."""

@@ -1,13 +1,13 @@
-"""Writes every prediction down without holding a request up.
+"""The prediction log, which stores every prediction without delaying requests.
 
-    policy   what is written down of a task's predictions
+    policy   what is stored of a task's predictions
     held     predictions in memory, up to a bound
-    spool    files for what the database cannot take, up to a bound
-    replay   from there to the database, once it is back
+    spool    files for predictions that the database cannot accept, up to a bound
+    replay   from the spool to the database, once it is back
     writer   the log itself: from memory to the database, or else to the spool
 
-Rows are idempotent by prediction_id, so what was written twice counts once. docs/prediction-log.md
-says what happens when.
+Rows are idempotent by prediction_id, so a prediction that is written twice counts once.
+docs/prediction-log.md describes every case.
 """
 
 from tidemill_server.prediction_log.policy import LogPolicy

@@ -7,18 +7,18 @@ from datetime import datetime
 from tidemill_core.domain.prediction import Prediction
 
 MAX_HELD_CHARACTERS = 50_000_000
-"""Bound on the texts held, whatever the number of rows: one may have 100,000 characters."""
+"""Bound on the total length of the held texts, because one may have 100,000 characters."""
 BATCH_ROWS = 500
 BATCH_CHARACTERS = 1_000_000
-"""A batch is full at either, so that it is a moment's work for the database."""
+"""A batch is full at either bound, so that the database stores it quickly."""
 
 
 class HeldPredictions:
-    """A queue whose oldest predictions are lost at the bound.
+    """A queue that drops its oldest predictions at a bound.
 
     Args:
-        max_rows: predictions that it holds.
-        max_characters: characters that their texts have together.
+        max_rows: bound on the predictions.
+        max_characters: bound on the total length of their texts.
     """
 
     def __init__(self, max_rows: int, max_characters: int = MAX_HELD_CHARACTERS) -> None:
@@ -32,17 +32,17 @@ class HeldPredictions:
 
     @property
     def oldest_time(self) -> datetime | None:
-        """When the oldest was made; None where there is none."""
+        """When the oldest prediction was made; None if the queue is empty."""
         return self._rows[0].predict_time if self._rows else None
 
     def append(self, prediction: Prediction) -> int:
-        """Add the newest; returns how many of the oldest are lost for it."""
+        """Add a prediction, and return how many old ones are dropped for it."""
         self._rows.append(prediction)
         self._characters += len(prediction.text)
-        return self._lose_oldest()
+        return self._drop_oldest()
 
     def take(self) -> list[Prediction]:
-        """Remove a batch of the oldest, oldest first; empty where nothing is held."""
+        """Remove and return a batch of the oldest, oldest first; empty if the queue is empty."""
         batch: list[Prediction] = []
         characters = 0
         while self._rows and len(batch) < BATCH_ROWS and characters < BATCH_CHARACTERS:
@@ -51,17 +51,17 @@ class HeldPredictions:
         return batch
 
     def put_back(self, batch: Sequence[Prediction]) -> int:
-        """Undo `take`; returns how many of the oldest are lost, since others came meanwhile."""
+        """Undo `take`, and return how many old predictions are dropped for newer ones."""
         self._rows.extendleft(reversed(batch))
         self._characters += sum(len(prediction.text) for prediction in batch)
-        return self._lose_oldest()
+        return self._drop_oldest()
 
-    def _lose_oldest(self) -> int:
-        lost = 0
+    def _drop_oldest(self) -> int:
+        dropped = 0
         while len(self._rows) > self._max_rows or self._characters > self._max_characters:
             self._pop()
-            lost += 1
-        return lost
+            dropped += 1
+        return dropped
 
     def _pop(self) -> Prediction:
         prediction = self._rows.popleft()

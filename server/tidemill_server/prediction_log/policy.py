@@ -1,4 +1,4 @@
-"""What is written down of a task's predictions."""
+"""The parts of a task's predictions that are stored."""
 
 import zlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _HASHES = 2**32
 
 
 class LogPolicy:
-    """Which predictions are written down, and what of their texts.
+    """The choice of stored predictions, and of what is stored of their texts.
 
     Args:
         tasks: the tasks by name.
@@ -24,17 +24,17 @@ class LogPolicy:
         self._texts = {name: task.store_text for name, task in tasks.items()}
         self._text_key = text_key
 
-    def is_written(self, prediction: Prediction) -> bool:
-        """Whether a prediction is in its task's sample.
+    def is_stored(self, prediction: Prediction) -> bool:
+        """Return whether a prediction is in its task's sample.
 
-        The CRC-32 of its id decides, so the same predictions are in it whoever asks, and a larger
-        sample holds the smaller ones. Ids end in random bytes, which spread the CRCs evenly.
+        The CRC-32 of its id decides, so the sample is reproducible, and a larger sample contains
+        the smaller ones. Ids end in random bytes, which distribute the CRCs evenly.
         """
         share = self._shares.get(prediction.task, 1.0)
         return share == 1.0 or zlib.crc32(prediction.prediction_id.encode()) < share * _HASHES
 
-    def as_written(self, prediction: Prediction) -> Prediction:
-        """A prediction with only what its task keeps of the text."""
+    def as_stored(self, prediction: Prediction) -> Prediction:
+        """Return a prediction with only what its task keeps of the text."""
         kept = self._texts.get(prediction.task, "plain")
         if kept == "plain":
             return prediction

@@ -1,4 +1,4 @@
-"""From the spool to the database."""
+"""Replay of the spool into the database."""
 
 import contextlib
 import fcntl
@@ -21,18 +21,18 @@ log = structlog.get_logger()
 def replay(
     folder: Path, add: Add, count: Callable[[int], None], is_enough: Callable[[], bool]
 ) -> None:
-    """Bring every file that no process is writing or replaying into the database, oldest first.
+    """Add every file that no process is writing or replaying to the database, oldest first.
 
-    Lines that cannot be read or stored are set aside and hold up none of the others.
+    Lines that cannot be read or stored are quarantined, and do not block the others.
 
     Args:
         folder: the spool.
-        add: writes predictions, each once; raises InvalidArgument for what it never can.
-        count: told, after each file, how many it held.
-        is_enough: asked before each file; true leaves the others for the next time.
+        add: stores predictions, each once; raises InvalidArgument for those it can never store.
+        count: called after each file with the number of its predictions.
+        is_enough: called before each file; true leaves the remaining files for the next time.
 
     Raises:
-        Exception: what `add` raised; the files that are left stay for the next time.
+        Exception: `add` raised it; the remaining files stay for the next time.
     """
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         if is_enough():
@@ -45,7 +45,7 @@ def replay(
 
 @contextlib.contextmanager
 def _claimed(path: Path) -> Iterator[bytes | None]:
-    """The content of a file, locked until the block ends; None where it is another's, or gone."""
+    """Yield the content of a file, locked until the block ends; None if it is locked or gone."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def _claimed(path: Path) -> Iterator[bytes | None]:
 
 
 def _replay_file(path: Path, content: bytes, add: Add) -> int:
-    """Add a file's predictions, and set the rest aside; returns how many could be read."""
+    """Add a file's predictions, quarantine other lines, and return how many could be read."""
     predictions: list[Prediction] = []
     damaged: list[bytes] = []
     for line in content.splitlines(keepends=True):
@@ -73,16 +73,16 @@ def _replay_file(path: Path, content: bytes, add: Add) -> int:
         refused = _add(predictions[start : start + BATCH_ROWS], add)
         damaged += map(line_of, refused)
     if damaged:
-        aside = path.with_suffix(".damaged")
-        # On the disk before their file is removed: a power cut must not take both.
-        write_durably(aside, b"".join(damaged))
-        sync(aside.parent)
-        log.error("spool_lines_set_aside", path=str(aside), count=len(damaged))
+        quarantine = path.with_suffix(".damaged")
+        # Durable before their file is removed, so that a power cut cannot lose them.
+        write_durably(quarantine, b"".join(damaged))
+        sync(quarantine.parent)
+        log.error("spool_lines_quarantined", path=str(quarantine), count=len(damaged))
     return len(predictions)
 
 
 def _add(batch: Sequence[Prediction], add: Add) -> list[Prediction]:
-    """Add predictions; returns those that the database refuses by themselves."""
+    """Add predictions, and return those that the database refuses."""
     try:
         add(batch)
     except InvalidArgument:

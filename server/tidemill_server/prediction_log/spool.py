@@ -1,11 +1,11 @@
-"""Files for predictions that the database cannot take for now.
+"""Files for predictions that the database currently cannot accept.
 
-    <state_dir>/spool/<time of the first>-<random>.jsonl      one prediction a line
+    <state_dir>/spool/<time of the first>-<random>.jsonl      one prediction per line
                      /<the same>.damaged                      lines that cannot be replayed
 
-All workers of a state directory share the folder. Each appends to a file of its own, which it
-keeps locked (flock) until it is full or replayed. The kernel unlocks the files of a process that
-died, so whoever replays next takes them over, and nothing has to be cleaned up after a SIGKILL.
+All workers of a state directory share the folder. Each appends to its own file, which it keeps
+locked (flock) until it is full or replayed. The kernel unlocks the files of a process that died, so
+the next replay includes them, and a SIGKILL needs no cleanup.
 """
 
 import contextlib
@@ -23,24 +23,24 @@ from tidemill_core.durable import sync
 
 SUFFIX = ".jsonl"
 FILE_BYTES = 4 * 1024 * 1024
-"""A file that has grown so large is full."""
+"""Size at which a file is full."""
 _MEASURE_SECONDS = 1.0
 
 
 class SpoolFull(OSError):
-    """All workers' files together have reached the bound."""
+    """The spool has reached its bound."""
 
 
 class Spool:
-    """One worker's side of the spool: it writes, and measures. For one thread at a time.
+    """One worker's writer and measure of the spool, for one thread at a time.
 
     Args:
         folder: the folder that all workers share.
-        max_bytes: what may lie in it, give or take what all write within a second.
+        max_bytes: bound on its size, give or take what all workers write within a second.
 
     Attributes:
-        size_bytes: of all files in the folder, when it was last measured.
-        oldest: Unix time of the oldest prediction in it; None where there is none.
+        size_bytes: the size of all files in the folder at the last measurement.
+        oldest: Unix time of the oldest prediction in it; None if it is empty.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -57,8 +57,8 @@ class Spool:
         """Write predictions durably, all of them or none.
 
         Raises:
-            SpoolFull: there is no room for them.
-            OSError: the disk does not take them.
+            SpoolFull: the spool has no room for them.
+            OSError: they cannot be written to the disk.
         """
         if time.monotonic() >= self._measure_at:
             self.measure()
@@ -82,21 +82,21 @@ class Spool:
             self.seal()
 
     def seal(self) -> None:
-        """End the file that is written, so that it can be replayed."""
+        """Close the current file, so that it can be replayed."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
     def measure(self) -> None:
-        """Look how much lies in the folder, and since when."""
+        """Measure the size of the folder, and the age of its oldest prediction."""
         self._measure_at = time.monotonic() + _MEASURE_SECONDS
         size_bytes, names = 0, []
         try:
             for entry in os.scandir(self._folder):
-                with contextlib.suppress(FileNotFoundError):  # replayed in this moment
+                with contextlib.suppress(FileNotFoundError):  # just replayed
                     size_bytes += entry.stat().st_size
                     names.append(entry.name)
-        except OSError:  # writing to it will tell
+        except OSError:  # `write` reports it
             return
         self.size_bytes = size_bytes
         waiting = [name for name in names if name.endswith(SUFFIX)]
@@ -121,13 +121,13 @@ def _append(file: int, data: bytes) -> None:
     while rest:
         rest = rest[os.write(file, rest) :]
     os.fsync(file)
-    # Somebody removed it, or replayed it before it was locked: nobody would find what it holds.
+    # Removed, or replayed before it was locked: its content would be lost.
     if os.fstat(file).st_nlink == 0:
         raise FileNotFoundError("the spool's file is gone")
 
 
 def _time_of(name: str) -> float:
-    """Of a file's first prediction, in seconds; now, where others put the file there."""
+    """Return the Unix time of a file's first prediction; now, if the name has none."""
     try:
         return float(name.partition("-")[0])
     except ValueError:
@@ -135,7 +135,7 @@ def _time_of(name: str) -> float:
 
 
 def line_of(prediction: Prediction) -> bytes:
-    """A prediction as a line of JSON."""
+    """Return a prediction as a line of JSON."""
     values = vars(prediction) | {
         "scores": [vars(score) for score in prediction.scores],
         "attributes": dict(prediction.attributes),
@@ -145,7 +145,7 @@ def line_of(prediction: Prediction) -> bytes:
 
 
 def parse_line(line: bytes) -> Prediction:
-    """The prediction of a line; one of the release before is read too.
+    """Return the prediction of a line, also of one that the previous release wrote.
 
     Raises:
         ValueError: the line is damaged.

@@ -1,4 +1,4 @@
-"""The log: predictions come in one by one, and go out in batches."""
+"""The writer of the log: takes predictions one by one, and stores them in batches."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,8 @@ from tidemill_server.prediction_log.spool import Spool
 from tidemill_server.telemetry.families import Families
 
 FLUSH_SECONDS = 0.05
-# A database that takes longer than this for one batch counts as away.
 _SLOW_SECONDS = 1.0
+"""A database that needs longer for one batch counts as away."""
 _REPLAY_SECONDS = 1.0
 _REPORT_SECONDS = 1.0
 _MEGABYTE = 1_000_000
@@ -35,11 +35,11 @@ class PredictionLog:
     """The batching writer, on one event loop.
 
     Args:
-        store: where predictions belong.
-        spool: folder for what could not be written yet; all workers share it.
-        policy: what is written down; everything, without one.
-        limits: bounds on memory and disk; the settings' defaults, without them.
-        metrics: where it counts; without them nobody sees the counts.
+        store: the database's predictions.
+        spool: folder for predictions that are not in the database yet; all workers share it.
+        policy: what is stored; by default everything.
+        limits: bounds on memory and disk; by default those of the settings.
+        metrics: counts predictions; by default unpublished.
     """
 
     def __init__(
@@ -59,25 +59,25 @@ class PredictionLog:
         self._policy = policy or LogPolicy({}, b"")
         self._metrics = metrics or Families("")
         self._away = False
-        self._spooled = True  # perhaps, by the process before this one
+        self._spooled = True  # the previous process may have left files
         self._replay_at = self._measure_at = self._report_at = self._complain_at = 0.0
         self._unreported = 0
         self._writing: asyncio.Future[None] | None = None
         self._measuring: asyncio.Future[None] | None = None
         self._closing = asyncio.Event()
-        # A write may hang on a locked database: spooling has a thread of its own.
+        # A write may hang on a locked database, so spooling has its own thread.
         self._database_thread = ThreadPoolExecutor(1, "prediction-log")
         self._spool_thread = ThreadPoolExecutor(1, "prediction-spool")
 
     def append(self, prediction: Prediction) -> None:
-        """Take a prediction; returns at once."""
-        if not self._policy.is_written(prediction):
+        """Take a prediction, without blocking."""
+        if not self._policy.is_stored(prediction):
             self._metrics.log_rows["sampled_out"].inc()
         elif lost := self._held.append(prediction):
             self._lose(lost)
 
     async def run(self) -> None:
-        """Write until `close`; then write what is left, to the database or else to the spool."""
+        """Write until `close`, then write the rest to the database or else to the spool."""
         while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), FLUSH_SECONDS)
@@ -108,15 +108,15 @@ class PredictionLog:
                 return
 
     async def _write(self, batch: Sequence[Prediction]) -> bool:
-        """Write a batch to the database; False, and the database counts as away, if not."""
+        """Write a batch to the database; on failure return False and treat it as away."""
         if self._away or self._busy():
             return False
         self._writing = self._in(self._database_thread, self._add, batch)
         try:
             await asyncio.wait_for(asyncio.shield(self._writing), _SLOW_SECONDS)
-        except Exception as error:  # whatever it is, the batch must not be lost
+        except Exception as error:  # no error may lose the batch
             log.warning("database_away_spooling", detail=_detail(error))
-            # Should it fail after all, the batch is in the spool.
+            # Ignore a later error of the write, because the batch goes to the spool.
             self._writing.add_done_callback(
                 lambda writing: writing.cancelled() or writing.exception()
             )
@@ -126,7 +126,7 @@ class PredictionLog:
         return True
 
     def _add(self, batch: Sequence[Prediction]) -> None:
-        self._store.add([self._policy.as_written(prediction) for prediction in batch])
+        self._store.add([self._policy.as_stored(prediction) for prediction in batch])
 
     async def _write_to_spool(self, batch: Sequence[Prediction]) -> bool:
         try:
@@ -137,26 +137,26 @@ class PredictionLog:
                 log.error("spool_not_written", detail=str(error), held_rows=len(self._held))
             return False
         finally:
-            self._spooled = True  # without a file too: a replay tells when the database is back
+            self._spooled = True  # even without a file: a replay shows that the database is back
         self._metrics.log_rows["spooled"].inc(len(batch))
         return True
 
     def _add_to_spool(self, batch: Sequence[Prediction]) -> None:
-        self._spool.write([self._policy.as_written(prediction) for prediction in batch])
+        self._spool.write([self._policy.as_stored(prediction) for prediction in batch])
 
     def _busy(self) -> bool:
         return self._writing is not None and not self._writing.done()
 
     def _replay(self) -> None:
-        """Begin to bring what is spooled into the database, if that may work by now."""
+        """Start a replay of the spool, if one is due."""
         if self._spooled and not self._busy() and time.monotonic() >= self._replay_at:
             self._spooled = False
-            self._writing = asyncio.ensure_future(self._bring_back())
-            self._writing.add_done_callback(self._brought_back)
+            self._writing = asyncio.ensure_future(self._replay_all())
+            self._writing.add_done_callback(self._after_replay)
 
-    async def _bring_back(self) -> None:
+    async def _replay_all(self) -> None:
         await self._in(self._database_thread, self._replay_files)
-        # The database takes predictions again, so the file that is being written has an end.
+        # The database accepts predictions again, so no more are added to the current file.
         await self._in(self._spool_thread, self._spool.seal)
         await self._in(self._database_thread, self._replay_files)
 
@@ -164,7 +164,7 @@ class PredictionLog:
         count = self._metrics.log_rows["replayed"].inc
         replay(self._folder, self._store.add, count, self._closing.is_set)
 
-    def _brought_back(self, writing: asyncio.Future[None]) -> None:
+    def _after_replay(self, writing: asyncio.Future[None]) -> None:
         if writing.cancelled():
             return
         error = writing.exception()
@@ -183,14 +183,14 @@ class PredictionLog:
             self._report_losses()
 
     def _report_losses(self) -> None:
-        """Tell how many were lost since it was last told, once a second at most."""
+        """Log how many predictions were lost since the last report, at most once a second."""
         if self._unreported and time.monotonic() >= self._report_at:
             log.error("predictions_lost", count=self._unreported, held_rows=len(self._held))
             self._unreported = 0
             self._report_at = time.monotonic() + _REPORT_SECONDS
 
     def _observe(self) -> None:
-        """Set the gauges; the spool is measured meanwhile, for the next time."""
+        """Set the gauges, and start to measure the spool for the next time."""
         times = [self._spool.oldest] if self._spool.oldest is not None else []
         if (held := self._held.oldest_time) is not None:
             times.append(held.timestamp())

@@ -1,1 +1,1 @@
-"""Who may call what: credentials, scopes, rates, the audit trail and TLS."""
+"""Access control: credentials, scopes, rate limits, the audit trail and TLS."""

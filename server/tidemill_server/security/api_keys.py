@@ -1,4 +1,4 @@
-"""The live API keys, in memory, refreshed as they change."""
+"""The valid API keys, in memory and regularly refreshed."""
 
 import asyncio
 import hmac
@@ -26,11 +26,11 @@ class _LiveKey:
 
 
 class ApiKeys:
-    """Knows callers by their API keys. Nothing but `refresh` waits for the database.
+    """The callers by API key. Only `refresh` and `watch` wait for the database.
 
     Args:
-        store: where the keys are.
-        now: the Unix time in seconds.
+        store: the stored keys.
+        now: returns the Unix time in seconds.
     """
 
     def __init__(self, store: ApiKeyStore, now: Callable[[], float] = time.time) -> None:
@@ -39,7 +39,7 @@ class ApiKeys:
         self._live: dict[str, _LiveKey] = {}
 
     async def watch(self) -> None:
-        """Refresh for ever; a database that is away leaves the known keys as they are."""
+        """Refresh forever; while the database is away, the known keys stay."""
         while True:
             try:
                 await self.refresh()
@@ -58,16 +58,16 @@ class ApiKeys:
         self._live = {each.key.key_id: _live_key(each) for each in stored}
 
     def find(self, shown: str) -> Caller:
-        """Whose key it is.
+        """Return the caller who has a key.
 
         Raises:
             Unauthenticated: INVALID_API_KEY, or API_KEY_EXPIRED.
         """
         key_id, secret = split_api_key(shown)
         live = self._live.get(key_id)
-        # The digests are compared in constant time; that a key id exists is no secret.
+        # The digests are compared in constant time; the existence of a key id is not a secret.
         if live is None or not hmac.compare_digest(secret_digest(secret), live.secret_digest):
-            raise Unauthenticated("INVALID_API_KEY", "the API key is unknown, or was revoked")
+            raise Unauthenticated("INVALID_API_KEY", "the API key is unknown or revoked")
         if live.expires <= self._now():
             raise Unauthenticated("API_KEY_EXPIRED", f"the API key {key_id} has expired")
         return live.caller

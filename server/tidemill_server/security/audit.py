@@ -1,11 +1,11 @@
-"""Writes admin actions down: who did what, when, and how it ended.
+"""The audit trail of admin actions: who did what, when, and how it ended.
 
-An action's record is written before its answer is sent. Should it fail to be written, the action
-has been done all the same and its answer is true, so it is sent; the log then has the record, as
-an error.
+An action's record is written before its answer is sent. If writing fails, the action has still been
+done, so its answer is sent, and the record is logged as an error.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -18,9 +18,9 @@ from tidemill_core.errors import TidemillError
 from tidemill_core.storage.audit import AuditStore
 
 MAX_STRING = 500
-"""Characters of a field."""
+"""Characters of a field's value that are kept."""
 MAX_ITEMS = 100
-"""Items of a field that repeats."""
+"""Items of a repeated field that are kept."""
 _MAX_TASK = 40
 _MAX_PEER = 200
 _LEFT_OUT = frozenset({"text", "texts"})
@@ -28,25 +28,25 @@ _LEFT_OUT = frozenset({"text", "texts"})
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
 class Auditor:
-    """Writes audit records."""
+    """The writer of audit records."""
 
-    def __init__(self, store: AuditStore, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    store: AuditStore
+    clock: Clock
 
     async def record(
         self, caller: Caller, method: str, request: object, *, code: str, reason: str, peer: str
     ) -> None:
-        """Write an admin action down; returns when that is durable, or was logged as failed.
+        """Record an admin action durably; if that fails, log the record.
 
         Args:
-            caller: who was admitted.
-            method: what was called: `/tidemill.v1.ModelService/SetTraffic`.
-            request: the message; anything else counts as one without fields.
-            code: how it ended: `OK`, or the name of the status code.
-            reason: of the error; empty where there is none.
-            peer: the address that it came from.
+            caller: the admitted caller.
+            method: the method's path, such as `/tidemill.v1.ModelService/SetTraffic`.
+            request: the message; anything else is recorded as a message without fields.
+            code: the name of the status code.
+            reason: the error's reason; empty without an error.
+            peer: the caller's address.
         """
         fields = request_fields(request)
         record = AuditRecord(
@@ -58,11 +58,11 @@ class Auditor:
             reason=reason,
             request=fields,
             peer=peer[:_MAX_PEER],
-            create_time=self._clock(),
+            create_time=self.clock(),
         )
         try:
-            # A caller that hangs up ends the wait, and not the writing.
-            await asyncio.to_thread(self._store.append, record)
+            # A caller that hangs up ends the wait, but not the write.
+            await asyncio.to_thread(self.store.append, record)
         except TidemillError as error:
             log.error(
                 "audit_record_not_written",
@@ -76,7 +76,7 @@ class Auditor:
 
 
 def request_fields(request: object) -> dict[str, Any]:
-    """A message's fields for the record, without texts; what is long is cut."""
+    """Return a message's fields for the record, without texts and with long values cut."""
     if not isinstance(request, Message):
         return {}
     fields = MessageToDict(request, preserving_proto_field_name=True)

@@ -1,4 +1,4 @@
-"""How far the port can be reached, and whether callers must then say who they are."""
+"""The port's exposure, and whether callers must therefore authenticate."""
 
 import structlog
 
@@ -9,14 +9,14 @@ log = structlog.get_logger()
 
 
 def authentication_required(settings: Settings) -> bool:
-    """Whether callers must show a credential: by default on every address but loopback."""
+    """Return whether callers need a credential; by default they do except on loopback."""
     if settings.auth.required is not None:
         return settings.auth.required
     return not is_loopback(settings.grpc_host)
 
 
 def check_exposure(settings: Settings) -> None:
-    """Log what whoever starts the server should know about who can reach it."""
+    """Log who can reach the server, and warn if that is a risk."""
     host = settings.grpc_host
     if is_loopback(host):
         log.info("loopback_only", host=host, to_change="set grpc_host; see docs/security.md")
@@ -25,13 +25,13 @@ def check_exposure(settings: Settings) -> None:
         log.warning(
             "open_to_everybody",
             host=host,
-            risk="whoever reaches the port can predict, and change models",
-            remedy="leave auth.required out, and give callers keys: tidemill keys create",
+            risk="anyone who can reach the port can predict and change models",
+            remedy="remove auth.required, and give callers keys: tidemill keys create",
         )
     elif settings.tls.certificate is None:
         log.warning(
             "keys_travel_in_clear",
             host=host,
-            risk="whoever sees the network can read callers' keys and texts",
+            risk="anyone who can read the network's traffic sees callers' keys and texts",
             remedy="set tls.certificate and tls.private_key",
         )

@@ -1,7 +1,8 @@
-"""Lets a call pass or not. A known API key costs some microseconds."""
+"""The check of every call's caller. A known API key costs a few microseconds."""
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 
 from tidemill_core.domain.access import ANONYMOUS, NOBODY, Caller
 from tidemill_core.errors import PermissionDenied, ResourceExhausted, Unauthenticated
@@ -15,45 +16,37 @@ from tidemill_server.security.tokens import Tokens
 HEADER = "authorization"
 
 
+@dataclass(frozen=True)
 class Gatekeeper:
-    """Knows who calls, and what a caller may do.
+    """The check of who calls, and what a caller may do.
 
-    Args:
-        api_keys: callers by API key.
-        tokens: callers by token; None where no tokens are taken.
-        rate_limits: how often they may call.
-        signer: tells the task of a prediction id.
-        is_required: whether a call without a credential is refused. One that is shown is checked
-            in any case.
+    Attributes:
+        api_keys: the callers by API key.
+        tokens: the callers by token; None if tokens are not accepted.
+        rate_limits: how often callers may call.
+        signer: returns the task of a prediction id.
+        is_required: whether a call without a credential is refused. A credential is always checked.
     """
 
-    def __init__(
-        self,
-        api_keys: ApiKeys,
-        tokens: Tokens | None,
-        rate_limits: RateLimits,
-        signer: PredictionIdSigner,
-        *,
-        is_required: bool,
-    ) -> None:
-        self._api_keys = api_keys
-        self._tokens = tokens
-        self._rate_limits = rate_limits
-        self._signer = signer
-        self._is_required = is_required
+    api_keys: ApiKeys
+    tokens: Tokens | None
+    rate_limits: RateLimits
+    signer: PredictionIdSigner
+    _: KW_ONLY
+    is_required: bool
 
     def admit(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
-        """Let a call begin.
+        """Admit a call and return its caller.
 
-        A token whose signing key is not known yet is refused at once; the key is looked for in the
+        A token with an unknown signing key is refused immediately, and the key is fetched in the
         background.
 
         Args:
-            method: its path: `/tidemill.v1.PredictionService/Predict`.
-            metadata: what the caller sent along.
+            method: the method's path, such as `/tidemill.v1.PredictionService/Predict`.
+            metadata: the caller's metadata.
 
         Raises:
-            Unauthenticated: nobody knows who calls.
+            Unauthenticated: the credential is missing or wrong.
             PermissionDenied: MISSING_SCOPE.
             ResourceExhausted: RATE_LIMITED.
         """
@@ -62,64 +55,59 @@ class Gatekeeper:
             return NOBODY
         caller = self._caller(metadata)
         if rule.scope not in caller.scopes:
-            message = f"{method} needs the scope {rule.scope}, which {caller.name!r} has not"
+            message = f"{method} needs the scope {rule.scope}, which {caller.name!r} does not have"
             raise PermissionDenied("MISSING_SCOPE", message)
-        if caller.requests_per_second is not None:
-            self._rate_limits.take(caller)
+        self.rate_limits.take(caller)
         return caller
 
     async def pace(self, caller: Caller) -> None:
         """Wait until a stream's next message keeps to its caller's rate."""
-        if caller.requests_per_second is None:
-            return
         while True:
             try:
-                self._rate_limits.take(caller)
+                return self.rate_limits.take(caller)
             except ResourceExhausted as error:
                 await asyncio.sleep(error.retry_after_seconds)
-            else:
-                return
 
     def check_request(self, caller: Caller, method: str, request: object) -> None:
-        """Let one message of a call pass. For a caller that may use all tasks, every one does.
+        """Check that a message concerns a task that the caller may use.
 
         Raises:
-            PermissionDenied: TASK_NOT_ALLOWED: it names another task than the caller's, or none.
-            InvalidArgument: its prediction id is none of ours.
+            PermissionDenied: TASK_NOT_ALLOWED; it names none of the caller's tasks.
+            InvalidArgument: its prediction id is not valid.
         """
         if not caller.tasks:
             return
         rule = POLICY.get(method, NOT_LISTED)
         if rule.scope is None:
             return
-        task = task_of(rule.task, request, self._signer)
+        task = task_of(rule.task, request, self.signer)
         if task not in caller.tasks:
             named = f"the task {task[:40]!r}" if task else "no task"
             allowed = ", ".join(sorted(caller.tasks))
-            message = f"{caller.name!r} may name only {allowed}; this call names {named}"
+            message = f"{caller.name!r} may use only {allowed}; this call names {named}"
             raise PermissionDenied("TASK_NOT_ALLOWED", message)
 
     def audited(self, method: str) -> bool:
-        """Whether the method is an admin action, which is written down."""
+        """Return whether the method is an admin action, which is recorded in the audit trail."""
         return POLICY.get(method, NOT_LISTED).is_audited
 
     def _caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         credential = _credential(metadata)
         if credential is None:
-            if self._is_required:
+            if self.is_required:
                 message = f"{HEADER}: Bearer <API key or token> is missing"
                 raise Unauthenticated("MISSING_CREDENTIAL", message)
             return ANONYMOUS
         if credential.startswith(PREFIX):
-            return self._api_keys.find(credential)
-        if self._tokens is None:
-            message = "the credential is no API key, and no other is taken here"
+            return self.api_keys.find(credential)
+        if self.tokens is None:
+            message = "the credential is not an API key, and this server accepts no tokens"
             raise Unauthenticated("TOKENS_NOT_TAKEN", message)
-        return self._tokens.find(credential)
+        return self.tokens.find(credential)
 
 
 def _credential(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
-    """The one credential that the metadata holds; None where there is none.
+    """Return the one credential of the metadata; None if there is none.
 
     Raises:
         Unauthenticated: MALFORMED_CREDENTIAL.
@@ -132,5 +120,5 @@ def _credential(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
         credential = credential.strip()
         if credential and scheme.lower() == "bearer":
             return credential
-    message = f"{HEADER} must be there once, and read: Bearer <API key or token>"
+    message = f"{HEADER} must be given once, as: Bearer <API key or token>"
     raise Unauthenticated("MALFORMED_CREDENTIAL", message)

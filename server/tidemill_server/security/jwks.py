@@ -1,4 +1,4 @@
-"""The public keys that tokens are signed with: a JWKS file, or an https URL."""
+"""The public keys of tokens, from a JWKS file or an https URL."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ from tidemill_core.errors import ConfigurationError
 ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
-"""Asymmetric ones only: whoever can read the JWKS cannot sign with it."""
+"""Asymmetric ones only, so that the keys in the JWKS cannot sign tokens."""
 URL_SECONDS = 300.0
 """How often a URL is read again."""
 PAUSE_SECONDS = 10.0
-"""Between two attempts to read a URL, at least."""
+"""Minimum time between two attempts to read a URL."""
 _FILE_SECONDS = 0.5
 _FETCH_TIMEOUT_SECONDS = 5.0
 _WHAT_READING_RAISES = (OSError, ValueError, PyJWTError)
@@ -28,12 +28,12 @@ log = structlog.get_logger()
 
 
 class SigningKeys:
-    """The keys by id. Only `open` and `watch` read them, and `watch` reads in a thread.
+    """The keys by id. `open` reads them, and `watch` reads them again in a thread.
 
     Args:
         source: a file's path, or an https URL.
-        pause_seconds: how soon after the last attempt an unknown key, or the lack of any, makes a
-            URL be read again.
+        pause_seconds: minimum time after which a URL is read again for an unknown key, or if there
+            are no keys.
     """
 
     def __init__(self, source: str, pause_seconds: float = PAUSE_SECONDS) -> None:
@@ -48,11 +48,11 @@ class SigningKeys:
     def open(self) -> None:
         """Read the keys for the first time.
 
-        A URL that does not answer is logged and tried again by `watch`: the issuer being away
-        is no reason not to serve whoever shows an API key.
+        If a URL does not answer, that is logged and `watch` tries again. Callers with API keys can
+        be served meanwhile.
 
         Raises:
-            ConfigurationError: the file holds no keys, or the source is no https URL.
+            ConfigurationError: the file has no keys, or the URL is not an https URL.
         """
         if "://" in self._source and not self._is_url:
             raise ConfigurationError(
@@ -67,9 +67,9 @@ class SigningKeys:
             log.warning("jwks_not_read", source=self._source, detail=str(error))
 
     def find(self, key_id: str | None) -> PyJWK | None:
-        """The key of that id; a token without an id is given the only key, if there is one.
+        """Return a key; without an id, the only key if there is only one.
 
-        A key that is not there may be new: it makes `watch` read a URL again.
+        A missing key may be new, so it makes `watch` read a URL again.
         """
         keys = self._keys
         if key_id is None:
@@ -80,10 +80,10 @@ class SigningKeys:
         return key
 
     async def watch(self, on_change: Callable[[], None]) -> None:
-        """Keep the keys fresh for ever; a source that is away or broken leaves them as they are.
+        """Refresh the keys forever; if the source cannot be read, they stay as they are.
 
         Args:
-            on_change: called after the keys were read anew.
+            on_change: called after the keys were read again.
         """
         while True:
             await self._until_due()
@@ -107,7 +107,7 @@ class SigningKeys:
         await asyncio.sleep(max(early, 0))
 
     def _read(self) -> bool:
-        """Read the source, unless it is a file that has not changed; whether it was read."""
+        """Read the source unless it is an unchanged file, and return whether it was read."""
         self._attempt = time.monotonic()
         if self._is_url:
             client = PyJWKClient(self._source, cache_jwk_set=False, timeout=_FETCH_TIMEOUT_SECONDS)
@@ -117,20 +117,20 @@ class SigningKeys:
         signature = (status.st_mtime_ns, status.st_size, status.st_ino)
         if signature == self._signature:
             return False
-        self._signature = signature  # before reading: broken content is told of once
+        self._signature = signature  # before reading, so that broken content is logged once
         self._keys = _usable(json.loads(Path(self._source).read_bytes()))
         return True
 
 
 def _usable(document: object) -> dict[str, PyJWK]:
-    """The keys that may sign tokens.
+    """Return the keys that may sign tokens.
 
     Raises:
         ValueError: there are none.
-        PyJWTError: there are none that can be read.
+        PyJWTError: none can be read.
     """
     if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     keys = {
         key.key_id or "": key
         for key in PyJWKSet.from_dict(document).keys

@@ -1,8 +1,8 @@
-"""What each method on the port needs.
+"""The scope that each method on the port needs.
 
-Reading one's own predictions is part of predicting; reading what others said (ListFeedback,
-ListPreferences, ListLabelItems), and everything about models, datasets, reports and jobs, is an
-admin's. A method that is not listed needs `admin` as well.
+`predict` includes reading predictions. Reading other people's feedback, preferences and labels
+needs `admin`, as does everything about models, datasets, reports and jobs, and every method that is
+not listed here.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from tidemill_core.prediction_id import PredictionIdSigner
 
 
 class TaskSource(Enum):
-    """Where a method's request names its task. The value is the field, where there is one."""
+    """The place in a method's request that names its task; the value is the field's name."""
 
     TASK = "task"
     PREDICTION_ID = "prediction_id"
@@ -28,12 +28,12 @@ class TaskSource(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a method needs.
+    """The requirements of a method.
 
     Attributes:
-        scope: what its caller must have; None for a method that is open to everybody.
+        scope: the scope that its caller must have; None for a method that is open to everyone.
         task: where its request names the task.
-        is_audited: whether it changes what others see, and is written down.
+        is_audited: whether it is an admin action, which is recorded in the audit trail.
     """
 
     scope: Scope | None
@@ -137,10 +137,10 @@ POLICY: Mapping[str, Rule] = {
 
 
 def task_of(source: TaskSource, request: object, signer: PredictionIdSigner) -> str:
-    """The task that a request names; empty where it names none.
+    """Return the task that a request names; empty if it names none.
 
     Raises:
-        InvalidArgument: its prediction id is none of ours.
+        InvalidArgument: its prediction id is not valid.
     """
     if source is TaskSource.NONE:
         return ""

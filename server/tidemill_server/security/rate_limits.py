@@ -1,7 +1,7 @@
-"""How many calls a caller may begin: a token bucket for each.
+"""Rate limits: a token bucket per caller.
 
-A bucket fills at the caller's rate and holds one second's worth, at least one call. Each call
-takes one out; where there is none, the call is refused and told when there will be.
+A bucket fills at the caller's rate and holds the calls of one second, at least one call. Each call
+takes one out. A call that finds none is refused, with the time when there will be one.
 """
 
 import time
@@ -11,7 +11,7 @@ from tidemill_core.domain.access import Caller
 from tidemill_core.errors import ResourceExhausted
 
 MAX_BUCKETS = 10_000
-"""Callers in memory; beyond it the one first seen begins anew, with a full bucket."""
+"""Bound on the callers in memory; beyond it, the first one starts again with a full bucket."""
 
 
 class _Bucket:
@@ -26,9 +26,9 @@ class RateLimits:
     """The buckets of one worker.
 
     Args:
-        workers: processes that share the port. Each lets its share of a rate pass, for the kernel
-            spreads connections among them: a caller on one connection gets that share.
-        clock: seconds, monotonic.
+        workers: processes that share the port. The kernel spreads connections among them, so each
+            allows its share of a rate, and a caller on one connection gets that share.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,10 +37,10 @@ class RateLimits:
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, caller: Caller) -> None:
-        """Let a call of the caller begin.
+        """Take a call out of a caller's bucket; callers without a rate have none.
 
         Raises:
-            ResourceExhausted: RATE_LIMITED, with the seconds until the next may.
+            ResourceExhausted: RATE_LIMITED, with the seconds until the next call.
         """
         if caller.requests_per_second is None:
             return

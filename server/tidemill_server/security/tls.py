@@ -1,7 +1,7 @@
 """TLS on the port: certificates from PEM files, read again when the files change.
 
-gRPC asks at every new connection which certificates hold, so a renewed one counts from the next
-connection on; those that are open stay as they are.
+gRPC asks for the certificates at every new connection, so a renewed one is used from the next
+connection on. Open connections keep theirs.
 """
 
 import threading
@@ -31,20 +31,20 @@ log = structlog.get_logger()
 
 
 def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
-    """Credentials for `Server.add_secure_port`; None where TLS is not set up.
+    """Return credentials for `Server.add_secure_port`; None if TLS is not configured.
 
     Raises:
-        ConfigurationError: it is set up by half, or a file is missing or broken; names it.
+        ConfigurationError: a setting is missing, or a file is missing or broken.
     """
     if tls.certificate is None and tls.private_key is None and tls.client_ca is None:
         return None
     if tls.certificate is None or tls.private_key is None:
-        message = "TLS needs both tls.certificate and tls.private_key; tls.client_ca adds to them"
+        message = "TLS needs both tls.certificate and tls.private_key; tls.client_ca is optional"
         raise ConfigurationError(message)
     renewal = _Renewal(_TlsFiles(tls.certificate, tls.private_key, tls.client_ca))
     return grpc.dynamic_ssl_server_credentials(
         renewal.first,
-        renewal.if_changed,  # type: ignore[arg-type]  # the stubs leave out that it may be None
+        renewal.if_changed,  # type: ignore[arg-type]  # the stubs do not allow None
         require_client_authentication=tls.client_ca is not None,
     )
 
@@ -56,19 +56,19 @@ class _TlsFiles:
     client_ca: Path | None
 
     def signature(self) -> _Signature:
-        """Changes whenever one of the files does.
+        """Return a value that changes whenever one of the files does.
 
         Raises:
-            ConfigurationError: one is missing.
+            ConfigurationError: a file is missing.
         """
         paths = [self.certificate, self.private_key]
         return tuple(map(_stat, [*paths, self.client_ca] if self.client_ca else paths))
 
     def load(self) -> grpc.ServerCertificateConfiguration:
-        """What the files hold.
+        """Read the files.
 
         Raises:
-            ConfigurationError: one is missing or broken, or the key is not the certificate's.
+            ConfigurationError: a file is missing or broken, or the key is not the certificate's.
         """
         certificate, key = _read(self.certificate), _read(self.private_key)
         leaf = _first_certificate(self.certificate, certificate)
@@ -86,10 +86,10 @@ class _TlsFiles:
 
 
 class _Renewal:
-    """Reads the files at the start, and when they have changed.
+    """The reader of the files, at the start and after changes.
 
     Attributes:
-        first: what they held at the start.
+        first: the configuration at the start.
     """
 
     def __init__(self, files: _TlsFiles) -> None:
@@ -100,17 +100,17 @@ class _Renewal:
         self.first = files.load()
 
     def if_changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """What holds from this connection on; None for no change.
+        """Return the configuration from this connection on; None for no change.
 
-        gRPC calls it from its own threads, and nothing may be raised there: files that are
-        missing or broken leave what held, and are logged once.
+        gRPC calls this from its own threads, where it must not raise. If files are missing or
+        broken, the old configuration stays, and the error is logged once.
         """
         with self._lock:
             try:
                 signature = self._files.signature()
                 if signature == self._seen:
                     return None
-                self._seen = signature  # before reading: a change meanwhile is seen next time
+                self._seen = signature  # before reading, so that the next change is noticed
                 changed = self._files.load()
                 self._complained_of = ""
                 return changed
@@ -143,19 +143,18 @@ def _first_certificate(path: Path, pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem)[0]
     except ValueError as error:
-        raise ConfigurationError(f"{path} holds no certificates in PEM") from error
+        raise ConfigurationError(f"{path} has no certificate in PEM format") from error
 
 
 def _public_key(path: Path, pem: bytes) -> bytes:
-    """The public half, in DER, of a private key."""
+    """Return the public half of a private key, in DER."""
     try:
         return _der(load_pem_private_key(pem, password=None).public_key())
     except TypeError as error:
-        raise ConfigurationError(
-            f"{path} is encrypted; TLS needs a key without password"
-        ) from error
+        message = f"{path} is encrypted; TLS needs a key without a password"
+        raise ConfigurationError(message) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigurationError(f"{path} holds no private key in PEM") from error
+        raise ConfigurationError(f"{path} has no private key in PEM format") from error
 
 
 def _der(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:

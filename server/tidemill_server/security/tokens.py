@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519): callers that an identity provider vouches for."""
+"""JSON Web Tokens (RFC 7519), with which an identity provider authenticates callers."""
 
 import hashlib
 import time
@@ -14,11 +14,11 @@ from tidemill_core.settings import AuthSettings
 from tidemill_server.security.jwks import ALGORITHMS, SigningKeys
 
 MAX_LENGTH = 8192
-"""Characters of a token."""
+"""Bound on a token's characters."""
 MAX_REMEMBERED = 10_000
-"""Verified tokens in memory; beyond it the longest known is verified again when it comes back."""
+"""Bound on the verified tokens in memory; beyond it, the oldest one is forgotten."""
 LEEWAY_SECONDS = 10
-"""How far the issuer's clock may be from ours."""
+"""Allowed difference between the issuer's clock and this one."""
 _SCOPES = {str(scope): scope for scope in Scope}
 _OPTIONS: Any = {"require": ["exp", "aud", "sub"], "enforce_minimum_key_length": True}
 
@@ -31,22 +31,22 @@ class InvalidToken(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """A token whose time is over."""
+    """A token that has expired."""
 
     def __init__(self) -> None:
         super().__init__("TOKEN_EXPIRED", "the token has expired")
 
 
 class Tokens:
-    """Knows callers by their tokens.
+    """The callers by token.
 
-    The first time that a token is shown it is verified, which takes some 100 microseconds and
-    never waits: a token whose key is not known yet is refused, and the key is looked for in the
-    background. After that it is remembered until it expires, or the keys change.
+    A token is verified when it is first seen, which takes about 100 microseconds and never blocks.
+    A token with an unknown signing key is refused, and the key is fetched in the background. A
+    verified token is remembered until it expires or the keys change.
 
     Args:
-        settings: where the keys are, and what `iss` and `aud` must say; `jwks` is not empty.
-        now: the Unix time in seconds, for tokens that are remembered.
+        settings: the source of the keys, and the required `iss` and `aud`; `jwks` is not empty.
+        now: returns the Unix time in seconds, for remembered tokens.
     """
 
     def __init__(self, settings: AuthSettings, now: Callable[[], float] = time.time) -> None:
@@ -59,20 +59,20 @@ class Tokens:
         """Read the keys for the first time.
 
         Raises:
-            ConfigurationError: `auth.jwks` names no JWKS.
+            ConfigurationError: `auth.jwks` cannot be used.
         """
         self._keys.open()
 
     async def watch(self) -> None:
-        """Keep the keys fresh for ever; whoever's key is gone is then refused."""
+        """Refresh the keys forever; tokens with a removed key are then refused."""
         await self._keys.watch(self._remembered.clear)
 
     def find(self, token: str) -> Caller:
-        """Whose token it is.
+        """Return the caller whom a token names.
 
         Raises:
-            InvalidToken: it cannot be verified, or its claims are not ours.
-            TokenExpired: its time is over.
+            InvalidToken: it cannot be verified, or its claims are wrong.
+            TokenExpired: it has expired.
             Unauthenticated: UNKNOWN_SIGNING_KEY.
         """
         digest = hashlib.sha256(token.encode()).digest()
@@ -97,7 +97,7 @@ class Tokens:
             key_id = jwt.get_unverified_header(token).get("kid")
             key = self._keys.find(key_id)
             if key is None:
-                message = "the token's signing key is not known (yet): try again in some seconds"
+                message = "the token's signing key is not known yet; try again in a few seconds"
                 raise Unauthenticated("UNKNOWN_SIGNING_KEY", message)
             return jwt.decode(
                 token,
@@ -113,23 +113,23 @@ class Tokens:
         except InvalidTokenError as error:
             raise InvalidToken(str(error)) from error
         except (PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            # What the library lets through of a token's own content, or of too short a key.
+            # Errors that the library does not convert, for odd content or too short a key.
             raise InvalidToken("it cannot be verified") from error
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
-    """The caller that verified claims describe.
+    """Return the caller whom verified claims describe.
 
-    `scope` names scopes with spaces between (RFC 8693); those that are not ours are passed over.
-    `tasks`, where it is there, lists the tasks that the caller may use.
+    `scope` lists scopes, separated by spaces (RFC 8693); unknown ones are ignored. `tasks` lists
+    the tasks that the caller may use; without it, the caller may use all.
     """
     name, scope, tasks = claims["sub"], claims.get("scope", ""), claims.get("tasks")
     if not is_caller_name(name):
         raise InvalidToken("sub must have 1 to 200 characters, and no control characters")
     if not isinstance(scope, str):
-        raise InvalidToken("scope must be a string, with spaces between the scopes")
+        raise InvalidToken("scope must be a string of scopes, separated by spaces")
     if tasks is not None and not _is_list_of_names(tasks):
-        raise InvalidToken("tasks must be a list of one or more tasks' names")
+        raise InvalidToken("tasks must be a list of one or more task names")
     return Caller(
         name=name,
         authentication=Authentication.TOKEN,
@@ -141,5 +141,5 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
 
 def _is_list_of_names(value: object) -> bool:
-    """An empty list is none: it would read as every task."""
+    """Return whether a value is a list of names; an empty one is not, as it would allow all."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)

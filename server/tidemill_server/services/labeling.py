@@ -7,7 +7,7 @@ from tidemill_server.handlers.labeling import LabelingHandler
 
 
 class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
-    """Hands texts out to people and takes their labels."""
+    """Leases items to annotators and stores their labels."""
 
     def __init__(self, handler: LabelingHandler) -> None:
         self._handler = handler
@@ -15,7 +15,7 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
     async def LeaseLabelItems(
         self, request: pb.LeaseLabelItemsRequest, _context: object
     ) -> pb.LeaseLabelItemsResponse:
-        """Hand items out to an annotator."""
+        """Lease items to an annotator."""
         lease = await self._handler.lease(
             request.task, request.annotator, request.max_items, request.request_id
         )

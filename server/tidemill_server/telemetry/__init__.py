@@ -1,1 +1,1 @@
-"""What the front tells of itself: metrics, traces and an access log."""
+"""The front's metrics, traces and access log."""

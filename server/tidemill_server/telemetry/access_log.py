@@ -1,8 +1,8 @@
-"""The access log: one line of JSON an RPC, written when it ends.
+"""The access log: one line of JSON per RPC, written when the RPC ends.
 
-A line is made at once and written soon, by a thread: a disk that is slow or full costs lines,
-which are counted, never a call's time. Every worker appends to one file, of which as much again
-is kept under its name with `.1`. Texts and credentials are never given to it.
+A thread writes the lines, so a slow or full disk never delays a call; it loses lines, which are
+counted. All workers append to one file. A full file is renamed to end in `.1` and replaces the
+previous one of that name. The log contains no texts and no credentials.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ import structlog
 from tidemill_server.telemetry.metrics import Metrics
 
 MAX_HELD_LINES = 20_000
-"""Lines that wait for the disk; beyond, new ones are dropped."""
+"""Bound on the lines that wait for the disk; further lines are dropped."""
 MAX_BYTES = 100_000_000
-"""Size at which the file is set aside."""
+"""Size at which the file is rotated."""
 _MAX_VALUE_LENGTH = 200
 _INTERVAL_SECONDS = 0.05
 _MAX_LINES_A_WRITE = 1000
@@ -34,12 +34,12 @@ log = structlog.get_logger()
 
 
 class AccessLog:
-    """Takes lines on one thread, and writes them on another.
+    """The access log, which takes lines on one thread and writes them on another.
 
     Args:
-        path: the file; its folder is made.
-        metrics: count the lines.
-        max_bytes: size at which the file is set aside, in bytes.
+        path: the file; its folder is created.
+        metrics: counts the lines.
+        max_bytes: size at which the file is rotated.
     """
 
     def __init__(self, path: Path, metrics: Metrics, max_bytes: int = MAX_BYTES) -> None:
@@ -66,43 +66,37 @@ class AccessLog:
         request_id: str = "",
         trace_id: str = "",
     ) -> None:
-        """Take a line; returns at once.
+        """Take a line, without blocking. Values of optional fields are cut at 200 characters.
 
         Args:
             method: such as `PredictionService/Predict`.
             code: name of the gRPC status.
-            reason: the error's; empty when the code is OK.
+            reason: the error's reason; empty if the code is OK.
             seconds: how long the call took.
-            task: that it names, where it does. Cut at 200 characters, as all that callers choose.
+            task: the task that the request names.
             caller: name of the key or subject of the token.
-            peer: address, as gRPC has it.
-            request_id: that the caller gave.
-            trace_id: in hexadecimal digits, where the call is traced.
+            peer: the caller's address in gRPC's form.
+            request_id: the caller's id of the request.
+            trace_id: in hexadecimal digits, if the call is traced.
         """
         if len(self._lines) >= MAX_HELD_LINES:
             self._dropped.inc()
             return
-        # Put together by hand: an encoder for the whole line costs several times as much.
+        # Concatenated by hand, because encoding the whole line costs several times as much.
         line = (
             f'{{"event": "rpc", "timestamp": "{datetime.now(UTC).isoformat("T", "milliseconds")}", '
             f'"method": "{method}", "code": "{code}", "milliseconds": {seconds * 1000:.3f}'
         )
-        if reason:
-            line += f', "reason": "{reason}"'
-        if task:
-            line += f', "task": {_quoted(task[:_MAX_VALUE_LENGTH])}'
-        if caller:
-            line += f', "caller": {_quoted(caller[:_MAX_VALUE_LENGTH])}'
-        if peer:
-            line += f', "peer": {_quoted(peer)}'
-        if request_id:
-            line += f', "request_id": {_quoted(request_id[:_MAX_VALUE_LENGTH])}'
-        if trace_id:
-            line += f', "trace_id": "{trace_id}"'
+        for name, value in (
+            *(("reason", reason), ("task", task), ("caller", caller), ("peer", peer)),
+            *(("request_id", request_id), ("trace_id", trace_id)),
+        ):
+            if value:
+                line += f', "{name}": {_quoted(value[:_MAX_VALUE_LENGTH])}'
         self._lines.append(line + "}")
 
     def close(self) -> None:
-        """Write what is left, for at most two seconds."""
+        """Write the pending lines, for at most two seconds."""
         self._closing.set()
         self._thread.join(_CLOSE_SECONDS)
 
@@ -133,7 +127,7 @@ class AccessLog:
 
 
 class _File:
-    """A file that several processes append to, and that any of them sets aside when it is full."""
+    """A file that several processes append to, and that any of them rotates when it is full."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
@@ -161,13 +155,13 @@ class _File:
             self._descriptor = None
 
     def _current(self) -> int:
-        """The file under the path; another one than before, where that was set aside."""
+        """Return the descriptor of the current file, after rotating it if it is full."""
         if self._descriptor is not None and not self._is_in_place(self._descriptor):
             self.close()
         if self._descriptor is None:
             self._descriptor = self._open()
         if os.fstat(self._descriptor).st_size >= self._max_bytes:
-            self._set_aside(self._descriptor)
+            self._rotate(self._descriptor)
             self.close()
             self._descriptor = self._open()
         return self._descriptor
@@ -177,8 +171,8 @@ class _File:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         return os.open(self._path, flags, 0o600)
 
-    def _set_aside(self, descriptor: int) -> None:
-        # Locked: of two that find it full, the second must not set the new one aside.
+    def _rotate(self, descriptor: int) -> None:
+        # Locked, so that a second process that finds the file full does not rotate the new one.
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if self._is_in_place(descriptor):
             self._path.replace(self._path.with_name(self._path.name + ".1"))

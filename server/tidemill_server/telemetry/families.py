@@ -1,44 +1,36 @@
-"""The metrics by their names: `docs/observability.md` says what each one means.
+"""The metrics by their names; `docs/observability.md` explains each.
 
-The gauges' `live…` modes are for several workers: one that is gone takes its gauges along, and
-leaves its counters.
+The gauges' `live…` modes are for several workers: a worker's gauges disappear with it, and its
+counters stay.
 """
 
 from platform import python_version
-from typing import Literal
+from typing import Literal, get_args
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 LogOutcome = Literal["database", "spooled", "replayed", "sampled_out", "lost"]
-"""Where a prediction went: each is counted where it first goes, and once more as replayed."""
+"""Where a prediction went: each is counted once where it first goes, and again when replayed."""
 LineOutcome = Literal["written", "dropped"]
-"""What became of a line of the access log."""
+"""Whether a line of the access log was written."""
 
-# Seconds, from half a millisecond to ten. Close to each other round 50 ms, where p99 must stay.
+# Seconds, from 0.5 ms to 10 s, close to each other around 50 ms, the target of the p99.
 _SECONDS = (
     *(0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075),
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
 )
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_LOG_OUTCOMES: tuple[LogOutcome, ...] = ("database", "spooled", "replayed", "sampled_out", "lost")
-_LINE_OUTCOMES: tuple[LineOutcome, ...] = ("written", "dropped")
 
 
 class Families:
-    """Every metric, in a registry of its own, as an attribute without the prefix `tidemill_`.
+    """All metrics, in their own registry, as attributes without the prefix `tidemill_`.
 
     Args:
-        version: of Tidemill.
+        version: Tidemill's version.
     """
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` beside every series, of use to nobody
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the unused `_created` series
         self.registry = CollectorRegistry()
         self._make_request_metrics()
         self._make_inference_metrics()
@@ -65,7 +57,7 @@ class Families:
             "access_log_lines_total", "Lines of the access log.", ("outcome",)
         )
         self.access_log_lines = {
-            each: self.access_log_lines_total.labels(each) for each in _LINE_OUTCOMES
+            each: self.access_log_lines_total.labels(each) for each in get_args(LineOutcome)
         }
 
     def _make_inference_metrics(self) -> None:
@@ -112,7 +104,7 @@ class Families:
         self.log_rows_total = self._counter(
             "log_rows_total", "Rows of the prediction log.", ("outcome",)
         )
-        self.log_rows = {each: self.log_rows_total.labels(each) for each in _LOG_OUTCOMES}
+        self.log_rows = {each: self.log_rows_total.labels(each) for each in get_args(LogOutcome)}
         self.log_lag_seconds = self._gauge(
             "log_lag_seconds", "Age of the oldest prediction not in the database.", mode="livemax"
         )

@@ -1,9 +1,9 @@
-"""Which values the labels of metrics may take: this is where cardinality is bounded.
+"""Bounds on the label values of metrics.
 
-A series a label value stays for as long as the process lives, so no caller may invent one. Names
-of methods and tasks are checked against those there are. Versions come from the catalogue and
-reasons from the code; they are not checked but counted, so that a mistake costs no more than
-MAX_VERSIONS or MAX_REASONS series.
+The series of a label value exists as long as the process, so callers must not create new values.
+Names of methods and tasks are checked against the existing ones. Versions come from the catalog and
+reasons from the code. They are not checked but counted, so a mistake costs at most MAX_VERSIONS or
+MAX_REASONS series.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,11 +12,11 @@ from typing import Protocol
 import grpc
 
 UNKNOWN = "unknown"
-"""Stands for a name that there is not."""
+"""Replaces a name that does not exist."""
 OTHER = "other"
-"""Stands for all values beyond a bound."""
+"""Replaces all values beyond a bound."""
 MAX_VERSIONS = 100
-"""Versions of a task that a process tells apart in its life."""
+"""Versions of a task that a process distinguishes."""
 MAX_REASONS = 200
 
 _CODES = frozenset(code.name for code in grpc.StatusCode)
@@ -29,13 +29,13 @@ class _ProtoModule(Protocol):
 
 
 def method_label(path: str) -> str:
-    """`/tidemill.v1.PredictionService/Predict` -> `PredictionService/Predict`."""
+    """Return `PredictionService/Predict` for `/tidemill.v1.PredictionService/Predict`."""
     service, _, method = path.lstrip("/").rpartition("/")
     return f"{service.rpartition('.')[2]}/{method}"
 
 
 def methods_of(modules: Iterable[_ProtoModule]) -> frozenset[str]:
-    """The labels of all methods of the services in generated modules."""
+    """Return the labels of all methods of the services in generated modules."""
     return frozenset(
         f"{service.name}/{method.name}"
         for module in modules
@@ -45,12 +45,11 @@ def methods_of(modules: Iterable[_ProtoModule]) -> frozenset[str]:
 
 
 class Labels:
-    """Turns values into label values, of which there are few.
+    """The bounded label values.
 
     Args:
-        methods: labels of the methods that are served, as `method_label` makes them.
-        prediction_methods: how predictions are asked for: the methods that a prediction is
-            stored with.
+        methods: labels of the served methods, as `method_label` returns them.
+        prediction_methods: names of the methods that predictions are stored with.
         tasks: names of the tasks.
     """
 
@@ -64,27 +63,27 @@ class Labels:
         self._reasons: set[str] = set()
 
     def method(self, name: str) -> str:
-        """A method of a service; `unknown` where there is none."""
+        """Return a method of a service; `unknown` if it does not exist."""
         return name if name in self._methods else UNKNOWN
 
     def prediction_method(self, name: str) -> str:
-        """How a prediction was asked for; `unknown` where it is none of those."""
+        """Return a method of predictions; `unknown` if it does not exist."""
         return name if name in self._prediction_methods else UNKNOWN
 
     def task(self, name: str) -> str:
-        """A task; `unknown` where there is none."""
+        """Return a task; `unknown` if it does not exist."""
         return name if name in self._tasks else UNKNOWN
 
     def version(self, task: str, version: str) -> str:
-        """A task's version; `other` from the hundred-and-first on."""
+        """Return a task's version; `other` beyond MAX_VERSIONS."""
         return _first(self._versions.setdefault(self.task(task), set()), version, MAX_VERSIONS)
 
     def reason(self, name: str) -> str:
-        """An error's reason, empty for none; `other` for the two-hundred-and-first."""
+        """Return an error's reason, empty for none; `other` beyond MAX_REASONS."""
         return _first(self._reasons, name, MAX_REASONS)
 
     def code(self, name: str) -> str:
-        """The name of a gRPC status; UNKNOWN is one of them."""
+        """Return the name of a gRPC status; UNKNOWN if it does not exist."""
         return name if name in _CODES else "UNKNOWN"
 
 

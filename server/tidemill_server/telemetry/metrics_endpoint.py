@@ -1,7 +1,7 @@
-"""The page that Prometheus scrapes, on a port and in threads of its own.
+"""The page that Prometheus scrapes, on its own port and threads.
 
-prometheus_client's WSGI app serves it. It is for a scraper or two: a few connections at a time, and
-silent ones are cut.
+prometheus_client's WSGI app serves it. It is meant for one or two scrapers, so it accepts few
+connections at a time and closes silent ones.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ from tidemill_core.errors import AlreadyRunning, ConfigurationError
 from tidemill_server.telemetry.metrics import Metrics
 
 MAX_CONNECTIONS = 8
-"""Beyond these, connections are closed at once."""
+"""Bound on open connections; further ones are closed immediately."""
 SILENCE_SECONDS = 2.0
-"""A connection on which nothing comes for so long is cut."""
+"""Time without data after which a connection is closed."""
 _SAVE_SECONDS = 0.5
 
 
 class MetricsEndpoint:
-    """Serves a process's metrics, or those of all workers where they share a folder.
+    """The server of a process's metrics, or of all workers' metrics.
 
     Args:
-        metrics: this process's.
-        workers_folder: the workers' PROMETHEUS_MULTIPROC_DIR. They share the port too, and
-            whichever is asked answers for all. None for a process that is the only one: the port
-            must be its own then.
+        metrics: this process's metrics.
+        workers_folder: the workers' PROMETHEUS_MULTIPROC_DIR. The workers also share the port, and
+            each of them answers for all. None for a process without other workers, which does not
+            share the port.
     """
 
     def __init__(self, metrics: Metrics, workers_folder: Path | None = None) -> None:
@@ -48,14 +48,14 @@ class MetricsEndpoint:
         self._thread: threading.Thread | None = None
 
     def start(self, host: str, port: int) -> int:
-        """Listen, and answer from now on.
+        """Start to listen and answer.
 
         Returns:
-            The port: where 0 was asked for, the one that was free.
+            The port, which is a free one if `port` is 0.
 
         Raises:
-            AlreadyRunning: something listens there already.
-            ConfigurationError: nothing can listen there.
+            AlreadyRunning: the port is taken.
+            ConfigurationError: the address cannot be used.
         """
         try:
             self._server = _Server(host, port, self._metrics, self._folder)
@@ -72,7 +72,7 @@ class MetricsEndpoint:
         return self._server.server_port
 
     def close(self) -> None:
-        """Write what other workers see, and stop listening: up to half a second."""
+        """Save the values for other workers, and stop listening; takes up to half a second."""
         self._metrics.save()
         if self._server is None or self._thread is None:
             return
@@ -82,7 +82,7 @@ class MetricsEndpoint:
 
 
 class _AllWorkers(Collector):
-    """Collects what is on the page, at the moment that it is asked for."""
+    """The collector of the page's metrics, which reads them at each request."""
 
     def __init__(self, metrics: Metrics, folder: Path | None) -> None:
         self._metrics = metrics
@@ -93,7 +93,7 @@ class _AllWorkers(Collector):
         if self._folder is None:
             return self._metrics.registry.collect()
         _forget_gone_workers(self._folder)
-        # Its own search for the files takes a `[` in the path for a pattern.
+        # `MultiProcessCollector` itself would search with a pattern, and fail on `[` in the path.
         files = map(str, self._folder.glob("*.db"))
         return MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call,no-any-return]
 
@@ -101,16 +101,16 @@ class _AllWorkers(Collector):
 def _forget_gone_workers(folder: Path) -> None:
     """Remove the gauges of workers that are gone; their counters and histograms stay.
 
-    Whoever is asked does it: a worker that was killed cannot.
+    Every request does it, because a killed worker cannot.
     """
     for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
         if not psutil.pid_exists(int(pid)):
-            with contextlib.suppress(FileNotFoundError):  # another worker was faster
+            with contextlib.suppress(FileNotFoundError):  # another worker has just removed them
                 mark_process_dead(pid, glob.escape(str(folder)))  # type: ignore[no-untyped-call]
 
 
 class _Server(ThreadingWSGIServer):
-    """Listens, and writes what other workers see twice a second."""
+    """The HTTP server, which also saves the values for other workers twice a second."""
 
     def __init__(self, host: str, port: int, metrics: Metrics, folder: Path | None) -> None:
         [family, *_, address] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -124,29 +124,29 @@ class _Server(ThreadingWSGIServer):
         self.set_app(make_wsgi_app(registry))
 
     def server_bind(self) -> None:
-        """Bind the port, without asking DNS for the host's name as wsgiref does."""
+        """Bind the port without wsgiref's DNS query for the host's name."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
     def service_actions(self) -> None:
-        """What `serve_forever` does each time round."""
+        """Save the values; `serve_forever` calls this in each round."""
         self._save()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether there is room for one more connection; without it, it is closed."""
+        """Return whether there is room for the connection; otherwise it is closed."""
         del request, client_address
         return self._room.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own."""
+        """Answer a connection in its own thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: scrapers come and go as they like."""
+        """Log nothing, because scrapers may disconnect at any time."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -155,4 +155,4 @@ class _Handler(WSGIRequestHandler):
     sys_version = ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- http.server's name
-        """Not a line a scrape."""
+        """Log nothing, because there is no need for a line per scrape."""

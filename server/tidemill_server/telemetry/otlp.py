@@ -1,7 +1,7 @@
-"""Export of traces by the OpenTelemetry SDK, over OTLP/gRPC, by a thread of its own.
+"""Export of traces by the OpenTelemetry SDK, over OTLP/gRPC, in its own thread.
 
-Spans wait in a queue of bounded length. While the receiver is away they are dropped, and the log
-says so once a minute.
+Spans wait in a bounded queue. While the receiver is away they are dropped, which is logged once a
+minute.
 """
 
 import logging
@@ -29,15 +29,15 @@ log = structlog.get_logger()
 
 
 class Exports:
-    """Spans that are made by `tracer`, and exported.
+    """A tracer whose spans are exported.
 
     Args:
         endpoint: http or https URL of the receiver.
-        sample: share of the calls that are traced, where the caller has not decided.
-        version: of Tidemill.
+        sample: share of the calls that are traced, unless the caller decides.
+        version: Tidemill's version.
 
     Raises:
-        ConfigurationError: the endpoint is no such URL.
+        ConfigurationError: the endpoint is not an http or https URL.
     """
 
     def __init__(self, endpoint: str, sample: float, version: str) -> None:
@@ -45,7 +45,7 @@ class Exports:
         if url.scheme not in ("http", "https") or not url.netloc:
             rule = "must be a URL such as http://localhost:4317"
             raise ConfigurationError(f"tracing.otlp_endpoint is {endpoint!r}: it {rule}")
-        # Its warnings come for every export and every span; `_Exporter` says what matters.
+        # It warns for every export and every span; `_Exporter` logs once a minute instead.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Exporter(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS))
         resource = Resource.create({"service.name": "tidemill", "service.version": version})
@@ -58,7 +58,7 @@ class Exports:
         self.tracer = self._provider.get_tracer("tidemill", version)
 
     def close(self) -> None:
-        """Export what is left, for at most two seconds; blocks."""
+        """Export the remaining spans, blocking for at most two seconds."""
         limit = threading.Timer(_CLOSE_SECONDS, self._exporter.shutdown)
         limit.daemon = True
         limit.start()
@@ -67,7 +67,7 @@ class Exports:
 
 
 class _Exporter(SpanExporter):
-    """Exports through another one, and complains once a minute."""
+    """An exporter that logs the failures of another one once a minute."""
 
     def __init__(self, inner: OTLPSpanExporter) -> None:
         self._inner = inner
@@ -82,7 +82,7 @@ class _Exporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """End the export under way; all that come after it fail at once."""
+        """End the current export; all later ones fail immediately."""
         self._inner.shutdown()
 
     def _complain(self) -> None:

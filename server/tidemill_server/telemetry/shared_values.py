@@ -1,9 +1,8 @@
-"""What the workers share of their metrics: files that each of them writes as a whole.
+"""Metrics that workers share through files, each written as a whole.
 
-prometheus_client's own values lie in files that are mapped into memory. If the disk is full, the
-kernel ends a process that writes to such a page (SIGBUS). These values lie in memory, and `save`
-writes them where `MultiProcessCollector` reads them. A disk that takes no more costs what the other
-workers see of this one, until there is room again.
+prometheus_client's own values are in memory-mapped files. If the disk is full, the kernel kills a
+process that writes to such a page (SIGBUS). These values are in memory, and `save` writes them
+where `MultiProcessCollector` reads them. While the disk is full, other workers see old values.
 """
 
 import contextlib
@@ -18,11 +17,11 @@ from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.values import MutexValue
 
 _BEGIN = 8
-"""Bytes before the first entry; the first four say how many there are in all."""
+"""Bytes before the first entry; the first four hold the total number of bytes."""
 
 
 class SharedValues:
-    """The values of one process. `share` makes those of all metrics to come its own.
+    """The values of one process; `share` adds those of all metrics created afterwards.
 
     Args:
         folder: the workers' folder.
@@ -33,11 +32,11 @@ class SharedValues:
         self._files: dict[str, _File] = {}
 
     def share(self) -> None:
-        """Take the values of all metrics that are made from now on."""
+        """Hold the values of all metrics that are created from now on."""
         values.ValueClass = self._make
 
     def save(self) -> None:
-        """Write all values, as far as the disk takes them; by one thread at a time."""
+        """Write all values, as far as the disk has room; for one thread at a time."""
         for file in list(self._files.values()):
             with contextlib.suppress(OSError):
                 file.save()
@@ -53,7 +52,7 @@ class SharedValues:
         multiprocess_mode: str = "",
         **_: Any,
     ) -> MutexValue:
-        """Return a value; the arguments are named and ordered as prometheus_client gives them."""
+        """Return a value; prometheus_client sets the names and order of the arguments."""
         stem = "_".join(filter(None, (kind, multiprocess_mode, str(os.getpid()))))
         value = MutexValue(kind, metric_name, name, labelnames, labelvalues, help_text)  # type: ignore[no-untyped-call]
         key = mmap_key(metric_name, name, list(labelnames), list(labelvalues), help_text)
@@ -77,10 +76,10 @@ class _File:
         self._values.append((len(self._content) - 16, value))
 
     def save(self) -> None:
-        """Write the file in place, where a full disk still has its blocks.
+        """Write the file in place, because a full disk still has its blocks.
 
         Raises:
-            OSError: the disk does not take it; readers find the entries that were there before.
+            OSError: it cannot be written; readers see the previous entries.
         """
         for position, value in list(self._values):
             struct.pack_into("d", self._content, position, value._value)

@@ -1,6 +1,6 @@
-"""Traces of calls: the span of each call, and of each call to Triton that it takes part in.
+"""Traces: a span per call, and a span per call to Triton.
 
-Off, which is the default, the spans are OpenTelemetry's own that do nothing, and its SDK is not
+Tracing is off by default. Then the spans are OpenTelemetry's no-op spans, and its SDK is not
 imported.
 """
 
@@ -26,20 +26,20 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tidemill_core.settings import TracingSettings
 
 Metadata = Iterable[tuple[str, str | bytes]]
-"""A call's metadata, as gRPC has it."""
+"""A call's metadata in gRPC's form."""
 
 _CARRIED = ("traceparent", "tracestate")
 
 current_span: ContextVar[Span] = ContextVar("current_span", default=INVALID_SPAN)
-"""The span of the call that is being served, to hand to `Tracing.triton_span`."""
+"""The span of the current call, for `Tracing.triton_span`."""
 
 
 class Tracing:
-    """Where spans come from. None of it raises, waits or fails a call.
+    """The source of spans. It never raises, waits or makes a call fail.
 
     Args:
         tracer: makes the spans; None traces nothing.
-        close: exports what is left, for at most two seconds; blocks.
+        close: exports the remaining spans, blocking for at most two seconds.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Tracing:
         self.close = close
 
     def begin(self, method: str, metadata: Metadata) -> Span:
-        """Return the span of a call that begins.
+        """Begin the span of a call.
 
         Args:
             method: such as `PredictionService/Predict`.
-            metadata: of the call; a W3C `traceparent` in it is the span's parent and decides
-                whether the call is traced.
+            metadata: the call's metadata; a W3C `traceparent` in it is the span's parent and
+                decides whether the call is traced.
         """
         if not self._is_on:
             return INVALID_SPAN
@@ -71,19 +71,19 @@ class Tracing:
     def triton_span(
         self, model: str, version: int, rows: int, requests: Sequence[Span]
     ) -> Iterator[str]:
-        """Trace the call to Triton that is made in the block, if any request in it is traced.
+        """Trace the Triton call in the block, if any of its requests is traced.
 
-        The span is the first traced request's child, and linked to all of them. An exception makes
-        it an error, by its type's name only: its words may have a text in them.
+        The span is the child of the first traced request, and linked to all of them. For an
+        exception it records only the type, because the message may contain a text.
 
         Args:
             model: `<task>-<format>`.
-            version: of the model.
+            version: the model's version.
             rows: texts in the call.
-            requests: the spans of the requests that are merged in it.
+            requests: the spans of the requests that are merged in the call.
 
         Yields:
-            The `ModelInferRequest.id`, which each request's span has too; empty without a span.
+            The `ModelInferRequest.id`, which each request's span also has; empty without a span.
         """
         # A stream may have many requests in one call.
         traced = list(dict.fromkeys(span for span in requests if span.is_recording()))
@@ -122,23 +122,19 @@ def end_span(span: Span, code: str, reason: str) -> None:
 
 
 def trace_id(span: Span) -> str:
-    """Return 32 hexadecimal digits; empty where traces are off."""
+    """Return a span's trace id as 32 hexadecimal digits; empty if tracing is off."""
     return "" if span is INVALID_SPAN else format_trace_id(span.get_span_context().trace_id)
 
 
 def open_tracing(settings: TracingSettings, version: str) -> Tracing:
-    """Return tracing as it is set up.
-
-    Args:
-        settings: without an endpoint nothing is traced.
-        version: of Tidemill.
+    """Open tracing; without an endpoint in `settings` nothing is traced.
 
     Raises:
-        ConfigurationError: the endpoint is no http or https URL.
+        ConfigurationError: the endpoint is not an http or https URL.
     """
     if not settings.otlp_endpoint:
         return Tracing()
-    # Here, for it costs a front that traces nothing memory and time to start.
+    # Imported here, because it costs memory and start-up time.
     from tidemill_server.telemetry.otlp import Exports
 
     exports = Exports(settings.otlp_endpoint, settings.sample, version)

@@ -1,4 +1,4 @@
-"""A prediction handler without the front around it, over a Triton that a test has made."""
+"""A prediction handler without a front, over a test's Triton."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ TASKS = {"support": TaskSettings.model_validate({"sources": [{"path": "x.csv"}]}
 
 @dataclass
 class Asked:
-    """A handler of the task `support`, and what a test looks at beside its answers."""
+    """A handler of the task `support`, and what tests observe of it."""
 
     handler: PredictionHandler
     admission: Admission
@@ -36,7 +36,7 @@ class Asked:
 async def asked(
     workspace: Workspace, triton_address: str, max_queue_delay: float = 1.0
 ) -> AsyncIterator[Asked]:
-    """Open it on this event loop, with the routes as they are now."""
+    """Yield a handler on this event loop, with the current routes."""
     triton = TritonClient(triton_address)
     router = Router(workspace.storage.models, workspace.repository, TASKS)
     await router.refresh()

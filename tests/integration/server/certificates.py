@@ -1,4 +1,4 @@
-"""Certificate authorities and what they sign, made while a test runs."""
+"""Certificate authorities and their certificates, made during a test."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ class Pair:
     key: bytes
 
     def write(self, certificate: Path, key: Path) -> None:
-        """Put them into files, the key first."""
+        """Write both into files, the key first."""
         key.write_bytes(self.key)
         certificate.write_bytes(self.certificate)
 
 
 class Authority:
-    """Signs certificates for this machine.
+    """A certificate authority for this machine.
 
     Attributes:
         certificate: its own, in PEM.
@@ -43,7 +43,7 @@ class Authority:
         self.certificate = builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM)
 
     def issue(self, days: float = 1) -> Pair:
-        """A certificate for localhost; with negative days it ran out so long ago."""
+        """Return a certificate for localhost; with negative days it expired that many days ago."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = _builder(_name("leaf"), self._name, key, days)
         builder = builder.add_extension(x509.SubjectAlternativeName(_NAMES), critical=False)

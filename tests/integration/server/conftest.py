@@ -1,4 +1,4 @@
-"""Two houses: one that stays whole for the whole session, and one that outages visit."""
+"""Two stacks: one that keeps running for the whole session, and one for outages."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from tidemill_core.triton.testing import RunningTriton
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """`support` for all questions, `swapped` and `mixed` for changes of traffic."""
+    """Return `support` for most tests, and tasks for changes of traffic."""
     versions = {"support": 1, "swapped": 2, "undone": 2, "mixed": 3, "untrained": 0}
     return Workspace(tmp_path_factory.mktemp("workspace"), versions)
 
 
 @pytest.fixture(scope="session")
 def triton(workspace: Workspace) -> Iterator[RunningTriton]:
-    """A Triton that serves all of the workspace's versions."""
+    """Yield a Triton that serves all of the workspace's versions."""
     root = workspace.repository.root
     with RunningTriton(root, workspace.folder / "triton", workspace.models) as running:
         yield running
@@ -25,20 +25,20 @@ def triton(workspace: Workspace) -> Iterator[RunningTriton]:
 
 @pytest.fixture(scope="session")
 def front(workspace: Workspace, triton: RunningTriton) -> Iterator[Front]:
-    """A front that no test stops."""
+    """Yield a front that no test stops."""
     with Front(workspace, triton.grpc_address) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def frail_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """One version of `support`, for tests that break what is around the front."""
+    """Return one version of `support`, for tests of outages."""
     return Workspace(tmp_path_factory.mktemp("frail"), {"support": 1})
 
 
 @pytest.fixture(scope="session")
 def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
-    """A Triton that tests stop and kill; each leaves it running."""
+    """Yield a Triton that tests stop and kill; each leaves it running."""
     root, models = frail_workspace.repository.root, frail_workspace.models
     with RunningTriton(root, frail_workspace.folder / "triton", models) as running:
         yield running
@@ -46,6 +46,6 @@ def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
 
 @pytest.fixture(scope="session")
 def frail_front(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Front]:
-    """The front that lives through the outages."""
+    """Yield the front for outages."""
     with Front(frail_workspace, frail_triton.grpc_address) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The front's real process over a workspace with published models and a real Triton."""
+"""The front's real process, over a workspace with published models and a real Triton."""
 
 import contextlib
 import os
@@ -86,7 +86,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the database's write lock, as a stuck process would."""
+        """Hold the database's write lock, like a stuck process."""
         connection = sqlite3.connect(self.database, isolation_level=None, timeout=30)
         connection.execute("BEGIN EXCLUSIVE")
         try:
@@ -96,13 +96,13 @@ class Workspace:
             connection.close()
 
     def stored(self) -> list[tuple[Any, ...]]:
-        """(prediction_id, method, model_version, propensity, request_id) of all predictions."""
+        """Return id, method, version, propensity and request id of all predictions."""
         columns = "prediction_id, method, model_version, propensity, request_id"
         with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
             return connection.execute(f"SELECT {columns} FROM predictions").fetchall()  # noqa: S608
 
     def stored_ids(self) -> set[str]:
-        """Ids of all predictions in the database."""
+        """Return the ids of all predictions in the database."""
         return {row[0] for row in self.stored()}
 
 
@@ -127,7 +127,7 @@ class Front:
             "TIDEMILL_METRICS_PORT": str(self.metrics_port),
             "TIDEMILL_TRITON__URL": triton_address,
             "TIDEMILL_SERVER__REFLECTION": "true",
-            # A busy machine must not make it refuse what a test asks.
+            # High enough that a busy machine refuses no call of a test.
             "TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000",
             **(environment or {}),
         }
@@ -149,7 +149,7 @@ class Front:
                 self.process.wait()
 
     def launch(self) -> None:
-        """Start the process; does not wait."""
+        """Start the process without waiting."""
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tidemill_server.main"],
@@ -165,7 +165,7 @@ class Front:
         self.connect()
 
     def connect(self) -> None:
-        """Open a channel of its own and wait until the process answers on it."""
+        """Open a new channel and wait until the process answers on it."""
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.use_local_subchannel_pool", 1),
@@ -186,17 +186,17 @@ class Front:
         self.jobs = job_service_pb2_grpc.JobServiceStub(self.channel)
 
     def stop(self, seconds: float = 20.0) -> int:
-        """SIGTERM, and the exit code that follows."""
+        """Send SIGTERM, and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def log(self) -> str:
-        """What the process has said."""
+        """Return the process's log."""
         return self.output.read_text() if self.output.exists() else ""
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait until a condition holds; returns after how many seconds it did."""
+    """Wait until a condition holds, and return after how many seconds it did."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds, f"not within {seconds} s"

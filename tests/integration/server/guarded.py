@@ -1,4 +1,4 @@
-"""A front that asks for credentials, and the keys and tokens that its callers show."""
+"""A front that requires credentials, and keys and tokens for its callers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ TEXT = "lost my card"
 
 
 def bearer(credential: str) -> Metadata:
-    """The metadata that shows a credential."""
+    """Return the metadata with a credential."""
     return (("authorization", f"Bearer {credential}"),)
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """A front with `auth.required`, its workspace, and whose tokens it takes."""
+    """A front with `auth.required`, its workspace, and the issuer of its tokens."""
 
     workspace: Workspace
     front: Front
@@ -39,23 +39,23 @@ class Guarded:
         rate: float | None = None,
         expire_time: datetime | None = None,
     ) -> str:
-        """Make a key; what its owner shows, once the front knows it."""
+        """Make a key, and return it once the front knows it."""
         new = NewApiKey("shop", frozenset(scopes), frozenset(tasks), rate, expire_time)
         _, shown = self.workspace.storage.api_keys.create(new, system_clock())
         eventually(lambda: self.is_known(shown), 2)
         return shown
 
     def predict(self, metadata: Metadata | None, task: str = "support") -> pb.Prediction:
-        """One prediction."""
+        """Make one prediction."""
         request = pb.PredictRequest(task=task, text=TEXT)
         return self.front.predictions.Predict(request, timeout=10, metadata=metadata).prediction
 
     def refused(self, metadata: Metadata | None, task: str = "support") -> Refusal:
-        """Why a prediction is refused."""
+        """Return the refusal of a prediction."""
         return refusal(lambda: self.predict(metadata, task))
 
     def is_known(self, shown: str) -> bool:
-        """Whether the front knows a key; asks what costs one without the scope `admin` no rate."""
+        """Return whether the front knows a key; costs a key without `admin` none of its rate."""
         asked, metadata = job_service_pb2.ListJobsRequest(), bearer(shown)
         try:
             self.front.jobs.ListJobs(asked, timeout=10, metadata=metadata)

@@ -29,7 +29,7 @@ class Load:
     failures: list[grpc.RpcError]
 
     def quantile(self, share: float) -> float:
-        """The latency in seconds that a share of the answered calls stayed under."""
+        """Return the latency in seconds below which a share of the answered calls stayed."""
         return sorted(self.seconds)[int(share * (len(self.seconds) - 1))]
 
 

@@ -1,4 +1,4 @@
-"""Tiny real models that know a few words, and what they answer without a server."""
+"""Tiny real models that know a few words, and their answers without a server."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float32]
 
 
 def tokenizer_json() -> str:
-    """One token a word."""
+    """Return a tokenizer with one token per word."""
     words = (PADDING_TOKEN, UNKNOWN_TOKEN, *WORDS)
     vocabulary = {word: number for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN_TOKEN))
@@ -50,14 +50,14 @@ class TinyModel:
         return (8 * random.normal(size=(_WIDTH, len(LABELS)))).astype(np.float32)
 
     def offline(self, texts: Sequence[str]) -> Array:
-        """Probabilities, float32 [texts, labels], without Triton."""
+        """Return probabilities, float32 [texts, labels], without Triton."""
         ids = TextEncoder(tokenizer_json(), LENGTH).encode(texts)
         scores = self._table[ids].mean(axis=1) @ self._weights
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def onnx(self) -> bytes:
-        """The content of model.onnx, which clamps ids, as what Tidemill exports does."""
+        """Return the content of model.onnx, which clamps ids like Tidemill's exports."""
         nodes = [
             helper.make_node("Clip", ["input_ids", "first", "last"], ["ids"]),
             helper.make_node("Gather", ["table", "ids"], ["rows"]),

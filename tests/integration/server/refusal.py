@@ -1,4 +1,4 @@
-"""Refused calls, as a caller in any language reads them."""
+"""Refused calls, as callers in any language see them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Refusal:
 
 
 def read(status: status_pb2.Status) -> Refusal:
-    """A status as a refusal."""
+    """Return a status as a refusal."""
     info, bad, retry = (
         error_details_pb2.ErrorInfo(),
         error_details_pb2.BadRequest(),
@@ -45,7 +45,7 @@ def read(status: status_pb2.Status) -> Refusal:
 
 
 def of(error: grpc.RpcError) -> Refusal:
-    """A failed call's refusal."""
+    """Return a failed call's refusal."""
     status = rpc_status.from_call(error)
     if status is None:  # grpc's own
         failure: Any = error
@@ -54,7 +54,7 @@ def of(error: grpc.RpcError) -> Refusal:
 
 
 def refusal(call: Callable[[], Any]) -> Refusal:
-    """The refusal of a call that must fail."""
+    """Return the refusal of a call that must fail."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return of(caught.value)

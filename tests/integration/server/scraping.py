@@ -1,4 +1,4 @@
-"""Scraping what runs."""
+"""Scrapes of running processes."""
 
 import urllib.request
 from pathlib import Path
@@ -10,12 +10,12 @@ _FLAG = "--metrics-port="
 
 
 def front_page(front: Front) -> str:
-    """The front's metrics, in Prometheus's text format."""
+    """Return the front's metrics, in Prometheus's text format."""
     return _page(front.metrics_port)
 
 
 def triton_page(triton: RunningTriton) -> str:
-    """Triton's own."""
+    """Return Triton's metrics."""
     command = Path(f"/proc/{triton.process.pid}/cmdline").read_text("utf-8").split("\0")
     port = next(word.removeprefix(_FLAG) for word in command if word.startswith(_FLAG))
     return _page(int(port))

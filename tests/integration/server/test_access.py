@@ -1,4 +1,4 @@
-"""Who may call a front that asks for credentials, over real connections."""
+"""Access to a front that requires credentials, over real connections."""
 
 import time
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ TASK_NOT_ALLOWED = ("PERMISSION_DENIED", "TASK_NOT_ALLOWED", "")
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, triton: RunningTriton) -> Iterator[Guarded]:
-    """One for all tests here; none of them changes what another sees."""
+    """Yield one front for all tests here; none of them affects another."""
     folder: Path = tmp_path_factory.mktemp("guarded")
     workspace, issuer = (
         Workspace(folder, {"support": 1, "swapped": 2}),
@@ -67,7 +67,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, triton: RunningTriton) -> 
 def test_without_a_good_credential_nothing_is_answered(
     guarded: Guarded, metadata: Any, reason: str
 ) -> None:
-    """A call and a stream are UNAUTHENTICATED, and the reason says why."""
+    """A call and a stream are UNAUTHENTICATED, with the reason."""
     assert words(guarded.refused(metadata)) == ("UNAUTHENTICATED", reason, "")
     ask = guarded.front.predictions.StreamPredict
     item = pb.StreamPredictRequest(id="a", task="support", text=TEXT)
@@ -76,7 +76,7 @@ def test_without_a_good_credential_nothing_is_answered(
 
 
 def test_probes_need_no_credential(guarded: Guarded) -> None:
-    """Health and the Open Inference Protocol's readiness are open to everybody."""
+    """Health and the Open Inference Protocol's readiness are open to everyone."""
     assert health(guarded.front, "") == SERVING
     calls = stub(guarded.front)
     assert calls.ServerReady(inference_pb.ServerReadyRequest(), timeout=5).ready
@@ -84,7 +84,7 @@ def test_probes_need_no_credential(guarded: Guarded) -> None:
 
 
 def test_a_key_is_good_until_it_expires(guarded: Guarded) -> None:
-    """Then it is API_KEY_EXPIRED."""
+    """An expired key is API_KEY_EXPIRED."""
     end = system_clock() + timedelta(seconds=3)
     metadata = bearer(guarded.key(PREDICT, expire_time=end))
     assert guarded.predict(metadata).label
@@ -93,7 +93,7 @@ def test_a_key_is_good_until_it_expires(guarded: Guarded) -> None:
 
 
 def test_a_revoked_key_is_refused_within_a_second(guarded: Guarded) -> None:
-    """Another key goes on."""
+    """Another key stays valid."""
     shown, other = guarded.key(PREDICT), guarded.key(PREDICT)
     assert guarded.predict(bearer(shown)).label
     guarded.workspace.storage.api_keys.revoke(split_api_key(shown)[0], system_clock())
@@ -116,13 +116,13 @@ def test_a_revoked_key_is_refused_within_a_second(guarded: Guarded) -> None:
 def test_a_token_must_say_what_it_should(
     guarded: Guarded, changes: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
-    """A good one is answered; one claim that is wrong, and it is refused."""
+    """A good token is accepted; with one wrong claim it is refused."""
     assert guarded.predict(bearer(guarded.issuer.token())).label
     assert words(guarded.refused(bearer(guarded.issuer.token(**changes)))) == expected
 
 
 def test_a_token_must_be_signed_by_a_published_key(guarded: Guarded, tmp_path: Path) -> None:
-    """Another key under the same id is INVALID_TOKEN, under another id UNKNOWN_SIGNING_KEY."""
+    """Another key with the same id is INVALID_TOKEN, with a new id UNKNOWN_SIGNING_KEY."""
     stranger = Issuer(tmp_path / "jwks.json")
     refused = guarded.refused(bearer(stranger.token()))
     assert words(refused) == ("UNAUTHENTICATED", "INVALID_TOKEN", "")
@@ -132,7 +132,7 @@ def test_a_token_must_be_signed_by_a_published_key(guarded: Guarded, tmp_path: P
 
 
 def test_a_scope_opens_its_methods_and_no_others(guarded: Guarded) -> None:
-    """Unary, streamed and over the Open Inference Protocol: without it, MISSING_SCOPE."""
+    """Every kind of call without the method's scope is MISSING_SCOPE."""
     front, item = guarded.front, pb.StreamPredictRequest(id="a", task="support", text=TEXT)
     predicting: Options = {"timeout": 10, "metadata": bearer(guarded.key(PREDICT))}
     judging: Options = {"timeout": 10, "metadata": bearer(guarded.key(FEEDBACK))}
@@ -157,7 +157,7 @@ def test_a_scope_opens_its_methods_and_no_others(guarded: Guarded) -> None:
 
 
 def test_a_key_of_one_task_is_held_to_it_in_every_message(guarded: Guarded) -> None:
-    """Unary, inside streams and over the Open Inference Protocol: another is TASK_NOT_ALLOWED."""
+    """Another task is TASK_NOT_ALLOWED in every kind of call."""
     shown = guarded.key(PREDICT, FEEDBACK, tasks=["support"])
     front = guarded.front
     options: Options = {"timeout": 10, "metadata": bearer(shown)}
@@ -187,7 +187,7 @@ def test_a_key_of_one_task_is_held_to_it_in_every_message(guarded: Guarded) -> N
 
 
 def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded) -> None:
-    """Another scope is MISSING_SCOPE; a key of one task must name it, and no other."""
+    """Another scope is MISSING_SCOPE; a key of one task must name that task."""
     pair = {"prompt": "p", "chosen": "x", "rejected": "y", "annotator": "ana"}
     feedback, listing = guarded.front.feedback, feedback_pb.ListPreferencesRequest(task="support")
 
@@ -211,7 +211,7 @@ def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded
 
 
 def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) -> None:
-    """Another scope is MISSING_SCOPE; a key of one task gets and labels no other's items."""
+    """Another scope is MISSING_SCOPE; a key of one task gets only that task's items."""
     labeling, admin = guarded.front.labeling, guarded.key(ADMIN)
     texts = [label_request(task=task) for task in ("support", "swapped")]
     guarded.workspace.storage.label_items.add(texts, 1, system_clock())
@@ -244,7 +244,7 @@ def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) 
 
 
 def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -> None:
-    """RATE_LIMITED with RetryInfo, and for gRPC's own retries the same in milliseconds."""
+    """They are RATE_LIMITED with RetryInfo, and with the same delay for gRPC's own retries."""
     metadata = bearer(guarded.key(PREDICT, rate=0.5))
     assert guarded.predict(metadata).label
     refused = guarded.refused(metadata)
@@ -253,7 +253,7 @@ def test_calls_beyond_a_keys_rate_are_told_when_to_come_back(guarded: Guarded) -
 
 
 def test_the_client_waits_as_it_is_told(guarded: Guarded) -> None:
-    """Its second attempt comes when the key's rate allows it, and no attempt before."""
+    """Its second attempt comes when the key's rate allows it, and not before."""
     with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=1)) as client:
         client.predict("support", TEXT)
         start = time.monotonic()
@@ -264,7 +264,7 @@ def test_the_client_waits_as_it_is_told(guarded: Guarded) -> None:
 
 
 def test_the_client_does_not_wait_where_its_time_would_be_up(guarded: Guarded) -> None:
-    """Where the rate allows the next call only after the deadline, the error comes at once."""
+    """If the rate allows the next call only after the deadline, the error comes immediately."""
     with TidemillClient(guarded.front.address, api_key=guarded.key(PREDICT, rate=0.2)) as client:
         client.predict("support", TEXT)
         start = time.monotonic()
@@ -276,13 +276,13 @@ def test_the_client_does_not_wait_where_its_time_would_be_up(guarded: Guarded) -
 
 
 def audited(guarded: Guarded, task: str) -> list[AuditRecord]:
-    """The task's records, oldest first."""
+    """Return the task's audit records, oldest first."""
     records, _ = guarded.workspace.storage.audit.page(task, "", Page())
     return records[::-1]
 
 
 def test_changes_of_traffic_are_written_down(guarded: Guarded) -> None:
-    """Done or failed, with caller, code and reason; refused before it began, nothing is."""
+    """Done and failed changes are recorded with caller, code and reason; refused ones are not."""
     options: Options = {"timeout": 10, "metadata": bearer(guarded.key(ADMIN))}
     done = model_pb.SetTrafficRequest(task="swapped", shadows=[2], comment="a look")
     share = model_pb.TrafficShare(model_version=1, percent=5)

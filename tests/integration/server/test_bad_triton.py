@@ -55,14 +55,14 @@ BAD_DAYS = [
 
 @pytest.fixture(scope="module")
 def fake() -> Iterator[FakeTriton]:
-    """A Triton that each test tells how to behave."""
+    """Yield a Triton whose behavior each test sets."""
     with FakeTriton() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def victim(fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """The front over it, with one task to break and one that stays whole."""
+    """Yield a front over it, with one task to break and one that stays whole."""
     workspace = Workspace(tmp_path_factory.mktemp("bad"), {"support": 1, "other": 1})
     with Front(workspace, fake.address) as running:
         yield running
@@ -70,7 +70,7 @@ def victim(fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(autouse=True)
 def recovered(fake: FakeTriton, victim: Front) -> Iterator[None]:
-    """Each test begins, and must end, with right answers; nobody restarts anything between."""
+    """Assert right answers before and after each test, without a restart."""
     fake.behave(MODEL, 1, healthy)
     eventually(lambda: is_right(victim, "lost card"), 10)
     yield
@@ -79,19 +79,19 @@ def recovered(fake: FakeTriton, victim: Front) -> Iterator[None]:
 
 
 def expected(text: str) -> str:
-    """The label that is a text's own."""
+    """Return a text's label."""
     return LABELS[label_of(ENCODER.encode([text])[0])]
 
 
 def predict(front: Front, text: str, seconds: float = 10.0, task: str = "support") -> Any:
-    """A call under way."""
+    """Start a call."""
     return front.predictions.Predict.future(
         pb.PredictRequest(task=task, text=text), timeout=seconds
     )
 
 
 def is_right(front: Front, text: str) -> bool:
-    """Whether a text gets its label."""
+    """Return whether a text gets its label."""
     try:
         return bool(predict(front, text).result().prediction.label == expected(text))
     except grpc.RpcError:
@@ -99,7 +99,7 @@ def is_right(front: Front, text: str) -> bool:
 
 
 class Stream:
-    """A StreamPredict that is asked one text after another."""
+    """A StreamPredict that sends one text after another."""
 
     def __init__(self, front: Front) -> None:
         self._sent: queue.SimpleQueue[pb.StreamPredictRequest | None] = queue.SimpleQueue()
@@ -114,7 +114,7 @@ class Stream:
         assert list(self._answers) == []
 
     def ask(self, text: str) -> pb.StreamPredictResponse:
-        """The answer to a text."""
+        """Return the answer to a text."""
         self._sent.put(pb.StreamPredictRequest(id=text, task="support", text=text))
         answer = next(self._answers)
         assert answer.id == text
@@ -125,7 +125,7 @@ class Stream:
 def test_nobody_gets_garbage(
     fake: FakeTriton, victim: Front, behavior: Behavior, refused: tuple[str, str, str]
 ) -> None:
-    """64 callers at once get an error of ours, never UNKNOWN, and then their own answers again."""
+    """64 concurrent callers get a Tidemill error, never UNKNOWN, and later their own answers."""
     fake.behave(MODEL, 1, behavior)
     calls = [predict(victim, text) for text in TEXTS]
     assert {words(refusal(call.result)) for call in calls} == {refused}
@@ -138,7 +138,7 @@ def test_nobody_gets_garbage(
 def test_a_stream_outlives_garbage(
     fake: FakeTriton, victim: Front, behavior: Behavior, refused: tuple[str, str, str]
 ) -> None:
-    """Items that meet a bad Triton have errors of their own, and later ones their answers."""
+    """Items that meet a bad Triton get their own errors, and later ones their answers."""
     with Stream(victim) as stream:
         assert stream.ask("lost card").prediction.label == expected("lost card")
         fake.behave(MODEL, 1, behavior)
@@ -149,7 +149,7 @@ def test_a_stream_outlives_garbage(
 
 
 def test_a_broken_model_costs_few_calls(fake: FakeTriton, victim: Front) -> None:
-    """A batch of 128 that it cannot answer is given up after 31 calls, not after 255."""
+    """A batch of 128 that the model cannot answer takes 31 calls, not 255."""
     fake.behave(MODEL, 1, no_contents)
     before = len(fake.calls)
     request = pb.BatchPredictRequest(task="support", texts=(TEXTS * 2)[:128])
@@ -159,7 +159,7 @@ def test_a_broken_model_costs_few_calls(fake: FakeTriton, victim: Front) -> None
 
 
 def test_a_slow_triton_costs_each_caller_its_own_patience(fake: FakeTriton, victim: Front) -> None:
-    """With 2 s a call the hurried end in time, the patient are answered; no other task notices."""
+    """With calls of 2 s, hurried callers end in time; patient ones and other tasks get answers."""
     fake.behave(MODEL, 1, slow(2.0))
     begin = time.monotonic()
     patient = [predict(victim, text, seconds=20) for text in TEXTS[:16]]
@@ -178,7 +178,7 @@ def test_a_slow_triton_costs_each_caller_its_own_patience(fake: FakeTriton, vict
 def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
     fake: FakeTriton, victim: Front
 ) -> None:
-    """Once its calls have taken 2 s each, half a second is refused in a moment, unasked."""
+    """After calls of 2 s, a deadline of 0.5 s is refused immediately, without a call."""
     fake.behave(MODEL, 1, slow(2.0))
     for _ in range(3):
         predict(victim, "lost card").result()
@@ -195,7 +195,7 @@ def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
 
 
 def infer_request(text: str) -> Any:
-    """The same question to the Open Inference Protocol."""
+    """Return the same request for the Open Inference Protocol."""
     ids = ENCODER.encode([text])
     made = service_pb2.ModelInferRequest(model_name=MODEL, id=text)
     made.inputs.add(name="input_ids", datatype="INT32", shape=ids.shape)
@@ -204,7 +204,7 @@ def infer_request(text: str) -> Any:
 
 
 def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Front) -> None:
-    """What cannot be decoded is UNAVAILABLE, an `error_message` on a stream, which goes on."""
+    """Garbage is UNAVAILABLE, or an `error_message` on a stream, which continues."""
     stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
     sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
     answers = stub.ModelStreamInfer(iter(sent.get, None), timeout=20)
@@ -222,7 +222,7 @@ def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Fr
 
 
 def test_the_passthrough_refuses_the_hurried_too(fake: FakeTriton, victim: Front) -> None:
-    """A deadline under what Triton's calls take is OVERLOADED at once, and all is counted."""
+    """A deadline shorter than Triton's calls is OVERLOADED immediately, and is counted."""
     asked, shed = metric(victim, "triton_seconds_count"), metric(victim, "shed_total")
     stub = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel)
     fake.behave(MODEL, 1, slow(1.0))

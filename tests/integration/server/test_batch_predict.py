@@ -12,7 +12,7 @@ from tidemill.v1 import prediction_service_pb2 as pb
 
 
 def ask(front: Front, texts: Sequence[str], **fields: Any) -> list[pb.BatchPredictResult]:
-    """Ask for many predictions."""
+    """Request many predictions."""
     request = pb.BatchPredictRequest(**{"task": "support", **fields}, texts=texts)
     return list(front.predictions.BatchPredict(request, timeout=20).results)
 
@@ -32,7 +32,7 @@ def test_the_largest_batch_comes_back_in_order(front: Front) -> None:
 
 
 def test_a_bad_text_is_answered_in_its_place(front: Front) -> None:
-    """Each text that breaks a rule has its own error; all the others are answered."""
+    """Each text that breaks a rule has its own error; all others are answered."""
     texts = ["card", " ", "fee", "a\0", "lost", "x" * (MAX_TEXT_LENGTH + 1), "money"]
     results = ask(front, texts)
     refusals = {
@@ -49,7 +49,7 @@ def test_a_bad_text_is_answered_in_its_place(front: Front) -> None:
 
 
 def test_a_poisonous_text_costs_its_neighbours_nothing(front: Front) -> None:
-    """Where the model answers NaN there is an error, and an answer everywhere else."""
+    """A text for which the model answers NaN gets an error; all others are answered."""
     texts = ["card"] * 200
     texts[70] = texts[150] = "my poison"
     results = ask(front, texts)
@@ -59,7 +59,7 @@ def test_a_poisonous_text_costs_its_neighbours_nothing(front: Front) -> None:
 
 
 def test_a_batch_of_bad_texts_asks_nobody(front: Front) -> None:
-    """With no text to answer every result is an error."""
+    """If no text is valid, every result is an error."""
     results = ask(front, ["", "\0"])
     assert [read(result.error).reason for result in results] == ["BLANK_TEXT", "CONTROL_CHARACTERS"]
 

@@ -48,7 +48,7 @@ def test_a_wrong_page_is_refused(front: Front, method: str, reason: str) -> None
 
 
 def dataset(number: int, **label_counts: int) -> DatasetVersion:
-    """A catalogued dataset."""
+    """Return a dataset version."""
     return DatasetVersion(
         dataset_version=f"{number:02d}" * 32,
         task="support",
@@ -67,7 +67,7 @@ def dataset(number: int, **label_counts: int) -> DatasetVersion:
 
 
 def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspace) -> None:
-    """Lists page newest first, ids may be cut, and a difference names the labels' moves."""
+    """Lists page newest first, ids may be cut, and a difference names the changed labels."""
     for version in (dataset(1, card=3, fee=1), dataset(2, card=3, login=2), dataset(3, card=1)):
         workspace.storage.datasets.add(version)
     seen, token = [], ""
@@ -112,7 +112,7 @@ def test_datasets_are_listed_found_and_compared(front: Front, workspace: Workspa
 
 
 def report(report_id: str, verdict: ReportVerdict) -> Report:
-    """A report."""
+    """Return a report."""
     return Report(
         report_id=report_id,
         task="support",
@@ -127,7 +127,7 @@ def report(report_id: str, verdict: ReportVerdict) -> Report:
 
 
 def test_reports_and_alerts_are_shown_and_taken_on(front: Front, workspace: Workspace) -> None:
-    """A report is found with its figures; an alert is acknowledged once, by the first."""
+    """A report has its figures; only the first acknowledgment of an alert counts."""
     workspace.storage.reports.add(report("fine", ReportVerdict.OK))
     alert = workspace.storage.reports.add(report("bad", ReportVerdict.ALERT))
     assert alert is not None

@@ -1,4 +1,4 @@
-"""Concurrent requests become few executions."""
+"""Few Triton executions for concurrent requests."""
 
 import time
 from typing import Any
@@ -12,25 +12,25 @@ from tidemill_core.triton.testing import RunningTriton
 
 
 def statistics(triton: RunningTriton) -> VersionStatistics:
-    """What the champion of `support` has done so far."""
+    """Return the champion's statistics for `support`."""
     with triton.control() as control:
         return control.statistics("support-onnx")[1]
 
 
 def ask(front: Front, count: int) -> list[Any]:
-    """Calls in flight."""
+    """Start calls."""
     request = pb.PredictRequest(task="support", text=TEXT)
     return [front.predictions.Predict.future(request, timeout=10) for _call in range(count)]
 
 
 def ask_batches(front: Front, count: int, rows: int) -> list[Any]:
-    """Calls in flight, each for as many rows."""
+    """Start calls, each with several rows."""
     request = pb.BatchPredictRequest(task="support", texts=[TEXT] * rows)
     return [front.predictions.BatchPredict.future(request, timeout=10) for _call in range(count)]
 
 
 def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: RunningTriton) -> None:
-    """60 calls that come while Triton is busy are answered by a handful of executions."""
+    """60 calls that arrive while Triton is busy take a handful of executions."""
     before = statistics(triton)
     with halted(triton):
         calls = ask(front, 60)
@@ -44,7 +44,7 @@ def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: Runn
 def test_triton_merges_what_two_fronts_ask(
     workspace: Workspace, front: Front, triton: RunningTriton
 ) -> None:
-    """Of two fronts that ask at the same time, Triton executes at most half as often as asked."""
+    """For calls of two fronts at the same time, Triton executes at most half as often."""
     with Front(workspace, triton.grpc_address) as other:
         fronts = [front, other]
         for each in fronts:

@@ -1,4 +1,4 @@
-"""How streams learn of the drain."""
+"""The end of streams when the drain begins, without a server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from tidemill_server.drain import Drain, ShuttingDown
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
-    """Some numbers at once, then nothing for ever."""
+    """Yield some numbers, then nothing forever."""
     for number in range(count):
         yield number
     await asyncio.Event().wait()
 
 
 async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
-    """What has come is passed on; the wait for the next message ends as SHUTTING_DOWN."""
+    """Earlier messages are passed on; the wait for the next ends as SHUTTING_DOWN."""
     drain, server = Drain(1), grpc.aio.server()
     seen: list[int] = []
     await server.start()
@@ -43,7 +43,7 @@ async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
 
 
 async def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None:
-    """Its end is its end, and its own TimeoutError is not taken for the drain's."""
+    """Its end and its own TimeoutError are not taken for the drain's."""
 
     async def two() -> AsyncIterator[int]:
         yield 1

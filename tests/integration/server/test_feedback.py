@@ -14,7 +14,7 @@ from tidemill.v1 import prediction_service_pb2
 
 @pytest.fixture(scope="module")
 def prediction_ids(front: Front) -> list[str]:
-    """1,000 fresh predictions."""
+    """Return 1,000 new predictions' ids."""
     request = prediction_service_pb2.BatchPredictRequest(task="support", texts=["card"] * 1000)
     results = front.predictions.BatchPredict(request, timeout=20).results
     return [result.prediction.prediction_id for result in results]
@@ -26,7 +26,7 @@ def submit(front: Front, **fields: Any) -> pb.Feedback:
 
 
 def rows(workspace: Workspace, prediction_id: str) -> list[tuple[Any, ...]]:
-    """What is stored about a prediction, seen from another connection."""
+    """Return what is stored about a prediction, read over another connection."""
     query = "SELECT feedback_id, correct, label, source FROM feedback WHERE prediction_id = ?"
     with closing(sqlite3.connect(workspace.database)) as connection:
         return connection.execute(query, [prediction_id]).fetchall()
@@ -36,7 +36,7 @@ def rows(workspace: Workspace, prediction_id: str) -> list[tuple[Any, ...]]:
 def test_an_acknowledged_verdict_is_stored(
     front: Front, workspace: Workspace, prediction_ids: list[str], verdict: dict[str, Any]
 ) -> None:
-    """Once the call returns, the row is there for everybody."""
+    """When the call returns, every connection sees the row."""
     source = f"s-{verdict}"
     answer = submit(front, prediction_id=prediction_ids[0], source=source, comment="ü", **verdict)
     assert (answer.task, answer.model_version, answer.source) == ("support", 1, source)
@@ -83,7 +83,7 @@ def test_a_wrong_verdict_is_refused_by_field(
 def test_a_text_is_stored_with_its_verdict(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:
-    """What a caller gives along to learn from is kept, one by one and on a stream."""
+    """A caller's text is stored, in a single call and on a stream."""
     given = {"prediction_id": prediction_ids[4], "label": "card", "text": "my card\n漢字"}
     submit(front, source="one", **given)
     streamed = pb.StreamFeedbackRequest(source="streamed", **given)
@@ -107,7 +107,7 @@ def test_repeating_a_request_id_changes_nothing(
 def test_a_request_id_is_one_verdicts_alone(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:
-    """For another prediction or source it is refused; in a stream that verdict alone is."""
+    """For another prediction or source it is refused; on a stream only that verdict is."""
     place = {"prediction_id": prediction_ids[6], "source": "ann"}
     submit(front, **place, correct=True, request_id="alone-1")
     others = [{**place, "source": "ben"}, {**place, "prediction_id": prediction_ids[7]}]
@@ -134,7 +134,7 @@ def test_a_request_id_is_one_verdicts_alone(
 def test_repeating_the_latest_verdict_changes_nothing(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:
-    """Without a request id an equal verdict of the same source is the same; a new one is new."""
+    """Without a request id, an equal verdict of the same source is stored once."""
     verdict = {"prediction_id": prediction_ids[3], "source": "ann"}
     first = submit(front, label="card", **verdict)
     assert submit(front, label="card", **verdict) == first
@@ -146,7 +146,7 @@ def test_repeating_the_latest_verdict_changes_nothing(
 def test_a_stream_stores_all_that_is_right(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:
-    """Of 1,000 verdicts 3 are bad: they are listed with their index, and 997 are stored."""
+    """Of 1,000 verdicts the 3 bad ones are listed by index, and 997 are stored."""
     requests = [
         pb.StreamFeedbackRequest(prediction_id=each, correct=True, source="bulk")
         for each in prediction_ids
@@ -170,7 +170,7 @@ def test_a_stream_stores_all_that_is_right(
 def test_a_malformed_message_costs_none_before_it(
     front: Front, workspace: Workspace, prediction_ids: list[str]
 ) -> None:
-    """Ten good verdicts before bytes that do not decode are stored; then the call is refused."""
+    """Ten good verdicts before undecodable bytes are stored; then the call is refused."""
     good = [
         pb.StreamFeedbackRequest(prediction_id=each, correct=True, source="cut").SerializeToString()
         for each in prediction_ids[:10]

@@ -1,4 +1,4 @@
-"""A dataset of all four kinds of sources, from real ones, whatever is killed on the way."""
+"""A dataset from real sources of all four kinds, with builds that are killed."""
 
 import json
 import multiprocessing as mp
@@ -62,7 +62,7 @@ class World:
     rows: Counter[str] = field(default_factory=Counter)
 
     def grow(self) -> None:
-        """More of everything: good rows, bad ones, equal ones, and such as contradict."""
+        """Add good rows, bad ones, equal ones and contradicting ones to every source."""
         with (self.folder / f"day-{len(self.items) // 80}.jsonl").open(
             "a", encoding="utf-8"
         ) as file:
@@ -87,7 +87,7 @@ class World:
         self.rows.update(files=22, sql=20, http=20, feedback=3)
 
     def answer(self, asked: Asked) -> Answer:
-        """A page of the items that are new."""
+        """Return a page of the new items."""
         since = int(asked.parameters.get("since", 0))
         new = [item for item in self.items if int(str(item["id"])) > since]
         start = (int(asked.parameters["page"]) - 1) * PAGE_ITEMS
@@ -95,7 +95,7 @@ class World:
 
     @property
     def task(self) -> TaskSettings:
-        """The task with its sources."""
+        """Return the task with its sources."""
         url = self.database.url.render_as_string(hide_password=False)
         sources = [
             {"path": self.folder / "*.jsonl"},
@@ -112,7 +112,7 @@ class World:
         return TaskSettings.model_validate({"sources": sources})
 
     def _text(self) -> str:
-        # Few words, so that texts meet again; and an end that makes some nearly the same.
+        # Few words, so that texts repeat, and an ending that makes some near-duplicates.
         words = self.chance.choices(["card", "money", "refund", "late", "lost", "fee"], k=3)
         return f"please help, about my {' '.join(words)} i have been waiting for days{self._end()}"
 
@@ -125,7 +125,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, front: Front, postgres_url: str) -> Iterator[World]:
-    """The sources, with nothing in them yet."""
+    """Yield the sources, still empty."""
     database = sa.create_engine(postgres_url)
     with database.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE tickets (id SERIAL, text TEXT, label TEXT)")
@@ -139,7 +139,7 @@ def world(tmp_path: Path, front: Front, postgres_url: str) -> Iterator[World]:
 
 
 def _build(state: Path, task: TaskSettings, database_url: str) -> DatasetVersion:
-    """Build the task's dataset; in this process or in one that is killed."""
+    """Build the task's dataset, in this process or in one that is killed."""
     state.mkdir(exist_ok=True)
     with chdir(state), TritonControl("127.0.0.1:1", key="") as triton:
         settings = Settings(tasks={TASK: task}, state_dir=state, model_repository=state / "models")
@@ -188,7 +188,7 @@ def _kill_builds(
 
 
 def _until(stage: str, step: int, build: Callable[[], object]) -> None:
-    """Build, and be killed when a file in a stage's folder is touched for the step-th time."""
+    """Build, and be killed when a file in a stage's folder is touched for the given time."""
     steps = count(1)
 
     def touched(event: str, arguments: tuple[object, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A disk that is full ends no process and costs no prediction."""
+"""A full disk, which ends no process and loses no prediction."""
 
 import os
 import signal
@@ -33,14 +33,14 @@ TEXT = "my card is lost"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace whose state directory is a small disk; the models lie elsewhere."""
+    """Return a workspace on a small disk, with its models elsewhere."""
     with mounted(tmp_path / "var"):
         yield Workspace(tmp_path, {"support": 1})
 
 
 @pytest.fixture
 def workers(workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Workers]:
-    """Two workers and the jobs, with logs, metrics, spool and database on the small disk."""
+    """Yield two workers and the jobs, with all their files on the small disk."""
     with running(workspace, frail_triton, ("server", "jobs")) as pair:
         yield pair
 
@@ -62,7 +62,7 @@ def kill_one(workers: Workers) -> None:
 
 
 def watch(workers: Workers, seconds: float) -> None:
-    """Look after the workers as `tidemill up` does; none of them may end."""
+    """Supervise the workers like `tidemill up`; none of them may end."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert workers.supervisor.poll() == []
@@ -83,7 +83,7 @@ def test_a_full_disk_costs_no_prediction_and_no_process(
         answers = [predictions.BatchPredict(request, timeout=10)]
         watch(workers, 1)
         fill(workers.state_dir)
-        kill_one(workers)  # with nothing in memory, which a SIGKILL would lose
+        kill_one(workers)  # with nothing in memory that a SIGKILL would lose
         # These are the first of their method, so the metrics' files grow.
         singles = [predictions.Predict(PredictRequest(task="support", text=TEXT), timeout=10)]
         item = StreamPredictRequest(task="support", text=TEXT)

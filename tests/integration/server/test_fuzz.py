@@ -1,4 +1,4 @@
-"""Calls of every kind to every method: none breaks the front, and none gets another's answer."""
+"""Random calls of every method, which neither break the front nor mix up answers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +17,13 @@ VERSIONS = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
 
 @pytest.fixture
 def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
-    """A front with a database of its own, for the fuzzer changes traffic; Triton's is the same."""
+    """Yield a front with its own database, because the fuzzer changes traffic."""
     with Front(Workspace(tmp_path, VERSIONS), triton.grpc_address) as running:
         yield running
 
 
 def test_nothing_that_callers_send_breaks_the_front(front: Front) -> None:
-    """No INTERNAL or UNKNOWN, no hang, no other caller's answer, and afterwards it serves."""
+    """No INTERNAL, UNKNOWN, hang or wrong answer occurs, and the front still serves."""
     tally = fuzz(front, CASES, SEED)
     assert tally.problems == []
     assert tally.cases >= CASES

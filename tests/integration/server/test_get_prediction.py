@@ -1,4 +1,4 @@
-"""GetPrediction: what was written down."""
+"""GetPrediction: stored predictions."""
 
 import base64
 import secrets
@@ -17,14 +17,14 @@ CLAIMS = PredictionClaims("support", 1, datetime(2026, 1, 2, tzinfo=UTC), 1.0)
 
 
 def get(front: Front, prediction_id: str) -> pb.GetPredictionResponse:
-    """Ask for a prediction."""
+    """Request a prediction."""
     return front.predictions.GetPrediction(
         pb.GetPredictionRequest(prediction_id=prediction_id), timeout=10
     )
 
 
 def test_a_prediction_comes_back_as_it_was_answered(front: Front, workspace: Workspace) -> None:
-    """Answer, text and all that the caller said are stored and returned."""
+    """The answer, the text and all the caller's fields are stored and returned."""
     request = pb.PredictRequest(
         task="support",
         text="Lost my card 漢字",
@@ -49,7 +49,7 @@ def test_a_prediction_comes_back_as_it_was_answered(front: Front, workspace: Wor
     "change", ["empty", "cut", "flipped", "longer", "words", "huge", "foreign"]
 )
 def test_an_id_that_is_not_ours_is_refused(front: Front, workspace: Workspace, change: str) -> None:
-    """Forged, shortened, changed and foreign ids are INVALID_ARGUMENT, in feedback as well."""
+    """Forged, cut, changed and foreign ids are INVALID_ARGUMENT, also for feedback."""
     keys = load_keys(workspace.folder / "var")
     ours = PredictionIdSigner(keys).sign(CLAIMS)
     data = bytearray(base64.urlsafe_b64decode(ours + "=" * (-len(ours) % 4)))
@@ -69,7 +69,7 @@ def test_an_id_that_is_not_ours_is_refused(front: Front, workspace: Workspace, c
 
 
 def test_a_valid_id_without_a_row_is_not_found(front: Front, workspace: Workspace) -> None:
-    """An id that we signed, of a prediction that was not written down, is NOT_FOUND."""
+    """A signed id of a prediction that was not stored is NOT_FOUND."""
     signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
     refused = refusal(lambda: get(front, signer.sign(CLAIMS)))
     assert words(refused) == ("NOT_FOUND", "PREDICTION_NOT_FOUND", "")

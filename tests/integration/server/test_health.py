@@ -1,4 +1,4 @@
-"""Health and reflection, as load balancers and tools ask for them."""
+"""Health and reflection, as load balancers and tools use them."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def health(front: Front, service: str) -> int:
-    """What the health service says of a service."""
+    """Return a service's health."""
     request = health_pb2.HealthCheckRequest(service=service)
     return int(health_pb2_grpc.HealthStub(front.channel).Check(request, timeout=5).status)
 
@@ -34,13 +34,13 @@ def health(front: Front, service: str) -> int:
     ],
 )
 def test_health_is_told_by_task(front: Front, service: str, status: int) -> None:
-    """The front serves; a task does if its champion is loaded."""
+    """The front is SERVING; a task is if its champion is loaded."""
     eventually(lambda: health(front, "tidemill.task.untrained") == NOT_SERVING)
     assert health(front, service) == status
 
 
 def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTriton) -> None:
-    """A front started with a damaged tokenizer serves all tasks but that one, and says why."""
+    """With a damaged tokenizer, the front serves all other tasks, and logs why."""
     workspace = Workspace(tmp_path, {"support": 1, "swapped": 1})
     folder = workspace.repository.folder("swapped", "onnx", 1)
     (folder / "tokenizer.json").write_text("{")
@@ -56,12 +56,12 @@ def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTrito
 
 
 def test_an_unknown_service_is_not_found(front: Front) -> None:
-    """Health of what the server does not have is NOT_FOUND, as its protocol says."""
+    """An unknown service is NOT_FOUND, as the health protocol says."""
     assert refusal(lambda: health(front, "unheard.of")).code == grpc.StatusCode.NOT_FOUND.name
 
 
 def test_health_can_be_watched(front: Front) -> None:
-    """Watch sends the state at once and keeps the stream open."""
+    """Watch sends the state immediately and keeps the stream open."""
     stub = health_pb2_grpc.HealthStub(front.channel)
     watch = stub.Watch(health_pb2.HealthCheckRequest(service="tidemill.task.support"), timeout=10)
     assert next(watch).status == SERVING
@@ -70,7 +70,7 @@ def test_health_can_be_watched(front: Front) -> None:
 
 
 def test_reflection_lists_every_service(front: Front) -> None:
-    """Tools find all services and their messages without the proto files."""
+    """Tools find all services and messages without the proto files."""
     database = ProtoReflectionDescriptorDatabase(front.channel)
     names = ("Prediction", "Feedback", "Labeling", "Dataset", "Model", "Monitoring", "Job")
     expected = {f"tidemill.v1.{name}Service" for name in names}

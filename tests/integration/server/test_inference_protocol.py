@@ -1,4 +1,4 @@
-"""The Open Inference Protocol on the front's port, as NVIDIA's own clients speak it."""
+"""The Open Inference Protocol on the front's port, with NVIDIA's own clients."""
 
 import contextlib
 import queue
@@ -38,12 +38,12 @@ AWAY = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
 
 
 def token_ids(texts: list[str]) -> Any:
-    """int32 [texts, LENGTH]."""
+    """Return int32 [texts, LENGTH]."""
     return TextEncoder(tokenizer_json(), LENGTH).encode(texts)
 
 
 def tensor(module: Any, texts: list[str]) -> Any:
-    """The input as tritonclient's users make it."""
+    """Return the input as users of tritonclient make it."""
     ids = token_ids(texts)
     made = module.InferInput("input_ids", ids.shape, "INT32")
     made.set_data_from_numpy(ids)
@@ -51,7 +51,7 @@ def tensor(module: Any, texts: list[str]) -> Any:
 
 
 def request(number: int = 0, texts: list[str] = TEXTS) -> pb.ModelInferRequest:
-    """The raw message."""
+    """Return the raw message."""
     ids = token_ids(texts)
     made = pb.ModelInferRequest(model_name=MODEL, id=f"n{number}")
     made.inputs.add(name="input_ids", datatype="INT32", shape=ids.shape)
@@ -60,25 +60,25 @@ def request(number: int = 0, texts: list[str] = TEXTS) -> pb.ModelInferRequest:
 
 
 def probabilities(response: pb.ModelInferResponse) -> Any:
-    """float32 [rows, labels]."""
+    """Return float32 [rows, labels]."""
     values = np.frombuffer(response.raw_output_contents[0], np.float32)
     return values.reshape(tuple(response.outputs[0].shape))
 
 
 def stub(front: Front) -> Any:
-    """Raw calls on the front's channel."""
+    """Return raw calls on the front's channel."""
     return service_pb2_grpc.GRPCInferenceServiceStub(front.channel)
 
 
 @pytest.fixture
 def client(front: Front) -> Iterator[Any]:
-    """NVIDIA's blocking client."""
+    """Yield NVIDIA's blocking client."""
     with triton_client.InferenceServerClient(front.address) as made:
         yield made
 
 
 def test_infer_answers_as_the_model_does_offline(client: Any) -> None:
-    """`infer` returns the model's probabilities for several rows, by name, with the id asked."""
+    """`infer` returns the model's probabilities for several rows, with the request's id."""
     answer = client.infer(MODEL, [tensor(triton_client, TEXTS)], request_id="abc")
     np.testing.assert_allclose(
         answer.as_numpy("probabilities__0"), TinyModel(1).offline(TEXTS), atol=1e-5
@@ -88,7 +88,7 @@ def test_infer_answers_as_the_model_does_offline(client: Any) -> None:
 
 
 async def test_the_asynchronous_client_gets_the_same(front: Front) -> None:
-    """`tritonclient.grpc.aio` infers, and streams, as against Triton itself."""
+    """`tritonclient.grpc.aio` infers and streams as against Triton itself."""
     sent = [tensor(triton_client_aio, TEXTS)]
 
     async def messages() -> Any:
@@ -124,7 +124,7 @@ def test_a_stream_answers_in_order(client: Any) -> None:
 
 
 def test_metadata_is_tritons(client: Any, triton: RunningTriton) -> None:
-    """Liveness, metadata, configuration and readiness are what Triton itself says."""
+    """Liveness, metadata, configuration and readiness are Triton's own."""
     with triton_client.InferenceServerClient(triton.grpc_address) as direct:
         assert client.get_server_metadata() == direct.get_server_metadata()
         assert client.get_model_metadata(MODEL) == direct.get_model_metadata(MODEL)
@@ -136,7 +136,7 @@ def test_metadata_is_tritons(client: Any, triton: RunningTriton) -> None:
 
 
 def test_statistics_are_of_our_models(client: Any, front: Front) -> None:
-    """Statistics count what was asked; asked for all models, they are those of the tasks."""
+    """Statistics count requests; without a name, they cover the tasks' models."""
 
     def count() -> int:
         return int(client.get_inference_statistics(MODEL).model_stats[0].inference_count)
@@ -150,7 +150,7 @@ def test_statistics_are_of_our_models(client: Any, front: Front) -> None:
 
 @pytest.mark.parametrize("method", sorted({m.name for m in SERVICE.methods} - EXPOSED))
 def test_what_controls_triton_is_refused(front: Front, method: str) -> None:
-    """Repository, shared-memory, trace and log calls are NOT_EXPOSED, control key or not."""
+    """Repository, shared-memory, trace and log calls are NOT_EXPOSED, even with control keys."""
     message = getattr(pb, SERVICE.methods_by_name[method].input_type.name)()
     call = getattr(stub(front), method)
     for metadata in ((), WITH_KEY):
@@ -163,7 +163,7 @@ def test_what_controls_triton_is_refused(front: Front, method: str) -> None:
 )
 @pytest.mark.parametrize("side", ["inputs", "outputs"])
 def test_shared_memory_is_refused(front: Front, side: str, name: str) -> None:
-    """A tensor that lies, or shall be put, in shared memory is refused by its parameter's name."""
+    """A tensor in shared memory is refused by its parameter's name."""
     asked = request()
     asked.outputs.add(name="probabilities__0")
     getattr(asked, side)[0].parameters[name].int64_param = 1
@@ -185,7 +185,7 @@ def test_shared_memory_is_refused(front: Front, side: str, name: str) -> None:
     ],
 )
 def test_shapes_are_bounded(front: Front, shape: tuple[int, ...], reason: str) -> None:
-    """Too many rows, elements or dimensions and shapes that are none never reach Triton."""
+    """Requests with too many rows, elements or dimensions, or wrong shapes, never reach Triton."""
     asked = request()
     asked.inputs[0].ClearField("shape")
     asked.inputs[0].shape.extend(shape)
@@ -194,7 +194,7 @@ def test_shapes_are_bounded(front: Front, shape: tuple[int, ...], reason: str) -
 
 
 def test_names_and_numbers_of_tensors_are_bounded(front: Front) -> None:
-    """What Triton would repeat in its errors, or what would take long to check, is refused."""
+    """Long names and many tensors are refused."""
     infer = stub(front).ModelInfer
     long_name, many, long_id = request(), request(), request()
     long_name.inputs[0].name = "x" * 100_000
@@ -211,7 +211,7 @@ def test_names_and_numbers_of_tensors_are_bounded(front: Front) -> None:
 
 @pytest.mark.parametrize("name", ["", "support", "other-onnx", "support-onnx/../x", "x" * 100_000])
 def test_other_models_do_not_exist(front: Front, name: str) -> None:
-    """A name that no task's model has is MODEL_NOT_FOUND for every method that takes one."""
+    """An unknown model is MODEL_NOT_FOUND for every method that takes one."""
     calls = stub(front)
     asked = [
         lambda: calls.ModelReady(pb.ModelReadyRequest(name=name), timeout=5),
@@ -227,7 +227,7 @@ def test_other_models_do_not_exist(front: Front, name: str) -> None:
 
 
 def test_tritons_own_errors_are_passed_on(front: Front, client: Any) -> None:
-    """Code and words are Triton's; the reason has its code in it."""
+    """Code and message are Triton's; the reason contains the code."""
     infer = stub(front).ModelInfer
     asked = [request() for _ in range(3)]
     asked[0].inputs[0].name = "nothing"
@@ -245,7 +245,7 @@ def test_tritons_own_errors_are_passed_on(front: Front, client: Any) -> None:
 
 
 def test_bad_items_of_a_stream_are_answered_and_it_goes_on(front: Front) -> None:
-    """Refused by us or by Triton, an item has its own `error_message` in its own place."""
+    """An item that is refused gets its own `error_message` in its place."""
     asked = [request(number) for number in range(5)]
     asked[1].model_name = "other-onnx"
     asked[2].inputs[0].name = "nothing"
@@ -264,7 +264,7 @@ def test_bad_items_of_a_stream_are_answered_and_it_goes_on(front: Front) -> None
 
 @pytest.mark.parametrize("method", sorted(EXPOSED))
 def test_what_cannot_be_decoded_is_refused(front: Front, method: str) -> None:
-    """Half messages are MALFORMED_MESSAGE here as everywhere."""
+    """Incomplete messages are MALFORMED_MESSAGE, as everywhere."""
     path, broken = f"/{SERVICE.full_name}/{method}", b"\x0a\x05x"
     channel: Any = front.channel
     if method == "ModelStreamInfer":
@@ -284,7 +284,7 @@ def test_reflection_lists_the_service(front: Front) -> None:
 
 
 def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton) -> None:
-    """Without a reader Triton is soon asked no more; when it reads, all are answered."""
+    """Without a reader, calls to Triton soon stop; when it reads, all are answered."""
     count, many = 3000, ["my card"] * 100
     fixed_window = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(front.address, fixed_window) as channel:
@@ -305,7 +305,7 @@ def _quiet(triton: RunningTriton) -> bool:
 
 
 def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningTriton) -> None:
-    """After a caller cancels, Triton is asked nothing more, and others are answered."""
+    """After a caller cancels, Triton gets no more calls, and others are answered."""
     stream = stub(front).ModelStreamInfer(request(number) for number in iter(int, 1))
     for _ in range(100):
         next(stream)
@@ -319,7 +319,7 @@ def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningT
 
 @pytest.fixture
 def warm(frail_front: Front) -> None:
-    """The connection to Triton stands."""
+    """Connect to Triton."""
     eventually(lambda: _answers(stub(frail_front)), 10)
 
 
@@ -327,7 +327,7 @@ def warm(frail_front: Front) -> None:
 def test_a_callers_deadline_and_cancelling_reach_triton(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """Calls that timed out or were cancelled while Triton hung do little work afterwards."""
+    """Calls that time out or are canceled while Triton hangs do little work afterwards."""
     before = rows(frail_triton)
     infer = stub(frail_front).ModelInfer
     with halted(frail_triton):
@@ -347,7 +347,7 @@ def test_a_callers_deadline_and_cancelling_reach_triton(
 def test_calls_and_streams_end_when_triton_hangs(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """Where a caller sets no deadline, a Triton that answers nothing is given 10 s."""
+    """Without a deadline, a Triton that does not answer has 10 s."""
     calls = stub(frail_front)
     with halted(frail_triton):
         start = time.monotonic()
@@ -364,7 +364,7 @@ def test_calls_and_streams_end_when_triton_hangs(
 def test_a_cancelled_stream_does_not_pin_its_model(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """Triton can unload a model although a stream was cancelled with requests in flight."""
+    """Triton can unload a model after a stream was canceled with requests in flight."""
     calls = stub(frail_front)
     for _ in range(5):
         stream = calls.ModelStreamInfer(request() for _ in iter(int, 1))
@@ -388,7 +388,7 @@ def test_a_cancelled_stream_does_not_pin_its_model(
 def test_tritons_death_ends_what_is_in_flight(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """Calls and streams that wait are UNAVAILABLE at once; an idle stream lives to see it back."""
+    """Waiting calls and streams are UNAVAILABLE immediately; an idle stream works again later."""
     calls, back = stub(frail_front), threading.Event()
 
     def patiently() -> Iterator[pb.ModelInferRequest]:

@@ -1,4 +1,4 @@
-"""JobService: wishes go into the table, and what happens to them comes back."""
+"""JobService: requests go into the table, and their progress comes back."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from tidemill_core.domain.job import Job
 
 @pytest.fixture(autouse=True)
 def catalogue(workspace: Workspace) -> None:
-    """Two jobs that can be run."""
+    """Return two jobs that can be run."""
     jobs = [Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "daily")]
     workspace.storage.jobs.set_catalogue(jobs)
 
@@ -20,13 +20,13 @@ def catalogue(workspace: Workspace) -> None:
 def run(
     front: Front, job: str = "retrain", task: str = "support", request_id: str = ""
 ) -> pb.JobRun:
-    """Ask for a run."""
+    """Request a run."""
     request = pb.RunJobRequest(job=job, task=task, request_id=request_id)
     return front.jobs.RunJob(request, timeout=10).job_run
 
 
 def test_jobs_are_listed(front: Front) -> None:
-    """The catalogue of the jobs process is what callers see."""
+    """Callers see the jobs process's catalog."""
     listed = front.jobs.ListJobs(pb.ListJobsRequest(), timeout=10).jobs
     assert [(job.job, job.schedule) for job in listed] == [
         ("check_drift", "daily"),
@@ -47,7 +47,7 @@ def test_the_catalogue_is_paged(front: Front) -> None:
 
 
 def test_a_run_is_queued_once_a_request_id(front: Front) -> None:
-    """Repeating a request id returns the same run; cancelling ends it before it began."""
+    """Repeating a request id returns the same run; canceling ends it before it begins."""
     first = run(front, request_id="j-1")
     assert (first.job, first.task, first.trigger) == ("retrain", "support", "rpc")
     assert first.state == pb.JOB_RUN_STATE_QUEUED
@@ -80,7 +80,7 @@ def test_a_run_that_is_not_there(front: Front) -> None:
 
 
 def test_a_watcher_sees_every_change_until_the_end(front: Front, workspace: Workspace) -> None:
-    """The run is sent at once and at each change; when it ends, so does the stream."""
+    """The run is sent immediately and after each change; the stream ends with it."""
     jobs = workspace.storage.jobs
     wanted = run(front, job="check_drift")
     watch = front.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=wanted.run_id), timeout=20)
@@ -103,7 +103,7 @@ def test_a_watcher_sees_every_change_until_the_end(front: Front, workspace: Work
 
 
 def test_one_run_waits(front: Front, workspace: Workspace) -> None:
-    """Who asks for a job that waits already gets that run, then and later; lists hold it once."""
+    """A request for a job that already waits returns that run; lists have it once."""
     first = run(front, task="support", request_id="w-1")
     assert run(front, request_id="w-2").run_id == first.run_id
     assert workspace.storage.jobs.claim(NOW) is not None

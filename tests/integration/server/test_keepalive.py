@@ -1,4 +1,4 @@
-"""Pings on idle connections, with every period a fortieth of what it is in production."""
+"""Pings on idle connections, with every period 40 times shorter than in production."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,12 @@ METHOD = "/test.Test/Idle"
 
 
 def hurried() -> list[tuple[str, int]]:
-    """The server's own options."""
+    """Return the server's options with shorter periods."""
     return [(name, n // FASTER if name in PERIODS else n) for name, n in SERVER_OPTIONS]
 
 
 class Idle:
-    """A stream that sends one message and then nothing, and how its calls ended."""
+    """A servicer whose streams send one message and then nothing, and how its calls ended."""
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
@@ -44,7 +44,7 @@ class Idle:
 
 @contextlib.asynccontextmanager
 async def idle_server() -> AsyncIterator[tuple[Idle, int]]:
-    """A server with the real one's options, and its port."""
+    """Yield the port of a server with the real options."""
     idle, server = Idle(), grpc.aio.server(options=hurried())
     handlers: dict[str, Any] = {"Idle": grpc.stream_stream_rpc_method_handler(idle.answer)}
     server.add_registered_method_handlers("test.Test", handlers)
@@ -58,7 +58,7 @@ async def idle_server() -> AsyncIterator[tuple[Idle, int]]:
 
 @contextlib.asynccontextmanager
 async def begun(port: int, keepalive_seconds: float) -> AsyncIterator[Any]:
-    """A stream of a client with the Python client's options, after its first message."""
+    """Start a stream with the Python client's options, and return it after its first message."""
     options = channel_options(keepalive_seconds)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
         call: Any = channel.stream_stream(METHOD)()
@@ -67,7 +67,7 @@ async def begun(port: int, keepalive_seconds: float) -> AsyncIterator[Any]:
 
 
 async def test_the_clients_own_pings_are_taken() -> None:
-    """A stream on which nothing comes for ten of their periods goes on."""
+    """A stream without messages for ten ping periods stays open."""
     period = DEFAULT_KEEPALIVE_SECONDS / FASTER
     async with idle_server() as (idle, port), begun(port, period) as call:
         await asyncio.sleep(10 * period)  # time for ten pings, none of which may end it
@@ -84,7 +84,7 @@ next(call)
 
 
 async def test_a_caller_that_vanishes_is_noticed() -> None:
-    """The stream of one that answers nothing any more, pings neither, is ended."""
+    """A stream of a caller that answers no pings is ended."""
     async with idle_server() as (idle, port):
         command = (sys.executable, "-c", CALLER, f"127.0.0.1:{port}")
         caller = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

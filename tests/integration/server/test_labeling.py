@@ -1,4 +1,4 @@
-"""LabelingService: what waits is handed out, judged once by each, and listed."""
+"""LabelingService: items are leased, judged once by each annotator, and listed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ TASK = "mixed"
 
 @pytest.fixture
 def queue(workspace: Workspace) -> Callable[..., None]:
-    """Queues texts; what other tests left is removed first."""
+    """Queue texts, after removing those of other tests."""
 
     def add(*texts: str, wanted: int = 1, **changes: Any) -> None:
         now = datetime.now(UTC)
@@ -31,7 +31,7 @@ def queue(workspace: Workspace) -> Callable[..., None]:
 
 
 def lease(front: Front, annotator: str = "ana", **changes: Any) -> pb.LeaseLabelItemsResponse:
-    """What an annotator gets."""
+    """Lease items to an annotator."""
     request = pb.LeaseLabelItemsRequest(**{"task": TASK, "annotator": annotator, **changes})
     return front.labeling.LeaseLabelItems(request, timeout=10)
 
@@ -39,14 +39,14 @@ def lease(front: Front, annotator: str = "ana", **changes: Any) -> pb.LeaseLabel
 def submit(
     front: Front, item: pb.LabelItem, label: str, annotator: str = "ana", **changes: Any
 ) -> pb.SubmitLabelResponse:
-    """Say what an item is."""
+    """Submit a label of an item."""
     fields = {"task": item.task, "label_item_id": item.label_item_id, "label": label}
     request = pb.SubmitLabelRequest(**{**fields, "annotator": annotator, **changes})
     return front.labeling.SubmitLabel(request, timeout=10)
 
 
 def listed(front: Front, *states: pb.LabelItemState, **changes: Any) -> Sequence[pb.LabelItem]:
-    """The newest items in some states."""
+    """Return the newest items in some states."""
     request = pb.ListLabelItemsRequest(**{"task": TASK, "states": states, **changes})
     return front.labeling.ListLabelItems(request, timeout=10).label_items
 
@@ -54,7 +54,7 @@ def listed(front: Front, *states: pb.LabelItemState, **changes: Any) -> Sequence
 def test_from_the_queue_to_a_decision(
     front: Front, workspace: Workspace, queue: Callable[..., None]
 ) -> None:
-    """Two annotators get an audit without each other's words; their judgements decide it."""
+    """Two annotators audit a text without seeing each other's labels, which decide it."""
     workspace.storage.datasets.add(dataset("e" * 64, TASK))
     queue("a text", wanted=2, reason=LabelReason.AUDIT, inclusion_probability=0.01, origin="p")
     before = datetime.now(UTC)
@@ -78,7 +78,7 @@ def test_from_the_queue_to_a_decision(
 
 
 def test_repeats_get_the_first_answer(front: Front, queue: Callable[..., None]) -> None:
-    """A lease and a judgement with a request id that was seen; so does the same label again."""
+    """A repeated request id, or the same label again, returns the first answer."""
     queue("one", "two")
     [item] = lease(front, request_id="lease-1").label_items
     assert [each.text for each in lease(front, request_id="lease-1").label_items] == ["one"]
@@ -92,7 +92,7 @@ def test_repeats_get_the_first_answer(front: Front, queue: Callable[..., None]) 
 
 
 def test_nothing_waits(front: Front, queue: Callable[..., None]) -> None:
-    """An empty queue is an answer, not an error."""
+    """An empty queue is not an error."""
     queue()
     assert lease(front) == pb.LeaseLabelItemsResponse(labels=lease(front).labels)
 
@@ -110,7 +110,7 @@ def test_nothing_waits(front: Front, queue: Callable[..., None]) -> None:
 def test_a_wrong_lease_is_refused(
     front: Front, fields: dict[str, Any], reason: str, field: str
 ) -> None:
-    """INVALID_ARGUMENT with the field and the rule."""
+    """A wrong lease is INVALID_ARGUMENT with the field and the rule."""
     refused = refusal(lambda: lease(front, **fields))
     assert words(refused) == ("INVALID_ARGUMENT", reason, field)
 
@@ -133,7 +133,7 @@ def test_a_wrong_lease_is_refused(
 def test_a_wrong_judgement_is_refused(
     front: Front, queue: Callable[..., None], fields: dict[str, Any], code: str, reason: str
 ) -> None:
-    """Nothing of it is stored."""
+    """A wrong label is refused, and nothing is stored."""
     queue("a text")
     [item] = lease(front).label_items
     refused = refusal(lambda: submit(front, item, **{"label": "a", **fields}))
@@ -152,13 +152,13 @@ def test_a_wrong_judgement_is_refused(
 def test_a_wrong_list_is_refused(
     front: Front, fields: dict[str, Any], reason: str, field: str
 ) -> None:
-    """INVALID_ARGUMENT with the field and the rule."""
+    """A wrong list is INVALID_ARGUMENT with the field and the rule."""
     refused = refusal(lambda: listed(front, **fields))
     assert words(refused) == ("INVALID_ARGUMENT", reason, field)
 
 
 def test_the_largest_fit_into_a_message(front: Front, queue: Callable[..., None]) -> None:
-    """40 items of the longest texts are one answer, however many were asked for."""
+    """40 items of the longest texts fit into one answer, however many were requested."""
     queue(*[f"{number:02}" + "🎉" * 99_998 for number in range(41)])
     request = pb.LeaseLabelItemsRequest(task=TASK, annotator="ana", max_items=1000)
     with TidemillClient(front.address) as client:

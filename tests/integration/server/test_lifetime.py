@@ -1,4 +1,4 @@
-"""Starting and ending the front's process."""
+"""Start and end of the front's process."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ REQUEST = pb.PredictRequest(task="support", text=TEXT)
 
 @pytest.fixture
 def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspace, Front]]:
-    """A workspace and a front of its own; the Triton is shared."""
+    """Return a workspace and a front for one test; Triton is shared."""
     workspace = Workspace(tmp_path, {"support": 1})
     with Front(workspace, frail_triton.grpc_address) as front:
         yield workspace, front
@@ -30,7 +30,7 @@ def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspa
 def test_calls_under_way_are_answered_before_the_end(
     house: tuple[Workspace, Front], frail_triton: RunningTriton
 ) -> None:
-    """SIGTERM with 40 calls and a stream waiting: all are answered and stored, and exit is 0."""
+    """After SIGTERM, 40 calls and a stream are answered and stored, and the exit code is 0."""
     workspace, front = house
     front.predictions.Predict(REQUEST, timeout=5)
     item = pb.StreamPredictRequest(id="s", task="support", text=TEXT)
@@ -50,7 +50,7 @@ def test_calls_under_way_are_answered_before_the_end(
 
 
 def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> None:
-    """Ended under 32 callers: whoever is refused is told UNAVAILABLE, every answer is stored."""
+    """Under 32 callers, refused calls are UNAVAILABLE, and every answer is stored."""
     workspace, front = house
     children = psutil.Process(front.process.pid).children(recursive=True)
     with Callers([front], 32) as callers:
@@ -66,7 +66,7 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> N
 
 
 def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Front]) -> None:
-    """A watcher that would watch for ever is cut off when the grace is over."""
+    """A watcher without an end is cut off after the grace period."""
     workspace, front = house
     workspace.storage.jobs.set_catalogue([Job("retrain", "Trains.", "")])
     asked = job_service_pb2.RunJobRequest(job="retrain", task="support")
@@ -83,7 +83,7 @@ def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Fr
 def test_a_second_front_on_the_same_port_is_refused(
     workspace: Workspace, front: Front, triton: RunningTriton
 ) -> None:
-    """It says which port is taken and how to choose another, exits 1, and the first goes on."""
+    """It names the taken port and the setting, exits with 1, and the first one keeps running."""
     second = Front(workspace, triton.grpc_address, port=front.port)
     second.output = workspace.folder / "second.log"
     second.launch()

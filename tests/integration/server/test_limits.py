@@ -1,4 +1,4 @@
-"""Messages and metadata that are larger than the server takes."""
+"""Limits on the size of messages and metadata."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ ROOM = 1024
 
 
 def test_metadata_has_a_limit(front: Front) -> None:
-    """Beyond it gRPC itself refuses the call, however far; the connection goes on."""
+    """Calls with more metadata are refused by gRPC, and the connection stays usable."""
     ask = front.predictions.Predict
     fitting = (("x-note", "n" * (MAX_METADATA_BYTES - ROOM)),)
     assert ask(REQUEST, timeout=10, metadata=fitting).prediction.label
@@ -28,7 +28,7 @@ def test_metadata_has_a_limit(front: Front) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_messages_have_a_limit(front: Front, streamed: bool) -> None:
-    """Up to it the text's own limit is told; beyond it gRPC itself refuses the call."""
+    """Below it the error names the text's own limit; beyond it gRPC refuses the call."""
 
     def ask(size: int) -> str:
         text = "a" * size

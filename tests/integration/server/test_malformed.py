@@ -1,4 +1,4 @@
-"""Messages that are not what they should be, on every method of every service."""
+"""Malformed messages, on every method of every service."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ MALFORMED = ("INVALID_ARGUMENT", "MALFORMED_MESSAGE", "message")
 
 
 def text_field(method: MethodDescriptor, content: bytes) -> bytes:
-    """A message whose first text field has these bytes, whether they are UTF-8 or not."""
+    """Return a message whose first text field has these bytes, UTF-8 or not."""
     fields = method.input_type.fields
     number = next(field.number for field in fields if field.type == FieldDescriptor.TYPE_STRING)
     return bytes((number << 3 | 2, len(content))) + content
@@ -65,20 +65,20 @@ def call(front: Front, method: MethodDescriptor, *messages: bytes) -> Iterator[b
 def test_what_cannot_be_decoded_is_refused(
     front: Front, method: MethodDescriptor, content: bytes | None
 ) -> None:
-    """Text that is not UTF-8, lone surrogates and half messages are MALFORMED_MESSAGE."""
+    """Invalid UTF-8, lone surrogates and incomplete messages are MALFORMED_MESSAGE."""
     message = b"\x0a\x05x" if content is None else text_field(method, content)
     assert words(refusal(lambda: list(call(front, method, message)))) == MALFORMED
 
 
 def test_a_batch_with_one_undecodable_text_is_refused(front: Front) -> None:
-    """The message is one: where it cannot be decoded no text of it can be told apart."""
+    """The whole message is refused, because its texts cannot be separated."""
     method = next(m for m in METHODS if m.name == "BatchPredict")
     good = pb.BatchPredictRequest(task="support", texts=["card"]).SerializeToString()
     assert words(refusal(lambda: list(call(front, method, good + b"\x12\x01\xff")))) == MALFORMED
 
 
 def test_a_stream_ends_at_an_undecodable_message(front: Front) -> None:
-    """What came before it is answered; then the stream ends as MALFORMED_MESSAGE."""
+    """Earlier messages are answered; then the stream ends as MALFORMED_MESSAGE."""
     method = next(m for m in METHODS if m.name == "StreamPredict")
     good = pb.StreamPredictRequest(id="a", task="support", text="card").SerializeToString()
     stream = call(front, method, good, b"\x12\x01\xff", good)
@@ -87,6 +87,6 @@ def test_a_stream_ends_at_an_undecodable_message(front: Front) -> None:
 
 
 def test_health_is_held_to_the_same_rule(front: Front) -> None:
-    """The health service refuses what it cannot decode like all others."""
+    """The health service refuses undecodable messages, too."""
     check: Any = front.channel.unary_unary("/grpc.health.v1.Health/Check")
     assert words(refusal(lambda: check(b"\x0a\x01\xff", timeout=5))) == MALFORMED

@@ -1,4 +1,4 @@
-"""What a real front tells after real calls: metrics, the dashboard's queries, the access log."""
+"""Telemetry of a real front: metrics, the dashboard's queries, the access log."""
 
 import contextlib
 import json
@@ -23,13 +23,13 @@ PREDICT = "PredictionService/Predict"
 
 
 def samples(front: Front) -> list[Sample]:
-    """All samples of a scrape."""
+    """Return all samples of a scrape."""
     families = text_string_to_metric_families(front_page(front))
     return [sample for family in families for sample in family.samples]
 
 
 def total(scraped: Sequence[Sample], name: str, **labels: str) -> float:
-    """The sum of the samples of a name that have the labels."""
+    """Return the sum of a name's samples with these labels."""
     return sum(
         sample.value
         for sample in scraped
@@ -38,7 +38,7 @@ def total(scraped: Sequence[Sample], name: str, **labels: str) -> float:
 
 
 def settled(front: Front) -> list[Sample]:
-    """All samples, once what other tests have asked is written down."""
+    """Return all samples, once the predictions of other tests are stored."""
     before, now = samples(front), samples(front)
     while total(now, "log_held_rows") or total(now, "log_rows_total") != total(
         before, "log_rows_total"
@@ -51,7 +51,7 @@ def settled(front: Front) -> list[Sample]:
 def grown(
     front: Front, counts: Mapping[str, Mapping[str, str]], act: Callable[[], object]
 ) -> dict[str, float]:
-    """By how much metrics grow while something is done; a call counts just after its answer."""
+    """Return by how much metrics grow during a call; it is counted just after its answer."""
     before = settled(front)
     act()
     growth: dict[str, float] = {}
@@ -68,25 +68,25 @@ def grown(
 
 
 def predict(front: Front, text: str = "refund my order", task: str = "support") -> None:
-    """One prediction."""
+    """Make one prediction."""
     front.predictions.Predict(pb.PredictRequest(task=task, text=text), timeout=10)
 
 
 def fail(front: Front) -> None:
-    """One prediction that is asked of a version that there is not."""
+    """Make a prediction with a version that does not exist."""
     request = pb.PredictRequest(task="support", text="refund", model_version=99)
     with pytest.raises(grpc.RpcError):
         front.predictions.Predict(request, timeout=10)
 
 
 def access_log(workspace: Workspace) -> list[dict[str, Any]]:
-    """The lines of the access log."""
+    """Return the lines of the access log."""
     path = workspace.folder / "var" / "logs" / "access.log"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def test_a_prediction_is_counted_where_it_passes(front: Front) -> None:
-    """Its call, its answer with the version, and each stage of its way."""
+    """Metrics count its call, its answer with the version, and each stage."""
     counts = {
         "requests_total": {"method": PREDICT, "code": "OK"},
         "request_seconds_count": {"method": PREDICT},
@@ -103,7 +103,7 @@ def test_a_prediction_is_counted_where_it_passes(front: Front) -> None:
 
 
 def test_texts_of_a_batch_are_counted_each(front: Front) -> None:
-    """A batch is one call and as many predictions as it has texts."""
+    """A batch is one call, and as many predictions as it has texts."""
     request = pb.BatchPredictRequest(task="support", texts=["refund", "order", "card"])
     labels = {"method": "BatchPredict", "task": "support"}
 
@@ -115,7 +115,7 @@ def test_texts_of_a_batch_are_counted_each(front: Front) -> None:
 
 
 def test_errors_are_counted_by_code_and_reason(front: Front) -> None:
-    """What a caller did wrong is there under the reason that the caller was given."""
+    """A caller's error is counted under the reason that the caller gets."""
     reason = {"reason": "UNKNOWN_MODEL_VERSION"}
     counts = {
         "requests_total": {"method": PREDICT, "code": "INVALID_ARGUMENT", **reason},
@@ -125,7 +125,7 @@ def test_errors_are_counted_by_code_and_reason(front: Front) -> None:
 
 
 def test_callers_cannot_make_series(front: Front) -> None:
-    """Tasks and methods that there are not leave no names behind."""
+    """Unknown tasks and methods do not add label values."""
     invented = f"task_{uuid.uuid4().hex}"
     method = front.channel.unary_unary(f"/tidemill.v1.PredictionService/{invented}")
     with pytest.raises(grpc.RpcError):
@@ -136,7 +136,7 @@ def test_callers_cannot_make_series(front: Front) -> None:
 
 
 def test_every_query_finds_its_metrics(front: Front, triton: RunningTriton) -> None:
-    """The metrics and labels of every panel and alert are in real scrapes of front and Triton."""
+    """The metrics and labels of every panel and alert exist in real scrapes."""
     predict(front)
     fail(front)
     reason = "UNKNOWN_MODEL_VERSION"
@@ -148,13 +148,13 @@ def test_every_query_finds_its_metrics(front: Front, triton: RunningTriton) -> N
         missing = [name for name in promql.metrics_of(query) if name not in known]
         unseen.update(missing)
         assert missing or promql.unknown_names(query, known) == [], title
-    # Refusals have not happened yet: of them there is the name and no sample.
+    # There are no refusals yet, so those metrics have a name but no sample.
     assert unseen <= {"tidemill_shed_total", "tidemill_auth_failures_total"}
     assert all(f"\n# TYPE {name} counter\n" in page for name in unseen)
 
 
 def test_calls_are_in_the_access_log(front: Front, workspace: Workspace) -> None:
-    """A line a call, with what it was and how it ended, and without its text."""
+    """Each call has a line with its method, caller and outcome, without its text."""
     text, request_id = f"refund {uuid.uuid4().hex}", uuid.uuid4().hex
     request = pb.PredictRequest(task="support", text=text, request_id=request_id)
     front.predictions.Predict(request, timeout=10)
@@ -175,7 +175,7 @@ def test_calls_are_in_the_access_log(front: Front, workspace: Workspace) -> None
 def test_a_taken_metrics_port_is_told(
     front: Front, workspace: Workspace, triton: RunningTriton
 ) -> None:
-    """A second front on the same port ends at once, and names the setting."""
+    """A second front on the same port ends immediately, and names the setting."""
     environment = {"TIDEMILL_METRICS_PORT": str(front.metrics_port)}
     second = Front(workspace, triton.grpc_address, environment=environment)
     second.launch()

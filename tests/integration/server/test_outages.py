@@ -1,4 +1,4 @@
-"""Deadlines, cancelled calls, and a Triton that stops or dies."""
+"""Deadlines, canceled calls, and a Triton that stops or dies."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ REQUEST = pb.PredictRequest(task="support", text="lost my card")
 
 @contextlib.contextmanager
 def halted(triton: RunningTriton) -> Iterator[None]:
-    """Triton takes calls and answers none."""
+    """Stop Triton in the block: it accepts calls and answers none."""
     os.kill(triton.process.pid, signal.SIGSTOP)
     os.waitid(os.P_PID, triton.process.pid, os.WSTOPPED)  # until its last thread has stopped
     try:
@@ -30,13 +30,13 @@ def halted(triton: RunningTriton) -> Iterator[None]:
 
 
 def rows(triton: RunningTriton) -> int:
-    """Texts that Triton has answered so far."""
+    """Return how many texts Triton has answered."""
     with triton.control() as control:
         return control.statistics("support-onnx")[1].row_count
 
 
 def seconds_of(call: Any) -> float:
-    """How long a call takes that must be answered."""
+    """Return the duration of a call that must be answered."""
     start = time.monotonic()
     assert call().prediction.label
     return time.monotonic() - start
@@ -44,7 +44,7 @@ def seconds_of(call: Any) -> float:
 
 @pytest.fixture(autouse=True)
 def warm(frail_front: Front) -> None:
-    """The connection to Triton stands."""
+    """Connect to Triton."""
     eventually(lambda: health(frail_front, "tidemill.task.support") == SERVING, 10)
     frail_front.predictions.Predict(REQUEST, timeout=10)
 
@@ -52,7 +52,7 @@ def warm(frail_front: Front) -> None:
 def test_a_callers_deadline_holds_when_triton_hangs(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """200 calls of 50 ms are refused or end in time, leave no work, and the next is answered."""
+    """200 calls of 50 ms end in time and leave no work, and the next one is answered."""
     before = rows(frail_triton)
     with halted(frail_triton):
         start = time.monotonic()
@@ -69,7 +69,7 @@ def test_a_callers_deadline_holds_when_triton_hangs(
 def test_a_short_deadline_does_not_end_its_neighbours_calls(
     frail_front: Front, frail_triton: RunningTriton
 ) -> None:
-    """Merged with callers in a hurry, patient ones still get their answers."""
+    """Patient callers merged with hurried ones still get their answers."""
     predict = frail_front.predictions.Predict
     with halted(frail_triton):
         hurried = [predict.future(REQUEST, timeout=0.1) for _ in range(20)]
@@ -79,13 +79,13 @@ def test_a_short_deadline_does_not_end_its_neighbours_calls(
 
 
 def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: RunningTriton) -> None:
-    """Of 200 cancelled calls only those under way already reach the model."""
+    """Of 200 canceled calls, only those already in flight reach the model."""
     before = rows(frail_triton)
     with halted(frail_triton):
         calls = []
         for _ in range(200):
             calls.append(frail_front.predictions.Predict.future(REQUEST))
-            time.sleep(0.002)  # what arrives together goes out together, as many as that is
+            time.sleep(0.002)  # texts that arrive together are sent together, however many
         time.sleep(0.3)
         for call in calls:
             call.cancel()
@@ -95,7 +95,7 @@ def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: Runni
 
 
 def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: RunningTriton) -> None:
-    """Calls in flight and later ones are UNAVAILABLE at once; after a restart all is well."""
+    """Calls are UNAVAILABLE immediately; after a restart they are answered."""
     predict = frail_front.predictions.Predict
     with contextlib.suppress(ProcessLookupError), halted(frail_triton):
         calls = [predict.future(REQUEST, timeout=5) for _ in range(32)]

@@ -1,4 +1,4 @@
-"""More callers than the front lets in."""
+"""More callers than the front admits."""
 
 import re
 from pathlib import Path
@@ -17,14 +17,14 @@ IMPATIENT = {"TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "1"}
 
 
 def metric(front: Front, name: str) -> float:
-    """A task's metric."""
+    """Return a task's metric."""
     sample = rf'^tidemill_{name}{{[^}}]*task="support"[^}}]*}} (\S+)$'
     found = re.search(sample, front_page(front), re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
 def flood(front: Front) -> tuple[int, list[Refusal]]:
-    """How many of many callers at once are answered, and why the others are not."""
+    """Return how many of many concurrent callers are answered, and the errors of the others."""
     request = pb.PredictRequest(task="support", text="lost card")
     ask = front.predictions.Predict.future
     calls: list[Any] = [ask(request, timeout=20) for _ in range(CALLERS)]
@@ -35,7 +35,7 @@ def flood(front: Front) -> tuple[int, list[Refusal]]:
 
 
 def test_who_is_too_many_is_told_when_to_come_back(tmp_path: Path) -> None:
-    """Callers above the limit are OVERLOADED with RetryInfo, the others answered; it adapts."""
+    """Callers above the limit are OVERLOADED with RetryInfo, and the limit adapts."""
     with FakeTriton() as triton:
         triton.behave("support-onnx", 1, slow(1.0))
         workspace = Workspace(tmp_path, {"support": 1})

@@ -1,4 +1,4 @@
-"""Predict: the answer, and every way to ask wrongly."""
+"""Predict: answers, and every kind of wrong request."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ TEXT = "lost my card"
 
 
 def ask(front: Front, **fields: Any) -> pb.Prediction:
-    """Ask for one prediction."""
+    """Request one prediction."""
     request = pb.PredictRequest(**{"task": "support", "text": TEXT, **fields})
     return front.predictions.Predict(request, timeout=10).prediction
 
 
 @pytest.mark.parametrize("text", [TEXT, "Refund the FEE", "nothing known 漢字 🙂", "a\tb\nc\r"])
 def test_the_answer_is_the_models_own(front: Front, text: str) -> None:
-    """Label, confidence and all scores are those that the model gives offline."""
+    """Label, confidence and all scores are those of the model offline."""
     expected = TinyModel(1).offline([text])[0]
     answer = ask(front, text=text, top_k=len(LABELS))
     scores = {score.label: score.score for score in answer.scores}
@@ -37,14 +37,14 @@ def test_the_answer_is_the_models_own(front: Front, text: str) -> None:
     [("lost\x0bmy card", "lost my card"), ("my card\x97the fee", "my card—the fee")],
 )
 def test_a_text_is_repaired_as_training_texts_are(front: Front, broken: str, whole: str) -> None:
-    """What its way here did to a text neither refuses it nor changes its answer."""
+    """Damage from transport neither makes a text refused nor changes its answer."""
     one, other = ask(front, text=broken), ask(front, text=whole)
     assert (one.label, one.confidence) == (other.label, pytest.approx(other.confidence))
 
 
 @pytest.mark.parametrize(("top_k", "count"), [(0, 1), (1, 1), (3, 3), (99, 4), (2**31 - 1, 4)])
 def test_top_k_limits_the_scores(front: Front, top_k: int, count: int) -> None:
-    """As many scores as asked for come back, best first, and no more than there are labels."""
+    """The best scores are returned first, at most as many as there are labels."""
     scores = [score.score for score in ask(front, top_k=top_k).scores]
     assert len(scores) == count
     assert scores == sorted(scores, reverse=True)
@@ -86,7 +86,7 @@ def test_a_wrong_request_is_refused_by_field(
 
 
 def test_a_text_that_is_too_long_is_told_both_lengths(front: Front) -> None:
-    """A text of a mebibyte is refused with the limit and its own length."""
+    """A text of 1 MiB is refused with the limit and its length."""
     refused = refusal(lambda: ask(front, text="x" * 2**20))
     assert words(refused) == ("INVALID_ARGUMENT", "TEXT_TOO_LONG", "text")
     assert str(MAX_TEXT_LENGTH) in refused.message
@@ -99,26 +99,26 @@ def test_the_limit_counts_characters(front: Front) -> None:
 
 
 def test_a_task_without_a_champion_cannot_answer(front: Front) -> None:
-    """Before its first model a task is FAILED_PRECONDITION, NO_CHAMPION."""
+    """A task without a model is FAILED_PRECONDITION, NO_CHAMPION."""
     refused = refusal(lambda: ask(front, task="untrained"))
     assert words(refused) == ("FAILED_PRECONDITION", "NO_CHAMPION", "")
 
 
 def test_an_unknown_method_is_unimplemented(front: Front) -> None:
-    """A method that the service lacks is UNIMPLEMENTED."""
+    """A method that does not exist is UNIMPLEMENTED."""
     guess: Any = front.channel.unary_unary("/tidemill.v1.PredictionService/Guess")
     assert refusal(lambda: guess(b"", timeout=5)).code == "UNIMPLEMENTED"
 
 
 def test_an_oversized_message_is_refused_unread(front: Front) -> None:
-    """A message above the server's limit is RESOURCE_EXHAUSTED, and the channel goes on."""
+    """A message above the server's limit is RESOURCE_EXHAUSTED, and the channel stays usable."""
     refused = refusal(lambda: ask(front, text="x" * (21 * 2**20)))
     assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED.name
     assert ask(front).label
 
 
 def test_a_poisonous_text_fails_alone(front: Front) -> None:
-    """NaN for one text is INTERNAL for its caller, while its neighbours in flight are answered."""
+    """NaN for one text is INTERNAL for its caller, while concurrent ones are answered."""
     texts = [TEXT] * 20 + ["poison"] + [TEXT] * 20
     calls = [
         front.predictions.Predict.future(pb.PredictRequest(task="support", text=text), timeout=10)

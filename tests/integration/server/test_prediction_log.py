@@ -1,4 +1,4 @@
-"""Every prediction is written down once, whatever becomes of the database."""
+"""The prediction log, in which every prediction is stored once despite outages."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +17,18 @@ from tidemill_core.triton.testing import RunningTriton
 
 @pytest.fixture
 def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspace, Front]]:
-    """A workspace and a front of its own; the Triton is shared."""
+    """Return a workspace and a front for one test; Triton is shared."""
     workspace = Workspace(tmp_path, {"support": 1})
     with Front(workspace, frail_triton.grpc_address) as front:
         yield workspace, front
 
 
 def ask_in_each_way(front: Front, caller: int) -> list[str]:
-    """2,500 predictions: 250 by Predict, 1,250 by BatchPredict, 1,000 by StreamPredict."""
+    """Make 2,500 predictions: 250 by Predict, 1,250 by BatchPredict, 1,000 by StreamPredict."""
     stub, ids = front.predictions, []
     name = f"log-{caller}"
     one = pb.PredictRequest(task="support", text=TEXT, request_id=name)
-    for _ in range(5):  # all at once would be more than the front lets in on a slow day
+    for _ in range(5):  # all together would be more than a slow machine admits
         calls = [stub.Predict.future(one, timeout=20) for _ in range(50)]
         ids += [call.result().prediction.prediction_id for call in calls]
     for _ in range(5):
@@ -41,7 +41,7 @@ def ask_in_each_way(front: Front, caller: int) -> list[str]:
 
 
 def test_ten_thousand_predictions_are_stored_once_each(front: Front, workspace: Workspace) -> None:
-    """What four callers were answered in three ways is exactly what is stored."""
+    """Exactly the answers to four callers, over three methods, are stored."""
     with ThreadPoolExecutor(4) as pool:
         answered = [x for ids in pool.map(ask_in_each_way, [front] * 4, range(4)) for x in ids]
 
@@ -110,7 +110,7 @@ def test_what_could_not_be_stored_outlives_the_process(
 
 
 def test_predictions_go_on_where_nothing_can_be_written(house: tuple[Workspace, Front]) -> None:
-    """With neither database nor spool all are answered; once they are back all is stored."""
+    """Without database and spool all are answered; later all are stored."""
     workspace, front = house
     hidden = workspace.spool.with_name("hidden")
     request = pb.BatchPredictRequest(task="support", texts=[TEXT] * 100)

@@ -1,4 +1,4 @@
-"""The writer of predictions over a PostgreSQL that refuses."""
+"""The writer of predictions over a PostgreSQL that refuses them."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ KEY = b"k" * 32
 
 @pytest.fixture
 def storage(postgres_url: str) -> Iterator[Storage]:
-    """Storage over a fresh PostgreSQL."""
+    """Yield storage over a new PostgreSQL."""
     opened = open_storage(postgres_url)
     yield opened
     opened.database.close()
@@ -33,18 +33,18 @@ def storage(postgres_url: str) -> Iterator[Storage]:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
-    """The spool's folder."""
+    """Return the spool's folder."""
     return tmp_path / "spool"
 
 
 def policy(**settings: object) -> LogPolicy:
-    """The policy of a task `support` with these settings."""
+    """Return the policy of a task `support` with these settings."""
     values = {"sources": [FilesSource(path=Path("x.csv"))], **settings}
     return LogPolicy({"support": TaskSettings.model_validate(values)}, KEY)
 
 
 def counted(metrics: Families) -> dict[str, float]:
-    """Predictions by where they went, zeros left out."""
+    """Return the counts of predictions by outcome, without zeros."""
     return {
         sample.labels["outcome"]: sample.value
         for family in metrics.log_rows_total.collect()
@@ -64,19 +64,19 @@ async def running(log: PredictionLog) -> AsyncIterator[None]:
 
 
 def is_stored(storage: Storage, *predictions: Prediction) -> bool:
-    """Whether all of them are in the database."""
+    """Return whether all of them are in the database."""
     ids = [each.prediction_id for each in predictions]
     return storage.predictions.texts_and_labels(ids).keys() == set(ids)
 
 
 def execute(storage: Storage, statement: str) -> None:
-    """Change the database as its administrator would."""
+    """Change the database like its administrator."""
     with storage.database.write() as connection:
         connection.execute(text(statement))
 
 
 async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, spool: Path) -> None:
-    """Whatever the database's error, predictions go to the spool and later to the table."""
+    """After any database error, predictions go to the spool and later to the table."""
     log = PredictionLog(storage.predictions, spool)
     lost, later = prediction("p1"), prediction("p2")
     async with running(log):
@@ -90,7 +90,7 @@ async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, sp
 
 
 async def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path) -> None:
-    """A batch with a value that cannot be stored is set aside; all after it is stored."""
+    """A row that cannot be stored is quarantined; all others are stored."""
     log = PredictionLog(storage.predictions, spool)
     refused = replace(prediction("p1"), text="a NUL: \0")
     spooled, direct = prediction("p2"), prediction("p3")
@@ -106,7 +106,7 @@ async def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path)
 
 
 async def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -> None:
-    """Neither database nor spool sees a text that the task keeps as a hash only."""
+    """Neither database nor spool has a text of a task that stores hashes."""
     log = PredictionLog(storage.predictions, spool, policy(store_text="hash"))
     direct, spooled = prediction("p1", "a secret"), prediction("p2", "a secret")
     files: list[bytes] = []
@@ -131,7 +131,7 @@ async def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -
 
 
 async def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Path) -> None:
-    """A prediction that is left out is counted, and not written."""
+    """A prediction outside the sample is counted, but not stored."""
     metrics = Families("test")
     log = PredictionLog(storage.predictions, spool, policy(log_sample=0.0), metrics=metrics)
     out, of_another_task = prediction("p1"), prediction("p2", task="arxiv")
@@ -178,7 +178,7 @@ async def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool:
 
 
 async def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None:
-    """While the database is away lag and spool grow; afterwards both are nothing again."""
+    """While the database is away, lag and spool grow; afterwards both are zero."""
     metrics = Families("test")
     log = PredictionLog(storage.predictions, spool, metrics=metrics)
     old = prediction("p1", predict_time=datetime.now(UTC) - timedelta(seconds=60))

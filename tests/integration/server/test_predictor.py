@@ -1,4 +1,4 @@
-"""The predictor where something goes wrong, and what it counts."""
+"""The predictor on errors, and its metrics."""
 
 import asyncio
 import contextlib
@@ -35,14 +35,14 @@ AWAY = fails(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
 
 def query(method: str = "Predict", seconds: float = 10.0, **fields: Any) -> Query:
-    """A question to `support`."""
+    """Return a query to `support`."""
     now = asyncio.get_running_loop().time()
     fields = {"task": "support", **fields}
     return Query(**fields, method=method, deadline=now + seconds, arrival=now)
 
 
 def value(world: Asked, name: str, **labels: str) -> float | None:
-    """A sample of the metrics; None where there is none."""
+    """Return a sample of the metrics; None if there is none."""
     return world.metrics.registry.get_sample_value(f"tidemill_{name}", labels)
 
 
@@ -64,14 +64,14 @@ async def predicting(
 
 @pytest.fixture
 def triton() -> Iterator[FakeTriton]:
-    """Healthy at first."""
+    """Yield a Triton that is healthy at first."""
     with FakeTriton() as running:
         yield running
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Three versions, of which two are shadows."""
+    """Return three versions, two of them shadows."""
     made = Workspace(tmp_path, {"support": 3})
     change = Change("test", "", "", datetime.now(UTC))
     made.storage.models.set_traffic("support", Traffic({}, (2, 3)), change)
@@ -79,14 +79,14 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def shadows_asked(triton: FakeTriton) -> set[int]:
-    """Versions beside the champion that were asked."""
+    """Return the versions besides the champion that were called."""
     return {version for _model, version, _rows in triton.calls} - {1}
 
 
 async def test_shadows_neither_delay_nor_fail_anybody(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
-    """With a shadow that hangs and one that fails, all callers get the champion's answers soon."""
+    """With a hanging and a failing shadow, callers get the champion's answers in time."""
     triton.behave(MODEL, 2, no_answer)
     triton.behave(MODEL, 3, BROKEN)
     encoder = TextEncoder(tokenizer_json(), LENGTH)
@@ -105,7 +105,7 @@ async def test_shadows_neither_delay_nor_fail_anybody(
 async def test_shadows_see_nothing_while_callers_need_the_room(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
-    """Above half of the limit no copies are made; below it they are made again."""
+    """Above half of the limit no copies are made; below it they are."""
     async with predicting(workspace, triton) as world:
         busy = int(FIRST_LIMIT / 2) + 1
         world.admission.enter(busy)
@@ -122,7 +122,7 @@ async def test_shadows_see_nothing_while_callers_need_the_room(
 async def test_every_chunk_of_a_batch_that_fails_is_heard(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
-    """The first to fail fails the batch at once, and none leaves an error that nobody has read."""
+    """The first failure fails the batch, and every other error is retrieved."""
 
     def first_hangs(ids: Any, context: Any) -> bytes:
         return (no_answer if ids[0, 0] != ids[-1, 0] else AWAY)(ids, context)
@@ -137,7 +137,7 @@ async def test_every_chunk_of_a_batch_that_fails_is_heard(
 
 
 async def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTriton) -> None:
-    """Before they are routed, alone or in a batch; a task that nobody knows is `unknown`."""
+    """Refused texts are counted, alone or in a batch; an unknown task is `unknown`."""
     async with predicting(workspace, triton) as world:
         for wrong in (query(top_k=-1), query(task="nonsense"), query()):
             with pytest.raises(InvalidArgument):
@@ -164,7 +164,7 @@ async def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: 
 
 
 async def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton) -> None:
-    """A unary call above the limit is told so after a while, and was never under way."""
+    """A unary call above the limit is refused with a delay, and was never in flight."""
     async with predicting(workspace, triton) as world:
         world.admission.limit = 0.0
         begin = time.perf_counter()
@@ -179,7 +179,7 @@ async def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton
 async def test_deadlines_that_end_before_triton_teach_the_limit(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
-    """Texts that wait behind a slow call until their time is over are a sign of overload."""
+    """Deadlines that pass while texts wait for a slow call are a sign of overload."""
     triton.behave(MODEL, 1, slow(0.5))
     async with predicting(workspace, triton, 0.01) as world:
         first = asyncio.create_task(world.handler.predict(query(), "card"))
@@ -194,7 +194,7 @@ async def test_deadlines_that_end_before_triton_teach_the_limit(
 async def test_deadlines_that_end_in_triton_teach_nothing(
     workspace: Workspace, triton: FakeTriton
 ) -> None:
-    """A slow model is no overload: nothing queues before it, and the limit stays."""
+    """A slow model without a queue is not an overload, so the limit stays."""
     triton.behave(MODEL, 1, no_answer)
     async with predicting(workspace, triton, 0.01) as world:
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""Preference pairs over FeedbackService: checked, durable, and counted once."""
+"""Preferences over FeedbackService: checked, durable, and counted once."""
 
 import sqlite3
 from contextlib import closing
@@ -23,20 +23,20 @@ PAIR = {
 
 
 def submit(front: Front, **changes: Any) -> pb.Preference:
-    """Submit one judgement of PAIR."""
+    """Submit one judgment of PAIR."""
     request = pb.SubmitPreferenceRequest(**{**PAIR, **changes})
     return front.feedback.SubmitPreference(request, timeout=10).preference
 
 
 def rows(workspace: Workspace, annotator: str) -> list[tuple[Any, ...]]:
-    """What is stored of an annotator, seen from another connection."""
+    """Return an annotator's stored rows, read over another connection."""
     query = "SELECT task, prompt, chosen, rejected, reason FROM preferences WHERE annotator = ?"
     with closing(sqlite3.connect(workspace.database)) as connection:
         return connection.execute(query, [annotator]).fetchall()
 
 
 def test_an_acknowledged_judgement_is_stored(front: Front, workspace: Workspace) -> None:
-    """Once the call returns, the row is there for everybody, as it was sent."""
+    """When the call returns, every connection sees the row as it was sent."""
     answer = submit(front, annotator="stored", reason="ü\n漢字")
     assert rows(workspace, "stored") == [(*PAIR.values(), "ü\n漢字")]
     assert len(answer.preference_id) == 32
@@ -47,7 +47,7 @@ def test_an_acknowledged_judgement_is_stored(front: Front, workspace: Workspace)
 
 
 def test_a_judgement_needs_no_task(front: Front, workspace: Workspace) -> None:
-    """A pair that belongs to none of the tasks is stored as well."""
+    """A pair without a task is also stored."""
     submit(front, task="", annotator="taskless")
     assert [row[0] for row in rows(workspace, "taskless")] == [""]
 
@@ -85,7 +85,7 @@ def test_a_wrong_judgement_is_refused_by_field(
 
 
 def test_a_lone_surrogate_is_malformed(front: Front) -> None:
-    """Bytes that stand for half a character are no text in any field."""
+    """A lone surrogate is refused in every field."""
     good = pb.SubmitPreferenceRequest(**PAIR, annotator="bytes").SerializeToString()
     channel: Any = front.channel
     call = channel.unary_unary("/tidemill.v1.FeedbackService/SubmitPreference")
@@ -104,7 +104,7 @@ def test_repeating_a_request_id_changes_nothing(front: Front, workspace: Workspa
 def test_a_changed_mind_replaces_and_another_opinion_does_not(
     front: Front, workspace: Workspace
 ) -> None:
-    """The annotator's own earlier judgement is named by the one that turns it round; all stay."""
+    """A reversed judgment names the annotator's earlier one; all stay stored."""
     swapped = {"chosen": "NO idea.", "rejected": PAIR["chosen"]}
     first = submit(front, annotator="fickle")
     other = submit(front, annotator="firm", **swapped)
@@ -115,7 +115,7 @@ def test_a_changed_mind_replaces_and_another_opinion_does_not(
 
 
 def test_a_list_is_paged_and_filtered(front: Front) -> None:
-    """Following the tokens shows each judgement of the task once, newest first."""
+    """Following the tokens shows each of the task's judgments once, newest first."""
     made = [submit(front, task="swapped", annotator=f"page-{n}") for n in range(5)]
     submit(front, task="support", annotator="page-other")
     found: list[pb.Preference] = []
@@ -147,7 +147,7 @@ def test_a_wrong_page_is_refused(
 
 
 def test_a_page_of_the_largest_fits_into_a_message(front: Front, workspace: Workspace) -> None:
-    """100 judgements with all that may be in them are one page, however many were asked for."""
+    """100 judgments of maximal size fit into a page, however many were requested."""
     now, wide = datetime.now(UTC), "🎉"
     for number in range(101):
         workspace.storage.preferences.add(

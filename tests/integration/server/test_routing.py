@@ -1,4 +1,4 @@
-"""ModelService and what its changes do to the traffic."""
+"""ModelService, and the effect of its changes on the traffic."""
 
 import threading
 import time
@@ -16,13 +16,13 @@ from tidemill_core.domain.model import ModelState
 
 
 def predict(front: Front, task: str, **fields: Any) -> prediction_service_pb2.Prediction:
-    """Ask for one prediction."""
+    """Request one prediction."""
     request = prediction_service_pb2.PredictRequest(task=task, text="lost my card", **fields)
     return front.predictions.Predict(request, timeout=10).prediction
 
 
 class Callers:
-    """Callers that ask one after another; a failed request ends the test."""
+    """Callers that ask one after another; a failed request fails the test."""
 
     def __init__(self, front: Front, task: str, count: int) -> None:
         self._front, self._task = front, task
@@ -50,7 +50,7 @@ class Callers:
                 self.failures.append(error)
 
     def moved(self, change: Callable[[], object], version: int) -> float:
-        """Seconds from a change's answer until no request goes anywhere but to a version."""
+        """Return the seconds until all requests go to a version."""
         time.sleep(0.3)
         change()
         start = time.monotonic()
@@ -95,7 +95,7 @@ def test_promotion_and_rollback_move_the_traffic_at_once(front: Front) -> None:
 
 
 def test_a_champion_that_was_rolled_back_by_mistake_comes_back(front: Front) -> None:
-    """Under 8 callers a rollback is undone by a promotion, and no request fails."""
+    """Under 8 callers a promotion undoes a rollback, and no request fails."""
     again = pb.PromoteModelVersionRequest(task="undone", model_version=2, actor="ann")
     front.models.PromoteModelVersion(again, timeout=30)
     with Callers(front, "undone", 8) as callers:
@@ -112,7 +112,7 @@ def test_a_champion_that_was_rolled_back_by_mistake_comes_back(front: Front) -> 
 def test_a_version_that_triton_does_not_load_does_not_become_champion(
     front: Front, workspace: Workspace
 ) -> None:
-    """The call waits, then says so; the champion before goes on answering."""
+    """The call waits and then fails; the old champion keeps answering."""
     workspace.storage.models.add_candidate("undone", "torchscript", "d" * 64, NOW)
     workspace.storage.models.judge("undone", 3, ModelState.VALIDATED, {}, "passed", NOW)
     request = pb.PromoteModelVersionRequest(task="undone", model_version=3)
@@ -123,7 +123,7 @@ def test_a_version_that_triton_does_not_load_does_not_become_champion(
 
 
 def versions(front: Front, task: str) -> list[pb.ModelVersion]:
-    """All versions of a task."""
+    """Return all versions of a task."""
     request = pb.ListModelVersionsRequest(task=task)
     return list(front.models.ListModelVersions(request, timeout=10).model_versions)
 
@@ -136,7 +136,7 @@ def set_traffic(front: Front, canaries: dict[int, int], *shadows: int) -> pb.Dep
 
 
 def test_canaries_share_and_shadows_watch(front: Front, workspace: Workspace) -> None:
-    """A canary gets its share, sticky by key; a shadow sees all and answers nobody."""
+    """A canary gets its share, sticky by key; a shadow gets copies and answers no caller."""
     set_traffic(front, {}, 2)
     refused = refusal(lambda: set_traffic(front, {3: 30}))
     assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
@@ -188,7 +188,7 @@ def test_traffic_that_makes_no_sense_is_refused(
 
 
 def test_the_champion_cannot_be_its_own_canary(front: Front) -> None:
-    """A champion in the traffic beside itself is an illegal step."""
+    """A champion that is also in the traffic is refused."""
     shares = [pb.TrafficShare(model_version=1, percent=5)]
     request = pb.SetTrafficRequest(task="support", canaries=shares)
     refused = refusal(lambda: front.models.SetTraffic(request, timeout=10))
@@ -223,7 +223,7 @@ def test_versions_are_listed_in_pages_and_found(front: Front) -> None:
 def test_a_version_that_is_not_there(
     front: Front, task: str, version: int, expected: tuple[str, str, str]
 ) -> None:
-    """Asking for and promoting what is not there say so."""
+    """Reading or promoting a version that does not exist is an error."""
     get = pb.GetModelVersionRequest(task=task, model_version=version)
     assert words(refusal(lambda: front.models.GetModelVersion(get, timeout=10))) == expected
     if version:

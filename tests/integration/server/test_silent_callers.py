@@ -1,4 +1,4 @@
-"""Callers that open a call and do not send its one message."""
+"""Callers that open a call and do not send its message."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 def silently() -> Iterator[Open]:
-    """Opens a call of a method on a channel, and sends nothing."""
+    """Open a call of a method on a channel, and send nothing."""
     over = threading.Event()
 
     def nothing() -> Iterator[bytes]:
@@ -39,13 +39,13 @@ def silently() -> Iterator[Open]:
 
 
 def in_flight(front: Front, *methods: str) -> list[float]:
-    """Calls under way, by method."""
+    """Return the calls in flight, by method."""
     now = samples(front)
     return [total(now, "in_flight_requests", method=method) for method in methods]
 
 
 def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open) -> None:
-    """After 10 s the call fails, answered by a stream or not; until then it counts."""
+    """After 10 s the call fails, unary or not; until then it counts as in flight."""
     start = time.monotonic()
     calls = silently(front.channel, PREDICT), silently(front.channel, WATCH)
     eventually(lambda: in_flight(front, PREDICT, WATCH) == [1, 1])
@@ -56,7 +56,7 @@ def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open
 
 
 def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: Open) -> None:
-    """Calls without their message are SHUTTING_DOWN at once, and do not hold the process up."""
+    """Calls without their message are SHUTTING_DOWN immediately, and do not delay the end."""
     with Front(Workspace(tmp_path, {"support": 1}), triton.grpc_address) as front:
         calls = [silently(front.channel, PREDICT) for _ in range(20)]
         watch = silently(front.channel, WATCH)
@@ -75,7 +75,7 @@ def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: 
 def test_a_deadline_that_passes_is_told_from_a_caller_that_hangs_up(
     front: Front, workspace: Workspace, silently: Open, seconds: float
 ) -> None:
-    """Metrics and access log say DEADLINE_EXCEEDED of the one, and CANCELLED of the other."""
+    """Metrics and access log have DEADLINE_EXCEEDED for one, and CANCELLED for the other."""
     ends = ("DEADLINE_EXCEEDED", "CANCELLED")
     counts = [{"requests_total": {"method": PREDICT, "code": code}} for code in ends]
     before = len(access_log(workspace))

@@ -1,4 +1,4 @@
-"""How long a text waits."""
+"""Deadlines of texts."""
 
 import asyncio
 import math
@@ -46,7 +46,7 @@ async def servicer(tmp_path: Path, triton: FakeTriton) -> AsyncIterator[Predicti
 async def test_an_item_waits_no_longer_than_its_caller(
     servicer: PredictionServicer, triton: FakeTriton
 ) -> None:
-    """Where Triton does not answer an item is given up with the call, not after 10 s."""
+    """If Triton does not answer, an item ends with its call, not after 10 s."""
     triton.behave("support-onnx", 1, no_answer)
     async with asyncio.timeout(5):
         [answer] = [each async for each in servicer.StreamPredict(_items(), ShortCall())]
@@ -66,7 +66,7 @@ class PatientCall:
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e10, 1e18])
 async def test_a_caller_may_wait_for_ever(servicer: PredictionServicer, seconds: float) -> None:
-    """A deadline centuries away is a long wait for Triton's answer, not one that has passed."""
+    """A deadline centuries ahead is a long wait, not one that has passed."""
     request = pb.PredictRequest(task="support", text="card")
     async with asyncio.timeout(5):
         answer = await servicer.Predict(request, PatientCall(seconds))

@@ -18,18 +18,18 @@ TEXT = "lost my card"
 
 
 def request(number: int, text: str = TEXT, task: str = "support") -> pb.StreamPredictRequest:
-    """One message."""
+    """Return one message."""
     return pb.StreamPredictRequest(id=f"n{number}", task=task, text=text)
 
 
 def rows(triton: RunningTriton) -> int:
-    """Texts that Triton has been asked for so far."""
+    """Return how many texts Triton has received."""
     with triton.control() as control:
         return control.statistics("support-onnx")[1].row_count
 
 
 def wait_quiet(triton: RunningTriton) -> None:
-    """Wait until Triton is asked for nothing for a moment."""
+    """Wait until Triton receives nothing for a moment."""
 
     def quiet() -> bool:
         before = rows(triton)
@@ -40,7 +40,7 @@ def wait_quiet(triton: RunningTriton) -> None:
 
 
 def test_answers_come_in_the_order_of_the_requests(front: Front) -> None:
-    """Each answer has its request's id, in order, and is what Predict answers."""
+    """Each answer has its request's id, in order, and is the same as Predict's."""
     texts = [WORDS[i % 9] for i in range(500)]
     stream = front.predictions.StreamPredict(map(request, range(500), texts), timeout=20)
     answers = list(stream)
@@ -55,7 +55,7 @@ def test_answers_come_in_the_order_of_the_requests(front: Front) -> None:
 
 
 def test_bad_items_are_answered_and_the_stream_goes_on(front: Front) -> None:
-    """Every kind of bad item is an error in its own response; those after it are answered."""
+    """Every kind of bad item gets an error in its own response; later ones are answered."""
     requests = [
         request(0),
         request(1, text=""),
@@ -82,7 +82,7 @@ def test_bad_items_are_answered_and_the_stream_goes_on(front: Front) -> None:
 
 
 def test_a_thousand_requests_may_be_written_before_an_answer_is_read(front: Front) -> None:
-    """Writing 1,000 requests first and reading after does not lock up."""
+    """Writing 1,000 requests before reading does not deadlock."""
     written = threading.Event()
 
     def requests() -> Iterator[pb.StreamPredictRequest]:
@@ -95,7 +95,7 @@ def test_a_thousand_requests_may_be_written_before_an_answer_is_read(front: Fron
 
 
 def test_a_caller_that_does_not_read_is_held_back(front: Front, triton: RunningTriton) -> None:
-    """Without a reader the server soon answers no more; when it reads, all are answered."""
+    """Without a reader the server soon stops; when it reads, all are answered."""
     count = 6000
     fixed_window = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(front.address, fixed_window) as channel:
@@ -132,7 +132,7 @@ def test_a_request_is_answered_while_the_stream_is_open(front: Front) -> None:
 
 
 def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningTriton) -> None:
-    """After a caller cancels, the server asks Triton nothing more and answers others."""
+    """After a caller cancels, the server calls Triton no more, and answers others."""
     endless = (request(number) for number in iter(int, 1))
     stream = front.predictions.StreamPredict(endless)
     for _ in range(300):

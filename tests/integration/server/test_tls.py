@@ -36,7 +36,7 @@ class TlsFiles:
     client_ca: Path
 
     def settings(self, mutual: bool = False) -> TlsSettings:
-        """TLS, or mutual TLS."""
+        """Return settings of TLS or mutual TLS."""
         return TlsSettings(
             certificate=self.certificate,
             private_key=self.key,
@@ -50,7 +50,7 @@ class TlsFiles:
 
 @pytest.fixture
 def files(tmp_path: Path) -> TlsFiles:
-    """A good certificate and its key, and the roots of clients."""
+    """Write a good certificate, its key, and the roots of clients."""
     made = TlsFiles(tmp_path / "server.crt", tmp_path / "server.key", tmp_path / "clients.crt")
     made.hold(OURS.issue())
     made.client_ca.write_bytes(OURS.certificate)
@@ -81,8 +81,8 @@ async def _server(tls: TlsSettings) -> AsyncIterator[int]:
 
 
 async def _outcome(port: int, credentials: grpc.ChannelCredentials | None) -> grpc.StatusCode:
-    """What a call on a new connection ends with."""
-    # Without this gRPC would use a connection of an earlier channel again.
+    """Return the outcome of a call on a new connection."""
+    # Without this gRPC would reuse a connection of an earlier channel.
     options = [("grpc.use_local_subchannel_pool", 1)]
     target = f"127.0.0.1:{port}"
     if credentials is None:
@@ -105,7 +105,7 @@ def _trusting(authority: Authority, client: Pair | None = None) -> grpc.ChannelC
 
 
 async def test_only_those_who_trust_the_certificate_connect(files: TlsFiles) -> None:
-    """A client of another root, and one in clear text, get nothing."""
+    """A client with another root, or without TLS, cannot connect."""
     async with _server(files.settings()) as port:
         assert await _outcome(port, _trusting(OURS)) is OK
         assert await _outcome(port, _trusting(OTHER)) is REFUSED
@@ -113,7 +113,7 @@ async def test_only_those_who_trust_the_certificate_connect(files: TlsFiles) -> 
 
 
 async def test_an_expired_certificate_is_refused_until_it_is_renewed(files: TlsFiles) -> None:
-    """Clients refuse it; the renewed one counts from the next connection, without a restart."""
+    """Clients refuse it; the renewed one is used from the next connection, without a restart."""
     files.hold(OURS.issue(days=-1))
     async with _server(files.settings()) as port:
         assert await _outcome(port, _trusting(OURS)) is REFUSED
@@ -127,7 +127,7 @@ async def test_an_expired_certificate_is_refused_until_it_is_renewed(files: TlsF
 
 
 async def test_mutual_tls_asks_clients_for_a_certificate(files: TlsFiles) -> None:
-    """None, another root's and an expired one are refused; the roots can be replaced, too."""
+    """Missing, foreign and expired ones are refused; the roots can be replaced, too."""
     async with _server(files.settings(mutual=True)) as port:
         assert await _outcome(port, _trusting(OURS, OURS.issue())) is OK
         assert await _outcome(port, _trusting(OURS)) is REFUSED
@@ -140,7 +140,7 @@ async def test_mutual_tls_asks_clients_for_a_certificate(files: TlsFiles) -> Non
 
 @pytest.mark.parametrize("damage", ["garbage", "missing", "another key"])
 async def test_a_broken_renewal_leaves_what_held(files: TlsFiles, damage: str) -> None:
-    """The log names the file, once; a good renewal after it counts."""
+    """The log names the file once; a later good renewal is used."""
     async with _server(files.settings()) as port:
         if damage == "garbage":
             files.certificate.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n")
@@ -164,7 +164,7 @@ def _encrypted_key() -> bytes:
 
 
 def test_files_that_are_broken_at_the_start(files: TlsFiles) -> None:
-    """Each is a ConfigurationError that names the file, and shows nothing of it."""
+    """Each is a ConfigurationError that names the file and shows none of its content."""
     good = files.key.read_bytes()
     for content in (b"", b"garbage", OURS.certificate, OURS.issue().key, _encrypted_key()):
         files.key.write_bytes(content)
@@ -181,7 +181,7 @@ def test_files_that_are_broken_at_the_start(files: TlsFiles) -> None:
 
 
 def test_settings_that_are_half_there(files: TlsFiles) -> None:
-    """A certificate without a key, and the like, are refused; nothing at all is no TLS."""
+    """Incomplete settings are refused; without settings there is no TLS."""
     for half in (
         TlsSettings(certificate=files.certificate),
         TlsSettings(private_key=files.key),

@@ -16,7 +16,7 @@ METADATA = (("traceparent", f"00-{TRACE}-{CALLER}-01"),)
 
 @pytest.fixture
 def traced(workspace: Workspace, triton: RunningTriton) -> Iterator[tuple[Front, Receiver]]:
-    """A front that traces only what callers ask it to, and the receiver."""
+    """Yield a front that traces calls only if the caller asks for it, and the receiver."""
     with receiving() as (receiver, url):
         environment = {
             "TIDEMILL_TRACING__OTLP_ENDPOINT": url,
@@ -27,7 +27,7 @@ def traced(workspace: Workspace, triton: RunningTriton) -> Iterator[tuple[Front,
 
 
 def test_a_trace_goes_through_to_triton(traced: tuple[Front, Receiver]) -> None:
-    """The caller's context is the call's parent, and the call is that of the Triton call."""
+    """The caller's context is the parent of the call, and the call that of the Triton call."""
     front, receiver = traced
     request = pb.PredictRequest(task="support", text="refund my order")
     front.predictions.Predict(request, timeout=10)

@@ -1,4 +1,4 @@
-"""What is changed through one worker, or past both, holds in both."""
+"""Changes through one worker, or past both, which take effect in both."""
 
 import contextlib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tidemill_core.triton.testing import RunningTriton
 
 
 class Connections:
-    """So many connections that each worker has some."""
+    """Enough connections that each worker has some."""
 
     def __init__(self, workers: Workers, stack: contextlib.ExitStack) -> None:
         own: list[tuple[str, int]] = [("grpc.use_local_subchannel_pool", 1)]
@@ -31,7 +31,7 @@ class Connections:
 
     @staticmethod
     def outcome_is(wanted: str, key: str = "") -> Callable[[grpc.Channel], bool]:
-        """Whether a prediction, with an API key where one is given, comes out as wanted."""
+        """Return whether a prediction, with an API key if one is given, has the wanted outcome."""
         metadata = (("authorization", f"Bearer {key}"),) if key else ()
         request = pb.PredictRequest(task="mixed", text=TEXT)
 
@@ -58,7 +58,7 @@ class Connections:
 
 
 def test_changes_reach_both_workers_within_a_second(tmp_path: Path, triton: RunningTriton) -> None:
-    """A promotion, a change of traffic, a new key and its revocation, wherever they were asked."""
+    """Promotions, traffic changes, new keys and revocations take effect in both workers."""
     workspace = Workspace(tmp_path, {"mixed": 3})
     keys = workspace.storage.api_keys
     with running(workspace, triton) as workers, contextlib.ExitStack() as stack:

@@ -37,13 +37,13 @@ RETRY = {
 
 @pytest.fixture
 def workers(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Workers]:
-    """Two workers over the workspace that outages visit."""
+    """Yield two workers over the workspace for outages."""
     with running(frail_workspace, frail_triton) as pair:
         yield pair
 
 
 class Caller(threading.Thread):
-    """Predicts and gives a verdict, again and again, over a connection of its own."""
+    """A caller that predicts and gives a verdict repeatedly, over its own connection."""
 
     def __init__(self, address: str, service_config: str = "") -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Caller(threading.Thread):
 def test_a_rolling_restart_fails_no_call_even_of_callers_that_never_retry(
     workers: Workers,
 ) -> None:
-    """Both workers are replaced under load: every call of every caller is answered."""
+    """Both workers are replaced under load, and every call is answered."""
     callers = [Caller(workers.address, config) for config in ("", "", json.dumps(RETRY))]
     before = workers.supervisor.pids()
     for caller in callers:
@@ -106,7 +106,7 @@ def test_a_rolling_restart_fails_no_call_even_of_callers_that_never_retry(
 
 
 def test_a_killed_worker_loses_only_its_calls_and_nothing_acknowledged(workers: Workers) -> None:
-    """After kill -9 callers see UNAVAILABLE at most, both answer again, and verdicts are kept."""
+    """After kill -9 callers see at most UNAVAILABLE, both answer again, and verdicts are kept."""
     callers = [Caller(workers.address) for _ in range(4)]
     for caller in callers:
         caller.start()

@@ -38,7 +38,7 @@ class Workers:
         self.supervisor = Supervisor(specs, self.state_dir, scratch=scratch)
 
     def answering(self) -> list[bool]:
-        """Whether each has a connection."""
+        """Return whether each worker has a connection."""
         port = int(self.address.rpartition(":")[2])
         return [
             any(
@@ -55,7 +55,7 @@ class Workers:
             self.poll(deadline)
 
     def poll(self, deadline: float) -> None:
-        """Look after them once."""
+        """Check on the workers once."""
         assert time.monotonic() < deadline, "not in time"
         self.supervisor.poll()
         time.sleep(0.05)
@@ -65,7 +65,7 @@ class Workers:
 def running(
     workspace: Workspace, triton: RunningTriton, names: tuple[str, ...] = ("server",)
 ) -> Iterator[Workers]:
-    """Two workers that answer, and other processes of the stack if they are named."""
+    """Yield two workers that answer, and other processes of the stack if they are named."""
     grpc_port, metrics_port = free_ports(2)
     with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
         environment.setenv("TIDEMILL_TRITON__URL", triton.grpc_address)

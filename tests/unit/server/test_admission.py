@@ -1,4 +1,4 @@
-"""How much is let in, and who waits."""
+"""Which texts are admitted, and which wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,14 +19,14 @@ LONG = 60.0
 
 
 def limited_to(limit: float) -> Admission:
-    """An admission that has come down to a limit."""
+    """Return an admission whose limit has fallen to a value."""
     admission = Admission(DELAY)
     admission.limit = limit
     return admission
 
 
 def assert_refused(call: Callable[[], object]) -> None:
-    """A call is OVERLOADED, with a time to come back."""
+    """Assert that a call is OVERLOADED, with a retry delay."""
     with pytest.raises(ResourceExhausted) as caught:
         call()
     assert caught.value.reason == "OVERLOADED"
@@ -34,19 +34,19 @@ def assert_refused(call: Callable[[], object]) -> None:
 
 
 def now() -> float:
-    """On the event loop's clock."""
+    """Return the time on the event loop's clock."""
     return asyncio.get_running_loop().time()
 
 
 async def waiter(admission: Admission, rows: int = 1, seconds: float = LONG) -> asyncio.Task[None]:
-    """A task that waits to be let in already."""
+    """Return a task that already waits for admission."""
     task = asyncio.create_task(admission.wait(rows, now() + seconds))
     await asyncio.sleep(0)
     return task
 
 
 def test_a_unary_call_is_refused_above_the_limit() -> None:
-    """As many texts as the limit come in, the next is OVERLOADED, and one that left makes room."""
+    """At the limit a call is OVERLOADED, and one that leaves makes room."""
     admission = limited_to(MIN_LIMIT)
     for _ in range(int(MIN_LIMIT)):
         admission.enter(1)
@@ -56,7 +56,7 @@ def test_a_unary_call_is_refused_above_the_limit() -> None:
 
 
 def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
-    """Answers that queued too long cut it once, however many they are, and again a trip later."""
+    """Answers that queued too long cut the limit once per round trip, however many they are."""
     admission = Admission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for _ in range(100):
@@ -69,7 +69,7 @@ def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
 
 
 def test_the_limit_falls_to_what_is_used() -> None:
-    """Above the most that was under way it would bound nothing, so a cut starts from there."""
+    """A cut starts from the most texts in flight, because a higher limit bounds nothing."""
     admission = Admission(DELAY)
     admission.enter(50)
     admission.observe(1, queue_delay=0.0, round_trip=0.5, now=9.0)
@@ -79,7 +79,7 @@ def test_the_limit_falls_to_what_is_used() -> None:
 
 
 def test_a_cut_is_given_time_to_show() -> None:
-    """However short a round trip, the limit is cut once in a tenth of a second."""
+    """However short a round trip, the limit is cut at most once per 0.1 s."""
     admission = Admission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for milliseconds in range(100):
@@ -91,7 +91,7 @@ def test_a_cut_is_given_time_to_show() -> None:
 
 
 def test_the_limit_grows_by_one_a_round_trip_while_it_is_used() -> None:
-    """As many answers as the limit, which is one round trip, add one; unused it stays."""
+    """A round trip of answers adds one; an unused limit does not grow."""
     admission = limited_to(100.0)
     admission.enter(10)
     admission.observe(10, queue_delay=0.0, round_trip=0.1, now=10.0)
@@ -103,7 +103,7 @@ def test_the_limit_grows_by_one_a_round_trip_while_it_is_used() -> None:
 
 
 def test_the_limit_keeps_its_bounds() -> None:
-    """No overload brings it under 16, and no calm over 4,096."""
+    """The limit stays between 16 and 4,096."""
     admission = Admission(DELAY)
     admission.enter(4096)
     for second in range(100):
@@ -116,7 +116,7 @@ def test_the_limit_keeps_its_bounds() -> None:
 
 
 def test_one_slow_answer_says_little() -> None:
-    """The delay is smoothed: a single one of ten times the bound cuts nothing."""
+    """The delay is smoothed, so one answer of ten times the bound does not cut the limit."""
     admission = Admission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     admission.observe(1, queue_delay=10 * DELAY, round_trip=0.5, now=10.0)
@@ -124,7 +124,7 @@ def test_one_slow_answer_says_little() -> None:
 
 
 def test_texts_that_are_given_up_teach_the_limit() -> None:
-    """Deadlines that end in a long queue cut it; short ones do not make the queue look short."""
+    """Deadlines that pass in a long queue cut the limit; short ones do not raise it."""
     admission = Admission(DELAY)
     admission.enter(int(FIRST_LIMIT))
     for _ in range(20):
@@ -137,7 +137,7 @@ def test_texts_that_are_given_up_teach_the_limit() -> None:
 
 
 async def test_who_waits_is_let_in_first_come_first_served() -> None:
-    """Each that leaves lets in the next that waits, in the order that they came."""
+    """Each text that leaves admits the next one in order of arrival."""
     async with asyncio.timeout(10):
         admission, order = limited_to(16.0), list[int]()
         await admission.wait(12, now() + LONG)
@@ -159,7 +159,7 @@ async def test_who_waits_is_let_in_first_come_first_served() -> None:
 
 @pytest.mark.parametrize("ending", ["cancelled", "late"])
 async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
-    """A waiter that is cancelled or late frees its place at once, and the next comes in."""
+    """A waiter that is canceled or late leaves its place to the next one immediately."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
@@ -177,12 +177,12 @@ async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
 
 
 async def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
-    """Room that was given in the moment of the cancelling is given to the next."""
+    """Room given at the moment of cancellation goes to the next waiter."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first, second = await waiter(admission, 16), await waiter(admission, 2)
-        admission.leave_patient(16)  # lets the first in, which has not run yet
+        admission.leave_patient(16)  # admits the first, which has not run yet
         first.cancel()
         await second
         assert first.cancelled()
@@ -190,7 +190,7 @@ async def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
 
 
 async def test_too_many_do_not_wait() -> None:
-    """Above 16,384 texts that wait the next are OVERLOADED at once."""
+    """Above 16,384 waiting texts, the next ones are OVERLOADED immediately."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
@@ -201,14 +201,14 @@ async def test_too_many_do_not_wait() -> None:
 
 
 async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
-    """Judged by those before it a hurried batch is OVERLOADED, and a patient one waits."""
+    """Judged by earlier waits, a hurried batch is OVERLOADED, and a patient one waits."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         slow = await waiter(admission, 1024)
         await asyncio.sleep(0.5)
         admission.leave_patient(16)
-        await slow  # half a second behind 1,024 texts, of which a tenth is believed at once
+        await slow  # half a second behind 1,024 texts, with a weight of a tenth
         patient = await waiter(admission, 4096)
         begin = now()
         with pytest.raises(ResourceExhausted):
@@ -217,12 +217,12 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
         assert not patient.done()
         admission.leave_patient(1024)
         await patient
-        with pytest.raises(DeadlineExceeded):  # nobody waits before it, so it may try
+        with pytest.raises(DeadlineExceeded):  # the queue is empty, so it may try
             await admission.wait(1024, now() + 0.01)
 
 
 async def test_unary_calls_do_not_starve_batches() -> None:
-    """While batches wait unary calls are refused from three quarters on, and batches come in."""
+    """While batches wait, unary calls get three quarters of the limit."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         for _ in range(16):
@@ -239,7 +239,7 @@ async def test_unary_calls_do_not_starve_batches() -> None:
 
 
 async def test_batches_do_not_starve_unary_calls() -> None:
-    """Batches come in up to three quarters of the limit; the last is there for unary calls."""
+    """Batches get three quarters of the limit; the rest is for unary calls."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)
         for _ in range(12):
@@ -253,7 +253,7 @@ async def test_batches_do_not_starve_unary_calls() -> None:
 
 
 def test_alone_unary_calls_may_take_all() -> None:
-    """While nothing waits no room is kept back."""
+    """While nothing waits, unary calls get the whole limit."""
     admission = limited_to(16.0)
     for _ in range(16):
         admission.enter(1)

@@ -1,4 +1,4 @@
-"""Which labels an answer shows."""
+"""The labels in an answer."""
 
 import numpy as np
 from hypothesis import given
@@ -21,7 +21,7 @@ def test_the_best_come_first(probabilities: list[float], top_k: int) -> None:
 
 @given(rows, st.integers(0, 40))
 def test_equal_scores_keep_the_labels_order(probabilities: list[float], top_k: int) -> None:
-    """Among equals the first label wins, however many scores are asked for."""
+    """Among equal scores the first label wins, for every number of scores."""
     labels = [f"l{i:02d}" for i in range(len(probabilities))]
     rounded = np.array([round(p, 1) for p in probabilities], dtype=np.float32)
     scores = best_scores(rounded, labels, top_k)

@@ -1,4 +1,4 @@
-"""Rows that make a model fail, and their neighbours."""
+"""Rows that make a model fail, and the other rows of their call."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -48,12 +48,12 @@ class Model:
 
 
 async def ask(model: Model) -> list[Row]:
-    """All rows' answers."""
+    """Return the answers to all rows."""
     return await answered(model, IDS)
 
 
 def failed(rows: list[Row]) -> dict[int, type[object]]:
-    """The errors by their rows; every other row has its own answer, and no other's."""
+    """Return the errors by row, and assert that every other row has its own answer."""
     errors: dict[int, type[object]] = {
         i: type(row) for i, row in enumerate(rows) if isinstance(row, TidemillError)
     }
@@ -72,28 +72,28 @@ async def test_a_bad_row_costs_no_other_its_answer(bad: tuple[int, ...]) -> None
 
 
 async def test_one_call_is_enough_where_nothing_fails() -> None:
-    """Good rows are asked once, all together."""
+    """Good rows take one call."""
     model = Model()
     assert failed(await ask(model)) == {}
     assert model.calls == [ROWS]
 
 
 async def test_calls_are_bounded_where_every_row_is_bad() -> None:
-    """128 bad rows are told after 31 calls, not after 255."""
+    """128 bad rows take 31 calls, not 255."""
     model = Model(range(ROWS))
     assert len(failed(await ask(model))) == ROWS
     assert len(model.calls) == 2 * MAX_FAILED_CALLS - 1
 
 
 async def test_good_halves_are_asked_beyond_the_bound() -> None:
-    """With a quarter of the rows bad the other three are answered."""
+    """If a quarter of the rows is bad, the other three are answered."""
     model = Model(range(32))
     assert failed(await ask(model)) == dict.fromkeys(range(32), ModelOutputInvalid)
 
 
 @pytest.mark.parametrize("end", [TritonUnavailable("triton:1", "gone"), DeadlineExceeded(0.5)])
 async def test_answers_before_the_end_are_kept(end: TidemillError) -> None:
-    """Where Triton goes or time is up between the halves, what is answered stays answered."""
+    """If Triton goes away or time is up between the halves, earlier answers stay."""
     model = Model(bad=(127,), last=(2, end))
     errors = failed(await ask(model))
     assert errors == dict.fromkeys(range(64, 128), type(end))

@@ -1,4 +1,4 @@
-"""The coalescer when something goes wrong that should not."""
+"""The coalescer after unexpected errors."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
 
 
 async def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
-    """Batches that fail in no foreseen way get their error, and what is queued goes on."""
+    """Batches that fail unexpectedly get their error, and queued ones go on."""
     model = ServedModel("support", "support-onnx", 1, LABELS, TextEncoder(tokenizer_json(), LENGTH))
     [port] = free_ports(1)
 
@@ -30,4 +30,4 @@ async def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
         *failed, last = await asyncio.gather(*calls, return_exceptions=True)
     await triton.close()
     assert {type(error) for error in failed} == {TypeError}
-    assert isinstance(last, TritonUnavailable)  # it was asked: nobody listens there
+    assert isinstance(last, TritonUnavailable)  # it was called, but has no server

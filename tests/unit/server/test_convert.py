@@ -1,4 +1,4 @@
-"""Between the contract's messages and the domain's values."""
+"""Conversion between the contract's messages and the domain's values."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +16,7 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5
 
 
 def test_times_enums_and_figures_arrive_whole() -> None:
-    """A time of any zone keeps its microseconds, a missing one is unset, figures may be nested."""
+    """Times keep their microseconds, a missing one is unset, and figures may be nested."""
     figures = {"accuracy": 0.5, "by_label": {"card": [1, None]}}
     run = JobRun(
         run_id="r",
@@ -47,7 +47,7 @@ def test_times_enums_and_figures_arrive_whole() -> None:
     "verdict", [{"correct": False, "label": None}, {"correct": None, "label": ""}]
 )
 def test_feedback_has_the_verdict_that_was_given(verdict: dict[str, Any]) -> None:
-    """False and an empty label are verdicts; None is none."""
+    """False and an empty label are verdicts; None is not."""
     given = next(name for name, value in verdict.items() if value is not None)
     fields = {"source": "ann", "comment": "", "request_id": "", "create_time": MOMENT, **verdict}
     value = Feedback("f", "p", "support", 1, **fields)
@@ -56,7 +56,7 @@ def test_feedback_has_the_verdict_that_was_given(verdict: dict[str, Any]) -> Non
 
 
 def test_values_of_enums_are_the_contracts() -> None:
-    """Every state that callers may name is known; UNSPECIFIED and numbers beyond are refused."""
+    """Every state is known; UNSPECIFIED and unknown numbers are refused."""
     pb = labeling_service_pb2
     named = [number for number in pb.LabelItemState.values() if number]
     assert convert.label_item_states(named) == list(LabelItemState)

@@ -1,4 +1,4 @@
-"""What is refused because its answer would come too late."""
+"""Refusals of requests whose answer would come too late."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tidemill_server.inference.pace import Pace
 
 
 def pace_of(seconds: float) -> Pace:
-    """A model whose last calls all took so long, with one under way."""
+    """Return the pace of a model whose calls took a time, with one in flight."""
     pace = Pace()
     for _ in range(100):
         pace.took(seconds)
@@ -16,7 +16,7 @@ def pace_of(seconds: float) -> Pace:
 
 
 def test_what_comes_too_late_is_refused() -> None:
-    """Three calls of 0.1 s fit into 0.4 s and not into 0.2 s."""
+    """Three calls of 0.1 s fit into 0.4 s, but not into 0.2 s."""
     pace = pace_of(0.1)
     pace.refuse_late(3, remaining=0.4)
     with pytest.raises(ResourceExhausted) as caught:
@@ -26,14 +26,14 @@ def test_what_comes_too_late_is_refused() -> None:
 
 
 def test_a_quiet_model_refuses_nobody() -> None:
-    """With nothing under way even a slow one is asked: it may have become fast."""
+    """Without calls in flight even a slow model is called, because it may be fast now."""
     pace = pace_of(10.0)
     pace.in_flight = 0
     pace.refuse_late(1, remaining=0.001)
 
 
 def test_it_follows_the_last_calls() -> None:
-    """Ten fast calls after many slow ones, and the hurried are let in again."""
+    """After ten fast calls, hurried requests are admitted again."""
     pace = pace_of(2.0)
     for _ in range(10):
         pace.took(0.01)

@@ -1,4 +1,4 @@
-"""The table of routes, over a real database and repository."""
+"""Routes from a real database and repository."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,13 +20,13 @@ TASKS = {"support": SETTINGS, "untrained": SETTINGS}
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Two tasks, one of them untrained."""
+    """Return two tasks, one of them untrained."""
     return Workspace(tmp_path, {"support": 3, "untrained": 0})
 
 
 @pytest.fixture
 def refreshed(workspace: Workspace) -> Callable[[], Awaitable[Router]]:
-    """The router, after it has read what holds."""
+    """Return a router that has read the current deployments."""
     router = Router(workspace.storage.models, workspace.repository, TASKS)
 
     async def refresh() -> Router:
@@ -39,7 +39,7 @@ def refreshed(workspace: Workspace) -> Callable[[], Awaitable[Router]]:
 async def test_all_versions_that_triton_has_may_be_asked(
     refreshed: Callable[[], Awaitable[Router]],
 ) -> None:
-    """The champion answers by default; those that wait can be asked by number."""
+    """The champion answers by default, and waiting versions by number."""
     router = await refreshed()
     assert router.choose("support", 0, "").model.version == 1
     assert router.choose("support", 3, "").model.version == 3
@@ -55,7 +55,7 @@ async def test_all_versions_that_triton_has_may_be_asked(
 async def test_traffic_follows_the_database(
     workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
-    """Canaries and shadows hold from the refresh after they were set."""
+    """Canaries and shadows are used from the next refresh."""
     models = workspace.storage.models
     models.set_traffic("support", Traffic(shadows=(2, 3)), CHANGE)
     models.set_traffic("support", Traffic({2: 40}, (3,)), CHANGE)
@@ -69,7 +69,7 @@ async def test_traffic_follows_the_database(
 async def test_a_known_version_is_not_loaded_again(
     workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
-    """A refresh keeps the tokenizers of versions that it knows."""
+    """A refresh keeps the tokenizers of known versions."""
     before = (await refreshed()).choose("support", 1, "").model
     workspace.storage.models.promote("support", 2, CHANGE)
     router = await refreshed()
@@ -80,13 +80,13 @@ async def test_a_known_version_is_not_loaded_again(
 async def test_a_damaged_champion_leaves_what_held(
     workspace: Workspace, refreshed: Callable[[], Awaitable[Router]]
 ) -> None:
-    """While the new champion's files cannot be read, the one before goes on answering."""
+    """While the new champion's files cannot be read, the old one answers."""
     second = workspace.repository.folder("support", "onnx", 2) / "manifest.json"
     second.write_text("{")
     fresh = await refreshed()
     assert fresh.choose("support", 0, "").model.version == 1
     with pytest.raises(InvalidArgument):
-        fresh.choose("support", 2, "")  # not trusted with callers yet, so only left out
+        fresh.choose("support", 2, "")  # it does not answer callers yet, so it is only left out
     workspace.storage.models.promote("support", 2, CHANGE)
     assert (await refreshed()).choose("support", 0, "").model.version == 1
 
@@ -95,7 +95,7 @@ async def test_a_damaged_champion_leaves_what_held(
 async def test_a_champion_that_cannot_be_read_costs_no_other_version(
     workspace: Workspace, refreshed: Callable[[], Awaitable[Router]], content: bytes | None
 ) -> None:
-    """Without a champion that could answer the task says why; with one that holds it goes on."""
+    """The task reports an unreadable champion, unless an earlier one can answer."""
     path = workspace.repository.folder("support", "onnx", 1) / "tokenizer.json"
     whole = path.read_bytes()
     path.unlink()
@@ -119,7 +119,7 @@ async def test_what_is_routed_to_nowhere_leaves_what_held(
     champion: int,
     canaries: dict[int, int],
 ) -> None:
-    """A deployment whose champion or canary is no version that can be asked is not taken over."""
+    """A deployment with an unknown champion or canary is not used."""
     await refreshed()
     with workspace.storage.database.write() as connection:
         record_deployment(connection, "support", (champion, 1), (canaries, ()), CHANGE)
@@ -131,7 +131,7 @@ async def test_what_is_routed_to_nowhere_leaves_what_held(
 async def test_refreshes_that_wait_share_one_read(
     refreshed: Callable[[], Awaitable[Router]],
 ) -> None:
-    """A hundred callers that find the routes stale do not read a hundred times."""
+    """A hundred callers with stale routes do not read a hundred times."""
     router = await refreshed()
 
     before = router.reads

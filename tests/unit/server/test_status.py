@@ -33,7 +33,7 @@ from tidemill_server.status import to_status
 def test_each_error_has_its_code_and_reason(
     error: errors.TidemillError, code: str, reason: str
 ) -> None:
-    """The canonical code, and the error's own reason in Tidemill's domain."""
+    """An error has the canonical code, and its own reason in Tidemill's domain."""
     status = to_status(error)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
@@ -50,7 +50,7 @@ def test_each_error_has_its_code_and_reason(
     ],
 )
 def test_internals_are_for_the_log(error: errors.TidemillError) -> None:
-    """What another system said goes into the log, once, and not to the caller."""
+    """The message of another system is logged once, and not sent to the caller."""
     with capture_logs() as logged:
         status = to_status(error)
     assert "internal" not in str(status)

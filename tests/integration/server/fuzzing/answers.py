@@ -1,4 +1,4 @@
-"""Whether an answer is one that its caller may get: its own, and never INTERNAL or UNKNOWN."""
+"""Checks of answers: each is the caller's own, and never INTERNAL or UNKNOWN."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -27,7 +27,7 @@ class WrongAnswer(Exception):
 
 
 def check(case: Case, outcome: Outcome) -> int:
-    """Check what became of a call.
+    """Check the outcome of a call.
 
     Returns:
         How many answers were compared with what the model gives offline.
@@ -53,7 +53,7 @@ def check(case: Case, outcome: Outcome) -> int:
 
 
 def _decoded(case: Case) -> Iterator[Any]:
-    """The requests before the first that cannot be decoded."""
+    """Return the requests before the first that cannot be decoded."""
     request_type = GetMessageClass(case.method.input_type)
     for message in case.sent:
         try:
@@ -112,7 +112,7 @@ def _prediction(text: str, prediction: pb.Prediction) -> int:
 def _inferred(
     request: inference_pb2.ModelInferRequest, answer: inference_pb2.ModelInferResponse
 ) -> int:
-    """Compare an inference whose ids are those of a text that is known."""
+    """Compare an inference if its ids are those of a known text."""
     if request.id[:200] != answer.id:
         raise WrongAnswer(f"the answer to {answer.id!r} came to {request.id!r}")
     if not answer.outputs or len(request.raw_input_contents) != 1:

@@ -1,4 +1,4 @@
-"""Calls of all kinds, well-behaved and not, and what became of them."""
+"""Calls of all kinds, well-behaved and not, and their outcomes."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ class Habit(Enum):
 
     @property
     def waits(self) -> bool:
-        """Whether it hears the call to its end."""
+        """Whether it waits for the call to end."""
         return self in (Habit.PATIENT, Habit.SLOW, Habit.SILENT)
 
 
@@ -66,12 +66,12 @@ class Case:
 
     @property
     def is_endless(self) -> bool:
-        """Whether its answers may have no end."""
+        """Whether its answers may never end."""
         return self.method.server_streaming and not self.method.client_streaming
 
     @property
     def path(self) -> str:
-        """As gRPC names the method."""
+        """The method's path in gRPC."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
 
@@ -93,13 +93,13 @@ class Outcome:
 
 
 def cases(dictionary: Dictionary) -> st.SearchStrategy[Case]:
-    """Calls of any method."""
+    """Return calls of any method."""
     often = [method for method in METHODS if method.name in ANSWERED]
     return st.one_of([cases_of(method, dictionary) for method in (*METHODS, *_OFTEN * often)])
 
 
 def cases_of(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrategy[Case]:
-    """Calls of one method."""
+    """Return calls of one method."""
     most = _MOST_MESSAGES if method.client_streaming else 1
     each = messages(method, dictionary)
     return st.builds(
@@ -113,7 +113,7 @@ def cases_of(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrat
 
 
 def _metadata() -> st.SearchStrategy[Metadata]:
-    """Whatever gRPC can send, credentials and traces among it."""
+    """Return any metadata that gRPC can send, including credentials and traces."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
     keys = st.text(letters, min_size=1, max_size=20).filter(
         lambda key: not key.startswith(_RESERVED) and not key.endswith("-bin")
@@ -129,7 +129,7 @@ def _metadata() -> st.SearchStrategy[Metadata]:
 
 
 async def ask(channel: grpc.aio.Channel, case: Case) -> Outcome:
-    """Make a call; every method is called as a stream of raw messages, which is all the same."""
+    """Make a call, as a stream of raw messages for every method."""
     timeout = HANG_SECONDS
     if case.habit is Habit.HURRIED:
         timeout = case.pause
@@ -166,7 +166,7 @@ async def _behave(call: Any, case: Case, answers: list[bytes]) -> None:
             if case.habit is Habit.SLOW:
                 await asyncio.sleep(_READ_PAUSE_SECONDS)
     except (grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
-        return  # it has ended, which its status tells
+        return  # it has ended; its status says how
     except asyncio.CancelledError:
         if (task := asyncio.current_task()) and task.cancelling():
-            raise  # it is this caller that gives up, not the call that was cancelled
+            raise  # this caller is canceled, not the call

@@ -1,4 +1,4 @@
-"""Makes calls in bundles, at once and beside a well-behaved neighbour, and judges each."""
+"""Calls in concurrent bundles, each with a well-behaved neighbor, and checks of each."""
 
 import asyncio
 import traceback
@@ -47,7 +47,7 @@ class Tally:
     slowest: float = 0.0
 
     def add(self, case: Case, outcome: Outcome) -> None:
-        """Judge a call."""
+        """Check a call."""
         self.cases += 1
         self.codes[case.method.containing_service.name, outcome.code] += 1
         self.habits[case.habit.name] += 1
@@ -56,7 +56,7 @@ class Tally:
         self._judge(case, outcome)
 
     def add_neighbour(self, case: Case, outcome: Outcome) -> None:
-        """Judge a call that nothing is wrong with."""
+        """Check a well-formed call."""
         self.neighbours += 1
         if outcome.code != "OK":
             self.problems.append(f"a neighbour got {outcome.code}: {outcome.words}")
@@ -67,7 +67,7 @@ class Tally:
             self.compared += check(case, outcome)
         except WrongAnswer as wrong:
             self.problems.append(f"{wrong}\n    {case.path} {case}"[:3000])
-        except Exception:  # an answer that the checks cannot even read
+        except Exception:  # an answer that the checks cannot read
             self.problems.append(f"{traceback.format_exc()}\n    {case.path} {case}"[:3000])
 
 
@@ -105,7 +105,7 @@ def _draw(
     count: int,
     number: int,
 ) -> None:
-    """Draw bundles, each with its neighbour's text, and make their calls."""
+    """Draw bundles, each with its neighbor's text, and make their calls."""
 
     @seed(number)
     @settings(
@@ -138,7 +138,7 @@ async def _ask_all(
 
 
 def _dictionary(front: Front) -> Dictionary:
-    """What means something to this front, ids of a prediction, a verdict and an item among it."""
+    """Return values that mean something to this front, such as ids that exist."""
     made = front.predictions.Predict(pb.PredictRequest(task="support", text="card")).prediction
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
         prediction_id=made.prediction_id, correct=True

@@ -1,4 +1,4 @@
-"""What a careless or hostile caller may send as the messages of a call."""
+"""Messages that a careless or hostile caller may send."""
 
 import math
 import struct
@@ -43,7 +43,7 @@ _ENCODER = TextEncoder(tokenizer_json(), LENGTH)
 
 
 def messages(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrategy[bytes]:
-    """Messages of a method: good, wrong in their fields, damaged, or no messages at all."""
+    """Return messages of a method: good, wrong in their fields, damaged, or none."""
     structured = _structured(method.input_type, dictionary, _DEPTH).map(_encoded)
     if method.name not in ANSWERED:
         return structured | _damaged(structured) | st.binary(max_size=64)
@@ -53,14 +53,14 @@ def messages(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrat
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Texts that the models know, so that each has an answer of its own."""
+    """Return texts that the models know, so that each has its own answer."""
     return st.lists(st.sampled_from(KNOWN_WORDS), min_size=1, max_size=LENGTH).map(" ".join)
 
 
 def _structured(
     descriptor: Descriptor, dictionary: Dictionary, depth: int
 ) -> st.SearchStrategy[Any]:
-    """Messages of a type, any field of which may be there."""
+    """Return messages of a type with any of its fields."""
     fields = {
         field.name: _field(field, dictionary, depth)
         for field in descriptor.fields
@@ -99,7 +99,7 @@ def _value(field: FieldDescriptor, dictionary: Dictionary, depth: int) -> st.Sea
 
 
 def _damaged(sound: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Messages that were cut, changed, added to, or repeated, which makes long lists."""
+    """Return messages that are cut, changed, extended, or repeated to make long lists."""
 
     def cut(message: bytes, share: float) -> bytes:
         return message[: int(len(message) * share)]
@@ -173,7 +173,7 @@ ANSWERED: Mapping[str, Callable[[], st.SearchStrategy[bytes]]] = {
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
-    """One message with the fields of both, the later ones counting."""
+    """Return one message with the fields of both; later ones count."""
     return first + second
 
 

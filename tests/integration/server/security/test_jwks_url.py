@@ -1,4 +1,4 @@
-"""Signing keys behind an https URL: a real server with a real certificate."""
+"""Signing keys from an https URL, with a real server and certificate."""
 
 import asyncio
 import ssl
@@ -56,7 +56,7 @@ class _Publisher:
 def publisher(
     issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[_Publisher]:
-    """Runs, and the machine trusts its certificate."""
+    """Yield a running publisher whose certificate the machine trusts."""
     made = _Publisher(issuer, tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.root))
     thread = threading.Thread(target=made.server.serve_forever, args=(0.05,))
@@ -68,7 +68,7 @@ def publisher(
 
 
 async def _until_known(keys: SigningKeys, key_id: str) -> int:
-    """How often `watch` had found something new when it knew the key."""
+    """Return how often `watch` found a change until it knew the key."""
     changes: list[None] = []
     watching = asyncio.create_task(keys.watch(lambda: changes.append(None)))
     try:
@@ -80,7 +80,7 @@ async def _until_known(keys: SigningKeys, key_id: str) -> int:
 
 
 async def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer: Issuer) -> None:
-    """A new key is unknown at once, and known soon after; known ones read nothing."""
+    """A new key is unknown at first and known soon; known keys cause no read."""
     keys = SigningKeys(publisher.url, pause_seconds=0.1)
     keys.open()
     assert keys.find("first") is not None
@@ -93,7 +93,7 @@ async def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer:
 
 
 async def test_unknown_keys_do_not_make_it_read_often(publisher: _Publisher) -> None:
-    """However many made-up keys come, the next read waits its time."""
+    """Invented keys do not make the next read come earlier."""
     keys = SigningKeys(publisher.url)
     keys.open()
     with pytest.raises(TimeoutError):
@@ -102,7 +102,7 @@ async def test_unknown_keys_do_not_make_it_read_often(publisher: _Publisher) -> 
 
 
 async def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> None:
-    """The server starts and says so; the keys are known once the issuer is back."""
+    """The server starts with a warning, and knows the keys once the issuer is back."""
     publisher.is_away = True
     keys = SigningKeys(publisher.url, pause_seconds=0.1)
     with capture_logs() as logged:
@@ -115,7 +115,7 @@ async def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> Non
 def test_a_certificate_that_nobody_trusts(
     publisher: _Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Keys from a server that anybody could be are not taken."""
+    """Keys from a server without a trusted certificate are not used."""
     other = tmp_path / "other.crt"
     other.write_bytes(Authority("other").certificate)
     monkeypatch.setenv("SSL_CERT_FILE", str(other))

@@ -1,4 +1,4 @@
-"""The page that Prometheus scrapes, over real sockets and by real worker processes."""
+"""The page that Prometheus scrapes, over real sockets and with real worker processes."""
 
 import http.client
 import os
@@ -27,14 +27,14 @@ WORKER = Path(__file__).with_name("worker.py")
 
 @pytest.fixture
 def port(metrics: Metrics) -> Iterator[int]:
-    """An endpoint's port."""
+    """Yield an endpoint's port."""
     endpoint = MetricsEndpoint(metrics)
     yield endpoint.start(HOST, 0)
     endpoint.close()
 
 
 def ask(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, str]:
-    """Status and body of an answer."""
+    """Return status and body of an answer."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
         connection.request(method, path)
@@ -56,7 +56,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_metrics_are_served(port: int, metrics: Metrics) -> None:
-    """A scrape has today's values, gauges that are counted elsewhere included."""
+    """A scrape has current values, including gauges that other code sets."""
     metrics.ended(PREDICT, "OK", "").inc()
     metrics.method(PREDICT).in_flight.inc()
     status, page = ask(port)
@@ -68,29 +68,29 @@ def test_metrics_are_served(port: int, metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_metrics_are_only_read(port: int, method: str) -> None:
-    """Nothing but GET is answered."""
+    """Only GET is answered."""
     assert ask(port, "/metrics", method)[0] == 405
 
 
 def test_a_taken_port_is_told_with_its_setting(port: int, metrics: Metrics) -> None:
-    """A second process fails at once and learns which variable to change."""
+    """A second process fails immediately, and the error names the variable to change."""
     with pytest.raises(AlreadyRunning, match="TIDEMILL_METRICS_PORT"):
         MetricsEndpoint(metrics).start(HOST, port)
 
 
 def test_an_address_that_is_not_ours_is_told_with_its_setting(metrics: Metrics) -> None:
-    """A host that cannot be listened on is the settings' fault."""
+    """A host without this address is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match="TIDEMILL_METRICS_HOST"):
         MetricsEndpoint(metrics).start("203.0.113.1", 9464)
 
 
 def test_connections_are_bounded(port: int) -> None:
-    """Callers that connect and say nothing are few; the next is closed without an answer."""
+    """Silent connections are few; the next one is closed without an answer."""
     silent = [socket.create_connection((HOST, port)) for _ in range(MAX_CONNECTIONS)]
     try:
         with socket.create_connection((HOST, port), timeout=10) as one_more:
             assert one_more.recv(1) == b""
-        # At once: of the others, the last has seconds to go until its turn to be cut.
+        # Immediately, while the others have seconds left until they are closed.
         with pytest.raises(BlockingIOError):
             silent[-1].recv(1, socket.MSG_DONTWAIT)
     finally:
@@ -100,7 +100,7 @@ def test_connections_are_bounded(port: int) -> None:
 
 
 def ask_until_answered(port: int) -> int:
-    """Ask again while there is no room yet; the status."""
+    """Ask again while there is no room, and return the status."""
     end = time.monotonic() + 20
     while True:
         try:
@@ -111,7 +111,7 @@ def ask_until_answered(port: int) -> int:
 
 
 def test_a_slow_connection_is_cut(port: int) -> None:
-    """A caller that never ends its request does not hold a thread for ever."""
+    """A caller that never ends its request does not hold a thread forever."""
     with socket.create_connection((HOST, port), timeout=SILENCE_SECONDS + 10) as slow:
         slow.sendall(b"GET /met")
         assert slow.recv(1) == b""
@@ -133,14 +133,14 @@ class Worker:
         self.port = int(self.process.stdout.readline())
 
     def end(self) -> None:
-        """SIGKILL, as when it crashes."""
+        """Kill a worker with SIGKILL, like a crash."""
         self.process.kill()
         self.process.communicate()
 
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[list[Worker]]:
-    """Two workers on one port, whose folder's name would be a pattern to a search for files."""
+    """Yield two workers on one port, in a folder whose name would be a search pattern."""
     folder = tmp_path / "[x]*"
     folder.mkdir()
     first = Worker(folder, 0)
@@ -172,5 +172,5 @@ def test_any_worker_answers_for_all(workers: list[Worker]) -> None:
 def test_the_metrics_of_the_tests_are_in_memory() -> None:
     """Without the variable nothing is written to files."""
     metrics = make_metrics()
-    metrics.logged("lost").inc()
+    metrics.log_rows["lost"].inc()
     assert metrics.registry.get_sample_value("tidemill_log_rows_total", {"outcome": "lost"}) == 1

@@ -1,4 +1,4 @@
-"""Traces, sent to a real OTLP/gRPC receiver."""
+"""Traces that are sent to a real OTLP/gRPC receiver."""
 
 import asyncio
 import time
@@ -26,25 +26,25 @@ UNSAMPLED = (("traceparent", f"00-{TRACE}-{CALLER}-00"),)
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[Receiver, str]]:
-    """A receiver, and its URL."""
+    """Yield a receiver and its URL."""
     with receiving() as running:
         yield running
 
 
 def tracing_to(url: str, sample: float = 0.0) -> Tracing:
-    """Tracing that is on."""
+    """Return tracing that is on."""
     return open_tracing(TracingSettings(otlp_endpoint=url, sample=sample), "0.1.0")
 
 
 def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -> str:
-    """One call; its trace id."""
+    """Make one call, and return its trace id."""
     span = tracing.begin(PREDICT, metadata)
     end_span(span, code, reason)
     return trace_id(span)
 
 
 def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> None:
-    """The W3C context of the metadata is the span's parent, and how the call ended is told."""
+    """The caller's W3C context is the span's parent, and the span has the call's status."""
     kept, url = receiver
     tracing = tracing_to(url)
     assert serve(tracing, SAMPLED, "RESOURCE_EXHAUSTED", "OVERLOADED") == TRACE
@@ -63,7 +63,7 @@ def test_a_call_is_the_callers_childs_span(receiver: tuple[Receiver, str]) -> No
 
 
 def test_the_caller_decides_and_else_the_share(receiver: tuple[Receiver, str]) -> None:
-    """A caller's flag is kept to whatever the share; without one the share holds."""
+    """A caller's flag overrides the share; without one the share decides."""
     kept, url = receiver
     for sample, metadata in ((1.0, UNSAMPLED), (0.0, ()), (0.0, SAMPLED), (1.0, ())):
         tracing = tracing_to(url, sample)
@@ -76,7 +76,7 @@ def test_the_caller_decides_and_else_the_share(receiver: tuple[Receiver, str]) -
 
 
 def test_nonsense_in_the_metadata_is_no_parent(receiver: tuple[Receiver, str]) -> None:
-    """A traceparent that is none starts a trace of its own; bytes do no harm."""
+    """An invalid traceparent starts a new trace; bytes are harmless."""
     kept, url = receiver
     tracing = tracing_to(url, 1.0)
     serve(tracing, (("traceparent", "nonsense"), ("key-bin", b"\xff")))
@@ -86,7 +86,7 @@ def test_nonsense_in_the_metadata_is_no_parent(receiver: tuple[Receiver, str]) -
 
 
 async def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver, str]) -> None:
-    """The span of a merged call has the id that Triton gets, and so has each request's span."""
+    """A merged call's span and its requests' spans have the id that Triton gets."""
     kept, url = receiver
     tracing = tracing_to(url, 1.0)
     sent = await _merge(tracing)
@@ -106,11 +106,11 @@ async def test_a_triton_call_is_linked_to_its_requests(receiver: tuple[Receiver,
         "error.type": "TimeoutError",
     }
     assert call.status.code == Status.StatusCode.STATUS_CODE_ERROR
-    assert not call.events  # an exception's words may have a text in them
+    assert not call.events  # an exception's message may contain a text
 
 
 async def _merge(tracing: Tracing) -> str:
-    """Two calls, each a task of its own, whose texts go out in one call that fails."""
+    """Make two calls in their own tasks, whose texts are merged in a call that fails."""
     spans: list[Span] = [INVALID_SPAN]  # and a third, which is not traced
     served = asyncio.Event()
 
@@ -136,7 +136,7 @@ async def _merge(tracing: Tracing) -> str:
 
 
 def test_nothing_is_traced_for_requests_that_are_not(receiver: tuple[Receiver, str]) -> None:
-    """A call to Triton without a traced request has no span and no id."""
+    """A Triton call without a traced request has no span and no id."""
     kept, url = receiver
     tracing = tracing_to(url, 0.0)
     span = tracing.begin(PREDICT, ())
@@ -148,20 +148,20 @@ def test_nothing_is_traced_for_requests_that_are_not(receiver: tuple[Receiver, s
 
 
 def test_a_receiver_that_is_away_costs_nothing_but_spans() -> None:
-    """Calls go on at once, ending takes two seconds at most, and the log says it once."""
+    """Calls continue, closing takes at most two seconds, and the log reports it once."""
     tracing = tracing_to(f"http://127.0.0.1:{free_ports(1)[0]}", 1.0)
     with structlog.testing.capture_logs() as told:
         start = time.monotonic()
         for _ in range(3000):
             serve(tracing, ())
-        assert time.monotonic() - start < 5  # 0.1 s where nothing else runs
+        assert time.monotonic() - start < 5  # 0.1 s on an idle machine
         tracing.close()
         assert time.monotonic() - start < 15
     assert [line["event"] for line in told] in ([], ["traces_not_exported"])
 
 
 def test_without_a_receiver_there_is_no_tracing() -> None:
-    """By default nothing is traced, and a caller's context changes nothing."""
+    """By default nothing is traced, whatever the caller's context."""
     tracing = open_tracing(TracingSettings(), "0.1.0")
     assert serve(tracing, SAMPLED) == ""
     with tracing.triton_span("support-onnx", 1, 1, [INVALID_SPAN]) as request_id:
@@ -171,6 +171,6 @@ def test_without_a_receiver_there_is_no_tracing() -> None:
 
 @pytest.mark.parametrize("endpoint", ["localhost:4317", "ftp://localhost", "http://"])
 def test_an_endpoint_that_is_no_url_is_told(endpoint: str) -> None:
-    """The setting is named."""
+    """The error names the setting."""
     with pytest.raises(ConfigurationError, match=r"tracing\.otlp_endpoint"):
         tracing_to(endpoint)

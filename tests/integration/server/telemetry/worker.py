@@ -1,4 +1,4 @@
-"""One of several workers: shares its metrics' folder and its port, until its input ends."""
+"""One of several workers, which shares a metrics folder and port until its input ends."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A workspace, and what handlers over it share."""
+"""Fixtures for handlers: a workspace, its routes and its signer."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from tidemill_server.inference.router import Router
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """The task `support`, with two versions."""
+    """Return a workspace whose task `support` has two versions."""
     return Workspace(tmp_path, {"support": 2})
 
 
 @pytest.fixture
 async def router(workspace: Workspace) -> Router:
-    """Routes as they are now."""
+    """Return a router that has read the workspace's routes."""
     router = Router(workspace.storage.models, workspace.repository, TASKS)
     await router.refresh()
     return router
@@ -26,5 +26,5 @@ async def router(workspace: Workspace) -> Router:
 
 @pytest.fixture
 def signer(workspace: Workspace) -> PredictionIdSigner:
-    """Signs with the workspace's keys."""
+    """Return a signer with the workspace's keys."""
     return PredictionIdSigner(load_keys(workspace.folder / "var"))

@@ -1,4 +1,4 @@
-"""What tests of rules share."""
+"""A helper and values for tests of rules."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code
 
 
 def reason(check: Callable[[], object]) -> str:
-    """Why a check refuses; empty if it does not."""
+    """Return the reason with which a check refuses; empty if it does not."""
     try:
         check()
     except InvalidArgument as error:

@@ -1,4 +1,4 @@
-"""Whose name is stored with what a caller does."""
+"""The name that is stored with a caller's action."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ ANN = Caller("ann", Authentication.API_KEY, frozenset(Scope), frozenset(), None,
 
 @pytest.fixture(params=[(ANN, "bob", "ann"), (ANONYMOUS, "bob", "bob"), (ANONYMOUS, "", "unknown")])
 async def acting(request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, str]]:
-    """The name that a request gives, and the one that counts for its caller."""
+    """Return the name in the request, and the name that should be stored."""
     caller, given, counts = request.param
     token = current_caller.set(caller)
     yield given, counts
@@ -27,7 +27,7 @@ async def acting(request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, str
 async def test_a_change_of_traffic_is_its_callers(
     workspace: Workspace, router: Router, acting: tuple[str, str]
 ) -> None:
-    """A caller who is authenticated cannot act under another name."""
+    """An authenticated caller cannot act under another name."""
     given, counts = acting
 
     async def is_loaded(_name: str, _version: int) -> bool:
@@ -39,7 +39,7 @@ async def test_a_change_of_traffic_is_its_callers(
 
 
 async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
-    """A caller who is authenticated cannot take it on under another name."""
+    """An authenticated caller cannot acknowledge an alert under another name."""
     given, counts = acting
     reports = workspace.storage.reports
     alert = reports.add(Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW))

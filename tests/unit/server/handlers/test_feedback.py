@@ -1,4 +1,4 @@
-"""Feedback as every transport gets it: its rules, and streams that end early."""
+"""Feedback on every transport: its rules, and streams that end early."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -21,14 +21,14 @@ from tidemill_server.inference.router import Router
 
 @pytest.fixture
 def handler(workspace: Workspace, router: Router, signer: PredictionIdSigner) -> FeedbackHandler:
-    """Over the workspace's database."""
+    """Return a handler over the workspace's database."""
     storage = workspace.storage
     return FeedbackHandler(storage.feedback, storage.preferences, signer, router, lambda: NOW)
 
 
 @pytest.fixture
 def prediction_id(signer: PredictionIdSigner) -> str:
-    """The id of a prediction of `support`."""
+    """Return the id of a prediction of `support`."""
     [made] = signer.sign_each(PredictionClaims("support", 1, NOW, 1.0), 1)
     return made
 
@@ -36,7 +36,7 @@ def prediction_id(signer: PredictionIdSigner) -> str:
 async def stream(
     items: Sequence[NewFeedback], error: Exception | None = None
 ) -> AsyncIterator[NewFeedback]:
-    """A caller's stream, and the error that it ends with."""
+    """Yield a caller's stream, and end it with an error."""
     for item in items:
         yield item
     if error is not None:
@@ -44,7 +44,7 @@ async def stream(
 
 
 async def sources(handler: FeedbackHandler) -> list[str]:
-    """Who is stored, newest first."""
+    """Return the sources of the stored feedback, newest first."""
     found, _ = await handler.list_feedback("support", "", Page(1000))
     return [each.source for each in found]
 
@@ -56,7 +56,7 @@ async def sources(handler: FeedbackHandler) -> list[str]:
 async def test_a_new_label_is_refused_with_the_ways_to_add_it(
     handler: FeedbackHandler, prediction_id: str, label: str, meant: str
 ) -> None:
-    """The error names labels that are spelled nearly so, and each way to add a label."""
+    """The error names similar labels, and each way to add a label."""
     with pytest.raises(UnknownLabel) as caught:
         await handler.submit(NewFeedback(prediction_id, label=label))
     assert (caught.value.reason, caught.value.field) == ("UNKNOWN_LABEL", "label")
@@ -89,7 +89,7 @@ async def test_labels_that_the_settings_name_are_taken(
 
 
 async def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: str) -> None:
-    """Neither `correct` nor `label`, and both of them, are refused."""
+    """Feedback with neither or both of `correct` and `label` is refused."""
     both = NewFeedback(prediction_id, correct=True, label=LABELS[0])
     for new, reason in ((NewFeedback(prediction_id), "MISSING_VERDICT"), (both, "TWO_VERDICTS")):
         with pytest.raises(InvalidArgument) as caught:
@@ -101,7 +101,7 @@ async def test_feedback_says_one_thing(handler: FeedbackHandler, prediction_id: 
 async def test_what_came_before_a_malformed_message_is_stored(
     handler: FeedbackHandler, prediction_id: str
 ) -> None:
-    """A chunk that is full, and the part of the next one, but for what is wrong."""
+    """Full and partial chunks are stored, except for rejected messages."""
     good = [NewFeedback(prediction_id, True, source=str(number)) for number in range(CHUNK + 1)]
     malformed = InvalidArgument("MALFORMED_MESSAGE", "message", "cannot be decoded")
     with pytest.raises(InvalidArgument, match="cannot be decoded"):
@@ -110,7 +110,7 @@ async def test_what_came_before_a_malformed_message_is_stored(
 
 
 async def test_not_every_rejection_is_listed(handler: FeedbackHandler, prediction_id: str) -> None:
-    """The first ones are, by their index; all of them are counted."""
+    """The first rejections are listed by index; all of them are counted."""
     wrong = [NewFeedback("forged")] * (MAX_LISTED_REJECTIONS + 5)
     good = NewFeedback(prediction_id, correct=False)
     outcome = await handler.submit_many(stream([good, *wrong]))

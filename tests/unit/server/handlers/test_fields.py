@@ -1,4 +1,4 @@
-"""The rules that fields of more than one service keep."""
+"""Rules for fields that several services share."""
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,11 @@ anything = st.text(max_size=40)
 
 @given(anything, st.integers(1, 30))
 def test_a_text_is_refused_exactly_where_a_build_would_quarantine_it(text: str, limit: int) -> None:
-    """Too long, blank, or with a control character, after its repair; every other text passes."""
+    """A text is refused if it is too long, blank or has control characters after its repair."""
     row = clean(landed((text, "a")), Cleaning(limit)).row(0, named=True)
-    rule = (row["rule"] or "").replace("NULL_TEXT", "BLANK_TEXT")  # empty in a source: not given
+    rule = (row["rule"] or "").replace(
+        "NULL_TEXT", "BLANK_TEXT"
+    )  # an empty text in a source counts as missing
     assert reason(lambda: check_text("text", text, limit)) == rule
 
 
@@ -25,13 +27,13 @@ def test_a_text_is_refused_exactly_where_a_build_would_quarantine_it(text: str, 
     "text", ["hidden fees \x97 why?", "caf\u00e9\x0b", "a\x0cb", "x" + " " * 40]
 )
 def test_a_text_that_its_repair_makes_sound_passes(text: str) -> None:
-    """What a build accepts is accepted from a caller."""
+    """A caller's text is accepted if a build accepts it."""
     check_text("text", text, 20)
 
 
 @pytest.mark.parametrize("character", CONTROLS)
 def test_every_control_character_is_found(character: str) -> None:
-    """Each is refused in the middle of a caller's own string and named by its code point."""
+    """Each control character in a caller's string is refused and named by its code point."""
     with pytest.raises(InvalidArgument, match=f"U\\+{ord(character):04X}") as caught:
         check_words("source", f"a{character}b", 10)
     assert caught.value.field == "source"
@@ -39,5 +41,5 @@ def test_every_control_character_is_found(character: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=MAX_KEY_LENGTH))
 def test_words_without_control_characters_pass(value: str) -> None:
-    """A caller's own strings may be empty and in any script."""
+    """A caller's string may be empty, and in any script."""
     check_words("source", value, MAX_KEY_LENGTH)

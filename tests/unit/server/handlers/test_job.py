@@ -1,4 +1,4 @@
-"""Following a run."""
+"""Watching a run."""
 
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.job import Job, JobRunState
@@ -7,7 +7,7 @@ from tidemill_server.inference.router import Router
 
 
 async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Router) -> None:
-    """It is seen at once, and again at each change; then the watching ends."""
+    """The run is sent immediately and after each change, and then the stream ends."""
     jobs = workspace.storage.jobs
     jobs.set_catalogue([Job("retrain", "Trains.", "")])
     handler = JobHandler(jobs, router, lambda: NOW)

@@ -1,5 +1,7 @@
 """Labeling as every transport gets it: the names that labels have."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.contract.storage.values import dataset, judgement, label_request
@@ -20,7 +22,9 @@ def handler(workspace: Workspace, router: Router) -> LabelingHandler:
     storage = workspace.storage
     storage.datasets.add(dataset("f" * 64))
     names = {"support": NAMES}
-    return LabelingHandler(storage.label_items, storage.datasets, router, names, lambda: NOW, 30)
+    return LabelingHandler(
+        *(storage.label_items, storage.datasets, router, names, lambda: NOW, timedelta(minutes=30))
+    )
 
 
 @pytest.fixture

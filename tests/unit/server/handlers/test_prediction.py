@@ -1,4 +1,4 @@
-"""The rules that a query must keep."""
+"""The rules of a query."""
 
 import math
 
@@ -20,14 +20,14 @@ anything = st.text(max_size=40)
 
 @given(st.integers(-(2**31), 2**31 - 1))
 def test_top_k_is_not_negative(top_k: int) -> None:
-    """Any number from 0 passes."""
+    """Any number from 0 is accepted."""
     query = Query("t", "Predict", math.inf, 0.0, top_k=top_k)
     assert (reason(lambda: check_query(query)) == "") == (top_k >= 0)
 
 
 @given(st.dictionaries(anything, anything, max_size=MAX_ATTRIBUTES + 4))
 def test_attributes_are_few_short_and_clean(attributes: dict[str, str]) -> None:
-    """Attributes pass exactly if there are few and no string has a control character."""
+    """Attributes are accepted only if they are few and have no control characters."""
     query = Query("t", "Predict", math.inf, 0.0, attributes=attributes)
     strings = [*attributes, *attributes.values()]
     clean = not any(character in CONTROLS for each in strings for character in each)
@@ -45,5 +45,5 @@ def test_attributes_are_few_short_and_clean(attributes: dict[str, str]) -> None:
     ],
 )
 def test_a_batch_has_one_to_1024_texts(count: int, expected: str) -> None:
-    """Both ends of the range pass; one beyond either is refused."""
+    """Both ends of the range are accepted; one more or less is refused."""
     assert reason(lambda: check_batch_size(count)) == expected

@@ -5,19 +5,19 @@ from tidemill_server.prediction_log.held import HeldPredictions
 
 
 def ids(held: HeldPredictions) -> list[str]:
-    """What is held, oldest first; afterwards nothing is."""
+    """Take and return all held ids, oldest first."""
     return [each.prediction_id for each in held.take()]
 
 
 def test_the_oldest_are_lost_at_the_bound() -> None:
-    """Above the number of rows each new one costs the oldest, and says so."""
+    """At the bound on rows, each new row drops the oldest, and the queue reports it."""
     held = HeldPredictions(max_rows=3)
     assert [held.append(prediction(f"p{n}")) for n in range(5)] == [0, 0, 0, 1, 1]
     assert ids(held) == ["p2", "p3", "p4"]
 
 
 def test_long_texts_are_bounded_too() -> None:
-    """A text that makes the characters too many costs as many of the oldest as it must."""
+    """At the bound on characters, a text drops as many of the oldest as necessary."""
     held = HeldPredictions(max_rows=100, max_characters=10)
     assert [held.append(prediction(f"p{n}", "four")) for n in range(2)] == [0, 0]
     assert held.append(prediction("long", "nine char")) == 2
@@ -26,7 +26,7 @@ def test_long_texts_are_bounded_too() -> None:
 
 
 def test_a_batch_put_back_is_the_oldest_again() -> None:
-    """What could not be written comes first again, and is the first to be lost."""
+    """A batch that could not be written is first again, and the first to be dropped."""
     held = HeldPredictions(max_rows=3)
     for n in range(3):
         held.append(prediction(f"p{n}", predict_time=later(n)))
@@ -40,7 +40,7 @@ def test_a_batch_put_back_is_the_oldest_again() -> None:
 
 
 def test_a_batch_is_bounded_by_rows_and_characters() -> None:
-    """500 rows make a batch, or as many as bring their texts to a million characters."""
+    """A batch has at most 500 rows, and ends after a million characters."""
     held = HeldPredictions(max_rows=2000)
     for n in range(501):
         held.append(prediction(f"short{n}"))

@@ -1,4 +1,4 @@
-"""What is written down of a task's predictions."""
+"""The parts of a task's predictions that are stored."""
 
 import secrets
 from dataclasses import replace
@@ -16,7 +16,7 @@ PREDICTION = prediction("p1", "a text")
 
 
 def policy(**settings: object) -> LogPolicy:
-    """The policy of one task with these settings."""
+    """Return the policy of one task with these settings."""
     values = {"sources": [FilesSource(path=Path("x.csv"))], **settings}
     return LogPolicy({"support": TaskSettings.model_validate(values)}, KEY)
 
@@ -26,24 +26,24 @@ def policy(**settings: object) -> LogPolicy:
     [("plain", "a text", ""), ("hash", "", text_hash(KEY, "a text")), ("none", "", "")],
 )
 def test_a_text_is_written_as_the_task_keeps_it(store_text: str, text: str, hashed: str) -> None:
-    """Plain, as its keyed hash, or not at all; the rest of the prediction is not touched."""
-    written = policy(store_text=store_text).as_written(PREDICTION)
+    """A text is stored plain, as its keyed hash, or not; other fields do not change."""
+    written = policy(store_text=store_text).as_stored(PREDICTION)
     assert written == replace(PREDICTION, text=text, text_hash=hashed)
 
 
 def test_a_task_without_settings_is_written_whole() -> None:
-    """What is no setting's matter is written as it is."""
+    """Predictions of a task without settings are stored unchanged."""
     other = replace(PREDICTION, task="other")
     strict = policy(store_text="none", log_sample=0.0)
-    assert strict.is_written(other)
-    assert strict.as_written(other) == other
+    assert strict.is_stored(other)
+    assert strict.as_stored(other) == other
 
 
 def test_samples_are_as_large_as_asked_and_nested() -> None:
-    """The share is right within five standard deviations, and larger samples hold smaller ones."""
+    """The share is within five standard deviations, and larger samples contain smaller ones."""
     many = [prediction(secrets.token_urlsafe(40)) for _ in range(10_000)]
     samples = {
-        share: {each.prediction_id for each in many if policy(log_sample=share).is_written(each)}
+        share: {each.prediction_id for each in many if policy(log_sample=share).is_stored(each)}
         for share in (0.0, 0.1, 0.5, 1.0)
     }
     assert samples[0.0] == set()
@@ -54,10 +54,10 @@ def test_samples_are_as_large_as_asked_and_nested() -> None:
 
 
 def test_the_same_prediction_is_always_in_the_sample() -> None:
-    """The id alone decides, by a hash that does not change from release to release."""
+    """Only the id decides, by a hash that is the same in every release."""
     sample = policy(log_sample=0.5)
     ids = ["p0", "p1", "p2", "p3", "p4", "p5"]
-    assert [sample.is_written(prediction(each)) for each in ids] == [
+    assert [sample.is_stored(prediction(each)) for each in ids] == [
         True,
         True,
         False,

@@ -30,14 +30,14 @@ time.sleep(60)
 
 
 class Database:
-    """Keeps what it is given; refuses texts that are a NUL, and everything while it is away."""
+    """A store that refuses texts with a NUL, and everything while it is away."""
 
     def __init__(self) -> None:
         self.rows: list[Prediction] = []
         self.is_away = False
 
     def add(self, batch: Sequence[Prediction]) -> None:
-        """Write all or nothing."""
+        """Store all or nothing."""
         if self.is_away:
             raise StorageUnavailable("away")
         if any(each.text == "\0" for each in batch):
@@ -46,19 +46,19 @@ class Database:
 
     @property
     def ids(self) -> list[str]:
-        """In the order written."""
+        """Return the ids in the order written."""
         return [each.prediction_id for each in self.rows]
 
 
 def bring_back(folder: Path, database: Database) -> int:
-    """Replay everything; returns how many were counted."""
+    """Replay everything, and return how many predictions were counted."""
     counted: list[int] = []
     replay(folder, database.add, counted.append, lambda: False)
     return sum(counted)
 
 
 def test_what_is_written_is_replayed_once(tmp_path: Path) -> None:
-    """Rows come back equal and oldest first, and their file is gone."""
+    """Rows come back equal and oldest first, and their file is removed."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     rows = [prediction(f"p{n}", "\u2028 ü\n", text_hash="h" * n) for n in range(3)]
     for row in rows:
@@ -71,7 +71,7 @@ def test_what_is_written_is_replayed_once(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_written_is_left_alone(tmp_path: Path) -> None:
-    """Until it is sealed it is its writer's; files of others are replayed meanwhile."""
+    """An open file is not replayed until it is sealed; other files are."""
     mine, theirs, database = Spool(tmp_path, PLENTY), Spool(tmp_path, PLENTY), Database()
     mine.write([prediction("mine")])
     theirs.write([prediction("theirs")])
@@ -85,7 +85,7 @@ def test_a_file_that_is_written_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
-    """A SIGKILL unlocks what the process wrote; not one acknowledged row is lost."""
+    """A SIGKILL unlocks the process's file, and no acknowledged row is lost."""
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     root = str(Path(__file__).parents[4])
     writer = subprocess.Popen(
@@ -103,7 +103,7 @@ def test_a_file_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_or_stored_is_set_aside(tmp_path: Path) -> None:
-    """Half a line, words, wrong fields and refused rows are kept apart; all others are stored."""
+    """Broken lines and refused rows are quarantined; all others are stored."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     good = [prediction(f"p{n}") for n in range(7)]
     spool.write([*good[:3], prediction("refused", "\0"), *good[3:]])
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_or_stored_is_set_aside(tmp_path: Path) -> None:
 
 
 def test_a_file_stays_until_its_bad_lines_are_aside(tmp_path: Path) -> None:
-    """Where they cannot be written, the file that has them is not removed."""
+    """A file is not removed if its bad lines cannot be quarantined."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     spool.write([prediction("refused", "\0")])
     spool.seal()
@@ -133,7 +133,7 @@ def test_a_file_stays_until_its_bad_lines_are_aside(tmp_path: Path) -> None:
 
 
 def test_files_stay_while_the_database_is_away(tmp_path: Path) -> None:
-    """A replay that fails says why and leaves the file for the next one."""
+    """A replay that fails raises the error, and leaves the file for the next one."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     spool.write([prediction("p1")])
     spool.seal()
@@ -161,7 +161,7 @@ def test_the_release_before_is_read(tmp_path: Path) -> None:
 
 
 def test_the_bound_is_of_all_workers_together(tmp_path: Path) -> None:
-    """What others wrote counts; at the bound nothing is written, and a replay makes room."""
+    """Files of other workers count; at the bound writes fail until a replay makes room."""
     first = Spool(tmp_path, PLENTY)
     first.write([prediction("p1")])
     (path,) = tmp_path.iterdir()
@@ -177,7 +177,7 @@ def test_the_bound_is_of_all_workers_together(tmp_path: Path) -> None:
 
 
 def test_the_spool_knows_its_size_and_age(tmp_path: Path) -> None:
-    """Size is that of all files, age that of the oldest prediction in them; empty has neither."""
+    """The size covers all files, the age is the oldest prediction's; if empty it has none."""
     spool = Spool(tmp_path, PLENTY)
     spool.measure()
     assert (spool.size_bytes, spool.oldest) == (0, None)
@@ -191,7 +191,7 @@ def test_the_spool_knows_its_size_and_age(tmp_path: Path) -> None:
 
 
 def test_a_full_file_is_sealed(tmp_path: Path) -> None:
-    """A long outage makes files of a bounded size, each ready to be replayed."""
+    """A long outage creates files of a bounded size, each ready for replay."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     long = prediction("long", "x" * spool_module.FILE_BYTES)
     spool.write([long])
@@ -202,7 +202,7 @@ def test_a_full_file_is_sealed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_removed_is_noticed(tmp_path: Path) -> None:
-    """Rows written to a file that somebody removed are not taken for written."""
+    """Writing to a removed file is an error."""
     spool, database = Spool(tmp_path, PLENTY), Database()
     spool.write([prediction("p1")])
     (path,) = tmp_path.iterdir()
@@ -216,13 +216,13 @@ def test_a_file_that_was_removed_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_empty_files(tmp_path: Path) -> None:
-    """A write that fails is tried again and again; once there is room, its rows come back once."""
+    """Failed writes are repeated; once there is room, the rows come back once."""
     with mounted(tmp_path / "disk"):
         folder, database = tmp_path / "disk", Database()
         spool = Spool(folder, PLENTY)
         (folder / "filler-0").touch()
         reserved = [folder / f"reserved-{number}" for number in range(10)]
-        for path in reserved:  # names for the spool's files, though no room for what is in them
+        for path in reserved:  # room for the files' names, but not for their content
             path.touch()
         fill(folder)
         for path in reserved:

@@ -1,4 +1,4 @@
-"""Callers' keys over a real database, and tokens that a real issuer could have signed."""
+"""Fixtures for credentials: keys in a real database, and tokens of a test issuer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tidemill_server.security.tokens import Tokens
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Iterator[Storage]:
-    """Storage without rows."""
+    """Return storage without rows."""
     opened = open_storage(f"sqlite:///{tmp_path / 'tidemill.db'}")
     yield opened
     opened.database.close()
@@ -25,13 +25,13 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
 
 @pytest.fixture
 def issuer(tmp_path: Path) -> Issuer:
-    """An identity provider with its keys in a file."""
+    """Return an identity provider with its keys in a file."""
     return Issuer(tmp_path / "jwks.json")
 
 
 @pytest.fixture
 async def world(storage: Storage, issuer: Issuer, anyio_backend: str) -> World:
-    """A gatekeeper that asks for credentials, with what is behind it."""
+    """Return a gatekeeper that requires credentials, and its parts."""
     del anyio_backend  # named, so that tests that are not asynchronous may ask for a world
     api_keys = ApiKeys(storage.api_keys)
     tokens = Tokens(AuthSettings(jwks=str(issuer.jwks), issuer="https://id.example"))

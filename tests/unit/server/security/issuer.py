@@ -1,4 +1,4 @@
-"""An identity provider: signs tokens, and publishes its public keys."""
+"""A test identity provider that signs tokens and publishes its public keys."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from jwt.algorithms import ECAlgorithm
 
 
 class Issuer:
-    """Signs with ES256.
+    """An identity provider that signs with ES256.
 
     Attributes:
         jwks: the file of its public keys.
@@ -24,18 +24,18 @@ class Issuer:
         self.rotate("first")
 
     def rotate(self, key_id: str) -> None:
-        """Sign with a new key from now on, and publish only that."""
+        """Sign with a new key from now on, and publish only that key."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._key_id = key_id
         self.jwks.write_text(self.published())
 
     def published(self) -> str:
-        """Its public keys as a JWKS."""
+        """Return its public keys as a JWKS."""
         key = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return json.dumps({"keys": [{**key, "kid": self._key_id, "use": "sig"}]})
 
     def token(self, **changes: Any) -> str:
-        """A good token for predicting, but for changes; a claim that is None is left out."""
+        """Return a good token for predicting, with changed claims; None leaves a claim out."""
         claims: dict[str, Any] = {
             "sub": "shop",
             "aud": "tidemill",

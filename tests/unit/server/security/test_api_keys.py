@@ -26,7 +26,7 @@ def _refused(keys: ApiKeys, shown: str) -> str:
 
 
 async def test_a_key_is_known_from_the_refresh_after_it_was_made(storage: Storage) -> None:
-    """Its caller has its name, scopes, tasks and rate."""
+    """The caller has the key's name, scopes, tasks and rate."""
     keys = ApiKeys(storage.api_keys)
     new = NewApiKey("shop", PREDICT, frozenset({"support"}), 5.0)
     key, shown = storage.api_keys.create(new, system_clock())
@@ -39,7 +39,7 @@ async def test_a_key_is_known_from_the_refresh_after_it_was_made(storage: Storag
 
 
 async def test_a_changed_secret_is_refused(storage: Storage) -> None:
-    """One character more, less or other, or another key's id, is INVALID_API_KEY."""
+    """A changed secret, or another key's id, is INVALID_API_KEY."""
     keys = ApiKeys(storage.api_keys)
     _, shown = storage.api_keys.create(NewApiKey("shop", PREDICT), system_clock())
     _, other = storage.api_keys.create(NewApiKey("other", PREDICT), system_clock())
@@ -51,7 +51,7 @@ async def test_a_changed_secret_is_refused(storage: Storage) -> None:
 
 
 async def test_a_revoked_key_is_refused_from_the_next_refresh(storage: Storage) -> None:
-    """Other keys go on."""
+    """Other keys stay valid."""
     keys = ApiKeys(storage.api_keys)
     gone, gone_shown = storage.api_keys.create(NewApiKey("gone", PREDICT), system_clock())
     _, kept_shown = storage.api_keys.create(NewApiKey("kept", PREDICT), system_clock())
@@ -63,7 +63,7 @@ async def test_a_revoked_key_is_refused_from_the_next_refresh(storage: Storage) 
 
 
 async def test_a_key_expires_without_a_refresh(storage: Storage) -> None:
-    """At its time it is refused as API_KEY_EXPIRED, and so it is after a refresh."""
+    """An expired key is refused as API_KEY_EXPIRED, before and after a refresh."""
     now = [time.time()]
     keys = ApiKeys(storage.api_keys, lambda: now[0])
     expire_time = system_clock() + timedelta(hours=1)
@@ -79,7 +79,7 @@ async def test_a_key_expires_without_a_refresh(storage: Storage) -> None:
 
 
 async def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path) -> None:
-    """While it is away, `watch` goes on with what it knew, and says so; then it reads again."""
+    """While the database is away, known keys stay valid and a warning is logged."""
     keys = ApiKeys(storage.api_keys)
     _, shown = storage.api_keys.create(NewApiKey("shop", PREDICT), system_clock())
     await keys.refresh()

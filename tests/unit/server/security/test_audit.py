@@ -1,4 +1,4 @@
-"""What is written down of an admin action."""
+"""The content of audit records."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ async def _record(storage: Storage, request: object) -> None:
 
 
 async def test_an_action_is_written_down(storage: Storage) -> None:
-    """Who, when, what, for which task, from where, and how it ended."""
+    """A record has the caller, time, method, task, address and outcome."""
     await _record(storage, REQUEST)
     [found] = storage.audit.page("support", "anonymous", Page())[0]
     assert (found.method, found.task, found.peer) == (PROMOTE, "support", "ipv4:a:1")
@@ -35,14 +35,14 @@ async def test_an_action_is_written_down(storage: Storage) -> None:
 
 
 async def test_a_request_that_was_not_decoded(storage: Storage) -> None:
-    """The record has no fields, and is there."""
+    """Its record has no fields."""
     await _record(storage, object())
     [found] = storage.audit.page("", "", Page())[0]
     assert (found.request, found.task) == ({}, "")
 
 
 async def test_a_record_that_cannot_be_written_goes_to_the_log(storage: Storage) -> None:
-    """The answer is not held up by it."""
+    """The answer is sent anyway."""
     with storage.database.write() as connection:
         audit_records.drop(connection)
     with capture_logs() as logged:
@@ -53,7 +53,7 @@ async def test_a_record_that_cannot_be_written_goes_to_the_log(storage: Storage)
 
 
 def test_texts_are_left_out_and_what_is_long_is_cut() -> None:
-    """Nothing of a text is in a record, and nothing grows with the request."""
+    """Records contain no texts, and their size is bounded."""
     assert request_fields(PredictRequest(task="support", text="private")) == {"task": "support"}
     assert request_fields(BatchPredictRequest(task="t", texts=["private"])) == {"task": "t"}
     long = SetTrafficRequest(task="a\0b", comment="x" * 10_000, shadows=range(1, 10_000))

@@ -1,4 +1,4 @@
-"""Who can reach the port, and what is said about it."""
+"""The port's exposure, and what is logged about it."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def _settings(host: str, required: bool | None, tls: TlsSettings | None = None) 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
 def test_loopback_needs_no_credential_by_default(host: str) -> None:
-    """Only this machine reaches it, and the log says so."""
+    """Only this machine can reach loopback, and the log says so."""
     assert not authentication_required(_settings(host, None))
     assert authentication_required(_settings(host, True))
     with capture_logs() as logged:
@@ -29,7 +29,7 @@ def test_loopback_needs_no_credential_by_default(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.0.0.7", "mill.example", ""])  # noqa: S104 -- not bound
 def test_every_other_address_needs_one(host: str) -> None:
-    """Unless it is switched off in so many words."""
+    """Other addresses need a credential, unless the setting says otherwise."""
     assert authentication_required(_settings(host, None))
     assert not authentication_required(_settings(host, False))
 
@@ -47,7 +47,7 @@ def test_every_other_address_needs_one(host: str) -> None:
 def test_what_is_risky_is_told(
     required: bool | None, tls: TlsSettings | None, warning: str | None
 ) -> None:
-    """A warning with the risk and the remedy; none where there is TLS and a credential."""
+    """A risk is logged with its remedy; with TLS and credentials there is no warning."""
     with capture_logs() as logged:
         check_exposure(_settings("10.0.0.7", required, tls))
     assert [entry["event"] for entry in logged] == ([warning] if warning else [])

@@ -1,4 +1,4 @@
-"""Who passes."""
+"""Which callers the gatekeeper admits."""
 
 import time
 from dataclasses import replace
@@ -33,7 +33,7 @@ SUPPORT = frozenset({"support"})
 
 @pytest.fixture
 def open_gate(world: World) -> Gatekeeper:
-    """A gatekeeper that asks for no credential, and takes no tokens."""
+    """Return a gatekeeper that requires no credential, and accepts no tokens."""
     return Gatekeeper(world.api_keys, None, RateLimits(1), SIGNER, is_required=False)
 
 
@@ -44,7 +44,7 @@ def _refused(world: World, method: str, credential: str) -> str:
 
 
 async def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
-    """Predict does not contain admin, nor admin predict; an unlisted method is an admin's."""
+    """Neither scope includes the other; an unlisted method needs `admin`."""
     predict, admin = await world.new_key(Scope.PREDICT), await world.new_key(Scope.ADMIN)
     assert world.admit(PREDICT, predict).authentication is Authentication.API_KEY
     assert world.admit(PROMOTE, admin).name == "shop"
@@ -55,14 +55,14 @@ async def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
 
 
 def test_a_token_may_do_what_its_scopes_say(world: World) -> None:
-    """As an API key, with the subject as its name."""
+    """A token works like an API key; its subject is the caller's name."""
     caller = world.admit(PREDICT, world.issuer.token(sub="web"))
     assert (caller.name, caller.authentication) == ("web", Authentication.TOKEN)
     assert _refused(world, PROMOTE, world.issuer.token()) == "MISSING_SCOPE"
 
 
 def test_health_is_open(world: World) -> None:
-    """Probes need no credential, and one that is wrong does no harm."""
+    """Probes need no credential, and a wrong one does not matter."""
     assert world.gatekeeper.admit(HEALTH, []) is NOBODY
     assert world.admit(HEALTH, "tm_wrong") is NOBODY
     world.gatekeeper.check_request(NOBODY, HEALTH, object())
@@ -81,14 +81,14 @@ def test_nothing_else_is_open(world: World) -> None:
     ["", "Bearer", "Bearer ", "Basic YTpi", "tm_0_1", "bearer  ", "Bearer töken", b"Bearer x"],
 )
 def test_a_header_that_shows_nothing(world: World, header: str | bytes) -> None:
-    """It is refused with how it must read, and what it says is not repeated."""
+    """A malformed header is refused with the right format, and not repeated."""
     with pytest.raises(Unauthenticated, match="Bearer <API key or token>") as refused:
         world.gatekeeper.admit(PREDICT, [("authorization", header)])
     assert refused.value.reason == "MALFORMED_CREDENTIAL"
 
 
 async def test_two_credentials_are_one_too_many(world: World) -> None:
-    """Which of them counts would be anybody's guess."""
+    """Two credentials are refused, because it is unclear which one counts."""
     metadata = bearer(await world.new_key(Scope.PREDICT)) * 2
     with pytest.raises(Unauthenticated) as refused:
         world.gatekeeper.admit(PREDICT, metadata)
@@ -98,7 +98,7 @@ async def test_two_credentials_are_one_too_many(world: World) -> None:
 async def test_without_the_need_for_a_credential_everybody_is_anonymous(
     world: World, open_gate: Gatekeeper
 ) -> None:
-    """But one that is shown is checked."""
+    """A credential is optional, but checked if it is given."""
     assert open_gate.admit(PROMOTE, []) is ANONYMOUS
     assert open_gate.admit(PREDICT, bearer(await world.new_key(Scope.PREDICT))).name == "shop"
     for wrong, reason in (("tm_0_1", "INVALID_API_KEY"), ("e30.e30.", "TOKENS_NOT_TAKEN")):
@@ -108,7 +108,7 @@ async def test_without_the_need_for_a_credential_everybody_is_anonymous(
 
 
 async def test_a_key_keeps_to_its_rate(world: World) -> None:
-    """Beyond it calls are refused; a call that lacks the scope does not count."""
+    """Calls beyond the rate are refused; a call without the scope does not count."""
     key = await world.new_key(Scope.PREDICT, rate=2)
     assert _refused(world, PROMOTE, key) == "MISSING_SCOPE"
     world.admit(PREDICT, key)
@@ -118,7 +118,7 @@ async def test_a_key_keeps_to_its_rate(world: World) -> None:
 
 
 async def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
-    """Messages beyond the rate are held back until they may pass; without a rate none is."""
+    """Messages beyond the rate wait; without a rate none does."""
 
     async def paced(rate: float | None, messages: int) -> float:
         caller = replace(ANONYMOUS, requests_per_second=rate, caller_id="stream")
@@ -159,12 +159,12 @@ VALUES = {
 async def test_a_caller_of_some_tasks_must_name_one_of_them(
     world: World, method: str, request_type: Any, field: str
 ) -> None:
-    """Wherever the request says it; another task, or none, is refused."""
+    """A request that names another task, or none, is refused."""
     caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = request_type(**{field: VALUES[field]("support")})
     world.gatekeeper.check_request(caller, method, request)
     other = request_type(**{field: VALUES[field]("arxiv")})
-    with pytest.raises(PermissionDenied, match="may name only support") as refused:
+    with pytest.raises(PermissionDenied, match="may use only support") as refused:
         world.gatekeeper.check_request(caller, method, other)
     assert refused.value.reason == "TASK_NOT_ALLOWED"
     with pytest.raises((PermissionDenied, InvalidArgument)):
@@ -172,7 +172,7 @@ async def test_a_caller_of_some_tasks_must_name_one_of_them(
 
 
 async def test_a_forged_prediction_id_is_invalid(world: World) -> None:
-    """It says the task in clear, and is not believed."""
+    """Its task is readable, but not trusted."""
     caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     forged = _prediction_id("support")[:-2] + "xx"
     request = predictions.GetPredictionRequest(prediction_id=forged)
@@ -181,7 +181,7 @@ async def test_a_forged_prediction_id_is_invalid(world: World) -> None:
 
 
 async def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: World) -> None:
-    """Listed or not."""
+    """Callers of some tasks cannot use it, listed or not."""
     caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = jobs.CancelJobRunRequest(run_id="support")
     for method in (f"{SERVICE}JobService/CancelJobRun", f"{SERVICE}New/Method"):
@@ -190,13 +190,13 @@ async def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: Wor
 
 
 async def test_a_caller_of_all_tasks_may_name_any_or_none(world: World) -> None:
-    """No message of its calls is looked into."""
+    """The messages of its calls are not checked."""
     caller = world.admit(PREDICT, await world.new_key(Scope.PREDICT))
     world.gatekeeper.check_request(caller, PREDICT, object())
 
 
 def test_admin_actions_are_audited(world: World) -> None:
-    """Changes are, predictions and methods that do not exist are not."""
+    """Changes are audited; predictions and unknown methods are not."""
     assert world.gatekeeper.audited(PROMOTE)
     assert not world.gatekeeper.audited(PREDICT)
     assert not world.gatekeeper.audited("/tidemill.v1.New/Method")
@@ -219,7 +219,7 @@ WORDS = st.one_of(
 def test_any_metadata_is_refused_in_an_orderly_way(
     world: World, method: str, metadata: list[tuple[str, str | bytes]]
 ) -> None:
-    """Whatever a caller sends, it is refused as unauthenticated, and nothing else is raised."""
+    """Any metadata without a valid credential is UNAUTHENTICATED."""
     if method == HEALTH:
         assert world.gatekeeper.admit(method, metadata) is NOBODY
         return

@@ -1,4 +1,4 @@
-"""What each method needs."""
+"""The requirements of each method."""
 
 import importlib
 import pkgutil
@@ -32,13 +32,13 @@ METHODS: dict[str, Any] = {
 
 
 def test_every_method_is_listed_and_no_other() -> None:
-    """A method that is new in the contract must be given a rule."""
+    """A new method of the contract needs a rule."""
     assert METHODS.keys() == POLICY.keys()
 
 
 @pytest.mark.parametrize("path", METHODS)
 def test_the_task_is_where_the_request_has_it(path: str) -> None:
-    """A rule's field is in the request, and a request's `task` is never passed over."""
+    """A rule names a field of the request, and a `task` field is always used."""
     fields = METHODS[path].input_type.fields_by_name
     source = POLICY[path].task
     assert source is TaskSource.NONE or source.value in fields
@@ -48,7 +48,7 @@ def test_the_task_is_where_the_request_has_it(path: str) -> None:
 
 @pytest.mark.parametrize("path", METHODS)
 def test_what_changes_something_is_an_admins_and_audited(path: str) -> None:
-    """Methods of the admin services that do not begin with a word for reading are audited."""
+    """Admin methods are audited unless their name begins with a word for reading."""
     rule = POLICY[path]
     of_admins = ("ModelService", "MonitoringService", "JobService", "DatasetService")
     if path.split("/")[1].rpartition(".")[2] in of_admins:
@@ -60,7 +60,7 @@ def test_what_changes_something_is_an_admins_and_audited(path: str) -> None:
 
 
 def test_only_health_is_open() -> None:
-    """Without a credential there is nothing but probes."""
+    """Only probes need no credential."""
     of_inference = "/inference.GRPCInferenceService/"
     assert {path for path, rule in POLICY.items() if rule.scope is None} == {
         "/grpc.health.v1.Health/Check",

@@ -22,7 +22,7 @@ def _caller(rate: float | None, caller_id: str = "a") -> Caller:
 
 
 def _passed(limits: RateLimits, caller: Caller, attempts: int) -> int:
-    """How many of so many attempts at one moment pass."""
+    """Return how many of several attempts at one moment are admitted."""
     for number in range(attempts):
         try:
             limits.take(caller)
@@ -32,7 +32,7 @@ def _passed(limits: RateLimits, caller: Caller, attempts: int) -> int:
 
 
 def test_a_second_s_worth_at_once_and_then_the_rate() -> None:
-    """A burst of one second's calls passes, and after it the rate; idling saves up no more."""
+    """A burst of one second's calls is admitted, then the rate; longer idling saves no more."""
     clock = _Clock()
     limits = RateLimits(1, clock)
     assert _passed(limits, _caller(10), 50) == 10
@@ -43,7 +43,7 @@ def test_a_second_s_worth_at_once_and_then_the_rate() -> None:
 
 
 def test_whoever_waits_as_told_passes() -> None:
-    """The refusal names the rate and the time until the next call may begin."""
+    """The refusal names the rate and the time until the next call."""
     clock = _Clock()
     limits = RateLimits(1, clock)
     assert _passed(limits, _caller(0.5), 5) == 1
@@ -56,7 +56,7 @@ def test_whoever_waits_as_told_passes() -> None:
 
 
 def test_refusals_cost_nothing() -> None:
-    """Hammering does not put the next call off."""
+    """Refused attempts do not delay the next call."""
     clock = _Clock()
     limits = RateLimits(1, clock)
     assert _passed(limits, _caller(1), 2) == 1
@@ -68,13 +68,13 @@ def test_refusals_cost_nothing() -> None:
 
 
 def test_each_worker_has_its_share() -> None:
-    """Four workers let a quarter of the rate pass each."""
+    """Each of four workers admits a quarter of the rate."""
     limits = RateLimits(4, _Clock())
     assert _passed(limits, _caller(40), 50) == 10
 
 
 def test_callers_do_not_share() -> None:
-    """One that is out of calls leaves another's alone; one without a rate is never refused."""
+    """A caller's refusals do not affect others; one without a rate is never refused."""
     limits = RateLimits(1, _Clock())
     assert _passed(limits, _caller(2), 5) == 2
     assert _passed(limits, _caller(2, "b"), 5) == 2
@@ -82,7 +82,7 @@ def test_callers_do_not_share() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """More callers than there are buckets for: the first one's is given away."""
+    """With too many callers, the first one's bucket is removed."""
     limits = RateLimits(1, _Clock())
     assert _passed(limits, _caller(1, "first"), 2) == 1
     for number in range(MAX_BUCKETS):

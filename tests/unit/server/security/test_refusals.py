@@ -1,4 +1,4 @@
-"""How refusals reach the caller."""
+"""Refusals as callers see them."""
 
 import pytest
 from google.rpc import code_pb2, error_details_pb2
@@ -15,7 +15,7 @@ from tidemill_server.status import to_status
     ],
 )
 def test_a_refusal_has_its_code_and_reason(error: errors.TidemillError, code: int) -> None:
-    """The canonical code, and the reason for programs."""
+    """A refusal has the canonical code, and the reason for programs."""
     status = to_status(error)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -22,7 +22,7 @@ from tidemill_server.security.tokens import LEEWAY_SECONDS, MAX_LENGTH, MAX_REME
 
 @pytest.fixture
 def tokens(issuer: Issuer) -> Tokens:
-    """Takes the issuer's tokens."""
+    """Return tokens that accept the issuer."""
     return _opened(issuer, "https://id.example", "tidemill")
 
 
@@ -41,7 +41,7 @@ def _refused(tokens: Tokens, token: str) -> Unauthenticated:
 
 
 def test_claims_make_the_caller(tokens: Tokens, issuer: Issuer) -> None:
-    """The subject is its name; scopes of other systems are passed over."""
+    """The subject is the caller's name; unknown scopes are ignored."""
     caller = tokens.find(issuer.token(scope="openid admin  predict", tasks=["support"]))
     assert (caller.name, caller.tasks) == ("shop", {"support"})
     assert caller.scopes == {Scope.ADMIN, Scope.PREDICT}
@@ -73,21 +73,21 @@ def test_claims_make_the_caller(tokens: Tokens, issuer: Issuer) -> None:
 def test_a_claim_that_is_wrong_or_missing(
     tokens: Tokens, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
-    """The token is refused as INVALID_TOKEN, the second time as the first."""
+    """The token is refused as INVALID_TOKEN, every time."""
     token = issuer.token(**claims)
     assert _refused(tokens, token).reason == "INVALID_TOKEN"
     assert _refused(tokens, token).reason == "INVALID_TOKEN"
 
 
 def test_any_issuer_where_none_is_set(issuer: Issuer) -> None:
-    """Without `auth.issuer`, `iss` may be anything or missing; the audience is still checked."""
+    """Without `auth.issuer`, `iss` is not checked; the audience is."""
     tokens = _opened(issuer, "", "mill")
     assert tokens.find(issuer.token(iss=None, aud=["mill", "x"])).name == "shop"
     assert _refused(tokens, issuer.token(iss=None)).reason == "INVALID_TOKEN"
 
 
 def test_an_expired_token(tokens: Tokens, issuer: Issuer) -> None:
-    """Past its time and the leeway it is TOKEN_EXPIRED; within the leeway it is good."""
+    """After its time and the leeway it is TOKEN_EXPIRED; within the leeway it is valid."""
     now = int(time.time())
     assert tokens.find(issuer.token(exp=now - 1)).name == "shop"
     expired = issuer.token(exp=now - LEEWAY_SECONDS - 5)
@@ -95,7 +95,7 @@ def test_an_expired_token(tokens: Tokens, issuer: Issuer) -> None:
 
 
 def test_a_remembered_token_expires(issuer: Issuer) -> None:
-    """What was verified once is good until its time, and not after."""
+    """A verified token is valid until it expires, and not longer."""
     now = [time.time()]
     tokens = Tokens(AuthSettings(jwks=str(issuer.jwks)), lambda: now[0])
     tokens.open()
@@ -106,7 +106,7 @@ def test_a_remembered_token_expires(issuer: Issuer) -> None:
 
 
 def test_what_was_remembered_is_bounded(tokens: Tokens, issuer: Issuer) -> None:
-    """Beyond the bound the oldest is forgotten, and is verified again when it comes back."""
+    """Beyond the bound the oldest token is forgotten, and verified again when it is used."""
     first = issuer.token()
     caller = tokens.find(first)
     fillers = {number.to_bytes(4): (caller, time.time() + 60) for number in range(MAX_REMEMBERED)}
@@ -140,13 +140,13 @@ def test_algorithms_that_anybody_could_sign_with(tokens: Tokens, issuer: Issuer)
     "token", ["", "a", "a.b.c", "..", "e30.e30.e30", "x" * (MAX_LENGTH + 1), "bnVsbA.bnVsbA.x"]
 )
 def test_what_is_no_token(tokens: Tokens, token: str) -> None:
-    """Garbage is refused, however long."""
+    """Garbage of any length is refused."""
     with pytest.raises(Unauthenticated):
         tokens.find(token)
 
 
 def test_deeply_nested_claims(tokens: Tokens) -> None:
-    """A token that would overflow the parser's stack is refused like any other."""
+    """A token that would overflow the parser's stack is refused."""
     header = _encoded({"alg": "ES256", "kid": "first"})
     nested = b'{"a":' + b"[" * 4000
     for token in (f"{header}.{_encoded(nested)}.e30", f"{_encoded(nested)}.e30.e30"):
@@ -154,7 +154,7 @@ def test_deeply_nested_claims(tokens: Tokens) -> None:
 
 
 async def _until_known(tokens: Tokens, token: str) -> str:
-    """The caller's name, once `watch` has found the key."""
+    """Return the caller's name once `watch` has found the key."""
     watching = asyncio.create_task(tokens.watch())
     try:
         while True:
@@ -166,7 +166,7 @@ async def _until_known(tokens: Tokens, token: str) -> str:
 
 
 async def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -> None:
-    """A new key counts soon after the file has it, and tokens of the old one no longer."""
+    """A new key is used soon after the file has it, and tokens of the old one are refused."""
     old = issuer.token()
     assert tokens.find(old).name == "shop"
     issuer.rotate("second")
@@ -176,13 +176,13 @@ async def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -
 
 
 async def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> None:
-    """The log says so once, and tokens are taken as before."""
+    """The error is logged once, and tokens are accepted as before."""
 
     async def watch_until_logged() -> None:
         watching = asyncio.create_task(tokens.watch())
         while not logged:
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.7)  # longer than it takes to look again
+        await asyncio.sleep(0.7)  # longer than until the next check
         watching.cancel()
 
     issuer.jwks.write_text("{")
@@ -197,7 +197,7 @@ async def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> 
     ["", "[]", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]}', "\xff"],
 )
 def test_a_file_without_usable_keys(tmp_path: Path, content: str) -> None:
-    """At the start it is a ConfigurationError that names the file, secrets to share included."""
+    """At the start it is a ConfigurationError that names the file, also for shared secrets."""
     path = tmp_path / "jwks.json"
     path.write_text(content, encoding="latin-1")
     with pytest.raises(ConfigurationError, match=str(path)):
@@ -206,6 +206,6 @@ def test_a_file_without_usable_keys(tmp_path: Path, content: str) -> None:
 
 @pytest.mark.parametrize("source", ["http://id.example/jwks", "file:///x", "/no/such/file"])
 def test_a_source_that_is_none(source: str) -> None:
-    """Neither an https URL nor a file that is there: a ConfigurationError that names it."""
+    """Neither an https URL nor an existing file: a ConfigurationError that names it."""
     with pytest.raises(ConfigurationError, match=source):
         Tokens(AuthSettings(jwks=source)).open()

@@ -1,4 +1,4 @@
-"""What the tests of the gatekeeper look at."""
+"""A gatekeeper, its parts, and credentials for tests."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 
 @dataclass(frozen=True)
 class World:
-    """A gatekeeper and what is behind it."""
+    """A gatekeeper and its parts."""
 
     storage: Storage
     api_keys: ApiKeys
@@ -29,17 +29,17 @@ class World:
     async def new_key(
         self, *scopes: Scope, tasks: frozenset[str] = frozenset(), rate: float | None = None
     ) -> str:
-        """Make a key that the gatekeeper knows; return what its owner shows."""
+        """Make a key that the gatekeeper knows, and return it."""
         new = NewApiKey("shop", frozenset(scopes), tasks, rate)
         _, shown = self.storage.api_keys.create(new, system_clock())
         await self.api_keys.refresh()
         return shown
 
     def admit(self, method: str, credential: str) -> Caller:
-        """Let a call with a credential begin."""
+        """Admit a call with a credential."""
         return self.gatekeeper.admit(method, bearer(credential))
 
 
 def bearer(credential: str) -> list[tuple[str, str | bytes]]:
-    """The metadata that shows a credential."""
+    """Return the metadata with a credential."""
     return [("user-agent", "test"), ("authorization", f"Bearer {credential}")]

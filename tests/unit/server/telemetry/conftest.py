@@ -1,4 +1,4 @@
-"""Metrics of a front with one task."""
+"""Metrics for tests."""
 
 import pytest
 
@@ -9,11 +9,11 @@ PREDICT = "PredictionService/Predict"
 
 
 def make_metrics() -> Metrics:
-    """Metrics of a front with one method and one task."""
+    """Return metrics of a front with one method and one task."""
     return Metrics(Labels({PREDICT}, {"Predict"}, {"support"}), "0.1.0")
 
 
 @pytest.fixture
 def metrics() -> Metrics:
-    """Metrics in a registry of their own."""
+    """Return metrics in their own registry."""
     return make_metrics()

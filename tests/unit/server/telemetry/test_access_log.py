@@ -1,4 +1,4 @@
-"""The access log: what a line says, and what a slow or full disk costs."""
+"""The access log: the content of a line, and the cost of a slow or full disk."""
 
 import fcntl
 import json
@@ -18,24 +18,24 @@ from tidemill_server.telemetry.metrics import Metrics
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the log is written."""
+    """Return the log's path."""
     return tmp_path / "logs" / "access.log"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log."""
+    """Return the lines of a log."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def count(metrics: Metrics, outcome: str) -> float | None:
-    """Lines with an outcome."""
+    """Return the number of lines with an outcome."""
     return metrics.registry.get_sample_value(
         "tidemill_access_log_lines_total", {"outcome": outcome}
     )
 
 
 def test_a_line_tells_who_asked_what_and_how_it_ended(path: Path, metrics: Metrics) -> None:
-    """Every field is there, and the file is readable by its owner only."""
+    """A line has every field, and only the owner can read the file."""
     log = AccessLog(path, metrics)
     log.write(
         PREDICT,
@@ -75,7 +75,7 @@ def test_what_is_not_known_is_left_out(path: Path, metrics: Metrics) -> None:
 
 
 def test_callers_cannot_write_lines_of_their_own(path: Path, metrics: Metrics) -> None:
-    """Line breaks are escaped, long values cut, and half characters do no harm."""
+    """Line breaks are escaped, long values cut, and lone surrogates are harmless."""
     log = AccessLog(path, metrics)
     log.write(PREDICT, "OK", "", 0.0, task="x" * 5000, request_id='a\n{"event": "b"}\ud800')
     log.close()
@@ -85,7 +85,7 @@ def test_callers_cannot_write_lines_of_their_own(path: Path, metrics: Metrics) -
 
 
 def test_lines_are_counted(path: Path, metrics: Metrics) -> None:
-    """All that was taken is written by the end, and the metric says how much."""
+    """All lines are written by the end, and the metric counts them."""
     log = AccessLog(path, metrics)
     for _ in range(2500):
         log.write(PREDICT, "OK", "", 0.001)
@@ -95,9 +95,9 @@ def test_lines_are_counted(path: Path, metrics: Metrics) -> None:
 
 
 def test_a_disk_that_hangs_costs_lines_not_time(path: Path, metrics: Metrics) -> None:
-    """While nothing can be written, calls go on; what there is no room for is counted."""
+    """While the disk hangs, calls continue, and dropped lines are counted."""
     path.parent.mkdir()
-    os.mkfifo(path)  # opening it waits for a reader, as a disk that hangs would
+    os.mkfifo(path)  # opening it waits for a reader, like a hanging disk
     log = AccessLog(path, metrics)
     taking = threading.Thread(target=_fill, args=(log,))
     taking.start()
@@ -105,7 +105,7 @@ def test_a_disk_that_hangs_costs_lines_not_time(path: Path, metrics: Metrics) ->
     assert not taking.is_alive()
     dropped = count(metrics, "dropped")
     assert dropped is not None
-    # One write's worth may have left the buffer before it filled.
+    # The lines of one write may have left the buffer before it was full.
     assert 0 < dropped <= 2000
     reader = threading.Thread(target=path.read_bytes)
     reader.start()  # the disk comes back
@@ -120,7 +120,7 @@ def _fill(log: AccessLog) -> None:
 
 
 def test_a_disk_that_is_full_costs_lines_and_is_told_once(metrics: Metrics) -> None:
-    """Lines that cannot be written are counted, and the log complains once a minute."""
+    """Dropped lines are counted, and the error is logged once a minute."""
     with structlog.testing.capture_logs() as told:
         log = AccessLog(Path("/dev/full"), metrics)
         log.write(PREDICT, "OK", "", 0.001)
@@ -135,7 +135,7 @@ def test_a_disk_that_is_full_costs_lines_and_is_told_once(metrics: Metrics) -> N
 
 
 def test_a_full_file_is_set_aside_once_for_all_workers(path: Path, metrics: Metrics) -> None:
-    """Of two workers that find it full at once, one sets it aside, and both go on in a new one."""
+    """Of two workers that find it full, one rotates it, and both continue in the new file."""
     path.parent.mkdir()
     path.write_text('{"method": "before"}\n' * 500)
     with path.open("rb") as held:
@@ -143,7 +143,7 @@ def test_a_full_file_is_set_aside_once_for_all_workers(path: Path, metrics: Metr
         workers = [AccessLog(path, metrics, max_bytes=4000) for _ in range(2)]
         for each in workers:
             each.write(PREDICT, "OK", "", 0.001)
-        time.sleep(0.5)  # both have found it full by then, and wait for the lock
+        time.sleep(0.5)  # by now both have found it full and wait for the lock
     for each in workers:
         each.close()
     assert [line["method"] for line in lines(path)] == [PREDICT] * 2
@@ -152,7 +152,7 @@ def test_a_full_file_is_set_aside_once_for_all_workers(path: Path, metrics: Metr
 
 
 def test_a_file_that_was_taken_away_is_made_anew(path: Path, metrics: Metrics) -> None:
-    """A log that another program rotates is written on under its own name."""
+    """If another program rotates the log, it continues under its own name."""
     log = AccessLog(path, metrics)
     log.write(PREDICT, "OK", "", 0.001)
     log.close()

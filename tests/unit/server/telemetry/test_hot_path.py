@@ -1,4 +1,4 @@
-"""What hot paths count is what the metrics would have counted themselves."""
+"""Hot-path metrics against those of prometheus_client."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +10,7 @@ BOUNDS = (0.5, 1.0, 10.0)
 
 
 def histogram(registry: CollectorRegistry) -> Histogram:
-    """A histogram of three buckets, and the one beyond."""
+    """Return a histogram of three buckets and the one beyond."""
     return Histogram("seen", "Seen.", registry=registry, buckets=BOUNDS)
 
 
@@ -29,7 +29,7 @@ def test_a_distribution_is_what_the_histogram_would_have_seen(values: list[float
 
 
 def test_counts_and_levels_are_the_metrics_own() -> None:
-    """A change is there at once, beside what is changed by the metric itself."""
+    """Changes are visible immediately, and combine with the metric's own."""
     registry = CollectorRegistry()
     counter = Counter("done", "Done.", registry=registry)
     gauge = Gauge("running", "Running.", registry=registry)

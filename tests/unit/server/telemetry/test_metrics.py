@@ -1,4 +1,4 @@
-"""What the metrics count, and that callers cannot make them many."""
+"""Metrics, and the bound on their number."""
 
 import pytest
 from prometheus_client import generate_latest
@@ -10,17 +10,17 @@ from tidemill_server.telemetry.metrics import Metrics
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """A sample; None where there is none."""
+    """Return a sample; None if there is none."""
     return metrics.registry.get_sample_value(f"tidemill_{name}", labels)
 
 
 def series(metrics: Metrics) -> int:
-    """How many series there are."""
+    """Return the number of series."""
     return sum(len(family.samples) for family in metrics.registry.collect())
 
 
 def test_a_request_is_counted_once_with_how_it_ended(metrics: Metrics) -> None:
-    """Method, code and reason become labels, and the time goes into the method's histogram."""
+    """Method, code and reason are labels, and the time is in the method's histogram."""
     metrics.ended(PREDICT, "NOT_FOUND", "TASK_NOT_FOUND").inc()
     metrics.method(PREDICT).seconds.observe(0.004)
     labels = {"method": PREDICT, "code": "NOT_FOUND", "reason": "TASK_NOT_FOUND"}
@@ -30,7 +30,7 @@ def test_a_request_is_counted_once_with_how_it_ended(metrics: Metrics) -> None:
 
 
 def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics) -> None:
-    """The gauge follows what is counted up and down on the hot path."""
+    """The gauge follows the hot path."""
     metrics.method(PREDICT).in_flight.inc()
     metrics.method(PREDICT).in_flight.inc()
     assert value(metrics, "in_flight_requests", method=PREDICT) == 2
@@ -39,7 +39,7 @@ def test_requests_in_flight_are_those_that_have_not_ended(metrics: Metrics) -> N
 
 
 def test_a_child_is_bound_once(metrics: Metrics) -> None:
-    """Asking again gives the same object, so what a hot path asks for costs one look-up."""
+    """A lookup returns the same object, so it costs little."""
     assert metrics.method(PREDICT) is metrics.method(PREDICT)
     assert metrics.predicted("Predict", "support", 3) is metrics.predicted("Predict", "support", 3)
     assert metrics.task("support") is metrics.task("support")
@@ -47,7 +47,7 @@ def test_a_child_is_bound_once(metrics: Metrics) -> None:
 
 
 def test_unknown_names_share_one_series(metrics: Metrics) -> None:
-    """However many methods and tasks callers invent, the number of series stays."""
+    """Methods and tasks that callers invent do not add series."""
 
     def invent(i: int) -> None:
         metrics.method(f"Service/{i}").seconds.observe(1)
@@ -68,7 +68,7 @@ def test_unknown_names_share_one_series(metrics: Metrics) -> None:
 
 
 def test_versions_and_reasons_have_a_bound(metrics: Metrics) -> None:
-    """Beyond it they are `other`; those that were there before keep their own series."""
+    """Values beyond the bound are `other`; earlier ones keep their own series."""
     for version in range(1, MAX_VERSIONS + 11):
         metrics.triton("support", version).observe(0.01)
     for number in range(MAX_REASONS + 5):
@@ -80,15 +80,15 @@ def test_versions_and_reasons_have_a_bound(metrics: Metrics) -> None:
 
 
 def test_two_registries_do_not_mix() -> None:
-    """Metrics are made, not global: two fronts in one process count for themselves."""
+    """Two fronts in one process have separate metrics."""
     one, other = make_metrics(), make_metrics()
-    one.logged("lost").inc(3)
+    one.log_rows["lost"].inc(3)
     assert value(one, "log_rows_total", outcome="lost") == 3
     assert value(other, "log_rows_total", outcome="lost") == 0
 
 
 def test_the_build_is_told(metrics: Metrics) -> None:
-    """The version of Tidemill is a label of a series that is always 1."""
+    """Tidemill's version is a label of a series that is always 1."""
     assert b'tidemill_build_info{python="3.' in generate_latest(metrics.registry)
     assert b'version="0.1.0"} 1.0' in generate_latest(metrics.registry)
 
@@ -102,12 +102,12 @@ def test_the_build_is_told(metrics: Metrics) -> None:
     ],
 )
 def test_a_methods_label_leaves_the_package_out(path: str, label: str) -> None:
-    """Service and method remain of a path."""
+    """The label has the service and the method."""
     assert method_label(path) == label
 
 
 def test_all_methods_of_a_module_are_known() -> None:
-    """The labels come from the contract itself."""
+    """The labels come from the contract."""
     names = {"GetPrediction", "Predict", "BatchPredict", "StreamPredict"}
     expected = {f"PredictionService/{name}" for name in names}
     assert methods_of([prediction_service_pb2]) == expected
