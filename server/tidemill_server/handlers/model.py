@@ -48,18 +48,13 @@ class ModelHandler:
 
     The methods that change something raise InvalidArgument for a wrong request, and
     FailedPrecondition if the state of the versions does not allow the change.
-
-    Attributes:
-        store: the versions and deployments.
-        router: the tasks.
-        clock: the time.
-        is_loaded: returns whether Triton serves a version of a model.
     """
 
     store: ModelStore
     router: Router
     clock: Clock
     is_loaded: IsLoaded
+    """Returns whether Triton serves a version of a model."""
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
@@ -104,7 +99,7 @@ class ModelHandler:
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             advice = (
-                "its load may still be under way, so promote it again; if that fails too, "
+                "it may still be loading, so promote it again; if that fails too, "
                 "the log of the jobs process says why"
             )
             raise VersionNotLoaded(before.task, before.version, advice) from error

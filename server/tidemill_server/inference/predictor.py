@@ -27,16 +27,7 @@ Answer = Prediction | TidemillError
 
 
 class Predictor:
-    """The predictor, which logs every answer.
-
-    Args:
-        router: chooses versions.
-        calls: calls them.
-        signer: makes prediction ids.
-        prediction_log: stores the answers.
-        clock: the time.
-        metrics: counts the answers.
-    """
+    """The predictor, which signs, logs and counts every answer."""
 
     def __init__(
         self,
@@ -176,13 +167,7 @@ class Predictor:
 
 
 def best_scores(row: Probabilities, labels: Sequence[str], top_k: int) -> tuple[Score, ...]:
-    """Return the most probable labels, best first: at least 1, at most `top_k`.
-
-    Args:
-        row: float32 [labels].
-        labels: the labels of `row`.
-        top_k: how many scores to return; 0 means 1.
-    """
+    """Return the best labels of float32 [labels], best first: `top_k` of them, but at least 1."""
     if top_k <= 1:
         best = int(row.argmax())
         return (Score(labels[best], float(row[best])),)

@@ -44,9 +44,7 @@ class ServedModel:
     """A model version that can answer.
 
     Attributes:
-        task: its task.
         name: its model's name in Triton.
-        version: its number.
         labels: its labels in the order of its output.
         encoder: encodes texts as its input.
     """
@@ -218,7 +216,7 @@ class Router:
                 log.warning("version_unusable", task=version.task, detail=str(error))
         if missing := answering - models.keys():
             versions_missing = f"versions {sorted(missing)} of {deployment.task!r}"
-            raise ModelVersionMissing(versions_missing, "not in the catalogue")
+            raise ModelVersionMissing(versions_missing, "not in the catalog")
         labels = frozenset(label for model in models.values() for label in model.labels)
         accepted = self._tasks[deployment.task].labels.accepted()
         return TaskRoutes(deployment, models, labels | accepted)

@@ -53,15 +53,7 @@ Context = Any
 
 @dataclass(frozen=True)
 class EveryCall:
-    """The server to which generated code adds methods; it wraps them.
-
-    Attributes:
-        server: gets the wrapped methods.
-        gatekeeper: admits callers.
-        auditor: records admin actions.
-        drain: refuses new calls once the process drains.
-        recorder: counts, times, traces and logs calls.
-    """
+    """A stand-in for `server` to which generated code adds methods, and which wraps them."""
 
     server: grpc.aio.Server
     gatekeeper: Gatekeeper

@@ -41,7 +41,7 @@ class SigningKeys:
         self._pause_seconds = pause_seconds
         self._is_url = source.lower().startswith("https://")
         self._keys: Mapping[str, PyJWK] = {}
-        self._signature: tuple[int, ...] = ()
+        self._content = b""
         self._attempt = 0.0  # on the monotonic clock
         self._unknown_key_seen = asyncio.Event()
 
@@ -113,12 +113,11 @@ class SigningKeys:
             client = PyJWKClient(self._source, cache_jwk_set=False, timeout=_FETCH_TIMEOUT_SECONDS)
             self._keys = _usable(client.fetch_data())
             return True
-        status = Path(self._source).stat()
-        signature = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if signature == self._signature:
+        content = Path(self._source).read_bytes()
+        if content == self._content:
             return False
-        self._signature = signature  # before reading, so that broken content is logged once
-        self._keys = _usable(json.loads(Path(self._source).read_bytes()))
+        self._content = content  # before parsing, so that broken content is logged once
+        self._keys = _usable(json.loads(content))
         return True
 
 

@@ -5,7 +5,6 @@ connection on. Open connections keep theirs.
 """
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -25,8 +24,6 @@ from cryptography.hazmat.primitives.serialization import (
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import TlsSettings
 
-_Signature = tuple[tuple[int, int, int], ...]
-
 log = structlog.get_logger()
 
 
@@ -41,7 +38,7 @@ def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
     if tls.certificate is None or tls.private_key is None:
         message = "TLS needs both tls.certificate and tls.private_key; tls.client_ca is optional"
         raise ConfigurationError(message)
-    renewal = _Renewal(_TlsFiles(tls.certificate, tls.private_key, tls.client_ca))
+    renewal = _Renewal(tls.certificate, tls.private_key, tls.client_ca)
     return grpc.dynamic_ssl_server_credentials(
         renewal.first,
         renewal.if_changed,  # type: ignore[arg-type]  # the stubs do not allow None
@@ -49,55 +46,22 @@ def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
     )
 
 
-@dataclass(frozen=True)
-class _TlsFiles:
-    certificate: Path
-    private_key: Path
-    client_ca: Path | None
-
-    def signature(self) -> _Signature:
-        """Return a value that changes whenever one of the files does.
-
-        Raises:
-            ConfigurationError: a file is missing.
-        """
-        paths = [self.certificate, self.private_key]
-        return tuple(map(_stat, [*paths, self.client_ca] if self.client_ca else paths))
-
-    def load(self) -> grpc.ServerCertificateConfiguration:
-        """Read the files.
-
-        Raises:
-            ConfigurationError: a file is missing or broken, or the key is not the certificate's.
-        """
-        certificate, key = _read(self.certificate), _read(self.private_key)
-        leaf = _first_certificate(self.certificate, certificate)
-        if _public_key(self.private_key, key) != _der(leaf.public_key()):
-            message = f"{self.private_key} is not the key of the certificate in {self.certificate}"
-            raise ConfigurationError(message)
-        roots = None
-        if self.client_ca is not None:
-            roots = _read(self.client_ca)
-            _first_certificate(self.client_ca, roots)
-        log.info(
-            "certificate_read", file=str(self.certificate), until=str(leaf.not_valid_after_utc)
-        )
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
-
-
 class _Renewal:
     """The reader of the files, at the start and after changes.
 
     Attributes:
         first: the configuration at the start.
+
+    Raises:
+        ConfigurationError: a file is missing or broken, or the key is not the certificate's.
     """
 
-    def __init__(self, files: _TlsFiles) -> None:
-        self._files = files
+    def __init__(self, certificate: Path, private_key: Path, client_ca: Path | None) -> None:
+        self._paths = [certificate, private_key, *([client_ca] if client_ca else [])]
         self._lock = threading.Lock()
-        self._seen = files.signature()
         self._complained_of = ""
-        self.first = files.load()
+        self._seen = [_read(path) for path in self._paths]
+        self.first = self._configuration(*self._seen)
 
     def if_changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Return the configuration from this connection on; None for no change.
@@ -107,29 +71,32 @@ class _Renewal:
         """
         with self._lock:
             try:
-                signature = self._files.signature()
-                if signature == self._seen:
-                    return None
-                self._seen = signature  # before reading, so that the next change is noticed
-                changed = self._files.load()
+                found = [_read(path) for path in self._paths]
                 self._complained_of = ""
-                return changed
+                if found == self._seen:
+                    return None
+                self._seen = found
+                return self._configuration(*found)
             except ConfigurationError as error:
-                self._complain(str(error))
+                if str(error) != self._complained_of:
+                    self._complained_of = str(error)
+                    log.error("certificate_not_renewed", detail=str(error))
                 return None
 
-    def _complain(self, message: str) -> None:
-        if message != self._complained_of:
-            self._complained_of = message
-            log.error("certificate_not_renewed", detail=message)
-
-
-def _stat(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    def _configuration(
+        self, certificate: bytes, key: bytes, roots: bytes | None = None
+    ) -> grpc.ServerCertificateConfiguration:
+        certificate_path, key_path = self._paths[:2]
+        leaf = _first_certificate(certificate_path, certificate)
+        if _public_key(key_path, key) != _der(leaf.public_key()):
+            message = f"{key_path} is not the key of the certificate in {certificate_path}"
+            raise ConfigurationError(message)
+        if roots is not None:
+            _first_certificate(self._paths[2], roots)
+        log.info(
+            "certificate_read", file=str(certificate_path), until=str(leaf.not_valid_after_utc)
+        )
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
 
 
 def _read(path: Path) -> bytes:

@@ -13,7 +13,7 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         self._handler = handler
 
     async def ListDatasetVersions(
-        self, request: pb.ListDatasetVersionsRequest, _context: object
+        self, request: pb.ListDatasetVersionsRequest, _: object
     ) -> pb.ListDatasetVersionsResponse:
         """List dataset versions, newest first."""
         found, token = await self._handler.list_versions(request.task, convert.page(request))
@@ -22,14 +22,14 @@ class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
         )
 
     async def GetDatasetVersion(
-        self, request: pb.GetDatasetVersionRequest, _context: object
+        self, request: pb.GetDatasetVersionRequest, _: object
     ) -> pb.GetDatasetVersionResponse:
         """Return one dataset version."""
         found = await self._handler.get(request.dataset_version)
         return pb.GetDatasetVersionResponse(dataset_version=convert.dataset_version(found))
 
     async def DiffDatasetVersions(
-        self, request: pb.DiffDatasetVersionsRequest, _context: object
+        self, request: pb.DiffDatasetVersionsRequest, _: object
     ) -> pb.DiffDatasetVersionsResponse:
         """Compare two dataset versions by their counts."""
         diff = await self._handler.diff(request.base_dataset_version, request.dataset_version)

@@ -15,21 +15,21 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         self._handler = handler
 
     async def SubmitFeedback(
-        self, request: pb.SubmitFeedbackRequest, _context: object
+        self, request: pb.SubmitFeedbackRequest, _: object
     ) -> pb.SubmitFeedbackResponse:
         """Store feedback on one prediction."""
         stored = await self._handler.submit(convert.new_feedback(request))
         return pb.SubmitFeedbackResponse(feedback=convert.message(pb.Feedback, stored))
 
     async def StreamFeedback(
-        self, request_iterator: AsyncIterator[pb.StreamFeedbackRequest], _context: object
+        self, request_iterator: AsyncIterator[pb.StreamFeedbackRequest], _: object
     ) -> pb.StreamFeedbackResponse:
         """Store the valid feedback of a stream, and list the rejected feedback."""
         new = (convert.new_feedback(request) async for request in request_iterator)
         return convert.feedback_outcome(await self._handler.submit_many(new))
 
     async def ListFeedback(
-        self, request: pb.ListFeedbackRequest, _context: object
+        self, request: pb.ListFeedbackRequest, _: object
     ) -> pb.ListFeedbackResponse:
         """List feedback, newest first."""
         found, token = await self._handler.list_feedback(
@@ -40,14 +40,14 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         )
 
     async def SubmitPreference(
-        self, request: pb.SubmitPreferenceRequest, _context: object
+        self, request: pb.SubmitPreferenceRequest, _: object
     ) -> pb.SubmitPreferenceResponse:
         """Store which of two answers is better."""
         stored = await self._handler.submit_preference(convert.value_of(NewPreference, request))
         return pb.SubmitPreferenceResponse(preference=convert.message(pb.Preference, stored))
 
     async def ListPreferences(
-        self, request: pb.ListPreferencesRequest, _context: object
+        self, request: pb.ListPreferencesRequest, _: object
     ) -> pb.ListPreferencesResponse:
         """List preference pairs, newest first."""
         found, token = await self._handler.list_preferences(request.task, convert.page(request))

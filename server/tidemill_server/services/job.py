@@ -14,27 +14,25 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     def __init__(self, handler: JobHandler) -> None:
         self._handler = handler
 
-    async def ListJobs(self, request: pb.ListJobsRequest, _context: object) -> pb.ListJobsResponse:
+    async def ListJobs(self, request: pb.ListJobsRequest, _: object) -> pb.ListJobsResponse:
         """List the jobs that can be run."""
         found, token = await self._handler.list_jobs(convert.page(request))
         return pb.ListJobsResponse(
             jobs=[convert.message(pb.Job, each) for each in found], next_page_token=token
         )
 
-    async def RunJob(self, request: pb.RunJobRequest, _context: object) -> pb.RunJobResponse:
+    async def RunJob(self, request: pb.RunJobRequest, _: object) -> pb.RunJobResponse:
         """Queue a run."""
         run = await self._handler.run(request.job, request.task, request.request_id)
         return pb.RunJobResponse(job_run=convert.job_run(run))
 
-    async def GetJobRun(
-        self, request: pb.GetJobRunRequest, _context: object
-    ) -> pb.GetJobRunResponse:
+    async def GetJobRun(self, request: pb.GetJobRunRequest, _: object) -> pb.GetJobRunResponse:
         """Return one run."""
         run = await self._handler.get_run(request.run_id)
         return pb.GetJobRunResponse(job_run=convert.job_run(run))
 
     async def ListJobRuns(
-        self, request: pb.ListJobRunsRequest, _context: object
+        self, request: pb.ListJobRunsRequest, _: object
     ) -> pb.ListJobRunsResponse:
         """List runs, newest first."""
         found, token = await self._handler.list_runs(
@@ -43,14 +41,14 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         return pb.ListJobRunsResponse(job_runs=map(convert.job_run, found), next_page_token=token)
 
     async def WatchJobRun(
-        self, request: pb.WatchJobRunRequest, _context: object
+        self, request: pb.WatchJobRunRequest, _: object
     ) -> AsyncIterator[pb.WatchJobRunResponse]:
         """Send the run immediately and after each change, until it ends."""
         async for run in self._handler.watch_run(request.run_id):
             yield pb.WatchJobRunResponse(job_run=convert.job_run(run))
 
     async def CancelJobRun(
-        self, request: pb.CancelJobRunRequest, _context: object
+        self, request: pb.CancelJobRunRequest, _: object
     ) -> pb.CancelJobRunResponse:
         """Ask a run to stop."""
         run = await self._handler.cancel_run(request.run_id)

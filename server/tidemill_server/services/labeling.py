@@ -13,7 +13,7 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
         self._handler = handler
 
     async def LeaseLabelItems(
-        self, request: pb.LeaseLabelItemsRequest, _context: object
+        self, request: pb.LeaseLabelItemsRequest, _: object
     ) -> pb.LeaseLabelItemsResponse:
         """Lease items to an annotator."""
         lease = await self._handler.lease(
@@ -26,7 +26,7 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
         )
 
     async def SubmitLabel(
-        self, request: pb.SubmitLabelRequest, _context: object
+        self, request: pb.SubmitLabelRequest, _: object
     ) -> pb.SubmitLabelResponse:
         """Store an annotator's label of an item."""
         stored, item = await self._handler.submit(
@@ -43,9 +43,9 @@ class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
         )
 
     async def ListLabelItems(
-        self, request: pb.ListLabelItemsRequest, _context: object
+        self, request: pb.ListLabelItemsRequest, _: object
     ) -> pb.ListLabelItemsResponse:
-        """List items with their judgements, newest first."""
+        """List items with their judgments, newest first."""
         found, token = await self._handler.list_items(
             request.task,
             convert.label_item_states(request.states),

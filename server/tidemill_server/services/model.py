@@ -13,7 +13,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         self._handler = handler
 
     async def ListModelVersions(
-        self, request: pb.ListModelVersionsRequest, _context: object
+        self, request: pb.ListModelVersionsRequest, _: object
     ) -> pb.ListModelVersionsResponse:
         """List model versions, newest first."""
         found, token = await self._handler.list_versions(request.task, convert.page(request))
@@ -22,14 +22,14 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         )
 
     async def GetModelVersion(
-        self, request: pb.GetModelVersionRequest, _context: object
+        self, request: pb.GetModelVersionRequest, _: object
     ) -> pb.GetModelVersionResponse:
         """Return one model version."""
         found = await self._handler.get(request.task, request.model_version)
         return pb.GetModelVersionResponse(model_version=convert.model_version(found))
 
     async def PromoteModelVersion(
-        self, request: pb.PromoteModelVersionRequest, _context: object
+        self, request: pb.PromoteModelVersionRequest, _: object
     ) -> pb.PromoteModelVersionResponse:
         """Make a trusted version the champion."""
         change = convert.value_of(NewChange, request)
@@ -37,15 +37,13 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.PromoteModelVersionResponse(deployment=convert.deployment(deployment))
 
     async def RollbackModel(
-        self, request: pb.RollbackModelRequest, _context: object
+        self, request: pb.RollbackModelRequest, _: object
     ) -> pb.RollbackModelResponse:
         """Make the previous champion answer again."""
         deployment = await self._handler.rollback(convert.value_of(NewChange, request))
         return pb.RollbackModelResponse(deployment=convert.deployment(deployment))
 
-    async def SetTraffic(
-        self, request: pb.SetTrafficRequest, _context: object
-    ) -> pb.SetTrafficResponse:
+    async def SetTraffic(self, request: pb.SetTrafficRequest, _: object) -> pb.SetTrafficResponse:
         """Set the canaries and shadows."""
         canaries = convert.canaries(request)
         change = convert.value_of(NewChange, request)
@@ -53,7 +51,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.SetTrafficResponse(deployment=convert.deployment(deployment))
 
     async def ListDeployments(
-        self, request: pb.ListDeploymentsRequest, _context: object
+        self, request: pb.ListDeploymentsRequest, _: object
     ) -> pb.ListDeploymentsResponse:
         """List traffic changes, newest first."""
         found, token = await self._handler.list_deployments(request.task, convert.page(request))

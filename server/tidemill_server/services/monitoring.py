@@ -13,7 +13,7 @@ class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
         self._handler = handler
 
     async def ListReports(
-        self, request: pb.ListReportsRequest, _context: object
+        self, request: pb.ListReportsRequest, _: object
     ) -> pb.ListReportsResponse:
         """List reports, newest first."""
         found, token = await self._handler.list_reports(
@@ -21,16 +21,12 @@ class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
         )
         return pb.ListReportsResponse(reports=map(convert.report, found), next_page_token=token)
 
-    async def GetReport(
-        self, request: pb.GetReportRequest, _context: object
-    ) -> pb.GetReportResponse:
+    async def GetReport(self, request: pb.GetReportRequest, _: object) -> pb.GetReportResponse:
         """Return one report."""
         found = await self._handler.get_report(request.report_id)
         return pb.GetReportResponse(report=convert.report(found))
 
-    async def ListAlerts(
-        self, request: pb.ListAlertsRequest, _context: object
-    ) -> pb.ListAlertsResponse:
+    async def ListAlerts(self, request: pb.ListAlertsRequest, _: object) -> pb.ListAlertsResponse:
         """List alerts, newest first."""
         found, token = await self._handler.list_alerts(
             request.task, request.unacknowledged_only, convert.page(request)
@@ -40,7 +36,7 @@ class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
         )
 
     async def AcknowledgeAlert(
-        self, request: pb.AcknowledgeAlertRequest, _context: object
+        self, request: pb.AcknowledgeAlertRequest, _: object
     ) -> pb.AcknowledgeAlertResponse:
         """Acknowledge an alert."""
         found = await self._handler.acknowledge_alert(request.alert_id, request.actor)

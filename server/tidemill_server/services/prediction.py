@@ -24,7 +24,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._windows = windows
 
     async def GetPrediction(
-        self, request: pb.GetPredictionRequest, _context: object
+        self, request: pb.GetPredictionRequest, _: object
     ) -> pb.GetPredictionResponse:
         """Return a stored prediction."""
         return convert.stored_prediction(await self._handler.get(request.prediction_id))

@@ -77,7 +77,7 @@ class AccessLog:
             caller: name of the key or subject of the token.
             peer: the caller's address in gRPC's form.
             request_id: the caller's id of the request.
-            trace_id: in hexadecimal digits, if the call is traced.
+            trace_id: in hexadecimal digits; empty if the call is not traced.
         """
         if len(self._lines) >= MAX_HELD_LINES:
             self._dropped.inc()

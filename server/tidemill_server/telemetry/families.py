@@ -49,7 +49,7 @@ class Families:
         self.request_seconds = self._seconds(
             "request_seconds", "From an RPC's start to its end.", method
         )
-        self.in_flight_requests = self._gauge("in_flight_requests", "RPCs under way.", method)
+        self.in_flight_requests = self._gauge("in_flight_requests", "RPCs in flight.", method)
         self.auth_failures_total = self._counter(
             "auth_failures_total", "Calls that were refused for who called.", ("reason",)
         )
@@ -94,7 +94,7 @@ class Families:
         self.admitted_rows = self._gauge("admitted_rows", "Rows in the system.", task)
         self.queued_rows = self._gauge("queued_rows", "Rows that wait for their turn.", task)
         self.triton_calls_in_flight = self._gauge(
-            "triton_calls_in_flight", "Triton calls under way.", task
+            "triton_calls_in_flight", "Triton calls in flight.", task
         )
         self.shed_total = self._counter(
             "shed_total", "Requests refused for overload.", ("task", "reason")

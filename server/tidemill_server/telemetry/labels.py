@@ -7,7 +7,7 @@ MAX_REASONS series.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Protocol
+from typing import Any
 
 import grpc
 
@@ -22,24 +22,18 @@ MAX_REASONS = 200
 _CODES = frozenset(code.name for code in grpc.StatusCode)
 
 
-class _ProtoModule(Protocol):
-    """A generated `*_pb2`; `DESCRIPTOR` is its FileDescriptor."""
-
-    DESCRIPTOR: object
-
-
 def method_label(path: str) -> str:
     """Return `PredictionService/Predict` for `/tidemill.v1.PredictionService/Predict`."""
     service, _, method = path.lstrip("/").rpartition("/")
     return f"{service.rpartition('.')[2]}/{method}"
 
 
-def methods_of(modules: Iterable[_ProtoModule]) -> frozenset[str]:
-    """Return the labels of all methods of the services in generated modules."""
+def methods_of(modules: Iterable[Any]) -> frozenset[str]:
+    """Return the labels of all methods of the services in generated `*_pb2` modules."""
     return frozenset(
         f"{service.name}/{method.name}"
         for module in modules
-        for service in module.DESCRIPTOR.services_by_name.values()  # type: ignore[attr-defined]
+        for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     )
 
