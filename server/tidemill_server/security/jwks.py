@@ -41,7 +41,7 @@ class SigningKeys:
         self._pause_seconds = pause_seconds
         self._is_url = source.lower().startswith("https://")
         self._keys: Mapping[str, PyJWK] = {}
-        self._content = b""
+        self._content: bytes | None = None
         self._attempt = 0.0  # on the monotonic clock
         self._unknown_key_seen = asyncio.Event()
 
