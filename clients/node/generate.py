@@ -30,7 +30,7 @@ OPTIONS = [
 def generate(target: Path) -> None:
     """Write the generated modules below `target`, an existing folder."""
     files = sorted(str(path.relative_to(PROTO)) for path in (PROTO / "tidemill").rglob("*.proto"))
-    subprocess.run(  # noqa: S603 -- our own words
+    subprocess.run(  # noqa: S603 -- fixed arguments
         [
             *(sys.executable, "-m", "grpc_tools.protoc"),
             *[f"-I{path}" for path in INCLUDES],
@@ -45,13 +45,13 @@ def generate(target: Path) -> None:
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """Every file below a folder, by its path in it."""
+    """Return the content of every file below a folder, by relative path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def main() -> int:
-    """Generate, or check what was generated."""
+    """Generate the code, or check the generated code."""
     if "--check" not in sys.argv[1:]:
         GENERATED.mkdir(parents=True, exist_ok=True)
         generate(GENERATED)

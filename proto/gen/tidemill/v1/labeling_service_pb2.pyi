@@ -29,25 +29,25 @@ class _LabelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelReas
     LABEL_REASON_UNSPECIFIED: _LabelReason.ValueType  # 0
     """Not set."""
     LABEL_REASON_AUDIT: _LabelReason.ValueType  # 1
-    """A random slice of what was predicted, chosen without regard to the model."""
+    """A random sample of the predictions, chosen independently of the model."""
     LABEL_REASON_UNCERTAIN: _LabelReason.ValueType  # 2
-    """The model was hardly confident."""
+    """The model's confidence was low."""
     LABEL_REASON_SUSPECTED_ERROR: _LabelReason.ValueType  # 3
-    """The label that the text has is probably wrong."""
+    """The text's label is probably wrong."""
     LABEL_REASON_DISAGREEMENT: _LabelReason.ValueType  # 4
     """Users who judged one prediction contradict each other."""
 
 class LabelReason(_LabelReason, metaclass=_LabelReasonEnumTypeWrapper):
-    """Why people are asked."""
+    """Why people are asked to label a text."""
 
 LABEL_REASON_UNSPECIFIED: LabelReason.ValueType  # 0
 """Not set."""
 LABEL_REASON_AUDIT: LabelReason.ValueType  # 1
-"""A random slice of what was predicted, chosen without regard to the model."""
+"""A random sample of the predictions, chosen independently of the model."""
 LABEL_REASON_UNCERTAIN: LabelReason.ValueType  # 2
-"""The model was hardly confident."""
+"""The model's confidence was low."""
 LABEL_REASON_SUSPECTED_ERROR: LabelReason.ValueType  # 3
-"""The label that the text has is probably wrong."""
+"""The text's label is probably wrong."""
 LABEL_REASON_DISAGREEMENT: LabelReason.ValueType  # 4
 """Users who judged one prediction contradict each other."""
 Global___LabelReason: _TypeAlias = LabelReason  # noqa: Y015
@@ -61,29 +61,29 @@ class _LabelItemStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelI
     LABEL_ITEM_STATE_UNSPECIFIED: _LabelItemState.ValueType  # 0
     """Not set."""
     LABEL_ITEM_STATE_OPEN: _LabelItemState.ValueType  # 1
-    """Waits for judgements, and nobody is at it."""
+    """Waits for judgements, and no annotator holds it."""
     LABEL_ITEM_STATE_LEASED: _LabelItemState.ValueType  # 2
-    """Waits for judgements, and somebody is at it."""
+    """Waits for judgements, and an annotator holds it."""
     LABEL_ITEM_STATE_DONE: _LabelItemState.ValueType  # 3
     """People decided."""
     LABEL_ITEM_STATE_UNRESOLVED: _LabelItemState.ValueType  # 4
-    """People do not agree, and no more of them are asked."""
+    """People do not agree, and no more judgements are requested."""
     LABEL_ITEM_STATE_EXPIRED: _LabelItemState.ValueType  # 5
     """Its text was removed before people decided."""
 
 class LabelItemState(_LabelItemState, metaclass=_LabelItemStateEnumTypeWrapper):
-    """Where an item stands."""
+    """The state of an item."""
 
 LABEL_ITEM_STATE_UNSPECIFIED: LabelItemState.ValueType  # 0
 """Not set."""
 LABEL_ITEM_STATE_OPEN: LabelItemState.ValueType  # 1
-"""Waits for judgements, and nobody is at it."""
+"""Waits for judgements, and no annotator holds it."""
 LABEL_ITEM_STATE_LEASED: LabelItemState.ValueType  # 2
-"""Waits for judgements, and somebody is at it."""
+"""Waits for judgements, and an annotator holds it."""
 LABEL_ITEM_STATE_DONE: LabelItemState.ValueType  # 3
 """People decided."""
 LABEL_ITEM_STATE_UNRESOLVED: LabelItemState.ValueType  # 4
-"""People do not agree, and no more of them are asked."""
+"""People do not agree, and no more judgements are requested."""
 LABEL_ITEM_STATE_EXPIRED: LabelItemState.ValueType  # 5
 """Its text was removed before people decided."""
 Global___LabelItemState: _TypeAlias = LabelItemState  # noqa: Y015
@@ -112,34 +112,34 @@ class LabelItem(_message.Message):
     label_item_id: _builtins.str
     """Its id."""
     task: _builtins.str
-    """The task whose labels are meant."""
+    """The task whose labels are used."""
     text: _builtins.str
-    """What to label; empty once it was removed."""
+    """The text to label; empty once it is removed."""
     reason: Global___LabelReason.ValueType
-    """Why."""
+    """Why it is queued."""
     inclusion_probability: _builtins.float
-    """The probability in (0, 1] with which it was chosen; not set where that is not known."""
+    """The probability in (0, 1] with which it was chosen; not set if unknown."""
     state: Global___LabelItemState.ValueType
-    """Where it stands."""
+    """Its state."""
     judgements_wanted: _builtins.int
-    """How many judgements decide it, where they agree. The label given most often wins; after a tie
-    one more is asked for, up to two more.
+    """How many judgements decide if they agree. The most frequent label wins; after a tie, one more
+    judgement is requested, up to two more.
     """
     judgements_given: _builtins.int
-    """How many judgements are in."""
+    """How many judgements it has."""
     label: _builtins.str
-    """What people decided; empty unless it is DONE."""
+    """The label that people decided on; empty unless it is DONE."""
     origin_count: _builtins.int
-    """How many predictions it was chosen for: those with the same text that were chosen while it
-    waited are one item. An audit weighs origin_count / inclusion_probability.
+    """How many predictions it covers: predictions with the same text that are chosen while it waits
+    share one item. Its weight in an audit is origin_count / inclusion_probability.
     """
     @_builtins.property
     def suggested_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may be, the likeliest first; empty where nothing should sway people, as in audits."""
+        """Likely labels, the likeliest first; empty where suggestions would bias people, as in audits."""
 
     @_builtins.property
     def judgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelJudgement]:
-        """The judgements, oldest first; only ListLabelItems tells them."""
+        """The judgements, oldest first; only in responses of ListLabelItems."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -184,7 +184,7 @@ Global___LabelItem: _TypeAlias = LabelItem  # noqa: Y015
 
 @_typing.final
 class LabelJudgement(_message.Message):
-    """What one annotator says of one item."""
+    """One annotator's label for one item."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,9 +195,9 @@ class LabelJudgement(_message.Message):
     label_item_id: _builtins.str
     """The item."""
     annotator: _builtins.str
-    """Who says so."""
+    """Who gave the label."""
     label: _builtins.str
-    """What they say."""
+    """The label."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was stored."""
@@ -231,13 +231,13 @@ class LeaseLabelItemsRequest(_message.Message):
     task: _builtins.str
     """The task."""
     annotator: _builtins.str
-    """Who will judge them, up to 200 characters; not blank. What they judged, or hold already, is not
-    handed out to them.
+    """Who will judge them, up to 200 characters; not blank. Items that they judged, or already hold,
+    are skipped.
     """
     max_items: _builtins.int
-    """How many items at most, up to 40; 0 means 1."""
+    """The most items to lease, up to 40; 0 means 1."""
     request_id: _builtins.str
-    """Makes repeating safe: while the lease lasts, the same id gets the annotator the same items."""
+    """Makes retries safe: while the lease lasts, a repeated id returns the annotator's same items."""
     def __init__(
         self,
         *,
@@ -256,7 +256,7 @@ Global___LeaseLabelItemsRequest: _TypeAlias = LeaseLabelItemsRequest  # noqa: Y0
 
 @_typing.final
 class LeaseLabelItemsResponse(_message.Message):
-    """The answer of LeaseLabelItems."""
+    """The response of LeaseLabelItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -264,19 +264,17 @@ class LeaseLabelItemsResponse(_message.Message):
     WAITING_COUNT_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     waiting_count: _builtins.int
-    """How many items of the task wait for judgements and were not judged by the annotator, these
-    included.
-    """
+    """How many items of the task wait and were not judged by the annotator, these included."""
     @_builtins.property
     def label_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelItem]:
-        """The items, those first that wait longest. A judgement is taken after the lease too, while the
-        item still waits.
+        """The items, the oldest first. A judgement is also accepted after the lease ends, as long as the
+        item waits.
         """
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The labels of the task's newest dataset version and those that its settings name, by their
-        current names, in alphabetical order.
+        """The labels of the task's newest dataset version and of its settings, with their current names,
+        in alphabetical order.
         """
 
     def __init__(
@@ -311,21 +309,21 @@ class SubmitLabelRequest(_message.Message):
     label_item_id: _builtins.str
     """The item."""
     annotator: _builtins.str
-    """Who says so, up to 200 characters; not blank. An annotator judges an item once: the same label
-    again is the first answer again, another one is refused.
+    """Who gives the label, up to 200 characters; not blank. An annotator judges an item once: the
+    same label again returns the first judgement, another label is refused.
     """
     label: _builtins.str
-    """What they say, up to 200 characters; not blank. Spaces around it and line ends are taken off.
-    It may be new to the task, and the old name of a label that was renamed.
+    """The label, up to 200 characters; not blank. Outer spaces and line ends are removed. It may be
+    new to the task, or the old name of a renamed label.
     """
     request_id: _builtins.str
-    """Makes repeating safe: the same id gets the first judgement again. For another item or
-    annotator it is refused.
+    """Makes retries safe: a repeated id returns the first judgement. It is refused for another item
+    or annotator.
     """
     known_only: _builtins.bool
-    """Refuses a label that is new to the task, and may be a typo: INVALID_ARGUMENT, UNKNOWN_LABEL. Not
-    new are those that LeaseLabelItems names; before the task's first dataset version all are
-    accepted.
+    """Refuses a label that is new to the task and may be a typo, with INVALID_ARGUMENT and
+    UNKNOWN_LABEL. Labels that LeaseLabelItems returns are not new. Before the task's first dataset
+    version, all labels are accepted.
     """
     def __init__(
         self,
@@ -347,7 +345,7 @@ Global___SubmitLabelRequest: _TypeAlias = SubmitLabelRequest  # noqa: Y015
 
 @_typing.final
 class SubmitLabelResponse(_message.Message):
-    """The answer of SubmitLabel."""
+    """The response of SubmitLabel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -355,7 +353,7 @@ class SubmitLabelResponse(_message.Message):
     LABEL_ITEM_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def judgement(self) -> Global___LabelJudgement:
-        """The judgement as stored, by its label's current name."""
+        """The judgement as stored, with its label's current name."""
 
     @_builtins.property
     def label_item(self) -> Global___LabelItem:
@@ -387,13 +385,13 @@ class ListLabelItemsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     task: _builtins.str
-    """Only this task's; empty lists all."""
+    """Only this task's items; empty lists all."""
     reason: Global___LabelReason.ValueType
-    """Only items of this reason; not set lists all."""
+    """Only items with this reason; not set lists all."""
     page_size: _builtins.int
     """How many to return, up to 40; 0 means 40."""
     page_token: _builtins.str
-    """next_page_token of the page before."""
+    """next_page_token of the previous page."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___LabelItemState.ValueType]:
         """Only items in one of these states; empty lists all."""
@@ -417,14 +415,14 @@ Global___ListLabelItemsRequest: _TypeAlias = ListLabelItemsRequest  # noqa: Y015
 
 @_typing.final
 class ListLabelItemsResponse(_message.Message):
-    """The answer of ListLabelItems."""
+    """The response of ListLabelItems."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_ITEMS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Asks for the next page; empty on the last one."""
+    """Token of the next page; empty on the last page."""
     @_builtins.property
     def label_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelItem]:
         """The items, newest first."""

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class LabelingServiceStub:
-    """Hands texts out to people and takes their labels, which the next version learns from.
+    """Hands texts out to people and stores their labels, from which the next version learns.
     """
 
     def __init__(self, channel):
@@ -53,19 +53,19 @@ class LabelingServiceStub:
 
 
 class LabelingServiceServicer:
-    """Hands texts out to people and takes their labels, which the next version learns from.
+    """Hands texts out to people and stores their labels, from which the next version learns.
     """
 
     def LeaseLabelItems(self, request, context):
-        """Hands items out to an annotator, those first that wait longest. An item is handed out to no
-        more annotators at once than it wants judgements.
+        """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+        than it needs judgements.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitLabel(self, request, context):
-        """Stores what an annotator says of an item. Once it is answered it is durable.
+        """Stores an annotator's label for an item. It is durable once the call returns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +105,7 @@ def add_LabelingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LabelingService:
-    """Hands texts out to people and takes their labels, which the next version learns from.
+    """Hands texts out to people and stores their labels, from which the next version learns.
     """
 
     @staticmethod

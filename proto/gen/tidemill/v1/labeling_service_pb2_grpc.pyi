@@ -27,37 +27,37 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LabelingServiceStub:
-    """Hands texts out to people and takes their labels, which the next version learns from."""
+    """Hands texts out to people and stores their labels, from which the next version learns."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LabelingServiceAsyncStub: ...
     LeaseLabelItems: _grpc.UnaryUnaryMultiCallable[_labeling_service_pb2.LeaseLabelItemsRequest, _labeling_service_pb2.LeaseLabelItemsResponse]
-    """Hands items out to an annotator, those first that wait longest. An item is handed out to no
-    more annotators at once than it wants judgements.
+    """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+    than it needs judgements.
     """
     SubmitLabel: _grpc.UnaryUnaryMultiCallable[_labeling_service_pb2.SubmitLabelRequest, _labeling_service_pb2.SubmitLabelResponse]
-    """Stores what an annotator says of an item. Once it is answered it is durable."""
+    """Stores an annotator's label for an item. It is durable once the call returns."""
     ListLabelItems: _grpc.UnaryUnaryMultiCallable[_labeling_service_pb2.ListLabelItemsRequest, _labeling_service_pb2.ListLabelItemsResponse]
     """Lists items with their judgements, newest first."""
 
 @_typing.type_check_only
 class LabelingServiceAsyncStub(LabelingServiceStub):
-    """Hands texts out to people and takes their labels, which the next version learns from."""
+    """Hands texts out to people and stores their labels, from which the next version learns."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     LeaseLabelItems: _aio.UnaryUnaryMultiCallable[_labeling_service_pb2.LeaseLabelItemsRequest, _labeling_service_pb2.LeaseLabelItemsResponse]  # type: ignore[assignment]
-    """Hands items out to an annotator, those first that wait longest. An item is handed out to no
-    more annotators at once than it wants judgements.
+    """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+    than it needs judgements.
     """
     SubmitLabel: _aio.UnaryUnaryMultiCallable[_labeling_service_pb2.SubmitLabelRequest, _labeling_service_pb2.SubmitLabelResponse]  # type: ignore[assignment]
-    """Stores what an annotator says of an item. Once it is answered it is durable."""
+    """Stores an annotator's label for an item. It is durable once the call returns."""
     ListLabelItems: _aio.UnaryUnaryMultiCallable[_labeling_service_pb2.ListLabelItemsRequest, _labeling_service_pb2.ListLabelItemsResponse]  # type: ignore[assignment]
     """Lists items with their judgements, newest first."""
 
 class LabelingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Hands texts out to people and takes their labels, which the next version learns from."""
+    """Hands texts out to people and stores their labels, from which the next version learns."""
 
     @_abc_1.abstractmethod
     def LeaseLabelItems(
@@ -65,8 +65,8 @@ class LabelingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _labeling_service_pb2.LeaseLabelItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_labeling_service_pb2.LeaseLabelItemsResponse, _abc.Awaitable[_labeling_service_pb2.LeaseLabelItemsResponse]]:
-        """Hands items out to an annotator, those first that wait longest. An item is handed out to no
-        more annotators at once than it wants judgements.
+        """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+        than it needs judgements.
         """
 
     @_abc_1.abstractmethod
@@ -75,7 +75,7 @@ class LabelingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _labeling_service_pb2.SubmitLabelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_labeling_service_pb2.SubmitLabelResponse, _abc.Awaitable[_labeling_service_pb2.SubmitLabelResponse]]:
-        """Stores what an annotator says of an item. Once it is answered it is durable."""
+        """Stores an annotator's label for an item. It is durable once the call returns."""
 
     @_abc_1.abstractmethod
     def ListLabelItems(

@@ -21,32 +21,32 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/labeling_service.proto";
 
-/** Why people are asked. */
+/** Why people are asked to label a text. */
 export enum LabelReason {
   /** LABEL_REASON_UNSPECIFIED - Not set. */
   LABEL_REASON_UNSPECIFIED = 0,
-  /** LABEL_REASON_AUDIT - A random slice of what was predicted, chosen without regard to the model. */
+  /** LABEL_REASON_AUDIT - A random sample of the predictions, chosen independently of the model. */
   LABEL_REASON_AUDIT = 1,
-  /** LABEL_REASON_UNCERTAIN - The model was hardly confident. */
+  /** LABEL_REASON_UNCERTAIN - The model's confidence was low. */
   LABEL_REASON_UNCERTAIN = 2,
-  /** LABEL_REASON_SUSPECTED_ERROR - The label that the text has is probably wrong. */
+  /** LABEL_REASON_SUSPECTED_ERROR - The text's label is probably wrong. */
   LABEL_REASON_SUSPECTED_ERROR = 3,
   /** LABEL_REASON_DISAGREEMENT - Users who judged one prediction contradict each other. */
   LABEL_REASON_DISAGREEMENT = 4,
   UNRECOGNIZED = -1,
 }
 
-/** Where an item stands. */
+/** The state of an item. */
 export enum LabelItemState {
   /** LABEL_ITEM_STATE_UNSPECIFIED - Not set. */
   LABEL_ITEM_STATE_UNSPECIFIED = 0,
-  /** LABEL_ITEM_STATE_OPEN - Waits for judgements, and nobody is at it. */
+  /** LABEL_ITEM_STATE_OPEN - Waits for judgements, and no annotator holds it. */
   LABEL_ITEM_STATE_OPEN = 1,
-  /** LABEL_ITEM_STATE_LEASED - Waits for judgements, and somebody is at it. */
+  /** LABEL_ITEM_STATE_LEASED - Waits for judgements, and an annotator holds it. */
   LABEL_ITEM_STATE_LEASED = 2,
   /** LABEL_ITEM_STATE_DONE - People decided. */
   LABEL_ITEM_STATE_DONE = 3,
-  /** LABEL_ITEM_STATE_UNRESOLVED - People do not agree, and no more of them are asked. */
+  /** LABEL_ITEM_STATE_UNRESOLVED - People do not agree, and no more judgements are requested. */
   LABEL_ITEM_STATE_UNRESOLVED = 4,
   /** LABEL_ITEM_STATE_EXPIRED - Its text was removed before people decided. */
   LABEL_ITEM_STATE_EXPIRED = 5,
@@ -57,30 +57,30 @@ export enum LabelItemState {
 export interface LabelItem {
   /** Its id. */
   labelItemId: string;
-  /** The task whose labels are meant. */
+  /** The task whose labels are used. */
   task: string;
-  /** What to label; empty once it was removed. */
+  /** The text to label; empty once it is removed. */
   text: string;
-  /** Why. */
+  /** Why it is queued. */
   reason: LabelReason;
-  /** What it may be, the likeliest first; empty where nothing should sway people, as in audits. */
+  /** Likely labels, the likeliest first; empty where suggestions would bias people, as in audits. */
   suggestedLabels: string[];
-  /** The probability in (0, 1] with which it was chosen; not set where that is not known. */
+  /** The probability in (0, 1] with which it was chosen; not set if unknown. */
   inclusionProbability?:
     | number
     | undefined;
-  /** Where it stands. */
+  /** Its state. */
   state: LabelItemState;
   /**
-   * How many judgements decide it, where they agree. The label given most often wins; after a tie
-   * one more is asked for, up to two more.
+   * How many judgements decide if they agree. The most frequent label wins; after a tie, one more
+   * judgement is requested, up to two more.
    */
   judgementsWanted: number;
-  /** How many judgements are in. */
+  /** How many judgements it has. */
   judgementsGiven: number;
-  /** The judgements, oldest first; only ListLabelItems tells them. */
+  /** The judgements, oldest first; only in responses of ListLabelItems. */
   judgements: LabelJudgement[];
-  /** What people decided; empty unless it is DONE. */
+  /** The label that people decided on; empty unless it is DONE. */
   label: string;
   /** When it was queued. */
   createTime:
@@ -95,19 +95,19 @@ export interface LabelItem {
     | Date
     | undefined;
   /**
-   * How many predictions it was chosen for: those with the same text that were chosen while it
-   * waited are one item. An audit weighs origin_count / inclusion_probability.
+   * How many predictions it covers: predictions with the same text that are chosen while it waits
+   * share one item. Its weight in an audit is origin_count / inclusion_probability.
    */
   originCount: number;
 }
 
-/** What one annotator says of one item. */
+/** One annotator's label for one item. */
 export interface LabelJudgement {
   /** The item. */
   labelItemId: string;
-  /** Who says so. */
+  /** Who gave the label. */
   annotator: string;
-  /** What they say. */
+  /** The label. */
   label: string;
   /** When it was stored. */
   createTime: Date | undefined;
@@ -118,31 +118,28 @@ export interface LeaseLabelItemsRequest {
   /** The task. */
   task: string;
   /**
-   * Who will judge them, up to 200 characters; not blank. What they judged, or hold already, is not
-   * handed out to them.
+   * Who will judge them, up to 200 characters; not blank. Items that they judged, or already hold,
+   * are skipped.
    */
   annotator: string;
-  /** How many items at most, up to 40; 0 means 1. */
+  /** The most items to lease, up to 40; 0 means 1. */
   maxItems: number;
-  /** Makes repeating safe: while the lease lasts, the same id gets the annotator the same items. */
+  /** Makes retries safe: while the lease lasts, a repeated id returns the annotator's same items. */
   requestId: string;
 }
 
-/** The answer of LeaseLabelItems. */
+/** The response of LeaseLabelItems. */
 export interface LeaseLabelItemsResponse {
   /**
-   * The items, those first that wait longest. A judgement is taken after the lease too, while the
-   * item still waits.
+   * The items, the oldest first. A judgement is also accepted after the lease ends, as long as the
+   * item waits.
    */
   labelItems: LabelItem[];
-  /**
-   * How many items of the task wait for judgements and were not judged by the annotator, these
-   * included.
-   */
+  /** How many items of the task wait and were not judged by the annotator, these included. */
   waitingCount: number;
   /**
-   * The labels of the task's newest dataset version and those that its settings name, by their
-   * current names, in alphabetical order.
+   * The labels of the task's newest dataset version and of its settings, with their current names,
+   * in alphabetical order.
    */
   labels: string[];
 }
@@ -154,31 +151,31 @@ export interface SubmitLabelRequest {
   /** The item. */
   labelItemId: string;
   /**
-   * Who says so, up to 200 characters; not blank. An annotator judges an item once: the same label
-   * again is the first answer again, another one is refused.
+   * Who gives the label, up to 200 characters; not blank. An annotator judges an item once: the
+   * same label again returns the first judgement, another label is refused.
    */
   annotator: string;
   /**
-   * What they say, up to 200 characters; not blank. Spaces around it and line ends are taken off.
-   * It may be new to the task, and the old name of a label that was renamed.
+   * The label, up to 200 characters; not blank. Outer spaces and line ends are removed. It may be
+   * new to the task, or the old name of a renamed label.
    */
   label: string;
   /**
-   * Makes repeating safe: the same id gets the first judgement again. For another item or
-   * annotator it is refused.
+   * Makes retries safe: a repeated id returns the first judgement. It is refused for another item
+   * or annotator.
    */
   requestId: string;
   /**
-   * Refuses a label that is new to the task, and may be a typo: INVALID_ARGUMENT, UNKNOWN_LABEL. Not
-   * new are those that LeaseLabelItems names; before the task's first dataset version all are
-   * accepted.
+   * Refuses a label that is new to the task and may be a typo, with INVALID_ARGUMENT and
+   * UNKNOWN_LABEL. Labels that LeaseLabelItems returns are not new. Before the task's first dataset
+   * version, all labels are accepted.
    */
   knownOnly: boolean;
 }
 
-/** The answer of SubmitLabel. */
+/** The response of SubmitLabel. */
 export interface SubmitLabelResponse {
-  /** The judgement as stored, by its label's current name. */
+  /** The judgement as stored, with its label's current name. */
   judgement:
     | LabelJudgement
     | undefined;
@@ -188,23 +185,23 @@ export interface SubmitLabelResponse {
 
 /** A request for ListLabelItems. */
 export interface ListLabelItemsRequest {
-  /** Only this task's; empty lists all. */
+  /** Only this task's items; empty lists all. */
   task: string;
   /** Only items in one of these states; empty lists all. */
   states: LabelItemState[];
-  /** Only items of this reason; not set lists all. */
+  /** Only items with this reason; not set lists all. */
   reason: LabelReason;
   /** How many to return, up to 40; 0 means 40. */
   pageSize: number;
-  /** next_page_token of the page before. */
+  /** next_page_token of the previous page. */
   pageToken: string;
 }
 
-/** The answer of ListLabelItems. */
+/** The response of ListLabelItems. */
 export interface ListLabelItemsResponse {
   /** The items, newest first. */
   labelItems: LabelItem[];
-  /** Asks for the next page; empty on the last one. */
+  /** Token of the next page; empty on the last page. */
   nextPageToken: string;
 }
 
@@ -1078,12 +1075,12 @@ export const ListLabelItemsResponse: MessageFns<ListLabelItemsResponse> = {
   },
 };
 
-/** Hands texts out to people and takes their labels, which the next version learns from. */
+/** Hands texts out to people and stores their labels, from which the next version learns. */
 export type LabelingServiceService = typeof LabelingServiceService;
 export const LabelingServiceService = {
   /**
-   * Hands items out to an annotator, those first that wait longest. An item is handed out to no
-   * more annotators at once than it wants judgements.
+   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+   * than it needs judgements.
    */
   leaseLabelItems: {
     path: "/tidemill.v1.LabelingService/LeaseLabelItems" as const,
@@ -1096,7 +1093,7 @@ export const LabelingServiceService = {
       Buffer.from(LeaseLabelItemsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LeaseLabelItemsResponse => LeaseLabelItemsResponse.decode(value),
   },
-  /** Stores what an annotator says of an item. Once it is answered it is durable. */
+  /** Stores an annotator's label for an item. It is durable once the call returns. */
   submitLabel: {
     path: "/tidemill.v1.LabelingService/SubmitLabel" as const,
     requestStream: false as const,
@@ -1122,11 +1119,11 @@ export const LabelingServiceService = {
 
 export interface LabelingServiceServer extends UntypedServiceImplementation {
   /**
-   * Hands items out to an annotator, those first that wait longest. An item is handed out to no
-   * more annotators at once than it wants judgements.
+   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+   * than it needs judgements.
    */
   leaseLabelItems: handleUnaryCall<LeaseLabelItemsRequest, LeaseLabelItemsResponse>;
-  /** Stores what an annotator says of an item. Once it is answered it is durable. */
+  /** Stores an annotator's label for an item. It is durable once the call returns. */
   submitLabel: handleUnaryCall<SubmitLabelRequest, SubmitLabelResponse>;
   /** Lists items with their judgements, newest first. */
   listLabelItems: handleUnaryCall<ListLabelItemsRequest, ListLabelItemsResponse>;
@@ -1134,8 +1131,8 @@ export interface LabelingServiceServer extends UntypedServiceImplementation {
 
 export interface LabelingServiceClient extends Client {
   /**
-   * Hands items out to an annotator, those first that wait longest. An item is handed out to no
-   * more annotators at once than it wants judgements.
+   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
+   * than it needs judgements.
    */
   leaseLabelItems(
     request: LeaseLabelItemsRequest,
@@ -1152,7 +1149,7 @@ export interface LabelingServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LeaseLabelItemsResponse) => void,
   ): ClientUnaryCall;
-  /** Stores what an annotator says of an item. Once it is answered it is durable. */
+  /** Stores an annotator's label for an item. It is durable once the call returns. */
   submitLabel(
     request: SubmitLabelRequest,
     callback: (error: ServiceError | null, response: SubmitLabelResponse) => void,
