@@ -1,4 +1,4 @@
-"""Each test of the contract runs on SQLite and on PostgreSQL."""
+"""Fixtures that run each test of the contract on SQLite and on PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +14,13 @@ BACKENDS = ["sqlite", "postgresql"]
 
 @pytest.fixture(scope="session")
 def kept_postgres_url(postgres: Postgres) -> str:
-    """A PostgreSQL database that one test after the other uses: making one takes long."""
+    """Return a PostgreSQL database that all tests share, because creating one is slow."""
     return postgres.url(postgres.new_database())
 
 
 @pytest.fixture(params=BACKENDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database without rows."""
+    """Return the URL of a database without rows."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'tidemill.db'}"
     return str(request.getfixturevalue("kept_postgres_url"))
@@ -28,7 +28,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=BACKENDS)
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database without tables."""
+    """Return the URL of a database without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'tidemill.db'}"
     return str(request.getfixturevalue("postgres_url"))
@@ -36,7 +36,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def storage(database_url: str) -> Iterator[Storage]:
-    """Storage over a database without rows."""
+    """Return storage over a database without rows."""
     opened = open_storage(database_url)
     yield opened
     with opened.database.write() as connection:
@@ -47,7 +47,7 @@ def storage(database_url: str) -> Iterator[Storage]:
 
 @pytest.fixture
 def second_storage(storage: Storage, database_url: str) -> Iterator[Storage]:  # noqa: ARG001 -- opened after it
-    """Storage over the same database, as another process would have it."""
+    """Return storage over the same database, as another process would open it."""
     opened = open_storage(database_url)
     yield opened
     opened.database.close()

@@ -1,4 +1,4 @@
-"""What tests do with label items."""
+"""Actions of tests on label items."""
 
 from tests.contract.storage.values import judgement, later
 from tidemill_core.domain.labeling import LabelItem, LabelItemState
@@ -11,7 +11,7 @@ LEASE = 60.0
 
 
 def all_items(storage: Storage, *states: LabelItemState, seconds: float = 0) -> list[LabelItem]:
-    """Every item in one of the states, oldest first."""
+    """Return every item in one of the states, oldest first."""
     found = storage.label_items.page("", states, None, Page(1000), later(seconds))[0]
     return found[::-1]
 
@@ -19,17 +19,17 @@ def all_items(storage: Storage, *states: LabelItemState, seconds: float = 0) -> 
 def lease(
     storage: Storage, annotator: str = "ana", count: int = 10, seconds: float = 0, request: str = ""
 ) -> list[LabelItem]:
-    """What an annotator gets so many seconds after NOW, for LEASE seconds."""
+    """Lease items for an annotator at `seconds` after NOW, for LEASE seconds."""
     wish = LeaseRequest("support", annotator, count, later(seconds + LEASE), request)
     return storage.label_items.lease(wish, later(seconds))[0]
 
 
 def texts_of(items: list[LabelItem]) -> list[str]:
-    """Their texts."""
+    """Return the texts of items."""
     return [item.text for item in items]
 
 
 def say(storage: Storage, item: LabelItem, label: str, annotator: str, seconds: float = 0) -> None:
-    """Say what an item is, so many seconds after NOW."""
+    """Submit an annotator's label at `seconds` after NOW."""
     said = judgement(item.label_item_id, label, annotator=annotator, create_time=later(seconds))
     storage.label_items.submit("support", said, {})

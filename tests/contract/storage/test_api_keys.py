@@ -19,7 +19,7 @@ PREDICT = frozenset({Scope.PREDICT})
 
 
 def test_a_key_reads_back_as_it_was_made(storage: Storage) -> None:
-    """Every field comes back, times in UTC."""
+    """Every field comes back, with times in UTC."""
     new = NewApiKey(
         "shop", frozenset({Scope.PREDICT, Scope.FEEDBACK}), frozenset({"support"}), 2.5, later(60)
     )
@@ -32,7 +32,7 @@ def test_a_key_reads_back_as_it_was_made(storage: Storage) -> None:
 
 
 def test_the_secret_is_not_stored(storage: Storage) -> None:
-    """Of the key that is shown once, the database has the id and the secret's SHA-256."""
+    """The database has the id of a new key and the SHA-256 of its secret, not the secret."""
     made, shown = storage.api_keys.create(NewApiKey("shop", PREDICT), NOW)
     assert re.fullmatch(r"tm_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", shown)
     key_id, secret = split_api_key(shown)
@@ -47,7 +47,7 @@ def test_the_secret_is_not_stored(storage: Storage) -> None:
 
 
 def test_keys_differ(storage: Storage) -> None:
-    """Two keys of one name share neither id nor secret; the newest is listed first."""
+    """Two keys with one name share neither id nor secret; the newest is listed first."""
     first, first_shown = storage.api_keys.create(NewApiKey("shop", PREDICT), NOW)
     second, second_shown = storage.api_keys.create(NewApiKey("shop", PREDICT), later(1))
     assert split_api_key(first_shown)[1] != split_api_key(second_shown)[1]
@@ -55,7 +55,7 @@ def test_keys_differ(storage: Storage) -> None:
 
 
 def test_a_revoked_key_is_listed_and_not_active(storage: Storage) -> None:
-    """The first revocation stays; other keys are not touched."""
+    """The first revocation stays, and other keys do not change."""
     gone, _ = storage.api_keys.create(NewApiKey("gone", PREDICT), NOW)
     kept, _ = storage.api_keys.create(NewApiKey("kept", PREDICT), NOW)
     assert storage.api_keys.revoke(gone.key_id, later(5)).revoke_time == later(5)
@@ -84,7 +84,7 @@ def test_revoking_what_is_not_there(storage: Storage) -> None:
     ],
 )
 def test_a_key_that_could_not_be_used(storage: Storage, new: NewApiKey, reason: str) -> None:
-    """It is refused, and nothing is stored."""
+    """An invalid key is refused, and nothing is stored."""
     with pytest.raises(InvalidArgument) as refused:
         storage.api_keys.create(new, NOW)
     assert refused.value.reason == reason

@@ -28,7 +28,7 @@ def test_a_record_reads_back_as_it_was_written(storage: Storage) -> None:
 
 
 def test_pages_are_newest_first_and_filtered(storage: Storage) -> None:
-    """Pages hold each record once; a task and a caller narrow them."""
+    """Pages have each record once, and can be filtered by task and caller."""
     records = [_record(seconds=second) for second in range(5)]
     for record in records:
         storage.audit.append(record)

@@ -17,15 +17,15 @@ THREE = "abcdef12" + "1" * 56
 
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
-    """A version comes back equal, its counts included, in UTC."""
+    """A version comes back equal, including its counts, in UTC."""
     storage.datasets.add(dataset(ONE))
     found = storage.datasets.get(ONE)
     assert found == dataset(ONE)
     assert found.create_time.tzinfo is UTC
 
 
-def test_a_repeat_tells_anew_what_was_set_aside(storage: Storage) -> None:
-    """Same content, same version, of the first build; only what lies outside it may differ."""
+def test_a_repeated_build_updates_its_version(storage: Storage) -> None:
+    """The same content is the same version; a repeated build only updates what is not content."""
     storage.datasets.add(dataset(TWO))
     storage.datasets.add(dataset(ONE))
     again = replace(
@@ -41,7 +41,7 @@ def test_a_repeat_tells_anew_what_was_set_aside(storage: Storage) -> None:
 
 
 def test_the_newest_is_the_last_built(storage: Storage) -> None:
-    """A build that comes to an old version again makes it the newest; an erasure does not."""
+    """A build that produces an old version again makes it the newest; an erasure does not."""
     for version in (ONE, TWO, ONE):
         storage.datasets.add(dataset(version))
     assert storage.datasets.page("support", Page())[0] == [dataset(ONE), dataset(TWO)]
@@ -52,13 +52,13 @@ def test_the_newest_is_the_last_built(storage: Storage) -> None:
 
 
 def test_an_erasure_records_no_version(storage: Storage) -> None:
-    """A version that another workspace built is not in the catalogue for it."""
+    """An erasure does not add a version that another workspace built to the catalogue."""
     storage.datasets.record_erased(ONE, 1)
     assert storage.datasets.page("", Page()) == ([], "")
 
 
 def test_the_start_of_an_id_is_enough(storage: Storage) -> None:
-    """Eight characters name the only version that starts so."""
+    """Eight characters identify the only version whose id starts with them."""
     storage.datasets.add(dataset(ONE))
     storage.datasets.add(dataset(TWO))
     assert storage.datasets.get("abcdef12") == dataset(ONE)
@@ -66,7 +66,7 @@ def test_the_start_of_an_id_is_enough(storage: Storage) -> None:
 
 
 def test_an_ambiguous_start(storage: Storage) -> None:
-    """A start that several versions share names none of them; a whole id always names one."""
+    """A prefix that several versions share is refused; a whole id always identifies one."""
     storage.datasets.add(dataset(ONE))
     storage.datasets.add(dataset(THREE))
     with pytest.raises(FailedPrecondition):
@@ -78,7 +78,7 @@ def test_an_ambiguous_start(storage: Storage) -> None:
     "name", ["", "abcdef1", "bcdef120", "ABCDEF12", "abcdef__", "%%%%%%%%", "abcdef%2", ONE + "0"]
 )
 def test_what_names_nothing(storage: Storage, name: str) -> None:
-    """A start that is too short, elsewhere in the id, in capitals or a pattern names nothing."""
+    """A prefix that is too short, inside the id, in capitals or a pattern finds nothing."""
     storage.datasets.add(dataset(ONE))
     with pytest.raises(NotFound) as caught:
         storage.datasets.get(name)
@@ -86,7 +86,7 @@ def test_what_names_nothing(storage: Storage, name: str) -> None:
 
 
 def test_pages(storage: Storage) -> None:
-    """Pages hold a task's versions, newest first, each once."""
+    """Pages have a task's versions, newest first, each once."""
     versions = [dataset(hashlib.sha256(bytes([n])).hexdigest()) for n in range(5)]
     for version in versions:
         storage.datasets.add(version)

@@ -17,7 +17,7 @@ def _state(storage: Storage, version: int) -> ModelState:
 
 
 def test_shadow_canary_champion(storage: Storage) -> None:
-    """A version climbs from shadow to canary to champion and then shares no more."""
+    """A version goes from shadow to canary to champion, and then has no share of its own."""
     for _ in range(2):
         validated(storage)
     storage.models.promote(TASK, 1, change())
@@ -33,7 +33,7 @@ def test_shadow_canary_champion(storage: Storage) -> None:
 
 
 def test_what_leaves_the_traffic_is_rolled_back(storage: Storage) -> None:
-    """A shadow or canary that is left out is taken out for good; the others stay."""
+    """A shadow or canary that is left out is rolled back; the others stay."""
     for _ in range(3):
         validated(storage)
     storage.models.promote(TASK, 1, change())
@@ -45,7 +45,7 @@ def test_what_leaves_the_traffic_is_rolled_back(storage: Storage) -> None:
 
 
 def test_half_an_illegal_change_is_undone(storage: Storage) -> None:
-    """When one version may not get there, no version of that change moves."""
+    """If one version's step is illegal, no version of that change moves."""
     for _ in range(3):
         validated(storage)
     before = storage.models.promote(TASK, 1, change())
@@ -56,7 +56,7 @@ def test_half_an_illegal_change_is_undone(storage: Storage) -> None:
 
 
 def test_only_what_is_loaded_is_routed_to(storage: Storage) -> None:
-    """A retired version comes back by rollback alone, and one that was passed over not at all."""
+    """Traffic goes neither to a retired version nor to one that is not loaded."""
     for _ in range(3):
         validated(storage)
     storage.models.promote(TASK, 1, change())
@@ -74,7 +74,7 @@ def test_only_what_is_loaded_is_routed_to(storage: Storage) -> None:
 
 
 def test_repeats_get_the_first_answer(storage: Storage) -> None:
-    """Promote, set_traffic and rollback answer a repeated request id as the first time."""
+    """Promote, set_traffic and rollback return the first result for a repeated request id."""
     for _ in range(3):
         validated(storage)
     storage.models.promote(TASK, 1, change())
@@ -88,7 +88,7 @@ def test_repeats_get_the_first_answer(storage: Storage) -> None:
 
 
 def test_history_is_never_overwritten(storage: Storage) -> None:
-    """Every change is a deployment of its own, in order, with who made it and why."""
+    """Every change is its own deployment, in order, with its actor and comment."""
     for _ in range(2):
         validated(storage)
     made = [

@@ -1,4 +1,4 @@
-"""Erasures, and taking texts out of the other tables."""
+"""Requests to erase texts, and their removal from the other tables."""
 
 from collections import Counter
 from dataclasses import replace
@@ -21,7 +21,7 @@ def _erase(storage: Storage) -> Counter[str]:
 
 
 def test_a_request_is_kept_once(storage: Storage) -> None:
-    """Asked twice it is one; finished and asked again, it is open again."""
+    """A repeated request is the same erasure; after it is finished, it is open again."""
     first = storage.erasures.request("support", HASH, "ann", NOW)
     again = storage.erasures.request("support", HASH, "bob", later(1))
     assert again == replace(first, requests=2)
@@ -33,7 +33,7 @@ def test_a_request_is_kept_once(storage: Storage) -> None:
 
 
 def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
-    """What came in after the run looked may still be there."""
+    """Rows that arrive after a run searched may remain, so a later request stays open."""
     seen = storage.erasures.request("support", HASH, "ann", NOW)
     storage.erasures.request("support", HASH, "ann", later(1))
     storage.erasures.finish(seen, {}, later(2))
@@ -42,7 +42,7 @@ def test_a_request_amid_a_run_is_not_finished_by_it(storage: Storage) -> None:
 
 
 def test_aliases_add_up(storage: Storage) -> None:
-    """What a text was known by stays known."""
+    """New aliases are added to the known ones."""
     asked = storage.erasures.request("support", HASH, "ann", NOW)
     storage.erasures.add_aliases(asked, {"b", HASH})
     (asked,) = storage.erasures.of_task("support")
@@ -51,7 +51,7 @@ def test_aliases_add_up(storage: Storage) -> None:
 
 
 def test_texts_go_and_rows_stay(storage: Storage) -> None:
-    """More than a page of predictions, verdicts with a text, and pairs with it in any place."""
+    """Texts are removed from all tables, over several pages; only pairs are deleted."""
     names = [f"p{number:05d}" for number in range(2001)]
     storage.predictions.add([prediction(name, text="my  NAME") for name in names])
     storage.predictions.add([prediction("q1", text="another"), prediction("q2", text="")])
@@ -78,7 +78,7 @@ def test_texts_go_and_rows_stay(storage: Storage) -> None:
 
 
 def test_what_stands_beside_a_text_goes_with_it(storage: Storage) -> None:
-    """Comments, reasons and attributes, and a text that stands in one of them alone."""
+    """Comments, reasons and attributes are removed, also if only one of them has the text."""
     beside, alone = {"name": "Ann"}, {"said": TEXT}
     storage.predictions.add([prediction("p1", text=TEXT, attributes=beside)])
     storage.predictions.add([prediction("p2", attributes=alone), prediction("p3")])
@@ -91,14 +91,14 @@ def test_what_stands_beside_a_text_goes_with_it(storage: Storage) -> None:
 
 
 def test_a_pair_without_a_task_is_every_tasks(storage: Storage) -> None:
-    """It has to go by somebody's request."""
+    """Any task's request erases a pair without a task."""
     storage.preferences.add(preference(TEXT, task=""))
     storage.preferences.add(preference(TEXT, task="other"))
     assert _erase(storage) == {"preferences": 1}
 
 
 def test_an_erased_text_is_not_queued_again(storage: Storage) -> None:
-    """By a job that had read it before, say; by none of its hashes, and for no other task."""
+    """None of its hashes can be queued, even by a job that read the text before."""
     asked = storage.erasures.request("support", content_hash("as it came"), "ann", NOW)
     storage.erasures.add_aliases(asked, {HASH})
     again = [label_request("As it came"), label_request(TEXT), label_request("another")]

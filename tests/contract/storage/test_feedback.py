@@ -15,7 +15,7 @@ def _count(storage: Storage) -> int:
 
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
-    """Verdicts come back equal, in UTC, and in the order given."""
+    """Verdicts come back equal, in UTC and in order."""
     batch = [verdict("p1"), verdict("p2", label=None, correct=False, comment="é🎉", text="t")]
     assert storage.feedback.add(batch) == batch
     found, token = storage.feedback.page("support", "", Page())
@@ -25,12 +25,12 @@ def test_reads_back_what_was_written(storage: Storage) -> None:
 
 
 def test_nothing_to_write(storage: Storage) -> None:
-    """An empty batch is answered by an empty list."""
+    """An empty batch returns an empty list."""
     assert storage.feedback.add([]) == []
 
 
 def test_a_repeated_request_gets_the_first_answer(storage: Storage) -> None:
-    """A request id that was seen returns what was stored then, whatever is sent now."""
+    """A repeated request id returns the first verdict, whatever is sent now."""
     [first] = storage.feedback.add([verdict(request_id="r1")])
     again = storage.feedback.add([verdict("p2", request_id="r1", label="other")])
     assert again == [first]
@@ -38,21 +38,21 @@ def test_a_repeated_request_gets_the_first_answer(storage: Storage) -> None:
 
 
 def test_a_request_repeated_within_a_batch(storage: Storage) -> None:
-    """A request id that is twice in one batch is stored once."""
+    """A request id that occurs twice in one batch is stored once."""
     one, two = storage.feedback.add([verdict(request_id="r1"), verdict(request_id="r1")])
     assert one == two
     assert _count(storage) == 1
 
 
 def test_the_same_verdict_is_stored_once(storage: Storage) -> None:
-    """Without a request id, a verdict equal to its source's latest is that one."""
+    """A verdict without a request id that equals its source's latest returns that one."""
     [first] = storage.feedback.add([verdict()])
     assert storage.feedback.add([verdict(), verdict()]) == [first, first]
     assert _count(storage) == 1
 
 
 def test_sources_do_not_mix(storage: Storage) -> None:
-    """Two sources may give the same verdict; each is kept."""
+    """Two sources may give the same verdict; each is stored."""
     storage.feedback.add([verdict(source="ana"), verdict(source="ben")])
     assert _count(storage) == 2
 
@@ -69,7 +69,7 @@ def test_a_changed_mind_is_kept(storage: Storage, in_one_batch: bool) -> None:
 
 @pytest.mark.parametrize("in_one_batch", [True, False])
 def test_a_changed_mind_with_request_ids_between(storage: Storage, in_one_batch: bool) -> None:
-    """A verdict with a request id counts as its source's latest for those without."""
+    """A verdict with a request id also counts as its source's latest."""
     items = [verdict(label="a"), verdict(label="b", request_id="r1"), verdict(label="a")]
     for batch in [items] if in_one_batch else [[item] for item in items]:
         storage.feedback.add(batch)
@@ -77,7 +77,7 @@ def test_a_changed_mind_with_request_ids_between(storage: Storage, in_one_batch:
 
 
 def test_latest_verdicts(storage: Storage) -> None:
-    """Each source's latest on each prediction of the task counts."""
+    """Each source's latest verdict on each prediction of the task counts."""
     old = verdict("p1", source="ana", create_time=later(-10))
     kept = verdict("p2", source="ana")
     newer = verdict("p1", source="ben", label="b", create_time=later(1))
@@ -86,7 +86,7 @@ def test_latest_verdicts(storage: Storage) -> None:
 
 
 def test_count_verdicts(storage: Storage) -> None:
-    """Verdicts of the window on stored predictions of the version count, each source's latest."""
+    """Each source's latest verdict on a stored prediction of the version and window counts."""
     storage.predictions.add([prediction(f"p{number}") for number in range(1, 6)])
     yes, no = ({"label": None, "correct": correct} for correct in (True, False))
     storage.feedback.add(
@@ -108,7 +108,7 @@ def test_count_verdicts(storage: Storage) -> None:
 
 
 def test_labeled_texts(storage: Storage) -> None:
-    """Each text and label counts once, by the latest verdict on a prediction; a no teaches none."""
+    """Each text and label counts once, by the latest verdict; a bare no gives no label."""
     storage.predictions.add([prediction(f"p{number}", f"t{number % 4}") for number in range(8)])
     storage.feedback.add(
         [
@@ -127,7 +127,7 @@ def test_labeled_texts(storage: Storage) -> None:
 
 
 def test_what_has_no_text_teaches_nothing(storage: Storage) -> None:
-    """A text must be stored or given; what a confirmed prediction was, must be stored."""
+    """A text must be stored or sent; a confirmed prediction's label must be stored."""
     storage.predictions.add([prediction("bare", text=""), prediction("hashed", "", text_hash="h")])
     storage.feedback.add([verdict("bare"), verdict("hashed"), verdict("gone")])
     assert storage.feedback.labeled_texts("support", None) == []
@@ -139,7 +139,7 @@ def test_what_has_no_text_teaches_nothing(storage: Storage) -> None:
 
 
 def test_given_texts_expire(storage: Storage) -> None:
-    """A task's texts older than a moment go, in bounded batches; the verdicts stay."""
+    """A task's texts older than a time are removed in bounded batches; the verdicts stay."""
     old = [verdict(f"p{n}", text="old", create_time=later(n - 5)) for n in range(5)]
     kept = [verdict("p5", text="new"), verdict("p6", task="arxiv", text="t", create_time=later(-9))]
     storage.feedback.add([*old, *kept])
@@ -149,7 +149,7 @@ def test_given_texts_expire(storage: Storage) -> None:
 
 
 def test_a_batch_larger_than_a_query(storage: Storage) -> None:
-    """Repeats are found among more keys than one query takes, with and without request ids."""
+    """Repeats are found among more keys than one query takes."""
     batch = [verdict(f"p{n}", request_id=f"r{n}" if n % 2 else "") for n in range(1201)]
     storage.feedback.add(batch)
     again = [verdict(f"p{n}", request_id=f"r{n}" if n % 2 else "") for n in range(1201)]
@@ -157,7 +157,7 @@ def test_a_batch_larger_than_a_query(storage: Storage) -> None:
 
 
 def test_pages_are_stable(storage: Storage) -> None:
-    """Pages hold each row once, newest first, although rows are added in between."""
+    """Pages have each row once, newest first, although rows are added in between."""
     given = [verdict(f"p{n}") for n in range(7)]
     storage.feedback.add(given)
     seen, token = storage.feedback.page("", "", Page(3))
@@ -169,7 +169,7 @@ def test_pages_are_stable(storage: Storage) -> None:
 
 
 def test_pages_are_filtered(storage: Storage) -> None:
-    """A page holds only the task's and the prediction's feedback."""
+    """A page has feedback of the requested task and prediction only."""
     mine, other = verdict("p1"), verdict("p2", task="arxiv")
     storage.feedback.add([mine, other])
     assert storage.feedback.page("support", "", Page())[0] == [mine]
@@ -178,7 +178,7 @@ def test_pages_are_filtered(storage: Storage) -> None:
 
 
 def test_one_request_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """A request id sent from eight threads over two connections' pools is stored once."""
+    """A request id that eight threads send over two connection pools is stored once."""
     stores = [storage.feedback, second_storage.feedback]
     answers = at_once(lambda n: stores[n % 2].add([verdict(request_id="r1")])[0], range(16))
     assert len(set(map(repr, answers))) == 1
@@ -186,7 +186,7 @@ def test_one_request_from_many_threads(storage: Storage, second_storage: Storage
 
 
 def test_one_verdict_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """The same verdict without a request id, sent from eight threads, is stored once."""
+    """The same verdict without a request id, sent by eight threads, is stored once."""
     stores = [storage.feedback, second_storage.feedback]
     answers = at_once(lambda n: stores[n % 2].add([verdict()])[0], range(16))
     assert len(set(map(repr, answers))) == 1
@@ -194,7 +194,7 @@ def test_one_verdict_from_many_threads(storage: Storage, second_storage: Storage
 
 
 def test_verdicts_are_counted_by_the_current_names_of_labels(storage: Storage) -> None:
-    """A prediction by an old name is right where the label that was given is called so now."""
+    """A prediction is right if its label and the verdict's have the same current name."""
     storage.predictions.add(
         [prediction(f"p{n}", label=label) for n, label in enumerate(["old", "new", "one", "x"])]
     )

@@ -1,4 +1,4 @@
-"""Old runs of checks are deleted."""
+"""Deletion of old runs."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ def _ended(storage: Storage, job: str, task: str, end: datetime) -> JobRun:
 
 
 def test_old_runs_go_and_each_jobs_latest_stays(storage: Storage) -> None:
-    """Of the jobs named, runs that ended before the moment go, but for a task's latest."""
+    """Runs of the given jobs that ended before a time are deleted, except each task's latest."""
     gone = [_ended(storage, "check_drift", "support", later(-n)) for n in (9, 8)]
     kept = [
         _ended(storage, "check_drift", "support", later(-7)),

@@ -19,7 +19,7 @@ def _enqueue(storage: Storage, job: str = "retrain", task: str = "support") -> J
 
 
 def _running(storage: Storage) -> JobRun:
-    """Queue a run and take it."""
+    """Queue a run and claim it."""
     _enqueue(storage)
     run = storage.jobs.claim(later(1))
     assert run is not None
@@ -27,7 +27,7 @@ def _running(storage: Storage) -> JobRun:
 
 
 def test_catalogue(storage: Storage) -> None:
-    """The catalogue is what was set last, by name; it may be empty."""
+    """The catalogue is the last one set, ordered by name; it may be empty."""
     retrain, drift = Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "0 2 * * *")
     storage.jobs.set_catalogue([retrain])
     storage.jobs.set_catalogue([retrain, drift])
@@ -37,7 +37,7 @@ def test_catalogue(storage: Storage) -> None:
 
 
 def test_the_catalogue_set_by_many(storage: Storage, second_storage: Storage) -> None:
-    """Processes that set the same catalogue at once leave it whole."""
+    """Processes that set the same catalogue concurrently leave it complete."""
     catalogue = [Job("a", "", ""), Job("b", "", "")]
     stores = [storage.jobs, second_storage.jobs]
     at_once(lambda n: stores[n % 2].set_catalogue(catalogue), range(8))
@@ -45,7 +45,7 @@ def test_the_catalogue_set_by_many(storage: Storage, second_storage: Storage) ->
 
 
 def test_a_queued_run(storage: Storage) -> None:
-    """A queued run reads back as it was answered, in UTC."""
+    """A queued run reads back as it was returned, in UTC."""
     request = RunRequest("retrain", "support", "schedule", fire_time=later(-60))
     run = storage.jobs.enqueue(request, NOW)
     assert storage.jobs.get(run.run_id) == run
@@ -57,7 +57,7 @@ def test_a_queued_run(storage: Storage) -> None:
 
 
 def _ended(storage: Storage, request: RunRequest) -> JobRun:
-    """Queue a run, take it and let it succeed."""
+    """Queue a run, claim it and let it succeed."""
     run = storage.jobs.enqueue(request, NOW)
     assert storage.jobs.claim(later(1)) is not None
     storage.jobs.succeed(run.run_id, {}, later(2))
@@ -65,7 +65,7 @@ def _ended(storage: Storage, request: RunRequest) -> JobRun:
 
 
 def test_runs_are_unique_by_request_id(storage: Storage) -> None:
-    """A repeated request id is answered with its run, even once that has ended."""
+    """A repeated request id returns its run, even after the run ended."""
     request = RunRequest("retrain", "support", "a", request_id="r1")
     one = _ended(storage, request)
     assert storage.jobs.enqueue(request, later(9)) == one
@@ -73,7 +73,7 @@ def test_runs_are_unique_by_request_id(storage: Storage) -> None:
 
 
 def test_runs_are_unique_by_fire_time(storage: Storage) -> None:
-    """A job runs once for a task and a scheduled moment, whatever the request id."""
+    """A job runs once for a task and a scheduled time, whatever the request id."""
     one = _ended(storage, RunRequest("drift", "support", "schedule", NOW))
     again = storage.jobs.enqueue(RunRequest("drift", "support", "catch_up", NOW), later(9))
     named = storage.jobs.enqueue(RunRequest("drift", "support", "rpc", NOW, "r1"), later(9))
@@ -87,7 +87,7 @@ def test_runs_are_unique_by_fire_time(storage: Storage) -> None:
 
 
 def test_one_run_waits(storage: Storage) -> None:
-    """Of a job and task one run waits: who asks again gets that one, until it has started."""
+    """Each job and task has at most one queued run; further requests join it until it starts."""
     waiting = _enqueue(storage)
     assert _enqueue(storage) == waiting
     assert _enqueue(storage, task="arxiv").run_id != waiting.run_id
@@ -99,7 +99,7 @@ def test_one_run_waits(storage: Storage) -> None:
 
 
 def test_one_run_waits_whoever_asks_at_once(storage: Storage, second_storage: Storage) -> None:
-    """Requests that come at once over two connections share one run."""
+    """Concurrent requests over two connections share one run."""
     stores = [storage.jobs, second_storage.jobs]
 
     def ask(n: int) -> JobRun:
@@ -112,7 +112,7 @@ def test_one_run_waits_whoever_asks_at_once(storage: Storage, second_storage: St
 
 
 def test_a_joined_run_is_the_requests_own(storage: Storage) -> None:
-    """The request id of who joined a run gets that run later too, until it is pruned."""
+    """The request id of a request that joined a run returns that run until it is pruned."""
     waiting = _enqueue(storage)
     request = RunRequest("retrain", "support", Trigger.RPC, request_id="r1")
     assert storage.jobs.enqueue(request, later(1)).run_id == waiting.run_id
@@ -126,7 +126,7 @@ def test_a_joined_run_is_the_requests_own(storage: Storage) -> None:
 
 
 def test_a_waiting_run_stands_for_the_last_moment(storage: Storage) -> None:
-    """Moments that come while a run waits are that run's; the last of them is noted."""
+    """A queued run covers the scheduled times that pass meanwhile, and records the last one."""
     one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
     for seconds in (60, 120, 60):
         request = RunRequest("drift", "support", "schedule", later(seconds))
@@ -136,7 +136,7 @@ def test_a_waiting_run_stands_for_the_last_moment(storage: Storage) -> None:
 
 
 def test_a_person_who_joins_comes_first(storage: Storage) -> None:
-    """A run that a person joins counts as asked for by a person, and keeps its moment."""
+    """A run that a person joins counts as requested by a person, and keeps its time."""
     _enqueue(storage, job="latency")
     one = storage.jobs.enqueue(RunRequest("drift", "support", "schedule", NOW), NOW)
     joined = storage.jobs.enqueue(RunRequest("drift", "support", Trigger.RPC), later(1))
@@ -148,7 +148,7 @@ def test_a_person_who_joins_comes_first(storage: Storage) -> None:
 
 
 def test_one_moment_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """Schedulers that fire for the same moment at once queue one run."""
+    """Schedulers that fire concurrently for the same time queue one run."""
     stores = [storage.jobs, second_storage.jobs]
     request = RunRequest("drift", "support", "schedule", NOW)
     runs = at_once(lambda n: stores[n % 2].enqueue(request, NOW), range(8))
@@ -156,7 +156,7 @@ def test_one_moment_from_many_threads(storage: Storage, second_storage: Storage)
 
 
 def test_claims_come_in_order(storage: Storage) -> None:
-    """The oldest run is taken first, and a job is not run twice at once for a task."""
+    """The oldest run is claimed first, and a job does not run twice at once for a task."""
     first, other_task = _enqueue(storage), _enqueue(storage, task="arxiv")
     other_job = _enqueue(storage, job="drift")
     claimed = [storage.jobs.claim(later(n)) for n in range(3)]
@@ -177,7 +177,7 @@ def test_claims_come_in_order(storage: Storage) -> None:
 
 @pytest.mark.parametrize("person", [Trigger.RPC, Trigger.ERASURE])
 def test_people_come_first(storage: Storage, person: Trigger) -> None:
-    """A run that a person asked for is taken before older ones that nobody asked for."""
+    """A run that a person requested is claimed before older runs of the schedule."""
     others = (Trigger.SCHEDULE, Trigger.CATCH_UP, Trigger.CHECK_FEEDBACK, Trigger.FIRST_MODEL)
     older = [
         storage.jobs.enqueue(RunRequest("drift", f"task{n}", trigger), NOW)
@@ -189,7 +189,7 @@ def test_people_come_first(storage: Storage, person: Trigger) -> None:
 
 
 def test_runs_of_gone_tasks_are_closed(storage: Storage) -> None:
-    """Queued runs of tasks that are not named any more are FAILED; no others are."""
+    """Queued runs of tasks that no longer exist become FAILED; no others do."""
     running = storage.jobs.enqueue(RunRequest("drift", "gone", "schedule"), NOW)
     assert storage.jobs.claim(later(1)) is not None
     waiting = [_enqueue(storage, task=task) for task in ("gone", "support")]
@@ -203,7 +203,7 @@ def test_runs_of_gone_tasks_are_closed(storage: Storage) -> None:
 
 
 def test_claims_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """Eight threads over two databases take one run of each job and task, none twice."""
+    """Eight threads over two databases claim one run of each job and task, none twice."""
     for n in range(5):
         _enqueue(storage, job=f"job{n}")
     stores = [storage.jobs, second_storage.jobs]
@@ -213,7 +213,7 @@ def test_claims_from_many_threads(storage: Storage, second_storage: Storage) -> 
 
 
 def test_claim_and_finish_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """A queue that eight threads work off is worked off whole, each run once."""
+    """Eight threads finish a whole queue, each run once."""
     queued = {_enqueue(storage, f"job{n % 3}", f"task{n}").run_id for n in range(24)}
     stores = [storage.jobs, second_storage.jobs]
 
@@ -233,7 +233,7 @@ def test_claim_and_finish_from_many_threads(storage: Storage, second_storage: St
 
 
 def test_beat(storage: Storage) -> None:
-    """A beat notes progress and brings back whether somebody asked the run to stop."""
+    """A heartbeat records progress and returns whether someone asked the run to stop."""
     run = _running(storage)
     alive = storage.jobs.beat(run.run_id, 0.5, "epoch 2 of 4", later(2))
     assert alive is not None
@@ -246,7 +246,7 @@ def test_beat(storage: Storage) -> None:
 
 
 def test_no_beat_of_a_closed_run(storage: Storage) -> None:
-    """A run that was closed, or is not there, has no beat, and does not change by one."""
+    """A heartbeat of a closed or unknown run returns None and changes nothing."""
     run = _running(storage)
     storage.jobs.fail(run.run_id, "DATA: broken", later(2))
     assert storage.jobs.beat(run.run_id, 0.5, "goes on", later(3)) is None
@@ -256,7 +256,7 @@ def test_no_beat_of_a_closed_run(storage: Storage) -> None:
 
 
 def test_a_run_is_closed_once(storage: Storage) -> None:
-    """The first end of a run stays: what comes later changes nothing."""
+    """The first end of a run stays; later ones change nothing."""
     run = _running(storage)
     storage.jobs.succeed(run.run_id, {"version": 3}, later(2))
     storage.jobs.fail(run.run_id, "LATE: no", later(3))
@@ -267,7 +267,7 @@ def test_a_run_is_closed_once(storage: Storage) -> None:
 
 
 def test_cancel(storage: Storage) -> None:
-    """A queued run is cancelled at once, a running one is asked, an ended one is left."""
+    """A queued run is cancelled immediately, a running one is asked, an ended one stays."""
     running, queued = _running(storage), _enqueue(storage)
     cancelled = storage.jobs.cancel(queued.run_id, later(2))
     assert (cancelled.state, cancelled.end_time) == (JobRunState.CANCELLED, later(2))
@@ -281,7 +281,7 @@ def test_cancel(storage: Storage) -> None:
 
 
 def test_unknown_runs(storage: Storage) -> None:
-    """A run id that is not there is NotFound."""
+    """An unknown run id is NotFound."""
     for call in (storage.jobs.get, lambda run_id: storage.jobs.cancel(run_id, NOW)):
         with pytest.raises(NotFound) as caught:
             call("nobody")
@@ -289,7 +289,7 @@ def test_unknown_runs(storage: Storage) -> None:
 
 
 def test_orphans(storage: Storage) -> None:
-    """Running runs that are silent for too long are closed as FAILED; no others are."""
+    """Running runs without a recent heartbeat become FAILED; no others do."""
     silent = _running(storage)
     _enqueue(storage, task="arxiv")
     alive = storage.jobs.claim(later(1))
@@ -306,7 +306,7 @@ def test_orphans(storage: Storage) -> None:
 
 
 def test_latest(storage: Storage) -> None:
-    """The newest run in some states, and the last scheduled moment, are found by job and task."""
+    """The newest run in some states and the last scheduled time are found by job and task."""
     assert storage.jobs.latest_fire_time("retrain", "support") is None
     assert storage.jobs.latest("retrain", "support", list(JobRunState)) is None
     _ended(storage, RunRequest("retrain", "support", "schedule", later(120)))
@@ -319,7 +319,7 @@ def test_latest(storage: Storage) -> None:
 
 
 def test_pages(storage: Storage) -> None:
-    """Pages hold each run once, newest first, by job and task, although runs are added."""
+    """Pages have each run once, newest first, by job and task, although runs are added."""
     request = RunRequest("retrain", "support", "test")
     runs = [_ended(storage, request) for _ in range(5)]
     _enqueue(storage, job="drift")

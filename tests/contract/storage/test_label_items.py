@@ -1,4 +1,4 @@
-"""The table of label items: what waits, once each, and for how long."""
+"""The table of label items."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tidemill_core.storage.storage import Storage
 
 
 def test_reads_back_what_was_queued(storage: Storage) -> None:
-    """Items come back as they were asked for, open, newest first."""
+    """Items come back as they were requested, open, newest first."""
     audit = label_request(
         "漢字🎉\n",
         reason=LabelReason.AUDIT,
@@ -28,7 +28,7 @@ def test_reads_back_what_was_queued(storage: Storage) -> None:
 
 
 def test_a_text_waits_once_for_each_reason(storage: Storage) -> None:
-    """The same text but for case and spacing is queued again for another reason or task only."""
+    """The same text, in any case and spacing, is queued again for another reason or task only."""
     assert storage.label_items.add([label_request(), label_request("WHERE is  my card?")], 1, NOW)
     assert storage.label_items.add([label_request()], 1, NOW) == 0
     others = [label_request(reason=LabelReason.AUDIT), label_request(task="arxiv")]
@@ -40,7 +40,7 @@ def test_a_text_waits_once_for_each_reason(storage: Storage) -> None:
 
 
 def test_an_origin_is_asked_about_once_for_each_reason(storage: Storage) -> None:
-    """Whatever was made of it, and with the text that it shares with another origin."""
+    """An origin is queued once, whatever its result, and even if it shares its text."""
     same = [label_request(origin="p1"), label_request(origin="p2")]
     assert storage.label_items.add(same, 1, NOW) == 1
     [item] = lease(storage)
@@ -52,7 +52,7 @@ def test_an_origin_is_asked_about_once_for_each_reason(storage: Storage) -> None
 
 
 def test_many_are_queued_by_several_at_once(storage: Storage, second_storage: Storage) -> None:
-    """Of threads that queue the same texts each text is queued once, beyond one transaction too."""
+    """Threads that queue the same texts queue each once, also over several transactions."""
     requests = [label_request(f"text {n}", origin=f"p{n}") for n in range(600)]
     stores = [storage.label_items, second_storage.label_items]
     added = at_once(lambda n: stores[n % 2].add(requests, 1, NOW), range(2), threads=2)
@@ -60,7 +60,7 @@ def test_many_are_queued_by_several_at_once(storage: Storage, second_storage: St
 
 
 def test_pages_are_stable_and_filtered(storage: Storage) -> None:
-    """Pages hold each item of the task, reason and states once, newest first."""
+    """Pages have each item of the task, reason and states once, newest first."""
     storage.label_items.add([label_request(f"text {n}") for n in range(7)], 1, NOW)
     storage.label_items.add([label_request(reason=LabelReason.AUDIT)], 1, NOW)
     storage.label_items.add([label_request(task="arxiv")], 1, NOW)
@@ -85,7 +85,7 @@ def test_pages_are_stable_and_filtered(storage: Storage) -> None:
 
 
 def test_texts_are_removed_by_their_age(storage: Storage) -> None:
-    """Without its text an item that waits is EXPIRED, and one that is decided teaches no more."""
+    """A waiting item without its text is EXPIRED; a decided one no longer trains."""
     requests = [label_request(f"text {n}", text_time=later(n)) for n in range(3)]
     storage.label_items.add(requests, 1, later(9))
     [item] = lease(storage, count=1)

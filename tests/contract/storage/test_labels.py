@@ -1,4 +1,4 @@
-"""Leases on label items, and what annotators say of them."""
+"""Leases on label items, and annotators' judgements."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from tidemill_core.storage.storage import Storage
 
 
 def test_the_oldest_are_handed_out_first_and_kept(storage: Storage) -> None:
-    """What one holds nobody else gets where one judgement is wanted, nor they themselves again."""
+    """A held item that needs one judgement is leased neither to others nor again to its holder."""
     storage.label_items.add([label_request(f"text {n}") for n in range(3)], 1, NOW)
     storage.label_items.add([label_request("of another", task="arxiv")], 1, NOW)
     held = lease(storage, count=2)
@@ -25,7 +25,7 @@ def test_the_oldest_are_handed_out_first_and_kept(storage: Storage) -> None:
 
 
 def test_a_lease_that_ran_out_goes_to_who_asks_next(storage: Storage) -> None:
-    """From its last moment on; and then it is not the first holder's."""
+    """From its end on, an expired lease goes to the next annotator, not the first."""
     storage.label_items.add([label_request()], 1, NOW)
     lease(storage)
     assert lease(storage, "ben", seconds=LEASE - 0.001) == []
@@ -36,7 +36,7 @@ def test_a_lease_that_ran_out_goes_to_who_asks_next(storage: Storage) -> None:
 
 
 def test_as_many_hold_an_item_as_it_wants_judgements(storage: Storage) -> None:
-    """Judgements that are in count too; after a tie one more is wanted."""
+    """Judgements count as holders too; after a tie, one more judgement is needed."""
     storage.label_items.add([label_request()], 2, NOW)
     [item] = lease(storage)
     assert len(lease(storage, "ben")) == 1
@@ -50,7 +50,7 @@ def test_as_many_hold_an_item_as_it_wants_judgements(storage: Storage) -> None:
 
 
 def test_a_repeated_lease_gets_the_same_items(storage: Storage) -> None:
-    """A request id that was seen names its items, for that annotator alone."""
+    """A repeated request id returns the same items, for the same annotator only."""
     storage.label_items.add([label_request(f"text {n}") for n in range(4)], 1, NOW)
     first = lease(storage, count=2, request="r1")
     assert texts_of(lease(storage, count=2, request="r1")) == texts_of(first)
@@ -60,7 +60,7 @@ def test_a_repeated_lease_gets_the_same_items(storage: Storage) -> None:
 
 
 def test_a_lease_that_ran_out_is_not_repeated(storage: Storage) -> None:
-    """What another holds by now is theirs; what is free is leased anew."""
+    """An expired lease returns free items only, none that another annotator holds."""
     storage.label_items.add([label_request("one"), label_request("two")], 1, NOW)
     lease(storage, count=2, request="r1")
     assert texts_of(lease(storage, "ben", count=1, seconds=LEASE)) == ["one"]
@@ -69,7 +69,7 @@ def test_a_lease_that_ran_out_is_not_repeated(storage: Storage) -> None:
 
 
 def test_counts_what_waits_for_an_annotator(storage: Storage) -> None:
-    """What they judged and what is decided does not wait for them."""
+    """Items that an annotator judged, and decided items, do not wait for them."""
     storage.label_items.add([label_request(f"text {n}") for n in range(3)], 2, NOW)
     [item] = lease(storage, count=1)
     say(storage, item, "a", "ana")
@@ -81,7 +81,7 @@ def test_counts_what_waits_for_an_annotator(storage: Storage) -> None:
 
 
 def test_judgements_decide_an_item(storage: Storage) -> None:
-    """With the wanted number in, the label that most gave is the item's, and it is closed."""
+    """With enough judgements, the most frequent label decides the item and closes it."""
     storage.label_items.add([label_request()], 2, NOW)
     [item] = lease(storage)
     stored, now = storage.label_items.submit("support", judgement(item.label_item_id, "a"), {})
@@ -97,7 +97,7 @@ def test_judgements_decide_an_item(storage: Storage) -> None:
 
 
 def test_an_item_that_people_cannot_agree_on_is_listed(storage: Storage) -> None:
-    """After two judgements more than wanted it is UNRESOLVED, and handed out no more."""
+    """After two extra judgements it is UNRESOLVED, and no longer leased."""
     storage.label_items.add([label_request()], 1, NOW)
     storage.label_items.add([label_request(reason=LabelReason.AUDIT)], 2, NOW)
     _, item = lease(storage)
@@ -109,7 +109,7 @@ def test_an_item_that_people_cannot_agree_on_is_listed(storage: Storage) -> None
 
 
 def test_who_is_late_is_heard(storage: Storage) -> None:
-    """A judgement after the lease, even while another holds the item, counts while it waits."""
+    """A judgement after the lease counts while the item waits, even if another holds it."""
     storage.label_items.add([label_request()], 1, NOW)
     [item] = lease(storage)
     assert len(lease(storage, "ben", seconds=LEASE)) == 1
@@ -122,7 +122,7 @@ def test_who_is_late_is_heard(storage: Storage) -> None:
 
 
 def test_an_annotator_is_heard_once(storage: Storage) -> None:
-    """The same again is the first answer, decided or not; another label is refused."""
+    """The same label again returns the first judgement, decided or not; another is refused."""
     storage.label_items.add([label_request()], 2, NOW)
     [item] = lease(storage)
     first = judgement(item.label_item_id, "a", request_id="r1")
@@ -137,7 +137,7 @@ def test_an_annotator_is_heard_once(storage: Storage) -> None:
 
 
 def test_a_request_id_is_one_judgements_alone(storage: Storage) -> None:
-    """For another item, or by another annotator, it is refused, not answered with the first one."""
+    """A request id of another item or annotator is refused."""
     storage.label_items.add([label_request("one"), label_request("two")], 2, NOW)
     one, two = all_items(storage)
     storage.label_items.submit("support", judgement(one.label_item_id, "a", request_id="r1"), {})
@@ -150,7 +150,7 @@ def test_a_request_id_is_one_judgements_alone(storage: Storage) -> None:
 
 
 def test_only_the_tasks_own_items_are_judged(storage: Storage) -> None:
-    """An item of another task, and one that never was, are not found."""
+    """An item of another task, and an unknown one, are not found."""
     storage.label_items.add([label_request()], 1, NOW)
     [item] = lease(storage)
     for task, item_id in (("arxiv", item.label_item_id), ("support", "x" * 32)):
@@ -163,7 +163,7 @@ def test_only_the_tasks_own_items_are_judged(storage: Storage) -> None:
 def test_no_item_is_handed_out_too_often(
     storage: Storage, second_storage: Storage, wanted: int
 ) -> None:
-    """Twelve annotators who lease at once hold each item as often as it wants judgements."""
+    """Twelve concurrent annotators hold each item as often as it needs judgements."""
     storage.label_items.add([label_request(f"text {n}") for n in range(5)], wanted, NOW)
     stores = [storage, second_storage]
     leased = at_once(lambda n: lease(stores[n % 2], f"annotator {n}", count=2), range(12))
@@ -175,7 +175,7 @@ def test_no_item_is_handed_out_too_often(
 def test_judgements_sent_at_once_are_counted_once(
     storage: Storage, second_storage: Storage
 ) -> None:
-    """Of many annotators who send theirs twice at once, as many are heard as decide the item."""
+    """Of concurrent repeated judgements, exactly as many count as decide the item."""
     storage.label_items.add([label_request()], 3, NOW)
     [item] = all_items(storage)
     stores = [storage, second_storage]

@@ -1,4 +1,4 @@
-"""Leases: what only one process may do at a time."""
+"""Leases, which one process at a time can hold."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ LENGTH = timedelta(seconds=30)
 
 
 def test_exclusive(storage: Storage) -> None:
-    """While one holds a lease nobody else gets it; leases of other names are free."""
+    """While one process holds a lease, no other gets it; leases with other names are free."""
     assert storage.leases.acquire("scheduler", "a", LENGTH, NOW)
     assert not storage.leases.acquire("scheduler", "b", LENGTH, later(1))
     assert storage.leases.acquire("other", "b", LENGTH, later(1))
@@ -23,7 +23,7 @@ def test_renewed(storage: Storage) -> None:
 
 
 def test_expired(storage: Storage) -> None:
-    """A lease that ran out goes to the next who asks, and not back."""
+    """An expired lease goes to the next process that asks, and not back."""
     storage.leases.acquire("scheduler", "a", LENGTH, NOW)
     assert not storage.leases.acquire("scheduler", "b", LENGTH, later(30))
     assert storage.leases.acquire("scheduler", "b", LENGTH, later(30.001))
@@ -31,7 +31,7 @@ def test_expired(storage: Storage) -> None:
 
 
 def test_released(storage: Storage) -> None:
-    """A lease that is given back is free; only its holder can give it back."""
+    """A released lease is free; only its holder can release it."""
     storage.leases.acquire("scheduler", "a", LENGTH, NOW)
     storage.leases.release("scheduler", "b")
     assert not storage.leases.acquire("scheduler", "b", LENGTH, later(1))
@@ -40,7 +40,7 @@ def test_released(storage: Storage) -> None:
 
 
 def test_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """Of eight that ask at once exactly one gets a free lease, and then an expired one."""
+    """Of eight concurrent threads, exactly one gets a free lease, and then an expired one."""
     stores = [storage.leases, second_storage.leases]
     for moment in (NOW, later(100)):
 

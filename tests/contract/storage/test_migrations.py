@@ -1,4 +1,4 @@
-"""Migrations bring any database to the schema."""
+"""Migrations to the current schema."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ for url in sys.stdin:
 
 
 def test_the_head_is_the_schema(empty_database_url: str) -> None:
-    """After all migrations the database has exactly the tables that the code works with."""
+    """After all migrations, the database has exactly the tables of the schema."""
     database = open_storage(empty_database_url).database
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -43,7 +43,7 @@ def test_the_head_is_the_schema(empty_database_url: str) -> None:
 
 
 def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
-    """Opening a database that is up to date changes nothing in it."""
+    """Opening an up-to-date database changes nothing in it."""
     first = open_storage(empty_database_url)
     [stored] = first.feedback.add([verdict()])
     first.database.close()
@@ -53,7 +53,7 @@ def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
 
 
 def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None:
-    """Dataset versions of an older database were last built when they were first built."""
+    """The build time of dataset versions in an older database is their creation time."""
     database, config = Database(empty_database_url), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     old = {name: value for name, value in vars(dataset("a" * 64)).items() if name in _AT_FIRST}
@@ -68,7 +68,7 @@ def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None
 
 
 def test_pickles_of_earlier_releases_are_dropped(empty_database_url: str) -> None:
-    """The table that an earlier scheduler kept pickles in is gone."""
+    """The table of an earlier scheduler's pickles is dropped."""
     database, config = Database(empty_database_url), Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with database.write() as connection:
@@ -83,7 +83,7 @@ def test_pickles_of_earlier_releases_are_dropped(empty_database_url: str) -> Non
 
 
 def test_processes_that_start_together(tmp_path: Path, postgres: Postgres) -> None:
-    """Processes that open an empty database at once all succeed, on either backend."""
+    """Processes that open an empty database concurrently all succeed, on either backend."""
     urls = [f"sqlite:///{tmp_path / str(number)}.db" for number in range(20)]
     urls.append(postgres.url(postgres.new_database()))
     command = [sys.executable, "-c", OPEN]

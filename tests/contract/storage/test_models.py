@@ -19,7 +19,7 @@ def _state(storage: Storage, version: int) -> ModelState:
 
 
 def test_candidates_are_numbered_per_task(storage: Storage) -> None:
-    """Each task counts its own versions from 1."""
+    """Each task numbers its own versions from 1."""
     numbers = [
         storage.models.add_candidate(task, "onnx", "d1", NOW).version
         for task in ("support", "support", "arxiv", "support", "arxiv")
@@ -28,14 +28,14 @@ def test_candidates_are_numbered_per_task(storage: Storage) -> None:
 
 
 def test_candidates_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """Candidates that are added at once get different numbers, without a gap."""
+    """Concurrent candidates get different numbers, without a gap."""
     stores = [storage.models, second_storage.models]
     added = at_once(lambda n: stores[n % 2].add_candidate(TASK, "onnx", "d1", NOW), range(16))
     assert sorted(version.version for version in added) == list(range(1, 17))
 
 
 def test_a_candidate_reads_back(storage: Storage) -> None:
-    """What is returned for a candidate is what is stored, in UTC."""
+    """The returned candidate equals the stored one, in UTC."""
     added = storage.models.add_candidate(TASK, "torchscript", "d1", NOW)
     found = storage.models.get(TASK, 1)
     assert found == added
@@ -46,7 +46,7 @@ def test_a_candidate_reads_back(storage: Storage) -> None:
 
 @pytest.mark.parametrize("target", [ModelState.VALIDATED, ModelState.REJECTED])
 def test_judge(storage: Storage, target: ModelState) -> None:
-    """A judged candidate has its state, measures, reason and the moment."""
+    """A judged candidate has its state, measures, reason and time."""
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)
     judged = storage.models.judge(TASK, 1, target, {"accuracy": 0.9}, "because", later(5))
     expected = ModelVersion(
@@ -56,7 +56,7 @@ def test_judge(storage: Storage, target: ModelState) -> None:
 
 
 def test_judged_once(storage: Storage) -> None:
-    """A rejected version stays rejected, with the measures it was rejected for."""
+    """A rejected version stays rejected, with its measures."""
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)
     storage.models.judge(TASK, 1, ModelState.REJECTED, {"accuracy": 0.1}, "bad", NOW)
     with pytest.raises(IllegalTransition):
@@ -65,7 +65,7 @@ def test_judged_once(storage: Storage) -> None:
 
 
 def test_unknown_versions(storage: Storage) -> None:
-    """A number that no version has is NotFound wherever it is given."""
+    """An unknown version number is NotFound in every method."""
     validated(storage)
     storage.models.promote(TASK, 1, change())
     for call in (
@@ -80,7 +80,7 @@ def test_unknown_versions(storage: Storage) -> None:
 
 
 def test_the_first_champion(storage: Storage) -> None:
-    """A validated version becomes the first champion; there is none to go back to."""
+    """A validated version becomes the first champion, without a previous one."""
     assert storage.models.deployment(TASK) is None
     validated(storage)
     deployment = storage.models.promote(TASK, 1, change())
@@ -93,7 +93,7 @@ def test_the_first_champion(storage: Storage) -> None:
 
 
 def test_the_next_champion(storage: Storage) -> None:
-    """A promotion retires the champion before, which can be gone back to."""
+    """A promotion retires the previous champion, to which a rollback can return."""
     for version in (validated(storage), validated(storage)):
         deployment = storage.models.promote(TASK, version, change())
     assert (deployment.champion, deployment.previous_champion) == (2, 1)
@@ -124,7 +124,7 @@ def test_the_champion_is_not_promoted_again(storage: Storage) -> None:
 
 
 def test_rollback(storage: Storage) -> None:
-    """A rollback lets the champion before answer again; it goes one step back only."""
+    """A rollback makes the previous champion answer again, one step back only."""
     for version in (validated(storage), validated(storage)):
         storage.models.promote(TASK, version, change())
     deployment = storage.models.rollback(TASK, change(comment="worse"))
@@ -138,7 +138,7 @@ def test_rollback(storage: Storage) -> None:
 
 
 def test_a_rolled_back_champion_comes_back(storage: Storage) -> None:
-    """Once recalled it is to be served and may be champion again; without that it may not."""
+    """A rolled-back version can be promoted again only after it is recalled."""
     for version in (validated(storage), validated(storage)):
         storage.models.promote(TASK, version, change())
     storage.models.rollback(TASK, change())
@@ -156,7 +156,7 @@ def test_a_rolled_back_champion_comes_back(storage: Storage) -> None:
 
 
 def test_a_version_that_newer_ones_passed_over_comes_back(storage: Storage) -> None:
-    """Rolled back or never promoted, an older version may follow a newer champion."""
+    """An older version, rolled back or never promoted, can follow a newer champion."""
     for _ in range(3):
         validated(storage)
     storage.models.promote(TASK, 1, change())
@@ -174,7 +174,7 @@ def test_a_version_that_newer_ones_passed_over_comes_back(storage: Storage) -> N
 
 
 def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
-    """A retired champion, the champion, a candidate and a shadow stay as they are."""
+    """A retired champion, the champion, a candidate and a shadow do not change."""
     for _ in range(3):
         validated(storage)
     for version in (1, 2):
@@ -191,7 +191,7 @@ def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
 
 
 def test_a_repeated_promotion_recalls_nothing(storage: Storage) -> None:
-    """A promotion that is sent again after a second rollback leaves the version out."""
+    """A promotion that is repeated after a second rollback does not recall the version."""
     for version in (validated(storage), validated(storage)):
         storage.models.promote(TASK, version, change(f"r{version}"))
     storage.models.rollback(TASK, change())
@@ -210,7 +210,7 @@ def test_no_champion(storage: Storage) -> None:
 
 
 def test_one_promotion_from_many_threads(storage: Storage, second_storage: Storage) -> None:
-    """A promotion sent from eight threads under one request id is made once."""
+    """A promotion that eight threads send with one request id happens once."""
     validated(storage)
     stores = [storage.models, second_storage.models]
     answers = at_once(lambda n: stores[n % 2].promote(TASK, 1, change("r1")), range(8))

@@ -1,4 +1,4 @@
-"""What holds when the database is away, locked or full."""
+"""Storage when the database cannot be reached, is locked or is full."""
 
 import sqlite3
 import time
@@ -27,20 +27,20 @@ UNLIMITED = 1_000_000
 
 @pytest.fixture
 def sqlite_file(tmp_path: Path) -> Path:
-    """Where the SQLite database of a test lies."""
+    """Return the path of a test's SQLite database."""
     return tmp_path / "tidemill.db"
 
 
 @pytest.fixture
 def sqlite_storage(sqlite_file: Path) -> Iterator[Storage]:
-    """Storage over a SQLite file, made."""
+    """Return storage over an existing SQLite file."""
     opened = open_storage(f"sqlite:///{sqlite_file}")
     yield opened
     opened.database.close()
 
 
 def _set_on_connect(database: Database, pragma: str) -> None:
-    """From now on the database's connections have a SQLite setting."""
+    """Set a SQLite setting on all new connections."""
     event.listen(
         database.engine, "connect", lambda connection, _: connection.execute(f"PRAGMA {pragma}")
     )
@@ -59,7 +59,7 @@ def _stored(storage: Storage) -> int:
 
 
 def test_a_locked_database(sqlite_file: Path, sqlite_storage: Storage) -> None:
-    """Writes that wait too long fail with nothing written; reads go on; later all is well."""
+    """Writes that wait too long fail and write nothing; reads and later writes succeed."""
     _set_on_connect(sqlite_storage.database, "busy_timeout = 100")
     other = sqlite3.connect(sqlite_file, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -75,7 +75,7 @@ def test_a_locked_database(sqlite_file: Path, sqlite_storage: Storage) -> None:
 
 
 def test_a_full_disk(sqlite_file: Path, sqlite_storage: Storage) -> None:
-    """A batch that does not fit is not written at all; what is there can be read."""
+    """A batch that does not fit is not written at all; stored rows can be read."""
     sqlite_storage.predictions.add([prediction("kept")])
     pages = _pages(sqlite_file)
     _set_on_connect(sqlite_storage.database, f"max_page_count = {pages + 5}")
@@ -90,7 +90,7 @@ def test_a_full_disk(sqlite_file: Path, sqlite_storage: Storage) -> None:
 
 
 def test_a_full_job_store(sqlite_file: Path, sqlite_storage: Storage) -> None:
-    """A run that there is no room for is refused as StorageUnavailable and not queued."""
+    """A run without room is refused as StorageUnavailable and not queued."""
     _set_on_connect(sqlite_storage.database, f"max_page_count = {_pages(sqlite_file)}")
     queued: list[JobRun] = []
     requests = [RunRequest(f"job{n}", "support", "x" * 200) for n in range(100)]
@@ -112,7 +112,7 @@ def _pages(path: Path) -> int:
 
 
 def test_a_file_that_is_no_database(sqlite_file: Path) -> None:
-    """A file with other content is refused as StorageUnavailable, and left as it is."""
+    """A file that is not a database is StorageUnavailable, and does not change."""
     sqlite_file.write_bytes(b"not a database" * 1000)
     with _unavailable("not a database"):
         open_storage(f"sqlite:///{sqlite_file}")
@@ -121,13 +121,13 @@ def test_a_file_that_is_no_database(sqlite_file: Path) -> None:
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://root@localhost/x"])
 def test_wrong_urls(url: str) -> None:
-    """A URL of no database that we know is a ConfigurationError."""
+    """A URL of an unsupported database is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match="database_url"):
         Database(url)
 
 
 def test_postgresql_away(postgres: Postgres, postgres_url: str) -> None:
-    """While PostgreSQL is away all calls fail as StorageUnavailable; then all is well again."""
+    """While PostgreSQL is down, all calls fail as StorageUnavailable; later they succeed."""
     storage = open_storage(postgres_url)
     [before] = storage.feedback.add([verdict()])
     postgres.stop()
@@ -152,7 +152,7 @@ def test_postgresql_away(postgres: Postgres, postgres_url: str) -> None:
 
 
 def test_postgresql_goes_within_a_transaction(postgres: Postgres, postgres_url: str) -> None:
-    """A transaction under way when PostgreSQL goes away fails and has changed nothing."""
+    """A transaction during which PostgreSQL stops fails and changes nothing."""
     storage = open_storage(postgres_url)
     try:
         with pytest.raises(StorageUnavailable), storage.database.write() as connection:  # noqa: PT012 -- at its end
@@ -165,7 +165,7 @@ def test_postgresql_goes_within_a_transaction(postgres: Postgres, postgres_url: 
 
 
 def test_a_held_lock_is_not_waited_for_long(postgres_url: str) -> None:
-    """On PostgreSQL too, who cannot get a table in time is told so and has changed nothing."""
+    """On PostgreSQL, a write that cannot lock a table in time fails and changes nothing."""
     storage, other = open_storage(postgres_url), open_storage(postgres_url)
     with other.database.write() as holder:
         holder.execute(text("LOCK TABLE feedback IN ACCESS EXCLUSIVE MODE"))
@@ -179,7 +179,7 @@ def test_a_held_lock_is_not_waited_for_long(postgres_url: str) -> None:
 
 
 def test_a_statement_has_a_limit_but_no_migration(postgres_url: str) -> None:
-    """Statements end in time, while a migration waits for another process's turn."""
+    """Statements time out, but a migration waits for another process's turn."""
     storage = open_storage(postgres_url)
     limit = text("SHOW statement_timeout")
     with storage.database.read() as connection:
@@ -194,7 +194,7 @@ def test_a_statement_has_a_limit_but_no_migration(postgres_url: str) -> None:
 
 
 def test_postgresql_that_only_reads(postgres_url: str) -> None:
-    """A write to what a failover made a standby is StorageUnavailable; later it is written."""
+    """Writes to a read-only PostgreSQL are StorageUnavailable; later they succeed."""
     storage = open_storage(postgres_url)
     name = storage.database.engine.url.database
     for setting, stored in (("on", 0), ("off", 1)):
@@ -213,7 +213,7 @@ def test_postgresql_that_only_reads(postgres_url: str) -> None:
 
 
 def test_a_reader_sees_one_moment(storage: Storage, second_storage: Storage) -> None:
-    """What others write while a transaction reads is not in it."""
+    """A read transaction does not see concurrent writes."""
     count = select(func.count()).select_from(feedback)
     with storage.database.read() as connection:
         assert connection.execute(count).scalar_one() == 0
@@ -223,7 +223,7 @@ def test_a_reader_sees_one_moment(storage: Storage, second_storage: Storage) -> 
 
 
 def test_readers_do_not_wait(storage: Storage, second_storage: Storage) -> None:
-    """While one writes alone on a table others read what was there before."""
+    """While a transaction locks a table to write, others read the state before."""
     with storage.database.write(alone_on=feedback) as connection:
         connection.execute(feedback.insert(), vars(verdict()) | {"request_id": None})
         assert _stored(second_storage) == 0
@@ -231,7 +231,7 @@ def test_readers_do_not_wait(storage: Storage, second_storage: Storage) -> None:
 
 
 def test_a_write_that_raises_changes_nothing(storage: Storage) -> None:
-    """An error inside a transaction undoes all of it, and comes out as it is."""
+    """An error inside a transaction undoes all of it, and propagates unchanged."""
     with pytest.raises(ZeroDivisionError), storage.database.write() as connection:  # noqa: PT012 -- at its end
         connection.execute(feedback.insert(), vars(verdict()) | {"request_id": None})
         _ = 1 / 0

@@ -15,14 +15,14 @@ WINDOW = PredictionWindow("support", 1, NOW)
 
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
-    """A prediction comes back equal, scores and attributes included."""
+    """A prediction comes back equal, including scores and attributes."""
     given = prediction("p1", text="wo ist 我的 карта? 🎉 %_'\"")
     storage.predictions.add([given])
     assert storage.predictions.get("p1") == given
 
 
 def test_a_value_that_cannot_be_stored_writes_nothing(storage: Storage) -> None:
-    """A row that the schema forbids is an error, and not left out in silence."""
+    """A row that the schema forbids is an error; it is not skipped silently."""
     broken = prediction("p1", label=None)
     with pytest.raises(IntegrityError):
         storage.predictions.add([prediction("p2"), broken])
@@ -30,14 +30,14 @@ def test_a_value_that_cannot_be_stored_writes_nothing(storage: Storage) -> None:
 
 
 def test_a_batch_larger_than_a_statement(storage: Storage) -> None:
-    """All of many rows come back equal, whatever their number."""
+    """Many rows come back equal, whatever their number."""
     given = [prediction(f"p{n}", "t" * n, scores=(Score('"l"', 1 / (n + 3)),)) for n in range(250)]
     storage.predictions.add(given)
     assert [storage.predictions.get(each.prediction_id) for each in given] == given
 
 
 def test_hashes_of_texts(storage: Storage) -> None:
-    """A hash comes back with its prediction, and by id where there is one."""
+    """A hash comes back with its prediction, and by id if there is one."""
     hashed = prediction("p1", text="", text_hash="ab" * 32)
     storage.predictions.add([hashed, prediction("p2")])
     assert storage.predictions.get("p1") == hashed
@@ -45,7 +45,7 @@ def test_hashes_of_texts(storage: Storage) -> None:
 
 
 def test_texts_expire(storage: Storage) -> None:
-    """A task's texts and hashes older than a moment go, in bounded batches; the rows stay."""
+    """A task's texts and hashes older than a time are removed in bounded batches; rows stay."""
     old = [prediction(f"old{n}", predict_time=later(n - 5)) for n in range(4)]
     hashed = prediction("hashed", "", text_hash="h", predict_time=later(-1))
     kept = [prediction("edge"), prediction("other", task="arxiv", predict_time=later(-9))]
@@ -57,18 +57,18 @@ def test_texts_expire(storage: Storage) -> None:
 
 
 def test_unknown_id_is_none(storage: Storage) -> None:
-    """An id that nobody wrote gives None."""
+    """An unknown id gives None."""
     assert storage.predictions.get("p1") is None
 
 
 def test_nothing_to_write(storage: Storage) -> None:
-    """An empty batch writes nothing and fails on nothing."""
+    """An empty batch writes nothing and does not fail."""
     storage.predictions.add([])
     assert storage.predictions.label_counts(WINDOW) == {}
 
 
 def test_repeats_leave_the_first(storage: Storage) -> None:
-    """Adding an id again changes nothing, and the rest of that batch is written."""
+    """A repeated id changes nothing, and the rest of its batch is written."""
     first = prediction("p1", text="first")
     storage.predictions.add([first])
     storage.predictions.add([prediction("p1", text="second"), prediction("p2")])
@@ -77,7 +77,7 @@ def test_repeats_leave_the_first(storage: Storage) -> None:
 
 
 def test_repeats_within_a_batch(storage: Storage) -> None:
-    """An id that is twice in one batch is written once."""
+    """An id that occurs twice in one batch is written once."""
     storage.predictions.add([prediction("p1", text="first"), prediction("p1", text="second")])
     found = storage.predictions.get("p1")
     assert found is not None
@@ -85,7 +85,7 @@ def test_repeats_within_a_batch(storage: Storage) -> None:
 
 
 def test_times_come_back_in_utc(storage: Storage) -> None:
-    """A moment given in another zone comes back as the same moment, aware, in UTC."""
+    """A time in another zone comes back as the same time in UTC."""
     india = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
     storage.predictions.add([prediction("p1", predict_time=india)])
     found = storage.predictions.get("p1")
@@ -96,7 +96,7 @@ def test_times_come_back_in_utc(storage: Storage) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 500, 501, 1201])
 def test_texts_and_labels_of_many(storage: Storage, count: int) -> None:
-    """Texts and labels come for any number of ids, those that are not there left out."""
+    """Texts and labels come back for any number of ids, without unknown ids."""
     ids = [f"p{number}" for number in range(count)]
     storage.predictions.add([prediction(id_, text=f"text of {id_}") for id_ in ids])
     found = storage.predictions.texts_and_labels([*ids, "missing"])
@@ -104,7 +104,7 @@ def test_texts_and_labels_of_many(storage: Storage, count: int) -> None:
 
 
 def test_labels_of_a_window(storage: Storage) -> None:
-    """A window holds one version's answers of one task from a moment on, the moment too."""
+    """A window has one version's answers of one task since a time, inclusive."""
     storage.predictions.add(
         [
             prediction("old", predict_time=later(-0.000001)),
@@ -120,7 +120,7 @@ def test_labels_of_a_window(storage: Storage) -> None:
 
 
 def test_confidences_of_a_window(storage: Storage) -> None:
-    """A bin holds its lower edge, the last both, and what rounding put outside is not lost."""
+    """A bin includes its lower edge, the last one both; values outside are counted too."""
     confidences = [0.0, 0.2499, 0.25, 0.5, 0.99, 1.0, 1.0000001]
     storage.predictions.add(
         [prediction(f"p{n}", confidence=confidence) for n, confidence in enumerate(confidences)]
@@ -138,7 +138,7 @@ def test_confidences_of_a_window(storage: Storage) -> None:
     [(1, [0.0, 0.0]), (2, [0.0, 1.0]), (100, [49.0, 98.0]), (101, [50.0, 99.0])],
 )
 def test_latencies_of_a_window(storage: Storage, count: int, percentiles: list[float]) -> None:
-    """A percentile is the smallest latency that so many percent do not exceed."""
+    """A percentile is the smallest latency that at least that percentage does not exceed."""
     storage.predictions.add(
         [prediction(f"p{n}", latency_ms=float(n * 7 % count)) for n in range(count)]
     )
@@ -150,7 +150,7 @@ def test_latencies_of_a_window(storage: Storage, count: int, percentiles: list[f
 
 
 def test_the_answers_of_a_span(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those with a text, from its first moment to before its last, once each, oldest first."""
+    """Answers with a text come from the start (inclusive) to the end, once, oldest first."""
     monkeypatch.setattr("tidemill_core.storage.predictions._IDS_A_READ", 2)
     times = {"late": 10, "c": 2, "b": 1, "a": 1, "d": 9, "early": -1, "first": 0}
     storage.predictions.add([prediction(name, predict_time=later(s)) for name, s in times.items()])
@@ -162,7 +162,7 @@ def test_the_answers_of_a_span(storage: Storage, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_least_confident_answers_of_a_span(storage: Storage) -> None:
-    """Not more than are asked for, the least confident first."""
+    """At most `limit` answers come back, the least confident first."""
     confidences = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.2}
     made = [prediction(name, confidence=value) for name, value in confidences.items()]
     storage.predictions.add([*made, prediction("shadow", confidence=0.0, method=SHADOW_METHOD)])

@@ -11,7 +11,7 @@ from tidemill_core.storage.storage import Storage
 
 
 def _all(storage: Storage) -> list[Preference]:
-    """Every judgement, oldest first."""
+    """Return every judgement, oldest first."""
     return storage.preferences.page("", Page(1000))[0][::-1]
 
 
@@ -27,7 +27,7 @@ def test_reads_back_what_was_written(storage: Storage) -> None:
 
 
 def test_a_repeated_request_gets_the_first_answer(storage: Storage) -> None:
-    """A request id that was seen returns what was stored then, whatever is sent now."""
+    """A repeated request id returns the first judgement, whatever is sent now."""
     first = storage.preferences.add(preference(request_id="r1"))
     again = storage.preferences.add(preference("a cat", "a dog", request_id="r1", annotator="ben"))
     assert again == first
@@ -35,7 +35,7 @@ def test_a_repeated_request_gets_the_first_answer(storage: Storage) -> None:
 
 
 def test_the_same_judgement_is_stored_once(storage: Storage) -> None:
-    """Without a request id, a judgement equal to its annotator's latest on the pair is that one."""
+    """A judgement without a request id that equals its annotator's latest returns that one."""
     first = storage.preferences.add(preference())
     storage.preferences.add(preference("a dog", "a cat"))
     assert storage.preferences.add(preference(create_time=later(1))) == first
@@ -47,7 +47,7 @@ def test_the_same_judgement_is_stored_once(storage: Storage) -> None:
     [{"reason": "why"}, {"annotator": "ben"}, {"task": ""}, {"prompt": "WHAT did I lose?"}],
 )
 def test_another_judgement_is_stored(storage: Storage, change: dict[str, str]) -> None:
-    """What differs in any word, annotator or task is kept, and turns nothing round."""
+    """A judgement with another word, annotator or task is stored, and reverses nothing."""
     first = storage.preferences.add(preference())
     other = storage.preferences.add(preference(**change))
     assert _all(storage) == [first, other]
@@ -58,7 +58,7 @@ def test_another_judgement_is_stored(storage: Storage, change: dict[str, str]) -
 def test_a_changed_mind_names_what_it_replaces(
     storage: Storage, request_ids: tuple[str, ...]
 ) -> None:
-    """A over B, then B over A, then A over B are three; each names the one that it turns round."""
+    """A over B, then B over A, then A over B are three; each names the one it reverses."""
     sides = [("a card", "a cat"), ("A  CAT", "a card"), ("a card", "a cat")]
     given = [preference(*side, request_id=r) for side, r in zip(sides, request_ids, strict=True)]
     first, second, third = (storage.preferences.add(item) for item in given)
@@ -69,7 +69,7 @@ def test_a_changed_mind_names_what_it_replaces(
 
 
 def test_what_others_think_is_replaced_by_nobody(storage: Storage) -> None:
-    """Annotators who disagree, and an annotator's judgements for two tasks, stand side by side."""
+    """Annotators' judgements do not reverse each other, nor do those for two tasks."""
     storage.preferences.add(preference())
     for change in ({"annotator": "ben"}, {"task": "arxiv"}, {"prompt": "another"}):
         swapped = preference("a cat", "a card", **change)
@@ -77,7 +77,7 @@ def test_what_others_think_is_replaced_by_nobody(storage: Storage) -> None:
 
 
 def test_pages_are_stable_and_filtered(storage: Storage) -> None:
-    """Pages hold each row of the task once, newest first, although rows are added in between."""
+    """Pages have each row of the task once, newest first, although rows are added."""
     given = [storage.preferences.add(preference(f"answer {n}")) for n in range(7)]
     storage.preferences.add(preference(task="arxiv"))
     seen, token = storage.preferences.page("support", Page(3))
@@ -92,7 +92,7 @@ def test_pages_are_stable_and_filtered(storage: Storage) -> None:
 def test_one_judgement_from_many_threads(
     storage: Storage, second_storage: Storage, request_id: str
 ) -> None:
-    """A judgement sent from eight threads over two connections' pools is stored once."""
+    """A judgement that eight threads send over two connection pools is stored once."""
     stores = [storage.preferences, second_storage.preferences]
     answers = at_once(lambda n: stores[n % 2].add(preference(request_id=request_id)), range(16))
     assert len({answer.preference_id for answer in answers}) == 1
@@ -102,7 +102,7 @@ def test_one_judgement_from_many_threads(
 def test_minds_that_change_at_once_make_one_chain(
     storage: Storage, second_storage: Storage
 ) -> None:
-    """Of judgements sent together, each turns round the one stored before it and no other."""
+    """Each of several concurrent judgements reverses exactly the one stored before it."""
     stores = [storage.preferences, second_storage.preferences]
     sides = [("a card", "a cat"), ("a cat", "a card")]
     at_once(lambda n: stores[n % 2].add(preference(*sides[n // 2 % 2])), range(16))

@@ -13,7 +13,7 @@ from tidemill_core.storage.storage import Storage
 
 
 def test_reads_back_what_was_written(storage: Storage) -> None:
-    """A report comes back equal, its details included, in UTC."""
+    """A report comes back equal, including its details, in UTC."""
     storage.reports.add(report("a"))
     found = storage.reports.get("a")
     assert found == report("a")
@@ -21,20 +21,20 @@ def test_reads_back_what_was_written(storage: Storage) -> None:
 
 
 def test_unknown_report(storage: Storage) -> None:
-    """A report id that is not there is NotFound."""
+    """An unknown report id is NotFound."""
     with pytest.raises(NotFound, match="report"):
         storage.reports.get("a")
 
 
 @pytest.mark.parametrize("verdict", [ReportVerdict.OK, ReportVerdict.INSUFFICIENT])
 def test_no_alert_without_reason(storage: Storage, verdict: ReportVerdict) -> None:
-    """A report that is fine, or knows too little, alerts nobody."""
+    """A report that is OK or INSUFFICIENT raises no alert."""
     assert storage.reports.add(report("a", verdict)) is None
     assert storage.reports.alerts_page("", False, Page())[0] == []
 
 
 def test_alerts(storage: Storage) -> None:
-    """A report with the verdict ALERT raises one alert that points back to it."""
+    """A report with the verdict ALERT raises one alert that refers to it."""
     alert = storage.reports.add(report("a", ReportVerdict.ALERT))
     assert alert is not None
     assert (alert.report_id, alert.kind, alert.message) == ("a", "drift", "labels moved")
@@ -44,7 +44,7 @@ def test_alerts(storage: Storage) -> None:
 
 
 def test_one_open_alert_of_a_kind(storage: Storage) -> None:
-    """While an alert waits, reports of its task, kind and version raise no other."""
+    """While an alert is open, reports of its task, kind and version raise no other."""
     first = storage.reports.add(report("a", ReportVerdict.ALERT))
     assert first is not None
     assert storage.reports.add(report("b", ReportVerdict.ALERT)) is None
@@ -57,7 +57,7 @@ def test_one_open_alert_of_a_kind(storage: Storage) -> None:
 
 
 def test_acknowledge(storage: Storage) -> None:
-    """The first to take an alert on stays; it is then no longer open."""
+    """The first acknowledgement stays, and the alert is no longer open."""
     alert = storage.reports.add(report("a", ReportVerdict.ALERT))
     assert alert is not None
     taken = storage.reports.acknowledge(alert.alert_id, "ana", later(5))
@@ -70,18 +70,18 @@ def test_acknowledge(storage: Storage) -> None:
 
 
 def test_unknown_alert(storage: Storage) -> None:
-    """An alert id that is not there is NotFound."""
+    """An unknown alert id is NotFound."""
     with pytest.raises(NotFound, match="alert"):
         storage.reports.acknowledge("a", "ana", NOW)
 
 
 def _alarm(report_id: str, model_version: int) -> Report:
-    """A report that alerts; each version has an alert of its own."""
+    """Return a report that raises an alert; each version has its own."""
     return replace(report(report_id, ReportVerdict.ALERT), model_version=model_version)
 
 
 def test_pages(storage: Storage) -> None:
-    """Pages hold each report and alert once, newest first, although some are added."""
+    """Pages have each report and alert once, newest first, although some are added."""
     for number in range(5):
         storage.reports.add(_alarm(f"r{number}", number))
     storage.reports.add(report("other", kind="accuracy"))

@@ -23,14 +23,14 @@ R = TypeVar("R")
 
 
 def later(seconds: float) -> datetime:
-    """A moment after NOW."""
+    """Return a time after NOW."""
     return NOW + timedelta(seconds=seconds)
 
 
 def prediction(
     prediction_id: str, text: str = "where is my card?", **changes: object
 ) -> Prediction:
-    """A prediction of the task support."""
+    """Return a prediction of the task support."""
     values: dict[str, object] = {
         "prediction_id": prediction_id,
         "task": "support",
@@ -52,7 +52,7 @@ def prediction(
 
 
 def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
-    """A user's correction to lost_card."""
+    """Return a user's correction to lost_card."""
     values: dict[str, object] = {
         "feedback_id": uuid.uuid4().hex,
         "prediction_id": prediction_id,
@@ -69,7 +69,7 @@ def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
 
 
 def preference(chosen: str = "a card", rejected: str = "a cat", **changes: object) -> Preference:
-    """Ana's judgement of two answers to one prompt."""
+    """Return Ana's judgement of two answers to one prompt."""
     values: dict[str, object] = {
         "preference_id": uuid.uuid4().hex,
         "task": "support",
@@ -85,7 +85,7 @@ def preference(chosen: str = "a card", rejected: str = "a cat", **changes: objec
 
 
 def label_request(text: str = "where is my card?", **changes: object) -> LabelRequest:
-    """A wish that people label a text of the task support."""
+    """Return a request to label a text of the task support."""
     values: dict[str, object] = {
         "task": "support",
         "text": text,
@@ -96,7 +96,7 @@ def label_request(text: str = "where is my card?", **changes: object) -> LabelRe
 
 
 def judgement(label_item_id: str, label: str = "lost_card", **changes: object) -> Judgement:
-    """What ana says of an item."""
+    """Return Ana's label for an item."""
     values: dict[str, object] = {
         "label_item_id": label_item_id,
         "annotator": "ana",
@@ -108,7 +108,7 @@ def judgement(label_item_id: str, label: str = "lost_card", **changes: object) -
 
 
 def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d") -> DatasetVersion:
-    """A dataset version of 100 rows."""
+    """Return a dataset version of 100 rows."""
     return DatasetVersion(
         dataset_version=dataset_version,
         task=task,
@@ -125,7 +125,7 @@ def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d")
 def report(
     report_id: str, verdict: ReportVerdict = ReportVerdict.OK, kind: str = "drift"
 ) -> Report:
-    """What a check found about version 1."""
+    """Return a report of a check of version 1."""
     return Report(
         report_id=report_id,
         task="support",
@@ -140,12 +140,12 @@ def report(
 
 
 def change(request_id: str = "", comment: str = "better", seconds: float = 0) -> Change:
-    """A change of traffic by an operator."""
+    """Return a change of traffic by an operator."""
     return Change("operator", comment, request_id, later(seconds))
 
 
 def validated(storage: Storage, task: str = "support") -> int:
-    """Add a version that passed the gates; return its number."""
+    """Add a version that passed the gates, and return its number."""
     version = storage.models.add_candidate(task, "onnx", "d1", NOW).version
     measures = {"accuracy": 0.9}
     storage.models.judge(task, version, ModelState.VALIDATED, measures, "passed", NOW)
@@ -153,6 +153,6 @@ def validated(storage: Storage, task: str = "support") -> int:
 
 
 def at_once(call: Callable[[T], R], values: Iterable[T], threads: int = 8) -> list[R]:
-    """Call for all values from several threads; answers in the values' order."""
+    """Call a function for all values in several threads; return results in order."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, values))
