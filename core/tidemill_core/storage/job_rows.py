@@ -13,8 +13,9 @@ _INTERNAL = ("sequence", "request_id", "heartbeat_time")
 
 
 def find_run(connection: Connection, condition: ColumnElement[bool]) -> JobRun | None:
-    """Return a run that meets a condition; None if there is none."""
-    row = connection.execute(select(job_runs).where(condition).limit(1)).mappings().first()
+    """Return the newest run that meets a condition; None if there is none."""
+    query = select(job_runs).where(condition).order_by(job_runs.c.sequence.desc()).limit(1)
+    row = connection.execute(query).mappings().first()
     return None if row is None else run_of_row(row)
 
 

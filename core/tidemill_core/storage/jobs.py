@@ -59,8 +59,7 @@ class JobStore:
         A joined run also covers the request's scheduled time; if a person asks, it takes their
         trigger. A repeated request id or scheduled time returns the run of the first request.
         """
-        same_work = (job_runs.c.job == request.job) & (job_runs.c.task == request.task)
-        waiting = same_work & (job_runs.c.state == JobRunState.QUEUED)
+        waiting = _is_of(request.job, request.task) & (job_runs.c.state == JobRunState.QUEUED)
         with self._database.write(alone_on=job_runs) as connection:
             if (repeated := _repeated(connection, request)) is not None:
                 return repeated
@@ -196,31 +195,26 @@ class JobStore:
 
     def latest(self, job: str, task: str, states: Sequence[JobRunState]) -> JobRun | None:
         """Return the newest run of a job for a task that is in one of some states."""
-        query = select(job_runs).where(
-            job_runs.c.job == job, job_runs.c.task == task, job_runs.c.state.in_(states)
-        )
         with self._database.read() as connection:
-            newest = query.order_by(job_runs.c.sequence.desc()).limit(1)
-            row = connection.execute(newest).mappings().first()
-        return None if row is None else run_of_row(row)
+            return find_run(connection, _is_of(job, task) & job_runs.c.state.in_(states))
 
     def latest_fire_time(self, job: str, task: str) -> datetime | None:
         """Return the last scheduled time that a run of a job covers."""
         query = select(func.max(job_runs.c.fire_time, type_=job_runs.c.fire_time.type))
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(
-                query.where(job_runs.c.job == job, job_runs.c.task == task)
-            ).scalar_one()
+            found: datetime | None = connection.scalar(query.where(_is_of(job, task)))
         return found
 
     def first_create_time(self, task: str) -> datetime | None:
         """Return when the first run of any job for a task was queued."""
         query = select(func.min(job_runs.c.create_time, type_=job_runs.c.create_time.type))
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(
-                query.where(job_runs.c.task == task)
-            ).scalar_one()
+            found: datetime | None = connection.scalar(query.where(job_runs.c.task == task))
         return found
+
+
+def _is_of(job: str, task: str) -> ColumnElement[bool]:
+    return (job_runs.c.job == job) & (job_runs.c.task == task)
 
 
 def _repeated(connection: Connection, request: RunRequest) -> JobRun | None:
@@ -231,19 +225,15 @@ def _repeated(connection: Connection, request: RunRequest) -> JobRun | None:
     same_request = (job_runs.c.request_id == request.request_id) | job_runs.c.run_id.in_(joined)
     if (found := find_run(connection, same_request)) is not None or request.fire_time is None:
         return found
-    same_moment = (
-        (job_runs.c.job == request.job)
-        & (job_runs.c.task == request.task)
-        & (job_runs.c.fire_time == request.fire_time)
-    )
-    return find_run(connection, same_moment)
+    same_time = _is_of(request.job, request.task) & (job_runs.c.fire_time == request.fire_time)
+    return find_run(connection, same_time)
 
 
 def _join(connection: Connection, run: JobRun, request: RunRequest) -> JobRun:
-    moments = [moment for moment in (run.fire_time, request.fire_time) if moment is not None]
+    times = [time for time in (run.fire_time, request.fire_time) if time is not None]
     trigger = request.trigger if request.trigger in ASKED_BY_PEOPLE else run.trigger
     change = run_in(JobRunState.QUEUED, run.run_id)
-    connection.execute(change.values(trigger=trigger, fire_time=max(moments, default=None)))
+    connection.execute(change.values(trigger=trigger, fire_time=max(times, default=None)))
     if request.request_id:
         values = {"request_id": request.request_id, "run_id": run.run_id}
         connection.execute(joined_requests.insert(), values)
