@@ -59,14 +59,7 @@ class InvalidArgument(TidemillError):
 
 
 class UnknownLabel(InvalidArgument):
-    """A label that its task does not have.
-
-    Args:
-        task: the task.
-        label: the label.
-        known: the task's labels.
-        advice: how to add it, in a sentence; may be empty.
-    """
+    """A label that its task does not have; `advice` says how to add it, and may be empty."""
 
     def __init__(self, task: str, label: str, known: frozenset[str], advice: str = "") -> None:
         given = label[:100]

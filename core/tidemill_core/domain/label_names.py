@@ -1,19 +1,19 @@
-"""What a task's labels are called now."""
+"""The current names of a task's labels."""
 
 from collections.abc import Mapping
 
 Renames = Mapping[str, str]
-"""New names of labels by their old ones. No new name is an old one; several labels that get one
-name become one label."""
+"""New names of labels by old names. No new name is an old name; labels that get the same name are
+merged."""
 
 
 def current(label: str, renames: Renames) -> str:
-    """Return what a label is called now."""
+    """Return a label's current name."""
     return renames.get(label, label)
 
 
 def check_renames(renames: Renames) -> None:
-    """Check that each old name leads to a name that stays.
+    """Check that each old name leads to a current name.
 
     Raises:
         ValueError: a label is renamed to itself, in a circle, or to a name that is renamed too.
@@ -29,5 +29,5 @@ def check_renames(renames: Renames) -> None:
             raise ValueError(f"{old!r} and {new!r} are renamed in a circle")
         if last != new:
             raise ValueError(
-                f"{old!r} is renamed to {new!r}, which is renamed itself: name {last!r} instead"
+                f"{old!r} is renamed to {new!r}, which is renamed too: rename it to {last!r}"
             )

@@ -126,7 +126,7 @@ class LabelItem:
 
 
 def by_current_names(item: LabelItem, renames: Renames) -> LabelItem:
-    """Return an item whose labels are called as they are now."""
+    """Return an item with the current names of its labels."""
     return replace(
         item,
         label=current(item.label, renames),

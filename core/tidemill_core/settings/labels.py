@@ -1,4 +1,4 @@
-"""What `tidemill.toml` can say about a task's labels."""
+"""The section of a task's labels in `tidemill.toml`."""
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
@@ -6,14 +6,14 @@ from tidemill_core.domain.label_names import check_renames
 
 
 class LabelNames(BaseModel):
-    """The names of a task's labels, beyond those that its rows have."""
+    """Labels of a task that its rows do not have, and new names of labels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     add: list[str] = []
-    """Labels that feedback may have before a model knows them."""
+    """Labels that feedback may give before a model has them."""
     rename: dict[str, str] = {}
-    """New names of labels by their old ones. Labels that get the name of another are merged."""
+    """New names of labels by old names. Labels that get the same name are merged."""
 
     @field_validator("add")
     @classmethod
@@ -22,12 +22,12 @@ class LabelNames(BaseModel):
 
     @field_validator("rename")
     @classmethod
-    def _lead_to_names_that_stay(cls, names: dict[str, str]) -> dict[str, str]:
+    def _lead_to_current_names(cls, names: dict[str, str]) -> dict[str, str]:
         renames: dict[str, str] = {}
         for given, target in names.items():
             old, new = _label(given), _label(target)
             if renames.setdefault(old, new) != new:
-                raise ValueError(f"{old!r} is renamed to {renames[old]!r} and to {new!r}")
+                raise ValueError(f"{old!r} is renamed both to {renames[old]!r} and to {new!r}")
         check_renames(renames)
         return renames
 
@@ -35,7 +35,7 @@ class LabelNames(BaseModel):
     def _add_no_old_name(self) -> "LabelNames":
         for label in self.add:
             if label in self.rename:
-                raise ValueError(f"add has {label!r}, which rename makes {self.rename[label]!r}")
+                raise ValueError(f"add has {label!r}, which is renamed to {self.rename[label]!r}")
         return self
 
     def accepted(self) -> frozenset[str]:
@@ -45,13 +45,15 @@ class LabelNames(BaseModel):
 
 def _label(name: str) -> str:
     """Return a name in the form that labels have in datasets."""
-    # The import takes long, and most tasks name no labels.
+    # The import is slow, and most tasks have no such section.
     from tidemill_core.text import control_character, is_blank
     from tidemill_core.text_repair import repair
 
     label = repair(name)
     if is_blank(label):
-        raise ValueError(f"{name!r} is no label: it is empty, or nothing in it can be seen")
+        raise ValueError(f"{name!r} is not a label: it has no visible character")
     if (found := control_character(label)) is not None:
-        raise ValueError(f"{label!r} is no label: it has the control character U+{ord(found):04X}")
+        raise ValueError(
+            f"{label!r} is not a label: it has the control character U+{ord(found):04X}"
+        )
     return label

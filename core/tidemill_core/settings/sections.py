@@ -35,7 +35,7 @@ class TaskSettings(_SettingsSection):
     labeling_functions: Path | None = None
     """A Python file with labeling functions, for rows without a label."""
     labels: LabelNames = LabelNames()
-    """Labels that are new, or have a new name."""
+    """Labels that are added, renamed or merged."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)

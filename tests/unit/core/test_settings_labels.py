@@ -38,7 +38,7 @@ def test_names_have_the_form_of_labels() -> None:
 
 
 def test_a_table_of_renames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TOML's other form, and JSON in the environment, which wins; none by default."""
+    """TOML's other form of a table works; JSON in the environment overrides it; none by default."""
     table = '[tasks.support.labels.rename]\ncard_arival = "card_arrival"\n'
     assert _labels(table).rename == {"card_arival": "card_arrival"}
     assert _labels("") == LabelNames()
@@ -62,14 +62,14 @@ def test_the_guide_shows_what_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('add = [" \\u200b"]', "tasks.support.labels.add: ' \\u200b' is no label"),
+        ('add = [" \\u200b"]', "tasks.support.labels.add: ' \\u200b' is not a label"),
         (
             'add = ["a\\u0007"]',
-            "tasks.support.labels.add: 'a\\x07' is no label: it has the control",
+            "tasks.support.labels.add: 'a\\x07' is not a label: it has the control",
         ),
-        ('rename = { "" = "a" }', "tasks.support.labels.rename: '' is no label"),
-        ('rename = { a = " " }', "tasks.support.labels.rename: ' ' is no label"),
-        ('rename = { a = "b\\u0007" }', "tasks.support.labels.rename: 'b\\x07' is no label"),
+        ('rename = { "" = "a" }', "tasks.support.labels.rename: '' is not a label"),
+        ('rename = { a = " " }', "tasks.support.labels.rename: ' ' is not a label"),
+        ('rename = { a = "b\\u0007" }', "tasks.support.labels.rename: 'b\\x07' is not a label"),
         ('rename = { a = " a " }', "tasks.support.labels.rename: 'a' is renamed to itself"),
         ('rename = { a = "b", b = "c" }', "tasks.support.labels.rename: 'a' is renamed to 'b', "),
         (
@@ -78,9 +78,12 @@ def test_the_guide_shows_what_can_be_set() -> None:
         ),
         (
             'rename = { "a b" = "x", "a  b" = "y" }',
-            "tasks.support.labels.rename: 'a b' is renamed to 'x' and to 'y'",
+            "tasks.support.labels.rename: 'a b' is renamed both to 'x' and to 'y'",
         ),
-        ('add = ["a"]\nrename = { a = "b" }', "tasks.support.labels: add has 'a', which rename"),
+        (
+            'add = ["a"]\nrename = { a = "b" }',
+            "tasks.support.labels: add has 'a', which is renamed to 'b'",
+        ),
         ("add = [3]", "tasks.support.labels.add.0"),
         ('renames = { a = "b" }', "tasks.support.labels.renames: there is no such setting"),
     ],

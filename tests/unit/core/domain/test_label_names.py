@@ -1,4 +1,4 @@
-"""The present names of labels."""
+"""The current names of labels."""
 
 import pytest
 
@@ -21,11 +21,11 @@ def test_a_label_has_its_new_name() -> None:
         ({"x": "a", "a": "b", "b": "c", "c": "a"}, "'x' and 'a' are renamed in a circle"),
         (
             {"a": "b", "b": "c"},
-            "'a' is renamed to 'b', which is renamed itself: name 'c' instead",
+            "'a' is renamed to 'b', which is renamed too: rename it to 'c'",
         ),
         (
             {"a": "b", "b": "c", "c": "d"},
-            "'a' is renamed to 'b', which is renamed itself: name 'd' instead",
+            "'a' is renamed to 'b', which is renamed too: rename it to 'd'",
         ),
     ],
     ids=str,
