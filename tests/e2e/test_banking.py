@@ -4,7 +4,6 @@ All tests use one stack; its four tasks train at once.
 """
 
 import random
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -16,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.e2e.conftest import Rows, write_rows
 from tests.plugins.stack import Stack, running, write_workspace
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import (
     feedback_service_pb2,
     model_service_pb2,
@@ -143,24 +143,25 @@ def correct(client: TidemillClient, task: str, rows: Rows) -> None:
 def judged(client: TidemillClient, task: str, version: int) -> model_service_pb2.ModelVersion:
     """Wait until a version has been judged."""
     candidate = model_service_pb2.MODEL_STATE_CANDIDATE
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        listed = client.models.ListModelVersions(
-            model_service_pb2.ListModelVersionsRequest(task=task), timeout=10
-        )
-        for found in listed.model_versions:
-            if found.model_version == version and found.state != candidate:
-                return found
-        time.sleep(0.5)
-    raise AssertionError(f"version {version} of {task} was not judged in {PATIENCE_SECONDS} s")
+    request = model_service_pb2.ListModelVersionsRequest(task=task)
+
+    def found() -> list[model_service_pb2.ModelVersion]:
+        listed = client.models.ListModelVersions(request, timeout=10).model_versions
+        return [
+            each for each in listed if each.model_version == version and each.state != candidate
+        ]
+
+    wait_until(found, f"version {version} of {task} is judged", PATIENCE_SECONDS)
+    return found()[0]
 
 
 def wait_for(client: TidemillClient, task: str, version: int) -> None:
     """Wait until the front uses a version as champion."""
-    deadline = time.monotonic() + 10
-    while client.predict(task, "where is my card").model_version != version:
-        assert time.monotonic() < deadline, f"version {version} does not answer"
-        time.sleep(0.05)
+    wait_until(
+        lambda: client.predict(task, "where is my card").model_version == version,
+        f"version {version} answers",
+        10,
+    )
 
 
 def accuracy(client: TidemillClient, task: str, rows: Rows) -> float:

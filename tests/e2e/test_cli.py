@@ -6,8 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.conftest import write_rows
 from tests.plugins.stack import HARD_NAME, Stack, write_workspace
+from tests.plugins.waiting import wait_until
 from tidemill_cli.main import run as run_command
 
 README = Path(__file__).parents[2] / "README.md"
@@ -80,11 +81,14 @@ def as_json(tidemill: Tidemill, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_every_job_runs_to_its_end(tidemill: Tidemill, job: str) -> None:
+def test_every_job_runs_to_its_end(stack: Stack, tidemill: Tidemill, job: str) -> None:
     """Each job that is started and followed through the front ends SUCCEEDED."""
     if job == "check_latency":
-        tidemill("predict", TASK, TEXT)
-        time.sleep(0.5)  # predictions are stored a moment after their answers
+        answered = as_json(tidemill, "predict", TASK, TEXT)
+        storage = stack.storage()
+        is_stored = partial(storage.predictions.texts_and_labels, [answered["prediction_id"]])
+        wait_until(is_stored, "the prediction is stored")
+        storage.database.close()
     ran = as_json(tidemill, "jobs", "run", job, "--task", TASK, "--follow")
     assert (ran["job"], ran["task"], ran["state"], ran["trigger"]) == (
         job,

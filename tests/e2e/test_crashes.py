@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.conftest import write_rows
 from tests.plugins.stack import HARD_NAME, Stack, write_workspace
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2, model_service_pb2
 from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
@@ -107,15 +108,15 @@ def test_triton_killed_under_load_serves_again_by_itself(stack: Stack, victim: s
     callers = [threading.Thread(target=call) for _ in range(8)]
     for caller in callers:
         caller.start()
-    time.sleep(1)
+    wait_until(lambda: len(outcomes) > 100, "the callers are answered")
     stack.member(victim).kill()
     killed = time.monotonic()
-    # Wait until calls have failed and then succeeded for a second.
-    while time.monotonic() - killed < 15 and not _well_again(outcomes):
-        time.sleep(0.1)
-    stopping.set()
-    for caller in callers:
-        caller.join()
+    try:
+        wait_until(lambda: _well_again(outcomes), "calls fail, then are answered for a second", 15)
+    finally:
+        stopping.set()
+        for caller in callers:
+            caller.join()
     failed = [moment for moment, outcome in outcomes if outcome != "OK"]
     assert {outcome for _, outcome in outcomes} == {"OK", "UNAVAILABLE"}
     assert max(failed) - killed < 15
@@ -138,10 +139,8 @@ def test_a_model_cut_in_half_does_not_keep_triton_from_starting(stack: Stack) ->
     log = stack.workspace / "var" / "logs" / "triton.log"
     told = log.stat().st_size
     stack.member("--model-repository").kill()
-    deadline = time.monotonic() + 15
-    while (answer := _ask(stack, 0)) != "version 1" or log.stat().st_size == told:
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
+    wait_until(lambda: log.stat().st_size > told, "Triton says something", 15)
+    wait_until(lambda: _ask(stack, 0) == "version 1", "the champion answers", 15)
     assert _ask(stack, 2) not in ("version 2", "version 1")
     said = log.read_bytes()[told:].decode()
     assert "version_damaged" in said

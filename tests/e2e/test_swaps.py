@@ -4,7 +4,6 @@ import collections
 import contextlib
 import random
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from onnx import numpy_helper
 
 from tests.e2e.conftest import write_rows
 from tests.plugins.stack import Stack, running, write_workspace
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.model_repository import ModelManifest, ModelRepository
 from tidemill_core.onnx_session import open_session
@@ -74,10 +74,11 @@ class Publisher:
 
     def wait_unloaded(self, version: int) -> None:
         """Wait until Triton has unloaded a version."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while version in self._triton.ready_versions(f"{TASK}-onnx"):
-            assert time.monotonic() < deadline, f"version {version} is still loaded"
-            time.sleep(0.1)
+        wait_until(
+            lambda: version not in self._triton.ready_versions(f"{TASK}-onnx"),
+            f"version {version} is unloaded",
+            PATIENCE_SECONDS,
+        )
 
 
 def offline(folder: Path, encoder: TextEncoder) -> dict[str, np.ndarray]:
@@ -113,10 +114,12 @@ class Calls:
 
     def wait_for(self, version: int) -> None:
         """Wait until the next answer of a version."""
-        seen, deadline = len(self.answers), time.monotonic() + PATIENCE_SECONDS
-        while version not in {answer[1] for answer in self.answers[seen:]}:
-            assert time.monotonic() < deadline, f"version {version} does not answer"
-            time.sleep(0.05)
+        seen = len(self.answers)
+        wait_until(
+            lambda: version in {answer[1] for answer in self.answers[seen:]},
+            f"version {version} answers",
+            PATIENCE_SECONDS,
+        )
 
 
 @contextlib.contextmanager

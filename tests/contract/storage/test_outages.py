@@ -187,7 +187,8 @@ def test_a_statement_has_a_limit_but_no_migration(postgres_url: str) -> None:
     with ThreadPoolExecutor(1) as pool, storage.database.write() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
         late = pool.submit(open_storage, postgres_url)
-        time.sleep(BUSY_TIMEOUT_SECONDS + 1)
+        time.sleep(BUSY_TIMEOUT_SECONDS + 1)  # longer than a statement may wait
+        assert not late.done()
         connection.commit()
         late.result(10).database.close()
     storage.database.close()

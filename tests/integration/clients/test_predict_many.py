@@ -104,7 +104,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_again(
         count += 1
         if count == 50:
             server.stop()
-            time.sleep(0.3)
+            time.sleep(0.3)  # so long is the port closed
             server.start()
 
     results = client.many(server.address, texts(200), window=32, on_result=restart)
@@ -190,7 +190,7 @@ def test_results_come_while_a_slow_source_is_waited_for(
         for number in range(4):
             moments.append(time.monotonic())
             yield f"text {number}"
-            time.sleep(0.15)
+            time.sleep(0.15)  # so slow is the source
 
     client.many(server.address, slow(), on_result=lambda _: given.append(time.monotonic()))
     assert given[0] < moments[-1]

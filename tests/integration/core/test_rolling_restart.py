@@ -3,13 +3,13 @@
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.core.test_supervisor import runs
+from tests.plugins.waiting import wait_until
 from tidemill_core.supervisor import (
     ProcessSpec,
     ProcessState,
@@ -57,7 +57,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
         supervisor = Supervisor(specs, tmp_path)
         started.append(supervisor)
         supervisor.start()
-        until(supervisor, lambda: states(tmp_path) == {ProcessState.RUNNING})
+        until(supervisor, lambda: states(tmp_path) == {ProcessState.RUNNING}, "all are ready")
         return supervisor
 
     yield start
@@ -66,13 +66,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
         supervisor.stop()
 
 
-def until(supervisor: Supervisor, condition: Callable[[], object]) -> None:
+def until(supervisor: Supervisor, condition: Callable[[], object], what: str) -> None:
     """Poll until a condition holds."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
+
+    def polled() -> object:
         supervisor.poll()
-        time.sleep(0.02)
+        return condition()
+
+    wait_until(polled, what, 20)
 
 
 def states(state_dir: Path) -> set[ProcessState]:
@@ -83,7 +84,11 @@ def states(state_dir: Path) -> set[ProcessState]:
 def restarted(supervisor: Supervisor, state_dir: Path) -> RestartReport:
     """Restart the workers and return the report."""
     assert supervisor.restart()
-    until(supervisor, lambda: (found := read_report(state_dir)) is not None and found.ended)
+    until(
+        supervisor,
+        lambda: (found := read_report(state_dir)) is not None and found.ended,
+        "the restart is over",
+    )
     report = read_report(state_dir)
     assert report is not None
     return report
@@ -105,7 +110,7 @@ def test_every_worker_is_replaced_and_there_are_never_fewer(
         assert all(runs(pid) for pid in known)
         return bool((report := read_report(tmp_path)) and report.ended)
 
-    until(supervisor, is_over)
+    until(supervisor, is_over, "the restart is over")
     report, after = read_report(tmp_path), supervisor.pids()
     assert report is not None
     assert report.succeeded
@@ -147,7 +152,7 @@ def test_stopping_in_the_middle_leaves_nothing_behind(
     supervisor = start(worker("server-1", STAYS))
     old = supervisor.pids()["server-1"]
     assert supervisor.restart()
-    until(supervisor, lambda: supervisor.pids()["server-1"] != old)
+    until(supervisor, lambda: supervisor.pids()["server-1"] != old, "another one is started")
     both = [old, supervisor.pids()["server-1"]]
     assert all(runs(pid) for pid in both)
     supervisor.stop()
@@ -162,8 +167,8 @@ def test_a_killed_worker_is_seen_to_start_and_to_answer_again(
     supervisor = start(*(worker(name, WORKER) for name in NAMES))
     before = supervisor.pids()
     os.kill(before["server-1"], signal.SIGKILL)
-    until(supervisor, lambda: ProcessState.STARTING in states(tmp_path))
-    until(supervisor, lambda: states(tmp_path) == {ProcessState.RUNNING})
+    until(supervisor, lambda: ProcessState.STARTING in states(tmp_path), "one is started again")
+    until(supervisor, lambda: states(tmp_path) == {ProcessState.RUNNING}, "all are ready")
     after = {process.name: process for process in read_processes(tmp_path)}
     assert after["server-1"].deaths == 1
     assert after["server-1"].pid != before["server-1"]

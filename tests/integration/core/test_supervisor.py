@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.waiting import wait_until
 from tidemill_core.errors import AlreadyRunning
 from tidemill_core.supervisor import Ended, ListeningPort, ProcessSpec, Supervisor
 
 SLEEPER = "import time; time.sleep(600)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(600)
+"""
 LISTENER = """
 import socket, sys, time
 with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -60,14 +66,6 @@ def python(name: str, script: str, *arguments: str, grace_seconds: float = 5.0) 
     return ProcessSpec(name, (sys.executable, "-c", script, *arguments), {}, grace_seconds)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to hold in time"
-        time.sleep(0.02)
-
-
 def runs(pid: int) -> bool:
     """Return whether a process runs; a zombie does not."""
     try:
@@ -75,6 +73,11 @@ def runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def is_ready(state_dir: Path, name: str) -> bool:
+    """Whether a process has said so."""
+    return "ready" in (state_dir / "logs" / f"{name}.log").read_text()
 
 
 @pytest.fixture
@@ -133,11 +136,15 @@ def test_what_a_dead_process_left_behind_is_killed(
     """When a process dies, the processes of its session are killed before its restart."""
     supervisor = start(python("jobs", PARENT))
     log = tmp_path / "logs" / "jobs.log"
-    wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
+    wait_until(
+        lambda: log.exists() and log.read_text().endswith("\n"),
+        "the process has said its child's id",
+        10,
+    )
     grandchild = int(log.read_text())
     os.kill(supervisor.pids()["jobs"], signal.SIGKILL)
     assert len(deaths(supervisor, 0.5)) == 1
-    wait_for(lambda: not runs(grandchild))
+    wait_until(lambda: not runs(grandchild), "the grandchild has ended", 10)
 
 
 def test_processes_end_one_after_another_last_started_first(
@@ -147,30 +154,33 @@ def test_processes_end_one_after_another_last_started_first(
     order = tmp_path / "order"
     names = ("triton", "jobs", "server")
     supervisor = start(*(python(name, ORDERLY, str(order), name) for name in names))
-    logs = [tmp_path / "logs" / f"{name}.log" for name in names]
-    wait_for(lambda: all("ready" in log.read_text() for log in logs))
+    wait_until(
+        lambda: all(is_ready(tmp_path, name) for name in names), "all processes are ready", 10
+    )
     supervisor.stop()
     assert order.read_text().split() == ["server", "jobs", "triton"]
     assert supervisor.pids() == {}
 
 
 def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(
-    start: Callable[..., Supervisor],
+    start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
     """Stopping takes no longer than the grace period."""
     supervisor = start(python("server", STUBBORN, grace_seconds=0.5))
     pid = supervisor.pids()["server"]
-    time.sleep(0.3)
+    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM", 10)
     began = time.monotonic()
     supervisor.stop()
     assert 0.4 < time.monotonic() - began < 3
     assert not runs(pid)
 
 
-def test_hurrying_does_not_wait_for_the_grace(start: Callable[..., Supervisor]) -> None:
+def test_hurrying_does_not_wait_for_the_grace(
+    start: Callable[..., Supervisor], tmp_path: Path
+) -> None:
     """A second Ctrl-C kills the remaining processes at once."""
     supervisor = start(python("server", STUBBORN, grace_seconds=60))
-    time.sleep(0.3)
+    wait_until(lambda: is_ready(tmp_path, "server"), "the process ignores SIGTERM", 10)
     began = time.monotonic()
     supervisor.hurry()
     supervisor.stop()
@@ -186,7 +196,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
         assert len(children) == 2
         assert all(runs(pid) for pid in children)
         process.kill()
-    wait_for(lambda: not any(runs(pid) for pid in children))
+    wait_until(lambda: not any(runs(pid) for pid in children), "all children have ended", 10)
     next_one = Supervisor([], tmp_path)
     next_one.start()
     next_one.stop()
@@ -196,7 +206,7 @@ def test_children_do_not_get_the_terminals_signals(start: Callable[..., Supervis
     """Each child has its own session."""
     supervisor = start(python("a", SLEEPER), python("b", SLEEPER))
     pids = set(supervisor.pids().values())
-    wait_for(lambda: {os.getsid(pid) for pid in pids} == pids)
+    wait_until(lambda: {os.getsid(pid) for pid in pids} == pids, "each child leads a session", 10)
 
 
 def test_a_second_stack_on_a_state_directory_is_refused(

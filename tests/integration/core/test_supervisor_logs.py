@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.plugins.small_disk import clear, fill, mounted
+from tests.plugins.waiting import wait_until
 from tidemill_core.supervisor import Ended, ProcessSpec, Supervisor, read_processes
 
 LIMIT = 10 * 1024 * 1024
@@ -40,11 +40,12 @@ def test_the_log_of_a_process_that_runs_is_bounded(tmp_path: Path) -> None:
     supervisor = Supervisor([_spec(TALKER)], tmp_path)
     supervisor.start()
     try:
-        deadline = time.monotonic() + 30
-        while not (old.exists() and log.stat().st_size > 2**20):
+
+        def goes_on() -> bool:
             assert supervisor.poll() == []
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+            return old.exists() and log.stat().st_size > 2**20
+
+        wait_until(goes_on, "the log is set aside and written on", 30)
     finally:
         supervisor.hurry()
         supervisor.stop()
@@ -64,11 +65,12 @@ def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
             fill(state_dir)
             os.kill(supervisor.pids()["server"], signal.SIGKILL)
             deaths: list[Ended] = []
-            until = time.monotonic() + 20
-            while not (deaths and supervisor.pids()):
-                deaths += supervisor.poll()
-                assert time.monotonic() < until
-                time.sleep(0.02)
+
+            def is_restarted() -> bool:
+                deaths.extend(supervisor.poll())
+                return bool(deaths and supervisor.pids())
+
+            wait_until(is_restarted, "the process is started again", 20)
             assert [each.exit_code for each in deaths] == [-signal.SIGKILL]
             clear(state_dir)
             supervisor.poll()

@@ -6,8 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,12 +192,3 @@ class Front:
     def log(self) -> str:
         """Return the process's log."""
         return self.output.read_text() if self.output.exists() else ""
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait until a condition holds, and return after how many seconds it did."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - start

@@ -6,8 +6,9 @@ from datetime import datetime
 
 import grpc
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import Refusal, of, refusal
+from tests.plugins.waiting import wait_until
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
@@ -42,7 +43,7 @@ class Guarded:
         """Make a key, and return it once the front knows it."""
         new = NewApiKey("shop", frozenset(scopes), frozenset(tasks), rate, expire_time)
         _, shown = self.workspace.storage.api_keys.create(new, system_clock())
-        eventually(lambda: self.is_known(shown), 2)
+        wait_until(lambda: self.is_known(shown), "the key is known", 2)
         return shown
 
     def predict(self, metadata: Metadata | None, task: str = "support") -> pb.Prediction:

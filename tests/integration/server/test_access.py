@@ -11,12 +11,13 @@ import pytest
 from tritonclient.grpc import service_pb2 as inference_pb
 
 from tests.contract.storage.values import label_request
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.guarded import TEXT, Guarded, bearer
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.test_health import SERVING, health
 from tests.integration.server.test_inference_protocol import request, stub
 from tests.integration.server.test_metrics import grown
+from tests.plugins.waiting import wait_until
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import labeling_service_pb2 as labeling_pb
@@ -49,7 +50,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, triton: RunningTriton) -> 
         "TIDEMILL_AUTH__ISSUER": "https://id.example",
     }
     with Front(workspace, triton.grpc_address, environment=environment) as front:
-        eventually(lambda: health(front, "tidemill.task.swapped") == SERVING, 10)
+        wait_until(
+            lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served", 10
+        )
         yield Guarded(workspace, front, issuer)
 
 
@@ -88,7 +91,7 @@ def test_a_key_is_good_until_it_expires(guarded: Guarded) -> None:
     end = system_clock() + timedelta(seconds=3)
     metadata = bearer(guarded.key(PREDICT, expire_time=end))
     assert guarded.predict(metadata).label
-    time.sleep(max(0.0, (end - system_clock()).total_seconds()))
+    wait_until(lambda: system_clock() >= end, "the key's time is over")
     assert words(guarded.refused(metadata)) == ("UNAUTHENTICATED", "API_KEY_EXPIRED", "")
 
 
@@ -97,7 +100,7 @@ def test_a_revoked_key_is_refused_within_a_second(guarded: Guarded) -> None:
     shown, other = guarded.key(PREDICT), guarded.key(PREDICT)
     assert guarded.predict(bearer(shown)).label
     guarded.workspace.storage.api_keys.revoke(split_api_key(shown)[0], system_clock())
-    eventually(lambda: not guarded.is_known(shown), 1)
+    wait_until(lambda: not guarded.is_known(shown), "the key is refused", 1)
     assert words(guarded.refused(bearer(shown))) == ("UNAUTHENTICATED", "INVALID_API_KEY", "")
     assert guarded.predict(bearer(other)).label
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_json
 from tests.integration.server.refusal import read, refusal, words
 from tests.integration.server.test_overload import metric
@@ -28,6 +28,7 @@ from tests.plugins.fake_triton import (
     undecodable,
     wrong_width,
 )
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.text import TextEncoder
 
@@ -72,10 +73,10 @@ def victim(fake: FakeTriton, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def recovered(fake: FakeTriton, victim: Front) -> Iterator[None]:
     """Assert right answers before and after each test, without a restart."""
     fake.behave(MODEL, 1, healthy)
-    eventually(lambda: is_right(victim, "lost card"), 10)
+    wait_until(lambda: is_right(victim, "lost card"), "the front answers again", 10)
     yield
     fake.behave(MODEL, 1, healthy)
-    eventually(lambda: is_right(victim, "lost card"), 10)
+    wait_until(lambda: is_right(victim, "lost card"), "the front answers again", 10)
 
 
 def expected(text: str) -> str:
@@ -184,7 +185,7 @@ def test_a_slow_triton_that_is_known_refuses_the_hurried_at_once(
         predict(victim, "lost card").result()
     asked = len(fake.calls)
     patient = predict(victim, "my fee")
-    eventually(lambda: len(fake.calls) == asked + 1)
+    wait_until(lambda: len(fake.calls) == asked + 1, "Triton is asked")
     before, begin = len(fake.calls), time.monotonic()
     refused = refusal(predict(victim, "refund money", seconds=0.5).result)
     assert time.monotonic() - begin < 0.4
@@ -230,11 +231,14 @@ def test_the_passthrough_refuses_the_hurried_too(fake: FakeTriton, victim: Front
         stub.ModelInfer(infer_request("my fee"), timeout=10)
     before = len(fake.calls)
     patient = stub.ModelInfer.future(infer_request("my fee"), timeout=10)
-    eventually(lambda: len(fake.calls) == before + 1)
+    wait_until(lambda: len(fake.calls) == before + 1, "Triton is asked")
     begin = time.monotonic()
     refused = refusal(lambda: stub.ModelInfer(infer_request("my fee"), timeout=0.5))
     assert time.monotonic() - begin < 0.3
     assert words(refused) == ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
     assert patient.result().outputs
-    eventually(lambda: metric(victim, "triton_seconds_count") == asked + 6)
-    eventually(lambda: metric(victim, "shed_total") == shed + 1)
+    wait_until(
+        lambda: metric(victim, "triton_seconds_count") == asked + 6,
+        "six calls of Triton are counted",
+    )
+    wait_until(lambda: metric(victim, "shed_total") == shed + 1, "the refusal is counted")

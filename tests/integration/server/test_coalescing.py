@@ -1,14 +1,17 @@
 """Few Triton executions for concurrent requests."""
 
-import time
 from typing import Any
 
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.load import TEXT
+from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_outages import halted
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.control import VersionStatistics
 from tidemill_core.triton.testing import RunningTriton
+
+PREDICT, BATCH = "PredictionService/Predict", "PredictionService/BatchPredict"
 
 
 def statistics(triton: RunningTriton) -> VersionStatistics:
@@ -34,7 +37,7 @@ def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: Runn
     before = statistics(triton)
     with halted(triton):
         calls = ask(front, 60)
-        time.sleep(0.5)
+        wait_until(lambda: in_flight(front, PREDICT) == [60], "all calls are under way")
     assert all(call.result().prediction.label for call in calls)
     after = statistics(triton)
     assert after.row_count - before.row_count == 60
@@ -52,7 +55,8 @@ def test_triton_merges_what_two_fronts_ask(
         before = statistics(triton)
         with halted(triton):
             calls = [call for each in fronts for call in ask_batches(each, 16, rows=10)]
-            time.sleep(0.5)
+            for each in fronts:
+                wait_until(lambda: in_flight(each, BATCH) == [16], "all calls are under way")  # noqa: B023 -- waited for at once
         assert all(len(call.result().results) == 10 for call in calls)
         after = statistics(triton)
     requests = after.success_count - before.success_count

@@ -16,6 +16,7 @@ from tests.integration.server.refusal import refusal, words
 from tests.integration.server.workers import Workers, running
 from tests.plugins.small_disk import clear, fill, mounted
 from tests.plugins.stack import Stack
+from tests.plugins.waiting import wait_until
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from tidemill.v1.prediction_service_pb2 import (
@@ -49,16 +50,14 @@ def kill_one(workers: Workers) -> None:
     """Kill a worker, and wait until another one answers in its place."""
     old = workers.supervisor.pids()["server-1"]
     os.kill(old, signal.SIGKILL)
-    end = time.monotonic() + 30
-    while len(workers.supervisor.poll()) == 0:
-        assert time.monotonic() < end
-    while True:
-        pid = workers.supervisor.pids().get("server-1")
-        if pid not in (None, old) and psutil.Process(pid).net_connections("tcp"):
-            return
+    wait_until(workers.supervisor.poll, "the supervisor sees the death", 30)
+
+    def another_listens() -> bool:
         assert workers.supervisor.poll() == []
-        assert time.monotonic() < end
-        time.sleep(0.05)
+        pid = workers.supervisor.pids().get("server-1")
+        return pid not in (None, old) and bool(psutil.Process(pid).net_connections("tcp"))
+
+    wait_until(another_listens, "another worker listens", 30)
 
 
 def watch(workers: Workers, seconds: float) -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner, load_keys
@@ -34,7 +35,7 @@ def test_a_prediction_comes_back_as_it_was_answered(front: Front, workspace: Wor
         attributes={"channel": "mail"},
     )
     answer = front.predictions.Predict(request, timeout=10).prediction
-    eventually(lambda: answer.prediction_id in workspace.stored_ids())
+    wait_until(lambda: answer.prediction_id in workspace.stored_ids(), "the prediction is stored")
     found = get(front, answer.prediction_id)
     assert found.prediction == answer
     assert (found.task, found.text) == (request.task, request.text)

@@ -9,8 +9,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.waiting import wait_until
 from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill_core.triton.testing import RunningTriton
 
@@ -35,7 +36,10 @@ def health(front: Front, service: str) -> int:
 )
 def test_health_is_told_by_task(front: Front, service: str, status: int) -> None:
     """The front is SERVING; a task is if its champion is loaded."""
-    eventually(lambda: health(front, "tidemill.task.untrained") == NOT_SERVING)
+    wait_until(
+        lambda: health(front, "tidemill.task.untrained") == NOT_SERVING,
+        "the untrained task is NOT_SERVING",
+    )
     assert health(front, service) == status
 
 
@@ -47,7 +51,9 @@ def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTrito
     expected = ("FAILED_PRECONDITION", "CHAMPION_UNREADABLE", "")
     with Front(workspace, triton.grpc_address) as front:
         ask = front.predictions.Predict
-        eventually(lambda: health(front, "tidemill.task.support") == SERVING, 10)
+        wait_until(
+            lambda: health(front, "tidemill.task.support") == SERVING, "the task is SERVING", 10
+        )
         assert health(front, "tidemill.task.swapped") == NOT_SERVING
         good, bad = (PredictRequest(task=task, text="card") for task in ("support", "swapped"))
         assert ask(good, timeout=5).prediction.label

@@ -18,10 +18,12 @@ from tritonclient.grpc import service_pb2 as pb
 from tritonclient.grpc import service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from tests.integration.server.front import Front, eventually
+from tests.integration.server.front import Front
 from tests.integration.server.models import LENGTH, TinyModel, tokenizer_json
 from tests.integration.server.refusal import refusal, words
+from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_outages import halted, rows
+from tests.plugins.waiting import wait_until
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
 from tidemill_core.triton.testing import CONTROL_KEY, RunningTriton
@@ -34,6 +36,7 @@ EXPOSED = {
 }  # fmt: skip
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 WITH_KEY = ((f"triton-grpc-protocol-{CONTROL_KEY_HEADER}", CONTROL_KEY),)
+INFER, STREAM = "GRPCInferenceService/ModelInfer", "GRPCInferenceService/ModelStreamInfer"
 AWAY = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
 
 
@@ -143,7 +146,7 @@ def test_statistics_are_of_our_models(client: Any, front: Front) -> None:
 
     before = count()
     stub(front).ModelInfer(request(), timeout=5)
-    eventually(lambda: count() == before + len(TEXTS))  # Triton counts after it has answered
+    wait_until(lambda: count() == before + len(TEXTS), "Triton counts the texts that it answered")
     names = {model.name for model in client.get_inference_statistics().model_stats}
     assert names == {"support-onnx", "swapped-onnx", "undone-onnx", "mixed-onnx"}
 
@@ -292,7 +295,7 @@ def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton) -> None
         before = rows(triton)
         stream = slow.ModelStreamInfer((request(i, many) for i in range(count)), timeout=60)
         assert next(stream).infer_response.id == "n0"
-        eventually(lambda: _quiet(triton), 10)
+        wait_until(lambda: _quiet(triton), "Triton is asked for nothing more", 10)
         assert rows(triton) - before < count * len(many) / 2
         assert stub(front).ModelInfer(request(), timeout=5).id == "n0"
         assert [answer.infer_response.id for answer in stream] == [f"n{i}" for i in range(1, count)]
@@ -300,7 +303,7 @@ def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton) -> None
 
 def _quiet(triton: RunningTriton) -> bool:
     before = rows(triton)
-    time.sleep(0.3)
+    time.sleep(0.3)  # as long as it takes to say that nothing happens
     return rows(triton) == before
 
 
@@ -310,7 +313,7 @@ def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningT
     for _ in range(100):
         next(stream)
     stream.cancel()
-    eventually(lambda: _quiet(triton))
+    wait_until(lambda: _quiet(triton), "Triton is asked for nothing more")
     assert refusal(lambda: next(stream)).code == "CANCELLED"
     assert "unexpected_error" not in front.log()
     assert "never retrieved" not in front.log()
@@ -320,7 +323,7 @@ def test_a_cancelled_stream_leaves_no_work_behind(front: Front, triton: RunningT
 @pytest.fixture
 def warm(frail_front: Front) -> None:
     """Connect to Triton."""
-    eventually(lambda: _answers(stub(frail_front)), 10)
+    wait_until(lambda: _answers(stub(frail_front)), "the front answers", 10)
 
 
 @pytest.mark.usefixtures("warm")
@@ -338,7 +341,7 @@ def test_a_callers_deadline_and_cancelling_reach_triton(
         assert time.monotonic() - start < 1.5
         for call in cancelled:
             call.cancel()
-        time.sleep(0.2)
+        wait_until(lambda: in_flight(frail_front, INFER) == [0], "no call is under way")
     assert infer(request(), timeout=5).id == "n0"
     assert rows(frail_triton) - before < 100 * len(TEXTS) / 2
 
@@ -379,7 +382,7 @@ def test_a_cancelled_stream_does_not_pin_its_model(
             return [m.reason for m in models if m.name == MODEL] == ["unloaded"]
 
         control.unload(MODEL)
-        eventually(unloaded, 10)
+        wait_until(unloaded, "the model is unloaded", 10)
         control.load(MODEL)
     assert calls.ModelInfer(request(), timeout=5).id == "n0"
 
@@ -399,18 +402,20 @@ def test_tritons_death_ends_what_is_in_flight(
     idle = calls.ModelStreamInfer(patiently(), timeout=30)
     assert next(idle).infer_response.id == "n1"
     with contextlib.suppress(ProcessLookupError), halted(frail_triton):
-        in_flight = [calls.ModelInfer.future(request(), timeout=5) for _ in range(8)]
+        waiting = [calls.ModelInfer.future(request(), timeout=5) for _ in range(8)]
         busy = calls.ModelStreamInfer(map(request, range(100)), timeout=5)
-        time.sleep(0.2)
+        wait_until(
+            lambda: in_flight(frail_front, INFER, STREAM) == [8, 2], "all calls are under way"
+        )
         frail_triton.kill()
     start = time.monotonic()
-    assert {words(refusal(call.result)) for call in in_flight} == {AWAY}
+    assert {words(refusal(call.result)) for call in waiting} == {AWAY}
     assert words(refusal(lambda: list(busy))) == AWAY
     assert words(refusal(lambda: calls.ModelInfer(request(), timeout=5))) == AWAY
     assert words(refusal(lambda: calls.ServerReady(pb.ServerReadyRequest(), timeout=5))) == AWAY
     assert time.monotonic() - start < 2
     frail_triton.start()
-    eventually(lambda: _answers(calls), 10)
+    wait_until(lambda: _answers(calls), "the front answers again", 10)
     back.set()
     assert next(idle).infer_response.id == "n2"
 

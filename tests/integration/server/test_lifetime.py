@@ -10,7 +10,9 @@ import pytest
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.load import TEXT, Callers
 from tests.integration.server.refusal import of, refusal
+from tests.integration.server.scraping import samples, total
 from tests.integration.server.test_outages import halted
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.job import Job
@@ -27,6 +29,12 @@ def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspa
         yield workspace, front
 
 
+def texts_under_way(front: Front) -> float:
+    """Texts that were let in, or wait to be."""
+    now = samples(front)
+    return total(now, "admitted_rows", task="support")
+
+
 def test_calls_under_way_are_answered_before_the_end(
     house: tuple[Workspace, Front], frail_triton: RunningTriton
 ) -> None:
@@ -37,9 +45,9 @@ def test_calls_under_way_are_answered_before_the_end(
     with halted(frail_triton):
         calls = [front.predictions.Predict.future(REQUEST, timeout=10) for _ in range(40)]
         stream = front.predictions.StreamPredict(iter([item] * 20), timeout=10)
-        time.sleep(0.4)
+        wait_until(lambda: texts_under_way(front) == 60, "40 calls and 20 items are under way")
         front.process.terminate()
-        time.sleep(0.4)
+        time.sleep(0.4)  # it does not end meanwhile
         assert front.process.poll() is None
     answered = {call.result().prediction.prediction_id for call in calls}
     answered |= {answer.prediction.prediction_id for answer in stream}
@@ -54,7 +62,7 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> N
     workspace, front = house
     children = psutil.Process(front.process.pid).children(recursive=True)
     with Callers([front], 32) as callers:
-        time.sleep(1)
+        wait_until(lambda: len(callers.load.ids) > 100, "the callers are answered")
         start = time.monotonic()
         assert front.stop() == 0
         seconds = time.monotonic() - start

@@ -5,47 +5,35 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.integration.server.front import Front, Workspace, eventually
-from tests.integration.server.scraping import front_page, triton_page
+from tests.integration.server.front import Front, Workspace
+from tests.integration.server.scraping import front_page, samples, total, triton_page
 from tests.plugins import promql
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.testing import RunningTriton
 
 PREDICT = "PredictionService/Predict"
 
 
-def samples(front: Front) -> list[Sample]:
-    """Return all samples of a scrape."""
-    families = text_string_to_metric_families(front_page(front))
-    return [sample for family in families for sample in family.samples]
-
-
-def total(scraped: Sequence[Sample], name: str, **labels: str) -> float:
-    """Return the sum of a name's samples with these labels."""
-    return sum(
-        sample.value
-        for sample in scraped
-        if sample.name == f"tidemill_{name}" and labels.items() <= sample.labels.items()
-    )
-
-
 def settled(front: Front) -> list[Sample]:
     """Return all samples, once the predictions of other tests are stored."""
-    before, now = samples(front), samples(front)
-    while total(now, "log_held_rows") or total(now, "log_rows_total") != total(
-        before, "log_rows_total"
-    ):
-        time.sleep(0.1)
-        before, now = now, samples(front)
-    return now
+    found: list[list[Sample]] = [[], samples(front)]
+
+    def is_settled() -> bool:
+        time.sleep(0.1)  # what is still written shows as a difference between two scrapes
+        found[:] = [found[1], samples(front)]
+        before, now = (total(scraped, "log_rows_total") for scraped in found)
+        return now == before and not total(found[1], "log_held_rows")
+
+    wait_until(is_settled, "all predictions are stored", 20)
+    return found[1]
 
 
 def grown(
@@ -63,7 +51,7 @@ def grown(
         return all(growth.values())
 
     with contextlib.suppress(AssertionError):  # what is missing is told by who asked
-        eventually(all_grew)
+        wait_until(all_grew, "every metric grew")
     return growth
 
 
@@ -140,7 +128,9 @@ def test_every_query_finds_its_metrics(front: Front, triton: RunningTriton) -> N
     predict(front)
     fail(front)
     reason = "UNKNOWN_MODEL_VERSION"
-    eventually(lambda: total(samples(front), "requests_total", reason=reason) > 0)
+    wait_until(
+        lambda: total(samples(front), "requests_total", reason=reason) > 0, "the refusal is counted"
+    )
     page = front_page(front)
     known = promql.scrape([page, triton_page(triton)])
     unseen: set[str] = set()
@@ -162,7 +152,7 @@ def test_calls_are_in_the_access_log(front: Front, workspace: Workspace) -> None
     def found() -> list[dict[str, Any]]:
         return [each for each in access_log(workspace) if each.get("request_id") == request_id]
 
-    eventually(lambda: bool(found()))
+    wait_until(lambda: bool(found()), "the sample is there")
     (line,) = found()
     assert (line["method"], line["code"], line["task"]) == (PREDICT, "OK", "support")
     assert line["milliseconds"] > 0

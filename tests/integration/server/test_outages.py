@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import Front, eventually
+from tests.integration.server.front import Front
 from tests.integration.server.refusal import refusal, words
+from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_health import NOT_SERVING, SERVING, health
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.testing import RunningTriton
 
+PREDICT = "PredictionService/Predict"
 REQUEST = pb.PredictRequest(task="support", text="lost my card")
 
 
@@ -45,7 +48,9 @@ def seconds_of(call: Any) -> float:
 @pytest.fixture(autouse=True)
 def warm(frail_front: Front) -> None:
     """Connect to Triton."""
-    eventually(lambda: health(frail_front, "tidemill.task.support") == SERVING, 10)
+    wait_until(
+        lambda: health(frail_front, "tidemill.task.support") == SERVING, "the task is SERVING", 10
+    )
     frail_front.predictions.Predict(REQUEST, timeout=10)
 
 
@@ -61,7 +66,7 @@ def test_a_callers_deadline_holds_when_triton_hangs(
         assert codes <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
         assert "DEADLINE_EXCEEDED" in codes
         assert time.monotonic() - start < 1.0
-        time.sleep(0.1)
+        wait_until(lambda: in_flight(frail_front, PREDICT) == [0], "no call is under way")
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
     assert rows(frail_triton) - before < 100
 
@@ -86,10 +91,13 @@ def test_cancelled_calls_do_no_more_work(frail_front: Front, frail_triton: Runni
         for _ in range(200):
             calls.append(frail_front.predictions.Predict.future(REQUEST))
             time.sleep(0.002)  # texts that arrive together are sent together, however many
-        time.sleep(0.3)
+        wait_until(
+            lambda: in_flight(frail_front, PREDICT) == [sum(not call.done() for call in calls)],
+            "all calls have come",
+        )
         for call in calls:
             call.cancel()
-        time.sleep(0.2)
+        wait_until(lambda: in_flight(frail_front, PREDICT) == [0], "no call is under way")
     assert seconds_of(lambda: frail_front.predictions.Predict(REQUEST, timeout=5)) < 1.0
     assert rows(frail_triton) - before < 100
 
@@ -99,7 +107,7 @@ def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: Run
     predict = frail_front.predictions.Predict
     with contextlib.suppress(ProcessLookupError), halted(frail_triton):
         calls = [predict.future(REQUEST, timeout=5) for _ in range(32)]
-        time.sleep(0.2)
+        wait_until(lambda: in_flight(frail_front, PREDICT) == [32], "all calls are under way")
         frail_triton.kill()
     expected = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
     start = time.monotonic()
@@ -108,8 +116,13 @@ def test_the_server_survives_tritons_death(frail_front: Front, frail_triton: Run
     assert words(refused) == expected
     assert refused.message == "Triton does not answer"  # and not where it is
     assert time.monotonic() - start < 2
-    eventually(lambda: health(frail_front, "tidemill.task.support") == NOT_SERVING)
+    wait_until(
+        lambda: health(frail_front, "tidemill.task.support") == NOT_SERVING,
+        "the task is NOT_SERVING",
+    )
     assert health(frail_front, "") == SERVING
     frail_triton.start()
-    eventually(lambda: health(frail_front, "tidemill.task.support") == SERVING, 10)
+    wait_until(
+        lambda: health(frail_front, "tidemill.task.support") == SERVING, "the task is SERVING", 10
+    )
     assert predict(REQUEST, timeout=5).prediction.label

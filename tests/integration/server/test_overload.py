@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
 from tests.integration.server.refusal import Refusal, of
 from tests.integration.server.scraping import front_page
 from tests.plugins.fake_triton import FakeTriton, slow
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_server.inference.admission import FIRST_LIMIT
 
@@ -47,5 +48,7 @@ def test_who_is_too_many_is_told_when_to_come_back(tmp_path: Path) -> None:
             assert all(0.2 <= each.retry_seconds <= 0.8 for each in refused)
             assert refused
             assert answered >= 100
-            eventually(lambda: metric(front, "shed_total") == len(refused))
-            eventually(lambda: metric(front, "admission_limit") < FIRST_LIMIT)
+            wait_until(
+                lambda: metric(front, "shed_total") == len(refused), "every refusal is counted"
+            )
+            wait_until(lambda: metric(front, "admission_limit") < FIRST_LIMIT, "the limit falls")

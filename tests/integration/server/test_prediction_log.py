@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.load import TEXT, Callers
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.testing import RunningTriton
@@ -48,7 +49,7 @@ def test_ten_thousand_predictions_are_stored_once_each(front: Front, workspace: 
     def stored() -> list[str]:
         return [row[0] for row in workspace.stored() if row[4].startswith("log-")]
 
-    eventually(lambda: len(stored()) >= 10_000, 10)
+    wait_until(lambda: len(stored()) >= 10_000, "10,000 predictions are stored", 10)
     assert sorted(stored()) == sorted(answered)
     assert len(set(answered)) == 10_000
 
@@ -70,8 +71,9 @@ def test_a_locked_database_holds_nobody_up(
             start = time.monotonic()
             given = front.feedback.SubmitFeedback.future(verdict, timeout=9)
             refused = words(refusal(given.result))
-            time.sleep(10 - (time.monotonic() - start))
-        time.sleep(0.5)
+            time.sleep(10 - (time.monotonic() - start))  # so long is the database locked
+        asked = len(callers.load.ids)
+        wait_until(lambda: len(callers.load.ids) > asked + 100, "the callers are answered")
     assert refused == ("UNAVAILABLE", "STORAGE_UNAVAILABLE", "")
     load = callers.load
     record_property("predictions", len(load.ids))
@@ -79,8 +81,8 @@ def test_a_locked_database_holds_nobody_up(
     assert load.failures == []
     assert load.quantile(0.99) < 0.25
     answered = {*load.ids, first.prediction.prediction_id}
-    eventually(lambda: workspace.stored_ids() == answered, 20)
-    eventually(lambda: not list(workspace.spool.iterdir()))
+    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored", 20)
+    wait_until(lambda: not list(workspace.spool.iterdir()), "the spool is empty")
     assert workspace.storage.feedback.latest_verdicts("support") == []
     front.feedback.SubmitFeedback(verdict, timeout=5)
     assert len(workspace.storage.feedback.latest_verdicts("support")) == 1
@@ -104,7 +106,9 @@ def test_what_could_not_be_stored_outlives_the_process(
     (workspace.spool / "0-half.jsonl").write_text('{"prediction_id": "x", "te')
     (workspace.spool / "1-bytes.jsonl").write_bytes(b"\xff\xfe\n")
     with Front(workspace, frail_triton.grpc_address):
-        eventually(lambda: workspace.stored_ids() == answered, 10)
+        wait_until(
+            lambda: workspace.stored_ids() == answered, "all that was answered is stored", 10
+        )
         left = {path.name for path in workspace.spool.iterdir()}
         assert left == {"0-half.damaged", "1-bytes.damaged"}
 
@@ -119,8 +123,8 @@ def test_predictions_go_on_where_nothing_can_be_written(house: tuple[Workspace, 
         workspace.spool.rename(hidden)
         for _ in range(15):
             answers.append(front.predictions.BatchPredict(request, timeout=5))
-            time.sleep(0.1)
+            time.sleep(0.1)  # callers come over a while, not at once
         hidden.rename(workspace.spool)
     answered = {r.prediction.prediction_id for answer in answers for r in answer.results}
-    eventually(lambda: workspace.stored_ids() == answered, 15)
+    wait_until(lambda: workspace.stored_ids() == answered, "all that was answered is stored", 15)
     assert front.process.poll() is None

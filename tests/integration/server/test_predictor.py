@@ -16,6 +16,7 @@ from tests.integration.server.asking import Asked, asked
 from tests.integration.server.front import Workspace
 from tests.integration.server.models import LABELS, LENGTH, WORDS, tokenizer_json
 from tests.plugins.fake_triton import FakeTriton, fails, label_of, no_answer, slow
+from tests.plugins.waiting import until
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import (
     DeadlineExceeded,
@@ -111,12 +112,11 @@ async def test_shadows_see_nothing_while_callers_need_the_room(
         world.admission.enter(busy)
         for _ in range(5):
             await world.handler.predict(query(), "card")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # time for copies, of which there are none
         assert shadows_asked(triton) == set()
         world.admission.leave(busy)
         await world.handler.predict(query(), "card")
-        while shadows_asked(triton) != {2, 3}:
-            await asyncio.sleep(0.01)
+        await until(lambda: shadows_asked(triton) == {2, 3}, "both shadows are asked", 20)
 
 
 async def test_every_chunk_of_a_batch_that_fails_is_heard(
@@ -132,8 +132,11 @@ async def test_every_chunk_of_a_batch_that_fails_is_heard(
         batch = query("BatchPredict", seconds=2.0)
         with pytest.raises(TritonUnavailable):
             await world.handler.predict_batch(batch, ["lost", *["card"] * 1023])
-        await asyncio.sleep(0.1)
-        assert (world.admission.rows, world.admission.waiting_rows) == (0, 0)
+        await until(
+            lambda: (world.admission.rows, world.admission.waiting_rows) == (0, 0),
+            "nothing of the batch is under way",
+            0.5,
+        )
 
 
 async def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: FakeTriton) -> None:
@@ -169,7 +172,7 @@ async def test_a_refusal_takes_its_time(workspace: Workspace, triton: FakeTriton
         world.admission.limit = 0.0
         begin = time.perf_counter()
         refused = asyncio.create_task(world.handler.predict(query(), "card"))
-        await asyncio.sleep(REFUSAL_SECONDS / 2)
+        await asyncio.sleep(REFUSAL_SECONDS / 2)  # nothing happens meanwhile
         assert (refused.done(), world.admission.rows) == (False, 0)
         with pytest.raises(ResourceExhausted, match="0 texts are in flight"):
             await refused
@@ -183,7 +186,7 @@ async def test_deadlines_that_end_before_triton_teach_the_limit(
     triton.behave(MODEL, 1, slow(0.5))
     async with predicting(workspace, triton, 0.01) as world:
         first = asyncio.create_task(world.handler.predict(query(), "card"))
-        await asyncio.sleep(0.1)
+        await until(lambda: triton.calls, "Triton is asked")
         calls = [world.handler.predict(query(seconds=0.2), "card") for _ in range(20)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(each) for each in found} == {DeadlineExceeded}

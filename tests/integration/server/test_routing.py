@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import NOW, Front, Workspace, eventually
+from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2
 from tidemill_core.domain.model import ModelState
@@ -51,10 +52,11 @@ class Callers:
 
     def moved(self, change: Callable[[], object], version: int) -> float:
         """Return the seconds until all requests go to a version."""
-        time.sleep(0.3)
+        asked = len(self.answers)
+        wait_until(lambda: len(self.answers) > asked + 50, "the callers are answered")
         change()
         start = time.monotonic()
-        time.sleep(1.2)
+        time.sleep(1.2)  # the callers go on, and nobody may get another version's answer late
         return max((sent - start for sent, v in self.answers if v != version), default=0.0)
 
 
@@ -100,9 +102,9 @@ def test_a_champion_that_was_rolled_back_by_mistake_comes_back(front: Front) -> 
     front.models.PromoteModelVersion(again, timeout=30)
     with Callers(front, "undone", 8) as callers:
         front.models.RollbackModel(pb.RollbackModelRequest(task="undone"), timeout=10)
-        eventually(lambda: predict(front, "undone").model_version == 1, 2)
+        wait_until(lambda: predict(front, "undone").model_version == 1, "version 1 answers", 2)
         deployment = front.models.PromoteModelVersion(again, timeout=30).deployment
-        eventually(lambda: predict(front, "undone").model_version == 2, 2)
+        wait_until(lambda: predict(front, "undone").model_version == 2, "version 2 answers", 2)
     assert (deployment.champion, deployment.previous_champion) == (2, 1)
     assert callers.failures == []
     states = {v.model_version: v.state for v in versions(front, "undone")}
@@ -142,7 +144,9 @@ def test_canaries_share_and_shadows_watch(front: Front, workspace: Workspace) ->
     assert words(refused) == ("FAILED_PRECONDITION", "ILLEGAL_TRANSITION", "")
     deployment = set_traffic(front, {2: 30}, 3)
     assert [(c.model_version, c.percent) for c in deployment.canaries] == [(2, 30)]
-    eventually(lambda: predict(front, "mixed", routing_key="u1").model_version == 2, 2)
+    wait_until(
+        lambda: predict(front, "mixed", routing_key="u1").model_version == 2, "version 2 answers", 2
+    )
     keys = [f"u{i}" for i in range(400)]
     first = {key: predict(front, "mixed", routing_key=key, request_id="m") for key in keys}
     again = {key: predict(front, "mixed", routing_key=key).model_version for key in keys[:50]}
@@ -157,7 +161,10 @@ def test_canaries_share_and_shadows_watch(front: Front, workspace: Workspace) ->
         rows = [row for row in workspace.stored() if row[4] == "m"]
         return {kind: [r for r in rows if r[1] == kind] for kind in ("Predict", "Shadow")}
 
-    eventually(lambda: [len(rows) for rows in seen().values()] == [400, 400])
+    wait_until(
+        lambda: [len(rows) for rows in seen().values()] == [400, 400],
+        "both shadows have seen all texts",
+    )
     assert {row[2] for row in seen()["Shadow"]} == {3}
     propensity = {row[0]: round(row[3], 3) for row in seen()["Predict"]}
     expected = {1: 0.7, 2: 0.3}

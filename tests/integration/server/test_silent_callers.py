@@ -9,9 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import refusal, words
-from tests.integration.server.test_metrics import access_log, grown, samples, total
+from tests.integration.server.scraping import in_flight
+from tests.integration.server.test_metrics import access_log, grown
+from tests.plugins.waiting import wait_until
 from tidemill_core.triton.testing import RunningTriton
 
 PREDICT = "PredictionService/Predict"
@@ -38,21 +40,15 @@ def silently() -> Iterator[Open]:
     over.set()
 
 
-def in_flight(front: Front, *methods: str) -> list[float]:
-    """Return the calls in flight, by method."""
-    now = samples(front)
-    return [total(now, "in_flight_requests", method=method) for method in methods]
-
-
 def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open) -> None:
     """After 10 s the call fails, unary or not; until then it counts as in flight."""
     start = time.monotonic()
     calls = silently(front.channel, PREDICT), silently(front.channel, WATCH)
-    eventually(lambda: in_flight(front, PREDICT, WATCH) == [1, 1])
+    wait_until(lambda: in_flight(front, PREDICT, WATCH) == [1, 1], "the calls under way are [1, 1]")
     refused = [words(refusal(calls[0].result)), words(refusal(lambda: next(calls[1])))]
     assert 9.5 < time.monotonic() - start < 12
     assert refused == [("DEADLINE_EXCEEDED", "MESSAGE_NOT_SENT", "")] * 2
-    eventually(lambda: in_flight(front, PREDICT, WATCH) == [0, 0])
+    wait_until(lambda: in_flight(front, PREDICT, WATCH) == [0, 0], "the calls under way are [0, 0]")
 
 
 def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: Open) -> None:
@@ -60,7 +56,9 @@ def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: 
     with Front(Workspace(tmp_path, {"support": 1}), triton.grpc_address) as front:
         calls = [silently(front.channel, PREDICT) for _ in range(20)]
         watch = silently(front.channel, WATCH)
-        eventually(lambda: in_flight(front, PREDICT, WATCH) == [20, 1])
+        wait_until(
+            lambda: in_flight(front, PREDICT, WATCH) == [20, 1], "the calls under way are [20, 1]"
+        )
         start = time.monotonic()
         assert front.stop() == 0
         assert time.monotonic() - start < 4
@@ -86,13 +84,13 @@ def test_a_deadline_that_passes_is_told_from_a_caller_that_hangs_up(
 
     def hang_up() -> None:
         call = silently(front.channel, PREDICT, timeout=seconds + 20)
-        eventually(lambda: in_flight(front, PREDICT) == [1])
+        wait_until(lambda: in_flight(front, PREDICT) == [1], "one call is under way")
         call.cancel()
         with pytest.raises(grpc.FutureCancelledError):
             call.result()
 
     assert grown(front, counts[0], miss) == {"requests_total": 1}
     assert grown(front, counts[1], hang_up) == {"requests_total": 1}
-    eventually(lambda: len(access_log(workspace)) >= before + 2)
+    wait_until(lambda: len(access_log(workspace)) >= before + 2, "both calls are in the access log")
     told = [line["code"] for line in access_log(workspace)[before:]]
     assert [code for code in told if code != "OK"] == list(ends)

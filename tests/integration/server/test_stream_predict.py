@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.integration.server.front import Front, eventually
+from tests.integration.server.front import Front
 from tests.integration.server.models import WORDS
 from tests.integration.server.refusal import read, refusal, words
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc
 from tidemill_core.triton.testing import RunningTriton
@@ -33,10 +34,10 @@ def wait_quiet(triton: RunningTriton) -> None:
 
     def quiet() -> bool:
         before = rows(triton)
-        time.sleep(0.3)
+        time.sleep(0.3)  # as long as it takes to say that nothing happens
         return rows(triton) == before
 
-    eventually(quiet)
+    wait_until(quiet, "Triton is asked for nothing more")
 
 
 def test_answers_come_in_the_order_of_the_requests(front: Front) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.server.front import Front, Workspace, eventually
+from tests.integration.server.front import Front, Workspace
 from tests.plugins.otlp import Receiver, attributes, receiving
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.triton.testing import RunningTriton
 
@@ -32,7 +33,7 @@ def test_a_trace_goes_through_to_triton(traced: tuple[Front, Receiver]) -> None:
     request = pb.PredictRequest(task="support", text="refund my order")
     front.predictions.Predict(request, timeout=10)
     front.predictions.Predict(request, timeout=10, metadata=METADATA)
-    eventually(lambda: len(receiver.spans) >= 2, 10)
+    wait_until(lambda: len(receiver.spans) >= 2, "the spans have come", 10)
     (call,) = receiver.named("PredictionService/Predict")
     (triton,) = receiver.named("triton/ModelInfer")
     assert (call.trace_id.hex(), call.parent_span_id.hex()) == (TRACE, CALLER)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import grpc
 
-from tests.integration.server.front import Workspace, eventually
+from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.refusal import of
 from tests.integration.server.workers import Workers, running
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tidemill.v1 import prediction_service_pb2 as pb
@@ -54,7 +55,7 @@ class Connections:
             left = [channel for channel in left if not check(channel)]
             return not left
 
-        eventually(none_is_left, seconds)
+        wait_until(none_is_left, "no process is left", seconds)
 
 
 def test_changes_reach_both_workers_within_a_second(tmp_path: Path, triton: RunningTriton) -> None:

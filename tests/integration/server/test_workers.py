@@ -14,6 +14,7 @@ import pytest
 from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.workers import Workers, running
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2, feedback_service_pb2_grpc, prediction_service_pb2_grpc
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.supervisor import read_report
@@ -82,6 +83,16 @@ class Caller(threading.Thread):
         self.feedback_ids.add(stored.feedback_id)
 
 
+def until_answered(callers: list[Caller]) -> None:
+    """Wait until each caller has had some more answers."""
+    asked = [caller.outcomes["OK"] for caller in callers]
+    wait_until(
+        lambda: all(c.outcomes["OK"] > n + 5 for c, n in zip(callers, asked, strict=True)),
+        "every caller is answered",
+        10,
+    )
+
+
 def test_a_rolling_restart_fails_no_call_even_of_callers_that_never_retry(
     workers: Workers,
 ) -> None:
@@ -91,15 +102,19 @@ def test_a_rolling_restart_fails_no_call_even_of_callers_that_never_retry(
     for caller in callers:
         caller.start()
     try:
-        time.sleep(0.5)
+        until_answered(callers)
         assert workers.supervisor.restart()
-        deadline = time.monotonic() + 90
-        while not ((report := read_report(workers.state_dir)) and report.ended):
-            workers.poll(deadline)
+        workers.wait_until(
+            lambda: (found := read_report(workers.state_dir)) and found.ended,
+            "the restart is over",
+            90,
+        )
     finally:
         for caller in callers:
             caller.stopping.set()
             caller.join()
+    report = read_report(workers.state_dir)
+    assert report is not None
     assert report.succeeded
     assert not set(before.values()) & set(workers.supervisor.pids().values())
     assert [set(caller.outcomes) for caller in callers] == [{"OK"}] * 3
@@ -111,13 +126,13 @@ def test_a_killed_worker_loses_only_its_calls_and_nothing_acknowledged(workers: 
     for caller in callers:
         caller.start()
     try:
-        time.sleep(0.5)
+        until_answered(callers)
         os.kill(workers.supervisor.pids()["server-1"], signal.SIGKILL)
         workers.supervisor.poll()
         began = time.monotonic()
         workers.until_all_run()
         assert time.monotonic() - began < 30
-        time.sleep(0.5)
+        until_answered(callers)
     finally:
         for caller in callers:
             caller.stopping.set()

@@ -1,14 +1,14 @@
 """Two of the front's real workers on one port."""
 
 import contextlib
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.integration.server.front import Workspace
 from tests.plugins.stack import free_ports
+from tests.plugins.waiting import wait_until
 from tidemill_core.settings import load_settings
 from tidemill_core.supervisor import (
     ProcessState,
@@ -50,15 +50,20 @@ class Workers:
 
     def until_all_run(self) -> None:
         """Wait until both answer."""
-        deadline = time.monotonic() + 40
-        while {one.state for one in read_processes(self.state_dir)} != {ProcessState.RUNNING}:
-            self.poll(deadline)
+        self.wait_until(
+            lambda: {one.state for one in read_processes(self.state_dir)} == {ProcessState.RUNNING},
+            "both workers answer",
+            40,
+        )
 
-    def poll(self, deadline: float) -> None:
-        """Check on the workers once."""
-        assert time.monotonic() < deadline, "not in time"
-        self.supervisor.poll()
-        time.sleep(0.05)
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float) -> None:
+        """Check on the workers until a condition holds."""
+
+        def looked_after() -> object:
+            self.supervisor.poll()
+            return condition()
+
+        wait_until(looked_after, what, seconds)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,20 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.plugins.waiting import wait_until
 from tidemill_core.errors import TritonUnavailable
 from tidemill_core.triton import embedded
 from tidemill_core.triton.process import StubWatch
 from tidemill_core.triton.testing import RunningTriton
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the regions are
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Return once the condition is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def stubs_of(process_id: int) -> list[psutil.Process]:
@@ -69,7 +60,7 @@ def test_after_a_kill_it_serves_again_and_leaves_nothing(
         stubs = stubs_of(triton.process.pid)
         assert stubs
         triton.kill()
-        wait_until(lambda: not any(stub.is_running() for stub in stubs))
+        wait_until(lambda: not any(stub.is_running() for stub in stubs), "all stubs have ended", 10)
         assert regions_of(tmp_path) == []
         triton.start()
         assert control.infer(served, 1, token_ids(1)).shape == (1, 4)
@@ -202,7 +193,7 @@ def test_a_killed_stub_is_noticed(
         assert not watch.has_lost_a_stub()
         for stub in stubs_of(triton.process.pid):
             stub.kill()
-        wait_until(watch.has_lost_a_stub)
+        wait_until(watch.has_lost_a_stub, "the watch has noticed", 10)
         with pytest.raises(TritonUnavailable) as failed:
             control.infer(served, 1, token_ids(1))
         assert "not healthy" in failed.value.detail
@@ -230,7 +221,9 @@ def test_it_dies_with_its_parent_and_not_by_the_terminal(
         family = [psutil.Process(process_id), *stubs_of(process_id)]
         assert len(family) > 1
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(alive(member) for member in family))
+    wait_until(
+        lambda: not any(alive(member) for member in family), "the whole family has ended", 10
+    )
 
 
 def alive(process: psutil.Process) -> bool:

@@ -7,8 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from tests.plugins.stack import free_ports
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import ScheduleSettings, Settings
@@ -33,14 +33,6 @@ CSV = "text,label\n" + "".join(
 def now() -> datetime:
     """The present moment."""
     return datetime.now(UTC)
-
-
-def until(what: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
 
 
 @dataclass
@@ -104,7 +96,7 @@ class Workspace:
 
     def wait(self, run: JobRun, *states: JobRunState, seconds: float = 20.0) -> JobRun:
         """Wait until a run is in one of some states."""
-        until(lambda: self.get(run).state in states, seconds)
+        wait_until(lambda: self.get(run).state in states, f"{run.job} is one of {states}", seconds)
         return self.get(run)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":

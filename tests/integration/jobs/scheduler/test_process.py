@@ -14,7 +14,8 @@ import grpc
 import psutil  # type: ignore[import-untyped]  # it has no types
 from sqlalchemy import select
 
-from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now, until
+from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
@@ -52,12 +53,12 @@ def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None
     workspace = postgres_workspace
     workspace.champion(TASK, "held")
     first = workspace.start()
-    until(lambda: _holder(workspace))
+    wait_until(lambda: _holder(workspace), "a process leads", 20)
     leader = _holder(workspace)
     second = workspace.start()
     held = workspace.queue(task="held")
     runs: dict[str, JobRun] = {}
-    until(lambda: len(_ask_again(workspace, runs)) >= 3, seconds=120)
+    wait_until(lambda: len(_ask_again(workspace, runs)) >= 3, "three runs have ended", 120)
     assert psutil.Process(second.pid).children() == []
     assert _holder(workspace) == leader
     children = psutil.Process(first.pid).children()
@@ -66,12 +67,20 @@ def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None
     killed = time.monotonic()
     gone, alive = psutil.wait_procs(children, timeout=5)
     assert (len(gone), alive) == (len(children), [])
-    until(lambda: _holder(workspace) != leader, LEASE_LENGTH.total_seconds() + 2)
+    wait_until(
+        lambda: _holder(workspace) != leader,
+        "another process leads",
+        LEASE_LENGTH.total_seconds() + 2,
+    )
     workspace.wait(held, FAILED, seconds=ORPHANED_AFTER.total_seconds() + 5)
     assert time.monotonic() - killed < ORPHANED_AFTER.total_seconds() + 5
     assert workspace.get(held).error.startswith("ORPHANED: ")
-    until(lambda: len(_ask_again(workspace, runs)) >= 7, seconds=120)
-    until(lambda: all(workspace.get(run).state.ended for run in runs.values()), seconds=60)
+    wait_until(lambda: len(_ask_again(workspace, runs)) >= 7, "seven runs have ended", 120)
+    wait_until(
+        lambda: all(workspace.get(run).state.ended for run in runs.values()),
+        "all runs have ended",
+        60,
+    )
     states = Counter(workspace.get(run).state for run in runs.values())
     assert states[FAILED] <= 1  # the one that ran when its process was killed
     assert states[SUCCEEDED] >= len(runs) - 1
@@ -82,7 +91,9 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
     workspace.champion(TASK, "held")
     process = workspace.start()
     run = workspace.queue(task="held")
-    until(lambda: workspace.get(run).message == "reads the sources")
+    wait_until(
+        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+    )
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 1
     catalogue = {job.job for job in workspace.storage.jobs.catalogue()}
@@ -139,7 +150,7 @@ def test_old_runs_of_checks_are_pruned(workspace: Workspace) -> None:
         assert run is not None
         workspace.storage.jobs.succeed(run.run_id, {}, long_ago)
     workspace.start()
-    until(lambda: "runs_pruned" in workspace.said())
+    wait_until(lambda: "runs_pruned" in workspace.said(), "old runs are pruned", 20)
     left = [run.job for run in workspace.storage.jobs.page("", "", Page())[0]]
     assert left == ["retrain", "retrain", "check_drift"]
 
@@ -153,7 +164,7 @@ def test_a_full_disk_is_survived(workspace: Workspace) -> None:
     hard = resource.RLIM_INFINITY
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**16, hard))
     run = workspace.queue()
-    time.sleep(3)
+    time.sleep(3)  # it looks for work several times meanwhile, and cannot write
     assert process.poll() is None
     assert workspace.get(run).state is JobRunState.QUEUED
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
@@ -169,9 +180,13 @@ def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
     workspace.write(f"check_feedback = '{(now() - timedelta(hours=1)).minute} * * * *'")
     for _ in range(2):
         process = workspace.start()
-        until(lambda: _holder(workspace))
-        until(lambda: _caught_up(workspace))
-        until(lambda: all(run.state.ended for run in _caught_up(workspace)))
+        wait_until(lambda: _holder(workspace), "a process leads", 20)
+        wait_until(lambda: _caught_up(workspace), "the missed run is queued", 20)
+        wait_until(
+            lambda: all(run.state.ended for run in _caught_up(workspace)),
+            "the missed run has ended",
+            20,
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     (caught_up,) = _caught_up(workspace)

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from tests.integration.jobs.scheduler.conftest import Workspace, now, until
+from tests.integration.jobs.scheduler.conftest import Workspace, now
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.storage.database import Page
 from tidemill_jobs.runner import (
@@ -97,7 +98,7 @@ def test_a_process_that_dies(workspace: Workspace) -> None:
         runner.watch()
         return all(workspace.get(run).state is FAILED for run in (killed, silent))
 
-    until(ended)
+    wait_until(ended, "both runs are FAILED", 20)
     assert workspace.get(killed).error == "DIED: its process ended with exit code -9"
     assert workspace.get(silent).error == "DIED: its process ended with exit code 3"
 
@@ -151,10 +152,12 @@ def test_a_stubborn_run_is_killed_after_the_grace(workspace: Workspace) -> None:
     runner = Runner(workspace.storage.jobs, clock, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
-    until(lambda: workspace.get(run).message == "reads the sources")
+    wait_until(
+        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+    )
     workspace.storage.jobs.cancel(run.run_id, now())
     runner.watch()
-    time.sleep(0.2)
+    time.sleep(0.2)  # nothing happens before its grace is over
     assert workspace.processes[0].poll() is None
     clock.ahead = CANCEL_GRACE + timedelta(seconds=1)
     runner.watch()
@@ -168,7 +171,9 @@ def test_a_run_stops_when_asked(workspace: Workspace) -> None:
     runner = Runner(workspace.storage.jobs, now, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
-    until(lambda: workspace.get(run).message == "reads the sources")
+    wait_until(
+        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+    )
     assert workspace.get(run).state is RUNNING
     workspace.storage.jobs.cancel(run.run_id, now())
     time.sleep(1.5)  # the run hears of it by its heart
@@ -182,10 +187,12 @@ def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
     runner = Runner(workspace.storage.jobs, now, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
-    until(lambda: workspace.get(run).message == "reads the sources")
+    wait_until(
+        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+    )
     writer = sqlite3.connect(workspace.folder / "tidemill.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
-    time.sleep(10)
+    time.sleep(10)  # so long is the database locked
     writer.execute("ROLLBACK")
     writer.close()
     _tick(runner)
@@ -212,7 +219,9 @@ def test_an_orphan_is_closed_and_ends_itself(workspace: Workspace) -> None:
     run = workspace.queue(task="held")
     assert workspace.storage.jobs.claim(now()) is not None
     late = workspace.start_run(run.run_id)
-    until(lambda: workspace.get(run).message == "reads the sources")
+    wait_until(
+        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+    )
     late.send_signal(signal.SIGSTOP)
     other = Runner(workspace.storage.jobs, clock, _sleeper)
     clock.ahead = ORPHANED_AFTER - timedelta(seconds=5)
@@ -249,7 +258,11 @@ def test_a_run_dies_with_its_runner(workspace: Workspace) -> None:
     assert parent.stdout is not None
     run = psutil.Process(int(parent.stdout.readline()))
     parent.stdout.close()
-    until(lambda: "--run" in run.cmdline() and "exec_with_parent" not in " ".join(run.cmdline()))
+    wait_until(
+        lambda: "--run" in run.cmdline() and "exec_with_parent" not in " ".join(run.cmdline()),
+        "the run's own program runs",
+        20,
+    )
     parent.kill()
     parent.wait()
     run.wait(10)

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy
 from sqlalchemy import event
 
-from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now, until
+from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now
 from tests.plugins.postgres import Postgres
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, Trigger
 from tidemill_core.errors import StorageUnavailable
 from tidemill_core.settings import ScheduleSettings
@@ -113,7 +114,7 @@ def test_a_due_job_fires(any_workspace: Workspace) -> None:
     storage = any_workspace.storage
     with _started(storage, NIGHTLY, Clock(NIGHT)) as schedule:
         _make_due(schedule)
-        until(lambda: _runs(storage))
+        wait_until(lambda: _runs(storage), "a run is queued", 20)
     (run,) = _runs(storage)
     assert (run.trigger, run.fire_time) == ("schedule", NIGHT)
 
@@ -148,7 +149,7 @@ def test_nothing_in_the_database_is_unpickled(any_workspace: Workspace, tmp_path
         connection.execute(kept.insert(), values)
     with _started(storage, NIGHTLY, Clock(NIGHT)) as schedule:
         _make_due(schedule)
-        until(lambda: _runs(storage))
+        wait_until(lambda: _runs(storage), "a run is queued", 20)
     assert not folder.exists()
 
 

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.integration.server.certificates import Authority
+from tests.plugins.waiting import until
 from tests.unit.server.security.issuer import Issuer
 from tidemill_server.security.jwks import SigningKeys
 
@@ -72,8 +73,7 @@ async def _until_known(keys: SigningKeys, key_id: str) -> int:
     changes: list[None] = []
     watching = asyncio.create_task(keys.watch(lambda: changes.append(None)))
     try:
-        while keys.find(key_id) is None:
-            await asyncio.sleep(0.02)
+        await until(lambda: keys.find(key_id), f"the key {key_id!r} is known", 20)
         return len(changes)
     finally:
         watching.cancel()
@@ -87,7 +87,7 @@ async def test_an_unknown_key_makes_it_read_again(publisher: _Publisher, issuer:
     issuer.rotate("second")
     assert keys.find("second") is None
     assert publisher.reads == 1
-    assert await asyncio.wait_for(_until_known(keys, "second"), 20) == 1
+    assert await _until_known(keys, "second") == 1
     assert publisher.reads == 2
     assert keys.find("first") is None
 
@@ -109,7 +109,7 @@ async def test_an_issuer_that_is_away_at_the_start(publisher: _Publisher) -> Non
         keys.open()
     assert [entry["event"] for entry in logged] == ["jwks_not_read"]
     publisher.is_away = False
-    assert await asyncio.wait_for(_until_known(keys, "first"), 20) == 1
+    assert await _until_known(keys, "first") == 1
 
 
 def test_a_certificate_that_nobody_trusts(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from tests.plugins.waiting import until
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Authentication, Scope
 from tidemill_core.errors import Unauthenticated
@@ -87,16 +88,11 @@ async def test_known_keys_outlive_the_database(storage: Storage, tmp_path: Path)
     database, away = tmp_path / "tidemill.db", tmp_path / "away"
     database.rename(away)
     database.mkdir()
-
-    async def watch_for_a_moment() -> None:
+    with capture_logs() as logged:
         watching = asyncio.create_task(keys.watch())
-        while not logged:
-            await asyncio.sleep(0.01)
+        await until(lambda: logged, "the failed refresh is logged", 20)
         assert not watching.done()
         watching.cancel()
-
-    with capture_logs() as logged:
-        await asyncio.wait_for(watch_for_a_moment(), 20)
     assert logged[0]["event"] == "api_keys_not_refreshed"
     assert keys.find(shown).name == "shop"
     database.rmdir()

@@ -7,12 +7,14 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.plugins.waiting import until
 from tests.unit.server.security.issuer import Issuer
 from tidemill_core.domain.access import Scope
 from tidemill_core.errors import ConfigurationError, Unauthenticated
@@ -153,14 +155,19 @@ def test_deeply_nested_claims(tokens: Tokens) -> None:
         assert _refused(tokens, token).reason == "INVALID_TOKEN"
 
 
-async def _until_known(tokens: Tokens, token: str) -> str:
-    """Return the caller's name once `watch` has found the key."""
+def _is_known(tokens: Tokens, token: str) -> bool:
+    with contextlib.suppress(Unauthenticated):
+        return tokens.find(token).name == "shop"
+    return False
+
+
+@contextlib.asynccontextmanager
+async def _watching(tokens: Tokens) -> AsyncIterator[None]:
+    """Watch for new keys."""
     watching = asyncio.create_task(tokens.watch())
     try:
-        while True:
-            with contextlib.suppress(Unauthenticated):
-                return tokens.find(token).name
-            await asyncio.sleep(0.02)
+        yield
+        assert not watching.done()
     finally:
         watching.cancel()
 
@@ -171,23 +178,18 @@ async def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -
     assert tokens.find(old).name == "shop"
     issuer.rotate("second")
     assert _refused(tokens, issuer.token()).reason == "UNKNOWN_SIGNING_KEY"
-    assert await asyncio.wait_for(_until_known(tokens, issuer.token()), 20) == "shop"
+    async with _watching(tokens):
+        await until(lambda: _is_known(tokens, issuer.token()), "the new key is known", 20)
     assert _refused(tokens, old).reason == "UNKNOWN_SIGNING_KEY"
 
 
 async def test_a_broken_file_leaves_the_keys(tokens: Tokens, issuer: Issuer) -> None:
     """The error is logged once, and tokens are accepted as before."""
-
-    async def watch_until_logged() -> None:
-        watching = asyncio.create_task(tokens.watch())
-        while not logged:
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.7)  # longer than until the next check
-        watching.cancel()
-
     issuer.jwks.write_text("{")
     with capture_logs() as logged:
-        await asyncio.wait_for(watch_until_logged(), 20)
+        async with _watching(tokens):
+            await until(lambda: logged, "the broken file is logged", 20)
+            await asyncio.sleep(0.7)  # longer than it takes to look again
     assert [entry["event"] for entry in logged] == ["jwks_not_read"]
     assert tokens.find(issuer.token()).name == "shop"
 
