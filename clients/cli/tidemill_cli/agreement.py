@@ -1,4 +1,4 @@
-"""How far annotators agree."""
+"""The agreement of annotators."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the annotators of label items agree.
+    """The agreement of the annotators of label items.
 
     Attributes:
-        judgements: all that are stored.
-        annotators: who gave them.
-        judged: items with at least one.
-        judged_by_several: items with two or more.
-        agreed: those of them whose judgements are all the same.
-        agreement: agreed / judged_by_several; None where that is 0.
-        alpha: see `nominal_alpha`, of the items that several judged.
+        judgements: the number of judgements.
+        annotators: the number of annotators.
+        judged: the number of items with at least one judgement.
+        judged_by_several: the number of items with at least two judgements.
+        agreed: the number of those whose judgements are all the same.
+        agreement: agreed / judged_by_several; None if that is 0.
+        alpha: `nominal_alpha` of the items that several annotators judged.
     """
 
     judgements: int
@@ -29,10 +29,10 @@ class Agreement:
 
 
 def agreement_of(items: Iterable[Sequence[tuple[str, str]]]) -> Agreement:
-    """The agreement on items.
+    """Return the agreement on items.
 
     Args:
-        items: each item's judgements: annotator and label. An annotator judges an item once.
+        items: for each item, its judgements as annotator and label, at most one per annotator.
     """
     judged = [judgements for judgements in items if judgements]
     counts = [Counter(label for _, label in judgements) for judgements in judged]
@@ -51,15 +51,15 @@ def agreement_of(items: Iterable[Sequence[tuple[str, str]]]) -> Agreement:
 
 
 def nominal_alpha(counts: Sequence[Sequence[int]]) -> float | None:
-    """Krippendorff's alpha, nominal: 1 is full agreement, 0 what chance gives.
+    """Return Krippendorff's nominal alpha: 1 is full agreement, 0 is that of chance.
 
     Source: Krippendorff, Content Analysis, 4th edition, chapter 12.
 
     Args:
-        counts: judgements by unit and value: [units, values]; two or more a unit.
+        counts: judgements by unit and value: [units, values]; at least two per unit.
 
     Returns:
-        None where all judgements are for one value, so what chance gives is not known.
+        None if all judgements have the same value, since the agreement of chance is unknown.
     """
     if sum(map(any, zip(*counts, strict=True))) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Verdicts from a JSON Lines file, sent as one stream."""
+"""Verdicts of a JSON Lines file, sent as one stream."""
 
 import json
 import os
@@ -21,15 +21,15 @@ _PROGRESS_EVERY_LINES = 200
 
 
 RejectedLine = dict[str, Any]
-"""The number of a line, from 1, and code, reason and message of its error."""
+"""The number of a line, from 1, and the code, reason and message of its error."""
 
 
 class FeedbackLines:
-    """Reads requests off a file, and remembers which line each came from.
+    """The requests of a file, and the line of each.
 
     Attributes:
-        sent_lines: the line of each request, in the order of the stream.
-        unreadable: lines that no request could be made of.
+        sent_lines: the line number of each request, in the order of the stream.
+        unreadable: the errors of lines that are not a request.
     """
 
     def __init__(self, file: BinaryIO, show_progress: ShowProgress) -> None:
@@ -40,7 +40,7 @@ class FeedbackLines:
         self.unreadable: list[RejectedLine] = []
 
     def requests(self) -> Iterator[StreamFeedbackRequest]:
-        """A request for each line that can be read; blank lines are passed over."""
+        """Yield the request of each readable line that is not blank."""
         read = 0
         for number, line in enumerate(self._file, start=1):
             read += len(line)
@@ -58,11 +58,11 @@ class FeedbackLines:
 
 
 def send_file(client: TidemillClient, path: Path) -> FileOutcome:
-    """Send each line's verdict. A line that cannot be read or stored does not stop the others.
+    """Send the verdict of each line. A line that cannot be read or stored does not stop the others.
 
     Raises:
         CannotRead: the file cannot be opened.
-        TidemillError: the stream broke; sending the file again repeats nothing.
+        TidemillError: the stream broke; sending the file again stores nothing twice.
     """
     try:
         opened = path.open("rb")
@@ -70,7 +70,7 @@ def send_file(client: TidemillClient, path: Path) -> FileOutcome:
         raise CannotRead(path, error) from error
     with opened as file, progress_view() as show_progress:
         lines = FeedbackLines(file, show_progress)
-        # No time limit: a file takes as long as it takes.
+        # No timeout: a file may take any time.
         response = client.feedback.StreamFeedback(lines.requests())
     refused: list[RejectedLine] = [
         {
@@ -85,17 +85,18 @@ def send_file(client: TidemillClient, path: Path) -> FileOutcome:
 
 
 def _request(line: bytes) -> StreamFeedbackRequest:
-    """The request that a line stands for.
+    """Return the request of a line.
 
     Raises:
-        ValueError: it is not UTF-8, not JSON or not an object, or has a field of another name.
-        ParseError: a field's value is of the wrong type.
+        ValueError: it is not UTF-8, not JSON or not an object, or has an unknown field.
+        ParseError: a value has the wrong type.
     """
     document = json.loads(line)
     if not isinstance(document, dict):
         raise ValueError("it is not an object")
     if unknown := sorted(set(document) - set(_FIELDS)):
-        raise ValueError(f"{', '.join(unknown)} is none of {', '.join(_FIELDS)}")
+        fields = ", ".join(_FIELDS)
+        raise ValueError(f"unknown field {', '.join(unknown)}; the fields are {fields}")
     return json_format.ParseDict(document, StreamFeedbackRequest())
 
 

@@ -38,18 +38,18 @@ def label(
     context: typer.Context,
     task: ForTask = "",
     annotator: Annotated[
-        str, typer.Option(help="Who labels; without it, you.", show_default=False)
+        str, typer.Option(help="Who labels; you by default.", show_default=False)
     ] = "",
     address: Address = "",
 ) -> None:
     """Label the texts that wait for people.
 
-    Without a command, one text after the other is shown, and a key or a few letters say which
-    label it has. It goes on until none waits, or Ctrl-D. A skipped text comes back later.
+    Without a command, it shows one text after another, and a key or a few letters choose the label.
+    It ends when no text waits, or at Ctrl-D. A skipped text comes back later.
     """
     if context.invoked_subcommand is not None:
         if task or annotator:
-            raise WrongUsage(f"options go behind `{context.invoked_subcommand}`")
+            raise WrongUsage(f"put options after `{context.invoked_subcommand}`")
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUsage(
@@ -71,7 +71,7 @@ def list_items(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what people are asked, and what they say."""
+    """List the items for people, and their judgements."""
     with connected(address) as client:
         found = _items(client, task, () if state is None else (state,), limit)
     columns: Columns = {
@@ -84,7 +84,7 @@ def list_items(
         "text": lambda item: shortened(item.text),
         "id": "label_item_id",
     }
-    print_list(found, columns, "nothing is queued", as_json)
+    print_list(found, columns, "no item is queued", as_json)
 
 
 @app.command(epilog="Example: tidemill label agreement --task support")
@@ -104,7 +104,7 @@ def export(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Write what waits for judgements as Label Studio's tasks, in JSON."""
+    """Write the items that wait for judgements as Label Studio's tasks, in JSON."""
     if file.exists():
         raise AlreadyThere(file, "name a new file")
     with connected(address) as client:
@@ -118,11 +118,11 @@ def export(
 
 @app.command("import", epilog="Example: tidemill label import annotated.json")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="What Label Studio exported: JSON.")],
+    file: Annotated[Path, typer.Argument(help="A JSON export of Label Studio.")],
     new_label: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="LABEL", help="A label that is new to its task; repeatable.", show_default=False
+            metavar="LABEL", help="A label to accept as new; repeatable.", show_default=False
         ),
     ] = None,
     address: Address = "",
@@ -130,9 +130,9 @@ def import_file(
 ) -> None:
     """Store the annotations of tasks that `tidemill label export` wrote.
 
-    A task that is not sound is left out as a whole. A label that is new to its task may be a typo:
-    on a terminal you are asked, otherwise --new-label names it. Importing a file again stores
-    nothing twice.
+    An invalid task is left out completely. A label that is new to its task may be a typo: on a
+    terminal you are asked, elsewhere --new-label accepts it. Importing a file again stores nothing
+    twice.
     """
     tasks = read_tasks(file)
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
@@ -140,18 +140,18 @@ def import_file(
         sent = LabelImport(client, new_label or (), _is_new if asks else _is_unknown)
         outcome = sent.submit_all(tasks)
     named = " ".join(f"--new-label {shlex.quote(label)}" for label in sent.left_out)
-    advice = f"to take new labels, import the file again with {named}" if named else ""
+    advice = f"to accept new labels, import the file again with {named}" if named else ""
     print_outcome(outcome, as_json, advice)
 
 
 def _is_new(message: str, count: int) -> bool:
     """Ask a person whether a label is new."""
     say(message)
-    return typer.confirm(f"Annotations with it: {count}. Take it as a new label?", err=True)
+    return typer.confirm(f"Annotations with it: {count}. Accept it as a new label?", err=True)
 
 
 def _is_unknown(_message: str, _count: int) -> bool:
-    """Take no label for new where nobody can be asked."""
+    """Accept no new label, as no one can be asked."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""Judgements from a file of Label Studio's tasks."""
+"""Judgements of a file of Label Studio's tasks."""
 
 import json
 from collections.abc import Callable, Collection, Sequence
@@ -19,22 +19,22 @@ from tidemill_client import (
 )
 
 REFUSED = (InvalidRequest, NotFound, FailedPrecondition)
-"""What concerns one judgement only; anything else concerns those that follow too."""
+"""Errors of one judgement; any other error would fail the next ones too."""
 
 Rejection = dict[str, Any]
 _Unknown = tuple[int, SubmitLabelRequest, str]
-"""A task's place in the file, an annotation whose label is new, and what the server says of it."""
+"""The number of a task in the file, an annotation whose label is new, and the server's message."""
 
 
 def read_tasks(file: Path) -> list[Any]:
-    """The tasks of a file.
+    """Return the tasks of a file.
 
     Raises:
-        WrongUsage: it cannot be read, or is not a JSON list.
+        WrongUsage: the file cannot be read, or is not a JSON list.
     """
     try:
         tasks = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
         raise CannotRead(file, error) from error
     if not isinstance(tasks, list):
         raise WrongUsage(f"{file} is not a list of tasks: export it from Label Studio as JSON")
@@ -42,13 +42,13 @@ def read_tasks(file: Path) -> list[Any]:
 
 
 class LabelImport:
-    """Sends annotations, those with a label that is new to their task last, if at all.
+    """An import of annotations, which sends those with new labels last, and only if accepted.
 
     Args:
-        client: the server.
+        client: the client to send with.
         new_labels: labels that may be new.
-        take: asks whether a label is new, and no typo: takes what the server says of it, and how
-            many annotations have it.
+        take: a function that returns whether to accept a new label, from the server's message and
+            the number of annotations with it.
     """
 
     def __init__(
@@ -62,18 +62,19 @@ class LabelImport:
         self._unknown: dict[tuple[str, str], list[_Unknown]] = {}
 
     def submit_all(self, tasks: Sequence[Any]) -> FileOutcome:
-        """Send the annotations of all tasks; what is refused does not stop the others.
+        """Send the annotations of all tasks. A refused one does not stop the others.
 
-        A rejection has the task's place in the file, from 1, and the annotator; none where the
-        whole task is left out.
+        A rejection has the number of the task in the file, from 1, and the annotator, who is empty
+        if the whole task is left out.
 
         Raises:
-            TidemillError: the server is away; sending the file again repeats nothing.
+            TidemillError: the server cannot be reached; sending the file again stores nothing
+                twice.
         """
         for row, task in enumerate(tasks, start=1):
             try:
                 judgements = judgements_of(task)
-            except ValueError as error:  # half of a surrogate pair too
+            except ValueError as error:  # also a lone surrogate
                 self._rejections.append(_rejection(row, "", "UNREADABLE_TASK", str(error)))
                 continue
             for judgement in judgements:
@@ -85,7 +86,7 @@ class LabelImport:
 
     @property
     def left_out(self) -> list[str]:
-        """The labels that are new to their task and were not taken."""
+        """The new labels that were not accepted."""
         return list(dict.fromkeys(label for _, label in self._unknown))
 
     def _submit(self, row: int, judgement: SubmitLabelRequest) -> None:
@@ -98,11 +99,11 @@ class LabelImport:
                 named = (judgement.task, judgement.label)
                 self._unknown.setdefault(named, []).append((row, judgement, error.message))
                 return
-            told = _rejection(row, judgement.annotator, error.reason, error.message)
-            self._rejections.append(told)
+            rejection = _rejection(row, judgement.annotator, error.reason, error.message)
+            self._rejections.append(rejection)
 
     def _ask(self) -> None:
-        """Send what has a new label that is taken; reject the rest."""
+        """Send the annotations with new labels that are accepted; reject the others."""
         for named, found in list(self._unknown.items()):
             if self._take(found[0][2], len(found)):
                 del self._unknown[named]

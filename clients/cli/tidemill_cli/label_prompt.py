@@ -1,4 +1,4 @@
-"""Asks a person for a label in the terminal: one key for few labels, a search for many."""
+"""The prompt for a label in the terminal: one key for few labels, a search for many."""
 
 import string
 from collections.abc import Callable, Sequence
@@ -17,28 +17,29 @@ from prompt_toolkit.validation import ValidationError, Validator
 from tidemill_cli.output import shown
 
 KEYS = "123456789" + string.ascii_lowercase
-"""One a label, in the labels' order; with more labels than these, labels are searched."""
+"""The keys of the labels, in order; more labels than keys need a search."""
 
 Ask = Callable[[], str | None]
-"""Returns a label, or None to skip; Ctrl-C raises KeyboardInterrupt and Ctrl-D EOFError."""
+"""A function that returns a label, or None to skip. Ctrl-C and Ctrl-D raise KeyboardInterrupt and
+EOFError."""
 
 
 def ask_for(labels: Sequence[str]) -> tuple[Ask, str]:
-    """How to ask for one of the labels, and a line that tells people how to answer.
+    """Return a function that asks for one of the labels, and a hint on how to answer.
 
-    Without labels any answer is taken.
+    Without labels, any answer is accepted.
     """
     if not labels:
         return _ask_for_anything, "type a label; Enter skips, Ctrl-D ends"
     if len(labels) > len(KEYS):
-        told = "type a part of a label, Tab or the arrows choose; Enter alone skips, Ctrl-D ends"
-        return partial(_ask_by_search, labels), told
+        hint = "type a part of a label, Tab or the arrows choose; Enter alone skips, Ctrl-D ends"
+        return partial(_ask_by_search, labels), hint
     keys = "  ".join(f"[{key}] {label}" for key, label in zip(KEYS, labels, strict=False))
     return partial(_ask_by_key, labels), f"{keys}  [space] skip  [Ctrl-D] end"
 
 
 def matching(text: str, labels: Sequence[str]) -> list[str]:
-    """The labels that a text can mean: itself, or else those that contain it in any case."""
+    """Return the labels that a text can mean: itself, or those that contain it in any case."""
     if text in labels:
         return [text]
     return [label for label in labels if text.casefold() in label.casefold()]
@@ -67,16 +68,16 @@ def _ask_by_search(labels: Sequence[str]) -> str | None:
 
 
 class _OneOf(Validator):
-    """Takes a text that can mean one label only, and nothing at all."""
+    """A validator that accepts an empty text, and a text that can mean only one label."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
 
     def validate(self, document: Document) -> None:
-        """Raises ValidationError."""
+        """Raise ValidationError for any other text."""
         text = document.text.strip()
         if text and (count := len(matching(text, self._labels))) != 1:
-            message = f"{count} labels have this in them" if count else "no label has this in it"
+            message = f"{count} labels contain this" if count else "no label contains this"
             raise ValidationError(message=message, cursor_position=len(document.text))
 
 

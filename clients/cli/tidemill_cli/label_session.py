@@ -1,4 +1,4 @@
-"""One text after the other, until a person has had enough or none waits."""
+"""A session in which a person labels one text after another."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from tidemill_client import FailedPrecondition, NotFound, TidemillClient, transl
 
 @dataclass
 class Tally:
-    """What became of a session.
+    """The counts of a session.
 
     Attributes:
-        labeled: judgements that are stored.
-        skipped: texts that were passed over.
-        waiting: texts that still wait for the annotator, skipped ones included.
+        labeled: the number of stored judgements.
+        skipped: the number of skipped texts.
+        waiting: the number of texts that still wait for the annotator, including skipped ones.
     """
 
     labeled: int = 0
@@ -26,20 +26,24 @@ class Tally:
 
 
 def label_items(client: TidemillClient, task: str, annotator: str) -> Tally:
-    """Hand one item after the other to a person at the terminal.
+    """Ask a person at the terminal for the label of one item after another.
+
+    Returns:
+        The counts once no item waits, or the person ends the session.
 
     Raises:
-        TidemillError: the server refuses or is away; what was labeled before is stored.
+        RpcError: the server refuses or cannot be reached; earlier judgements are stored.
     """
     tally = Tally()
     while True:
-        given = _lease(client, task, annotator)
+        request = pb.LeaseLabelItemsRequest(task=task, annotator=annotator)
+        given = client.labeling.LeaseLabelItems(request, timeout=CALL_SECONDS)
         tally.waiting = given.waiting_count
         if not given.label_items:
             return tally
         item = given.label_items[0]
-        ask, told = ask_for(given.labels)
-        _show(item, tally, told)
+        ask, hint = ask_for(given.labels)
+        _show(item, tally, hint)
         try:
             label = ask()
         except (EOFError, KeyboardInterrupt):
@@ -50,14 +54,8 @@ def label_items(client: TidemillClient, task: str, annotator: str) -> Tally:
             tally.labeled += 1
 
 
-def _lease(client: TidemillClient, task: str, annotator: str) -> pb.LeaseLabelItemsResponse:
-    request = pb.LeaseLabelItemsRequest(task=task, annotator=annotator)
-    with translated_errors():
-        return client.labeling.LeaseLabelItems(request, timeout=CALL_SECONDS)
-
-
 def _submit(client: TidemillClient, item: pb.LabelItem, annotator: str, label: str) -> bool:
-    """Store a judgement; whether the item still waited for it."""
+    """Store a judgement; return False if the item no longer waits for one."""
     request = pb.SubmitLabelRequest(
         task=item.task, label_item_id=item.label_item_id, annotator=annotator, label=label
     )
@@ -71,11 +69,11 @@ def _submit(client: TidemillClient, item: pb.LabelItem, annotator: str, label: s
     return True
 
 
-def _show(item: pb.LabelItem, tally: Tally, told: str) -> None:
+def _show(item: pb.LabelItem, tally: Tally, hint: str) -> None:
     console = stdout()
     progress = f"{tally.labeled} labeled, {tally.waiting} waiting · {enum_name(item, 'reason')}"
     console.rule(progress, align="left")
     console.print(shown_lines(item.text))
     if item.suggested_labels:
         console.print(shown(f"suggested: {', '.join(item.suggested_labels)}"), style="cyan")
-    console.print(shown(told), style="dim")
+    console.print(shown(hint), style="dim")

@@ -1,7 +1,7 @@
 """Label items as Label Studio's tasks, and its annotations as judgements.
 
-https://labelstud.io/guide/task_format: a list of tasks, whose `data` is what is shown and comes
-back as it went out; labels are results of the type `choices`.
+https://labelstud.io/guide/task_format: a list of tasks. Label Studio shows `data` and returns it
+unchanged; labels are results of the type `choices`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tidemill_cli.messages import enum_name
 
 
 def to_task(item: LabelItem) -> dict[str, Any]:
-    """An item as a task. What is suggested is a prediction; each is one choice."""
+    """Return an item as a task, with each suggested label as a prediction of one choice."""
     return {
         "data": {
             "text": item.text,
@@ -37,11 +37,11 @@ def _choice(label: str) -> dict[str, Any]:
 
 
 def judgements_of(task: Any) -> list[SubmitLabelRequest]:
-    """The annotations of an exported task; those that were cancelled are left out.
+    """Return the annotations of an exported task, without canceled ones.
 
     Raises:
-        ValueError: it is no task that `to_task` made, or an annotation is not one label of
-            somebody; says what is wrong.
+        ValueError: the task is not from `to_task`, or an annotation does not have one label and
+            an annotator; the message says what is wrong.
     """
     data = _field(task, "data", dict, "the task")
     name = _field(data, "task", str, "data")
@@ -59,19 +59,19 @@ def judgements_of(task: Any) -> list[SubmitLabelRequest]:
 
 
 def _annotator(annotation: Any) -> str:
-    """Who annotated: a name, a number, or an object with an e-mail address."""
+    """Return the annotator, given by a name, a number, or an object with an e-mail address."""
     by = annotation.get("completed_by") if isinstance(annotation, dict) else None
     if isinstance(by, dict):
         by = by.get("email")
     if not isinstance(by, str | int) or isinstance(by, bool):
-        raise ValueError("an annotation does not say who it is by (completed_by)")
+        raise ValueError("an annotation does not say who made it (completed_by)")
     return str(by)
 
 
 def _label(annotation: Any) -> str:
     choices = list(_choices(_field(annotation, "result", list, "an annotation")))
     if len(choices) != 1:
-        raise ValueError(f"an annotation has {len(choices)} choices; one label is wanted")
+        raise ValueError(f"an annotation has {len(choices)} choices; it must have one")
     if not isinstance(choices[0], str):
         raise ValueError("the choice of an annotation is not a string")
     return choices[0]
@@ -88,5 +88,5 @@ def _field(of: Any, name: str, kind: type, place: str) -> Any:
     if not isinstance(of, dict):
         raise ValueError(f"{place} is not an object")
     if not isinstance(of.get(name), kind):
-        raise ValueError(f"{place} has no {name}, or not as Label Studio has it")
+        raise ValueError(f"{place} has no {name}, or not in Label Studio's format")
     return of[name]

@@ -1,7 +1,6 @@
-"""Preference pairs as files that preference trainers such as TRL's read.
+"""Preference pairs as files for preference trainers such as TRL's.
 
-A prompt's own hash decides which file it is in, as it does for the texts of datasets, so that no
-prompt is on two sides.
+The hash of a prompt decides its split, as for the texts of datasets, so no prompt is in two splits.
 """
 
 import io
@@ -20,14 +19,14 @@ COLUMNS = ("prompt", "chosen", "rejected")
 
 
 class Format(StrEnum):
-    """How the files are written. The value is their suffix."""
+    """The format of the files. The value is their suffix."""
 
     JSONL = "jsonl"
     PARQUET = "parquet"
 
 
 def rows_by_split(pairs: Iterable[Pair]) -> dict[Split, list[Row]]:
-    """What the majority of each pair's annotators say, in the pairs' order; ties are left out."""
+    """Return the majority's choice for each pair, in order and by split, without ties."""
     rows: dict[Split, list[Row]] = {split: [] for split in Split}
     for pair in pairs:
         if (winner := pair.winner) is not None:
@@ -39,18 +38,18 @@ def rows_by_split(pairs: Iterable[Pair]) -> dict[Split, list[Row]]:
 def write_export(
     folder: Path, rows: Mapping[Split, Sequence[Row]], file_format: Format
 ) -> list[Path]:
-    """Write one file a split that has rows: all of them, or nothing.
+    """Write one file for each split that has rows; write all files or none.
 
     Args:
-        folder: where they will be; it must not exist.
-        rows: each split's.
-        file_format: of all files.
+        folder: the folder of the files; it must not exist.
+        rows: the rows of each split.
+        file_format: the format of all files.
 
     Returns:
         The files.
 
     Raises:
-        OSError: they cannot be written there.
+        OSError: they cannot be written.
     """
     encode = _jsonl if file_format is Format.JSONL else _parquet
     names = []
@@ -73,7 +72,7 @@ def _jsonl(rows: Sequence[Row]) -> bytes:
 
 
 def _parquet(rows: Sequence[Row]) -> bytes:
-    # Polars comes with the jobs' packages, and takes a while to import.
+    # Polars is part of the extra [jobs], and takes a while to import.
     import polars
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How far annotators agree on which answers are better."""
+"""Statistics of preference judgements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from tidemill_core.domain.preference import Pair
 
 @dataclass(frozen=True)
 class Statistics:
-    """What was judged, and how far annotators agree.
+    """The judged pairs, and the agreement of annotators.
 
     Attributes:
-        judgements: all that are stored.
-        votes: those that count: each annotator's latest on each pair.
-        annotators: who gave them.
-        prompts: that they are about.
-        pairs: that they are about.
-        ties: pairs with as many votes for the one answer as for the other.
-        judged_by_several: pairs with two votes or more.
-        agreed: those of them whose votes are all for one answer.
-        disagreed: the others of them.
-        agreement: agreed / judged_by_several; None where that is 0.
-        alpha: see `nominal_alpha`; None where no pair has two votes, or all are for answers of
+        judgements: the number of judgements.
+        votes: the number of judgements that count, each annotator's latest on each pair.
+        annotators: the number of annotators.
+        prompts: the number of prompts.
+        pairs: the number of pairs.
+        ties: the number of pairs with as many votes for one answer as for the other.
+        judged_by_several: the number of pairs with at least two votes.
+        agreed: the number of those whose votes are all for one answer.
+        disagreed: the number of the others of those.
+        agreement: agreed / judged_by_several; None if that is 0.
+        alpha: see `nominal_alpha`; None if no pair has two votes, or all votes are for answers on
             one side.
     """
 
@@ -40,7 +40,7 @@ class Statistics:
 
 
 def statistics_of(pairs: Sequence[Pair], judgements: int) -> Statistics:
-    """The statistics of pairs that were made of so many judgements."""
+    """Return the statistics of pairs and the number of their judgements."""
     several = [pair for pair in pairs if len(pair.votes) > 1]
     agreed = sum(0 in pair.counts for pair in several)
     return Statistics(
@@ -54,6 +54,6 @@ def statistics_of(pairs: Sequence[Pair], judgements: int) -> Statistics:
         agreed=agreed,
         disagreed=len(several) - agreed,
         agreement=agreed / len(several) if several else None,
-        # Which answer is the first of a pair is its hash's choice and so a coin's toss.
+        # Hashes decide which answer of a pair is the first, so the side is random.
         alpha=nominal_alpha([pair.counts for pair in several]),
     )

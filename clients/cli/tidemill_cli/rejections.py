@@ -1,26 +1,26 @@
-"""What became of a file whose items were sent one by one."""
+"""The outcome of a file whose items were sent one by one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import print_fields, print_json, print_table
 
 _PLACES = 5
-"""So many places of one reason are named."""
+"""The number of places that are shown for one reason."""
 
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What became of a file.
+    """The outcome of a file.
 
     Attributes:
-        accepted: how many items are durable now, repeated ones included.
-        rejected: how many are not stored; more than `rejections` if the server did not name them
-            all.
-        rejections: where each stands in the file, its `reason`, and a `message`; the same keys in
-            each.
+        accepted: the number of durable items, including repeated ones.
+        rejected: the number of items that are not stored; larger than `len(rejections)` if the
+            server did not list them all.
+        rejections: for each, its place in the file, its `reason` and a `message`; all have the
+            same keys.
     """
 
     accepted: int
@@ -29,18 +29,18 @@ class FileOutcome:
 
 
 def print_outcome(outcome: FileOutcome, as_json: bool, advice: str = "") -> None:
-    """Print how many items of a file were stored, and why the others were not, each reason once.
+    """Print how many items of a file were stored, and each reason why others were not.
 
     Args:
-        outcome: what became of the file.
-        as_json: whether to print JSON, which has each rejection.
-        advice: what to do about what was not stored; may be empty.
+        outcome: the outcome of the file.
+        as_json: whether to print JSON, which has every rejection.
+        advice: what to do about the rejected items; may be empty.
 
     Raises:
         CommandFailed: some were not stored.
     """
     if as_json:
-        print_json(asdict(outcome))
+        print_json(outcome)
     else:
         print_fields({"accepted": outcome.accepted, "rejected": outcome.rejected})
         if rows := outcome.rejections:
@@ -51,7 +51,7 @@ def print_outcome(outcome: FileOutcome, as_json: bool, advice: str = "") -> None
 
 
 def _grouped(rejections: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    """Yield a row for each reason and message: how often it comes, and where."""
+    """Yield a row for each reason and message: the number of rejections, and their places."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for rejection in rejections:
         groups.setdefault((rejection["reason"], rejection["message"]), []).append(rejection)

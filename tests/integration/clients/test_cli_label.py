@@ -242,7 +242,7 @@ def test_a_new_label_is_not_taken_in_silence(storage: Storage, imported: Tidemil
         (4, "UNKNOWN_LABEL"),
     ]
     assert "did you mean 'card_arrival'?" in told["rejections"][0]["message"]
-    assert "3 were not stored; to take new labels, import the file again with" in err
+    assert "3 were not stored; to accept new labels, import the file again with" in err
     assert "--new-label card_arival --new-label 'it'\"'\"'s new'" in err
     assert [item.label for item in items(storage)] == ["", "lost_card", "", ""]
     told = imported(*tasks, options=["--new-label", "card_arival", "--new-label", "it's new"])
@@ -260,10 +260,10 @@ def test_a_person_is_asked_about_a_new_label(
     file.write_text(json.dumps(_said(storage, "card_arival", "crypto", "lost_card", "card_arival")))
     with Terminal(["label", "import", str(file), "--address", front.address]) as terminal:
         terminal.expect("'card_arival' is not one of the 2 labels of 'mixed'; did you mean")
-        terminal.expect("Annotations with it: 2. Take it as a new label? [y/N]:")
+        terminal.expect("Annotations with it: 2. Accept it as a new label? [y/N]:")
         terminal.press("\r")
         terminal.expect("'crypto' is not one of the 2 labels of 'mixed'.")
-        terminal.expect("Annotations with it: 1. Take it as a new label? [y/N]:")
+        terminal.expect("Annotations with it: 1. Accept it as a new label? [y/N]:")
         terminal.press("y\r")
         terminal.expect("2 were not stored")
         assert terminal.end() == 1

@@ -69,7 +69,7 @@ GOOD = {**to_task(ITEM), "annotations": [annotation("a")]}
         ({**GOOD, "annotations": [annotation("a", by={"id": 3})]}, "does not say who"),
         ({**GOOD, "annotations": [annotation("a", result={})]}, "an annotation has no result"),
         ({**GOOD, "annotations": [annotation("a", result=[])]}, "has 0 choices"),
-        ({**GOOD, "annotations": [annotation("a", "b")]}, "has 2 choices; one label is wanted"),
+        ({**GOOD, "annotations": [annotation("a", "b")]}, "has 2 choices; it must have one"),
         ({**GOOD, "annotations": [annotation(5)]}, "is not a string"),
         ({**GOOD, "annotations": [annotation("a"), annotation()]}, "has 0 choices"),
         ({**GOOD, "annotations": [annotation("\ud83d")]}, "surrogates"),
