@@ -35,7 +35,7 @@ app = group("tidemill datasets list --task support")
 _NONE_YET = "there is no dataset version yet: `tidemill jobs run build_dataset` builds one"
 
 Version = Annotated[str, typer.Argument(help="The id, or its first 8 or more characters.")]
-Catalogue = Annotated[
+Catalog = Annotated[
     str,
     typer.Option(
         envvar="TIDEMILL_ADDRESS",
@@ -74,7 +74,7 @@ def show(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
     ] = None,
-    address: Catalogue = "",
+    address: Catalog = "",
     as_json: AsJson = False,
 ) -> None:
     """Show one dataset version: classes, lengths, sources, and which rows were left out and why.
@@ -98,7 +98,7 @@ def diff(
     base: Version,
     dataset_version: Version,
     rows: Annotated[int, typer.Option(min=0, help="How many rows of each kind to show.")] = 0,
-    address: Catalogue = "",
+    address: Catalog = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare two dataset versions: rows in, out and relabeled, and changes of class shares.

@@ -54,7 +54,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
 
     Raises:
         NothingRuns: no stack runs here.
-        CommandFailed: another restart is under way, or the stack ends.
+        CommandFailed: another restart is in progress, or the stack ends.
     """
     from tidemill_core.supervisor import RESTART_SIGNAL, StateDirectoryLock, read_report
 
@@ -63,7 +63,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
     if holder is None:
         raise NothingRuns(f"no stack runs on {state_dir}: start `tidemill up`")
     if before is not None and str(before.supervisor) == holder and not before.ended:
-        raise CommandFailed("another restart is under way: wait until it is over")
+        raise CommandFailed("another restart is in progress: wait until it is over")
     os.kill(int(holder), RESTART_SIGNAL)
     deadline = time.monotonic() + _BEGIN_SECONDS
     while (report := read_report(state_dir)) is None or report == before:

@@ -30,7 +30,7 @@ from tidemill_core.triton.embedded import unsupported_reason
 app = typer.Typer(add_completion=False)
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 0.5
-# So many deaths in a row show that restarts do not help.
+# This many deaths in a row show that restarts do not help.
 _MANY_DEATHS = 3
 _NO_CERTIFICATE = (
     "tls.client_ca is set, but TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY are not: "

@@ -34,7 +34,7 @@ export interface ConnectionOptions {
   /** Milliseconds that each call may take; a call can have its own. 10,000 by default. */
   readonly timeoutMs?: number;
   /**
-   * A connection with open calls is tested after so many milliseconds of silence. 30,000 by
+   * A connection with open calls is tested after this many milliseconds of silence. 30,000 by
    * default; the server closes a connection that is tested more often than every 20 seconds.
    */
   readonly keepaliveMs?: number;
@@ -60,7 +60,7 @@ export function isRetried(code: Code): boolean {
   return RETRIED_CODES.includes(code);
 }
 
-/** Return the pause after so many attempts, randomized so that callers do not retry together. */
+/** Return the pause after this many attempts, randomized so that callers do not retry together. */
 export function backoffMs(attempts: number): number {
   const longest = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (attempts - 1));
   return longest * (0.8 + 0.4 * Math.random());

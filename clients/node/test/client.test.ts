@@ -1,4 +1,4 @@
-/** The client over real connections, against a server that misbehaves when it is told to. */
+/** The client over real connections, against a scripted server that can misbehave. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
@@ -39,14 +39,14 @@ async function labels(results: AsyncIterable<Result>): Promise<string[]> {
   return found;
 }
 
-test("the API key goes with unary calls and streams", async () => {
+test("the API key is sent with unary calls and streams", async () => {
   await client.predict("t", "a");
   await labels(client.predictMany("t", ["a"]));
   const sent = server.metadata.map((one) => one.get("authorization"));
   assert.deepEqual(sent, [["Bearer tm_key.secret"], ["Bearer tm_key.secret"]]);
 });
 
-test("a server on this machine is called past any proxy", async () => {
+test("calls to this machine bypass a proxy", async () => {
   const port = server.address.slice(server.address.lastIndexOf(":") + 1);
   process.env["grpc_proxy"] = "http://127.0.0.1:1";
   try {
@@ -67,13 +67,13 @@ test("an API key unencrypted to another machine is refused, and so is an empty o
   new TidemillClient("example.com:443", { apiKey: "k", insecure: true }).close();
 });
 
-test("a prediction that meets a server that is away or overloaded is sent again", async () => {
+test("a prediction is retried if the server is unavailable or overloaded", async () => {
   server.refusals.push(status(Code.UNAVAILABLE), status(Code.RESOURCE_EXHAUSTED, 10));
   assert.equal((await client.predict("t", "a")).label, "a");
   assert.equal(server.calls, 3);
 });
 
-test("a refusal that repeating cannot help is sent once, and has its class", async () => {
+test("a permanent refusal is not retried, and has its class", async () => {
   server.refusals.push(status(Code.UNAUTHENTICATED));
   await assert.rejects(client.predict("t", "a", { requestId: "r" }), (error) => {
     assert.ok(error instanceof Unauthenticated);
@@ -119,13 +119,13 @@ test("an endless source is never read further ahead than the window, and is clos
   assert.ok(isClosed);
 });
 
-test("streams that break are resumed with what was not answered", async () => {
+test("broken streams are resumed with the unanswered texts", async () => {
   server.answersAStream.push(20, 30);
   assert.deepEqual(await labels(client.predictMany("t", texts(200), { window: 16 })), texts(200));
   assert.equal(server.calls, 3);
 });
 
-test("a text that meets an overload is asked again in time, five times at most", async () => {
+test("an overloaded text is sent again in time, five times at most", async () => {
   const busy = status(Code.RESOURCE_EXHAUSTED, 100);
   server.itemErrors.push(busy, busy);
   const start = performance.now();
@@ -135,13 +135,13 @@ test("a text that meets an overload is asked again in time, five times at most",
   assert.deepEqual(await labels(client.predictMany("t", ["a"])), ["RESOURCE_EXHAUSTED"]);
 });
 
-test("a silent server is given up after the timeout", async () => {
+test("a silent server fails after the timeout", async () => {
   server.isSilent = true;
   const results = labels(client.predictMany("t", texts(5), { timeoutMs: 300 }));
   await assert.rejects(results, DeadlineExceeded);
 });
 
-test("a refused stream rejects at once, and nobody there within the timeout", async () => {
+test("a refused stream rejects immediately, and a missing server within the timeout", async () => {
   server.refusals.push(status(Code.UNAUTHENTICATED));
   await assert.rejects(labels(client.predictMany("t", texts(5))), Unauthenticated);
   const nobody = new TidemillClient("127.0.0.1:1");
@@ -150,7 +150,7 @@ test("a refused stream rejects at once, and nobody there within the timeout", as
   nobody.close();
 });
 
-test("an asynchronous source is waited for beside the answers, and its error comes out", async () => {
+test("the client waits for an asynchronous source and for answers, and raises the source's error", async () => {
   let answered = (): void => {};
   const first = new Promise<void>((resolve) => (answered = resolve));
   async function* source(): AsyncGenerator<string> {
@@ -213,7 +213,7 @@ test("a message over the limit is no overload, and is not sent", async () => {
   assert.equal(server.calls, 0);
 });
 
-test("what a server refuses for its size alone has its error in its place", async () => {
+test("a text that the server refuses for its size has an error in its place", async () => {
   const strict = new ScriptedServer(10_000);
   await strict.start();
   const caller = new TidemillClient(strict.address);
@@ -228,7 +228,7 @@ test("what a server refuses for its size alone has its error in its place", asyn
   }
 });
 
-test("a very long timeout waits, and one that is no time is refused", async () => {
+test("a very long timeout waits, and a wrong one is refused", async () => {
   for (const timeoutMs of [Infinity, 1e10, 1e18]) {
     assert.equal((await client.predict("t", "a", { timeoutMs })).label, "a");
     assert.deepEqual(await labels(client.predictMany("t", ["a"], { timeoutMs })), ["a"]);
@@ -245,7 +245,7 @@ test("a very long timeout waits, and one that is no time is refused", async () =
   }
 });
 
-test("another field that cannot be sent is named", async () => {
+test("the error names any other field that cannot be sent", async () => {
   const bad = "half a \ud83d pair";
   const calls: [string, () => Promise<unknown>][] = [
     ["task", () => client.predict(bad, "a")],

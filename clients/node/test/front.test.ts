@@ -9,7 +9,7 @@ const skip = address === undefined && "TIDEMILL_TEST_ADDRESS is not set";
 const client = new TidemillClient(address);
 after(() => client.close());
 
-test("a text gets a label, and the prediction takes a verdict", { skip }, async () => {
+test("a text gets a label, and its prediction a verdict", { skip }, async () => {
   const prediction = await client.predict("support", "my card is lost", { topK: 2 });
   assert.equal(prediction.label, prediction.scores[0]?.label);
   assert.equal(prediction.scores.length, 2);
@@ -23,7 +23,7 @@ test("a text gets a label, and the prediction takes a verdict", { skip }, async 
   assert.equal(feedback.task, "support");
 });
 
-test("a rule that is broken is named", { skip }, async () => {
+test("the error names the broken rule", { skip }, async () => {
   await assert.rejects(client.predict("support", " "), (error) => {
     assert.ok(error instanceof InvalidRequest);
     assert.deepEqual([error.reason, error.field], ["BLANK_TEXT", "text"]);

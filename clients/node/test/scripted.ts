@@ -1,4 +1,4 @@
-/** A gRPC server that answers as a test wants: what the real front does only under duress. */
+/** A gRPC server that answers as a test wants, with failures that the real front seldom has. */
 import {
   Metadata,
   Server,
@@ -34,24 +34,24 @@ export function status(code: Code, retryMs?: number): Status {
   return { code, message: "as the test wants", details };
 }
 
-/** Labels every text with itself, unless it is told otherwise. */
+/** A server that labels every text with itself, unless a test scripts another answer. */
 export class ScriptedServer {
-  /** Each refuses a call before it begins. */
+  /** The refusals of the next calls. */
   readonly refusals: Status[] = [];
-  /** Each answers an item of a stream. */
+  /** The errors of the next items of streams. */
   readonly itemErrors: Status[] = [];
-  /** Each ends a stream after so many answers, as a dying server does. */
+  /** The numbers of answers after which the next streams end, as when a server dies. */
   readonly answersAStream: number[] = [];
-  /** What came with each call that was let in. */
+  /** The metadata of each accepted call. */
   readonly metadata: Metadata[] = [];
-  /** The texts that were asked about over streams, repeated ones included. */
+  /** The texts sent over streams, including repeated ones. */
   readonly asked: string[] = [];
   calls = 0;
   isSilent = false;
   private readonly server: Server;
   private port = 0;
 
-  /** @param maxMessageBytes the limit on messages that it takes. */
+  /** @param maxMessageBytes the limit on messages that it accepts. */
   constructor(maxMessageBytes = 20 * 1024 * 1024) {
     this.server = new Server({ "grpc.max_receive_message_length": maxMessageBytes });
   }

@@ -174,7 +174,7 @@ def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
     """Return the options of a channel to a Tidemill server.
 
     Args:
-        keepalive_seconds: a connection with open calls is tested after so many seconds of silence.
+        keepalive_seconds: seconds of silence after which a connection with open calls is tested.
     """
     return (
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

@@ -64,8 +64,8 @@ class Client(ABC):
             insecure: allow sending the API key unencrypted to another machine.
             timeout: seconds that each call of a method may take, infinity included; a call can
                 have its own.
-            keepalive_seconds: a connection with open calls is tested after so many seconds of
-                silence.
+            keepalive_seconds: seconds of silence after which a connection with open calls is
+                tested.
 
         Raises:
             ValueError: the API key would travel unencrypted, or is not a key; or a time is

@@ -171,13 +171,13 @@ def is_passing(error: TidemillError) -> bool:
 
 
 def silence(seconds: float) -> TidemillError:
-    """Return the error for a server that sent nothing for so many seconds."""
+    """Return the error for a server that sent nothing for this many seconds."""
     return DeadlineExceeded(
         grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", f"no answer within {seconds:g} s"
     )
 
 
 def backoff_seconds(attempts: int) -> float:
-    """Return the pause after so many attempts, randomized so that callers do not retry together."""
+    """Return the pause after some attempts, randomized so that callers do not retry together."""
     longest = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1))
-    return longest * random.uniform(0.8, 1.2)  # noqa: S311 -- guards nothing
+    return longest * random.uniform(0.8, 1.2)  # noqa: S311 -- not a secret
