@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.serving.environments import PEERS
-from bench.serving.workspace import TASK, TORCHSCRIPT_TASK, Workspace, free_ports
+from bench.serving.workspace import TASK, TORCHSCRIPT_TASK, Workspace
+from tidemill_core.triton.testing import free_ports
 
 _START_SECONDS = 120.0
 _END_SECONDS = 20.0

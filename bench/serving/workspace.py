@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tidemill_core.triton.testing import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "train.csv"
 TASK = "support"
@@ -135,12 +136,3 @@ def _key(workspace: Workspace) -> str:
         )
         kept.write_text(json.loads(made.stdout)["api_key"])
     return kept.read_text()
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports on loopback."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import psutil
 from tidemill_client import TidemillClient
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.triton.testing import free_ports
 
 PORTS = (
     "TIDEMILL_GRPC_PORT",
@@ -30,15 +30,6 @@ PORTS = (
 
 HARD_NAME = "a b ?x#y%20 [z] (c) 'q' $(d); & ü"
 """A folder's name with characters that mean something in a shell, a URL or a glob."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports on loopback."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @dataclass

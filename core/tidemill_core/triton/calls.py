@@ -78,11 +78,10 @@ def probabilities(
         rows: the number of rows in the request.
 
     Raises:
-        ModelOutputInvalid: there is no message, or it has another tensor, another shape, or values
-            that are not probabilities.
+        ModelOutputInvalid: another tensor, another shape, or values that are no probabilities.
     """
     if response is None:
-        raise ModelOutputInvalid(model_name, version, "what cannot be decoded")
+        raise ModelOutputInvalid(model_name, version, "a message that cannot be decoded")
     if len(response.outputs) != 1 or response.outputs[0].name != OUTPUT_NAME:
         names = [output.name for output in response.outputs]
         raise ModelOutputInvalid(model_name, version, f"outputs {names}, not [{OUTPUT_NAME!r}]")

@@ -115,20 +115,9 @@ class TritonControl:
         Raises:
             TritonUnavailable: Triton cannot be reached, or the key is wrong.
         """
-        entries = self._index(model_name)
-        return frozenset(int(entry.version) for entry in entries if entry.state == "READY")
-
-    def failed_versions(self, model_name: str) -> Mapping[int, str]:
-        """Return the versions that could not be loaded, with Triton's reasons.
-
-        Raises:
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
-        """
-        return {
-            int(entry.version): entry.reason
-            for entry in self._index(model_name)
-            if entry.state == "UNAVAILABLE" and entry.reason != "unloaded"
-        }
+        index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest())
+        own = (entry for entry in index.models if entry.name == model_name)
+        return frozenset(int(entry.version) for entry in own if entry.state == "READY")
 
     def statistics(self, model_name: str) -> Mapping[int, VersionStatistics]:
         """Return the statistics of each served version since it was loaded.
@@ -163,11 +152,6 @@ class TritonControl:
                 error, self._address, model_name, version, timeout_seconds
             ) from error
         return calls.probabilities(response, model_name, version, len(input_ids))
-
-    def _index(self, model_name: str) -> list[Any]:
-        index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest())
-        # The index lists a model that was never loaded without a version.
-        return [entry for entry in index.models if entry.name == model_name and entry.version]
 
     def _is_ready(self) -> bool:
         try:

@@ -37,7 +37,7 @@ class RunningTriton:
     def __init__(
         self, model_repository: Path, state_directory: Path, load_models: tuple[str, ...] = ()
     ) -> None:
-        self._ports = _free_ports(3)
+        self._ports = free_ports(3)
         self._arguments = json.dumps(
             [str(model_repository), str(state_directory), self._ports, list(load_models)]
         )
@@ -90,7 +90,8 @@ class RunningTriton:
         return TritonControl(self.grpc_address, CONTROL_KEY)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return free ports on loopback."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

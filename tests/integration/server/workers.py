@@ -7,7 +7,6 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.integration.server.front import Workspace
-from tests.plugins.stack import free_ports
 from tests.plugins.waiting import wait_until
 from tidemill_core.settings import load_settings
 from tidemill_core.supervisor import (
@@ -17,7 +16,7 @@ from tidemill_core.supervisor import (
     read_processes,
     stack_processes,
 )
-from tidemill_core.triton.testing import RunningTriton
+from tidemill_core.triton.testing import RunningTriton, free_ports
 
 
 class Workers:

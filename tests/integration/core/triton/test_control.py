@@ -11,7 +11,6 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tidemill_core.errors import ModelLoadFailed, ModelVersionNotServed, TritonUnavailable
-from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.testing import RunningTriton
 
@@ -31,7 +30,6 @@ def test_load_serves_exactly_the_configured_versions(
         configure("exactly-onnx", *versions)
         control.load("exactly-onnx")
         assert control.ready_versions("exactly-onnx") == set(versions)
-        assert control.failed_versions("exactly-onnx") == {}
     control.unload("exactly-onnx")
     control.unload("exactly-onnx")
     assert control.ready_versions("exactly-onnx") == set()
@@ -55,7 +53,6 @@ def test_a_truncated_version_fails_and_the_other_goes_on(
     with pytest.raises(ModelLoadFailed, match="version 2 is at UNAVAILABLE"):
         control.load(name)
     assert control.ready_versions(name) == {1}
-    assert control.failed_versions(name).keys() == {2}
     assert control.infer(name, 1, token_ids(2)).shape == (2, 4)
     with pytest.raises(ModelVersionNotServed):
         control.infer(name, 2, token_ids(2))
@@ -67,7 +64,7 @@ def test_a_truncated_version_fails_and_the_other_goes_on(
 def test_a_cold_start_serves_the_versions_left_in_the_configuration(
     tmp_path: Path, repository: Path, publish: Any, configure: Any, token_ids: Any
 ) -> None:
-    """Triton starts with a truncated version, names it, and serves the others."""
+    """Triton starts though a version is truncated, and serves the others at the next load."""
     for version in (1, 2):
         publish("cold-onnx", version)
     publish("whole-onnx", 1)
@@ -79,10 +76,8 @@ def test_a_cold_start_serves_the_versions_left_in_the_configuration(
         triton.control() as control,
     ):
         assert control.ready_versions("whole-onnx") == {1}
-        failed = control.failed_versions("cold-onnx")
-        assert failed.keys() == {2}
-        left = set(read_versions(repository, "cold-onnx")) - failed.keys()
-        configure("cold-onnx", *left)
+        assert control.ready_versions("cold-onnx") == set()
+        configure("cold-onnx", 1)
         control.load("cold-onnx")
         assert control.ready_versions("cold-onnx") == {1}
         triton.kill()
