@@ -1,4 +1,4 @@
-"""Both Python clients behind one way to call them, so that one test holds for both."""
+"""Both Python clients with the same interface, so each test runs with both."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ class Threads:
         return "threads"
 
     def call(self, method: str, address: str, *arguments: Any, **options: Any) -> Any:
-        """One method of a client that lives as long as the call; `client` are its options."""
+        """Call one method of a client that lives as long as the call; `client` has its options."""
         with TidemillClient(address, **options.pop("client", {})) as client:
             return getattr(client, method)(*arguments, **options)
 
@@ -31,7 +31,7 @@ class Threads:
         limit: int | None = None,
         **options: Any,
     ) -> list[Result]:
-        """The results of `predict_many`, of which the first `limit` are taken."""
+        """Return the first `limit` results of `predict_many`."""
         results: list[Result] = []
         with TidemillClient(address, **options.pop("client", {})) as client:
             stream: Any = client.predict_many(texts, **{"task": "t", **options})
@@ -54,7 +54,7 @@ class Asyncio:
         return "asyncio"
 
     def call(self, method: str, address: str, *arguments: Any, **options: Any) -> Any:
-        """As `Threads.call`."""
+        """See `Threads.call`."""
 
         async def call() -> Any:
             async with AsyncTidemillClient(address, **options.pop("client", {})) as client:
@@ -71,7 +71,7 @@ class Asyncio:
         limit: int | None = None,
         **options: Any,
     ) -> list[Result]:
-        """As `Threads.many`."""
+        """See `Threads.many`."""
 
         async def many() -> list[Result]:
             results: list[Result] = []
@@ -91,13 +91,13 @@ class Asyncio:
 
 
 def _run(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Run to the end, on a loop of its own, as a program does; no task may be left over."""
+    """Run a coroutine to its end on its own loop, as a program does; no task may be left over."""
 
     async def run() -> Any:
         try:
             return await work()
         finally:
-            await asyncio.sleep(0.02)  # cancelled tasks end within the loop's next rounds
+            await asyncio.sleep(0.02)  # canceled tasks end within the loop's next rounds
             own = asyncio.current_task()
             left = {task for task in asyncio.all_tasks() if not task.done()} - {own}
             assert not left, left

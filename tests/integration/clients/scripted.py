@@ -1,4 +1,4 @@
-"""A gRPC server that answers as a test wants: what the real front does only under duress."""
+"""A gRPC server that answers as a test wants, with failures that the real front seldom has."""
 
 import threading
 from collections import deque
@@ -21,7 +21,7 @@ BIG = "answer with 21 MiB"
 
 
 def status(code: grpc.StatusCode, retry_seconds: float | None = None) -> status_pb2.Status:
-    """A refusal with the reason SCRIPTED."""
+    """Return a refusal with the reason SCRIPTED."""
     found = status_pb2.Status(code=code.value[0], message="as the test wants")
     found.details.add().Pack(error_details_pb2.ErrorInfo(reason="SCRIPTED", domain="tidemill"))
     if retry_seconds is not None:
@@ -31,19 +31,20 @@ def status(code: grpc.StatusCode, retry_seconds: float | None = None) -> status_
 
 
 class ScriptedServer(prediction_grpc.PredictionServiceServicer):
-    """Labels every text with itself, unless it is told otherwise; a context manager.
+    """A server that labels every text with itself, unless scripted; a context manager.
 
     Args:
-        credentials: for TLS.
-        max_message_bytes: the limit on messages that it takes.
+        credentials: the credentials for TLS.
+        max_message_bytes: the limit on messages that it accepts.
 
     Attributes:
-        refusals: each refuses a call before it begins.
-        item_errors: each answers an item of a stream.
-        metadata: what came with each call that was let in.
-        asked: the texts that were asked about over streams, repeated ones included.
-        answering: while it is not set, streams are not answered.
-        answers_a_stream: each ends a stream after so many answers, as a dying server does.
+        refusals: the refusals of the next calls.
+        item_errors: the errors of the next items of streams.
+        metadata: the metadata of each accepted call.
+        asked: the texts sent over streams, including repeated ones.
+        answering: streams get answers only while it is set.
+        answers_a_stream: the numbers of answers after which the next streams end, as when a
+            server dies.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Listen, on the same port as before where there was one."""
+        """Listen, on the same port as before if there was one."""
         self._server = grpc.server(ThreadPoolExecutor(8), options=[*self._options, *_ANY_ANSWER])
         prediction_grpc.add_PredictionServiceServicer_to_server(self, self._server)
         feedback_grpc.add_FeedbackServiceServicer_to_server(_Feedback(self), self._server)
@@ -88,18 +89,18 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
         self._server.start()
 
     def stop(self) -> None:
-        """End at once: what is under way is cut off."""
+        """End immediately and cut off open calls."""
         self._server.stop(0).wait()
 
     def let_in(self, context: Any) -> None:
-        """Note a call, or refuse it."""
+        """Record a call, or refuse it."""
         self.calls += 1
         if self.refusals:
             _refuse(context, *self.refusals.popleft())
         self.metadata.append(dict(context.invocation_metadata()))
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:  # noqa: N802
-        """Answer one."""
+        """Answer one text."""
         self.let_in(context)
         self.answering.wait(5)
         return pb.PredictResponse(prediction=_prediction(request.text))
@@ -107,7 +108,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
     def BatchPredict(  # noqa: N802 -- gRPC's name
         self, request: pb.BatchPredictRequest, context: Any
     ) -> pb.BatchPredictResponse:
-        """Answer several; an empty text is refused."""
+        """Answer several texts; refuse an empty one."""
         self.let_in(context)
         error = status(grpc.StatusCode.INVALID_ARGUMENT)
         results = [
@@ -121,7 +122,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
     def StreamPredict(  # noqa: N802 -- gRPC's name
         self, request_iterator: Iterator[pb.StreamPredictRequest], context: Any
     ) -> Iterator[pb.StreamPredictResponse]:
-        """Answer each."""
+        """Answer each text."""
         self.let_in(context)
         limit = self.answers_a_stream.popleft() if self.answers_a_stream else -1
         for number, request in enumerate(request_iterator):

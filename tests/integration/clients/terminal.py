@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, as a person would use it."""
+"""A command in its own terminal, as a person uses it."""
 
 import fcntl
 import os
@@ -16,17 +16,17 @@ _SECONDS = 10.0
 
 
 class Terminal:
-    """Runs `tidemill` in a pseudo-terminal; a context manager that ends it.
+    """The command `tidemill` in a pseudo-terminal; a context manager that ends it.
 
     Attributes:
-        said: all that it has printed so far.
+        said: its output so far.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.said = ""
         self._own, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        # Nobody here answers a terminal's question where the cursor is.
+        # Nothing here answers a terminal's request for the cursor's position.
         environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tidemill_cli.main", *arguments],
@@ -47,7 +47,7 @@ class Terminal:
         os.close(self._own)
 
     def expect(self, words: str) -> None:
-        """Wait until it prints these words, after all that was expected before."""
+        """Wait until it prints these words after all previously expected ones."""
         give_up = time.monotonic() + _SECONDS
         while words not in self.said:
             assert time.monotonic() < give_up, f"{words!r} is not in {self.said!r}"
@@ -60,5 +60,5 @@ class Terminal:
         os.write(self._own, keys.encode())
 
     def end(self) -> int:
-        """Wait until it ends; its exit code."""
+        """Wait until it ends, and return its exit code."""
         return self._process.wait(_SECONDS)

@@ -1,4 +1,4 @@
-"""What callers get wrong: each mistake is an error of its own, in its own place."""
+"""Mistakes of callers: each is a separate error, in its place."""
 
 import asyncio
 import math
@@ -37,13 +37,13 @@ BAD_TEXTS = pytest.mark.parametrize(
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A server of the test's own."""
+    """Yield the test's own server."""
     with ScriptedServer() as running:
         yield running
 
 
 def labels(results: list[Prediction | TidemillError]) -> list[str]:
-    """Labels, and the reasons of errors."""
+    """Return labels, and the reasons of errors."""
     return [one.reason if isinstance(one, TidemillError) else one.label for one in results]
 
 
@@ -66,7 +66,7 @@ def test_a_text_that_cannot_be_sent_is_the_callers_mistake(
 def test_a_bad_text_of_a_batch_has_its_error_in_its_place(
     client: Client, server: ScriptedServer, bad: Any, reason: str
 ) -> None:
-    """The texts around it are answered, and the error names the text by its number."""
+    """The texts around it are answered, and the error has its number."""
     results = client.call("predict_batch", server.address, "t", ["a", bad, "b", "", "c"])
     assert labels(results) == ["a", reason, "b", "SCRIPTED", "c"]
     assert isinstance(results[1], InvalidRequest)
@@ -78,7 +78,7 @@ def test_a_bad_text_of_a_batch_has_its_error_in_its_place(
 def test_a_bad_text_of_many_has_its_error_in_its_place(
     client: Client, server: ScriptedServer, bad: Any, reason: str
 ) -> None:
-    """First, last, several in a row, or all there are: the others are answered in order."""
+    """A bad text at any place, or all bad texts: the others are answered in order."""
     texts = [bad, "a", bad, bad, "b", bad]
     for window in (1, 2, 256):
         results = client.many(server.address, texts, window=window, timeout=5)
@@ -93,7 +93,7 @@ def test_a_bad_text_of_many_has_its_error_in_its_place(
 def test_another_field_that_cannot_be_sent_is_named(
     client: Client, server: ScriptedServer, field: str
 ) -> None:
-    """A lone surrogate outside of the text is reported with the field that has it."""
+    """A lone surrogate in another field is reported with the field."""
     bad: Any = {"a": "\ud800"} if field == "attributes" else "\ud800"
     with pytest.raises(InvalidRequest) as raised:
         client.call("predict", server.address, **{"task": "t", "text": "a", field: bad})
@@ -105,7 +105,7 @@ def test_another_field_that_cannot_be_sent_is_named(
 def test_a_number_that_cannot_be_sent_is_named(
     client: Client, server: ScriptedServer, top_k: Any, rule: str
 ) -> None:
-    """One out of range, or that is no number, is no library's own error; None is the default."""
+    """A value that is out of range or no number is not a library's error; None is the default."""
     if not rule:
         assert client.call("predict", server.address, "t", "a", top_k=top_k).label == "a"
         return
@@ -116,7 +116,7 @@ def test_a_number_that_cannot_be_sent_is_named(
 
 @BOTH_CLIENTS
 def test_a_request_over_the_limit_is_not_sent(client: Client, server: ScriptedServer) -> None:
-    """It is the caller's mistake, with a class of its own, for batches and verdicts too."""
+    """It is the caller's mistake, with its own class, for batches and verdicts too."""
     with pytest.raises(MessageTooLarge, match="send less"):
         client.call("predict_batch", server.address, "t", ["x" * 100_000] * 210)
     with pytest.raises(MessageTooLarge):
@@ -132,7 +132,7 @@ def test_a_request_over_the_limit_is_not_sent(client: Client, server: ScriptedSe
 
 @BOTH_CLIENTS
 def test_an_answer_over_the_limit_is_no_overload(client: Client, server: ScriptedServer) -> None:
-    """An answer that is larger than what the client takes is the same error, asked for once."""
+    """An answer over the limit of the client is the same error, and is not retried."""
     with pytest.raises(MessageTooLarge):
         client.call("predict", server.address, "t", BIG)
     with pytest.raises(MessageTooLarge):
@@ -142,7 +142,7 @@ def test_an_answer_over_the_limit_is_no_overload(client: Client, server: Scripte
 
 @BOTH_CLIENTS
 def test_a_servers_lower_limit_is_no_overload(client: Client) -> None:
-    """What a server or a proxy refuses for its size alone is in its place, without the others."""
+    """A text that a server or a proxy refuses for its size is an error in its place."""
     with ScriptedServer(max_message_bytes=10_000) as server:
         with pytest.raises(MessageTooLarge):
             client.call("predict", server.address, "t", "x" * 20_000)
@@ -171,7 +171,7 @@ async def test_a_request_of_a_stream_over_the_limit_has_its_error_in_its_place(
     "timeout", [math.inf, 1e10, 1e18, 10**400], ids=["inf", "1e10", "1e18", "1e400"]
 )
 def test_a_very_long_timeout_waits(client: Client, server: ScriptedServer, timeout: float) -> None:
-    """Infinity and times of many years are long times, not times gone by."""
+    """Infinity and timeouts of many years wait, and are not already over."""
     assert client.call("predict", server.address, "t", "a", timeout=timeout).label == "a"
     assert labels(client.many(server.address, ["a"], timeout=timeout)) == ["a"]
     options = {"timeout": timeout, "keepalive_seconds": timeout}
@@ -183,7 +183,7 @@ def test_a_very_long_timeout_waits(client: Client, server: ScriptedServer, timeo
 def test_a_timeout_that_is_no_time_is_refused(
     client: Client, server: ScriptedServer, timeout: Any
 ) -> None:
-    """The error names the argument and its value, instead of a deadline that has passed."""
+    """The error names the argument and its value."""
     with pytest.raises(ValueError, match="timeout is"):
         client.call("predict", server.address, "t", "a", timeout=timeout)
     with pytest.raises(ValueError, match="timeout is"):
@@ -195,7 +195,7 @@ def test_a_timeout_that_is_no_time_is_refused(
 
 
 def test_an_asynchronous_client_may_be_made_before_its_loop(server: ScriptedServer) -> None:
-    """It connects in the loop of its first call; outside of it, it says what to do."""
+    """It connects in the loop of its first call; outside of a loop, the error says what to do."""
     client = AsyncTidemillClient(server.address)
 
     async def ask() -> str:

@@ -1,4 +1,4 @@
-"""What both Python clients put round every call: credentials, deadlines, retries, TLS."""
+"""What both Python clients add to every call: credentials, deadlines, retries, TLS."""
 
 import time
 import traceback
@@ -43,13 +43,13 @@ KEY = "tm_key.secret"
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A server of the test's own."""
+    """Yield the test's own server."""
     with ScriptedServer() as running:
         yield running
 
 
 def assert_known(server: ScriptedServer, calls: int) -> None:
-    """Every call showed the key and the client's name."""
+    """Check that every call had the key and the client's name."""
     assert len(server.metadata) == calls
     for metadata in server.metadata:
         assert metadata["authorization"] == f"Bearer {KEY}"
@@ -60,7 +60,7 @@ def assert_known(server: ScriptedServer, calls: int) -> None:
 def test_a_server_on_this_machine_is_called_past_any_proxy(
     server: ScriptedServer, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that the environment names does not hear of it."""
+    """A proxy in the environment gets no call."""
     with (
         proxied(monkeypatch) as proxy,
         TidemillClient(f"{host}:{server.port}", timeout=5) as client,
@@ -70,7 +70,7 @@ def test_a_server_on_this_machine_is_called_past_any_proxy(
 
 
 def test_the_key_goes_with_every_kind_of_call(server: ScriptedServer) -> None:
-    """Unary calls and streams, of the methods and of the stubs alike."""
+    """Unary calls and streams have the key, of methods and of stubs."""
     with TidemillClient(server.address, api_key=KEY) as client:
         client.predict("t", "a")
         client.submit_feedback("p", correct=True)
@@ -81,7 +81,7 @@ def test_the_key_goes_with_every_kind_of_call(server: ScriptedServer) -> None:
 
 
 async def test_the_key_goes_with_every_kind_of_call_of_asyncio(server: ScriptedServer) -> None:
-    """As in the client for threads."""
+    """The client for asyncio sends the key as the client for threads does."""
     async with AsyncTidemillClient(server.address, api_key=KEY) as client:
         await client.predict("t", "a")
         await client.submit_feedback("p", correct=True)
@@ -97,7 +97,7 @@ async def test_the_key_goes_with_every_kind_of_call_of_asyncio(server: ScriptedS
 def test_a_refusal_that_may_pass_is_tried_again(
     client: Client, server: ScriptedServer, code: str
 ) -> None:
-    """Predictions and verdicts are repeated by gRPC, without the caller noticing."""
+    """Predictions and verdicts are retried by gRPC, and the caller gets the answer."""
     refusal = (status(grpc.StatusCode[code]), ())
     server.refusals.extend([refusal, refusal])
     assert client.call("predict", server.address, "t", "a").label == "a"
@@ -110,7 +110,7 @@ def test_a_refusal_that_may_pass_is_tried_again(
 def test_five_refusals_are_an_error_with_the_time_to_retry(
     client: Client, server: ScriptedServer
 ) -> None:
-    """The last one's details come out, in one traceback without gRPC's own."""
+    """The error has the last one's details, in one traceback without gRPC's own."""
     refusal = (status(grpc.StatusCode.RESOURCE_EXHAUSTED, 0.25), ())
     server.refusals.extend([refusal] * 6)
     with pytest.raises(Overloaded) as caught:
@@ -123,7 +123,7 @@ def test_five_refusals_are_an_error_with_the_time_to_retry(
 
 
 def test_a_servers_own_pause_is_kept(server: ScriptedServer) -> None:
-    """The trailing metadata `grpc-retry-pushback-ms` says when gRPC tries again."""
+    """The trailing metadata `grpc-retry-pushback-ms` sets the time of the next attempt."""
     refusal = status(grpc.StatusCode.RESOURCE_EXHAUSTED, 0.6)
     server.refusals.append((refusal, (("grpc-retry-pushback-ms", "600"),)))
     start = time.monotonic()
@@ -133,7 +133,7 @@ def test_a_servers_own_pause_is_kept(server: ScriptedServer) -> None:
 
 @BOTH_CLIENTS
 def test_a_call_keeps_to_its_timeout(client: Client, server: ScriptedServer) -> None:
-    """A call's own timeout goes before the client's."""
+    """A call's own timeout overrides the client's."""
     server.answering.clear()
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded):
@@ -154,7 +154,7 @@ class Certificate:
 
     @classmethod
     def make(cls, name: str, root: "Certificate | None" = None) -> "Certificate":
-        """For a name or an address; without a root, it signs itself."""
+        """Return a certificate for a name or an address; without a root, it is self-signed."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = (
             root.subject if root else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -180,7 +180,7 @@ class Certificate:
 
     @property
     def subject(self) -> x509.Name:
-        """Whose it is."""
+        """Return the certificate's subject."""
         return x509.load_pem_x509_certificate(self.certificate).subject
 
 
@@ -191,7 +191,7 @@ CALLER = Certificate.make("caller", ROOT)
 
 @pytest.fixture(scope="module")
 def mutual_server() -> Iterator[ScriptedServer]:
-    """A server with TLS that asks callers for a certificate."""
+    """Yield a server with TLS that asks callers for a certificate."""
     credentials = grpc.ssl_server_credentials(
         [(SERVER.key, SERVER.certificate)], ROOT.certificate, require_client_auth=True
     )
@@ -203,7 +203,7 @@ def mutual_server() -> Iterator[ScriptedServer]:
 def test_mutual_tls_works_from_files_and_bytes(
     client: Client, mutual_server: ScriptedServer, tmp_path: Path
 ) -> None:
-    """With the root, a certificate and its key, the call is answered, and shows the API key."""
+    """With the root, a certificate and its key, the call is answered and has the API key."""
     root = tmp_path / "root.pem"
     root.write_bytes(ROOT.certificate)
     tls = Tls(root, CALLER.certificate, CALLER.key.decode(), "tidemill.example.com")
@@ -226,7 +226,7 @@ def test_mutual_tls_works_from_files_and_bytes(
 def test_a_connection_that_cannot_be_trusted_is_unavailable(
     client: Client, mutual_server: ScriptedServer, tls: bool | Tls
 ) -> None:
-    """A server of other roots or another name, and a caller without a certificate, do not meet."""
+    """A wrong root, a wrong name and a missing client certificate each end the connection."""
     with pytest.raises(Unavailable):
         client.call("predict", mutual_server.address, "t", "a", timeout=2, client={"tls": tls})
 
@@ -239,7 +239,7 @@ def test_a_connection_that_cannot_be_trusted_is_unavailable(
 def test_commands_know_their_workspaces_own_server(
     certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file in tls.certificate is enough, whatever its name; the key is the environment's."""
+    """The file in tls.certificate is enough, for any name; the key is from the environment."""
     credentials = grpc.ssl_server_credentials([(certificate.key, certificate.certificate)])
     (tmp_path / "server.pem").write_bytes(certificate.certificate)
     (tmp_path / "tidemill.toml").write_text('[tls]\ncertificate = "server.pem"\n')

@@ -25,7 +25,7 @@ Tidemill = Callable[..., Any]
 
 @pytest.fixture
 def storage(workspace: Workspace) -> Storage:
-    """The front's, without an item that waits, and with known labels."""
+    """Yield the front's storage, without waiting items, and with known labels."""
     storage = workspace.storage
     many = {f"{word}_{n}": 1 for word in ("card", "fee") for n in range(20)}
     known = dataset("f" * 64, MANY)
@@ -44,14 +44,14 @@ def queue(storage: Storage, *texts: str, wanted: int = 1, **changes: Any) -> Non
 
 
 def items(storage: Storage, *states: LabelItemState, task: str = TASK) -> list[LabelItem]:
-    """Items with their text, oldest first."""
+    """Return items with their texts, oldest first."""
     found, _ = storage.label_items.page(task, states, None, Page(1000), datetime.now(UTC))
     return [item for item in found[::-1] if item.text]
 
 
 @pytest.fixture
 def tidemill(front: Front, capsys: pytest.CaptureFixture[str]) -> Tidemill:
-    """Runs `tidemill label`; its JSON, or its stdout and stderr where it should fail."""
+    """Run `tidemill label`; return its JSON, or its stdout and stderr if it should fail."""
 
     def call(*arguments: str, ends_with: int = 0) -> Any:
         capsys.readouterr()
@@ -64,13 +64,13 @@ def tidemill(front: Front, capsys: pytest.CaptureFixture[str]) -> Tidemill:
 
 
 def label(front: Front, task: str, annotator: str = "ana") -> Terminal:
-    """`tidemill label` in a terminal."""
+    """Run `tidemill label` in a terminal."""
     options = ["--task", task, "--annotator", annotator, "--address", front.address]
     return Terminal(["label", *options])
 
 
 def test_one_key_a_label(front: Front, storage: Storage) -> None:
-    """A person labels, skips and ends; the progress is told, and what they said is stored."""
+    """A person labels, skips and ends; the progress is shown, and the labels are stored."""
     queue(storage, "my card\nis lost", "a fee", "a loan", suggested_labels=("b",))
     with label(front, TASK) as terminal:
         terminal.expect("0 labeled, 3 waiting · UNCERTAIN")
@@ -97,7 +97,7 @@ def test_one_key_a_label(front: Front, storage: Storage) -> None:
 
 
 def test_a_search_for_many_labels(front: Front, storage: Storage) -> None:
-    """A part of a label is enough, the arrows choose, and it ends when nothing waits."""
+    """A part of a label is enough, the arrows choose, and the session ends when no text waits."""
     queue(storage, "one", "two", task=MANY)
     with label(front, MANY) as terminal:
         terminal.expect("type a part of a label")
@@ -115,7 +115,7 @@ def test_a_search_for_many_labels(front: Front, storage: Storage) -> None:
 
 
 def annotated(item: LabelItem, *given: tuple[str, str]) -> dict[str, Any]:
-    """A task of Label Studio: annotator and label of each annotation."""
+    """Return a task of Label Studio, with an annotator and a label for each annotation."""
     return {
         "data": {"task": item.task, "label_item_id": item.label_item_id},
         "annotations": [
@@ -130,7 +130,7 @@ def annotated(item: LabelItem, *given: tuple[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def imported(tidemill: Tidemill, tmp_path: Path) -> Tidemill:
-    """Imports tasks; see `tidemill`."""
+    """Import tasks; see `tidemill`."""
 
     def call(*tasks: Any, options: Sequence[str] = (), ends_with: int = 0) -> Any:
         file = tmp_path / "annotated.json"
@@ -141,7 +141,7 @@ def imported(tidemill: Tidemill, tmp_path: Path) -> Tidemill:
 
 
 def test_who_is_late_goes_on(front: Front, storage: Storage, imported: Tidemill) -> None:
-    """What others decided meanwhile is told, and is not the end."""
+    """A decision of others is shown, and does not end the session."""
     queue(storage, "one", "two")
     with label(front, TASK) as terminal:
         terminal.expect("key:")
@@ -157,7 +157,7 @@ def test_who_is_late_goes_on(front: Front, storage: Storage, imported: Tidemill)
 def test_through_label_studio(
     storage: Storage, tidemill: Tidemill, imported: Tidemill, tmp_path: Path
 ) -> None:
-    """What waits goes out; its annotations come back, twice without harm; agreement is known."""
+    """Waiting items are exported; their annotations are imported, twice without harm."""
     queue(storage, "漢字 one", "two", "three", wanted=2, suggested_labels=("a",))
     file = tmp_path / "waiting.json"
     assert tidemill("export", str(file), "--task", TASK)["tasks"] == 3
@@ -181,7 +181,7 @@ def test_through_label_studio(
 
 
 def test_agreement_is_of_one_task(storage: Storage, tidemill: Tidemill, imported: Tidemill) -> None:
-    """By hand: of three items of two judgements one in discord, alpha = 1 - 5 * 1 / (3 * 3)."""
+    """By hand: two of three items with two judgements agree, so alpha = 1 - 5 * 1 / (3 * 3)."""
     queue(storage, "x", "y", "z", wanted=2, task="untrained")
     given = ("a", "a"), ("b", "b"), ("a", "b")
     waiting = items(storage, task="untrained")
@@ -198,7 +198,7 @@ def test_agreement_is_of_one_task(storage: Storage, tidemill: Tidemill, imported
 
 
 def test_what_cannot_be_imported_is_told(storage: Storage, imported: Tidemill) -> None:
-    """A task that is not sound stores nothing; what the server refuses stops nothing else."""
+    """An invalid task stores nothing; a refused annotation does not stop the others."""
     queue(storage, "one", "two")
     one, two = items(storage)
     unsound = annotated(one, ("ana", "a"), ("ben", "b"))
@@ -221,7 +221,7 @@ def test_what_cannot_be_imported_is_told(storage: Storage, imported: Tidemill) -
 
 
 def _said(storage: Storage, *labels: str) -> list[dict[str, Any]]:
-    """Tasks of Label Studio, each a new item with a label that ana gave it."""
+    """Return tasks of Label Studio, each a new item with ana's label."""
     queue(storage, *[f"text {number}" for number in range(len(labels))])
     return [
         annotated(item, ("ana", label)) for item, label in zip(items(storage), labels, strict=True)
@@ -229,7 +229,7 @@ def _said(storage: Storage, *labels: str) -> list[dict[str, Any]]:
 
 
 def test_a_new_label_is_not_taken_in_silence(storage: Storage, imported: Tidemill) -> None:
-    """Without a terminal it is refused with similar labels, and the option that takes it."""
+    """Without a terminal, the error has similar labels and the option that accepts the label."""
     many = {"card_arrival": 1, "lost_card": 1}
     storage.datasets.add(DatasetVersion(**{**vars(dataset("c" * 64, TASK)), "label_counts": many}))
     tasks = _said(storage, "card_arival", "lost_card", "card_arival", "it's new")
@@ -253,7 +253,7 @@ def test_a_new_label_is_not_taken_in_silence(storage: Storage, imported: Tidemil
 def test_a_person_is_asked_about_a_new_label(
     front: Front, storage: Storage, tmp_path: Path
 ) -> None:
-    """Once for each, however many rows have it; what they say no to is not stored."""
+    """There is one question per label, however many rows have it; refused labels are not stored."""
     many = {"card_arrival": 1, "lost_card": 1}
     storage.datasets.add(DatasetVersion(**{**vars(dataset("c" * 64, TASK)), "label_counts": many}))
     file = tmp_path / "annotated.json"
@@ -276,14 +276,14 @@ def test_a_person_is_asked_about_a_new_label(
 def test_a_file_that_is_no_list_of_tasks_is_named(
     tidemill: Tidemill, tmp_path: Path, content: bytes
 ) -> None:
-    """And the server is not asked."""
+    """The server gets no call."""
     file = tmp_path / "broken.json"
     file.write_bytes(content)
     assert str(file) in tidemill("import", str(file), ends_with=2)[1]
 
 
 def test_a_place_that_takes_no_file_is_named(tidemill: Tidemill, tmp_path: Path) -> None:
-    """A file that is there is never written over."""
+    """An existing file is never overwritten."""
     kept = tmp_path / "kept.json"
     kept.write_text("mine")
     assert "name a new file" in tidemill("export", str(kept), ends_with=2)[1]

@@ -1,4 +1,4 @@
-"""`tidemill predict`, against the real front."""
+"""`tidemill predict` against the real front."""
 
 import io
 import json

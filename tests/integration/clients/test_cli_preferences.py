@@ -17,7 +17,7 @@ Tidemill = Callable[..., Any]
 
 @pytest.fixture
 def tidemill(front: Front, capsys: pytest.CaptureFixture[str]) -> Tidemill:
-    """Runs `tidemill preferences` and returns its JSON, or its stderr where it should fail."""
+    """Run `tidemill preferences`; return its JSON, or its stderr if it should fail."""
 
     def call(*arguments: str, ends_with: int = 0) -> Any:
         capsys.readouterr()
@@ -37,7 +37,7 @@ def judge(tidemill: Tidemill, task: str, annotator: str, *texts: str) -> Any:
 
 
 def test_from_judgements_to_files(tidemill: Tidemill, tmp_path: Path) -> None:
-    """What annotators said is listed, counted, and exported by majority without ties."""
+    """Judgements are listed, counted, and exported by majority without ties."""
     card = ("where is my card?", "sent on Monday", "no idea")
     first = judge(tidemill, "swapped", "ana", card[0], card[2], card[1])
     turned = judge(tidemill, "swapped", "ana", *card)
@@ -63,14 +63,14 @@ def test_from_judgements_to_files(tidemill: Tidemill, tmp_path: Path) -> None:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of an exported file."""
+    """Return the rows of an exported file."""
     if path.suffix == ".parquet":
         return polars.read_parquet(path).to_dicts()
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def test_more_judgements_than_a_page_are_all_exported(tidemill: Tidemill, front: Front) -> None:
-    """Statistics and exports follow the pages to their end."""
+    """Statistics and exports read all pages."""
     for number in range(205):
         request = SubmitPreferenceRequest(
             task="mixed", prompt=f"p{number}", chosen="x", rejected="y", annotator="ana"
@@ -80,7 +80,7 @@ def test_more_judgements_than_a_page_are_all_exported(tidemill: Tidemill, front:
 
 
 def test_what_the_server_refuses_is_told(tidemill: Tidemill) -> None:
-    """The reason and the field are in the message, and the command ends with 1."""
+    """The message has the reason and the field, and the command ends with 1."""
     asked = ("--task", "support", "--prompt", "p", "--chosen", "Yes", "--rejected", "yes ")
     told = tidemill("submit", *asked, ends_with=1)
     assert "rejected: is the same answer as chosen" in told
@@ -88,7 +88,7 @@ def test_what_the_server_refuses_is_told(tidemill: Tidemill) -> None:
 
 
 def test_nothing_to_export_is_said(tidemill: Tidemill, tmp_path: Path) -> None:
-    """Without a pair that has a majority no folder is made."""
+    """If no pair has a majority, no folder is created."""
     asked = ("export", "--task", "untrained", "--out", str(tmp_path / "pairs"))
     assert "nothing to export: 0 of 0 pairs are ties" in tidemill(*asked, ends_with=1)
     judge(tidemill, "untrained", "ana", "p", "x", "y")
@@ -98,7 +98,7 @@ def test_nothing_to_export_is_said(tidemill: Tidemill, tmp_path: Path) -> None:
 
 
 def test_a_place_that_takes_no_files_is_named(tidemill: Tidemill, tmp_path: Path) -> None:
-    """A folder that is there is wrong usage and stays as it is; one below a file cannot be made."""
+    """An existing folder is wrong usage and stays unchanged; one below a file cannot be created."""
     judge(tidemill, "support", "ana", "p", "x", "y")
     (tmp_path / "kept").touch()
     told = tidemill("export", "--out", str(tmp_path), ends_with=2)
@@ -109,7 +109,7 @@ def test_a_place_that_takes_no_files_is_named(tidemill: Tidemill, tmp_path: Path
 
 
 def test_one_of_several_tasks_must_be_named(tidemill: Tidemill) -> None:
-    """Where the server has several tasks, none is chosen; '' says that a pair has none."""
+    """If the server has several tasks, one must be named; '' is for a pair without a task."""
     asked = ("--prompt", "p", "--chosen", "Yes", "--rejected", "No")
     told = tidemill("submit", *asked, ends_with=2)
     assert "name the task; there are: " in told

@@ -1,4 +1,4 @@
-"""`tidemill status` against the real front: why a task does not answer, and what helps."""
+"""`tidemill status` against the real front: why a task does not answer, and what to do."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ RETRAIN = "run: tidemill jobs run retrain --task untrained"
 
 @pytest.fixture
 def problems(capsys: pytest.CaptureFixture[str]) -> Callable[[Front], dict[str, str]]:
-    """Runs `tidemill status` and returns each task's problem, which its error says too."""
+    """Run `tidemill status`, and return each task's problem, which its error has too."""
 
     def ask(front: Front) -> dict[str, str]:
         capsys.readouterr()
@@ -39,7 +39,7 @@ def problems(capsys: pytest.CaptureFixture[str]) -> Callable[[Front], dict[str, 
 def test_a_task_without_a_champion(
     front: Front, workspace: Workspace, problems: Callable[[Front], dict[str, str]]
 ) -> None:
-    """Its training is named while it waits, and why it came to nothing once it has ended."""
+    """The status has its training while it waits, and the cause once it has failed."""
     jobs = workspace.storage.jobs
 
     def queue() -> str:
@@ -64,7 +64,7 @@ def test_a_task_without_a_champion(
 def test_a_damaged_champion(
     tmp_path: Path, triton: RunningTriton, problems: Callable[[Front], dict[str, str]]
 ) -> None:
-    """A champion that cannot be read is named, with what lets the task answer again."""
+    """A champion that cannot be read is reported, with what makes the task answer again."""
     workspace = Workspace(tmp_path, {"support": 1})
     folder = workspace.repository.folder("support", "onnx", 1)
     (folder / "tokenizer.json").write_text("{")
@@ -80,7 +80,7 @@ def test_a_damaged_champion(
 def test_a_champion_that_triton_has_not_loaded(
     tmp_path: Path, triton: RunningTriton, problems: Callable[[Front], dict[str, str]]
 ) -> None:
-    """A champion that only Triton lacks is not said to be missing or trained."""
+    """A champion that is only missing in Triton is not reported as missing or in training."""
     with Front(Workspace(tmp_path, {"unloaded": 1}), triton.grpc_address) as front:
         told = problems(front)["unloaded"]
     assert told.startswith("version 1 of unloaded is not loaded in Triton")
@@ -90,7 +90,7 @@ def test_a_champion_that_triton_has_not_loaded(
 def test_a_start_names_a_damaged_champion_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`tidemill up` does not wait for a champion that cannot be loaded without saying so."""
+    """`tidemill up` reports a champion that cannot be loaded, instead of waiting in silence."""
     workspace = Workspace(tmp_path, {"support": 1, "whole": 1})
     model = workspace.repository.folder("support", "onnx", 1) / "model.onnx"
     model.write_bytes(b"damaged")

@@ -1,4 +1,4 @@
-"""`tidemill status --wait` with a server that is in trouble for a while."""
+"""`tidemill status --wait` with a server that fails for a while."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +15,13 @@ IN_TROUBLE = 3
 
 @dataclass
 class Server(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
-    """Fails its first calls with a code, and answers the others with an empty message."""
+    """A server that fails its first calls with a code; the others get an empty message."""
 
     code: grpc.StatusCode
     calls: list[str] = field(default_factory=list)
 
     def service(self, details: Any) -> Any:
-        """Whatever is asked."""
+        """Return a handler for any method."""
         self.calls.append(details.method)
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
@@ -33,7 +33,7 @@ class Server(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str]]:
-    """A server with the code that the test names, and its address."""
+    """Yield a server with the code of the test, and its address."""
     handler = Server(request.param)
     made = grpc.server(ThreadPoolExecutor(2), handlers=[handler])
     port = made.add_insecure_port("127.0.0.1:0")
@@ -49,7 +49,7 @@ PASSING = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED]
 def test_waiting_outlasts_trouble_that_passes(
     server: tuple[Server, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that cannot answer is asked again until it can."""
+    """A server that cannot answer yet is asked again until it can."""
     handler, address = server
     assert run(["status", "--wait", "3", "--address", address]) == 1
     assert "no task to serve yet" in capsys.readouterr().err
@@ -60,7 +60,7 @@ def test_waiting_outlasts_trouble_that_passes(
 def test_waiting_ends_at_trouble_that_stays(
     server: tuple[Server, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What time does not mend ends the command at once."""
+    """An error that time does not fix ends the command immediately."""
     handler, address = server
     assert run(["status", "--wait", "30", "--address", address]) == 1
     assert "not now" in capsys.readouterr().err

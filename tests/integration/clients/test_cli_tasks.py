@@ -1,4 +1,4 @@
-"""Which task a command is for, against the real front."""
+"""The task of a command, against the real front."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_task_that_does_not_exist_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Every command with a task names those that there are, and ends with 2; no list is empty."""
+    """Every command with a task lists the existing ones and ends with 2; no list is empty."""
     monkeypatch.chdir(tmp_path)
     assert run([*command.split(), "nope", "--address", front.address]) == 2
     printed = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What commands say when the server and they disagree about TLS."""
+"""The errors of commands whose TLS settings do not match the server's."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ Serve = Callable[[grpc.ServerCredentials | None], int]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a server without methods, and returns its port."""
+    """Start a server without methods, and return its port."""
     server = grpc.server(ThreadPoolExecutor(1))
 
     def start(credentials: grpc.ServerCredentials | None) -> int:
@@ -36,7 +36,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the roots and client certificates of two authorities."""
+    """Return a folder with the roots and client certificates of two authorities."""
     monkeypatch.chdir(tmp_path)
     for name, authority in (("ours", OURS), ("others", OTHERS)):
         (tmp_path / f"{name}-ca.crt").write_bytes(authority.certificate)
@@ -45,7 +45,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tls(mutual: bool = False) -> grpc.ServerCredentials:
-    """Credentials of a server whose certificate is from our authority."""
+    """Return the credentials of a server with a certificate of our authority."""
     pair = OURS.issue()
     roots = OURS.certificate if mutual else None
     return grpc.ssl_server_credentials([(pair.key, pair.certificate)], roots, mutual)
@@ -85,7 +85,7 @@ def test_a_disagreement_about_tls_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command says what to set or unset, and not that nothing answers."""
+    """The command says what to set or unset, not that nothing answers."""
     assert files.is_dir()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -107,7 +107,7 @@ def test_a_stack_that_was_started_before_its_certificate_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The settings have a certificate, the server that runs has none: the stack is too old."""
+    """If only the settings have a certificate, the error says to restart the stack."""
     (files / "tidemill.toml").write_text('[tls]\ncertificate = "ours.crt"\n')
     monkeypatch.setenv("TIDEMILL_GRPC_PORT", str(serve(None)))
     assert run(["models", "list"]) == 2

@@ -29,7 +29,7 @@ BOTH_CLIENTS = pytest.mark.parametrize("client", BOTH, ids=repr)
 
 @BOTH_CLIENTS
 def test_a_prediction_is_a_frozen_value(client: Client, front: Front) -> None:
-    """Label, confidence and scores are there, best first, and nobody can change them."""
+    """A prediction has label, confidence and scores, best first, and cannot be changed."""
     found = client.call("predict", front.address, "support", "my lost card", top_k=2)
     assert isinstance(found, Prediction)
     assert [found.label, found.confidence] == [found.scores[0].label, found.scores[0].score]
@@ -42,7 +42,7 @@ def test_a_prediction_is_a_frozen_value(client: Client, front: Front) -> None:
 
 @BOTH_CLIENTS
 def test_a_batch_has_an_error_in_the_place_of_a_bad_text(client: Client, front: Front) -> None:
-    """The good texts are answered, in their order."""
+    """The good texts are answered, in order."""
     good, bad = client.call("predict_batch", front.address, "support", ["lost card", " "])
     assert isinstance(good, Prediction)
     assert isinstance(bad, InvalidRequest)
@@ -51,7 +51,7 @@ def test_a_batch_has_an_error_in_the_place_of_a_bad_text(client: Client, front: 
 
 @BOTH_CLIENTS
 def test_many_texts_get_the_labels_that_single_calls_give(client: Client, front: Front) -> None:
-    """`predict_many` asks the same model, and mixes nothing up."""
+    """`predict_many` calls the same model and keeps the order."""
     words = ["refund", "card", "lost", "password", "money"]
     texts = [f"my {words[number % 5]}" for number in range(500)]
     with TidemillClient(front.address) as connection:
@@ -75,7 +75,7 @@ def test_a_verdict_is_stored_and_can_be_repeated(client: Client, front: Front) -
 
 @BOTH_CLIENTS
 def test_errors_have_their_class_reason_and_request_id(client: Client, front: Front) -> None:
-    """A broken rule names the field, and the error carries the id that was sent."""
+    """The error has the field that breaks a rule, and the id of the request."""
     with pytest.raises(InvalidRequest) as caught:
         client.call("predict", front.address, "support", "x" * 501, request_id="r-1")
     error = caught.value
@@ -86,14 +86,14 @@ def test_errors_have_their_class_reason_and_request_id(client: Client, front: Fr
 
 
 def test_stubs_are_translated_too(front: Front) -> None:
-    """A typed error comes from a stub's call inside `translated_errors`."""
+    """Inside `translated_errors`, a call of a stub raises a typed error."""
     request = GetModelVersionRequest(task="support", model_version=99)
     with TidemillClient(front.address) as client, pytest.raises(NotFound), translated_errors():
         client.models.GetModelVersion(request, timeout=10)
 
 
 def test_a_stream_of_requests_keeps_their_ids(front: Front) -> None:
-    """`predict_stream` answers in order, whichever task each request asks."""
+    """`predict_stream` answers in order, for any task of a request."""
     requests = [
         StreamPredictRequest(id="a", task="support", text="card"),
         StreamPredictRequest(id="b", task="none", text="card"),
@@ -105,7 +105,7 @@ def test_a_stream_of_requests_keeps_their_ids(front: Front) -> None:
 
 
 async def test_an_asynchronous_stream_of_requests_keeps_their_ids(front: Front) -> None:
-    """As in the client for threads."""
+    """The client for asyncio does the same."""
 
     async def requests() -> AsyncIterator[StreamPredictRequest]:
         yield StreamPredictRequest(id="a", task="support", text="card")
@@ -117,7 +117,7 @@ async def test_an_asynchronous_stream_of_requests_keeps_their_ids(front: Front) 
 
 
 def test_the_example_runs(front: Front) -> None:
-    """It asks once, streams three texts, and names the rule that a blank one breaks."""
+    """The example predicts once, streams three texts, and prints the rule that one breaks."""
     command = [sys.executable, EXAMPLE, front.address]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert [line.partition(":")[0] for line in said.splitlines()] == [

@@ -17,7 +17,7 @@ MODULES = PACKAGE / "node_modules"
 
 
 def missing() -> str:
-    """Why these tests cannot run here; empty where they can."""
+    """Return why these tests cannot run here; empty if they can."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         return "node and npm are not installed; the Node client needs Node 20 or newer"
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
@@ -26,12 +26,12 @@ def missing() -> str:
     return ""
 
 
-# Where every change is judged, a missing Node is a failure: nobody would look at a skip.
+# In CI a missing Node is a failure, since no one would notice a skip.
 pytestmark = pytest.mark.skipif(bool(missing()) and "CI" not in os.environ, reason=missing())
 
 
 def run(*command: str, **environment: str) -> str:
-    """What a command says that must succeed in the package's folder."""
+    """Run a command in the package's folder that must succeed, and return its output."""
     done = subprocess.run(
         command,
         cwd=PACKAGE,
@@ -48,7 +48,7 @@ def run(*command: str, **environment: str) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _installed() -> None:
-    """What package-lock.json names; installed again when that has changed."""
+    """Install the packages of package-lock.json, again if it has changed."""
     wanted, marker = hashlib.sha256(LOCK.read_bytes()).hexdigest(), MODULES / ".installed"
     if not marker.exists() or marker.read_text() != wanted:
         run("npm", "ci", "--ignore-scripts")
@@ -56,12 +56,12 @@ def _installed() -> None:
 
 
 def test_generated_code_is_up_to_date() -> None:
-    """`src/gen` is what the contract says; else run `clients/node/generate.py`."""
+    """`src/gen` matches the contract; if not, run `clients/node/generate.py`."""
     run(sys.executable, "generate.py", "--check")
 
 
 def test_no_package_names_the_host_it_came_from() -> None:
-    """The lock file installs from whatever registry npm is set to."""
+    """The lock file works with any registry that npm is set to."""
     assert '"resolved"' not in LOCK.read_text()
 
 

@@ -30,25 +30,25 @@ pytestmark = pytest.mark.parametrize("client", BOTH, ids=repr)
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    """A server of the test's own."""
+    """Yield the test's own server."""
     with ScriptedServer() as running:
         yield running
 
 
 def labels(results: list[Prediction | TidemillError]) -> list[str]:
-    """Labels, and the reasons of errors."""
+    """Return labels, and the reasons of errors."""
     return [one.reason if isinstance(one, TidemillError) else one.label for one in results]
 
 
 def texts(count: int) -> list[str]:
-    """So many different texts."""
+    """Return this many different texts."""
     return [f"text {number}" for number in range(count)]
 
 
 def test_results_come_in_order_with_errors_in_their_place(
     client: Client, server: ScriptedServer
 ) -> None:
-    """A bad text has its error where its label would be, and progress counts every result."""
+    """A bad text has an error in place of its label, and progress counts every result."""
     server.item_errors.append(status(grpc.StatusCode.INVALID_ARGUMENT))
     seen: list[int] = []
     results = client.many(server.address, texts(300), window=16, progress=seen.append)
@@ -61,7 +61,7 @@ def test_results_come_in_order_with_errors_in_their_place(
 def test_the_iterable_is_never_read_further_ahead_than_the_window(
     client: Client, server: ScriptedServer
 ) -> None:
-    """Of an endless source, at most `window` texts more than results given back are read."""
+    """At most `window` texts of an endless source are read ahead of the results."""
     read, given, ahead = itertools.count(), itertools.count(), []
 
     def endless() -> Iterator[str]:
@@ -78,14 +78,14 @@ def test_the_iterable_is_never_read_further_ahead_than_the_window(
 
 
 def _value(counter: "itertools.count[int]") -> int:
-    """How often it was asked."""
+    """Return how often it was called."""
     return int(repr(counter)[6:-1])
 
 
 def test_a_lost_stream_is_resumed_with_what_was_not_answered(
     client: Client, server: ScriptedServer
 ) -> None:
-    """Two streams that break cost no text, none is read twice, and the order stays."""
+    """Two broken streams lose no text, read none twice, and keep the order."""
     server.answers_a_stream.extend([20, 30])
     source = iter(texts(200))
     assert labels(client.many(server.address, source, window=16)) == texts(200)
@@ -96,7 +96,7 @@ def test_a_lost_stream_is_resumed_with_what_was_not_answered(
 def test_a_server_that_is_killed_and_started_again_is_found_again(
     client: Client, server: ScriptedServer
 ) -> None:
-    """Every text is answered though the connection was cut and the port was closed for a while."""
+    """Every text is answered, though the connection was cut and the port was closed for a while."""
     count = 0
 
     def restart(_: object) -> None:
@@ -114,7 +114,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_again(
 def test_texts_that_meet_an_overload_are_asked_again_in_time(
     client: Client, server: ScriptedServer
 ) -> None:
-    """RetryInfo is waited for; the others go on, and the order stays."""
+    """The client waits as RetryInfo says; other texts go on, and the order is kept."""
     busy = status(grpc.StatusCode.RESOURCE_EXHAUSTED, 0.3)
     server.item_errors.extend([busy, busy, status(grpc.StatusCode.UNAVAILABLE)])
     start = time.monotonic()
@@ -126,7 +126,7 @@ def test_texts_that_meet_an_overload_are_asked_again_in_time(
 def test_a_text_that_is_refused_five_times_is_an_error(
     client: Client, server: ScriptedServer
 ) -> None:
-    """Its last refusal stands in its place."""
+    """The last refusal is in its place."""
     server.item_errors.extend([status(grpc.StatusCode.RESOURCE_EXHAUSTED, 0.01)] * 5)
     [result] = client.many(server.address, ["a"])
     assert isinstance(result, Overloaded)
@@ -136,7 +136,7 @@ def test_a_text_that_is_refused_five_times_is_an_error(
 def test_a_silent_server_is_given_up_after_the_timeout(
     client: Client, server: ScriptedServer
 ) -> None:
-    """No answer within the timeout is a DeadlineExceeded, soon after."""
+    """Without an answer within the timeout, DeadlineExceeded is raised soon after it."""
     server.answering.clear()
     start = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"within 0\.5 s"):
@@ -145,7 +145,7 @@ def test_a_silent_server_is_given_up_after_the_timeout(
 
 
 def test_a_stream_that_is_refused_is_raised_at_once(client: Client, server: ScriptedServer) -> None:
-    """What asking again cannot help is raised, though asyncio may need a second look to know it."""
+    """A permanent refusal is raised, though asyncio may need a second stream to see it."""
     server.refusals.extend([(status(grpc.StatusCode.UNAUTHENTICATED), ())] * 10)
     with pytest.raises(Unauthenticated):
         client.many(server.address, texts(5))
@@ -153,13 +153,13 @@ def test_a_stream_that_is_refused_is_raised_at_once(client: Client, server: Scri
 
 
 def test_nobody_there_is_unavailable_within_the_timeout(client: Client) -> None:
-    """A server that is away for longer than the timeout is an error that says so."""
+    """A server that is down for longer than the timeout is an error that says so."""
     with pytest.raises(Unavailable):
         client.many("127.0.0.1:1", texts(5), timeout=0.4)
 
 
 def test_what_the_iterable_raises_comes_out(client: Client, server: ScriptedServer) -> None:
-    """The error of a source is the caller's own, unchanged."""
+    """An error of the source reaches the caller unchanged."""
 
     def broken() -> Iterator[str]:
         yield "first"
@@ -170,7 +170,7 @@ def test_what_the_iterable_raises_comes_out(client: Client, server: ScriptedServ
 
 
 def test_no_texts_make_no_call(client: Client, server: ScriptedServer) -> None:
-    """An empty source has no results, and a window without room is refused."""
+    """An empty source has no results, and a window of zero is refused."""
     assert client.many(server.address, []) == []
     assert server.calls == 0
     with pytest.raises(ValueError, match="at least 1"):
@@ -180,7 +180,7 @@ def test_no_texts_make_no_call(client: Client, server: ScriptedServer) -> None:
 def test_results_come_while_a_slow_source_is_waited_for(
     client: Client, server: ScriptedServer
 ) -> None:
-    """A live source sees its results as it goes, long before the window is full."""
+    """A live source gets its results as it goes, long before the window is full."""
     if isinstance(client, Asyncio):
         pytest.skip("a plain iterable holds the event loop up; see the next test")
     given: list[float] = []
@@ -222,7 +222,7 @@ async def test_an_asynchronous_source_is_waited_for_beside_the_answers(
 async def test_a_stream_that_ends_while_nothing_is_asked_is_opened_again(
     client: Client, server: ScriptedServer
 ) -> None:
-    """Its end does not hold up the next text, though nothing is to be answered meanwhile."""
+    """The end of an idle stream does not delay the next text."""
     if isinstance(client, Threads):
         pytest.skip("asyncio only")
     found = []
@@ -259,7 +259,7 @@ with TidemillClient(address) as client:
 
 
 def test_an_interrupt_ends_it_at_once(client: Client, server: ScriptedServer) -> None:
-    """Ctrl-C while nothing comes ends the program within seconds, by KeyboardInterrupt."""
+    """Ctrl-C during a wait ends the program within seconds, with KeyboardInterrupt."""
     server.answering.clear()
     command = [sys.executable, "-c", _INTERRUPTED, server.address, repr(client)]
     with subprocess.Popen(

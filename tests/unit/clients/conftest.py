@@ -1,4 +1,4 @@
-"""A folder to run commands in."""
+"""The fixtures of command line tests."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to be in, without settings from the environment."""
+    """Return an empty current folder, without settings from the environment."""
     for name in list(os.environ):
         if name.startswith("TIDEMILL_"):
             monkeypatch.delenv(name)
@@ -20,7 +20,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def private() -> Iterator[None]:
-    """Lets commands make files private, which ends with the test."""
+    """Let commands make files private until the test ends."""
     before = os.umask(0o077)
     os.umask(before)
     yield

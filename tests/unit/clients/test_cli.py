@@ -16,14 +16,14 @@ NOBODY = "127.0.0.1:1"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def test_the_list_of_commands_says_what_the_commands_say() -> None:
-    """Each command in the overview is there, and is described as in its own help."""
+    """Each command in the overview exists and has the description of its own help."""
     for name, summary in COMMANDS.items():
         command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
         assert (command.help or summary).splitlines()[0] == summary
@@ -33,7 +33,7 @@ def test_the_list_of_commands_says_what_the_commands_say() -> None:
 def test_the_help_of_every_command_teaches_with_an_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """--help of a command, and of each command of a group, shows how it is called."""
+    """The --help of a command, and of each command of a group, shows an example."""
     command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
     for arguments in [[name], *([name, verb] for verb in getattr(command, "commands", {}))]:
         assert run([*arguments, "--help"]) == 0
@@ -42,7 +42,7 @@ def test_the_help_of_every_command_teaches_with_an_example(
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_can_print_json(name: str) -> None:
-    """A program can read what any command says: each takes --json."""
+    """Programs can read the output of any command: each takes --json."""
     command = typer.main.get_command(importlib.import_module(f"tidemill_cli.{name}").app)
     for leaf in getattr(command, "commands", {"": command}).values():
         assert "--json" in {option for each in leaf.params for option in each.opts}, leaf.name
@@ -89,7 +89,7 @@ def test_every_command_can_print_json(name: str) -> None:
 def test_without_a_server_a_command_says_so_and_ends_with_3(
     arguments: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing on stdout; on stderr one sentence with the address and what to do."""
+    """Stdout is empty, and stderr has one sentence with the address and what to do."""
     assert workspace.is_dir()
     assert run([*arguments, "--address", NOBODY]) == 3
     printed = capsys.readouterr()
@@ -136,7 +136,7 @@ def test_without_a_server_a_command_says_so_and_ends_with_3(
 def test_wrong_usage_ends_with_2(
     arguments: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What cannot be meant is refused before anything is asked of a server."""
+    """Wrong arguments are refused before a call to the server."""
     assert workspace.is_dir()
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
@@ -150,7 +150,7 @@ def test_outside_a_workspace_a_command_says_where_it_looked(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The file that is missing, or has no task, is shown with its folder; exit code 2."""
+    """The message shows the path of the file that is missing or has no task; exit code 2."""
     file = workspace / "tidemill.toml"
     if content is not None:
         file.write_text(content)
@@ -162,7 +162,7 @@ def test_outside_a_workspace_a_command_says_where_it_looked(
 def test_a_file_that_cannot_be_read_ends_with_2(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One class of error, one exit code, whichever command reads the file."""
+    """The error class and the exit code are the same for every command that reads a file."""
     assert workspace.is_dir()
     for command in (
         ["feedback", "import", "missing", "--address", NOBODY],
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_ends_with_2(
 
 
 def test_help_names_the_variables_of_keys_and_tls(capsys: pytest.CaptureFixture[str]) -> None:
-    """How a server is reached is in `tidemill --help`, and commands point there."""
+    """`tidemill --help` describes how to reach a server, and commands refer to it."""
     assert run(["--help"]) == 0
     printed = capsys.readouterr().out
     for name in CallerSettings.model_fields:
@@ -186,7 +186,7 @@ def test_help_names_the_variables_of_keys_and_tls(capsys: pytest.CaptureFixture[
 
 
 def test_wrong_settings_are_named(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A setting that does not exist is named with its path; no traceback."""
+    """An unknown setting is shown with its path, without a traceback."""
     (workspace / "tidemill.toml").write_text("[feedback]\nretrain_afer = 5\n")
     assert run(["models", "list"]) == 2
     assert "feedback.retrain_afer" in capsys.readouterr().err
@@ -195,7 +195,7 @@ def test_wrong_settings_are_named(workspace: Path, capsys: pytest.CaptureFixture
 def test_the_address_comes_from_the_settings_or_the_environment(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The workspace's port is used, 0.0.0.0 as 127.0.0.1, and TIDEMILL_ADDRESS goes before."""
+    """The workspace's port is used, 0.0.0.0 as 127.0.0.1, and TIDEMILL_ADDRESS overrides it."""
     port = free_port()
     (workspace / "tidemill.toml").write_text(f'grpc_host = "0.0.0.0"\ngrpc_port = {port}\n')
     assert run(["models", "list"]) == 3
@@ -214,10 +214,8 @@ def test_help_is_quick_because_commands_are_imported_when_used() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_colours_are_for_terminals_only(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is piped has no escape sequences, and no row is broken to fit 80 columns."""
+def test_colors_are_for_terminals_only(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Piped output has no escape sequences, and no row is wrapped at 80 columns."""
     assert run(["init"]) == 0
     capsys.readouterr()
     run(["doctor"])

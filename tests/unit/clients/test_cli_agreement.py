@@ -1,4 +1,4 @@
-"""How far annotators of label items agree."""
+"""The agreement of the annotators of label items."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from tidemill_cli.agreement import Agreement, agreement_of, nominal_alpha
 
 
 def items(*given: str) -> list[list[tuple[str, str]]]:
-    """An item for each argument: each letter is another annotator's label."""
+    """Return an item for each argument, in which each letter is another annotator's label."""
     return [[(f"a{n}", label) for n, label in enumerate(labels)] for labels in given]
 
 
 def test_each_item_is_counted_where_it_belongs() -> None:
-    """Of five items one was not judged, one by one annotator, and two of three unanimously."""
+    """Of five items one has no judgement, one has one, and two of the others are unanimous."""
     found = agreement_of(items("", "x", "xx", "yyy", "xyx"))
     assert (found.judgements, found.annotators) == (9, 3)
     assert (found.judged, found.judged_by_several, found.agreed) == (4, 3, 2)
@@ -44,11 +44,11 @@ def test_alpha_is_krippendorffs() -> None:
 
 @pytest.mark.parametrize("given", [(), ("x", "y"), ("xx", "xxx")])
 def test_alpha_that_cannot_be_known_is_none(given: tuple[str, ...]) -> None:
-    """Without two judgements of an item, or without variance, there is no number; no warning."""
+    """Without two judgements of an item, or without variance, alpha is None, without a warning."""
     assert agreement_of(items(*given)).alpha is None
 
 
 def test_nothing_judged() -> None:
-    """An empty queue is no error."""
+    """An empty queue is not an error."""
     assert agreement_of([]) == Agreement(0, 0, 0, 0, 0, None, None)
     assert nominal_alpha([]) is None

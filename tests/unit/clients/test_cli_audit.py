@@ -1,4 +1,4 @@
-"""`tidemill audit`, on a workspace's own database."""
+"""`tidemill audit` on a workspace's own database."""
 
 import json
 import re
@@ -28,7 +28,7 @@ RECORD = AuditRecord(
 
 @pytest.fixture(autouse=True)
 def records(workspace: Path, private: None) -> None:  # noqa: ARG001 -- ends what it began
-    """A workspace with one refused action in its trail."""
+    """Create a workspace with one refused action in its audit trail."""
     (workspace / "var").mkdir()
     storage = open_storage(f"sqlite:///{workspace / 'var' / 'tidemill.db'}")
     storage.audit.append(RECORD)
@@ -36,7 +36,7 @@ def records(workspace: Path, private: None) -> None:  # noqa: ARG001 -- ends wha
 
 
 def test_the_trail_is_readable_in_100_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time, caller, action, task and result each stand on one line; controls are escapes."""
+    """Time, caller, action, task and result are on one line each; controls are escapes."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "100")
@@ -56,7 +56,7 @@ def test_the_trail_is_readable_in_100_columns(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_programs_get_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json a record has its peer, how the caller was known, and the request as an object."""
+    """With --json, a record has the peer, the authentication, and the request as an object."""
     assert run(["audit", "list", "--task", RECORD.task, "--json"]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert record["request"] == RECORD.request
@@ -65,6 +65,6 @@ def test_programs_get_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_task_that_does_not_exist_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """A task without records that the settings do not name is an error."""
+    """A task that has no records and is not in the settings is an error."""
     assert run(["audit", "list", "--task", "nope"]) == 2
     assert "there is no task 'nope'; there are: none" in capsys.readouterr().err

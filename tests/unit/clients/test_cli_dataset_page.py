@@ -1,4 +1,4 @@
-"""The page of a dataset version."""
+"""The HTML page of a dataset version."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ HOSTILE = "<script>alert('x')</script>\u202e\x1b[31m"
 
 
 def version(labels: dict[str, int], **others: Any) -> dict[str, Any]:
-    """A version with these labels' counts, as its manifest tells of it."""
+    """Return a version's description with these label counts."""
     return {
         "dataset_version": "3f9a1c20" * 8,
         "task": "support",
@@ -28,14 +28,14 @@ def version(labels: dict[str, int], **others: Any) -> dict[str, Any]:
 
 
 def test_bars_are_as_long_as_shares_of_all_rows() -> None:
-    """A class of a quarter of the rows has a bar of a quarter, and the axis says 0 to 100 %."""
+    """A class with a quarter of the rows has a quarter-length bar, and the axis is 0 to 100 %."""
     html = page(version({"a": 75, "b": 25}))
     assert re.findall(r'<rect y="15%" width="([\d.]+)%"', html) == ["75.00", "25.00", "100.00"]
     assert html.count("0 to 100 %") == 2
 
 
 def test_classes_are_counted_by_split() -> None:
-    """Where the rows are there, each class has its count in each split."""
+    """If the rows exist, each class has its count in each split."""
     counts = {"a": {"train": 8, "test": 1}, "b": {"train": 1}}
     html = page(version({"a": 9, "b": 1}, split_counts=counts))
     cells = re.findall(r"<tr><td>a</td>(.*?)</tr>", html)[0]
@@ -45,7 +45,7 @@ def test_classes_are_counted_by_split() -> None:
 
 
 def test_many_classes_are_folded() -> None:
-    """The 20 largest are shown, the others on demand; none is lost."""
+    """The 20 largest classes are shown, the others on demand; none is missing."""
     html = page(version({f"label{n}": 100 - n for n in range(30)}))
     shown, _, folded = html.partition("<details>")
     assert "<summary>10 more</summary>" in folded
@@ -62,7 +62,7 @@ def test_what_comes_from_data_is_text() -> None:
 
 
 def test_the_page_fits_a_small_screen() -> None:
-    """It says its width to phones, and wide tables scroll by themselves."""
+    """The page tells phones its width, and wide tables scroll."""
     html = page(version({"a": 1, "b": 1}))
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
     assert "overflow-x: auto" in html

@@ -12,7 +12,7 @@ from tidemill_cli.main import run
 def test_doctor_names_a_port_that_is_taken_and_what_to_do(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failed check ends with 1, and says which setting moves the port."""
+    """A failed check ends with 1, and names the setting that changes the port."""
     assert run(["init"]) == 0
     settings = workspace / "tidemill.toml"
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -30,7 +30,7 @@ def test_doctor_names_a_port_that_is_taken_and_what_to_do(
 def test_doctor_says_what_a_proxy_changes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy is named, and is worth a warning where Triton is on another machine."""
+    """A proxy is shown, with a warning if Triton is on another machine."""
     assert run(["init"]) == 0
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     for url, result in (("127.0.0.1:8001", "ok"), ("triton.example:8001", "warn")):
@@ -45,7 +45,7 @@ def test_doctor_says_what_a_proxy_changes(
 def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are failures with a remedy, which a shell can run."""
+    """Both are failures with a remedy that a shell can run."""
     workspace = workspace / "my mill"
     assert run(["init", "my mill"]) == 0
     monkeypatch.chdir(workspace)

@@ -1,4 +1,4 @@
-"""`tidemill erase`, on a workspace's own database."""
+"""`tidemill erase` on a workspace's own database."""
 
 import io
 import json
@@ -18,7 +18,7 @@ TEXT = "My name is Ann"
 
 @pytest.fixture(autouse=True)
 def task(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
-    """The workspace's task; the commands make files private, which ends with the test."""
+    """Return the workspace's task; commands make files private until the test ends."""
     before = os.umask(0o077)
     os.umask(before)
     assert run(["init"]) == 0
@@ -35,7 +35,7 @@ def task(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
 def test_a_text_is_asked_for_by_its_hash(
     task: str, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The job is queued, the trail tells who asked, and the text is nowhere."""
+    """The job is queued, the audit trail has the caller, and no file has the text."""
     assert run(["erase", "texts", task, TEXT, "my  name is ANN", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert [each["text_hash"] for each in made["erasures"]] == [content_hash(TEXT)]
@@ -53,7 +53,7 @@ def test_a_text_is_asked_for_by_its_hash(
 def test_texts_may_be_piped_in(
     task: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One a line, so that none lands in a shell's history; blank lines are none."""
+    """Each line is a text, so none enters a shell's history; blank lines are skipped."""
     lines = io.TextIOWrapper(io.BytesIO(f"{TEXT}\n\nanother\n".encode()))
     monkeypatch.setattr(sys, "stdin", lines)
     assert run(["erase", "texts", task, "-", "--json"]) == 0
@@ -66,13 +66,13 @@ def test_texts_may_be_piped_in(
 def test_what_cannot_be_erased_is_refused(
     task: str, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A task that is not there, and no text, are said so."""
+    """An unknown task and an empty text are errors."""
     assert run(["erase", "texts", *(task if each == "TASK" else each for each in arguments)]) == 2
     assert words in capsys.readouterr().err
 
 
 def test_the_list_says_when_there_is_nothing(task: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An empty list is no empty screen."""
+    """An empty list prints a sentence."""
     assert run(["erase", "list", task]) == 0
     assert f"no request to erase a text of {task}" in capsys.readouterr().err
     assert run(["erase", "list"]) == 0

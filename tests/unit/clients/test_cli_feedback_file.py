@@ -1,4 +1,4 @@
-"""Verdicts read from a JSON Lines file."""
+"""Verdicts of a JSON Lines file."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ not json
 
 
 def test_unreadable_lines_are_named_and_stop_no_others(tmp_path: Path) -> None:
-    """Each line that is no verdict is rejected by its number; the others are sent in order."""
+    """Each line without a verdict is rejected by number; the others are sent in order."""
     path = tmp_path / "verdicts.jsonl"
     path.write_bytes(FILE)
     progress: list[float] = []
@@ -34,7 +34,7 @@ def test_unreadable_lines_are_named_and_stop_no_others(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_has_no_requests(tmp_path: Path) -> None:
-    """Nothing to send is not an error."""
+    """An empty file is not an error."""
     path = tmp_path / "empty.jsonl"
     path.touch()
     with path.open("rb") as file:

@@ -49,14 +49,14 @@ def test_init_without_a_csv_writes_an_example(workspace: Path) -> None:
 def test_init_refuses_a_folder_where_nothing_can_be_kept(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says so before it writes anything."""
+    """The refusal comes before anything is written."""
     assert run(["init", "/".join(["long" * 40] * 3)]) == 2
     assert "choose a folder with a shorter path" in capsys.readouterr().err
     assert list(workspace.iterdir()) == []
 
 
 def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second init in one folder is refused and leaves the first one's file alone."""
+    """A second init in a folder is refused and leaves the first one's file unchanged."""
     assert run(["init"]) == 0
     (workspace / "tidemill.toml").write_text("# mine\n")
     assert run(["init"]) == 2
@@ -113,7 +113,7 @@ def test_init_refuses_files_that_are_not_what_they_say(
     workspace: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """JSON Lines, Parquet and compressed files are looked at as CSV is; no library's own error."""
+    """JSON Lines, Parquet and compressed files are checked like CSV, without a library's error."""
     if content is not None:
         (workspace / name).write_bytes(content)
     assert run(["init", "new", "--data", name]) == 2
@@ -135,7 +135,7 @@ def test_init_refuses_files_that_are_not_what_they_say(
 def test_init_refuses_options_that_cannot_be(
     options: list[str], complaint: str, workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The option is named."""
+    """The error names the option."""
     (workspace / "a.csv").write_text("text,label\nd\u00e9j\u00e0,x\nb,y\n", encoding="utf-8")
     assert run(["init", "new", "--data", "a.csv", *options]) == 2
     assert complaint in capsys.readouterr().err
@@ -144,7 +144,7 @@ def test_init_refuses_options_that_cannot_be(
 
 @pytest.mark.parametrize("task", ["Support", "1st", "a b", "", "x" * 41])
 def test_init_refuses_what_cannot_be_a_tasks_name(task: str, workspace: Path) -> None:
-    """A task's name is lower-case letters, digits and underscores, a letter first."""
+    """A task's name has lower-case letters, digits and underscores, and starts with a letter."""
     assert run(["init", "new", "--task", task]) == 2
     assert not (workspace / "new").exists()
 
@@ -152,7 +152,7 @@ def test_init_refuses_what_cannot_be_a_tasks_name(task: str, workspace: Path) ->
 def test_init_tells_scripts_what_it_wrote(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --json, stdout is one document that names the settings file, and it is there."""
+    """With --json, stdout is one document with the path of the settings file, which exists."""
     assert run(["init", "demo", "--json"]) == 0
     written = json.loads(capsys.readouterr().out)
     assert written["task"] == "support"

@@ -1,4 +1,4 @@
-"""`tidemill keys` and `tidemill audit`, on a workspace's own database."""
+"""`tidemill keys` and `tidemill audit` on a workspace's own database."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from tidemill_core.storage.storage import open_storage
 
 
 @pytest.fixture(autouse=True)
-def initialised(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
-    """A workspace with its task; the commands make files private, which ends with the test."""
+def initialized(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
+    """Create a workspace with its task; commands make files private until the test ends."""
     before = os.umask(0o077)
     os.umask(before)
     assert run(["init"]) == 0
@@ -40,10 +40,10 @@ def _task(workspace: Path) -> str:
 
 
 def test_a_key_is_made_listed_and_revoked(
-    initialised: Path, capsys: pytest.CaptureFixture[str]
+    initialized: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its secret is in the first answer only, and the audit trail tells who did what."""
-    task = _task(initialised)
+    """Only the first answer has the secret, and the audit trail has who did what."""
+    task = _task(initialized)
     options = ["--scope", "predict", "--scope", "feedback", "--task", task, "--rate", "2.5"]
     made = _json(capsys, "keys", "create", "--name", "shop", *options, "--expires", "30d")
     shown = made.pop("api_key")
@@ -51,7 +51,7 @@ def test_a_key_is_made_listed_and_revoked(
     assert (made["name"], made["tasks"], made["requests_per_second"]) == ("shop", [task], 2.5)
     times = [datetime.fromisoformat(made[name]) for name in ("create_time", "expire_time")]
     assert times[1] - times[0] == timedelta(days=30)
-    storage = open_storage(f"sqlite:///{initialised / 'var' / 'tidemill.db'}")
+    storage = open_storage(f"sqlite:///{initialized / 'var' / 'tidemill.db'}")
     [stored] = storage.api_keys.active()
     storage.database.close()
     key_id, secret = split_api_key(shown)
@@ -70,7 +70,7 @@ def test_a_key_is_made_listed_and_revoked(
 
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    """The key is shown once, on stdout only; the list shows its state and not its secret."""
+    """The key is shown once, on stdout only; the list shows its state and not the secret."""
     assert run(["keys", "create", "--name", "shop", "--scope", "predict"]) == 0
     made = capsys.readouterr()
     [shown] = [word for word in made.out.split() if word.startswith("tm_")]
@@ -86,10 +86,10 @@ def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "keys revoke" in capsys.readouterr().out
 
 
-def test_the_database_is_private(initialised: Path) -> None:
-    """A database that the command makes is for its owner alone."""
+def test_the_database_is_private(initialized: Path) -> None:
+    """Only the owner may read a database that the command creates."""
     assert run(["keys", "list"]) == 0
-    assert (initialised / "var" / "tidemill.db").stat().st_mode & 0o077 == 0
+    assert (initialized / "var" / "tidemill.db").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_database_is_private(initialised: Path) -> None:
 def test_what_cannot_be_done(
     capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, told: str
 ) -> None:
-    """It ends with its exit code and names what was wrong; no key is made."""
+    """The command ends with its exit code and says what is wrong; it creates no key."""
     assert run(arguments) == code
     assert told in capsys.readouterr().err
     assert _json(capsys, "keys", "list") == []

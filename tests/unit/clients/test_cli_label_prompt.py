@@ -1,4 +1,4 @@
-"""Asking a person for a label, with a terminal's keys and without a terminal."""
+"""The prompt for a label, with a terminal's keys and without a terminal."""
 
 import string
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ MANY = tuple(f"{letter}_{word}" for letter in string.ascii_lowercase for word in
 
 @pytest.fixture
 def keys() -> Iterator[PipeInput]:
-    """Where a test presses keys."""
+    """Yield the input for key presses."""
     with create_pipe_input() as pipe, create_app_session(pipe, DummyOutput()):
         yield pipe
 
@@ -25,7 +25,7 @@ def keys() -> Iterator[PipeInput]:
     ("pressed", "label"), [("1", "card"), ("3", "loan"), ("9xA\r\x1b[B2", "fee"), (" ", None)]
 )
 def test_one_key_is_one_label(keys: PipeInput, pressed: str, label: str | None) -> None:
-    """A key that stands for none is passed over; space skips."""
+    """A key without a label is ignored; space skips."""
     ask, told = ask_for(FEW)
     assert told.startswith("[1] card  [2] fee  [3] loan  [space] skip")
     keys.send_text(pressed)
@@ -33,7 +33,7 @@ def test_one_key_is_one_label(keys: PipeInput, pressed: str, label: str | None) 
 
 
 def test_as_many_labels_as_keys_have_one_each(keys: PipeInput) -> None:
-    """The last of 35 labels is z's."""
+    """The last of 35 labels has the key z."""
     ask, _ = ask_for(MANY[: len(KEYS)])
     keys.send_text("z")
     assert ask() == MANY[len(KEYS) - 1]
@@ -51,14 +51,14 @@ def test_as_many_labels_as_keys_have_one_each(keys: PipeInput) -> None:
     ],
 )
 def test_many_labels_are_searched(keys: PipeInput, typed: str, label: str | None) -> None:
-    """A part that one label has is enough; what several have, or none, is asked again."""
+    """A part that only one label has is enough; any other part is asked for again."""
     ask, _ = ask_for(MANY)
     keys.send_text(typed)
     assert ask() == label
 
 
 def test_without_known_labels_any_is_taken(keys: PipeInput) -> None:
-    """Before the first dataset version nobody knows the labels."""
+    """Before the first dataset version, any label is accepted."""
     ask, _ = ask_for(())
     keys.send_text(" new label \r\r")
     assert ask() == "new label"
@@ -72,7 +72,7 @@ def test_without_known_labels_any_is_taken(keys: PipeInput) -> None:
 def test_ctrl_d_and_ctrl_c_end(
     keys: PipeInput, labels: tuple[str, ...], key: str, raised: type[BaseException]
 ) -> None:
-    """However the label is asked for."""
+    """Both keys end each kind of prompt."""
     ask, _ = ask_for(labels)
     keys.send_text(key)
     with pytest.raises(raised):
@@ -80,7 +80,7 @@ def test_ctrl_d_and_ctrl_c_end(
 
 
 def test_a_label_is_itself_before_it_is_a_part_of_others() -> None:
-    """And what several have in them means all of them."""
+    """A whole label means itself only; a shared part means all labels that contain it."""
     labels = ("card", "lost card", "Karte")
     assert matching("card", labels) == ["card"]
     assert matching("CA", labels) == ["card", "lost card"]

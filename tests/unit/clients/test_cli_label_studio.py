@@ -1,4 +1,4 @@
-"""Label Studio's tasks, out and in."""
+"""The export to Label Studio's tasks and the import from them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ITEM = LabelItem(
 
 
 def annotation(*labels: Any, by: Any = "ana@example.com", **changes: Any) -> dict[str, Any]:
-    """An annotation as Label Studio exports it, with one more result of another type."""
+    """Return an annotation in the format of Label Studio, with one result of another type."""
     choices = {"from_name": "label", "type": "choices", "value": {"choices": list(labels)}}
     rating = {"from_name": "stars", "type": "rating", "value": {"rating": 3}}
     return {"id": 7, "completed_by": by, "result": [rating, choices], **changes}
@@ -44,7 +44,7 @@ def test_an_item_is_a_task_with_its_suggestions() -> None:
     [("ana", "ana"), (3, "3"), ({"id": 3, "email": "ana@example.com"}, "ana@example.com")],
 )
 def test_annotations_are_judgements(by: Any, annotator: str) -> None:
-    """Whoever made them, in each of Label Studio's ways to say so; cancelled ones are none."""
+    """Each of Label Studio's forms of an annotator works; canceled annotations do not count."""
     given = [annotation("lost_card", by=by), annotation(by=by, was_cancelled=True)]
     asked = SubmitLabelRequest(
         task="support", label_item_id="i1", annotator=annotator, label="lost_card"
@@ -77,6 +77,6 @@ GOOD = {**to_task(ITEM), "annotations": [annotation("a")]}
     ],
 )
 def test_a_task_that_is_not_sound_is_told(task: Any, told: str) -> None:
-    """What is wrong is said, and none of its annotations counts."""
+    """The error says what is wrong, and none of the annotations counts."""
     with pytest.raises(ValueError, match=told):
         judgements_of(task)

@@ -1,4 +1,4 @@
-"""Messages as the JSON that scripts read, and lists that take several pages."""
+"""Messages as JSON for scripts, and lists of several pages."""
 
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +13,7 @@ NOON = Timestamp(seconds=1_700_000_000)
 
 
 def test_enums_lose_their_types_name_and_times_are_rfc_3339() -> None:
-    """A model version reads as its proto, with CHAMPION and 2023-11-14T22:13:20Z."""
+    """A model version reads like its proto, with CHAMPION and 2023-11-14T22:13:20Z."""
     version = ModelVersion(
         task="support",
         model_version=3,
@@ -35,7 +35,7 @@ def test_enums_lose_their_types_name_and_times_are_rfc_3339() -> None:
 
 
 def test_a_state_of_two_words_keeps_both() -> None:
-    """Only the type's name is cut off an enum's value."""
+    """Only the type's name is removed from an enum's value."""
     version = ModelVersion(state=ModelState.MODEL_STATE_ROLLED_BACK)
     assert enum_name(version, "state") == "ROLLED_BACK"
 
@@ -56,14 +56,14 @@ def test_large_integers_are_numbers_and_counts_in_a_struct_are_whole() -> None:
 
 
 def test_of_a_oneof_only_the_member_that_is_set_is_there() -> None:
-    """A false verdict is shown as false, and the other verdict not at all."""
+    """A verdict that is false is shown as false, and the other verdict is not shown."""
     document = to_json(Feedback(feedback_id="f", correct=False))
     assert document["correct"] is False
     assert "label" not in document
 
 
 def test_lists_of_messages_are_lists_of_objects() -> None:
-    """Repeated fields are lists, empty ones included."""
+    """Repeated fields are lists, even if empty."""
     deployment = Deployment(canaries=[TrafficShare(model_version=4, percent=10)])
     document = to_json(deployment)
     assert document["canaries"] == [{"model_version": 4, "percent": 10}]
@@ -71,13 +71,13 @@ def test_lists_of_messages_are_lists_of_objects() -> None:
 
 
 def test_a_time_that_is_not_set_is_empty_for_people() -> None:
-    """Tables show moments to the second in UTC, and nothing for those that are not set."""
+    """Tables show times to the second in UTC, and nothing for times that are not set."""
     assert time_text(NOON) == "2023-11-14 22:13:20"
     assert time_text(Timestamp()) == ""
 
 
 def test_rows_come_from_as_many_pages_as_it_takes() -> None:
-    """Pages are asked for by their token until the limit or the last page is reached."""
+    """Pages are requested by token up to the limit or the last page."""
     asked: list[tuple[int, str]] = []
 
     def fetch(request: ListFeedbackRequest, timeout: float) -> ListFeedbackResponse:

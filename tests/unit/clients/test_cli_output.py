@@ -1,4 +1,4 @@
-"""What commands print on terminals of all kinds, of texts that others wrote."""
+"""The output of commands on all kinds of terminals, with other people's texts."""
 
 import io
 import json
@@ -27,15 +27,15 @@ SHOWN = r"a\x1b[2Jb\rc\x9b31md\u202ee\u2066f\u200bg\ufeffh\U000e0041i\x7fj\tk[re
 
 
 class Terminal(io.StringIO):
-    """A terminal that keeps what it is sent."""
+    """A terminal that keeps its input."""
 
     def isatty(self) -> bool:
-        """Return that it is one."""
+        """Return True."""
         return True
 
 
 def test_controls_and_what_turns_text_around_are_shown_as_escapes() -> None:
-    """Words of any language, and emoji of several parts, stay as they are."""
+    """Words of any language, and emoji of several parts, are unchanged."""
     assert shown(HOSTILE) == SHOWN
     assert shown("a\nb\u2028c\udc80") == r"a\nb\u2028c\udc80"
     assert shown_lines("a\nb\r\n") == "a\nb\\r\n"
@@ -46,7 +46,7 @@ def test_controls_and_what_turns_text_around_are_shown_as_escapes() -> None:
 
 
 def test_nothing_that_is_printed_reaches_a_terminal_raw(capsys: pytest.CaptureFixture[str]) -> None:
-    """Tables, fields, notes, errors and progress show a hostile text, and obey none of it."""
+    """Tables, fields, notes, errors and progress escape a hostile text."""
     print_table(("plain", HOSTILE), [(HOSTILE, [HOSTILE, "second"])], empty="")
     print_fields({HOSTILE: HOSTILE, "list": [HOSTILE]})
     print_table(("x",), [], empty=HOSTILE)
@@ -61,7 +61,7 @@ def test_nothing_that_is_printed_reaches_a_terminal_raw(capsys: pytest.CaptureFi
 
 
 def test_a_value_may_not_pretend_to_be_a_row(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line end in a value is an escape; only our own lists take several lines."""
+    """A line end in a value is escaped; only our own lists have several lines."""
     print_table(("label", "text"), [("a", "b\nc  forged")], empty="")
     print_fields({"files": ["one", "two"], "styled": Text("ok")})
     lines = [line.rstrip() for line in capsys.readouterr().out.split("\n")]
@@ -75,7 +75,7 @@ def test_a_value_may_not_pretend_to_be_a_row(capsys: pytest.CaptureFixture[str])
 
 
 def test_json_has_the_same_values_without_raw_controls(capsys: pytest.CaptureFixture[str]) -> None:
-    """Programs read what was written; a terminal sees JSON's own escapes."""
+    """Programs read the original values; a terminal shows JSON's own escapes."""
     print_json({"text": HOSTILE, "half": "\ud800", "words": "d\u00e9j\u00e0"})
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"text": HOSTILE, "half": "\ud800", "words": "d\u00e9j\u00e0"}
@@ -86,7 +86,7 @@ def test_json_has_the_same_values_without_raw_controls(capsys: pytest.CaptureFix
 def test_progress_bars_show_names_and_messages_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """On a terminal markup in a name or a message is text."""
+    """On a terminal, markup in a name or a message is plain text."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "200")
@@ -139,7 +139,7 @@ def test_a_terminal_without_utf_8_gets_what_it_can_show(encoding: str, tmp_path:
 def test_an_error_shows_an_argument_as_it_is(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file's name may hold anything but is only shown."""
+    """A file's name may have any characters and is only shown."""
     name = "x\x1b[31m[red]\u202e.csv"
     assert workspace.is_dir()
     assert run(["init", "--data", name]) == 2

@@ -16,12 +16,12 @@ ODD = 'a "quote"\n\u2028tab\t\\ é🎉漢字'
 
 
 def judged(prompt: str, chosen: str, rejected: str, annotator: str = "ana") -> Preference:
-    """A judgement."""
+    """Return a judgement."""
     return Preference("", "", prompt, chosen, rejected, annotator, "", "", NOW)
 
 
 def many() -> list[Preference]:
-    """Three pairs on each of 200 prompts, which are written in two ways."""
+    """Return three pairs on each of 200 prompts, each written in two ways."""
     return [
         judged(prompt, f"good {ODD} {n}", f"bad {n}")
         for number in range(200)
@@ -30,7 +30,7 @@ def many() -> list[Preference]:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a file of either format."""
+    """Return the rows of a file of either format."""
     if path.suffix == ".parquet":
         return polars.read_parquet(path).to_dicts()
     return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
@@ -38,7 +38,7 @@ def read(path: Path) -> list[Row]:
 
 @pytest.mark.parametrize("file_format", Format)
 def test_no_prompt_is_on_two_sides(tmp_path: Path, file_format: Format) -> None:
-    """Each file holds the prompts whose own hash says so, and all rows are there, in order."""
+    """Each file has the prompts whose hash selects it, and all rows are exported, in order."""
     files = write_export(tmp_path / "pairs", rows_by_split(pairs_of(many())), file_format)
     assert [path.name for path in files] == [f"{split}.{file_format}" for split in Split]
     found = {path.stem: read(path) for path in files}
@@ -53,7 +53,7 @@ def test_no_prompt_is_on_two_sides(tmp_path: Path, file_format: Format) -> None:
 
 @pytest.mark.parametrize("file_format", Format)
 def test_the_same_judgements_give_the_same_bytes(tmp_path: Path, file_format: Format) -> None:
-    """Whatever order the pairs were judged in."""
+    """The order of the pairs makes no difference."""
     given = many()
     for name, judgements in (("one", given), ("two", given[::-1])):
         write_export(tmp_path / name, rows_by_split(pairs_of(judgements)), file_format)
@@ -65,7 +65,7 @@ def test_the_same_judgements_give_the_same_bytes(tmp_path: Path, file_format: Fo
 
 
 def test_ties_are_left_out_and_majorities_decide() -> None:
-    """A pair's row is what most of its annotators say."""
+    """A pair's row is the choice of most of its annotators."""
     votes = [("ana", "x", "y"), ("ben", "y", "x"), ("cy", "y", "x")]
     decided = [judged("decided", chosen, rejected, who) for who, chosen, rejected in votes]
     tied = [judged("tied", chosen, rejected, who) for who, chosen, rejected in votes[:2]]
@@ -74,7 +74,7 @@ def test_ties_are_left_out_and_majorities_decide() -> None:
 
 
 def test_a_split_without_rows_has_no_file(tmp_path: Path) -> None:
-    """A loader is not given an empty file, of which it could read no columns."""
+    """Loaders never get an empty file, which has no columns."""
     rows = rows_by_split(pairs_of([judged("prompt", "x", "y")]))
     [path] = write_export(tmp_path / "new" / "pairs", rows, Format.JSONL)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -82,7 +82,7 @@ def test_a_split_without_rows_has_no_file(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Where the last step is refused, neither half an export nor a temporary folder stays."""
+    """If the last step fails, neither a partial export nor a temporary folder is left."""
     taken = tmp_path / "pairs"
     taken.mkdir()
     (taken / "mine").touch()

@@ -1,4 +1,4 @@
-"""Progress of long work, on a terminal and off it."""
+"""The progress of long work, with and without a terminal."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ with progress_view() as show:
 
 
 def test_a_terminal_shows_a_bar() -> None:
-    """The task's name, how far it is and what it does stand beside a bar, and go at the end."""
+    """The task's name, progress and step are next to a bar, and disappear at the end."""
     terminal, end = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     subprocess.run([sys.executable, "-c", WORK], stderr=end, env=environment, check=True)
@@ -32,7 +32,7 @@ def test_a_terminal_shows_a_bar() -> None:
 
 
 def test_elsewhere_it_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log gets a line, and not another one at each look."""
+    """A log gets one line, not one for each look."""
     with progress_view() as show:
         show("support", 0.25, "epoch 1 of 4")
         show("support", 0.26, "epoch 1 of 4")

@@ -1,4 +1,4 @@
-"""What `tidemill up` says once it is ready."""
+"""The example that `tidemill up` shows once it is ready."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ KEY, CLIENT = "TIDEMILL_API_KEY", "TIDEMILL_CLIENT_CERTIFICATE"
 def test_the_example_has_all_that_a_caller_must_show(
     above: str, below: str, named: set[str], arguments: set[str], workspace: Path
 ) -> None:
-    """Keys, certificates and TLS are there where the server wants them, and nowhere else."""
+    """Keys, certificates and TLS are in the example if the server needs them, and only then."""
     Authority("ca").issue().write(workspace / "server.crt", workspace / "server.key")
     (workspace / "tidemill.toml").write_text(f"{above}{TASK}{below}")
     text = example(load_settings(), target_of(""))

@@ -1,4 +1,4 @@
-"""What commands print of a file that was stored in part."""
+"""The output for a file that was stored in part."""
 
 import json
 
@@ -19,7 +19,7 @@ OUTCOME = FileOutcome(
 
 
 def test_the_same_error_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """With how often it came, the first places, and what to do."""
+    """Each error is shown with its count, the first places, and what to do."""
     with pytest.raises(CommandFailed, match=r"^9 were not stored; do something$"):
         print_outcome(OUTCOME, False, "do something")
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -33,7 +33,7 @@ def test_the_same_error_is_named_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_json_has_each(capsys: pytest.CaptureFixture[str]) -> None:
-    """A program reads every rejection."""
+    """With --json, every rejection is printed."""
     with pytest.raises(CommandFailed, match=r"^9 were not stored$"):
         print_outcome(OUTCOME, True)
     assert len(json.loads(capsys.readouterr().out)["rejections"]) == 9

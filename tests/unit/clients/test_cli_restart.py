@@ -1,4 +1,4 @@
-"""`tidemill restart` and `tidemill --version` where no stack runs."""
+"""`tidemill restart` and `tidemill --version` without a running stack."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +9,7 @@ from tidemill_cli.main import run
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """It is the installed package's, and the exit code is 0."""
+    """The version is that of the installed package, and the exit code is 0."""
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"tidemill {version('tidemill')}\n"
 
@@ -17,7 +17,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_stack_there_is_nothing_to_restart(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 3, and the message names the state directory and what to do."""
+    """The exit code is 3, and the message has the state directory and what to do."""
     assert run(["restart"]) == 3
     said = capsys.readouterr().err.replace("\n", "")
     assert str(workspace / "var") in said

@@ -1,4 +1,4 @@
-"""What `tidemill up` and `tidemill status` conclude from what they see."""
+"""The conclusions of `tidemill up` and `tidemill status`."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from tidemill_cli.unserved import no_first_model, trouble_of
 SERVED = TaskStatus("support", "SERVING", 1, 0.9, 1)
 
 
-def test_a_training_that_failed_was_cancelled_or_was_rejected_is_trouble() -> None:
-    """Each of the three is explained; only the gate's verdict comes with a run that succeeded."""
+def test_a_training_that_failed_was_canceled_or_was_rejected_is_trouble() -> None:
+    """Each of the three is explained; a rejected model is the only trouble of a successful run."""
     error = "SOURCE_MISSING: there is no file x"
     assert trouble_of("FAILED", error, {}) == error
     assert trouble_of("CANCELLED", "", {}) == "its training was canceled"
@@ -21,12 +21,12 @@ def test_a_training_that_failed_was_cancelled_or_was_rejected_is_trouble() -> No
 
 @pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
 def test_a_training_that_is_under_way_is_no_trouble(state: str) -> None:
-    """Nothing is complained about before a training has ended."""
+    """Before a training has ended, there is no error."""
     assert trouble_of(state, "", {}) == ""
 
 
 def test_a_training_that_made_a_champion_is_no_trouble() -> None:
-    """A run that succeeded is in order unless the gate rejected its model."""
+    """A successful run is no trouble unless the gate rejected its model."""
     assert trouble_of("SUCCEEDED", "", {"state": "CHAMPION"}) == ""
 
 
@@ -44,7 +44,7 @@ def test_a_training_that_made_a_champion_is_no_trouble() -> None:
     ],
 )
 def test_the_advice_is_about_what_happened(trouble: str, advice: str) -> None:
-    """Nobody is sent to a source that is not at fault; the command to retry ends the advice."""
+    """The advice fits the cause, and ends with the command to retry."""
     said = no_first_model("support", trouble)
     assert said.startswith(f"support has no first model: {trouble}\n")
     assert advice in said
@@ -64,5 +64,5 @@ def test_the_advice_is_about_what_happened(trouble: str, advice: str) -> None:
 def test_all_are_serving_only_if_the_server_and_every_task_are(
     status: Status, serving: bool
 ) -> None:
-    """A server without a task serves nothing."""
+    """A server without a task is not serving."""
     assert status.serving is serving

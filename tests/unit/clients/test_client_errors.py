@@ -1,4 +1,4 @@
-"""How the client turns a google.rpc.Status into an error."""
+"""The translation of google.rpc.Status into errors of the client."""
 
 import grpc
 import pytest
@@ -11,7 +11,7 @@ from tidemill_client import FieldViolation, TidemillClient, TidemillError, trans
 
 
 def status(code: int, message: str, *details: Message) -> status_pb2.Status:
-    """A status with packed details."""
+    """Return a status with packed details."""
     packed = []
     for detail in details:
         box = any_pb2.Any()
@@ -21,7 +21,7 @@ def status(code: int, message: str, *details: Message) -> status_pb2.Status:
 
 
 def test_reason_and_field_violations_are_read_from_the_details() -> None:
-    """The error carries the server's reason and names the field that breaks a rule."""
+    """The error has the server's reason and the field that breaks a rule."""
     violation = error_details_pb2.BadRequest.FieldViolation(field="text", description="is blank")
     error = TidemillError.from_status(
         status(
@@ -46,18 +46,18 @@ def test_the_time_to_retry_is_in_seconds() -> None:
 
 
 def test_without_details_the_code_is_the_reason() -> None:
-    """An error that did not come from Tidemill still has a reason to compare."""
+    """An error that does not come from Tidemill still has a reason."""
     error = TidemillError.from_status(status(code_pb2.UNAVAILABLE, "no connection"))
     assert (error.reason, error.field_violations) == ("UNAVAILABLE", ())
 
 
 def test_an_unknown_code_is_unknown() -> None:
-    """A code that gRPC does not know does not break the client."""
+    """A code that gRPC does not know is UNKNOWN."""
     assert TidemillError.from_status(status(99, "?")).code is grpc.StatusCode.UNKNOWN
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
-    """Methods and stubs alike raise a TidemillError with the canonical code."""
+    """Methods and stubs both raise a TidemillError with the canonical code."""
     with TidemillClient("127.0.0.1:1", timeout=5) as client:
         with pytest.raises(TidemillError) as predicting:
             client.predict("support", "hello")
@@ -71,6 +71,6 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 @pytest.mark.parametrize("verdict", [{}, {"correct": True, "label": "refund"}])
 def test_feedback_takes_exactly_one_verdict(verdict: dict[str, object]) -> None:
-    """Neither and both of correct and label are refused before anything is sent."""
+    """Neither, or both, of correct and label are refused before anything is sent."""
     with TidemillClient("127.0.0.1:1") as client, pytest.raises(ValueError, match="either"):
         client.submit_feedback("id", **verdict)  # type: ignore[arg-type]
