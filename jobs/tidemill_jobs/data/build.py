@@ -92,14 +92,7 @@ def build_dataset(
 ) -> Build:
     """Build a task's dataset version from its current sources and feedback.
 
-    Args:
-        task: the task.
-        settings: its settings.
-        trust: weights of verdicts by their source; 1 for a source without one.
-        state_dir: the state directory.
-        storage: the database's tables.
-        clock: the time.
-        progress: reports the build's progress.
+    `trust` has the weights of verdicts by their source; a source without one has 1.
 
     Raises:
         DataError: a source cannot be used; too many of its rows break a rule; the rows have fewer
@@ -116,7 +109,8 @@ def build_dataset(
         # Only after the wait for the lock, because an erasure may have held it.
         erased = storage.erasures.hashes(task).keys()
         intake = Intake(folders.intake, erased)
-        segments = _land_sources(intake, sources, progress)
+        progress(0.0, "reads the sources")
+        segments = [segment for source in sources for segment in intake.land(source, progress)]
         progress(0.3, "reads the feedback")
         feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
         segments += _land_feedback(intake, feedback, label_examples(storage, task))
@@ -148,11 +142,6 @@ def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]
             "ways, so their rows would mix. Remove one of them"
         )
     return sources
-
-
-def _land_sources(intake: Intake, sources: Sequence[Source], progress: Progress) -> list[Segment]:
-    progress(0.0, "reads the sources")
-    return [segment for source in sources for segment in intake.land(source, progress)]
 
 
 def _land_feedback(

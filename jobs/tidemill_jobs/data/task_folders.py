@@ -8,13 +8,7 @@ from tidemill_jobs.data.whole_files import remove_left_over
 
 @dataclass(frozen=True)
 class TaskFolders:
-    """The folders of one task.
-
-    Attributes:
-        intake: landed rows.
-        prepared: prepared rows, a cache.
-        datasets: dataset versions.
-    """
+    """The folders of one task: landed rows, a cache of prepared rows, and dataset versions."""
 
     intake: Path
     prepared: Path

@@ -108,14 +108,7 @@ def _leaks(same: pl.DataFrame, bucket: list[str], limit: int) -> pl.DataFrame:
 def _crowded_leaks(
     crowded: list[pl.DataFrame], numbers: pl.Series, threshold: float, read_bands: ReadBands
 ) -> Iterator[pl.DataFrame]:
-    """Yield near pairs in crowded buckets that also share half of another band.
-
-    Args:
-        crowded: for each band, the rows in crowded buckets: `rank`, `trains` and `band`.
-        numbers: the rows' numbers, by rank.
-        threshold: similarity of near pairs.
-        read_bands: reads the rows' bands.
-    """
+    """Yield near pairs in each band's crowded buckets that also share half of another band."""
     ranks = pl.concat([rows["rank"] for rows in crowded]).unique()
     bands, places = _bands_of(ranks, numbers, read_bands)
     halves = bands.view(np.uint32)

@@ -25,12 +25,6 @@ def check_share(
 
     Replaced rows do not count.
 
-    Args:
-        decided: the decisions on the rows.
-        datasets: the versions.
-        task: the task.
-        max_quarantine_share: the maximum share of a source's rows that may break a rule.
-
     Raises:
         DataError: TOO_MANY_QUARANTINED, for the first source with a greater share.
     """
@@ -38,12 +32,14 @@ def check_share(
     landed = {segment.source: segment.number for segment in segments}
     published = _published(datasets, task, landed)
     new = pl.Series([segment.number > published.get(segment.source, 0) for segment in segments])
-    kept = decided.kept.select("number", rule=pl.lit("", pl.String))
-    rows = pl.concat([kept, decided.excluded.filter(pl.col("rule") != Exclusion.REPLACED)])
+    kept = decided.kept.select("number", rule=pl.lit(None, pl.String))
+    excluded = decided.excluded.filter(pl.col("rule") != Exclusion.REPLACED)
+    rules = [r for r in excluded["rule"].unique() if outcome_of(r) is Outcome.QUARANTINED]
+    rows = pl.concat([kept, excluded])
     rows = rows.filter(new.gather(decided.rows.segment_of(rows["number"])))
     rows = rows.with_columns(
         source=decided.rows.source_of(rows["number"]),
-        is_bad=pl.col("rule").is_in([rule for rule in rows["rule"].unique() if _quarantines(rule)]),
+        is_bad=pl.col("rule").is_in(rules),
     )
     for (source,), found in rows.sort("source").group_by("source", maintain_order=True):
         bad = found.filter("is_bad")
@@ -77,10 +73,6 @@ def _segments(folder: Path) -> dict[str, int]:
     except DataError:
         return {}
     return recipe.get("segments", {}) if isinstance(recipe, dict) else {}
-
-
-def _quarantines(rule: str) -> bool:
-    return rule != "" and outcome_of(rule) is Outcome.QUARANTINED
 
 
 def _too_many(

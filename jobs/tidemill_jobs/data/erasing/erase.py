@@ -101,18 +101,7 @@ class _Failures:
 
 @dataclass(frozen=True)
 class _Eraser:
-    """The erasure of a task's texts, while its intake is locked.
-
-    Attributes:
-        task: the task.
-        folders: its folders.
-        versions: the folders of its dataset versions.
-        cleaning: the current cleaning of its texts.
-        erasures: the requests.
-        datasets: the catalogue of versions.
-        progress: reports the run's progress.
-        failures: errors so far.
-    """
+    """The erasure of a task's texts, while its intake is locked."""
 
     task: str
     folders: TaskFolders

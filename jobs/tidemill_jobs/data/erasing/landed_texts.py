@@ -35,19 +35,16 @@ class AffectedSegment:
 
 
 class LandedTexts:
-    """All landed texts of a task's sources, including removed sources."""
+    """All landed texts of a task's sources, including removed sources.
+
+    `caches` has one cache for each current or former way of cleaning; `noting` keeps the error of a
+    damaged segment.
+    """
 
     def __init__(
         self, intake: Intake, caches: Sequence[PreparedCache], progress: Progress, noting: Noting
     ) -> None:
-        """Read nothing yet.
 
-        Args:
-            intake: the landed rows.
-            caches: one for each current or former way of cleaning.
-            progress: reports each source.
-            noting: keeps the error of a damaged segment.
-        """
         self._intake = intake
         self._caches = caches
         self._progress = progress
@@ -64,11 +61,7 @@ class LandedTexts:
         return found
 
     def affected(self, known: Mapping[str, str]) -> Iterator[AffectedSegment]:
-        """Yield the segments with texts to erase.
-
-        Args:
-            known: the requested hash for each hash of a text to erase.
-        """
+        """Yield the segments with texts to erase; `known` has the requested hash for each hash."""
         asked = pl.col(_FORM).replace_strict(known, default=None, return_dtype=pl.String)
         for segment, rows in self._segments():
             found = rows.with_columns(text_hash=pl.coalesce(asked))

@@ -9,14 +9,12 @@ COMPARED = ("key", "text", "label", "annotator", "time", "rule", "value")
 
 
 class ChangedRows:
-    """A filter that knows the latest row of each key by two hashes, 16 bytes a key."""
+    """A filter that knows the latest row of each key by two hashes, 16 bytes a key.
+
+    It reads COMPARED of the landed rows, in their order, when it sees the first row with a key.
+    """
 
     def __init__(self, landed: Iterable[pl.DataFrame]) -> None:
-        """Read nothing before the first row with a key.
-
-        Args:
-            landed: COMPARED of the landed rows, in their order.
-        """
         self._landed = landed
         self._latest: pl.DataFrame | None = None
 

@@ -62,15 +62,12 @@ class Segment:
 
 
 class Intake:
-    """The landed rows of a task's sources. Only one process at a time may land: see `locked`."""
+    """The landed rows of a task's sources. Only one process at a time may land: see `locked`.
+
+    No text whose `content_hash` is in `erased` lands.
+    """
 
     def __init__(self, folder: Path, erased: Set[str] = frozenset()) -> None:
-        """Read nothing yet.
-
-        Args:
-            folder: the intake's folder.
-            erased: `content_hash` of texts that must not be stored.
-        """
         self._folder = folder
         self._erased = erased
 
@@ -124,14 +121,8 @@ class Intake:
     def land_snapshot(self, source: str, rows: pl.DataFrame) -> list[Segment]:
         """Land the differences between a source's current rows and its landed rows.
 
-        A landed row whose key is missing from the current rows lands again as WITHDRAWN.
-
-        Args:
-            source: its name.
-            rows: all its current rows, LANDED, each with a unique key.
-
-        Returns:
-            All segments of the source.
+        A landed row whose key is missing from the current rows, LANDED with unique keys, lands
+        again as WITHDRAWN. Return all segments of the source.
 
         Raises:
             DataError: INTAKE_DAMAGED.
@@ -155,11 +146,7 @@ class Intake:
         return sorted(path.parent.name for path in self._folder.glob("*/000001.parquet"))
 
     def erase(self, segment: Segment, which: pl.Series) -> None:
-        """Erase texts from a segment; nothing else ever changes one.
-
-        Args:
-            segment: the segment.
-            which: whether to erase each row's text.
+        """Erase the texts of some rows from a segment; nothing else ever changes one.
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.

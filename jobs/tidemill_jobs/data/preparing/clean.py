@@ -92,15 +92,10 @@ def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
 
 
 def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
-    """Return rows with cleaned texts and labels; a row that breaks a rule gets it and its value.
+    """Return a segment's rows, in order, with cleaned texts and labels.
 
-    Args:
-        rows: a segment's rows. A row that already has a rule keeps it.
-        cleaning: how to clean.
-
-    Returns:
-        The same number of rows, in order. Text and label are null for rows with a rule; the value
-        is redacted like a text.
+    A row that breaks a rule gets the rule and the offending value, which is redacted like a text. A
+    row that already has a rule keeps it. Rows with a rule have no text and label.
     """
     raw = rows["text"].replace("", None)
     longest = longest_raw_length(cleaning.max_text_length)

@@ -55,12 +55,6 @@ class PreparedCache:
     """A cache of a task's prepared segments, for one way of cleaning."""
 
     def __init__(self, folder: Path, cleaning: Cleaning) -> None:
-        """Prepare nothing yet.
-
-        Args:
-            folder: the cache's folder.
-            cleaning: how to clean.
-        """
         described = json.dumps([_VERSION, REPAIR_VERSION, asdict(cleaning)], sort_keys=True)
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
         self._cleaning = cleaning

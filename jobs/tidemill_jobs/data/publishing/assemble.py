@@ -12,14 +12,7 @@ from tidemill_jobs.data.text_hashing import text_key
 
 
 def assemble(task: str, recipe: Recipe, decided: Decided, weak: WeakLabels | None) -> Content:
-    """Return the content of a version of these rows.
-
-    Args:
-        task: the task.
-        recipe: the settings that the rows were prepared and decided on with.
-        decided: the rows.
-        weak: the labeling functions that labeled some of them, if any.
-    """
+    """Return the content of a version of these rows, which `recipe` and `weak` decided on."""
     examples, excluded = _examples(decided), _excluded(decided)
     return Content(
         task=task,

@@ -20,17 +20,12 @@ _SAYS_A_LABEL = (
 
 
 def dataset_profile(examples: pl.DataFrame, excluded: pl.DataFrame) -> dict[str, Any]:
-    """Describe a version.
+    """Return the profile of a version's EXAMPLE_COLUMNS and QUARANTINE_COLUMNS, as JSON values.
 
-    Args:
-        examples: EXAMPLE_COLUMNS.
-        excluded: QUARANTINE_COLUMNS.
-
-    Returns:
-        JSON values: `lengths`, quantiles of the texts' lengths in characters, by name;
-        `length_counts`, `rows` by powers of two of the length: `from` and `to`, both included;
-        `excluded`, by rule: `outcome`, `rows` and the first few `places`; `agreement`: the number
-        of `texts` that had a label more than once, and of those with equal labels, `agreed`.
+    They are `lengths`, quantiles of the texts' lengths in characters, by name; `length_counts`,
+    `rows` by powers of two of the length: `from` and `to`, both included; `excluded`, by rule:
+    `outcome`, `rows` and the first few `places`; `agreement`: the number of `texts` that had a
+    label more than once, and of those with equal labels, `agreed`.
     """
     lengths = examples["text"].str.len_chars().sort()
     return {

@@ -32,9 +32,7 @@ log = structlog.get_logger()
 def track(version: DatasetVersion, workspace: Path) -> str:
     """Add a published version to DVC, and push it if there is a default remote.
 
-    Args:
-        version: the version.
-        workspace: the folder with tidemill.toml; without a `.dvc` folder in it nothing is done.
+    It does nothing in a workspace without a `.dvc` folder.
 
     Returns:
         The problem and its cure; empty if there is none. The version is published in any case.

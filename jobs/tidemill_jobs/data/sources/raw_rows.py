@@ -9,6 +9,7 @@ from typing import TypeVar
 import polars as pl
 
 from tidemill_core.domain.example import printable
+from tidemill_core.settings import HttpSource, SourceSettings
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import (
     BAD_TIME,
@@ -38,10 +39,17 @@ class RawRow:
 
     origin: str
     key: str | None
-    text: object
+    text: object = None
     label: object = None
     annotator: object = None
     time: object = None
+
+
+def names_by_role(settings: SourceSettings) -> dict[str, str]:
+    """Return the names of the columns or fields to read, by their role: `text`, `label` etc."""
+    kind = "field" if isinstance(settings, HttpSource) else "column"
+    roles = ("text", "label", "annotator", "time")
+    return {role: name for role in roles if (name := getattr(settings, f"{role}_{kind}"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,7 @@ def grouped(
 ) -> Iterator[tuple[list[_Row], bool]]:
     """Yield lists of rows, each as large as a batch may be, and whether it is the last.
 
-    The last list may be empty.
-
-    Args:
-        rows: rows of any type.
-        text: returns a row's largest value.
+    The last list may be empty. `text` returns a row's largest value.
     """
     group, size = list[_Row](), 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Builds of dataset versions, as the job does them."""
+"""Builds of dataset versions by the job."""
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_jobs.context import JobContext
@@ -6,7 +6,7 @@ from tidemill_jobs.data.build import build_dataset
 
 
 def build(context: JobContext) -> DatasetVersion:
-    """Build the task's dataset version from all that is there now."""
+    """Build the task's dataset version from its current sources and feedback."""
     return build_dataset(
         context.task,
         context.task_settings,

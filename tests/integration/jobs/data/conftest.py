@@ -1,4 +1,4 @@
-"""Feedback on predictions, beside a task's source."""
+"""Feedback on predictions, in addition to a task's source."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tidemill_jobs.context import JobContext
 
 @pytest.fixture
 def correct(context: JobContext) -> Callable[[str, str, str], None]:
-    """Stores a prediction of that id for a text, and the label that a user gave it."""
+    """Return a function that stores a prediction and the label that a user gave it."""
 
     def store(prediction_id: str, text: str, label: str) -> None:
         context.storage.predictions.add([_prediction(prediction_id, text)])
@@ -64,7 +64,7 @@ def _verdict(prediction_id: str, label: str) -> Feedback:
 def built(
     context: JobContext, source: Path, correct: Callable[[str, str, str], None]
 ) -> JobContext:
-    """A version with the text, kept, merged and quarantined; a prediction and verdicts with it."""
+    """Return a run with a version that has the text kept, merged and quarantined, and verdicts."""
     source.write_text(ROWS, encoding="utf-8")
     correct("p1", f"{NAMED} ", "a")
     correct("p2", "another", "b")

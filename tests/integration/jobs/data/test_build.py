@@ -43,14 +43,14 @@ def _write(source: Path, rows: list[tuple[str, str]]) -> None:
 
 
 def _quarantine(context: JobContext, dataset_version: str) -> dict[str, str]:
-    """The rule by origin of all rows that are not in a version."""
+    """Return the rules of all rows that are not in a version, by origin."""
     uri = context.storage.datasets.get(dataset_version).uri
     frame = pl.read_parquet(Path(uri) / "quarantine.parquet")
     return dict(frame.select("origin", "rule").iter_rows())
 
 
 def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: Correct) -> None:
-    """What came in is what was kept and set aside, each row once and with its rule."""
+    """Each ingested row is kept or excluded once, with its rule."""
     trained, held_out = _text_on(Split.TRAIN), _text_on(Split.TEST)
     source.write_text(
         f'text,label\n{trained},a\n{held_out},a\n{held_out},a\n,a\n"broken,a\nx,\n',
@@ -75,7 +75,7 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
 
 
 def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> None:
-    """A built version is recorded with its counts, and read back from where it says."""
+    """A built version is recorded with its counts, and can be read from its path."""
     train, test = _text_on(Split.TRAIN), _text_on(Split.TEST)
     _write(source, [(train, "a"), (test, "b"), (test, "b")])
     built = build(context)
@@ -93,7 +93,7 @@ def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> N
 def test_a_correction_replaces_the_sources_label(
     context: JobContext, source: Path, correct: Correct
 ) -> None:
-    """A training text that people labelled otherwise is learnt with their label."""
+    """People's label of a training text replaces the source's label."""
     text = _text_on(Split.TRAIN)
     _write(source, [(text, "a"), (_text_on(Split.TEST), "a")])
     correct("p1", text, "b")
@@ -104,7 +104,7 @@ def test_a_correction_replaces_the_sources_label(
 
 
 def test_feedback_never_judges(context: JobContext, source: Path, correct: Correct) -> None:
-    """Test and validation rows come from the source alone, and corrections leave them be."""
+    """Test and validation rows come from the source alone; corrections do not change them."""
     trained, held_out = _text_on(Split.TRAIN), [_text_on(Split.TEST), _text_on(Split.VALIDATION)]
     _write(source, [*((text, "a") for text in held_out), (trained, "b")])
     for place, text in enumerate([*held_out, _text_on(Split.TEST, 1000), trained]):
@@ -119,7 +119,7 @@ def test_feedback_never_judges(context: JobContext, source: Path, correct: Corre
 def test_feedback_is_cleaned_like_any_row(
     context: JobContext, source: Path, correct: Correct
 ) -> None:
-    """A text that users sent in meets the same rules as one from a file."""
+    """Users' texts are cleaned like a file's."""
     _write(source, [("x", "a"), ("y", "b")])
     correct("p1", "nul\x00", "b")
     assert _quarantine(context, build(context).dataset_version) == {
@@ -128,7 +128,7 @@ def test_feedback_is_cleaned_like_any_row(
 
 
 def test_the_same_content_is_the_same_version(context: JobContext, source: Path) -> None:
-    """Built again, in another order, in another place or with another damaged row."""
+    """The id does not depend on order, place or damaged rows."""
     rows = [(f"text {number}", "ab"[number % 2]) for number in range(50)]
     _write(source, rows)
     first = build(context)
@@ -145,7 +145,7 @@ def test_the_same_content_is_the_same_version(context: JobContext, source: Path)
 
 
 def test_content_that_comes_again_is_the_newest(context: JobContext, source: Path) -> None:
-    """What a build comes to is what the next one goes on from, however old it is."""
+    """A version that is built again is the newest and the next one's parent."""
     contents = [[("x", "a"), ("y", "b")], [("x", "a"), ("y", "b"), ("z", "b")]]
     contents += [contents[0], [("x", "a"), ("y", "a"), ("z", "b")]]
     built = []
@@ -165,7 +165,7 @@ def test_content_that_comes_again_is_the_newest(context: JobContext, source: Pat
 
 
 def test_a_repeat_leaves_the_files_as_they_are(context: JobContext, source: Path) -> None:
-    """The newest version built again is written down in the catalogue alone."""
+    """Building the newest version again changes only the catalogue."""
     _write(source, [("x", "a"), ("y", "b")])
     folder = Path(build(context).uri)
     before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
@@ -179,7 +179,7 @@ def test_a_repeat_leaves_the_files_as_they_are(context: JobContext, source: Path
 def test_all_files_tell_of_the_last_build(
     context: JobContext, source: Path, late: tuple[str, ...]
 ) -> None:
-    """Where rows came from is told anew in each file; also after a build that was killed."""
+    """Each file has the rows' origins in the last build, also after a killed build."""
     _write(source, [("x", "a"), ("y", "b"), ("x", "a")])
     folder = Path(build(context).uri)
     before = {name: (folder / name).read_bytes() for name in late}
@@ -197,7 +197,7 @@ def test_all_files_tell_of_the_last_build(
 
 
 def test_what_was_prepared_otherwise_is_cleared(context: JobContext, source: Path) -> None:
-    """A build leaves what it used itself, not what other settings or sources made."""
+    """A build removes prepared files that its settings and sources do not use."""
     _write(source, [("x", "a"), ("y", "b")])
     build(context)
     prepared = context.settings.state_dir / "prepared" / "support"
@@ -221,7 +221,7 @@ def _rebuild_from(context: JobContext, **changes: object) -> DatasetVersion:
 
 
 def test_other_content_is_another_version(context: JobContext, source: Path) -> None:
-    """One label changed makes another id."""
+    """One changed label gives another id."""
     _write(source, [("x", "a"), ("y", "b"), ("z", "a")])
     first = build(context)
     _write(source, [("x", "a"), ("y", "b"), ("z", "b")])
@@ -229,7 +229,7 @@ def test_other_content_is_another_version(context: JobContext, source: Path) -> 
 
 
 def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> None:
-    """Rows of all sources are in, each with the file it came from."""
+    """Rows of all sources are in the version, each with its file."""
     second = source.with_name("second.csv")
     _write(source, [("x", "a")])
     _write(second, [("y", "b"), ("x", "a")])
@@ -246,7 +246,7 @@ def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> 
 
 @pytest.mark.parametrize("content", ["text,label\n,a\n", "text,label\nx,a\ny,a\n"])
 def test_too_few_labels_are_refused(context: JobContext, source: Path, content: str) -> None:
-    """Nothing is published that has nothing to tell apart."""
+    """A version with fewer than two labels is not published."""
     source.write_text(content, encoding="utf-8")
     with pytest.raises(DataError) as caught:
         build(context)
@@ -256,7 +256,7 @@ def test_too_few_labels_are_refused(context: JobContext, source: Path, content: 
 
 @pytest.mark.parametrize("steps", range(4))
 def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, steps: int) -> None:
-    """Wherever a run is stopped, no version and no half of one is there."""
+    """A build that is stopped at any step leaves no version and no part of one."""
     _write(source, [("x", "a"), ("y", "b")])
     told = count()
 
@@ -271,7 +271,7 @@ def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, ste
 
 
 def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> None:
-    """A version that cannot be put in its place is neither there nor recorded."""
+    """A version that cannot be renamed to its place is not recorded."""
     _write(source, [("x", "a"), ("y", "b")])
     datasets = context.settings.state_dir / "datasets"
     datasets.mkdir()
@@ -284,7 +284,7 @@ def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> Non
 
 
 def test_tasks_do_not_share_versions(context: JobContext, source: Path) -> None:
-    """The same rows in two tasks are two versions, each recorded for its own."""
+    """The same rows in two tasks are two versions."""
     _write(source, [("x", "a"), ("y", "b")])
     tasks = {**context.settings.tasks, "other": context.task_settings}
     settings = context.settings.model_copy(update={"tasks": tasks})
@@ -294,7 +294,7 @@ def test_tasks_do_not_share_versions(context: JobContext, source: Path) -> None:
 
 
 def test_a_version_not_recorded_yet_is_recorded(context: JobContext, source: Path) -> None:
-    """A build that ended between writing and recording is made good by the next one."""
+    """A build that ended between writing and recording is completed by the next one."""
     _write(source, [("x", "a"), ("y", "b")])
     first = build(context)
     fresh = open_storage(f"sqlite:///{source.with_name('fresh.db')}")
@@ -311,7 +311,7 @@ def _hashes(path: Path) -> set[str]:
 
 
 def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext) -> None:
-    """BANKING77's train.csv is built without loss, and nothing of test.csv gets into it."""
+    """All of BANKING77's train.csv is built, and nothing of test.csv."""
     file = FilesSource(path=SUPPORT / "train.csv", label_column="category")
     settings = context.settings.model_copy(
         update={"tasks": {"support": TaskSettings(sources=[file])}}
@@ -330,7 +330,7 @@ def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext
 
 
 def test_two_builds_at_once_are_one_after_the_other(context: JobContext, source: Path) -> None:
-    """Both come to the same version, and each row has landed once."""
+    """Both build the same version, and each row lands once."""
     _write(source, [(f"text {number}", "ab"[number % 2]) for number in range(2000)])
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda _: build(context), range(4)))
@@ -343,7 +343,7 @@ def test_two_builds_at_once_are_one_after_the_other(context: JobContext, source:
 def test_a_full_disk_leaves_nothing_half_done(
     context: JobContext, source: Path, kilobytes: int
 ) -> None:
-    """Wherever the room ends, nothing is published, and with room the next build is right."""
+    """A build on a full disk publishes nothing; with free space, the next one succeeds."""
     chance = random.Random(1)
     rows = [(f"text {chance.random()} {number}", "ab"[number % 2]) for number in range(2000)]
     _write(source, rows)
@@ -358,7 +358,7 @@ def test_a_full_disk_leaves_nothing_half_done(
 
 @contextmanager
 def _no_file_larger_than(size: int) -> Iterator[None]:
-    """Writing beyond a size fails as on a full disk; the database is open already."""
+    """Fail writes beyond a size as on a full disk; the database is already open."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))

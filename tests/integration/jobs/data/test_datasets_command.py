@@ -1,4 +1,4 @@
-"""`tidemill datasets` on the files of a workspace whose versions were really built."""
+"""The command `tidemill datasets` in a workspace with built versions."""
 
 import json
 import re
@@ -46,7 +46,7 @@ Tidemill = Callable[..., str]
 
 @pytest.fixture
 def versions(context: JobContext, source: Path, tmp_path: Path) -> list[DatasetVersion]:
-    """Three versions, a day after each other in 2020; the last has one row more."""
+    """Return three versions, built on consecutive days in 2020; the last has one row more."""
     (tmp_path / "tidemill.toml").write_text(
         '[tasks.support]\n[[tasks.support.sources]]\npath = "train.csv"\n', encoding="utf-8"
     )
@@ -63,7 +63,7 @@ def versions(context: JobContext, source: Path, tmp_path: Path) -> list[DatasetV
 def tidemill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Tidemill:
-    """Runs `tidemill datasets` in the workspace; what it prints, or its stderr where it fails."""
+    """Return a function that runs `tidemill datasets`, and gives its output or its stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
 
@@ -78,14 +78,14 @@ def tidemill(
 
 
 def ids(versions: list[DatasetVersion]) -> list[str]:
-    """The first 8 characters of each version's id."""
+    """Return the first 8 characters of each version's id."""
     return [version.dataset_version[:8] for version in versions]
 
 
 def test_a_difference_names_rows_and_shares(
     versions: list[DatasetVersion], tidemill: Tidemill
 ) -> None:
-    """Rows in, out and relabeled are counted and shown; what moved most has the longest bar."""
+    """Added, removed and relabeled rows are shown; the largest change has the longest bar."""
     first, second, third = ids(versions)
     found = json.loads(tidemill("diff", first, second, "--rows", "3", "--json"))
     assert (found["base_row_count"], found["row_count"]) == (4, 4)
@@ -112,7 +112,7 @@ def test_a_difference_names_rows_and_shares(
 def test_what_cannot_be_compared_is_said(
     versions: list[DatasetVersion], tidemill: Tidemill
 ) -> None:
-    """An id that names nothing, or too little of one, is told with what to do; so is damage."""
+    """An unknown or ambiguous id and a damaged version are errors with a cure."""
     first, second, _ = ids(versions)
     for wrong in ("0" * 8, first[:7], "../../..", "*", ""):
         assert "DATASET_MISSING" in tidemill("diff", wrong, second, ends_with=1)
@@ -131,7 +131,7 @@ def test_what_cannot_be_compared_is_said(
 
 
 def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
-    """The newest version is shown with lengths, sources, agreement, and places of what is out."""
+    """The newest version is shown with lengths, sources, agreement and excluded rows' places."""
     profile = json.loads((Path(versions[2].uri) / "manifest.json").read_text())["profile"]
     assert profile["agreement"] == {"texts": 2, "agreed": 1}
     assert profile["lengths"]["min"] == len("when do I see the refund")
@@ -150,8 +150,8 @@ def test_a_profile_is_kept_and_shown(versions: list[DatasetVersion], tidemill: T
     assert f"{source}  {sum(versions[2].source_counts[source].values())} " in told
 
 
-def test_labelling_functions_are_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
-    """What the build wrote of each function is a row of a table, whatever was measured."""
+def test_labeling_functions_are_shown(versions: list[DatasetVersion], tidemill: Tidemill) -> None:
+    """The report of each function is a row of a table, with or without measurements."""
     path = Path(versions[0].uri) / "manifest.json"
     manifest = json.loads(path.read_text())
     measured = {"function": "asks_for_money", "labels": ["refund"], "coverage": 0.25}
@@ -162,7 +162,7 @@ def test_labelling_functions_are_shown(versions: list[DatasetVersion], tidemill:
 
 
 def test_no_text_is_in_a_manifest(versions: list[DatasetVersion]) -> None:
-    """A text that is erased from the rows is nowhere else in the version's folder."""
+    """No file in the version's folder but the rows has a text."""
     said = (Path(versions[2].uri) / "manifest.json").read_text()
     texts = [line.split(",")[0] for line in SECOND.splitlines()[1:]]
     assert [text for text in texts if text and text in said] == []
@@ -171,7 +171,7 @@ def test_no_text_is_in_a_manifest(versions: list[DatasetVersion]) -> None:
 def test_a_page_holds_all_it_needs(
     versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path
 ) -> None:
-    """The page has plots, no script and nothing from elsewhere, and what data says is escaped."""
+    """The page has plots, no script and no external files; data is escaped."""
     tidemill("show", versions[0].dataset_version, "--html", "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 5  # three classes, a label source, a class of lengths
@@ -185,7 +185,7 @@ def test_a_page_holds_all_it_needs(
 def test_rows_are_exported_whole_or_not_at_all(
     versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path, suffix: str
 ) -> None:
-    """A file has a split's rows; one that is there stays, unless it is to be written over."""
+    """A file has a split's rows; an existing file is only replaced on request."""
     read = {"parquet": pl.read_parquet, "jsonl": pl.read_ndjson, "csv": pl.read_csv}[suffix]
     version, name = versions[0].dataset_version, f"rows.{suffix}"
     rows = read_dataset(versions[0].uri)
@@ -220,7 +220,7 @@ FORMULAS = (
 def test_a_csv_holds_nothing_that_a_spreadsheet_runs(
     context: JobContext, source: Path, tidemill: Tidemill, tmp_path: Path
 ) -> None:
-    """Such cells get an apostrophe, which can be told from the text's own; --raw leaves them."""
+    """Formulas get an apostrophe, which differs from the text's own; not with --raw."""
     (tmp_path / "tidemill.toml").write_text(
         '[tasks.support]\n[[tasks.support.sources]]\npath = "train.csv"\n', encoding="utf-8"
     )
@@ -255,7 +255,7 @@ def test_rows_that_no_model_needs_are_removed(
     tidemill: Tidemill,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a model was trained on, what is young and the newest stay; the manifest always does."""
+    """Rows of trained, recent and newest versions stay; manifests always stay."""
     moment = datetime(2020, 2, 1, tzinfo=UTC)
     context.storage.models.add_candidate("support", "onnx", versions[0].dataset_version, moment)
     folders = [Path(version.uri) for version in versions]
@@ -284,7 +284,7 @@ def test_rows_that_no_model_needs_are_removed(
 def test_the_newest_is_the_last_built(
     context: JobContext, source: Path, versions: list[DatasetVersion], tidemill: Tidemill
 ) -> None:
-    """An old version that the last build came to is shown, and stays while others go."""
+    """The version of the last build is shown and stays, even if it is an old one."""
     source.write_text(FIRST, encoding="utf-8")
     moment = datetime(2020, 1, 4, tzinfo=UTC)
     build(replace(context, clock=lambda: moment))
@@ -298,7 +298,7 @@ def test_the_newest_is_the_last_built(
 def test_rows_are_removed_while_nobody_works_on_them(
     context: JobContext, versions: list[DatasetVersion], tidemill: Tidemill
 ) -> None:
-    """What a build that is at work comes to meanwhile is needed, and stays."""
+    """The version of a build that runs at the same time stays."""
     intake = Intake(context.settings.state_dir / "intake" / "support")
     asked = ("gc", "--keep", "1", "--keep-days", "0", "--json", "--yes")
     with ThreadPoolExecutor() as pool:
@@ -315,7 +315,7 @@ def test_rows_are_removed_while_nobody_works_on_them(
 
 
 def _remove_rows(version: DatasetVersion) -> dict[str, pl.DataFrame]:
-    """Remove a version's rows; what they were, by file."""
+    """Remove a version's rows; return their content by file."""
     paths = list(Path(version.uri).glob("*.parquet"))
     rows = {path.name: pl.read_parquet(path) for path in paths}
     for path in paths:
@@ -326,7 +326,7 @@ def _remove_rows(version: DatasetVersion) -> dict[str, pl.DataFrame]:
 def test_removed_rows_are_built_again(
     versions: list[DatasetVersion], tidemill: Tidemill, tmp_path: Path
 ) -> None:
-    """An old version comes back as it was, though settings and sources have changed since."""
+    """An old version is restored unchanged, though settings and sources have changed."""
     before = _remove_rows(versions[1])
     settings = tmp_path / "tidemill.toml"
     changed = "[tasks.support]\nmin_text_length = 26\nmax_quarantine_share = 0.0"
@@ -344,14 +344,14 @@ def test_removed_rows_are_built_again(
 def test_a_build_of_the_same_content_brings_rows_back(
     context: JobContext, versions: list[DatasetVersion]
 ) -> None:
-    """A version whose rows were removed is whole again once its content is built again."""
+    """A version without rows is complete once its content is built again."""
     before = _remove_rows(versions[2])
     assert build(context).dataset_version == versions[2].dataset_version
     assert read_dataset(versions[2].uri).equals(before["examples.parquet"])
 
 
 def test_erased_rows_do_not_come_back(context: JobContext, versions: list[DatasetVersion]) -> None:
-    """A row that was erased, where it landed too, is stood for by its digest."""
+    """The digest of a row replaces it in a rebuild if the row was erased."""
     folder = Path(versions[0].uri)
     rows = read_dataset(versions[0].uri)
     erased = rows["text"] == "nobody can log in today"
@@ -374,7 +374,7 @@ def _rebuild(context: JobContext, folder: Path) -> int:
 def _change_landed(
     context: JobContext, version: DatasetVersion, segment: str, **columns: pl.Expr
 ) -> Path:
-    """Change the rows of a segment, as they landed; its file."""
+    """Change the landed rows of a segment; return its file."""
     (source,) = version.source_counts
     state = context.settings.state_dir
     landed = state / "intake" / "support" / source / f"{segment}.parquet"
@@ -387,7 +387,7 @@ def _change_landed(
 def test_a_version_that_would_differ_is_not_built_again(
     context: JobContext, versions: list[DatasetVersion]
 ) -> None:
-    """Where what landed was removed or changed, nothing is written and the error says so."""
+    """If landed rows were removed or changed, nothing is written and the error says so."""
     folder = Path(versions[1].uri)
     _remove_rows(versions[1])
     landed = _change_landed(context, versions[1], "000002", label=pl.col("label") + "s")

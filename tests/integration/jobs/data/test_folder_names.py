@@ -1,4 +1,4 @@
-"""A state directory is a path, whatever characters its name has."""
+"""State directories with any characters in their names."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from tidemill_jobs.data.rebuild import rebuild
 def test_a_dataset_is_built_in_a_folder_of_any_name(
     context: JobContext, source: Path, tmp_path: Path, name: str
 ) -> None:
-    """Rows land, are read again, removed and rebuilt, and erased, and none of another folder."""
+    """Rows land, are rebuilt and erased, and no other folder's rows are read."""
     (tmp_path / "datax").mkdir()  # what the first name would match as a pattern
     state_dir = tmp_path / name / "var"
     settings = context.settings.model_copy(update={"state_dir": state_dir})

@@ -1,4 +1,4 @@
-"""What `tidemill init` writes, read by the job that builds datasets."""
+"""The output of `tidemill init`, read by the job that builds datasets."""
 
 import bz2
 import gzip
@@ -79,7 +79,7 @@ def test_the_job_reads_what_init_looked_at(
     context: JobContext,
     tmp_path: Path,
 ) -> None:
-    """Each format that sources know gives a dataset of exactly the file's rows."""
+    """Each format of sources gives a dataset of exactly the file's rows."""
     (tmp_path / name).write_bytes(make())
     with chdir(tmp_path):
         assert run(["init", place, "--data", name, *options]) == 0
@@ -100,7 +100,7 @@ def test_the_job_and_init_read_padding_alike(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Padding around a field is part of it for neither, in header and rows, quoted or not."""
+    """Neither counts padding as part of a field, in header and rows, with or without quotes."""
     content = "\n".join([header, row, 'two\u00a0words,"refund"', '"two\nlines" , "late"\u00a0', ""])
     if delimiter in "\t ":  # which separates then, and pads no more
         content = content.replace(delimiter, "\u00a0")

@@ -1,4 +1,4 @@
-"""The job `build_dataset` where no source has a row."""
+"""The job `build_dataset` if no source has a row."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ from tidemill_jobs.data.sources.source import ROWS, UNREADABLE, Batch, Watermark
 
 @dataclass(frozen=True)
 class _OnlyAWatermark:
-    """A source that was read on, and brought nothing."""
+    """A source that moves its watermark and gives no rows."""
 
     name: str
     labeled: bool = True
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
-        """How far it was read."""
+        """Yield one batch with a watermark only."""
         nothing = pl.DataFrame(schema=ROWS), pl.DataFrame(schema=UNREADABLE)
         yield Batch(*nothing, {**watermark, "cursor": 1})
 
@@ -36,7 +36,7 @@ class _OnlyAWatermark:
 def test_sources_without_rows_are_told(
     context: JobContext, tmp_path: Path, has_landed: bool, reason: str
 ) -> None:
-    """Nothing ever landed, or nothing but how far a source was read: there is no example."""
+    """The build fails if nothing landed, or only a watermark."""
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         database.execute("CREATE TABLE tickets (id INTEGER, text TEXT, label TEXT)")
     url = SecretStr(f"sqlite:///{tmp_path / 'shop.db'}")

@@ -1,4 +1,4 @@
-"""Labels that were renamed or merged, from every place that a label comes from to the dataset."""
+"""Renamed and merged labels, from every place of a label to the dataset."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def weakly(text):
 def everywhere(
     context: JobContext, source: Path, tmp_path: Path, correct: Callable[[str, str, str], None]
 ) -> JobContext:
-    """A task with old names in its source, its feedback, people's labels and a function's."""
+    """Return a run for a task with old names in source, feedback, people's labels and functions."""
     source.write_text("text,label\nfirst, old \nsecond,one\nthird,two\nfourth,two\nfourth,one\n")
     (tmp_path / "unlabelled.csv").write_text("text\na weak one\n")
     correct("p1", "corrected", "old")
@@ -59,7 +59,7 @@ def _labels(version: DatasetVersion) -> dict[str, str]:
 
 
 def test_no_old_name_comes_into_a_dataset(everywhere: JobContext) -> None:
-    """From whatever says it; and labels that were merged do not contradict each other."""
+    """No place brings an old name into a dataset, and merged labels do not contradict."""
     before = _labels(build(everywhere))
     assert set(before.values()) == {"old", "one", "two"}
     version = build(_with(everywhere, labels=LabelNames(rename=RENAMES)))
@@ -76,7 +76,7 @@ def test_no_old_name_comes_into_a_dataset(everywhere: JobContext) -> None:
 
 
 def test_what_was_prepared_is_used_again(everywhere: JobContext) -> None:
-    """A rename costs no cleaning, and taking it back brings the old version back."""
+    """A rename prepares nothing again, and undoing it gives the old version again."""
     first = build(everywhere)
     folder = everywhere.settings.state_dir / "prepared" / "support"
     prepared = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*.parquet"))
@@ -88,7 +88,7 @@ def test_what_was_prepared_is_used_again(everywhere: JobContext) -> None:
 
 
 def test_a_rebuild_gives_labels_the_names_that_they_had(everywhere: JobContext) -> None:
-    """Of a version before the rename and of one after it, whatever the settings say now."""
+    """Versions from before and after a rename keep their names in a rebuild."""
     functions = everywhere.task_settings.labeling_functions
     renamed = _with(everywhere, labels=LabelNames(rename=RENAMES))
     for version in (build(everywhere), build(renamed)):

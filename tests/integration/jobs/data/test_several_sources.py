@@ -1,4 +1,4 @@
-"""The job `build_dataset` with several sources in its task."""
+"""The job `build_dataset` with several sources."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ def _with(context: JobContext, sources: list[SourceSettings]) -> JobContext:
 
 
 def test_their_order_counts(context: JobContext, source: Path) -> None:
-    """Of rows that say the same the first source's is kept, also where the order changed."""
+    """The first source's row is kept among equal rows, also after the order changed."""
     other = source.with_name("other.csv")
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
     other.write_text("text,label\nx,a\nz,b\n", encoding="utf-8")
@@ -34,7 +34,7 @@ def test_their_order_counts(context: JobContext, source: Path) -> None:
 def test_two_that_differ_only_in_how_they_are_read_are_refused(
     context: JobContext, tmp_path: Path
 ) -> None:
-    """They would share what landed, and how far they are read."""
+    """Such sources would share landed rows and watermark."""
     url = SecretStr(f"sqlite:///{tmp_path / 'shop.db'}")
     twins: list[SourceSettings] = [
         SqlSource(kind="sql", url=url, table="t", cursor_column="id", key_column="id", overlap=n)

@@ -1,4 +1,4 @@
-"""Hashes of many texts at once are those of each text."""
+"""Hashes of many texts at once, compared with those of single texts."""
 
 import polars as pl
 from hypothesis import example, given
@@ -16,5 +16,5 @@ CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from(
 @example("I am Ann\x1cExample")
 @example("\x1fé\x1e \x85")
 def test_it_is_the_content_hash(text: str) -> None:
-    """A text that was asked for by the one is found by the other."""
+    """Both functions give the same hash for a text."""
     assert text_hashes(pl.Series([text, None])).to_list() == [content_hash(text), None]

@@ -40,16 +40,7 @@ class WeakLabels:
     """The labels of one build's texts from the functions of one file."""
 
     def __init__(self, file: FunctionsFile, renames: Renames, progress: Progress) -> None:
-        """Begin without votes.
-
-        Args:
-            file: the functions.
-            renames: new names of labels by their old ones.
-            progress: reports the run's progress.
-
-        Raises:
-            ConfigurationError: Snorkel is not installed.
-        """
+        """Raise ConfigurationError if Snorkel is not installed."""
         require_snorkel()
         self._file = file
         self._renames = renames
@@ -194,11 +185,7 @@ def open_weak_labels(path: Path | None, renames: Renames, progress: Progress) ->
 
 
 def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:
-    """Return each function's shares of the texts, as Snorkel's LFAnalysis defines them.
-
-    Args:
-        votes: [texts, functions].
-    """
+    """Return each function's shares of the texts, as Snorkel's LFAnalysis defines them."""
     names = ("coverage", "overlap", "conflict")
     if not len(votes):
         return [dict.fromkeys(names)] * votes.shape[1]
@@ -212,12 +199,7 @@ def _shares_of_texts(votes: Votes) -> list[Mapping[str, float | None]]:
 
 
 def _accuracies(votes: Votes, truth: npt.NDArray[np.int64]) -> list[Mapping[str, float | None]]:
-    """Return each function's number of votes, and the share of right ones.
-
-    Args:
-        votes: votes [texts, functions] on texts with a known label.
-        truth: numbers of the known labels, [texts].
-    """
+    """Return each function's number of votes, and the share that agrees with `truth` [texts]."""
     found: list[Mapping[str, float | None]] = []
     for given in votes.T:
         right = (given == truth)[given != ABSTAINS]

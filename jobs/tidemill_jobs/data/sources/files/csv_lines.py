@@ -6,7 +6,6 @@ NOT_UTF8.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -30,22 +29,13 @@ from tidemill_jobs.data.sources.raw_rows import (
     Unreadable,
     checked,
     is_utf8,
+    names_by_role,
 )
 from tidemill_jobs.data.sources.source import NOT_UTF8, ROWS
 from tidemill_jobs.data.sources.times import as_time
 
 _LONG_NAME, _MANY_SPACES = 40, 2
 _DELIMITERS = (",", ";", "\t", "|")
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Indexes of the columns in a row; None for one that the settings do not name."""
-
-    text: int
-    label: int | None
-    annotator: int | None
-    time: int | None
 
 
 class CsvLines:
@@ -60,13 +50,11 @@ class CsvLines:
         self._name = name
         delimiter = settings.delimiter or ("\t" if ".tsv" in name.lower() else ",")
         names, place = _header(stream, name, delimiter)
-        text = _index(names, settings.text_column, place, delimiter)
-        others = (settings.label_column, settings.annotator_column, settings.time_column)
-        label, annotator, time = (
-            _index(names, wanted, place, delimiter) if wanted else None for wanted in others
-        )
-        self._columns = _Columns(text, label, annotator, time)
-        self._shape = Shape(delimiter, len(names), label)
+        self._columns = {
+            role: _index(names, wanted, place, delimiter)
+            for role, wanted in names_by_role(settings).items()
+        }
+        self._shape = Shape(delimiter, len(names), self._columns.get("label"))
 
     def read(self, block: Block, part: str) -> tuple[Piece, int]:
         """Return a block's rows, as rows of a part, and how many of the block's lines they use.
@@ -84,7 +72,7 @@ class CsvLines:
 
     def _times(self, sound: SoundRecords) -> pl.Series | None:
         """Return the rows' times; None if one is invalid."""
-        at = self._columns.time
+        at = self._columns.get("time")
         try:
             times = [None if at is None else as_time(row[at]) for row in sound.fields]
         except ValueError:
@@ -94,19 +82,14 @@ class CsvLines:
     def _piece(self, sound: SoundRecords, times: pl.Series, first: int, part: str) -> Piece:
         """Return rows that need no checks."""
 
-        def column(index: int | None) -> pl.Series:
+        def column(role: str) -> pl.Series:
+            index = self._columns.get(role)
             values = [None if index is None else row[index] for row in sound.fields]
             return pl.Series(values, dtype=pl.String).str.strip_chars(PADDING)
 
-        frame = pl.DataFrame(
-            {
-                "number": pl.Series(sound.begins, dtype=pl.Int64) + first,
-                "text": column(self._columns.text),
-                "label": column(self._columns.label),
-                "annotator": column(self._columns.annotator),
-                "time": times,
-            }
-        ).select(
+        words = {role: column(role) for role in ("text", "label", "annotator")}
+        number = pl.Series(sound.begins, dtype=pl.Int64) + first
+        frame = pl.DataFrame({"number": number, **words, "time": times}).select(
             pl.lit(part).alias("part"),
             pl.concat_str(pl.lit(f"{self._name}:"), "number").alias("origin"),
             pl.lit(None, pl.String).alias("key"),
@@ -121,12 +104,10 @@ class CsvLines:
             return Unreadable(origin, "BROKEN_QUOTES", line)
         if len(fields) != self._shape.columns:
             return Unreadable(origin, "WRONG_COLUMN_COUNT", line)
-        at = self._columns
-        places = (at.text, at.label, at.annotator, at.time)
-        values = [None if place is None else fields[place].strip(PADDING) for place in places]
-        if not block.is_utf8 and any(value and not is_utf8(value) for value in values):
+        values = {role: fields[at].strip(PADDING) for role, at in self._columns.items()}
+        if not block.is_utf8 and not all(map(is_utf8, values.values())):
             return Unreadable(origin, NOT_UTF8, line)
-        return RawRow(origin, None, *values)
+        return RawRow(origin, None, **values)
 
 
 def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:

@@ -88,7 +88,8 @@ def sound_records(lines: Sequence[str], shape: Shape, is_open: bool) -> SoundRec
     if ends[-1] > len(fields):
         pairs = zip(fields, pairwise(ends), strict=True)
         found = [Record(begin, end, row) for row, (begin, end) in pairs]
-        if _has_swallowed(found, shape):
+        swallows = _swallows(found, shape)
+        if any(each.spans_lines and any(map(swallows, each.fields or ())) for each in found):
             return None
     full = [(row, begin) for row, begin in zip(fields, ends, strict=False) if row]
     return SoundRecords([row for row, _ in full], [begin for _, begin in full], ends[-1])
@@ -103,10 +104,7 @@ def first_record(lines: Sequence[str], delimiter: str) -> Record | None:
 def records(lines: Sequence[str], shape: Shape, is_open: bool) -> list[Record]:
     """Return the records, including blank lines.
 
-    Args:
-        lines: lines with their line ends.
-        shape: the shape of rows.
-        is_open: whether other lines follow; a record that is open at the end is then omitted.
+    If other lines follow (`is_open`), a record that is open at the end is omitted.
     """
     found = list(_records(lines, shape.delimiter, lambda _: False, is_open))
     swallows = _swallows(found, shape)
@@ -142,14 +140,7 @@ class _Cursor:
 def _records(
     lines: Sequence[str], delimiter: str, swallows: Callable[[str], bool], is_open: bool
 ) -> Iterator[Record]:
-    """Yield the records.
-
-    Args:
-        lines: lines with their line ends.
-        delimiter: the separator of fields.
-        swallows: returns whether a field of several lines contains other rows.
-        is_open: whether other lines follow.
-    """
+    """Yield the records; `swallows` returns whether a field of several lines has other rows."""
     cursor = _Cursor(lines)
     reader = csv_reader(cursor, delimiter)
     while cursor.next < len(lines):
@@ -170,11 +161,6 @@ def _records(
 def _is_unfinished(error: csv.Error) -> bool:
     """Return whether the lines ended inside quotes."""
     return str(error) == "unexpected end of data"
-
-
-def _has_swallowed(found: Sequence[Record], shape: Shape) -> bool:
-    swallows = _swallows(found, shape)
-    return any(r.spans_lines and any(map(swallows, r.fields or ())) for r in found)
 
 
 def _swallows(found: Sequence[Record], shape: Shape) -> Callable[[str], bool]:

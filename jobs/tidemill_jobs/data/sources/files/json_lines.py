@@ -9,7 +9,14 @@ import json
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.errors import MissingColumn
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
-from tidemill_jobs.data.sources.raw_rows import Piece, RawRow, Unreadable, checked, is_utf8
+from tidemill_jobs.data.sources.raw_rows import (
+    Piece,
+    RawRow,
+    Unreadable,
+    checked,
+    is_utf8,
+    names_by_role,
+)
 from tidemill_jobs.data.sources.source import NOT_UTF8, WRONG_TYPE
 
 
@@ -22,7 +29,7 @@ class JsonLines:
 
     def __init__(self, stream: LineStream, name: str, settings: FilesSource) -> None:
         self._name = name
-        self._settings = settings
+        self._names = names_by_role(settings)
         block = stream.block() or stream.rest()
         if block is not None:
             self._check_fields(block)
@@ -43,13 +50,11 @@ class JsonLines:
             return Unreadable(origin, "BROKEN_JSON", line)
         if not isinstance(row, dict):
             return Unreadable(origin, WRONG_TYPE, line)
-        at = self._settings
-        names = (at.text_column, at.label_column, at.annotator_column, at.time_column)
-        return RawRow(origin, None, *(row.get(name) if name else None for name in names))
+        return RawRow(origin, None, **{role: row.get(name) for role, name in self._names.items()})
 
     def _check_fields(self, block: Block) -> None:
         seen: dict[str, None] = {}
-        wanted = self._settings.text_column
+        wanted = self._names["text"]
         for line in block.lines:
             try:
                 row = json.loads(line)

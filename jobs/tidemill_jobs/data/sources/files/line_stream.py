@@ -79,12 +79,7 @@ class LineStream:
             self._take(len(codecs.BOM_UTF8))
 
     def skip(self, offset: int, number: int) -> None:
-        """Take all bytes before a line; fewer if the file ends before it.
-
-        Args:
-            offset: offset of the line.
-            number: number of the line.
-        """
+        """Take all bytes before the line at an offset; fewer if the file ends before it."""
         while self.offset < offset:
             self._look()
             if not self._view:

@@ -24,6 +24,7 @@ from tidemill_jobs.data.sources.raw_rows import (
     RawRow,
     Unreadable,
     checked,
+    names_by_role,
     too_long,
     unreadable_frame,
 )
@@ -55,7 +56,7 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
             WRONG_COLUMN_TYPE; names the file and the column.
     """
     parquet = _opened(file, part)
-    names = _wanted(settings)
+    names = names_by_role(settings)
     _check_columns(parquet, part, names)
     if done >= parquet.metadata.num_rows:
         return
@@ -108,17 +109,6 @@ def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
         raise SourceUnreadable(part, f"it may be cut off: {error}", _CURE) from error
 
 
-def _wanted(settings: FilesSource) -> dict[str, str]:
-    """Return the names of the columns to read, by their role."""
-    names = {
-        "text": settings.text_column,
-        "label": settings.label_column,
-        "annotator": settings.annotator_column,
-        "time": settings.time_column,
-    }
-    return {role: name for role, name in names.items() if name}
-
-
 def _check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) -> None:
     schema = parquet.schema_arrow
     for role, name in names.items():
@@ -133,12 +123,13 @@ def _check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) ->
 
 
 def _is_fit(role: str, found: pa.DataType) -> bool:
-    found = _decoded(found)
-    types = pa.types
-    if types.is_null(found) or _is_text(found):
+    types, found = pa.types, _decoded(found)
+    is_text = types.is_string(found) or types.is_large_string(found) or types.is_string_view(found)
+    if is_text or types.is_null(found):
         return True
     if role == "time":
-        return _is_time(found) or _is_number(found)
+        is_real = types.is_floating(found) or types.is_decimal(found)
+        return bool(_is_time(found) or types.is_integer(found) or is_real)
     is_whole = types.is_integer(found) or (types.is_decimal(found) and found.scale == 0)
     return role != "text" and bool(is_whole or types.is_boolean(found))
 
@@ -148,18 +139,8 @@ def _decoded(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
 def _is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
 
 
 def _piece(table: pa.Table, first: int, part: str, names: dict[str, str]) -> Piece:
@@ -174,15 +155,13 @@ def _piece(table: pa.Table, first: int, part: str, names: dict[str, str]) -> Pie
     frame = pl.DataFrame(words).with_columns(
         pl.concat_str(pl.lit(f"{part}:"), numbers).alias("origin")
     )
-    times = table.column(names["time"]) if "time" in names else _no_times(len(table))
+    times = pa.chunked_array([pa.nulls(len(table), pa.timestamp("us"))])
+    if "time" in names:
+        times = table.column(names["time"])
     if _is_time(_decoded(times.type)):
         return _with_times(frame, _times(times), part)
     rows = zip(frame.iter_rows(named=True), times.to_pylist(), strict=True)
     return checked(part, (RawRow(key=None, time=time, **row) for row, time in rows))
-
-
-def _no_times(count: int) -> pa.ChunkedArray:
-    return pa.chunked_array([pa.nulls(count, pa.timestamp("us"))])
 
 
 def _words(column: pa.ChunkedArray) -> pl.Series:

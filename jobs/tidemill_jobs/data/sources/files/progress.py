@@ -6,12 +6,12 @@ part, which is replaced when the file has grown.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO, Protocol
+from typing import IO
 
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.files.csv_lines import CsvLines
 from tidemill_jobs.data.sources.files.json_lines import JsonLines
-from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
+from tidemill_jobs.data.sources.files.line_stream import LineStream
 from tidemill_jobs.data.sources.files.parquet_file import content_digest, read_parquet
 from tidemill_jobs.data.sources.files.stored_file import FORMATS, StoredFile
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, Unreadable, unreadable_frame
@@ -48,8 +48,7 @@ class FileStep:
     replaced: frozenset[str] = frozenset()
 
 
-class _LineReader(Protocol):
-    def read(self, block: Block, part: str) -> tuple[Piece, int]: ...
+_LineReader = CsvLines | JsonLines
 
 
 def tail_part(part: str) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -89,17 +89,12 @@ class StoredFile:
         Raises:
             DataError: SOURCE_MISSING or SOURCE_UNREADABLE, also for errors in the block.
         """
-        with read_errors(self.part), self._raw() as raw:
-            if not self.compression:
-                yield raw
-                return
-            opener = _DECOMPRESSORS[self.compression]
-            with opener(raw) as plain:
-                yield plain
-
-    def _raw(self) -> Any:
-        with _any_error(self.part):
-            return self._file_system.open(self._name, "rb")
+        with read_errors(self.part), ExitStack() as opened:
+            with _any_error(self.part):
+                file = opened.enter_context(self._file_system.open(self._name, "rb"))
+            if self.compression:
+                file = opened.enter_context(_DECOMPRESSORS[self.compression](file))
+            yield file
 
 
 @contextmanager
@@ -129,7 +124,7 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
     with read_errors(without_secrets(path)), _any_error(path):
         file_system, name = url_to_fs(path)
         file_system.invalidate_cache()
-        if _is_web(path) or file_system.isfile(name):
+        if path.startswith(("http://", "https://")) or file_system.isfile(name):
             return [_stored(path, file_system, file_system.info(name), is_named=True)]
         if file_system.isdir(name):
             found = file_system.find(name, detail=True)
@@ -182,10 +177,6 @@ def _is_ours(file: StoredFile, format_set: bool) -> bool:
 
 def _is_local(file_system: Any) -> bool:
     return isinstance(file_system, fsspec.get_filesystem_class("file"))
-
-
-def _is_web(path: str) -> bool:
-    return path.startswith(("http://", "https://"))
 
 
 def without_secrets(path: str) -> str:

@@ -1,7 +1,7 @@
 """Conversion of a database's cursor values to the watermark and back."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,18 +9,7 @@ from uuid import UUID
 
 from tidemill_jobs.data.sources.raw_rows import is_utf8
 
-_NAMES: Mapping[type, str] = {
-    datetime: "datetime",
-    date: "date",
-    Decimal: "decimal",
-    UUID: "uuid",
-}
-_READERS: Mapping[str, Callable[[str], Any]] = {
-    "datetime": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "decimal": Decimal,
-    "uuid": UUID,
-}
+_TYPES: Mapping[str, Any] = {"datetime": datetime, "date": date, "decimal": Decimal, "uuid": UUID}
 
 
 def to_json(value: Any) -> Any:
@@ -35,10 +24,10 @@ def to_json(value: Any) -> Any:
         raise TypeError("NaN")
     if isinstance(value, str | int | float):
         return value
-    name = _NAMES.get(type(value))
-    if name is None:
-        raise TypeError(type(value).__name__)
-    return {name: value.isoformat() if isinstance(value, date) else str(value)}
+    for name, kind in _TYPES.items():
+        if type(value) is kind:
+            return {name: value.isoformat() if isinstance(value, date) else str(value)}
+    raise TypeError(type(value).__name__)
 
 
 def from_json(value: Any) -> Any:
@@ -46,4 +35,5 @@ def from_json(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((name, text),) = value.items()
-    return _READERS[name](text)
+    kind = _TYPES[name]
+    return kind.fromisoformat(text) if issubclass(kind, date) else kind(text)

@@ -21,7 +21,14 @@ from tidemill_jobs.data.sources.errors import (
     UnsupportedCursor,
 )
 from tidemill_jobs.data.sources.overlap import before
-from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, is_utf8
+from tidemill_jobs.data.sources.raw_rows import (
+    RawRow,
+    Unreadable,
+    checked,
+    grouped,
+    is_utf8,
+    names_by_role,
+)
 from tidemill_jobs.data.sources.source import NOT_UTF8, Batch, Watermark
 from tidemill_jobs.data.sources.sql import cursor
 from tidemill_jobs.data.sources.sql.connection import connected
@@ -46,12 +53,7 @@ class DatabaseSource:
         self._cursor: sa.ColumnClause[Any] = sa.column(settings.cursor_column)
         key: sa.ColumnClause[Any] = sa.column(settings.key_column)
         self._key = key if settings.key_column else None
-        self._values = {
-            "text": settings.text_column,
-            "label": settings.label_column,
-            "annotator": settings.annotator_column,
-            "time": settings.time_column,
-        }
+        self._values = names_by_role(settings)
         names = (settings.cursor_column, settings.key_column, *self._values.values())
         self._names = [name for name in dict.fromkeys(names) if name]
 
@@ -192,7 +194,7 @@ class DatabaseSource:
 
     def _batch(self, rows: Sequence[_Row], last: Sequence[Any], passed: int | None) -> Batch:
         key_column = self._settings.key_column or self._settings.cursor_column
-        found = (self._found(_storable(str(row[key_column])), row) for row in rows)
+        found = (self._found(str(row[key_column]), row) for row in rows)
         piece = checked("", found)
         try:
             watermark: dict[str, Any] = {"last": [cursor.to_json(value) for value in last]}
@@ -204,8 +206,9 @@ class DatabaseSource:
         return Batch(piece.rows, piece.unreadable, watermark)
 
     def _found(self, key: str, row: _Row) -> RawRow | Unreadable:
+        key = key.encode(errors="backslashreplace").decode()
         origin = f"{self.place}#{key}"
-        values = {role: row[name] for role, name in self._values.items() if name}
+        values = {role: row[name] for role, name in self._values.items()}
         for value in values.values():
             if isinstance(value, str) and not is_utf8(value):
                 return Unreadable(origin, NOT_UTF8, value, key)
@@ -215,7 +218,3 @@ class DatabaseSource:
 def _bound(value: Any) -> sa.BindParameter[Any]:
     """Return a parameter whose type the database infers."""
     return sa.bindparam(None, value, type_=sa.types.NullType())
-
-
-def _storable(key: str) -> str:
-    return key.encode(errors="backslashreplace").decode()

@@ -6,7 +6,7 @@ read that is cut off is repeated from its start.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from math import inf
@@ -20,7 +20,14 @@ from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.sources.errors import SourceUnreadable, UnsupportedCursor, listed
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.sources.overlap import before
-from tidemill_jobs.data.sources.raw_rows import RawRow, Unreadable, checked, grouped, shown
+from tidemill_jobs.data.sources.raw_rows import (
+    RawRow,
+    Unreadable,
+    checked,
+    grouped,
+    names_by_role,
+    shown,
+)
 from tidemill_jobs.data.sources.source import WRONG_TYPE, Batch, Watermark
 from tidemill_jobs.data.sources.times import as_time
 from tidemill_jobs.data.sources.web_api.api_client import ApiClient, place
@@ -41,8 +48,8 @@ class _Reading:
         has_text: whether an item of this or an earlier read has the text's field.
     """
 
-    def __init__(self, rank: Callable[[Any], _Rank], since: Any) -> None:
-        self._rank = rank
+    def __init__(self, since: Any, is_time: bool) -> None:
+        self._is_time = is_time
         self.highest: Any = None
         self.reach(since)
         self.may_go_on = False
@@ -51,7 +58,7 @@ class _Reading:
 
     def reach(self, value: Any) -> None:
         """Update the highest value."""
-        if self._rank(value) > self._rank(self.highest):
+        if _rank(value, self._is_time) > _rank(self.highest, self._is_time):
             self.highest = value
 
 
@@ -65,6 +72,7 @@ class WebApi:
         self._url = _parsed(settings.url)
         self.place = place(self._url)
         self._since_field = settings.since_field or settings.time_field
+        self._since_is_time = self._since_field == settings.time_field
 
     def read(self, watermark: Watermark) -> Iterator[Batch]:
         """Yield the items that are new since the watermark.
@@ -76,7 +84,7 @@ class WebApi:
                 parameters.
             ConfigurationError: the variable with the token is not set.
         """
-        reading = _Reading(self._since_rank, watermark.get("since"))
+        reading = _Reading(watermark.get("since"), self._since_is_time)
         with closing(ApiClient(self._settings)) as client:
             for group, is_last in grouped(self._found_on(client, reading), _text):
                 self._check_fields(reading)
@@ -107,13 +115,10 @@ class WebApi:
         if not overlap:
             return str(highest)
         try:
-            return str(before(highest, overlap, self._since_field == self._settings.time_field))
+            return str(before(highest, overlap, self._since_is_time))
         except TypeError as error:
             problem = f"{self._since_field!r} is {error}; overlap needs a number or a time"
             raise UnsupportedCursor(self.place, problem) from error
-
-    def _since_rank(self, value: Any) -> _Rank:
-        return _rank(value, is_time=self._since_field == self._settings.time_field)
 
     def _check_fields(self, reading: _Reading) -> None:
         """Raise DataError if no item so far has the text's field."""
@@ -123,7 +128,7 @@ class WebApi:
             raise DataError("MISSING_FIELD", f"{self.place}: {problem}")
 
     def _found(self, item: Any) -> RawRow | Unreadable:
-        settings, key = self._settings, at(item, self._settings.key_field)
+        key = at(item, self._settings.key_field)
         if not isinstance(key, str | int):
             # A hash gives the item the same key in each read.
             key = hashlib.sha256(shown(item).encode(errors="backslashreplace")).hexdigest()[:16]
@@ -131,13 +136,8 @@ class WebApi:
         origin = f"api:{self._url.host}{self._url.path}#{key}"
         if not isinstance(item, dict):
             return Unreadable(origin, WRONG_TYPE, shown(item), key)
-        paths = (
-            settings.text_field,
-            settings.label_field,
-            settings.annotator_field,
-            settings.time_field,
-        )
-        return RawRow(origin, key, *(at(item, path) if path else None for path in paths))
+        paths = names_by_role(self._settings)
+        return RawRow(origin, key, **{role: at(item, path) for role, path in paths.items()})
 
 
 def _parsed(url: str) -> httpx.URL:

@@ -41,12 +41,8 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
     """Yield all pages in order.
 
     The list ends with a page that names no next one, with an empty page if pages have numbers, with
-    a page equal to the one before, or after a page with items if the API answers NOT_THERE.
-
-    Args:
-        client: the client.
-        settings: how to find the next page.
-        first: the first page, without the page's number.
+    a page equal to the one before, or after a page with items if the API answers NOT_THERE. `first`
+    is the first page's URL, without the page's number.
 
     Raises:
         DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; or an error of

@@ -1,4 +1,4 @@
-"""docs/labeling-functions.md, followed: rows without a label, functions, and a dataset version."""
+"""The guide docs/labeling-functions.md: rows without a label, functions, and a dataset version."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def _block(language: str) -> str:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Path]:
-    """The page's own files, and the folder that they are in."""
+    """Return a folder with the page's own files."""
     (tmp_path / "labeling_functions.py").write_text(_block("python"), encoding="utf-8")
     (tmp_path / "tidemill.toml").write_text(_block("toml"), encoding="utf-8")
     (tmp_path / "tickets.csv").write_text(_block("csv"), encoding="utf-8")
@@ -42,8 +42,8 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def labelled(context: JobContext, workspace: Path) -> JobContext:
-    """A run in that workspace."""
+def labeled(context: JobContext, workspace: Path) -> JobContext:
+    """Return a run in that workspace."""
     settings = load_settings()
     assert settings.state_dir == workspace / "var"
     return replace(context, settings=settings)
@@ -65,10 +65,10 @@ def _trained(texts: list[str]) -> list[str]:
     return [text for text in texts if split_of(content_hash(text)) is Split.TRAIN]
 
 
-def test_rows_without_a_label_get_one(labelled: JobContext) -> None:
-    """As the page says: by the functions, as weak labels, with what the functions did."""
-    result = run(labelled)
-    rows = _rows(labelled)
+def test_rows_without_a_label_get_one(labeled: JobContext) -> None:
+    """The functions give weak labels as the page says, and the report describes the functions."""
+    result = run(labeled)
+    rows = _rows(labeled)
     refunds = _trained(["I want my money back", "Please refund the second payment"])
     deliveries = _trained(["Where is my parcel?", "My parcel has not arrived yet"])
     for texts, label in ((refunds, "refund"), (deliveries, "delivery")):
@@ -81,20 +81,20 @@ def test_rows_without_a_label_get_one(labelled: JobContext) -> None:
         "money_back", "charged", "where_is", "parcel",
     ]  # fmt: skip
     assert result["labeling_functions"][0]["coverage"] == pytest.approx(3 / 7, abs=1e-4)
-    assert _manifest(labelled)["labeling_functions"] == result["labeling_functions"]
+    assert _manifest(labeled)["labeling_functions"] == result["labeling_functions"]
 
 
-def test_a_sources_own_label_is_trusted_more(labelled: JobContext, workspace: Path) -> None:
-    """And is what the functions are measured on."""
+def test_a_sources_own_label_is_trusted_more(labeled: JobContext, workspace: Path) -> None:
+    """The source's label wins over a function's, and the functions are measured on it."""
     text = "The parcel is late, I want my money back"
     (workspace / "known.csv").write_text(f'text,label\n"{text}",complaint\n', encoding="utf-8")
-    settings = labelled.task_settings
+    settings = labeled.task_settings
     known = settings.sources[0].model_copy(update={"path": "known.csv", "label_column": "label"})
     with (workspace / "tickets.csv").open("a", encoding="utf-8") as tickets:
         tickets.write(f'"{text}"\n')
     task = settings.model_copy(update={"sources": [*settings.sources, known]})
     context = replace(
-        labelled, settings=labelled.settings.model_copy(update={"tasks": {"support": task}})
+        labeled, settings=labeled.settings.model_copy(update={"tasks": {"support": task}})
     )
     result = run(context)
     assert _rows(context)[text] == ("complaint", "source")
@@ -103,54 +103,54 @@ def test_a_sources_own_label_is_trusted_more(labelled: JobContext, workspace: Pa
     assert (charged["gold_texts"], charged["accuracy"]) == (0, None)
 
 
-def test_other_functions_show_in_the_manifest(labelled: JobContext, workspace: Path) -> None:
-    """Even where they give the same labels, so that the version is the same."""
-    first = build(labelled)
-    before = _manifest(labelled)["recipe"]
+def test_other_functions_show_in_the_manifest(labeled: JobContext, workspace: Path) -> None:
+    """The manifest shows other functions even if they give the same labels and version."""
+    first = build(labeled)
+    before = _manifest(labeled)["recipe"]
     with (workspace / "labeling_functions.py").open("a", encoding="utf-8") as file:
         file.write("# another file now\n")
-    assert build(labelled) == first
-    after = _manifest(labelled)["recipe"]
+    assert build(labeled) == first
+    after = _manifest(labeled)["recipe"]
     assert isinstance(before, dict)
     assert isinstance(after, dict)
     assert before["labeling_functions"]["file"] == "labeling_functions.py"
     assert before["labeling_functions"] != after["labeling_functions"]
 
 
-def test_a_broken_function_publishes_nothing(labelled: JobContext, workspace: Path) -> None:
-    """The build ends with its name, and the next one, mended, is right."""
+def test_a_broken_function_publishes_nothing(labeled: JobContext, workspace: Path) -> None:
+    """The build fails with the function's name; once it is fixed, the next build succeeds."""
     file = workspace / "labeling_functions.py"
     mended = file.read_text(encoding="utf-8")
     file.write_text(mended.replace('"parcel" in text', '"parcel" in txt'), encoding="utf-8")
     with pytest.raises(DataError, match=r"py:2[0-9]: .*'parcel' fails .*NameError"):
-        build(labelled)
-    assert labelled.storage.datasets.page("support", Page()) == ([], "")
+        build(labeled)
+    assert labeled.storage.datasets.page("support", Page()) == ([], "")
     file.write_text(mended, encoding="utf-8")
-    assert build(labelled).label_source_counts == {"weak": len(_rows(labelled))}
+    assert build(labeled).label_source_counts == {"weak": len(_rows(labeled))}
 
 
 def _rebuilt(context: JobContext, version: DatasetVersion, functions: Path | None) -> pl.DataFrame:
-    """A version's rows, removed and rebuilt."""
+    """Return a version's rows after removing and rebuilding them."""
     folder, state_dir = Path(version.uri), context.settings.state_dir
     (folder / "examples.parquet").unlink()
     rebuild(folder, state_dir, context.storage.erasures, functions, context.progress)
     return read_dataset(version.uri)
 
 
-def test_a_version_is_rebuilt_with_the_functions_of_its_build(labelled: JobContext) -> None:
-    """The rows that they labeled come back too."""
-    functions = labelled.task_settings.labeling_functions
-    version = build(labelled)
+def test_a_version_is_rebuilt_with_the_functions_of_its_build(labeled: JobContext) -> None:
+    """A rebuild restores the rows that functions labeled."""
+    functions = labeled.task_settings.labeling_functions
+    version = build(labeled)
     rows = read_dataset(version.uri)
-    assert _rebuilt(labelled, version, functions).equals(rows)
+    assert _rebuilt(labeled, version, functions).equals(rows)
     with pytest.raises(DataError, match="cannot be rebuilt"):
-        _rebuilt(labelled, version, None)
+        _rebuilt(labeled, version, None)
 
 
 def test_a_version_of_before_the_functions_is_rebuilt_without(
     context: JobContext, source: Path
 ) -> None:
-    """Functions that were declared later are not even read."""
+    """A rebuild does not read functions that were declared after the build."""
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
     version = build(context)
     rows = read_dataset(version.uri)
@@ -158,7 +158,7 @@ def test_a_version_of_before_the_functions_is_rebuilt_without(
 
 
 def test_suspected_label_errors_of_the_newest_version(context: JobContext, source: Path) -> None:
-    """The job names where a wrong label stands, and no text; without a version it finds none."""
+    """The job reports the place of a wrong label without its text; without a version, none."""
     assert label_errors.run(context)["dataset_version"] == ""
     rows = [(f"card {n} is lost", "card") for n in range(60)]
     rows += [(f"loan {n} has a rate", "loan") for n in range(60)]

@@ -1,4 +1,4 @@
-"""How much of what a source brings may break a rule before nothing is published."""
+"""The share of a source's rows that may break a rule before a build fails."""
 
 import json
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ OTHER = "other.jsonl"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Holds one source's files."""
+    """Return the folder of one source's files."""
     return tmp_path / "in"
 
 
 @pytest.fixture
 def strict(context: JobContext, folder: Path) -> JobContext:
-    """A run for a task of two sources, of each of which a fifth may be bad."""
+    """Return a run for a task with two sources; a fifth of each one's rows may be bad."""
     folder.mkdir()
     other = folder.parent / OTHER
     _write(other, range(10_000, 10_500))
@@ -54,7 +54,7 @@ def _refused(context: JobContext) -> str:
 
 
 def test_a_bad_day_is_not_hidden_by_the_days_before(strict: JobContext, folder: Path) -> None:
-    """A day of which every row is bad is not published, however much came in before."""
+    """A day with only bad rows is not published, however many good rows landed before."""
     _write(folder / "1.jsonl", range(1000))
     build(strict)
     _write(folder / "2.jsonl", range(1000, 1050), label="Label")
@@ -68,7 +68,7 @@ def test_a_bad_day_is_not_hidden_by_the_days_before(strict: JobContext, folder: 
 
 
 def test_a_mended_file_is_published(strict: JobContext, folder: Path) -> None:
-    """Bad rows that were replaced are not counted any more."""
+    """Bad rows that were replaced do not count."""
     _write(folder / "1.jsonl", range(1000))
     build(strict)
     _write(folder / "2.jsonl", range(1000, 1050), label="Label")
@@ -78,7 +78,7 @@ def test_a_mended_file_is_published(strict: JobContext, folder: Path) -> None:
 
 
 def test_a_share_that_was_raised_can_be_lowered_again(strict: JobContext, folder: Path) -> None:
-    """Rows that were published with are not judged again."""
+    """Rows that were published are not judged again."""
     _write(folder / "1.jsonl", range(1000))
     _write(folder / "2.jsonl", range(1000, 1500), label="Label")
     _refused(strict)
@@ -89,13 +89,13 @@ def test_a_share_that_was_raised_can_be_lowered_again(strict: JobContext, folder
 
 
 def test_a_good_source_does_not_make_up_for_a_bad_one(strict: JobContext, folder: Path) -> None:
-    """Each source is judged by itself, the first time too."""
+    """Each source is judged separately, also the first time."""
     _write(folder / "1.jsonl", range(10), label="Label")
     assert "10 of 10 rows" in _refused(strict)
 
 
 def test_one_bad_row_is_no_bad_day(strict: JobContext, folder: Path) -> None:
-    """Where a night brings a row or two, a bad one among them stops nothing; five do."""
+    """In a night with a row or two, one bad row stops nothing; five do."""
     _write(folder / "1.jsonl", range(1000))
     build(strict)
     _write(folder / "2.jsonl", range(1000, 1004), label="Label")
@@ -107,7 +107,7 @@ def test_one_bad_row_is_no_bad_day(strict: JobContext, folder: Path) -> None:
 def test_a_source_that_is_read_from_its_beginning_is_judged_whole(
     strict: JobContext, folder: Path, tmp_path: Path
 ) -> None:
-    """Less has landed of it than the version was built from, so what there is is new."""
+    """All rows are new if fewer segments have landed than the version was built from."""
     _write(folder / "1.jsonl", range(1000))
     build(strict)
     _write(folder / "2.jsonl", range(2000, 2010))

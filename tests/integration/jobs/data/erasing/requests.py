@@ -1,4 +1,4 @@
-"""Asking for a text to be erased, and looking for what is left of it."""
+"""Requests to erase a text, and searches for what is left of it."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ ROWS = f'text,label\n{NAMED},a\nx,a\ny,b\n"i  AM ann example",b\n{NAMED},\n'
 
 
 def ask(context: JobContext, text: str = NAMED) -> None:
-    """Ask for it."""
+    """Request the erasure of a text."""
     context.storage.erasures.request(context.task, content_hash(text), "ann", NOW)
 
 
 def left_over(folder: Path, text: str = "ann example") -> list[Path]:
-    """Files under a folder that still have the text in them, Parquet read first."""
+    """Return the files below a folder that still have the text, with Parquet decoded."""
     found = []
     for path in folder.rglob("*"):
         if path.suffix == ".parquet":

@@ -24,7 +24,7 @@ from tidemill_jobs.data.publishing.dataset import read_dataset
 
 
 def test_a_text_goes_from_everywhere(built: JobContext) -> None:
-    """It is in no table and no file after the run, which tells where it was."""
+    """No table and no file has the text after the run, which reports where it was."""
     assert len(left_over(built.settings.state_dir)) > 3
     ask(built)
     result = run(built)
@@ -37,7 +37,7 @@ def test_a_text_goes_from_everywhere(built: JobContext) -> None:
 
 
 def test_what_others_wrote_stays(built: JobContext) -> None:
-    """Other texts are where they were."""
+    """Other texts stay."""
     (before,) = built.storage.datasets.page("support", Page())[0]
     kept = read_dataset(before.uri)
     ask(built)
@@ -49,7 +49,7 @@ def test_what_others_wrote_stays(built: JobContext) -> None:
 
 
 def test_a_version_stays_whole_without_it(built: JobContext) -> None:
-    """It verifies under its id, tells how many rows are gone, and what they counted as."""
+    """The version verifies under its id, and reports the number and counts of erased rows."""
     version = build(built)
     ask(built)
     run(built)
@@ -62,7 +62,7 @@ def test_a_version_stays_whole_without_it(built: JobContext) -> None:
 
 
 def test_a_tombstone_is_no_place_for_another_row(built: JobContext) -> None:
-    """A version whose rows are missing without a tombstone is damaged."""
+    """A version with missing rows that have no tombstone is damaged."""
     version = build(built)
     path = Path(version.uri) / "examples.parquet"
     pl.read_parquet(path).filter(pl.col("text") != NAMED).write_parquet(path)
@@ -72,7 +72,7 @@ def test_a_tombstone_is_no_place_for_another_row(built: JobContext) -> None:
 
 
 def test_it_does_not_come_back(built: JobContext, source: Path) -> None:
-    """What comes in later with the text lands without it and is left out of the next version."""
+    """Later rows with the text land without it and are left out of the next version."""
     ask(built)
     run(built)
     source.write_text(ROWS + "z,b\n", encoding="utf-8")
@@ -84,7 +84,7 @@ def test_it_does_not_come_back(built: JobContext, source: Path) -> None:
 
 
 def test_a_version_of_another_workspace_is_not_recorded(built: JobContext) -> None:
-    """One that was pulled here is erased from; the catalogue tells what was built here."""
+    """The job erases from a pulled version, but does not add it to the catalogue."""
     listed = built.storage.datasets.page("support", Page())
     folder = Path(listed[0][0].uri)
     pulled = shutil.copytree(folder, folder.with_name("f" * 64))
@@ -98,7 +98,7 @@ def test_a_version_of_another_workspace_is_not_recorded(built: JobContext) -> No
 
 
 def test_a_preference_goes_as_a_whole(built: JobContext) -> None:
-    """A pair without one of its texts is no pair."""
+    """A pair is removed if one of its texts is erased."""
     built.storage.preferences.add(preference(NAMED.upper()))
     built.storage.preferences.add(preference("A"))
     ask(built)
@@ -108,7 +108,7 @@ def test_a_preference_goes_as_a_whole(built: JobContext) -> None:
 
 
 def test_what_comes_in_after_goes_too(built: JobContext) -> None:
-    """A prediction that waited in the spool, say: each night's run looks for it."""
+    """Each night's run finds later texts, such as a prediction that waited in the spool."""
     ask(built)
     run(built)
     built.storage.predictions.add([prediction("late", text=NAMED)])
@@ -116,7 +116,7 @@ def test_what_comes_in_after_goes_too(built: JobContext) -> None:
 
 
 def test_a_text_that_was_refused_is_found(context: JobContext, source: Path) -> None:
-    """Feedback with another text than was predicted keeps it as the value of its row."""
+    """Feedback with a text other than the predicted one has that text in its row's value."""
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
     context.storage.predictions.add([prediction("p1", text="another")])
     context.storage.feedback.add([verdict("p1", text=NAMED)])
@@ -128,7 +128,7 @@ def test_a_text_that_was_refused_is_found(context: JobContext, source: Path) -> 
 
 
 def test_done_is_done(built: JobContext) -> None:
-    """A text is erased once; asked again, it is looked for again."""
+    """A text is erased once; a second request searches for it again."""
     ask(built)
     run(built)
     assert not any(run(built).values())

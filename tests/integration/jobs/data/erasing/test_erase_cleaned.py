@@ -1,4 +1,4 @@
-"""The job `erase_texts`, and texts that cleaning changes."""
+"""The job `erase_texts` with texts that cleaning changes."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +32,7 @@ def _redacting(context: JobContext, *kinds: str) -> JobContext:
 
 @pytest.fixture
 def redacted(context: JobContext, source: Path) -> JobContext:
-    """A task that replaces e-mail addresses, and a version of it."""
+    """Return a run for a task that redacts e-mail addresses, with a version."""
     source.write_text(f"text,label\n{RAW},a\nx,a\ny,b\n", encoding="utf-8")
     context = _redacting(context, "email")
     assert CLEANED in set(read_dataset(build(context).uri)["text"])
@@ -40,14 +40,14 @@ def redacted(context: JobContext, source: Path) -> JobContext:
 
 
 def _published(context: JobContext) -> set[str]:
-    """The texts of all versions."""
+    """Return the texts of all versions."""
     versions, _ = context.storage.datasets.page("support", Page())
     return {text for version in versions for text in read_dataset(version.uri)["text"]}
 
 
 @pytest.mark.parametrize("asked", [RAW, CLEANED])
 def test_a_text_that_cleaning_changed_is_found(redacted: JobContext, asked: str) -> None:
-    """As it came and as it was cleaned, whichever of them is asked for."""
+    """The raw and the cleaned text are both erased, whichever one is requested."""
     redacted.storage.predictions.add([prediction("p1", text=RAW)])
     ask(redacted, asked)
     result = run(redacted)
@@ -58,14 +58,14 @@ def test_a_text_that_cleaning_changed_is_found(redacted: JobContext, asked: str)
 
 @pytest.mark.parametrize("asked", [RAW, CLEANED])
 def test_a_version_that_was_cleaned_otherwise_is_found(redacted: JobContext, asked: str) -> None:
-    """The settings that its manifest names count, not today's."""
+    """The settings in the version's manifest count, not the current ones."""
     ask(redacted, asked)
     run(_redacting(redacted))
     assert _published(redacted) == {"x", "y"}
 
 
 def test_a_cleaned_text_does_not_come_back_as_a_label(redacted: JobContext) -> None:
-    """People were shown the cleaned text; it is one of the text's forms wherever it lands."""
+    """A label of the cleaned text, which people were shown, is erased with the raw text."""
     storage = redacted.storage
     storage.label_items.add([label_request(CLEANED)], 1, NOW)
     wish = LeaseRequest("support", "bob", 1, NOW + timedelta(minutes=5))

@@ -1,4 +1,4 @@
-"""The job `erase_texts`, where something else is at work, was killed, or is damaged."""
+"""The job `erase_texts` with concurrent jobs, killed runs and damaged files."""
 
 import fcntl
 import shutil
@@ -23,7 +23,7 @@ from tidemill_jobs.data.publishing.dataset import read_dataset
 def test_a_build_that_waited_knows_what_was_asked_meanwhile(
     context: JobContext, source: Path
 ) -> None:
-    """It lands no text that was erased while it waited for its turn."""
+    """A build that waited for the lock lands no text that was erased while it waited."""
     source.write_text(ROWS, encoding="utf-8")
     with ExitStack() as other_build:
         folder = context.settings.state_dir / "intake" / "support"
@@ -41,7 +41,7 @@ def test_a_build_that_waited_knows_what_was_asked_meanwhile(
 
 
 def test_one_damaged_place_keeps_no_other(built: JobContext, source: Path) -> None:
-    """All else is erased, the error names the places, and the request stays open until it is."""
+    """All other places are erased, the error names the places, and the request stays open."""
     source.write_text(ROWS + "z,b\n", encoding="utf-8")
     build(built)
     datasets = built.settings.state_dir / "datasets" / "support"
@@ -80,7 +80,7 @@ def test_damaged_tombstones_are_named(built: JobContext) -> None:
 
 
 def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> None:
-    """A version that could not be written is made good, though the intake has no text any more."""
+    """A version that failed before is erased later, though the intake no longer has the text."""
     (folder,) = version_folders(built.settings.state_dir / "datasets")
     examples = folder / "examples.parquet"
     whole = examples.read_bytes()
@@ -95,7 +95,7 @@ def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> N
 
 
 def test_a_version_from_elsewhere_stays_out_of_the_catalogue(built: JobContext) -> None:
-    """`dvc pull` may have brought it; it is no newer than what was built here."""
+    """A version from `dvc pull` is not added as the newest."""
     with built.storage.database.write() as connection:
         connection.execute(delete(dataset_versions))
     ask(built)
@@ -104,7 +104,7 @@ def test_a_version_from_elsewhere_stays_out_of_the_catalogue(built: JobContext) 
 
 
 def test_what_nobody_uses_goes(built: JobContext) -> None:
-    """What a killed build left, what was prepared of a removed source, a half-removed version."""
+    """Files of killed builds, removed sources and half-removed versions are erased."""
     state = built.settings.state_dir
     (folder,) = version_folders(state / "datasets")
     (folder / "examples.parquet").unlink()
@@ -120,7 +120,7 @@ def test_what_nobody_uses_goes(built: JobContext) -> None:
 
 @pytest.mark.parametrize("step", [0, 2, 5, 8])
 def test_a_killed_run_is_made_good(built: JobContext, step: int) -> None:
-    """Wherever it ended, the next run leaves nothing of the text."""
+    """After a run that was killed at any step, the next run erases the rest."""
     ask(built)
     told = iter(range(100))
 

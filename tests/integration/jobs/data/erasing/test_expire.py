@@ -16,7 +16,7 @@ COUNTED = ("expired_predictions", "expired_feedback", "expired_label_items")
 
 @pytest.fixture
 def keeping(context: JobContext) -> Callable[[float | None], JobContext]:
-    """A run for a task that keeps texts for so many days."""
+    """Return a run for a task with a retention period."""
 
     def make(days: float | None) -> JobContext:
         task = context.task_settings.model_copy(update={"text_retention_days": days})
@@ -27,7 +27,7 @@ def keeping(context: JobContext) -> Callable[[float | None], JobContext]:
 
 
 def _fill(context: JobContext, count: int) -> None:
-    """Predictions, verdicts and label items, so many of each eight days old and one six."""
+    """Store predictions, verdicts and label items: many that are eight days old, one of six."""
     for days, names in ((8, [f"old{n}" for n in range(count)]), (6, ["new"])):
         time = NOW - timedelta(days=days)
         context.storage.predictions.add([prediction(name, predict_time=time) for name in names])
@@ -37,7 +37,7 @@ def _fill(context: JobContext, count: int) -> None:
 
 
 def test_texts_go_after_their_time(keeping: Callable[[float | None], JobContext]) -> None:
-    """More than a batch of old texts go, wherever they are kept; new ones stay."""
+    """More than one batch of old texts is removed from all tables; new texts stay."""
     context = keeping(7)
     count = BATCH_ROWS + 1
     _fill(context, count)
@@ -50,7 +50,7 @@ def test_texts_go_after_their_time(keeping: Callable[[float | None], JobContext]
 
 
 def test_without_a_period_all_stay(keeping: Callable[[float | None], JobContext]) -> None:
-    """A task that keeps texts for ever loses none."""
+    """A task without a retention period loses no text."""
     context = keeping(None)
     _fill(context, 1)
     assert run(context) == dict.fromkeys(COUNTED, 0)
@@ -60,7 +60,7 @@ def test_without_a_period_all_stay(keeping: Callable[[float | None], JobContext]
 def test_a_cancelled_run_ends_between_batches(
     keeping: Callable[[float | None], JobContext],
 ) -> None:
-    """A run that is asked to stop ends, and what it removed stays removed."""
+    """A run that is stopped ends, and removed texts stay removed."""
     context = keeping(7)
     _fill(context, BATCH_ROWS + 1)
     told: list[str] = []

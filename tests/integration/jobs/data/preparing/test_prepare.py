@@ -1,4 +1,4 @@
-"""What was prepared of segments."""
+"""The cache of prepared segments."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tidemill_jobs.data.publishing.dataset import read_dataset
 
 
 def test_a_segment_in_the_place_of_another_is_prepared(context: JobContext, source: Path) -> None:
-    """A source whose folder was removed is read from its beginning, as the documents say."""
+    """A source whose intake folder was removed is read from its beginning, as documented."""
     source.write_text("text,label\nx,a\ny,b\nz,b\n", encoding="utf-8")
     build(context)
     shutil.rmtree(context.settings.state_dir / "intake" / "support")

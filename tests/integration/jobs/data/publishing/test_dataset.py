@@ -1,4 +1,4 @@
-"""Reading dataset versions back, whole and damaged."""
+"""Reading of complete and damaged dataset versions."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tidemill_jobs.data.publishing.dataset import read_dataset
 
 @pytest.fixture
 def built(context: JobContext, source: Path) -> DatasetVersion:
-    """A version of two examples."""
+    """Return a version with two examples."""
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
     return build(context)
 
@@ -26,7 +26,7 @@ def _reason(uri: str) -> str:
 
 
 def test_a_missing_version_is_named(tmp_path: Path) -> None:
-    """A folder that is not there has a reason of its own."""
+    """A missing folder has its own reason."""
     assert _reason(str(tmp_path / "gone")) == "DATASET_MISSING"
 
 
@@ -38,20 +38,20 @@ def test_a_truncated_file_is_damage(built: DatasetVersion) -> None:
 
 
 def test_changed_rows_are_damage(built: DatasetVersion) -> None:
-    """A version whose rows are not those that its id stands for is refused."""
+    """A version whose rows do not match its id is refused."""
     path = Path(built.uri) / "examples.parquet"
     pl.read_parquet(path).with_columns(label=pl.lit("a")).write_parquet(path)
     assert _reason(built.uri) == "DATASET_DAMAGED"
 
 
 def test_a_damaged_manifest_is_damage(built: DatasetVersion) -> None:
-    """A manifest that is no JSON is refused."""
+    """A manifest that is not JSON is refused."""
     (Path(built.uri) / "manifest.json").write_text("{", encoding="utf-8")
     assert _reason(built.uri) == "DATASET_DAMAGED"
 
 
 def test_a_moved_version_is_read_where_it_is(built: DatasetVersion) -> None:
-    """A version holds nothing that says where it lies."""
+    """A version's files do not contain its path."""
     moved = Path(built.uri).with_name("moved")
     Path(built.uri).rename(moved)
     assert len(read_dataset(str(moved))) == 2

@@ -37,7 +37,7 @@ def git(folder: Path, *arguments: str) -> None:
 def repository(
     context: JobContext, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The workspace, as a Git and DVC repository that ignores the state directory."""
+    """Return the workspace, a Git and DVC repository that ignores the state directory."""
     assert context.settings.state_dir == tmp_path / "var"
     monkeypatch.chdir(tmp_path)
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
@@ -48,12 +48,12 @@ def repository(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What is in a folder's files."""
+    """Return the contents of a folder's files."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_another_clone_pulls_the_same_bytes(context: JobContext, repository: Path) -> None:
-    """A version is pushed to the default remote; who clones the repository and pulls has it."""
+    """A version is pushed to the default remote; another clone can pull it."""
     dvc(repository, "remote", "add", "--default", "store", str(repository / "remote"))
     result = run(context)
     assert result["warnings"] == []
@@ -68,7 +68,7 @@ def test_another_clone_pulls_the_same_bytes(context: JobContext, repository: Pat
 
 
 def test_what_dvc_cannot_do_is_a_warning(context: JobContext, repository: Path) -> None:
-    """A version is built, and in the catalogue, whatever becomes of its copy in DVC."""
+    """A version is built and recorded even if DVC fails."""
     (repository / "taken").touch()
     dvc(repository, "remote", "add", "--default", "store", str(repository / "taken" / "remote"))
     result: Any = run(context)
@@ -84,7 +84,7 @@ def test_what_dvc_cannot_do_is_a_warning(context: JobContext, repository: Path) 
 def test_without_a_repository_nothing_is_written(
     context: JobContext, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A workspace that is no DVC repository stays as it is."""
+    """A workspace without a DVC repository is not changed."""
     monkeypatch.chdir(tmp_path)
     source.write_text("text,label\nx,a\ny,b\n", encoding="utf-8")
     assert run(context)["warnings"] == []

@@ -1,4 +1,4 @@
-"""Databases and APIs into the intake: what there is nothing new in, or nothing at all."""
+"""Databases and APIs into the intake, without new rows or without any row."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from tidemill_jobs.data.sources.source import Source
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    """An API that answers an empty list."""
+    """Return an API that answers with an empty list."""
     with running() as api:
         yield api
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """A database with an empty table `tickets`."""
+    """Return a database with an empty table `tickets`."""
     connection = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
     connection.execute("CREATE TABLE tickets (id INTEGER, text TEXT, label TEXT)")
     yield connection
@@ -33,7 +33,7 @@ def shop(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def table(shop: sqlite3.Connection, tmp_path: Path) -> Source:
-    """The table as a source that reads ten ids again each time."""
+    """Return the table as a source that reads the last ten ids again each time."""
     del shop
     settings = {"kind": "sql", "url": f"sqlite:///{tmp_path}/shop.db", "table": "tickets"}
     settings |= {"cursor_column": "id", "key_column": "id", "overlap": 10}
@@ -41,14 +41,14 @@ def table(shop: sqlite3.Connection, tmp_path: Path) -> Source:
 
 
 def _land(folder: Path, source: Source) -> int:
-    """How many rows have landed of a source once it is read."""
+    """Land a source; return the number of its landed rows."""
     Intake(folder / "intake").land(source, lambda _done, _doing: None)
     frames = [pl.read_parquet(path) for path in folder.glob(f"intake/{source.name}/*.parquet")]
     return sum(map(len, frames))
 
 
 def test_an_api_that_gives_all_of_it_each_time_lands_once(tmp_path: Path, api: Api) -> None:
-    """An empty list is told while nothing has come; later it is a read without news."""
+    """An empty list is an error before the first row; later it is a read without new rows."""
     source = open_source(HttpSource(kind="http", url=api.url, requests_per_second=1e4))
     with pytest.raises(DataError, match=f"{api.url} has no rows") as caught:
         _land(tmp_path, source)
@@ -63,7 +63,7 @@ def test_an_api_that_gives_all_of_it_each_time_lands_once(tmp_path: Path, api: A
 def test_a_table_read_with_an_overlap_lands_once(
     tmp_path: Path, shop: sqlite3.Connection, table: Source
 ) -> None:
-    """An empty table is told while nothing has come; later it is a read without news."""
+    """An empty table is an error before the first row; later it is a read without new rows."""
     with pytest.raises(DataError, match="db:tickets has no rows") as caught:
         _land(tmp_path, table)
     assert caught.value.reason == "NO_ROWS"

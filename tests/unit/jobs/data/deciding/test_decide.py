@@ -1,4 +1,4 @@
-"""What becomes of rows, whatever the order they came in."""
+"""Decisions on rows in any order."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ TOPICS = (
 
 
 class _Source:
-    """A source that gives each list of rows as a batch: key, text and label."""
+    """A source that gives each list of rows, of key, text and label, as a batch."""
 
     name = "list"
     place = "a list"
@@ -55,7 +55,7 @@ def _decided(
     erased: str = "",
     renames: Renames = MappingProxyType({}),
 ) -> Decided:
-    """What becomes of rows that land batch by batch."""
+    """Return the decisions on rows that land batch by batch."""
     intake = Intake(folder / "intake")
     segments = intake.land(_Source(*batches), _ignore)
     cache = PreparedCache(folder / "prepared", Cleaning(1000))
@@ -64,11 +64,11 @@ def _decided(
 
 
 def _ignore(done: float, doing: str) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 def _outcomes(decided: Decided) -> dict[str, str]:
-    """For each origin KEPT, or the rule that excluded its row."""
+    """Return KEPT or the rule that excluded the row, by origin."""
     kept = decided.rows.gather(decided.kept["number"], ["origin"])["origin"]
     excluded = decided.rows.gather(decided.excluded["number"], ["origin"])["origin"]
     rules = dict(zip(excluded, decided.excluded["rule"], strict=True))
@@ -76,7 +76,7 @@ def _outcomes(decided: Decided) -> dict[str, str]:
 
 
 def _texts_and_rules(decided: Decided) -> tuple[list[tuple[str, ...]], Counter[str]]:
-    """The texts' hashes that are kept, with their labels, and how often each rule excluded one."""
+    """Return the labels of kept texts by hash, and the number of excluded rows by rule."""
     hashes = decided.rows.gather(decided.kept["number"], ["text_hash"])
     kept = hashes.hstack(decided.kept.select("label", "split")).sort("text_hash")
     rules = Counter(rule for rule in decided.excluded["rule"] if rule != "REPLACED")
@@ -84,7 +84,7 @@ def _texts_and_rules(decided: Decided) -> tuple[list[tuple[str, ...]], Counter[s
 
 
 def _some_rows(random: Random, count: int) -> list[Row]:
-    """Rows of few keys, and of texts that are nearly the same as others, so that all can meet."""
+    """Generate rows with few keys and with similar texts, so that many collide."""
     rows: dict[str, Row] = {}
     for _ in range(count):
         words = random.choice(TOPICS).split()
@@ -99,7 +99,7 @@ def _some_rows(random: Random, count: int) -> list[Row]:
 @pytest.mark.parametrize("similarity", [0.85, 1.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_how_rows_landed_changes_nothing(tmp_path: Path, seed: int, similarity: float) -> None:
-    """Batch by batch, with rows replaced in between, or all at once: the outcomes are the same."""
+    """Rows that land in batches, with replacements, or at once have the same outcomes."""
     random = Random(seed)
     batches = [_some_rows(random, count) for count in (40, 1, 40, 5)]
     latest = {row[0]: row for batch in batches for row in batch}
@@ -112,7 +112,7 @@ def test_how_rows_landed_changes_nothing(tmp_path: Path, seed: int, similarity: 
 
 
 def test_each_row_is_kept_or_excluded_once(tmp_path: Path) -> None:
-    """The rows of all segments are accounted for, each under its number."""
+    """Each row of all segments is kept or excluded under its number."""
     batches = [_some_rows(Random(1), 30), _some_rows(Random(2), 30)]
     decided = _decided(tmp_path, batches, 0.85)
     numbers = [*decided.kept["number"], *decided.excluded["number"]]
@@ -120,14 +120,14 @@ def test_each_row_is_kept_or_excluded_once(tmp_path: Path) -> None:
 
 
 def test_a_text_that_was_erased_is_not_kept(tmp_path: Path) -> None:
-    """A row with it is ERASED, however it is written."""
+    """A row with an erased text in any spelling is ERASED."""
     rows: list[Row] = [("1", "My  Name", "a"), ("2", "another", "b")]
     outcomes = _outcomes(_decided(tmp_path, [rows], 0.85, erased="my name"))
     assert outcomes == {"list#1": "ERASED", "list#2": "KEPT"}
 
 
 def test_labels_are_decided_on_by_their_current_names(tmp_path: Path) -> None:
-    """Rows that differ in the names of one label are duplicates, not contradictions."""
+    """Rows with old and new names of one label are duplicates, not contradictions."""
     rows: list[Row] = [("1", "same", "old"), ("2", "same", "new"), ("3", "another", "old")]
     decided = _decided(tmp_path, [rows], 1.0, renames={"old": "new"})
     assert Counter(decided.excluded["rule"]) == {"DUPLICATE": 1}

@@ -1,4 +1,4 @@
-"""Keeping each text once, with the label that is trusted most."""
+"""Exact duplicates: each text is kept once, with its most trusted label."""
 
 from random import Random
 
@@ -15,7 +15,7 @@ Row = tuple[str, str, LabelSource, float]
 
 
 def _outcome(*rows: Row) -> list[str]:
-    """For each row KEPT, or the rule that excluded it."""
+    """Return KEPT or the rule that excluded the row, for each row."""
     frame = pl.DataFrame(
         {
             "number": pl.int_range(len(rows), dtype=pl.UInt64, eager=True),
@@ -35,47 +35,47 @@ def _rows(*rows: tuple[str, str, LabelSource]) -> list[Row]:
 
 
 def test_equal_rows_are_kept_once() -> None:
-    """The same text with the same label is one example and a DUPLICATE."""
+    """Two rows with the same text and label are one example and a DUPLICATE."""
     assert _outcome(*_rows(("x", "a", SOURCE), ("x", "a", SOURCE))) == ["KEPT", "DUPLICATE"]
 
 
 def test_other_texts_are_left_alone() -> None:
-    """Different texts are all kept, whatever their labels."""
+    """Different texts are all kept, with any labels."""
     assert _outcome(*_rows(("x", "a", SOURCE), ("y", "a", SOURCE))) == ["KEPT", "KEPT"]
 
 
 def test_the_majority_of_a_source_wins() -> None:
-    """Rows with another label than most rows of the text are contradictory."""
+    """Rows with a minority label are CONTRADICTORY_LABELS."""
     outcome = _outcome(*_rows(("x", "b", SOURCE), ("x", "a", SOURCE), ("x", "a", SOURCE)))
     assert outcome == ["CONTRADICTORY_LABELS", "KEPT", "DUPLICATE"]
 
 
 def test_a_tie_keeps_nothing() -> None:
-    """Labels that contradict each other evenly leave no example."""
+    """Labels in a tie leave no example."""
     outcome = _outcome(*_rows(("x", "a", SOURCE), ("x", "b", SOURCE)))
     assert outcome == ["CONTRADICTORY_LABELS"] * 2
 
 
 def test_people_beat_users_who_beat_the_source_who_beats_functions() -> None:
-    """One label of a more trusted source replaces any number of others."""
+    """One label of a more trusted source wins over many others."""
     rows = _rows(("x", "a", WEAK), ("x", "b", SOURCE), ("x", "b", SOURCE), ("x", "c", FEEDBACK))
     assert _outcome(*rows) == ["CORRECTED", "CORRECTED", "CORRECTED", "KEPT"]
     assert _outcome(*rows, ("x", "d", HUMAN, 1.0)) == ["CORRECTED"] * 4 + ["KEPT"]
 
 
 def test_a_confirmation_is_a_duplicate() -> None:
-    """Feedback that agrees with the source leaves one example, with people's word for it."""
+    """Feedback that agrees with the source leaves one example, from the more trusted source."""
     assert _outcome(*_rows(("x", "a", SOURCE), ("x", "a", FEEDBACK))) == ["DUPLICATE", "KEPT"]
 
 
 def test_people_who_disagree_leave_it_to_the_source() -> None:
-    """A tie among people sets their labels aside; the source's stands."""
+    """A tie among people excludes their labels; the source's label stays."""
     outcome = _outcome(*_rows(("x", "a", SOURCE), ("x", "b", FEEDBACK), ("x", "c", FEEDBACK)))
     assert outcome == ["KEPT", "CONTRADICTORY_LABELS", "CONTRADICTORY_LABELS"]
 
 
 def test_trusted_users_outweigh_several_others() -> None:
-    """Verdicts count as much as their source is trusted, and not how many they are."""
+    """Verdicts count by their weights, not by their number."""
     rows = [("x", "a", FEEDBACK, 0.3), ("x", "a", FEEDBACK, 0.3), ("x", "b", FEEDBACK, 0.7)]
     assert _outcome(*rows) == ["CONTRADICTORY_LABELS", "CONTRADICTORY_LABELS", "KEPT"]
 
@@ -92,7 +92,7 @@ _ROWS = st.lists(
 
 @given(rows=_ROWS)
 def test_each_text_is_kept_once_at_most(rows: list[Row]) -> None:
-    """Of rows with one text, in any case, one is kept at most, and one where nobody disagrees."""
+    """At most one row of a text is kept, and one is kept if all labels agree."""
     kept = [row for row, rule in zip(rows, _outcome(*rows), strict=True) if rule == "KEPT"]
     texts = [text.lower() for text, *_ in kept]
     assert len(set(texts)) == len(texts)

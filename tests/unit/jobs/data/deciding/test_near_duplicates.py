@@ -1,4 +1,4 @@
-"""Finding texts that are nearly the same."""
+"""Near duplicates."""
 
 from collections.abc import Sequence
 from random import Random
@@ -18,7 +18,7 @@ Row = tuple[str, str, str]
 
 
 def _outcome(rows: Sequence[Row], threshold: float = 0.8) -> list[str]:
-    """For each row KEPT, or the rule that excluded it."""
+    """Return KEPT or the rule that excluded the row, for each row."""
     bands = pl.DataFrame(
         signatures(pl.Series([text for text, *_ in rows], dtype=pl.String)),
         schema=list(BAND_COLUMNS),
@@ -41,39 +41,39 @@ def _outcome(rows: Sequence[Row], threshold: float = 0.8) -> list[str]:
 
 
 def test_near_texts_of_one_label_are_one() -> None:
-    """A text with a word more is NEAR_DUPLICATE of the other; one of them is kept."""
+    """Of two texts that differ in one word, one is kept and one is NEAR_DUPLICATE."""
     rows = [(CARD, "a", TRAIN), (f"{CARD}?", "a", TRAIN), ("where is my refund", "a", TRAIN)]
     assert sorted(_outcome(rows)[:2]) == ["KEPT", "NEAR_DUPLICATE"]
     assert _outcome(rows)[2] == "KEPT"
 
 
 def test_near_texts_of_other_labels_are_both_kept() -> None:
-    """A small difference may be what the labels are about."""
+    """A small difference may matter for the label, so both texts are kept."""
     assert _outcome([(CARD, "a", TRAIN), (f"{CARD}?", "b", TRAIN)]) == ["KEPT", "KEPT"]
 
 
 @pytest.mark.parametrize("side", [VALIDATION, TEST])
 @pytest.mark.parametrize("label", ["a", "b"])
 def test_what_is_near_to_a_held_out_text_does_not_train(side: str, label: str) -> None:
-    """A training row near a held-out one is left out, whatever its label."""
+    """A training row near a held-out row is left out, with any label."""
     rows = [(f"{CARD}?", label, TRAIN), (CARD, "a", side)]
     assert _outcome(rows) == ["NEAR_HELD_OUT", "KEPT"]
 
 
 def test_test_rows_are_no_reason_for_validation_rows() -> None:
-    """Both judge: a validation row stays though a test row is near."""
+    """Both judge, so a validation row stays even if a test row is near."""
     assert _outcome([(CARD, "a", TEST), (f"{CARD}?", "a", VALIDATION)]) == ["KEPT", "KEPT"]
 
 
 def test_the_threshold_decides() -> None:
-    """What is nearly the same at 0.6 is not at 0.99."""
+    """Texts that are near duplicates at 0.6 are not at 0.99."""
     rows = [(CARD, "a", TRAIN), (f"{CARD}, please tell me", "a", TRAIN)]
     assert sorted(_outcome(rows, 0.6)) == ["KEPT", "NEAR_DUPLICATE"]
     assert _outcome(rows, 0.99) == ["KEPT", "KEPT"]
 
 
 def test_texts_of_one_pattern_do_not_chain() -> None:
-    """A row is excluded for a row that is kept, never for one that is excluded itself."""
+    """A row is excluded only because of a kept row, never because of an excluded one."""
     words = CARD.split()
     chain = [" ".join(["word"] * place + words[place:]) for place in range(len(words))]
     outcome = _outcome([(text, "a", TRAIN) for text in chain], 0.7)
@@ -81,7 +81,7 @@ def test_texts_of_one_pattern_do_not_chain() -> None:
 
 
 def test_texts_of_one_pattern_are_compared_beyond_the_first_of_their_bucket() -> None:
-    """Where thousands of texts share most of their words, those that are nearest still meet."""
+    """Among thousands of texts that share most words, the nearest are still compared."""
     random = Random(3)
 
     def letters(count: int) -> str:
@@ -113,7 +113,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 
 def test_signatures_estimate_the_jaccard_similarity() -> None:
-    """The estimate is as near to the true share of common windows as 128 values allow."""
+    """The estimate is as close to the true similarity as 128 values allow."""
     random = Random(2)
     pairs = []
     for _ in range(200):
@@ -134,7 +134,7 @@ def _jaccard(left: str, right: str) -> float:
 
 @pytest.mark.parametrize("text", ["x", "caf\u00e9", "\u4f60\u597d", "x" * 5000])
 def test_texts_of_any_length_have_signatures(text: str) -> None:
-    """A text shorter than a window, or of one repeated window, is like itself and no other."""
+    """A short text, or one of a repeated window, is similar only to itself."""
     found = signatures(pl.Series([text, text, "something else"]))
     assert similarity(found[:1], found[1:2]).item() == 1.0
     assert similarity(found[:1], found[2:]).item() < 0.1

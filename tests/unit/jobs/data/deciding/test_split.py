@@ -1,4 +1,4 @@
-"""Which side of the split rows are on, and which may be there."""
+"""The split of rows, and rows that may not be in it."""
 
 from itertools import count
 
@@ -12,7 +12,7 @@ from tidemill_jobs.data.text_hashing import text_key
 
 
 def _placed(text: str, *rows: tuple[LabelSource, bool]) -> pl.DataFrame:
-    """Rows of one text by their labels' sources and whether they judge."""
+    """Return rows of one text by label source and whether they judge, with their split."""
     frame = pl.DataFrame(
         {
             "number": range(len(rows)),
@@ -30,7 +30,7 @@ def _text_on(side: Split) -> str:
 
 
 def test_the_text_decides_the_side() -> None:
-    """A row is on the side that its text's hash says, as the domain defines it."""
+    """A row's split follows from its text's hash, as the domain defines it."""
     texts = [f"text {number}" for number in range(200)]
     placed = pl.concat([_placed(text, (LabelSource.SOURCE, True)) for text in texts])
     assert placed["split"].to_list() == [str(split_of(content_hash(text))) for text in texts]
@@ -39,13 +39,13 @@ def test_the_text_decides_the_side() -> None:
 @pytest.mark.parametrize("side", [Split.TEST, Split.VALIDATION])
 @pytest.mark.parametrize("source", [LabelSource.FEEDBACK, LabelSource.WEAK, LabelSource.HUMAN])
 def test_what_may_not_judge_is_left_out_where_it_would(side: Split, source: LabelSource) -> None:
-    """Feedback, functions' labels, and people's who were asked because a model was unsure."""
+    """Feedback, weak labels and labels of uncertain texts are HELD_OUT."""
     found = held_out(_placed(_text_on(side), (source, False)))
     assert list(found.iter_rows()) == [(0, "HELD_OUT")]
 
 
 def test_people_correct_what_judges_already() -> None:
-    """A label of theirs replaces a held-out source row's; feedback does not."""
+    """People's label replaces a held-out source row's label; feedback does not."""
     rows = _placed(
         _text_on(Split.TEST),
         (LabelSource.SOURCE, True),
@@ -57,5 +57,5 @@ def test_people_correct_what_judges_already() -> None:
 
 @pytest.mark.parametrize("source", list(LabelSource))
 def test_everything_trains(source: LabelSource) -> None:
-    """Nothing is left out on the training side."""
+    """No training row is left out."""
     assert not len(held_out(_placed(_text_on(Split.TRAIN), (source, False))))

@@ -1,4 +1,4 @@
-"""What lands of a source that gives the same rows again, as an API without a time filter does."""
+"""The intake of a source that gives the same rows again, like an API without a time filter."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ Row = tuple[str | None, str]
 
 
 class _List:
-    """A source that gives lists of rows, each a key and a text, as batches."""
+    """A source that gives lists of rows, of key and text, as batches."""
 
     name = "list"
     place = "a list"
@@ -38,7 +38,7 @@ def _row(key: str | None, text: str) -> RawRow | Unreadable:
 
 
 def _land(folder: Path, source: _List, erased: frozenset[str] = frozenset()) -> list[list[object]]:
-    """The texts, or rules, of each segment once a source has landed."""
+    """Land a source; return the texts or rules of each segment."""
     intake = Intake(folder, erased)
     intake.land(source, lambda _done, _doing: None)
     frames = [read_segment(segment) for segment in intake.segments(source.name)]
@@ -46,7 +46,7 @@ def _land(folder: Path, source: _List, erased: frozenset[str] = frozenset()) -> 
 
 
 def test_rows_that_come_again_land_once(tmp_path: Path) -> None:
-    """Read any number of times, only what changed lands, readable or not."""
+    """Of rows that are read repeatedly, only changed ones land, readable or not."""
     rows: list[Row] = [("1", "x"), ("2", "y"), ("3", "broken")]
     for _ in range(3):
         assert _land(tmp_path, _List(rows)) == [["x", "y", "WRONG_TYPE"]]
@@ -57,7 +57,7 @@ def test_rows_that_come_again_land_once(tmp_path: Path) -> None:
 
 
 def test_a_row_that_goes_back_to_what_it_was_lands(tmp_path: Path) -> None:
-    """It is compared with the latest of its key, and not with any earlier one."""
+    """A row is compared with the latest row of its key, not with earlier ones."""
     for text in ("x", "y", "x"):
         landed = _land(tmp_path, _List([("1", text)]))
     assert landed == [["x"], ["y"], ["x"]]
@@ -66,14 +66,14 @@ def test_a_row_that_goes_back_to_what_it_was_lands(tmp_path: Path) -> None:
 
 
 def test_rows_without_key_always_land(tmp_path: Path) -> None:
-    """Nothing tells one line of a file from another with the same text."""
+    """Equal lines of a file are different rows."""
     for count in (1, 2):
         landed = _land(tmp_path, _List([(None, "x"), ("1", "x"), (None, "x")]))
         assert sum(map(len, landed)) == 2 * count + 1
 
 
 def test_a_read_without_news_moves_the_watermark(tmp_path: Path) -> None:
-    """What is known already is not asked for again."""
+    """Known rows are not requested again."""
     _land(tmp_path, _List([("1", "x")], watermark=1))
     for _ in range(2):
         assert _land(tmp_path, _List([("1", "x")], watermark=2)) == [["x"], []]
@@ -81,7 +81,7 @@ def test_a_read_without_news_moves_the_watermark(tmp_path: Path) -> None:
 
 
 def test_an_erased_text_that_comes_again_lands_once(tmp_path: Path) -> None:
-    """It lands without its text, and the next time there is nothing new in it."""
+    """It lands once, without its text."""
     for _ in range(2):
         landed = _land(tmp_path, _List([("1", "x")]), frozenset([content_hash("x")]))
         assert landed == [["ERASED"]]

@@ -1,4 +1,4 @@
-"""Cleaning rows, and the rules that set them aside."""
+"""Cleaning of rows, and the rules that quarantine them."""
 
 import time
 
@@ -17,7 +17,7 @@ ANN = "ann@example.org "
 
 
 def landed(*rows: tuple[str | None, str | None]) -> pl.DataFrame:
-    """Rows of a source with these texts and labels."""
+    """Return rows of a source with these texts and labels."""
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     frame = pl.DataFrame(columns, schema={"text": pl.String, "label": pl.String})
     given = {"part": "train.csv", "origin": "train.csv:2", "label_source": "source"}
@@ -45,12 +45,12 @@ def _cleaned(
     ],
 )
 def test_texts_get_one_form(text: str, cleaned: str) -> None:
-    """Broken encodings are mended, accents composed, whitespace is stripped and collapsed."""
+    """Broken encodings are repaired, accents composed, whitespace stripped and collapsed."""
     assert _cleaned(text)["text"] == cleaned
 
 
 def test_labels_get_the_same_form() -> None:
-    """A label with spaces round it is the label."""
+    """Spaces around a label are removed."""
     assert _cleaned("x", " lost  card ")["label"] == "lost card"
 
 
@@ -72,25 +72,25 @@ def test_labels_get_the_same_form() -> None:
     ],
 )
 def test_each_rule_sets_its_rows_aside(text: str | None, label: str | None, rule: str) -> None:
-    """A row that breaks a rule has neither text nor label any more, and what broke it."""
+    """A row that breaks a rule has no text and label, but the offending value."""
     row = _cleaned(text, label, Cleaning(max_text_length=10, min_text_length=2))
     assert (row["rule"], row["text"], row["label"]) == (rule, None, None)
     assert row["value"] == (text or label)
 
 
 def test_rows_without_labels_are_sound() -> None:
-    """A source whose rows have no labels breaks no rule by that."""
+    """Rows of a source without labels break no rule."""
     rows = landed(("x", None), ("y", None)).with_columns(label_source=pl.lit(None, pl.String))
     assert clean(rows, CLEANING)["rule"].to_list() == [None, None]
 
 
 def test_the_length_is_the_cleaned_texts() -> None:
-    """Whitespace that goes away does not make a text too long."""
+    """Removed whitespace does not count for the length."""
     assert _cleaned("x" * 10 + " " * 50)["text"] == "x" * 10
 
 
 def test_one_bad_row_costs_no_other() -> None:
-    """Rows keep their order, and each bad one has its own rule and value."""
+    """Rows keep their order, and each bad row has its own rule and value."""
     rows = clean(landed(("one", "a"), ("x" * 300, "b"), ("", "b"), ("two", "b")), CLEANING)
     assert rows["text"].to_list() == ["one", None, None, "two"]
     assert rows["rule"].to_list() == [None, "TEXT_TOO_LONG", "NULL_TEXT", None]
@@ -98,7 +98,7 @@ def test_one_bad_row_costs_no_other() -> None:
 
 
 def test_rows_set_aside_before_stay_as_they_are() -> None:
-    """What could not be read is not judged again."""
+    """Unreadable rows are not checked again."""
     rows = landed(("", "")).with_columns(
         text=pl.lit(None, pl.String),
         label=pl.lit(None, pl.String),
@@ -110,7 +110,7 @@ def test_rows_set_aside_before_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("rows", [landed(), landed(("x", "a")), landed(("", ""))])
 def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
-    """No rows, or none that is fit, are no error, and keep their columns' kinds."""
+    """No rows, or no valid rows, are no error, and keep the columns' types."""
     assert clean(rows, CLEANING).schema == rows.schema
 
 
@@ -128,7 +128,7 @@ def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
     ],
 )
 def test_personal_data_is_redacted_where_asked(kind: str, text: str, redacted: str) -> None:
-    """A placeholder stands for what really is an address, number or account; else nothing does."""
+    """A placeholder replaces real addresses, numbers and accounts, and nothing else."""
     cleaning = Cleaning(max_text_length=100, redact=(kind,))
     assert _cleaned(text, cleaning=cleaning)["text"] == redacted
     assert _cleaned(text, cleaning=Cleaning(max_text_length=100))["text"] == text
@@ -136,7 +136,7 @@ def test_personal_data_is_redacted_where_asked(kind: str, text: str, redacted: s
 
 @pytest.mark.parametrize("start", ["a" * 60_000, "a." * 30_000, "a@" + "a-" * 30_000])
 def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
-    """Not with its square: a long word before an address would stop a build for minutes."""
+    """The time does not grow with the square of a long word's length."""
     began = time.perf_counter()
     redacted = _cleaned(f"{start} b@c.de", cleaning=Cleaning(100_000, redact=("email",)))["text"]
     assert redacted == f"{start} [EMAIL]"
@@ -145,7 +145,7 @@ def test_redacting_takes_a_time_that_grows_with_the_text(start: str) -> None:
 
 @pytest.mark.parametrize(("spaces", "rule"), [(1030, None), (1031, "TEXT_TOO_LONG")])
 def test_no_step_looks_at_a_text_that_is_far_too_long(spaces: int, rule: str | None) -> None:
-    """It is too long as it came, whatever cleaning would leave of it."""
+    """Such a raw text is TEXT_TOO_LONG and is not cleaned."""
     row = _cleaned("x" * 10 + " " * spaces)
     assert (row["rule"], row["text"]) == (rule, None if rule else "x" * 10)
 
@@ -154,7 +154,7 @@ def test_no_step_looks_at_a_text_that_is_far_too_long(spaces: int, rule: str | N
     "text", ["ann@example.org \x00", "ann@example.org" + " x" * 300, ANN * 400]
 )
 def test_what_is_shown_of_a_bad_row_is_redacted(text: str) -> None:
-    """A quarantined value goes where the version goes, and is no way round `redact`."""
+    """A quarantined value is published with the version, so it is redacted too."""
     row = _cleaned(text, cleaning=Cleaning(100, redact=("email",)))
     assert row["rule"] is not None
     assert str(row["value"]).startswith("[EMAIL]")
@@ -162,7 +162,7 @@ def test_what_is_shown_of_a_bad_row_is_redacted(text: str) -> None:
 
 
 def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
-    """A line that could not be read at all may hold a text too."""
+    """An unreadable line may have a text, so it is redacted too."""
     rows = landed(("", "")).with_columns(
         rule=pl.lit("BROKEN_JSON"), value=pl.lit(f'{{"text": "{ANN}')
     )
@@ -171,6 +171,6 @@ def test_what_is_shown_of_an_unreadable_row_is_redacted() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=30)), max_size=8))
 def test_many_texts_are_repaired_as_one_is(texts: list[str | None]) -> None:
-    """What a build does to a column is what the front does to each text."""
+    """A build repairs a column as the front repairs each text."""
     column = repaired(pl.Series(texts, dtype=pl.String)).to_list()
     assert column == [None if text is None else repair(text) for text in texts]

@@ -1,4 +1,4 @@
-"""Landing what a source gives, as the intake does."""
+"""Landing of a source's batches, as the intake does it."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,11 +24,11 @@ class Landing:
     watermark: Watermark = field(default_factory=dict)
 
     def read(self, source: Source, batches: int | None = None) -> list[Batch]:
-        """Read on, to the end or until so many batches have landed; what landed."""
+        """Read the source to its end, or a number of batches; return the batches."""
         return list(self._landed(islice(source.read(self.watermark), batches)))
 
     def try_to_read(self, source: Source) -> str:
-        """Read on until it fails; the reason, empty where it does not."""
+        """Read until an error; return its reason, or an empty string without one."""
         with suppress(StopIteration):
             try:
                 self.read(source)
@@ -43,7 +43,7 @@ class Landing:
 
     @property
     def unreadable(self) -> list[tuple[object, object]]:
-        """Line or key, and rule, of what counts and could not be read."""
+        """The line or key, and the rule, of unreadable rows that count."""
         found = [row for row in self.rows if "rule" in row]
         return [
             (str(row["origin"]).replace("#", ":").rsplit(":")[-1], row["rule"]) for row in found

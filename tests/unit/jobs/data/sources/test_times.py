@@ -1,4 +1,4 @@
-"""Times as sources write them: one rule for files, databases and APIs."""
+"""Times, by one rule for files, databases and APIs."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -35,7 +35,7 @@ _NOON = _DAY.replace(hour=12)
     ],
 )
 def test_digits_are_the_same_as_text_and_as_a_number(value: str, time: datetime) -> None:
-    """Their size says whether they are seconds, thousandths or less, or a day written together."""
+    """The size decides between units since 1970 and a day in digits."""
     assert as_time(value) == time
     assert as_time(Decimal(value.strip())) == time
     if "." not in value and "e" not in value:
@@ -59,18 +59,18 @@ def test_digits_are_the_same_as_text_and_as_a_number(value: str, time: datetime)
     ],
 )
 def test_iso_8601_is_read_with_and_without_a_zone(value: object) -> None:
-    """Without one a time is in UTC."""
+    """A time without a zone is in UTC."""
     assert as_time(value) == _NOON
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_a_missing_time_is_none(value: object) -> None:
-    """An empty field is no fault."""
+    """An empty field is a missing time."""
     assert as_time(value) is None
 
 
 def test_a_day_begins_at_midnight() -> None:
-    """A date alone, as a value and as text, is its first moment in UTC."""
+    """A date, as a value or text, is its midnight in UTC."""
     assert as_time(date(2026, 1, 2)) == as_time("2026-01-02") == _DAY
 
 
@@ -84,6 +84,6 @@ def test_a_day_begins_at_midnight() -> None:
     ],
 )
 def test_what_cannot_be_a_time_is_not_guessed(value: object) -> None:
-    """The one error for all of them is a ValueError."""
+    """All invalid times raise ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         as_time(value)

@@ -22,7 +22,7 @@ def _origins(path: str, **values: str) -> list[object]:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    """An HTTP server of a folder with one file; its URL."""
+    """Return the URL of an HTTP server for a folder with one file."""
     (tmp_path / "b.csv").write_bytes(b"text,label\nx,a\n")
 
     class Handler(SimpleHTTPRequestHandler):
@@ -46,7 +46,7 @@ def web(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> None:
-    """What may be secret in a URL stands in no origin and in no error."""
+    """No origin and no error has the secret parts of a URL."""
     assert _origins(f"{web}/b.csv?signature=secret", format="csv") == [f"{web}/b.csv:2"]
     with pytest.raises(DataError, match=r"none\.csv") as caught:
         _origins(f"{web}/none.csv?signature=secret")
@@ -55,7 +55,7 @@ def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> No
 
 
 def test_a_server_that_breaks_is_told_without_the_signature(web: str) -> None:
-    """What the HTTP library says of it repeats the whole URL; that is cut."""
+    """The error is shown without the whole URL that the HTTP library repeats."""
     with pytest.raises(DataError, match=r"b\.csv cannot be read: 500") as caught:
         _origins(web.replace("//", "//bob:secret@") + "/b.csv?broken=secret", format="csv")
     assert caught.value.reason == "SOURCE_UNREADABLE"

@@ -1,4 +1,4 @@
-"""A database as a source: real ones, SQLite and PostgreSQL."""
+"""Databases as sources: real SQLite and PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,7 +20,7 @@ TICKETS = "CREATE TABLE tickets (id BIGINT, changed {time}, text TEXT, label TEX
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL of a database."""
+    """Return the URL of a database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path_factory.mktemp('sql')}/shop.db"
     postgres: Postgres = request.getfixturevalue("postgres")
@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def database(server: str) -> Iterator[sa.Engine]:
-    """The database, with an empty table `tickets`."""
+    """Return the database with an empty table `tickets`."""
     engine = sa.create_engine(server)
     time = "TIMESTAMPTZ" if engine.dialect.name == "postgresql" else "TEXT"
     with engine.begin() as connection:
@@ -44,7 +44,7 @@ Declare = Callable[..., Source]
 
 @pytest.fixture
 def declare(server: str) -> Declare:
-    """Makes a source of the table; settings are given by name."""
+    """Return a function that makes a source of the table, with settings by name."""
 
     def declared(**values: object) -> Source:
         what = {} if "query" in values else {"table": "tickets"}
@@ -66,7 +66,7 @@ def _ticket(number: int, hour: int = 12, text: str | None = None) -> tuple[objec
 
 
 def test_new_rows_are_read_on_from_the_last(database: sa.Engine, declare: Declare) -> None:
-    """Each row comes once, with its place, key, annotator and time."""
+    """Each row lands once, with its place, key, annotator and time."""
     landing = Landing()
     source = declare(annotator_column="who", time_column="changed")
     assert landing.read(source) == []
@@ -85,7 +85,7 @@ def test_new_rows_are_read_on_from_the_last(database: sa.Engine, declare: Declar
 def test_rows_with_one_cursor_are_neither_lost_nor_doubled(
     database: sa.Engine, declare: Declare
 ) -> None:
-    """Rows that come later with the last row's very time are read, each once."""
+    """Later rows with the last row's exact time are read once."""
     source, landing = declare(cursor_column="changed", key_column="id"), Landing()
     _insert(database, _ticket(1, 9), _ticket(2, 10), _ticket(4, 10))
     landing.read(source)
@@ -95,7 +95,7 @@ def test_rows_with_one_cursor_are_neither_lost_nor_doubled(
 
 
 def test_a_changed_row_replaces_the_earlier_one(database: sa.Engine, declare: Declare) -> None:
-    """With a time of change as the cursor, a row's last state counts."""
+    """With a modification time as the cursor, a row's last state counts."""
     source, landing = declare(cursor_column="changed", key_column="id"), Landing()
     _insert(database, _ticket(1, 9), _ticket(2, 10))
     landing.read(source)
@@ -109,7 +109,7 @@ def test_a_changed_row_replaces_the_earlier_one(database: sa.Engine, declare: De
 def test_an_overlap_finds_rows_that_were_committed_late(
     database: sa.Engine, declare: Declare
 ) -> None:
-    """A row whose cursor lies before the last one is found, if within the overlap."""
+    """A row whose cursor is before the last one is found if it is within the overlap."""
     source, landing = declare(key_column="id", overlap=3), Landing()
     _insert(database, _ticket(10), _ticket(20))
     landing.read(source)
@@ -120,7 +120,7 @@ def test_an_overlap_finds_rows_that_were_committed_late(
 
 
 def test_an_overlap_before_a_time_is_in_seconds(postgres_url: str) -> None:
-    """An hour's overlap reads again what changed in the last hour, and nothing before."""
+    """An overlap of an hour reads the changes of the last hour again, and nothing earlier."""
     engine, landing = sa.create_engine(postgres_url), Landing()
     with engine.begin() as connection:
         connection.exec_driver_sql(TICKETS.format(time="TIMESTAMPTZ"))
@@ -137,7 +137,7 @@ def test_an_overlap_before_a_time_is_in_seconds(postgres_url: str) -> None:
 
 
 def test_a_query_is_read_like_a_table(database: sa.Engine, declare: Declare) -> None:
-    """Colons, per cents and a semicolon in it mean what they mean in SQL."""
+    """Colons, percent signs and a semicolon in a query keep their SQL meaning."""
     _insert(database, _ticket(1), _ticket(2, text="100 % :sure"))
     query = "SELECT id AS n, text AS body, 1 AS mark FROM tickets WHERE text LIKE '% :s%';"
     source = declare(query=query, cursor_column="n", text_column="body", label_column="mark")
@@ -149,13 +149,13 @@ def test_a_query_is_read_like_a_table(database: sa.Engine, declare: Declare) -> 
 
 
 def _first(source: Source, watermark: Watermark) -> Batch | None:
-    """The next batch, of a read that ends there."""
+    """Return the next batch of a read that ends there."""
     with closing(source.read(watermark)) as reading:
         return next(reading, None)
 
 
 def test_a_large_table_comes_in_batches_and_goes_on(database: sa.Engine, declare: Declare) -> None:
-    """Cut off after any batch and begun again, each row comes once, in order."""
+    """Each row is read once, in order, even if a read is cut off after any batch."""
     with database.begin() as connection:
         connection.exec_driver_sql(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100010) "
@@ -172,7 +172,7 @@ def test_a_large_table_comes_in_batches_and_goes_on(database: sa.Engine, declare
 
 @pytest.mark.parametrize("cursor", ["changed", "day", "local", "zoned", "fine", "minute"])
 def test_an_overlap_before_a_time_as_text_is_in_seconds(tmp_path: Path, cursor: str) -> None:
-    """SQLite's times are text: whatever their form, a late row within two hours is found."""
+    """In SQLite's text times of any form, a late row within two hours is found."""
     url, landing = f"sqlite:///{tmp_path}/shop.db", Landing()
     engine = sa.create_engine(url)
     forms = {
@@ -209,7 +209,7 @@ def test_an_overlap_before_a_time_as_text_is_in_seconds(tmp_path: Path, cursor: 
 def test_a_count_since_1970_is_a_time_where_it_is_the_row_s(
     tmp_path: Path, time_column: str, found: list[str]
 ) -> None:
-    """Milliseconds that are the time column too are looked back on in seconds."""
+    """The overlap before milliseconds in the time column is in seconds."""
     url, landing = f"sqlite:///{tmp_path}/shop.db", Landing()
     engine = sa.create_engine(url)
     settings = {"kind": "sql", "url": url, "table": "tickets", "cursor_column": "changed"}
@@ -248,7 +248,7 @@ _SELECT = "SELECT id, text, label FROM tickets"
     ],
 )
 def test_a_query_may_end_as_queries_end(database: sa.Engine, declare: Declare, query: str) -> None:
-    """Comments, semicolons and what looks like them in text change nothing."""
+    """Comments and semicolons at the end, and similar text in the query, change nothing."""
     _insert(database, _ticket(1), _ticket(2))
     landing = Landing()
     landing.read(declare(query=query))
@@ -256,7 +256,7 @@ def test_a_query_may_end_as_queries_end(database: sa.Engine, declare: Declare, q
 
 
 def test_a_query_s_own_quotes_are_known(postgres_url: str) -> None:
-    """PostgreSQL quotes text by dollars and with backslashes too."""
+    """PostgreSQL's dollar quotes and backslash escapes are recognized."""
     query = r"SELECT 1 AS id, $x$a; -- 'b$x$ || $$;$$ AS text, E'it\'s; --' AS label; -- one"
     settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
     landing = Landing()
@@ -274,7 +274,7 @@ def test_a_query_s_own_quotes_are_known(postgres_url: str) -> None:
     ],
 )
 def test_a_query_is_one_statement(declare: Declare, query: str, told: str) -> None:
-    """Several are refused before any is run, and so is none."""
+    """Several statements are refused before any runs; so is an empty query."""
     with pytest.raises(
         DataError, match=f"db:query: the source's query {told}; write one"
     ) as caught:
@@ -285,7 +285,7 @@ def test_a_query_is_one_statement(declare: Declare, query: str, told: str) -> No
 def test_columns_of_a_database_may_be_named_as_our_own(
     database: sa.Engine, declare: Declare
 ) -> None:
-    """Names mean nothing but what the settings say of them."""
+    """Columns with our internal names have only the meaning that the settings give them."""
     _insert(database, _ticket(1))
     query = 'SELECT 7 AS "row", text AS "key", 1 AS part, label AS "number", 2 AS "found:x%"'
     source = declare(
@@ -303,7 +303,7 @@ def test_columns_of_a_database_may_be_named_as_our_own(
 
 
 def test_two_columns_of_one_name_are_told(database: sa.Engine, declare: Declare) -> None:
-    """A query's column that is there twice is not chosen by chance."""
+    """A query with two columns of the same name is refused."""
     _insert(database, _ticket(1))
     with pytest.raises(DataError, match="db:query: several columns 'text'") as caught:
         Landing().read(declare(query="SELECT id, text, label, who AS text FROM tickets"))
@@ -316,7 +316,7 @@ def test_two_columns_of_one_name_are_told(database: sa.Engine, declare: Declare)
 def test_cursors_that_do_not_fit_are_told(
     tmp_path: Path, last: list[object], values: dict[str, object]
 ) -> None:
-    """Values of several types, or too large for the database, end in no library's error."""
+    """Cursors of mixed types or out of the database's range never raise a library's error."""
     url = f"sqlite:///{tmp_path}/shop.db"
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -335,7 +335,7 @@ def test_cursors_that_do_not_fit_are_told(
 def test_a_cursor_that_is_not_a_number_is_told(
     postgres_url: str, kind: str, overlap: float, last: list[object]
 ) -> None:
-    """PostgreSQL's NaN stands behind all numbers: nothing would be read after it."""
+    """PostgreSQL sorts NaN after all numbers, so nothing would be read after it: an error."""
     query = f"SELECT 'NaN'::{kind} AS id, 1 AS k, 'x' AS text, 'a' AS label"
     settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
     settings |= {"key_column": "k", "overlap": overlap}
@@ -345,7 +345,7 @@ def test_a_cursor_that_is_not_a_number_is_told(
 
 
 def test_nothing_can_be_written(postgres_url: str) -> None:
-    """The source's connection refuses to write, whatever its query holds."""
+    """The source's connection refuses to write, whatever the query does."""
     engine = sa.create_engine(postgres_url)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SEQUENCE s")
@@ -371,7 +371,7 @@ def test_nothing_can_be_written(postgres_url: str) -> None:
 def test_a_table_that_cannot_be_used_is_named(
     database: sa.Engine, declare: Declare, values: dict[str, object], reason: str, told: str
 ) -> None:
-    """The error has its reason, and names the table and the column."""
+    """The error has its reason and names the table and the column."""
     _insert(database, _ticket(1), (2, None, "y", "a", None))
     with pytest.raises(DataError, match="db:") as caught:
         Landing().read(declare(**values))
@@ -379,7 +379,7 @@ def test_a_table_that_cannot_be_used_is_named(
 
 
 def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) -> None:
-    """A table restored from an old copy gives no new rows for long: that is said, not hidden."""
+    """A table restored from an old copy is an error, because new rows would not be read."""
     source, landing = declare(), Landing()
     _insert(database, _ticket(5), _ticket(6))
     landing.read(source)
@@ -392,7 +392,7 @@ def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) 
 
 
 def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declare) -> None:
-    """Rows that come with an earlier cursor would never be read; an overlap reads them."""
+    """New rows with an earlier cursor are an error; an overlap reads them."""
     source, landing = declare(cursor_column="changed", key_column="id"), Landing()
     _insert(database, _ticket(1, 9), _ticket(5, 10))
     landing.read(source)
@@ -412,7 +412,7 @@ def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declar
 
 
 def test_no_error_repeats_a_text(postgres_url: str) -> None:
-    """A database's own words on a value that it cannot convert do: they are not passed on."""
+    """An error does not contain the value that the database cannot convert."""
     query = "SELECT 1 AS id, 'x' AS text, CAST('I am ' || 'Ann' AS INTEGER) AS label"
     settings = {"kind": "sql", "url": postgres_url, "query": query, "cursor_column": "id"}
     source = open_source(SqlSource.model_validate(settings))
@@ -423,7 +423,7 @@ def test_no_error_repeats_a_text(postgres_url: str) -> None:
 
 
 def test_texts_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
-    """SQLite keeps whatever was written; such a key is told of too, and as a cursor refused."""
+    """In SQLite, such a text or key affects only its row; such a cursor is refused."""
     url = f"sqlite:///{tmp_path}/shop.db"
     engine = sa.create_engine(url)
     with engine.begin() as connection:
@@ -449,7 +449,7 @@ def test_texts_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
 def test_long_texts_come_in_several_batches(
     database: sa.Engine, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch is bounded in bytes too; cut off after any, each row comes once."""
+    """Batches are bounded in bytes too; each row is read once even if reads are cut off."""
     monkeypatch.setattr(raw_rows, "BATCH_BYTES", 10_000)
     _insert(database, *(_ticket(number, text="x" * 4_000) for number in range(1, 6)))
     landing = Landing()
@@ -459,7 +459,7 @@ def test_long_texts_come_in_several_batches(
 
 
 def test_wrong_types_cost_their_row(database: sa.Engine, declare: Declare) -> None:
-    """A text that is none and a label with a point are told of by their key."""
+    """A text or label of a wrong type is quarantined with its row's key."""
     _insert(database, _ticket(1), _ticket(2))
     query = "SELECT id, CASE id WHEN 1 THEN 1.5 END AS label, text FROM tickets"
     landing = Landing()
@@ -483,7 +483,7 @@ def test_wrong_types_cost_their_row(database: sa.Engine, declare: Declare) -> No
 def test_a_database_that_is_not_there_is_told_without_its_password(
     declare: Declare, url: str, reason: str
 ) -> None:
-    """No server, no file, no driver, no URL: each has a reason, and none repeats a secret."""
+    """No server, file, driver or URL: each has a reason, and no error has a secret."""
     with pytest.raises(DataError, match="db:tickets") as caught:
         Landing().read(declare(url=url))
     assert caught.value.reason == reason
@@ -493,7 +493,7 @@ def test_a_database_that_is_not_there_is_told_without_its_password(
 def test_the_url_may_come_from_the_environment(
     database: sa.Engine, server: str, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable is read when the source is, and named where it is not set."""
+    """The variable is read with the source, and the error names it if it is not set."""
     _insert(database, _ticket(1))
     source = declare(url="", url_env="SHOP_URL")
     with pytest.raises(ConfigurationError, match="SHOP_URL"):
@@ -505,7 +505,7 @@ def test_the_url_may_come_from_the_environment(
 
 
 def test_a_connection_that_is_cut_costs_nothing(postgres_url: str) -> None:
-    """What came before it stands, the error says where, and the next read has the rest."""
+    """Earlier batches stay, the error names the source, and the next read has the rest."""
     engine, landing = sa.create_engine(postgres_url), []
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE tickets (id BIGINT, text TEXT, label TEXT)")

@@ -1,4 +1,4 @@
-"""A third party's API, played by a real HTTP server."""
+"""A third party's API on a real HTTP server."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answers: JSON, unless `body` is bytes."""
+    """An answer of the API: JSON, unless `body` is bytes."""
 
     body: object
     status: int = 200
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request that came in."""
+    """One request to the API."""
 
     parameters: dict[str, str]
     headers: dict[str, str]
@@ -33,7 +33,7 @@ class Asked:
 
 @dataclass
 class Api:
-    """What it answers, and what it was asked."""
+    """The API's answers, and the requests to it."""
 
     url: str
     answer: Callable[[Asked], Answer] = lambda _: Answer([])
@@ -42,7 +42,7 @@ class Api:
 
 @contextmanager
 def running() -> Iterator[Api]:
-    """An API on a port of its own."""
+    """Run an API on its own port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

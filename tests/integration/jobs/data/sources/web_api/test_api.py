@@ -1,4 +1,4 @@
-"""An API as a source: a real server, in good shape and in bad."""
+"""An API as a source: a real server, with and without faults."""
 
 import gzip
 import time
@@ -25,14 +25,14 @@ Declare = Callable[..., Source]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Api]:
-    """One server for all tests here."""
+    """Return one server for all tests in this module."""
     with running() as api:
         yield api
 
 
 @pytest.fixture
 def api(server: Api) -> Iterator[Api]:
-    """The server, asked nothing yet; between two tries of a request no time passes."""
+    """Return the server without requests so far; retries of a request do not wait."""
     server.asked.clear()
     with stamina.set_testing(True, attempts=ATTEMPTS):
         yield server
@@ -40,7 +40,7 @@ def api(server: Api) -> Iterator[Api]:
 
 @pytest.fixture
 def declare(server: Api) -> Declare:
-    """Makes a source of the API; settings are given by name."""
+    """Return a function that makes a source of the API, with settings by name."""
 
     def declared(**values: object) -> Source:
         settings = {"kind": "http", "url": server.url, "requests_per_second": 1e4, **values}
@@ -62,7 +62,7 @@ def _keys(landing: Landing) -> list[object]:
 
 
 def test_an_answer_s_items_are_rows(api: Api, declare: Declare) -> None:
-    """Dotted paths lead to the items and into them; each knows where it came from."""
+    """Dotted paths lead to the items and their fields; each row has its origin."""
     item = {
         "meta": {"n": 7},
         "body": {"de": "x"},
@@ -90,7 +90,7 @@ def test_an_answer_s_items_are_rows(api: Api, declare: Declare) -> None:
 def test_an_api_on_this_machine_is_asked_past_any_proxy(
     api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that the environment names does not hear of it."""
+    """Requests to loopback do not use a proxy from the environment."""
     api.answer = lambda _: Answer([_item(1)])
     landing = Landing()
     with proxied(monkeypatch) as proxy:
@@ -100,7 +100,7 @@ def test_an_api_on_this_machine_is_asked_past_any_proxy(
 
 
 def test_numbered_pages_end_with_an_empty_one(api: Api, declare: Declare) -> None:
-    """Pages are asked for by number, beside the URL's own parameters."""
+    """Pages are requested by number; the URL keeps its other parameters."""
     pages = _pages([1, 2], [3], [])
     api.answer = lambda asked: Answer(pages[int(asked.parameters["p"])])
     source = declare(url=f"{api.url}?limit=2", pagination="page", page_parameter="p", first_page=0)
@@ -113,7 +113,7 @@ def test_numbered_pages_end_with_an_empty_one(api: Api, declare: Declare) -> Non
 
 
 def test_cursors_are_followed(api: Api, declare: Declare) -> None:
-    """Each answer's cursor asks for the next page, until there is none."""
+    """Each answer's cursor requests the next page, until there is none."""
     pages = {"": (_pages([1])[0], "b c"), "b c": (_pages([2])[0], None)}
 
     def answer(asked: Asked) -> Answer:
@@ -130,7 +130,7 @@ def test_cursors_are_followed(api: Api, declare: Declare) -> None:
 
 
 def test_link_headers_are_followed(api: Api, declare: Declare) -> None:
-    """A relative link to the next page is one too."""
+    """A relative link to the next page is followed too."""
 
     def answer(asked: Asked) -> Answer:
         if asked.parameters:
@@ -144,7 +144,7 @@ def test_link_headers_are_followed(api: Api, declare: Declare) -> None:
 
 
 def test_only_what_is_new_is_asked_for(api: Api, declare: Declare) -> None:
-    """The highest time seen goes into the next read, and items that changed replace themselves."""
+    """The next read starts at the highest time seen; changed items replace earlier ones."""
     items = [_item(1, at="2026-01-02T12:00:00Z"), _item(2, at="2026-01-02T11:30:00+01:00")]
     api.answer = lambda _: Answer(items)
     source, landing = declare(since_parameter="since", time_field="at"), Landing()
@@ -164,7 +164,7 @@ def test_only_what_is_new_is_asked_for(api: Api, declare: Declare) -> None:
 def test_since_may_be_of_any_kind(
     api: Api, declare: Declare, values: list[object], highest: object
 ) -> None:
-    """Numbers are compared as numbers, words as words; what is neither does not count."""
+    """Numbers are compared as numbers and words as words; other values do not count."""
     api.answer = lambda _: Answer([_item(n, seq=value) for n, value in enumerate(values)])
     landing = Landing()
     landing.read(declare(since_parameter="after", since_field="seq"))
@@ -189,7 +189,7 @@ _SECOND_OF_JANUARY = "2026-01-02T12:00:00Z"
 def test_a_value_that_cannot_be_right_hides_no_items(
     api: Api, declare: Declare, settings: dict[str, object], value: object
 ) -> None:
-    """A time in the future, or none that can be asked for, is passed over for the watermark."""
+    """A future time, or a value no request can use, does not become the watermark."""
     api.answer = lambda _: Answer([_item(1, at=value), _item(2, at=_SECOND_OF_JANUARY)])
     settings = {name: value or None for name, value in settings.items()}
     source, landing = declare(**settings), Landing()
@@ -202,7 +202,7 @@ def test_a_value_that_cannot_be_right_hides_no_items(
 
 
 def test_items_without_text_cost_themselves_alone(api: Api, declare: Declare) -> None:
-    """A null is a row without text; a read that has nothing else is none that fails."""
+    """A null is a row without text; a read with only such items does not fail."""
     items = [_item(1, text=None, n=1)]
     api.answer = lambda _: Answer(items)
     source, landing = declare(since_parameter="after", since_field="n"), Landing()
@@ -216,7 +216,7 @@ def test_items_without_text_cost_themselves_alone(api: Api, declare: Declare) ->
 def test_many_long_texts_come_in_several_batches(
     api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A batch is bounded in bytes too; the watermark moves with the last."""
+    """Batches are bounded in bytes too; the watermark moves with the last one."""
     monkeypatch.setattr(raw_rows, "BATCH_BYTES", 10_000)
     api.answer = lambda _: Answer([_item(n, text="x" * 4_000, n=n) for n in range(5)])
     landing = Landing()
@@ -226,7 +226,7 @@ def test_many_long_texts_come_in_several_batches(
 
 
 def test_a_read_that_breaks_off_is_made_again(api: Api, declare: Declare) -> None:
-    """The watermark has not moved, so nothing is skipped; what comes again replaces itself."""
+    """After a failed read the watermark is unchanged, and items read again replace themselves."""
     broken = True
 
     def answer(asked: Asked) -> Answer:
@@ -257,7 +257,7 @@ def test_the_token_is_shown_to_the_api_alone(
     header: str,
     shown: str,
 ) -> None:
-    """It goes into its header, and into no error and no log; without it, its variable is named."""
+    """Only the header has the token, no error or log; a missing variable is named."""
     values = {"auth": auth, "token_env": "SHOP_TOKEN", "url": f"{api.url}?key=hunter2"}
     source = declare(**values)
     with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
@@ -282,7 +282,7 @@ def test_the_token_is_shown_to_the_api_alone(
     ],
 )
 def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer) -> None:
-    """An API that is overloaded, broken or cut off is asked again, and then read."""
+    """Requests to an overloaded, broken or interrupted API are retried."""
     api.answer = lambda _: bad if len(api.asked) < ATTEMPTS else Answer([_item(1)])
     landing = Landing()
     landing.read(declare())
@@ -336,7 +336,7 @@ def test_a_passing_trouble_is_waited_out(api: Api, declare: Declare, bad: Answer
 def test_an_api_that_cannot_be_read_is_named(
     api: Api, declare: Declare, answer: Answer, reason: str, told: str, requests: int
 ) -> None:
-    """The error has its reason, the URL and the cure, and what is hopeless is asked for once."""
+    """The error has its reason, URL and cure; permanent errors are not retried."""
     api.answer = lambda _: answer
     with pytest.raises(DataError, match=f"{api.url}") as caught:
         Landing().read(declare())
@@ -346,14 +346,14 @@ def test_an_api_that_cannot_be_read_is_named(
 
 @pytest.mark.usefixtures("api")
 def test_an_api_that_is_away_is_named(declare: Declare) -> None:
-    """Nobody listens there."""
+    """An API that does not listen is named."""
     with pytest.raises(DataError, match=r"http://127\.0\.0\.1:1/ did not answer") as caught:
         Landing().read(declare(url="http://127.0.0.1:1/"))
     assert caught.value.reason == "API_UNREACHABLE"
 
 
 def test_an_answer_has_a_bound_even_unpacked(api: Api, declare: Declare) -> None:
-    """A small answer that unpacks to a huge one is given up in the middle."""
+    """A small answer that decompresses to a huge one is refused before its end."""
     bomb = gzip.compress(b" " * (MAX_RESPONSE_BYTES + 1), compresslevel=1)
     api.answer = lambda _: Answer(bomb, headers={"content-encoding": "gzip"})
     with pytest.raises(DataError, match="64 MiB") as caught:
@@ -365,7 +365,7 @@ def test_an_answer_has_a_bound_even_unpacked(api: Api, declare: Declare) -> None
 def test_a_cursor_that_cannot_be_asked_for_is_told(
     api: Api, declare: Declare, following: str
 ) -> None:
-    """What an API gives as the next page may be anything."""
+    """An API's next page may be any value; an unusable one is an error."""
     api.answer = lambda _: Answer({"i": [_item(1)], "next_cursor": following})
     with pytest.raises(DataError, match=f"{api.url} names a next page") as caught:
         Landing().read(declare(pagination="cursor", items="i"))
@@ -375,7 +375,7 @@ def test_a_cursor_that_cannot_be_asked_for_is_told(
 def test_an_answer_that_drips_has_an_end(
     api: Api, declare: Declare, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each byte comes in time, and the whole does not."""
+    """An answer fails if its bytes arrive in time but the whole takes too long."""
     monkeypatch.setattr(api_client, "ANSWER_SECONDS", 0.3)
     api.answer = lambda _: Answer([_item(1)], seconds_a_byte=0.02)
     with pytest.raises(DataError, match=f"{api.url} takes more than 0 s") as caught:
@@ -385,14 +385,14 @@ def test_an_answer_that_drips_has_an_end(
 
 
 def test_a_list_without_end_is_noticed(api: Api, declare: Declare) -> None:
-    """Pages that are all different end at max_pages; what they gave is replaced next time."""
+    """An endless list stops at max_pages; the next read replaces its rows."""
     api.answer = lambda _: Answer([_item(len(api.asked))])
     assert Landing().try_to_read(declare(pagination="page", max_pages=7)) == "ENDLESS_PAGES"
     assert len(api.asked) == 7
 
 
 def test_a_link_to_another_server_is_not_followed(api: Api, declare: Declare) -> None:
-    """The token must not go there."""
+    """The token is not sent to another server."""
     link = {"link": '<https://else.example/?page=2>; rel="next"'}
     api.answer = lambda _: Answer([_item(1)], headers=link)
     with pytest.raises(DataError, match=r"links to https://else\.example/, another server"):
@@ -400,7 +400,7 @@ def test_a_link_to_another_server_is_not_followed(api: Api, declare: Declare) ->
 
 
 def test_items_that_cannot_be_read_are_told_of_once(api: Api, declare: Declare) -> None:
-    """By their key, or one made of their content, so that they do not add up from read to read."""
+    """They have their key or one from their content, so repeated reads do not add up."""
     items = ["x", _item(1, text=5), {"text": "y", "id": None}, {"text": "z", "id": "\ud800"}]
     api.answer = lambda _: Answer(items)
     landing, source = Landing(), declare()
@@ -412,7 +412,7 @@ def test_items_that_cannot_be_read_are_told_of_once(api: Api, declare: Declare) 
 
 @pytest.mark.parametrize("kind", ["seconds", "date"])
 def test_retry_after_is_obeyed(server: Api, declare: Declare, kind: str) -> None:
-    """What the API asks to wait is waited, as a number and as a date."""
+    """The client waits as long as the API asks, in seconds or until a date."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     wait = {"retry-after": "1" if kind == "seconds" else date}
     answers = iter([Answer(b"", status=429, headers=wait)])
@@ -425,7 +425,7 @@ def test_retry_after_is_obeyed(server: Api, declare: Declare, kind: str) -> None
 
 
 def test_requests_keep_their_distance(api: Api, declare: Declare) -> None:
-    """No more are sent in a second than is allowed."""
+    """No more requests are sent in a second than the setting allows."""
     pages = _pages([1], [2], [3], [])
     api.answer = lambda asked: Answer(pages[int(asked.parameters["page"]) - 1])
     begin = time.monotonic()

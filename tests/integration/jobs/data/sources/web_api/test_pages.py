@@ -1,4 +1,4 @@
-"""How lists of an API end: each way that APIs know, for each way that they number pages."""
+"""The ends of an API's list, for each way of pagination."""
 
 from collections.abc import Callable, Iterator
 
@@ -22,14 +22,14 @@ _KEYS = ["1", "2", "3", "4", "5"]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Api]:
-    """One server for all tests here."""
+    """Return one server for all tests in this module."""
     with running() as api:
         yield api
 
 
 @pytest.fixture
 def api(server: Api) -> Iterator[Api]:
-    """The server, asked nothing yet; between two tries of a request no time passes."""
+    """Return the server without requests so far; retries of a request do not wait."""
     server.asked.clear()
     with stamina.set_testing(True, attempts=ATTEMPTS):
         yield server
@@ -51,7 +51,7 @@ def _items(number: int) -> list[dict[str, object]]:
 
 
 def _numbered(end: Answer | None) -> Respond:
-    """Pages 1 to 3, and behind them an answer; None is the last page again."""
+    """Answer pages 1 to 3, then the given answer; None is the last page again."""
 
     def respond(asked: Asked) -> Answer:
         number = int(asked.parameters["page"]) - 1
@@ -79,7 +79,7 @@ _ENDS = {
 
 @pytest.mark.parametrize("end", _ENDS.values(), ids=_ENDS)
 def test_numbered_pages_end_in_any_way(api: Api, end: Answer | None) -> None:
-    """All five items land, one request behind the last page, and the watermark moves."""
+    """All five items land, with one request after the last page, and the watermark moves."""
     api.answer = _numbered(end)
     landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
     landing.read(_source(api, pagination="page", **values))
@@ -88,7 +88,7 @@ def test_numbered_pages_end_in_any_way(api: Api, end: Answer | None) -> None:
 
 
 def _with_cursors(last: object, end: Answer | None = None, url: str = "") -> Respond:
-    """Pages whose cursor is the next one's number, or a URL with it; the last has `last`."""
+    """Answer pages whose cursor is the next number, or a URL with it; the last has `last`."""
 
     def respond(asked: Asked) -> Answer:
         number = int(asked.parameters.get("cursor", "0"))
@@ -103,7 +103,7 @@ def _with_cursors(last: object, end: Answer | None = None, url: str = "") -> Res
 
 @pytest.mark.parametrize("last", [None, False, 0, "", " ", "0", 2], ids=repr)
 def test_cursors_end_in_any_way(api: Api, last: object) -> None:
-    """Null, false, zero and nothing are no cursor, and the page's own cursor leads no further."""
+    """Null, false, zero, an empty cursor and the page's own cursor end the list."""
     api.answer = _with_cursors(last)
     assert _landed(api, pagination="cursor") == _KEYS
     assert len(api.asked) == 3
@@ -111,7 +111,7 @@ def test_cursors_end_in_any_way(api: Api, last: object) -> None:
 
 @pytest.mark.parametrize("end", [name for name, end in _ENDS.items() if end is not None])
 def test_a_cursor_may_lead_behind_the_last_page(api: Api, end: str) -> None:
-    """All five items land; a page that was named and refused moves no watermark."""
+    """All five items land; a named page that is refused does not move the watermark."""
     api.answer = _with_cursors(3, _ENDS[end])
     landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
     landing.read(_source(api, pagination="cursor", **values))
@@ -122,7 +122,7 @@ def test_a_cursor_may_lead_behind_the_last_page(api: Api, end: str) -> None:
 
 @pytest.mark.parametrize("url", ["{whole}?cursor=", "/v1/tickets?cursor=", "?cursor="])
 def test_the_next_page_may_be_a_url(api: Api, url: str) -> None:
-    """A whole URL or one from the server's root is asked for as it is."""
+    """A full URL or one from the server's root is requested as it is."""
     api.answer = _with_cursors(None, url=url.format(whole=api.url))
     assert _landed(api, pagination="cursor") == _KEYS
     assert [asked.parameters for asked in api.asked] == [{}, {"cursor": "1"}, {"cursor": "2"}]
@@ -132,7 +132,7 @@ def test_the_next_page_may_be_a_url(api: Api, url: str) -> None:
     "url", ["https://else.example/v1?cursor=", "http://127.0.0.1:1/?cursor=", "https://127.0.0.1/?"]
 )
 def test_a_url_of_another_server_is_not_followed(api: Api, url: str) -> None:
-    """Another host, port or scheme would be shown the token."""
+    """Another host, port or scheme would receive the token, so it is an error."""
     api.answer = _with_cursors(None, url=url)
     with pytest.raises(DataError, match="another server") as caught:
         _landed(api, pagination="cursor")
@@ -141,7 +141,7 @@ def test_a_url_of_another_server_is_not_followed(api: Api, url: str) -> None:
 
 @pytest.mark.parametrize("following", [True, 1.5, ["c"], {"page": 2}, "http://h:abc", "\ud800"])
 def test_what_is_no_cursor_is_refused(api: Api, following: object) -> None:
-    """The error names the URL, and no guess is made."""
+    """The error names the URL; the client does not guess."""
     api.answer = lambda _: Answer({"items": _items(0), "next_cursor": following})
     with pytest.raises(DataError, match=f"{api.url} (has neither|names a next page)") as caught:
         _landed(api, pagination="cursor")
@@ -150,7 +150,7 @@ def test_what_is_no_cursor_is_refused(api: Api, following: object) -> None:
 
 @pytest.mark.parametrize("end", ["none", "itself", *(n for n, e in _ENDS.items() if e is not None)])
 def test_links_end_in_any_way(api: Api, end: str) -> None:
-    """Without a link, with one to the page itself, or to a page that is not there."""
+    """The list ends without a link, with a link to the page itself, or to a missing page."""
 
     def answer(asked: Asked) -> Answer:
         number = int(asked.parameters.get("page", "0"))
@@ -168,7 +168,7 @@ def test_links_end_in_any_way(api: Api, end: str) -> None:
 @pytest.mark.parametrize("pagination", ["page", "cursor", "link"])
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_first_page_that_is_refused_is_an_error(api: Api, pagination: str, status: int) -> None:
-    """Only behind a page with items does a refusal mean that there is no more."""
+    """A refusal ends the list only after a page with items."""
     api.answer = lambda _: Answer({"items": []}, status=status)
     with pytest.raises(DataError, match=f"{api.url} answered {status}"):
         _landed(api, pagination=pagination)
@@ -176,7 +176,7 @@ def test_a_first_page_that_is_refused_is_an_error(api: Api, pagination: str, sta
 
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_a_later_page_that_fails_is_an_error(api: Api, status: int) -> None:
-    """A token that ran out, or a server that breaks, is no end of the list."""
+    """An expired token or a broken server does not end the list."""
     api.answer = _numbered(Answer(b"", status=status))
     with pytest.raises(DataError, match=f"answered {status}"):
         _landed(api, pagination="page")
@@ -196,7 +196,7 @@ def test_a_later_page_that_fails_is_an_error(api: Api, status: int) -> None:
 def test_the_first_page_again_ends_the_list_and_is_logged(
     api: Api, values: dict[str, object], answer: Answer
 ) -> None:
-    """It may be all there is, or a wrong parameter: so no watermark moves."""
+    """The watermark does not move, because a parameter may be wrong."""
     api.answer = lambda _: answer
     landing = Landing()
     source = _source(api, **values, since_parameter="since", since_field="at")
@@ -209,7 +209,7 @@ def test_the_first_page_again_ends_the_list_and_is_logged(
 
 @pytest.mark.parametrize("pagination", ["page", "cursor"])
 def test_pages_that_go_round_are_an_error(api: Api, pagination: str) -> None:
-    """Two pages in turn are no list."""
+    """Two pages that alternate are an error."""
 
     def answer(_: Asked) -> Answer:
         number = len(api.asked) % 2
@@ -222,7 +222,7 @@ def test_pages_that_go_round_are_an_error(api: Api, pagination: str) -> None:
 
 
 def test_an_overlap_finds_items_that_appear_late(api: Api) -> None:
-    """An item at or below the highest time seen is found, if within the overlap."""
+    """An item at or below the highest time seen is found if it is within the overlap."""
     items = [{"id": 1, "text": "x", "label": "a", "at": "2026-01-02T12:00:00Z"}]
 
     def answer(asked: Asked) -> Answer:
@@ -256,7 +256,7 @@ def test_an_overlap_finds_items_that_appear_late(api: Api) -> None:
 def test_an_overlap_is_in_the_unit_of_what_is_asked(
     api: Api, field: str, highest: object, asked: str
 ) -> None:
-    """Sixty seconds of a time, whatever it is counted in; sixty of another number."""
+    """The overlap is in seconds before a time in any unit, and in units before a number."""
     api.answer = lambda _: Answer({"items": [{"id": 1, "text": "x", "at": highest}]})
     source = _source(api, since_parameter="since", overlap=60, label_field="", **{field: "at"})
     landing = Landing()
@@ -266,7 +266,7 @@ def test_an_overlap_is_in_the_unit_of_what_is_asked(
 
 
 def test_an_overlap_before_a_word_is_refused(api: Api) -> None:
-    """Nothing lies so many seconds before a word; the error says what is needed."""
+    """A word has no value before it; the error names the valid types."""
     api.answer = lambda _: Answer({"items": [{"id": 1, "text": "x", "at": "abc"}]})
     source = _source(api, since_parameter="s", since_field="at", overlap=60, label_field="")
     landing = Landing()
@@ -280,7 +280,7 @@ def test_an_overlap_before_a_word_is_refused(api: Api) -> None:
 def test_a_token_that_no_header_may_have_is_named_by_its_variable(
     api: Api, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
-    """The error does not repeat it."""
+    """The error does not contain the token."""
     monkeypatch.setenv("SHOP_TOKEN", token)
     with pytest.raises(TidemillError, match="SHOP_TOKEN has a character") as caught:
         _landed(api, auth="bearer", token_env="SHOP_TOKEN")  # noqa: S106 -- a variable's name
@@ -298,7 +298,7 @@ def test_a_token_that_no_header_may_have_is_named_by_its_variable(
     ],
 )
 def test_a_url_that_is_none_is_told(url: str) -> None:
-    """The error is ours, and repeats no password."""
+    """An invalid URL raises our error, without its password."""
     with pytest.raises(DataError, match="fix the source's url") as caught:
         Landing().read(open_source(HttpSource(kind="http", url=url)))
     assert "secret" not in str(caught.value)

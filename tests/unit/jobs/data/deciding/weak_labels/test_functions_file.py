@@ -1,4 +1,4 @@
-"""What is said of a file of labeling functions that cannot be used."""
+"""Files of labeling functions."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ REFUND = '@labeling_function\ndef refund(text):\n    return "refund"\n'
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The file; each test writes it."""
+    """Return the path of the file, which each test writes."""
     return tmp_path / "labeling_functions.py"
 
 
 def test_functions_are_found_in_their_order(path: Path) -> None:
-    """Those that it decorates, whatever else is in it, and they can still be called."""
+    """Decorated functions are found in order and stay callable."""
     cached = (
         "import functools\n@labeling_function\n@functools.cache\ndef b(text):\n    return text\n"
     )
@@ -30,7 +30,7 @@ def test_functions_are_found_in_their_order(path: Path) -> None:
 
 
 def test_the_hash_is_the_contents(path: Path) -> None:
-    """Another rule in a file of the same size is another hash, and is what runs."""
+    """Another rule in a file of the same size has another hash and is run."""
     path.write_text(HEAD + REFUND, encoding="utf-8")
     first = load_functions_file(path)
     path.write_text((HEAD + REFUND).replace('"refund"', '"return"'), encoding="utf-8")
@@ -56,7 +56,7 @@ def test_the_hash_is_the_contents(path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused(path: Path, content: str | None, told: str) -> None:
-    """With the line, what is wrong with it, and what to do."""
+    """The error has the line, the problem and the cure."""
     if content is not None:
         path.write_text(content, encoding="latin-1")
     with pytest.raises(DataError) as caught:

@@ -1,4 +1,4 @@
-"""Labels by labeling functions, and what is told of the functions."""
+"""Labels by labeling functions, and the functions' report."""
 
 import sys
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def _texts(texts: Iterable[str]) -> pl.DataFrame:
 
 
 def test_each_text_has_its_label_in_any_order(tmp_path: Path) -> None:
-    """Repeats and the order of the texts change neither a label nor a weight."""
+    """Repeated texts and the texts' order change neither labels nor weights."""
     texts = _texts(f"{n} {word}" for n in range(40) for word in ("red", "blue", "green"))
     found = _weak(tmp_path, COLOURS).label_texts(texts).with_columns(texts["text"])
     assert found["label"].to_list() == ["red", "blue", None] * 40
@@ -61,7 +61,7 @@ def test_each_text_has_its_label_in_any_order(tmp_path: Path) -> None:
 
 
 def test_the_report_tells_what_each_function_did(tmp_path: Path) -> None:
-    """Of four texts without a label, and of three whose label is known."""
+    """The report covers four texts without a label and three with a known one."""
     weak = _weak(tmp_path, COLOURS)
     weak.label_texts(_texts(["a red", "red or blue", "a blue", "green"]))
     gold = [("red", "red", "source"), ("the red and", "blue", "human"), ("no", "red", "feedback")]
@@ -82,7 +82,7 @@ def test_the_report_tells_what_each_function_did(tmp_path: Path) -> None:
 
 
 def test_functions_are_measured_where_no_text_lacks_a_label(tmp_path: Path) -> None:
-    """Shares of no texts are null; accuracy is still known."""
+    """Shares of no texts are null; the accuracy is known."""
     red, _, _ = _weak(tmp_path, COLOURS).report(_gold([("red", "red", "source")]))
     assert (red["texts"], red["coverage"], red["labels"]) == (0, None, [])
     assert (red["gold_texts"], red["accuracy"]) == (1, 1.0)
@@ -103,7 +103,7 @@ def test_functions_are_measured_where_no_text_lacks_a_label(tmp_path: Path) -> N
     ],
 )
 def test_a_function_that_fails_is_named(tmp_path: Path, body: str, told: str) -> None:
-    """With its line, where the text stands and what to do, but not the text."""
+    """The error has the line, the text's place and the cure, but not the text."""
     weak = _weak(tmp_path, f"{HEAD}@labeling_function\ndef rule(text):\n    {body}\n")
     texts = _texts(f"{n} secret" for n in range(1001))
     with pytest.raises(DataError, match=told) as caught:
@@ -117,14 +117,14 @@ def test_a_function_that_fails_is_named(tmp_path: Path, body: str, told: str) ->
 def test_without_snorkel_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before any work is done."""
+    """The error comes before any work."""
     monkeypatch.setitem(sys.modules, "snorkel", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'tidemill\[snorkel\]'"):
         _weak(tmp_path, COLOURS)
 
 
 def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
-    """Functions may be slow."""
+    """A run stops between batches of texts, because functions may be slow."""
     path = tmp_path / "labeling_functions.py"
     path.write_text(COLOURS, encoding="utf-8")
 
@@ -136,7 +136,7 @@ def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
 
 
 def test_functions_that_give_merged_labels_agree(tmp_path: Path) -> None:
-    """A label that was renamed counts by its current name, in votes and in the report."""
+    """A renamed label counts by its current name, in votes and in the report."""
     weak = _weak(tmp_path, COLOURS, {"red": "colour", "blue": "colour"})
     found = weak.label_texts(_texts([f"{n} red and blue" for n in range(20)]))
     assert set(found["label"]) == {"colour"}

@@ -1,4 +1,4 @@
-"""Reading CSV files, sound and broken."""
+"""Valid and broken CSV files."""
 
 import csv
 from pathlib import Path
@@ -15,7 +15,7 @@ from tidemill_jobs.data.sources import open_source
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file under test lies."""
+    """Return the path of the file."""
     return tmp_path / "train.csv"
 
 
@@ -44,20 +44,20 @@ def _broken(landing: Landing) -> list[Row]:
 
 
 def test_each_row_knows_where_it_stands(path: Path) -> None:
-    """A row's origin is its file and the line that it begins on; blank lines are no rows."""
+    """A row's origin is its file and first line; blank lines are not rows."""
     rows = _read(path, 'text,label\n"two\nlines",a\n\nlast,b\n')
     found = [(row["text"], row["label"], row["origin"]) for row in rows.rows]
     assert found == [("two\nlines", "a", f"{path}:2"), ("last", "b", f"{path}:5")]
 
 
 def test_columns_are_found_by_name(path: Path) -> None:
-    """The order of the columns, and others beside them, do not matter."""
+    """The order of the columns and other columns do not matter."""
     assert _pairs(_read(path, "id,label,text\n1,a,hello\n")) == [("hello", "a")]
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
 def test_any_line_end_is_read(path: Path, ends: str) -> None:
-    """Unix, Windows and old Macintosh line ends read alike."""
+    """Unix, Windows and old Macintosh line ends are read alike."""
     assert _pairs(_read(path, ends.join(["text,label", "x,a", '"y, z",b']))) == [
         ("x", "a"),
         ("y, z", "b"),
@@ -65,12 +65,12 @@ def test_any_line_end_is_read(path: Path, ends: str) -> None:
 
 
 def test_a_byte_order_mark_is_not_part_of_a_name(path: Path) -> None:
-    """A file that begins with UTF-8's byte order mark is read like any other."""
+    """A file with UTF-8's byte order mark is read like any other."""
     assert _pairs(_read(path, b"\xef\xbb\xbftext,label\nx,a\n")) == [("x", "a")]
 
 
 def test_doubled_quotes_are_one(path: Path) -> None:
-    """A quote within quotes is written twice and read once."""
+    """A doubled quote within quotes is one quote."""
     assert _pairs(_read(path, 'text,label\n"say ""hi""",a\n')) == [('say "hi"', "a")]
 
 
@@ -95,20 +95,20 @@ def test_a_file_that_cannot_be_used_is_refused(path: Path, content: bytes, reaso
 
 
 def test_a_missing_column_is_named_with_those_there(path: Path) -> None:
-    """The message says which column is missing, on which line, and what was found."""
+    """The error names the missing column, the line and the existing columns."""
     with pytest.raises(DataError, match=r"line 1: no column 'label' among text, category"):
         _read(path, "text,category\nx,a\n")
 
 
 def test_a_missing_file_is_refused(path: Path) -> None:
-    """A source that is not there has a reason of its own."""
+    """A missing source has its own reason."""
     with pytest.raises(DataError) as caught:
         _found(path)
     assert caught.value.reason == "SOURCE_MISSING"
 
 
 def test_rows_in_another_encoding_are_quarantined(path: Path) -> None:
-    """Latin-1 bytes cost their own row, and are kept readable."""
+    """Latin-1 bytes affect only their row, and stay readable."""
     rows = _read(path, b"text,label\ncaf\xe9,a\nx,b\n")
     assert _pairs(rows) == [("x", "b")]
     assert _quarantined(rows) == [(2, "NOT_UTF8")]
@@ -116,7 +116,7 @@ def test_rows_in_another_encoding_are_quarantined(path: Path) -> None:
 
 
 def test_rows_of_another_width_are_quarantined(path: Path) -> None:
-    """A comma too many or a column too few costs its own row."""
+    """An extra comma or a missing column affects only its row."""
     rows = _read(path, "text,label\nwell, hello,a\nx\ny,b\n")
     assert _pairs(rows) == [("y", "b")]
     assert _quarantined(rows) == [(2, "WRONG_COLUMN_COUNT"), (3, "WRONG_COLUMN_COUNT")]
@@ -131,7 +131,7 @@ def test_a_quote_open_to_the_end_costs_one_row(path: Path) -> None:
 
 
 def test_a_quote_closed_by_the_next_row_costs_one_row(path: Path) -> None:
-    """A quote that a later row's opening quote seems to close costs its own row only."""
+    """A quote that the next row's opening quote closes affects only its row."""
     rows = _read(path, 'text,label\n"broken,a\nx,a\n"y, z",b\n')
     assert _pairs(rows) == [("x", "a"), ("y, z", "b")]
     assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
@@ -152,14 +152,14 @@ def test_rows_between_two_stray_quotes_are_found(path: Path, content: str) -> No
 
 
 def test_text_behind_a_closing_quote_costs_one_row(path: Path) -> None:
-    """A quote that is closed too early is an error, not a guess."""
+    """Text after a closing quote is an error, not a guess."""
     rows = _read(path, 'text,label\n"a" b,a\nx,b\n')
     assert _pairs(rows) == [("x", "b")]
     assert _quarantined(rows) == [(2, "BROKEN_QUOTES")]
 
 
 def test_a_text_of_lines_with_commas_is_a_text(path: Path) -> None:
-    """Lines within quotes that have commas, but no label behind them, are no rows."""
+    """Quoted lines with commas but without a known label are not rows."""
     text = "Dear all,\nwell, thanks\nand, bye"
     assert _pairs(_read(path, f'text,label\n"{text}",a\nx,b\n')) == [(text, "a"), ("x", "b")]
 
@@ -171,7 +171,7 @@ def test_a_text_of_lines_with_commas_is_a_text(path: Path) -> None:
     )
 )
 def test_no_file_is_read_wrong_silently(path: Path, pieces: list[str]) -> None:
-    """Whatever a file holds, each line is part of one row at most, kept or quarantined."""
+    """In any file, each line is part of at most one row, kept or quarantined."""
     rows = _read(path, "text,label\nfirst,label\n" + "".join(pieces))
     assert _pairs(rows)[0] == ("first", "label")
     origins = [row["origin"] for row in rows.rows]
@@ -181,7 +181,7 @@ def test_no_file_is_read_wrong_silently(path: Path, pieces: list[str]) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.text(alphabet='x ",\n\t\u00e9'), st.just("label")), min_size=1))
 def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str, str]]) -> None:
-    """Commas, quotes and line ends in a text survive, and no row is quarantined."""
+    """Commas, quotes and line ends in a text are read back, and no row is quarantined."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
     found = _found(path)
@@ -205,7 +205,7 @@ def test_what_a_csv_writer_writes_is_read_back(path: Path, rows: list[tuple[str,
 )
 @pytest.mark.parametrize("header", ["text,label", '"text" , "label" ', " text ,\tlabel\t"])
 def test_padding_is_not_part_of_a_field(path: Path, delimiter: str, header: str, row: str) -> None:
-    """Spaces and tabs around a field do not count, with quotes or without, in header and rows."""
+    """Spaces and tabs around a field are removed, with or without quotes, also in the header."""
     if delimiter == "\t":
         header, row = header.replace("\t", " "), row.replace("\t", " ")
     lines = [header, row, 'x,"refund"', row, ""]
@@ -218,14 +218,14 @@ def test_padding_is_not_part_of_a_field(path: Path, delimiter: str, header: str,
 
 @pytest.mark.parametrize("text", ['a "" , ""b"" , c', '"" , ""', 'x\n"", ""\t,\ny', ', "" ,'])
 def test_padding_within_quotes_is_kept(path: Path, text: str) -> None:
-    """What looks like padding around quotes within a quoted field is that field's own."""
+    """Padding and quotes within a quoted field belong to the field."""
     rows = _read(path, f'text,label\n"{text}" , "a"\n')
     assert _pairs(rows) == [(text.replace('""', '"'), "a")]
 
 
 @pytest.mark.parametrize("padding", [" ", "\t"])
 def test_a_padded_row_with_broken_quotes_costs_itself_alone(path: Path, padding: str) -> None:
-    """Padding makes no stray quote a closing one, and hides no row behind it."""
+    """Padding makes no stray quote a closing one, and hides no later row."""
     rows = _read(path, f'text,label\nv,a\n"broken,a\n"x",{padding}"a"{padding}\n"y" z,a\nw,a\n')
     assert _pairs(rows) == [("v", "a"), ("x", "a"), ("w", "a")]
     assert _quarantined(rows) == [(3, "BROKEN_QUOTES"), (5, "BROKEN_QUOTES")]

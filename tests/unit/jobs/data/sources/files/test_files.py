@@ -1,4 +1,4 @@
-"""Files that come late, grow, are rewritten or vanish, read again and again."""
+"""Files that appear late, grow, are rewritten or vanish between reads."""
 
 import bz2
 import csv
@@ -30,7 +30,7 @@ Write = Callable[[str, str | bytes], Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a file of that name into the source's folder, as it is at a later time each time."""
+    """Return a function that writes a file into the source's folder, later each time."""
     times = iter(range(1, 1000))
 
     def written(name: str, content: str | bytes) -> Path:
@@ -47,7 +47,7 @@ def _source(path: Path, **values: str) -> Source:
 
 
 def _csv(rows: int, width: int = 10) -> str:
-    """A CSV of so many rows; every ninth has a text of two lines."""
+    """Return a CSV of a number of rows; every ninth has a text of two lines."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["text", "label"])
@@ -63,7 +63,7 @@ def _parquet(**columns: list[object]) -> bytes:
 
 
 def test_the_columns_are_those_of_the_contract(tmp_path: Path, write: Write) -> None:
-    """Rows and unreadable rows have the declared columns, whatever kind of file they come from."""
+    """Rows and unreadable rows have the declared columns in every format."""
     write("a.csv", 'text,label\nx,a\n"broken,b\n')
     write("b.jsonl", '{"text": "y", "label": true}\n')
     write("c.parquet", _parquet(text=["z"], label=[1]))
@@ -75,14 +75,14 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path, write: Write) -> 
 
 
 def test_an_unchanged_file_is_not_read_again(write: Write) -> None:
-    """A second read gives nothing, not even a batch."""
+    """A second read gives no batch."""
     landing, source = Landing(), _source(write("a.csv", "text,label\nx,a\n"))
     landing.read(source)
     assert landing.read(source) == []
 
 
 def test_a_file_that_was_only_touched_gives_no_rows(write: Write) -> None:
-    """A new time with the old content moves the watermark alone."""
+    """A new time with unchanged content moves only the watermark."""
     landing = Landing()
     landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
     (batch,) = landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
@@ -91,7 +91,7 @@ def test_a_file_that_was_only_touched_gives_no_rows(write: Write) -> None:
 
 
 def test_a_file_that_grew_is_read_from_where_it_ended(write: Write) -> None:
-    """Only the rows behind the old end come in, and their line numbers go on."""
+    """Only rows after the old end are read, with continuing line numbers."""
     landing = Landing()
     landing.read(_source(write("a.csv", "text,label\nx,a\n")))
     (batch,) = landing.read(_source(path := write("a.csv", "text,label\nx,a\ny,b\n")))
@@ -112,7 +112,7 @@ def test_a_file_that_grew_is_read_from_where_it_ended(write: Write) -> None:
 def test_an_unfinished_end_is_never_counted_twice(
     write: Write, before: str, after: str, texts: list[str]
 ) -> None:
-    """A last line without an end counts as it is, until it has grown: then as it is then."""
+    """A last line without an end counts once, in its latest form."""
     landing = Landing()
     landing.read(_source(write("a.csv", f"text,label\n{before}")))
     landing.read(_source(write("a.csv", f"text,label\n{after}")))
@@ -124,7 +124,7 @@ def test_an_unfinished_end_is_never_counted_twice(
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_rewritten_file_replaces_its_rows(tmp_path: Path, write: Write, name: str) -> None:
-    """What it said before is void; other files' rows stay."""
+    """The new rows replace the old ones; other files' rows stay."""
     landing = Landing()
     write("b.csv", "text,label\nother,b\n")
     for texts in (["one", "two", "three"], ["two", "four"], ["four"]):
@@ -137,7 +137,7 @@ def test_a_rewritten_file_replaces_its_rows(tmp_path: Path, write: Write, name: 
 
 
 def test_late_files_are_new_and_vanished_ones_keep_their_rows(tmp_path: Path, write: Write) -> None:
-    """The order in which files come does not matter, nor that some are cleared away."""
+    """The order of files does not matter; removed files keep their rows."""
     landing = Landing()
     vanished = write("b.csv", "text,label\nb,b\n")
     landing.read(_source(tmp_path))
@@ -151,7 +151,7 @@ def test_late_files_are_new_and_vanished_ones_keep_their_rows(tmp_path: Path, wr
 def test_one_empty_file_of_many_is_yet_to_be_written(
     tmp_path: Path, write: Write, name: str
 ) -> None:
-    """It holds up no other; what it said before it was emptied stays until it is written."""
+    """An empty file does not stop the others, and keeps its earlier rows."""
     write("b.csv", "text,label\nb,b\n")
     write("c.csv", "text,label\nc,a\n")
     write(name, b"")
@@ -166,13 +166,13 @@ def test_one_empty_file_of_many_is_yet_to_be_written(
 
 
 def test_empty_files_alone_are_no_rows(tmp_path: Path, write: Write) -> None:
-    """Nothing ever came in: that is told."""
+    """A source with only empty files is an error."""
     write("a.csv", b"")
     assert Landing().try_to_read(_source(tmp_path)) == "NO_ROWS"
 
 
 def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
-    """Killed after any batch and begun again, each row is there once, in its place."""
+    """If a read is killed after any batch, each row is read once, at its place."""
     path = write("a.csv", _csv(120_000, width=1))
     whole = pl.concat([batch.rows for batch in _source(path).read({})])
     pieces, watermark = [], {}
@@ -184,7 +184,7 @@ def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
 
 
 def test_a_file_that_grows_while_it_is_read_loses_nothing(write: Write) -> None:
-    """Rows that come between two batches of one read are there once, then or the next time."""
+    """Rows that are added during a read are read once, then or by the next read."""
     path = write("a.csv", "text,label\n" + "x,a\n" * 150_000)
     source = _source(path)
     reading = source.read({})
@@ -199,7 +199,7 @@ def test_a_file_that_grows_while_it_is_read_loses_nothing(write: Write) -> None:
 
 
 def test_batches_are_bounded(tmp_path: Path, write: Write) -> None:
-    """No batch has more than BATCH_ROWS rows, and small files share one."""
+    """No batch has more than BATCH_ROWS rows, and small files share a batch."""
     write("big.csv", "text,label\n" + "x,a\n" * 250_000)
     for number in range(20):
         write(f"small{number}.csv", "text,label\nx,a\n")
@@ -212,7 +212,7 @@ def test_batches_are_bounded(tmp_path: Path, write: Write) -> None:
 def test_long_texts_of_a_parquet_file_take_little_memory(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of few bytes may unpack to many: its batches are bounded in bytes, at any cut."""
+    """Batches of a highly compressed file are bounded in bytes."""
     for module in (file_source, parquet_file):
         monkeypatch.setattr(module, "BATCH_BYTES", 1 << 20)
     texts = [f"{number} {'x' * 9_999}" for number in range(1_000)]
@@ -226,7 +226,7 @@ def test_long_texts_of_a_parquet_file_take_little_memory(
 
 
 def test_a_value_of_any_length_costs_its_row_alone(write: Write) -> None:
-    """As a long line does: of a text as long as that nothing is kept."""
+    """A text that is too long affects only its row and is not stored."""
     texts = ["x", "y" * (MAX_LINE_BYTES + 1), None, "\u00e9" * (MAX_LINE_BYTES // 2)]
     for times in ([1, 2, 3, 4], ["2026-01-02"] * 4):
         path = write("a.parquet", _parquet(text=texts, label=["a"] * 4, time=times))
@@ -243,7 +243,7 @@ def test_a_value_of_any_length_costs_its_row_alone(write: Write) -> None:
     cuts=st.lists(st.integers(0, 60), max_size=4),
 )
 def test_growing_anywhere_ends_the_same(write: Write, rows: list[str], cuts: list[int]) -> None:
-    """Wherever a file was cut when it was read, in the end its rows are those of the whole."""
+    """Wherever a growing file was cut in a read, all rows are read in the end."""
     out = io.StringIO()
     csv.writer(out).writerows([("text", "label"), *((text, "label") for text in rows)])
     content = out.getvalue().encode()
@@ -266,7 +266,7 @@ COMPRESSORS = {
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
 def test_compressed_files_are_read_on_too(write: Write, suffix: str) -> None:
-    """Each compression is read, and a file that was written anew with more rows grew."""
+    """Each compression is read; a rewritten file with more rows counts as grown."""
     landing, compress = Landing(), COMPRESSORS[suffix]
     landing.read(_source(write(f"a.csv.{suffix}", compress(b"text,label\nx,a\n"))))
     path = write(f"a.csv.{suffix}", compress(b"text,label\nx,a\ny,b\n"))
@@ -277,7 +277,7 @@ def test_compressed_files_are_read_on_too(write: Write, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
 def test_a_compressed_file_that_is_cut_off_is_told(write: Write, suffix: str) -> None:
-    """Nothing of it counts twice when the whole of it has come."""
+    """A truncated file is an error, and no row counts twice once it is complete."""
     content = _csv(20_000, width=60).encode()
     whole = COMPRESSORS[suffix](content)
     landing = Landing()
@@ -290,7 +290,7 @@ def test_a_compressed_file_that_is_cut_off_is_told(write: Write, suffix: str) ->
 
 
 def test_a_line_of_any_length_costs_itself_alone(write: Write) -> None:
-    """A line of 100 MB is told of, and takes no more memory than any other file."""
+    """A line of 100 MB is quarantined without using more memory."""
     with (path := write("a.csv", b"")).open("wb") as file:
         file.write(b"text,label\nx,a\n")
         for _ in range(100):
@@ -308,7 +308,7 @@ def test_a_line_of_any_length_costs_itself_alone(write: Write) -> None:
 
 
 def test_long_lines_between_rows_are_all_told(write: Write) -> None:
-    """However they lie, every row between them is there, and the line numbers are right."""
+    """All rows between long lines are read, with the right line numbers."""
     long = "y" * (MAX_LINE_BYTES + 1)
     landing = Landing()
     landing.read(_source(write("a.csv", f"text,label\n{long}\nx,a\n{long}\n{long}\nz,b\n{long}")))
@@ -344,7 +344,7 @@ def test_long_lines_between_rows_are_all_told(write: Write) -> None:
 def test_a_file_that_cannot_be_used_is_named(
     write: Write, name: str, content: bytes, reason: str, told: str
 ) -> None:
-    """The error has its reason, and names the file and what is wrong with it."""
+    """The error has its reason and names the file and the problem."""
     with pytest.raises(DataError, match=r"a\.") as caught:
         Landing().read(_source(write(name, content)))
     assert caught.value.reason == reason

@@ -1,4 +1,4 @@
-"""What becomes of single rows: JSON Lines, Parquet, and values of all types."""
+"""Single rows: JSON Lines, Parquet, and values of all types."""
 
 import io
 from datetime import UTC, date, datetime
@@ -56,7 +56,7 @@ def _parquet(folder: Path, frame: pl.DataFrame, **values: str) -> Landing:
     ],
 )
 def test_a_damaged_line_costs_itself_alone(tmp_path: Path, line: str | bytes, rule: str) -> None:
-    """The line is told of with its rule, and those around it are read."""
+    """A damaged line is quarantined with its rule, and its neighbors are read."""
     landing = _json_lines(tmp_path, '{"text": "x"}', line, "", '{"text": "y"}', time_column="when")
     assert landing.texts == ["x", "y"]
     assert landing.unreadable == [("2", rule)]
@@ -66,7 +66,7 @@ def test_a_damaged_line_costs_itself_alone(tmp_path: Path, line: str | bytes, ru
 
 
 def test_labels_are_words_whatever_they_were(tmp_path: Path) -> None:
-    """Integers are in digits and booleans in letters; what is missing is null."""
+    """Integers become digits and booleans words; a missing label is null."""
     labels = ['"a"', "7", "true", "false", "null"]
     lines = [f'{{"text": "x", "label": {label}}}' for label in labels]
     landing = _json_lines(tmp_path, *lines, '{"label": "b"}')
@@ -75,7 +75,7 @@ def test_labels_are_words_whatever_they_were(tmp_path: Path) -> None:
 
 
 def test_annotator_and_time_come_along(tmp_path: Path) -> None:
-    """Times in ISO 8601 with and without a zone and in seconds are all times in UTC."""
+    """ISO 8601 with and without a zone, and seconds, become times in UTC."""
     times = ['"2026-01-02T13:00:00+01:00"', '"2026-01-02T12:00:00"', "1767355200"]
     times += ['"1767355200"', "1767355200000", '"1767355200000"', "1767355200.0", "null"]
     lines = [f'{{"text": "x", "by": "ann", "when": {time}}}' for time in times]
@@ -85,7 +85,7 @@ def test_annotator_and_time_come_along(tmp_path: Path) -> None:
 
 
 def test_a_csv_s_times_are_read_and_checked(tmp_path: Path) -> None:
-    """An empty time is none, and one that cannot be read costs its row."""
+    """An empty time is missing; an invalid one quarantines its row."""
     path = tmp_path / "a.csv"
     path.write_text(
         "text,label,when\nx,a,2026-01-02 12:00\ny,a,\nz,a,noon\nv,a, 1767355200000\nw,a,2026\n"
@@ -97,7 +97,7 @@ def test_a_csv_s_times_are_read_and_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.TSV.gz.csv"])
 def test_the_delimiter_follows_the_suffix(tmp_path: Path, name: str) -> None:
-    """A .tsv has tabs, another name has commas, and the setting beats both."""
+    """A .tsv file has tabs and others have commas; the setting overrides both."""
     path = tmp_path / name
     path.write_text("text\tlabel\nx, y\ta\n")
     values = {} if name.endswith(".tsv") else {"delimiter": "\t"}
@@ -115,7 +115,7 @@ def test_rows_without_labels_have_none(tmp_path: Path) -> None:
 
 
 def test_parquet_s_types_are_brought_into_form(tmp_path: Path) -> None:
-    """Integer, boolean and categorical labels, times with a zone, without one, and days."""
+    """Integer, boolean and categorical labels, times with and without a zone, and days are read."""
     frame = pl.DataFrame(
         {
             "text": pl.Series(["x", None], dtype=pl.Categorical),
@@ -161,7 +161,7 @@ _NAIVE = NOON.replace(tzinfo=None)
     ids=lambda times: str(times.type),
 )
 def test_parquet_s_times_are_times_however_written(tmp_path: Path, times: pa.Array) -> None:
-    """Any time zone, unit or encoding; text and numbers by the rule that holds everywhere."""
+    """Any time zone, unit or encoding is read; text and numbers follow the common rule."""
     times = pa.concat_arrays([times, pa.nulls(1, times.type)])
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x", "y"], "label": ["a", "b"], "when": times}), path)
@@ -180,7 +180,7 @@ def test_parquet_s_times_are_times_however_written(tmp_path: Path, times: pa.Arr
     ids=lambda words: str(words.type),
 )
 def test_parquet_s_texts_are_texts_however_encoded(tmp_path: Path, words: pa.Array) -> None:
-    """Views, large strings and dictionaries are text, as label and annotator too."""
+    """Views, large strings and dictionaries are text, also as label and annotator."""
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": words, "label": words, "who": words}), path)
     (row,) = _read(path, annotator_column="who").rows
@@ -198,7 +198,7 @@ def test_parquet_s_texts_are_texts_however_encoded(tmp_path: Path, words: pa.Arr
     ids=lambda labels: str(labels.type),
 )
 def test_parquet_s_whole_numbers_are_labels(tmp_path: Path, labels: pa.Array) -> None:
-    """A label may be a number in any encoding, as long as it has no point."""
+    """Whole numbers in any encoding are labels."""
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x"], "label": labels}), path)
     assert [row["label"] for row in _read(path).rows] == ["7"]
@@ -206,7 +206,7 @@ def test_parquet_s_whole_numbers_are_labels(tmp_path: Path, labels: pa.Array) ->
 
 @pytest.mark.parametrize("kind", [pa.timestamp("ms"), pa.date32()])
 def test_a_parquet_time_beyond_all_years_costs_its_row(tmp_path: Path, kind: pa.DataType) -> None:
-    """A time after the year 9999 is quarantined, and the row beside it is read."""
+    """A time after the year 9999 is quarantined, and the next row is read."""
     times = pa.array([10, 1 << 30 if kind == pa.date32() else 1 << 50, None]).cast(pa.int64())
     times = times.cast(pa.int32() if kind == pa.date32() else pa.int64()).view(kind)
     path = tmp_path / "a.parquet"
@@ -222,7 +222,7 @@ _OURS = ("row", "part", "key", "origin", "number", "rule", "value", "time", "fou
 @pytest.mark.parametrize("name", _OURS)
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_columns_may_be_named_as_our_own(tmp_path: Path, suffix: str, name: str) -> None:
-    """Beside the text's column, and as the text's column, a name means nothing to us."""
+    """A column with one of our internal names has no special meaning."""
     frame = pl.DataFrame({"text": ["x"], "label": ["a"], name: ["y"]})
     path = tmp_path / f"a.{suffix}"
     if suffix == "parquet":
@@ -249,7 +249,7 @@ def test_columns_may_be_named_as_our_own(tmp_path: Path, suffix: str, name: str)
 def test_a_parquet_label_that_is_no_word_is_refused(
     tmp_path: Path, column: pa.Array, told: str
 ) -> None:
-    """The error names file, column and cure."""
+    """The error names the file, the column and the cure."""
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x"], "label": column}), path)
     with pytest.raises(DataError, match=r"a\.parquet: column 'label'.*write the label") as caught:
@@ -258,7 +258,7 @@ def test_a_parquet_label_that_is_no_word_is_refused(
 
 
 def test_a_parquet_file_with_damaged_names_is_named(tmp_path: Path) -> None:
-    """Whatever the library says of a damaged file, the error is ours and names the file."""
+    """A damaged file is our error with the file's name, whatever the library raises."""
     out = io.BytesIO()
     pq.write_table(pa.table({"text": ["x"], "label": ["a"], "other": ["y"]}), out)
     path = tmp_path / "a.parquet"
@@ -269,7 +269,7 @@ def test_a_parquet_file_with_damaged_names_is_named(tmp_path: Path) -> None:
 
 
 def test_an_error_names_a_few_columns_of_many(tmp_path: Path) -> None:
-    """However many there are, and whatever their names hold, the message can be shown."""
+    """The message can be shown for any number and any names of columns."""
     names = ", ".join(f'"c{n}": 1' for n in range(1000))
     with pytest.raises(DataError, match=r"among .ud800, c0, c1, .*, and others") as caught:
         _json_lines(tmp_path, f'{{"\\ud800": 1, {names}}}')
@@ -277,7 +277,7 @@ def test_an_error_names_a_few_columns_of_many(tmp_path: Path) -> None:
 
 
 def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    """The error names file, column and cure."""
+    """The error names the file, the column and the cure."""
     path = tmp_path / "a.parquet"
     text = pa.array([b"caf\xe9"]).view(pa.string())
     pq.write_table(pa.table({"text": text, "label": ["a"]}), path)
@@ -300,14 +300,14 @@ def test_a_parquet_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_parquet_of_other_columns_is_refused(
     tmp_path: Path, frame: dict[str, list[object]], reason: str, told: str
 ) -> None:
-    """A column that is missing, or of another type, is named with what is there."""
+    """A missing column or one of a wrong type is named, with the existing ones."""
     with pytest.raises(DataError, match=r"a\.parquet") as caught:
         _parquet(tmp_path, pl.DataFrame(frame))
     assert (caught.value.reason, told in str(caught.value)) == (reason, True)
 
 
 def test_parquet_that_is_cut_off_is_refused_and_then_read(tmp_path: Path) -> None:
-    """Half a file gives nothing; the whole of it, later, gives all."""
+    """A truncated file gives no rows; the complete file gives all."""
     out = io.BytesIO()
     pl.DataFrame({"text": ["x", "y"], "label": ["a", "b"]}).write_parquet(out)
     path, landing = tmp_path / "a.parquet", Landing()
@@ -321,7 +321,7 @@ def test_parquet_that_is_cut_off_is_refused_and_then_read(tmp_path: Path) -> Non
 
 
 def test_parquet_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
-    """Read batch by batch, each begun anew, a large file's rows are all there once."""
+    """If each read is cut off after a batch, each row of a large file is read once."""
     count = BATCH_ROWS * 2 + 10
     frame = pl.DataFrame({"text": pl.int_range(count, eager=True).cast(pl.String), "label": "a"})
     frame.write_parquet(tmp_path / "a.parquet", row_group_size=70_000)

@@ -1,4 +1,4 @@
-"""Which files a path means, here and elsewhere, and what a source is called."""
+"""The files that a path means, local and remote, and the names of sources."""
 
 import gzip
 import os
@@ -25,7 +25,7 @@ def _origins(path: str, **values: str) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with files of all kinds below `data`."""
+    """Make a workspace with files of all kinds below `data`."""
     (tmp_path / "data" / "deep").mkdir(parents=True)
     for name in ("b.csv", "deep/c.CSV", "a[1].csv", ".hidden.csv", "_started.csv", "notes.txt"):
         (tmp_path / "data" / name).write_bytes(CSV)
@@ -46,12 +46,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_path_means_files(path: str, found: list[str]) -> None:
-    """A folder means what is in it and below, of known formats and not hidden; globs choose."""
+    """A folder means its visible files of known formats, at any depth; globs select files."""
     assert _origins(path) == found
 
 
 def test_folders_with_a_glob_s_characters_mean_themselves(folder: Path) -> None:
-    """A folder named so is read as it is called; only what follows it is a glob."""
+    """An existing folder is taken literally; only the rest of the path is a glob."""
     odd = folder / "d[1] *?"
     odd.mkdir()
     (odd / "a.csv").write_bytes(CSV)
@@ -76,14 +76,14 @@ def test_a_name_that_is_not_utf8_is_shown_escaped(folder: Path) -> None:
     "path", ["a\0b.csv", "x" * 5000, "a::b::c.csv", "http://[/x.csv", "zip://x::none.zip"]
 )
 def test_a_path_that_no_library_takes_is_told(path: str) -> None:
-    """Whatever fsspec raises, the error is ours."""
+    """Any error of fsspec becomes our error."""
     with pytest.raises(DataError) as caught:
         _origins(path)
     assert caught.value.reason in {"SOURCE_MISSING", "SOURCE_UNREADABLE"}
 
 
 def test_a_set_format_takes_files_of_any_name() -> None:
-    """Where the settings say what files are, their suffixes do not matter."""
+    """If the settings have a format, suffixes do not matter."""
     assert _origins("data/*.txt", format="csv") == ["data/notes.txt:2"]
     with pytest.raises(DataError, match=re.escape("there is no file to read at data/*.txt")):
         _origins("data/*.txt")
@@ -91,14 +91,14 @@ def test_a_set_format_takes_files_of_any_name() -> None:
 
 @pytest.mark.parametrize("path", ["none.csv", "data/none", "data/*.parquet", "file:///none.csv"])
 def test_a_path_without_files_is_told(path: str) -> None:
-    """No file, no folder, or a glob that finds nothing."""
+    """No file, no folder, and a glob without matches are errors."""
     with pytest.raises(DataError, match=r"none|parquet") as caught:
         _origins(path)
     assert caught.value.reason == "SOURCE_MISSING"
 
 
 def test_files_elsewhere_are_read() -> None:
-    """What fsspec reads is read like the local files, grown files too."""
+    """Remote files are read like local files, also when they grow."""
     store, landing = fsspec.filesystem("memory"), Landing()
     store.pipe_file("/shop/a.csv", CSV)
     source = open_source(FilesSource(path="memory://shop/*.csv"))
@@ -115,7 +115,7 @@ def test_files_elsewhere_are_read() -> None:
 
 
 def test_an_unknown_protocol_is_told() -> None:
-    """A URL that no file system reads is named, with what fsspec says of it."""
+    """The error names the URL and has fsspec's message."""
     with pytest.raises(DataError, match="carrier://pigeon cannot be read") as caught:
         _origins("carrier://pigeon")
     assert caught.value.reason == "SOURCE_UNREADABLE"
@@ -143,7 +143,7 @@ def test_a_name_says_what_is_read_and_not_how() -> None:
     [("https", "?signature=ter2"), ("ftp", ""), ("simplecache::https", "?signature=ter2")],
 )
 def test_a_url_s_password_is_shown_nowhere(protocol: str, parameters: str) -> None:
-    """Neither a source's name, which manifests and folders bear, nor an error repeats it."""
+    """Neither an error nor a source's name, which manifests and folders have, contains it."""
     path = f"{protocol}://bob:hun@ter2@127.0.0.1:1/x.csv{parameters}"
     source = open_source(FilesSource(path=path))
     with pytest.raises(DataError, match=r"127\.0\.0\.1:1/x\.csv") as caught:
@@ -162,5 +162,5 @@ def test_a_url_s_password_is_shown_nowhere(protocol: str, parameters: str) -> No
     "path", ["data/a@b.csv", "abfs://container@account.net/x.csv", "s3://bucket/a?.csv"]
 )
 def test_what_is_no_secret_is_shown(path: str) -> None:
-    """An at sign may be part of a name or a place, and a question mark of a glob."""
+    """An at sign may be part of a name, and a question mark of a glob."""
     assert without_secrets(path) == path
