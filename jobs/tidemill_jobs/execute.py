@@ -87,7 +87,7 @@ def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, cl
     try:
         result = work(heart.progress)
     except RunCancelled:
-        _close(heart, lambda: store.mark_cancelled(run.run_id, clock()))
+        _close(heart, lambda: store.mark_canceled(run.run_id, clock()))
         return False
     except Exception as error:
         reason = error.reason if isinstance(error, TidemillError) else type(error).__name__

@@ -6,7 +6,7 @@ from datetime import datetime
 from tidemill_core.domain.job import JobRunState, Trigger
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage
-from tidemill_jobs.catalogue import RETRAIN
+from tidemill_jobs.catalog import RETRAIN
 
 
 def queue_first_models(

@@ -28,7 +28,7 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
-from tidemill_jobs.catalogue import CHECKS, catalogue, definition
+from tidemill_jobs.catalog import CHECKS, catalog, definition
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.execute import execute
 from tidemill_jobs.first_model import queue_first_models
@@ -111,7 +111,7 @@ class JobsProcess:
 
     def _lead(self) -> None:
         log.info("leading", holder=self._holder)
-        self._storage.jobs.set_catalogue(catalogue(self._settings.schedule))
+        self._storage.jobs.set_catalog(catalog(self._settings.schedule))
         for run_id in self._storage.jobs.close_gone(list(self._settings.tasks), system_clock()):
             log.warning("run_of_a_gone_task", run_id=run_id)
         self._schedule.start()

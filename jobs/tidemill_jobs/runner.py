@@ -105,7 +105,7 @@ class Runner:
 
     def _record_death(self, run: JobRun, exit_code: int) -> None:
         if run.cancel_requested:
-            self._store.mark_cancelled(run.run_id, self._clock())
+            self._store.mark_canceled(run.run_id, self._clock())
         else:
             error = f"DIED: its process ended with exit code {exit_code}"
             self._store.fail(run.run_id, error, self._clock())

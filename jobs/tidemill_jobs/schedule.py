@@ -13,7 +13,7 @@ from tidemill_core.domain.job import Trigger
 from tidemill_core.errors import ConfigurationError, StorageUnavailable, TidemillError
 from tidemill_core.settings import ScheduleSettings
 from tidemill_core.storage.jobs import JobStore, RunRequest
-from tidemill_jobs.catalogue import CATALOGUE, crontab
+from tidemill_jobs.catalog import CATALOG, crontab
 
 RETRY_AFTER = timedelta(seconds=10)
 """How long after a failure to queue a run the schedule tries again."""
@@ -157,7 +157,7 @@ class Schedule:
 
 
 def _triggers(settings: ScheduleSettings) -> Iterator[tuple[str, CrontabTrigger]]:
-    for known in CATALOGUE:
+    for known in CATALOG:
         expression = crontab(known.job, settings)
         if not expression:
             continue

@@ -49,7 +49,7 @@ def outcome_of(rule: str) -> Outcome:
 
 @dataclass(frozen=True)
 class DatasetVersion:
-    """One dataset version in the catalogue.
+    """One dataset version in the catalog.
 
     Attributes:
         dataset_version: its id, the SHA-256 of its content, in hex.

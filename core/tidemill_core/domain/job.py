@@ -44,7 +44,7 @@ ASKED_BY_PEOPLE = (Trigger.RPC, Trigger.ERASURE)
 
 @dataclass(frozen=True)
 class Job:
-    """A job that can be run; the server reads it from the catalogue table.
+    """A job that can be run; the server reads it from the catalog table.
 
     Attributes:
         job: its name.

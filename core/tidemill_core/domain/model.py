@@ -52,7 +52,7 @@ def model_name(task: str, model_format: str) -> str:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One model version in the catalogue.
+    """One model version in the catalog.
 
     Attributes:
         task: the task it belongs to.

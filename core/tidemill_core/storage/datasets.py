@@ -1,4 +1,4 @@
-"""The catalogue of dataset versions. Their rows are in Parquet files under their `uri`."""
+"""The catalog of dataset versions. Their rows are in Parquet files under their `uri`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -40,14 +40,14 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def set_catalogue(self, catalogue: Sequence[Job]) -> None:
-        """Replace the catalogue of jobs."""
+    def set_catalog(self, catalog: Sequence[Job]) -> None:
+        """Replace the catalog of jobs."""
         with self._database.write(alone_on=jobs) as connection:
             connection.execute(delete(jobs))
-            if catalogue:
-                connection.execute(jobs.insert(), [asdict(job) for job in catalogue])
+            if catalog:
+                connection.execute(jobs.insert(), [asdict(job) for job in catalog])
 
-    def catalogue(self) -> list[Job]:
+    def catalog(self) -> list[Job]:
         """Return the jobs, ordered by name."""
         with self._database.read() as connection:
             rows = connection.execute(select(jobs).order_by(jobs.c.job)).mappings()
@@ -124,9 +124,9 @@ class JobStore:
         """Close a run that failed; `error` is `REASON: message`."""
         self._close(run_id, JobRunState.FAILED, {"message": "failed", "error": error}, now)
 
-    def mark_cancelled(self, run_id: str, now: datetime) -> None:
-        """Close a run that was cancelled."""
-        self._close(run_id, JobRunState.CANCELLED, {"message": "cancelled"}, now)
+    def mark_canceled(self, run_id: str, now: datetime) -> None:
+        """Close a run that was canceled."""
+        self._close(run_id, JobRunState.CANCELLED, {"message": "canceled"}, now)
 
     def _close(
         self, run_id: str, state: JobRunState, values: dict[str, Any], now: datetime
@@ -136,16 +136,16 @@ class JobStore:
             connection.execute(change)
 
     def cancel(self, run_id: str, now: datetime) -> JobRun:
-        """Ask a run to stop. A queued one is cancelled immediately; an ended one does not change.
+        """Ask a run to stop. A queued one is canceled immediately; an ended one does not change.
 
         Raises:
             NotFound: there is no such run.
         """
         queued = run_in(JobRunState.QUEUED, run_id)
-        cancelled = {"state": JobRunState.CANCELLED, "message": "cancelled", "end_time": now}
+        canceled = {"state": JobRunState.CANCELLED, "message": "canceled", "end_time": now}
         running = run_in(JobRunState.RUNNING, run_id)
         with self._database.write() as connection:
-            connection.execute(queued.values(cancel_requested=True, **cancelled))
+            connection.execute(queued.values(cancel_requested=True, **canceled))
             connection.execute(running.values(cancel_requested=True))
             return get_run(connection, run_id)
 

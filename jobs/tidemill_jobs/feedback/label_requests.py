@@ -14,7 +14,7 @@ from tidemill_core.domain.prediction import Prediction
 from tidemill_core.storage.predictions import PredictionStore, Span
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key, text_hash
-from tidemill_jobs.catalogue import QUEUE_LABELS
+from tidemill_jobs.catalog import QUEUE_LABELS
 from tidemill_jobs.context import JobContext, Progress, Result
 
 SETTLING = timedelta(minutes=1)

@@ -17,7 +17,7 @@ from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.served import by_model, configure
-from tidemill_jobs.catalogue import RETRAIN
+from tidemill_jobs.catalog import RETRAIN
 
 UNLOAD_AFTER = timedelta(seconds=5)
 """Fronts learn of a change within a quarter of a second; a version they leave stays so long."""
@@ -32,7 +32,7 @@ class Serving:
     """Where versions are and what serves them.
 
     Attributes:
-        models: the catalogue of versions and deployments.
+        models: the catalog of versions and deployments.
         repository: their files.
         triton: loads and answers them.
     """

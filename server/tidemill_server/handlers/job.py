@@ -27,7 +27,7 @@ class JobHandler:
     @in_thread
     def list_jobs(self, page: Page) -> tuple[list[Job], str]:
         """Return a page of the jobs that can be run, and the next page's token."""
-        return _page_of(self.store.catalogue(), page)
+        return _page_of(self.store.catalog(), page)
 
     @in_thread
     def run(self, job: str, task: str, request_id: str) -> JobRun:
@@ -38,7 +38,7 @@ class JobHandler:
         """
         self.router.task_settings(task)
         check_words("request_id", request_id, MAX_KEY_LENGTH)
-        known = {each.job for each in self.store.catalogue()}
+        known = {each.job for each in self.store.catalog()}
         if job not in known:
             rule = f"there is no job {job[:100]!r}; there are: {', '.join(sorted(known))}"
             raise InvalidArgument("UNKNOWN_JOB", "job", rule)

@@ -1,4 +1,4 @@
-"""The catalogue of dataset versions."""
+"""The catalog of dataset versions."""
 
 import hashlib
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_the_newest_is_the_last_built(storage: Storage) -> None:
 
 
 def test_an_erasure_records_no_version(storage: Storage) -> None:
-    """An erasure does not add a version that another workspace built to the catalogue."""
+    """An erasure does not add a version that another workspace built to the catalog."""
     storage.datasets.record_erased(ONE, 1)
     assert storage.datasets.page("", Page()) == ([], "")
 

@@ -26,22 +26,22 @@ def _running(storage: Storage) -> JobRun:
     return run
 
 
-def test_catalogue(storage: Storage) -> None:
-    """The catalogue is the last one set, ordered by name; it may be empty."""
+def test_catalog(storage: Storage) -> None:
+    """The catalog is the last one set, ordered by name; it may be empty."""
     retrain, drift = Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "0 2 * * *")
-    storage.jobs.set_catalogue([retrain])
-    storage.jobs.set_catalogue([retrain, drift])
-    assert storage.jobs.catalogue() == [drift, retrain]
-    storage.jobs.set_catalogue([])
-    assert storage.jobs.catalogue() == []
+    storage.jobs.set_catalog([retrain])
+    storage.jobs.set_catalog([retrain, drift])
+    assert storage.jobs.catalog() == [drift, retrain]
+    storage.jobs.set_catalog([])
+    assert storage.jobs.catalog() == []
 
 
-def test_the_catalogue_set_by_many(storage: Storage, second_storage: Storage) -> None:
-    """Processes that set the same catalogue concurrently leave it complete."""
-    catalogue = [Job("a", "", ""), Job("b", "", "")]
+def test_the_catalog_set_by_many(storage: Storage, second_storage: Storage) -> None:
+    """Processes that set the same catalog concurrently leave it complete."""
+    catalog = [Job("a", "", ""), Job("b", "", "")]
     stores = [storage.jobs, second_storage.jobs]
-    at_once(lambda n: stores[n % 2].set_catalogue(catalogue), range(8))
-    assert storage.jobs.catalogue() == catalogue
+    at_once(lambda n: stores[n % 2].set_catalog(catalog), range(8))
+    assert storage.jobs.catalog() == catalog
 
 
 def test_a_queued_run(storage: Storage) -> None:
@@ -260,7 +260,7 @@ def test_a_run_is_closed_once(storage: Storage) -> None:
     run = _running(storage)
     storage.jobs.succeed(run.run_id, {"version": 3}, later(2))
     storage.jobs.fail(run.run_id, "LATE: no", later(3))
-    storage.jobs.mark_cancelled(run.run_id, later(4))
+    storage.jobs.mark_canceled(run.run_id, later(4))
     closed = storage.jobs.get(run.run_id)
     assert (closed.state, closed.progress) == (JobRunState.SUCCEEDED, 1.0)
     assert (closed.result, closed.error, closed.end_time) == ({"version": 3}, "", later(2))
@@ -273,7 +273,7 @@ def test_cancel(storage: Storage) -> None:
     assert (cancelled.state, cancelled.end_time) == (JobRunState.CANCELLED, later(2))
     asked = storage.jobs.cancel(running.run_id, later(3))
     assert (asked.state, asked.cancel_requested) == (JobRunState.RUNNING, True)
-    storage.jobs.mark_cancelled(running.run_id, later(4))
+    storage.jobs.mark_canceled(running.run_id, later(4))
     ended = storage.jobs.get(running.run_id)
     assert ended.state is JobRunState.CANCELLED
     assert storage.jobs.cancel(running.run_id, later(5)) == ended

@@ -101,7 +101,7 @@ def test_a_full_job_store(sqlite_file: Path, sqlite_storage: Storage) -> None:
     assert waiting[::-1] == queued
     claimed = sqlite_storage.jobs.claim(NOW)
     assert claimed is not None
-    sqlite_storage.jobs.mark_cancelled(claimed.run_id, NOW)
+    sqlite_storage.jobs.mark_canceled(claimed.run_id, NOW)
 
 
 def _pages(path: Path) -> int:

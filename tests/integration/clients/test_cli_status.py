@@ -52,7 +52,7 @@ def test_a_task_without_a_champion(
     assert told["support"] == ""
     assert f"tidemill jobs watch {waiting}" in told["untrained"]
     while (claimed := jobs.claim(NOW)) is not None and claimed.run_id != waiting:
-        jobs.mark_cancelled(claimed.run_id, NOW)
+        jobs.mark_canceled(claimed.run_id, NOW)
     jobs.fail(waiting, "TRITON_UNAVAILABLE: Triton does not answer", NOW)
     assert jobs.get(waiting).state is JobRunState.FAILED
     assert "see Triton's log" in problems(front)["untrained"]

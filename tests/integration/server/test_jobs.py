@@ -11,10 +11,10 @@ from tidemill_core.domain.job import Job
 
 
 @pytest.fixture(autouse=True)
-def catalogue(workspace: Workspace) -> None:
+def catalog(workspace: Workspace) -> None:
     """Return two jobs that can be run."""
     jobs = [Job("retrain", "Trains.", ""), Job("check_drift", "Looks.", "daily")]
-    workspace.storage.jobs.set_catalogue(jobs)
+    workspace.storage.jobs.set_catalog(jobs)
 
 
 def run(
@@ -34,7 +34,7 @@ def test_jobs_are_listed(front: Front) -> None:
     ]
 
 
-def test_the_catalogue_is_paged(front: Front) -> None:
+def test_the_catalog_is_paged(front: Front) -> None:
     """Following the tokens shows each job once, by name."""
     seen, token = [], ""
     while True:

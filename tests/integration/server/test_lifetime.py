@@ -76,7 +76,7 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> N
 def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Front]) -> None:
     """A watcher without an end is cut off after the grace period."""
     workspace, front = house
-    workspace.storage.jobs.set_catalogue([Job("retrain", "Trains.", "")])
+    workspace.storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     asked = job_service_pb2.RunJobRequest(job="retrain", task="support")
     run = front.jobs.RunJob(asked, timeout=5).job_run
     watch = front.jobs.WatchJobRun(job_service_pb2.WatchJobRunRequest(run_id=run.run_id))

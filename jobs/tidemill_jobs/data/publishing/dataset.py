@@ -2,7 +2,7 @@
 
     <state_dir>/datasets/<task>/<id>/examples.parquet     EXAMPLE_COLUMNS, sorted by text_hash
                                     /quarantine.parquet   QUARANTINE_COLUMNS of all other rows
-                                    /manifest.json        the catalogue's entry, and the inputs and
+                                    /manifest.json        the catalog's entry, and the inputs and
                                                           settings of the build
                                     /erased.parquet       tombstones of erased rows, if any
 

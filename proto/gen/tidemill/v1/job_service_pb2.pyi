@@ -38,7 +38,7 @@ class _JobRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobRunSta
     JOB_RUN_STATE_FAILED: _JobRunState.ValueType  # 4
     """Failed."""
     JOB_RUN_STATE_CANCELLED: _JobRunState.ValueType  # 5
-    """Was cancelled."""
+    """Was canceled."""
 
 class JobRunState(_JobRunState, metaclass=_JobRunStateEnumTypeWrapper):
     """The state of a run."""
@@ -54,7 +54,7 @@ JOB_RUN_STATE_SUCCEEDED: JobRunState.ValueType  # 3
 JOB_RUN_STATE_FAILED: JobRunState.ValueType  # 4
 """Failed."""
 JOB_RUN_STATE_CANCELLED: JobRunState.ValueType  # 5
-"""Was cancelled."""
+"""Was canceled."""
 Global___JobRunState: _TypeAlias = JobRunState  # noqa: Y015
 
 @_typing.final

@@ -109,7 +109,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJobRun(self, request, context):
-        """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it.
+        """Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

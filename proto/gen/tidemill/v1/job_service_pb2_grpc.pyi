@@ -47,7 +47,7 @@ class JobServiceStub:
     WatchJobRun: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRunRequest, _job_service_pb2.WatchJobRunResponse]
     """Sends the run immediately and after each change, and ends when the run ends."""
     CancelJobRun: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRunRequest, _job_service_pb2.CancelJobRunResponse]
-    """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
+    """Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -68,7 +68,7 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJobRun: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRunRequest, _job_service_pb2.WatchJobRunResponse]  # type: ignore[assignment]
     """Sends the run immediately and after each change, and ends when the run ends."""
     CancelJobRun: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRunRequest, _job_service_pb2.CancelJobRunResponse]  # type: ignore[assignment]
-    """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
+    """Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts batch jobs and shows their runs."""
@@ -122,6 +122,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelJobRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelJobRunResponse, _abc.Awaitable[_job_service_pb2.CancelJobRunResponse]]:
-        """Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it."""
+        """Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -74,7 +74,7 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
     assert result["excluded_by_rule"] == Counter(found.values())
 
 
-def test_the_catalogue_knows_the_version(context: JobContext, source: Path) -> None:
+def test_the_catalog_knows_the_version(context: JobContext, source: Path) -> None:
     """A built version is recorded with its counts, and can be read from its path."""
     train, test = _text_on(Split.TRAIN), _text_on(Split.TEST)
     _write(source, [(train, "a"), (test, "b"), (test, "b")])
@@ -165,7 +165,7 @@ def test_content_that_comes_again_is_the_newest(context: JobContext, source: Pat
 
 
 def test_a_repeat_leaves_the_files_as_they_are(context: JobContext, source: Path) -> None:
-    """Building the newest version again changes only the catalogue."""
+    """Building the newest version again changes only the catalog."""
     _write(source, [("x", "a"), ("y", "b")])
     folder = Path(build(context).uri)
     before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}

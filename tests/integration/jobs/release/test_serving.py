@@ -13,7 +13,7 @@ from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.triton.main import configure_all
 from tidemill_core.triton.testing import RunningTriton
-from tidemill_jobs.catalogue import RETRAIN
+from tidemill_jobs.catalog import RETRAIN
 from tidemill_jobs.release.serving import serve
 from tidemill_jobs.release.trial import AnswersDiffer, ask
 

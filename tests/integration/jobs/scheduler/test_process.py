@@ -20,7 +20,7 @@ from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.schema import job_runs, leases
-from tidemill_jobs.catalogue import CATALOGUE
+from tidemill_jobs.catalog import CATALOG
 from tidemill_jobs.main import LEASE_LENGTH
 from tidemill_jobs.runner import ORPHANED_AFTER
 
@@ -96,8 +96,8 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
     )
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 1
-    catalogue = {job.job for job in workspace.storage.jobs.catalogue()}
-    assert catalogue == {known.job for known in CATALOGUE}
+    catalog = {job.job for job in workspace.storage.jobs.catalog()}
+    assert catalog == {known.job for known in CATALOG}
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert not children[0].is_running()

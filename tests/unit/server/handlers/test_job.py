@@ -9,7 +9,7 @@ from tidemill_server.inference.router import Router
 async def test_a_run_is_watched_until_it_ends(workspace: Workspace, router: Router) -> None:
     """The run is sent immediately and after each change, and then the stream ends."""
     jobs = workspace.storage.jobs
-    jobs.set_catalogue([Job("retrain", "Trains.", "")])
+    jobs.set_catalog([Job("retrain", "Trains.", "")])
     handler = JobHandler(jobs, router, lambda: NOW)
 
     run = await handler.run("retrain", "support", "")

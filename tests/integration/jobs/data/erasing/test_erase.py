@@ -84,7 +84,7 @@ def test_it_does_not_come_back(built: JobContext, source: Path) -> None:
 
 
 def test_a_version_of_another_workspace_is_not_recorded(built: JobContext) -> None:
-    """The job erases from a pulled version, but does not add it to the catalogue."""
+    """The job erases from a pulled version, but does not add it to the catalog."""
     listed = built.storage.datasets.page("support", Page())
     folder = Path(listed[0][0].uri)
     pulled = shutil.copytree(folder, folder.with_name("f" * 64))

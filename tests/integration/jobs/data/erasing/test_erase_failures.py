@@ -94,7 +94,7 @@ def test_what_was_erased_elsewhere_is_found_by_its_place(built: JobContext) -> N
     assert left_over(built.settings.state_dir) == []
 
 
-def test_a_version_from_elsewhere_stays_out_of_the_catalogue(built: JobContext) -> None:
+def test_a_version_from_elsewhere_stays_out_of_the_catalog(built: JobContext) -> None:
     """A version from `dvc pull` is not added as the newest."""
     with built.storage.database.write() as connection:
         connection.execute(delete(dataset_versions))

@@ -36,7 +36,7 @@ export enum JobRunState {
   JOB_RUN_STATE_SUCCEEDED = 3,
   /** JOB_RUN_STATE_FAILED - Failed. */
   JOB_RUN_STATE_FAILED = 4,
-  /** JOB_RUN_STATE_CANCELLED - Was cancelled. */
+  /** JOB_RUN_STATE_CANCELLED - Was canceled. */
   JOB_RUN_STATE_CANCELLED = 5,
   UNRECOGNIZED = -1,
 }
@@ -1308,7 +1308,7 @@ export const JobServiceService = {
     responseSerialize: (value: WatchJobRunResponse): Buffer => Buffer.from(WatchJobRunResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchJobRunResponse => WatchJobRunResponse.decode(value),
   },
-  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
+  /** Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it. */
   cancelJobRun: {
     path: "/tidemill.v1.JobService/CancelJobRun" as const,
     requestStream: false as const,
@@ -1336,7 +1336,7 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   listJobRuns: handleUnaryCall<ListJobRunsRequest, ListJobRunsResponse>;
   /** Sends the run immediately and after each change, and ends when the run ends. */
   watchJobRun: handleServerStreamingCall<WatchJobRunRequest, WatchJobRunResponse>;
-  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
+  /** Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it. */
   cancelJobRun: handleUnaryCall<CancelJobRunRequest, CancelJobRunResponse>;
 }
 
@@ -1416,7 +1416,7 @@ export interface JobServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchJobRunResponse>;
-  /** Asks a run to stop. A queued run is cancelled immediately, for all callers that asked for it. */
+  /** Asks a run to stop. A queued run is canceled immediately, for all callers that asked for it. */
   cancelJobRun(
     request: CancelJobRunRequest,
     callback: (error: ServiceError | null, response: CancelJobRunResponse) => void,

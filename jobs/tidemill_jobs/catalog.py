@@ -1,4 +1,4 @@
-"""The catalogue of jobs: their names, descriptions and code."""
+"""The catalog of jobs: their names, descriptions and code."""
 
 import importlib
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class JobDefinition:
         return run
 
 
-CATALOGUE = (
+CATALOG = (
     JobDefinition(
         "build_dataset",
         "Builds a dataset version from the sources and from feedback",
@@ -86,7 +86,7 @@ CATALOGUE = (
     ),
 )
 
-CHECKS = tuple(known.job for known in CATALOGUE if known.job.startswith("check_"))
+CHECKS = tuple(known.job for known in CATALOG if known.job.startswith("check_"))
 """The jobs that change nothing; their runs are pruned after some days."""
 
 
@@ -96,7 +96,7 @@ def definition(job: str) -> JobDefinition:
     Raises:
         NotFound: there is no such job.
     """
-    found = {known.job: known for known in CATALOGUE}.get(job)
+    found = {known.job: known for known in CATALOG}.get(job)
     if found is None:
         raise NotFound("job", job)
     return found
@@ -107,6 +107,6 @@ def crontab(job: str, schedule: ScheduleSettings) -> str:
     return str(getattr(schedule, job, ""))
 
 
-def catalogue(schedule: ScheduleSettings) -> list[Job]:
-    """Return the catalogue as the database stores it."""
-    return [Job(known.job, known.description, crontab(known.job, schedule)) for known in CATALOGUE]
+def catalog(schedule: ScheduleSettings) -> list[Job]:
+    """Return the catalog as the database stores it."""
+    return [Job(known.job, known.description, crontab(known.job, schedule)) for known in CATALOG]
