@@ -92,22 +92,15 @@ class NewPreference:
     request_id: str
 
 
+@dataclass(frozen=True)
 class FeedbackHandler:
     """Stores and lists feedback and preferences."""
 
-    def __init__(
-        self,
-        feedback: FeedbackStore,
-        preferences: PreferenceStore,
-        signer: PredictionIdSigner,
-        router: Router,
-        clock: Clock,
-    ) -> None:
-        self._feedback = feedback
-        self._preferences = preferences
-        self._signer = signer
-        self._router = router
-        self._clock = clock
+    feedback: FeedbackStore
+    preferences: PreferenceStore
+    signer: PredictionIdSigner
+    router: Router
+    clock: Clock
 
     @in_thread
     def submit(self, new: NewFeedback) -> Feedback:
@@ -119,7 +112,7 @@ class FeedbackHandler:
                 unknown.
         """
         checked = self._checked(new)
-        [stored] = self._feedback.add([checked])
+        [stored] = self.feedback.add([checked])
         _check_request_id(checked, stored)
         return stored
 
@@ -153,7 +146,7 @@ class FeedbackHandler:
     def _store_chunk(self, chunk: Mapping[int, Feedback], outcome: FeedbackOutcome) -> None:
         if not chunk:
             return
-        stored = self._feedback.add(list(chunk.values()))
+        stored = self.feedback.add(list(chunk.values()))
         for (index, checked), answer in zip(chunk.items(), stored, strict=True):
             try:
                 _check_request_id(checked, answer)
@@ -166,7 +159,7 @@ class FeedbackHandler:
         self, task: str, prediction_id: str, page: Page
     ) -> tuple[list[Feedback], str]:
         """Return a page of feedback, newest first, and the next page's token."""
-        return self._feedback.page(task, prediction_id, page)
+        return self.feedback.page(task, prediction_id, page)
 
     @in_thread
     def submit_preference(self, new: NewPreference) -> Preference:
@@ -176,7 +169,7 @@ class FeedbackHandler:
             InvalidArgument: names the field and the rule.
         """
         if new.task:
-            self._router.task_settings(new.task)
+            self.router.task_settings(new.task)
         for name in ("prompt", "chosen", "rejected"):
             check_visible(name, getattr(new, name), MAX_PREFERENCE_TEXT_LENGTH)
         check_visible("annotator", new.annotator, MAX_KEY_LENGTH)
@@ -186,18 +179,18 @@ class FeedbackHandler:
             rule = "is the same answer as chosen, except for case, spacing or Unicode form"
             raise InvalidArgument("SAME_ANSWER", "rejected", rule)
         preference_id = uuid.uuid4().hex
-        return self._preferences.add(
-            Preference(preference_id=preference_id, create_time=self._clock(), **vars(new))
+        return self.preferences.add(
+            Preference(preference_id=preference_id, create_time=self.clock(), **vars(new))
         )
 
     @in_thread
     def list_preferences(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """Return a page of preferences, newest first, and the next page's token."""
-        return self._preferences.page(task, page.at_most(MAX_PREFERENCES_A_PAGE))
+        return self.preferences.page(task, page.at_most(MAX_PREFERENCES_A_PAGE))
 
     def _checked(self, new: NewFeedback) -> Feedback:
-        """Return feedback ready to be stored; no database is asked. Raises as `submit`."""
-        claims = self._signer.verify(new.prediction_id)
+        """Return checked feedback without a database query. Raises as `submit`."""
+        claims = self.signer.verify(new.prediction_id)
         check_words("source", new.source, MAX_KEY_LENGTH)
         check_words("comment", new.comment, MAX_COMMENT_LENGTH)
         check_words("request_id", new.request_id, MAX_KEY_LENGTH)
@@ -206,19 +199,19 @@ class FeedbackHandler:
         if new.correct is not None and new.label is not None:
             raise InvalidArgument("TWO_VERDICTS", "verdict", "give correct or label, not both")
         if new.label is not None:
-            known = self._router.routes(claims.task).known_labels
+            known = self.router.routes(claims.task).known_labels
             if new.label not in known:
-                renamed = self._router.task_settings(claims.task).labels.rename
+                renamed = self.router.task_settings(claims.task).labels.rename
                 ways = _ways_to_add(claims.task)
                 raise UnknownLabel(claims.task, new.label, known.difference(renamed), ways)
         if new.text:
-            limit = self._router.task_settings(claims.task).max_text_length
+            limit = self.router.task_settings(claims.task).max_text_length
             check_text("text", new.text, limit)
         return Feedback(
             feedback_id=uuid.uuid4().hex,
             task=claims.task,
             model_version=claims.model_version,
-            create_time=self._clock(),
+            create_time=self.clock(),
             **vars(new),
         )
 

@@ -61,9 +61,9 @@ class TaskRoutes:
     """The versions that answer a task's requests.
 
     Attributes:
-        deployment: what holds now.
-        models: all versions that may be asked, by number.
-        known_labels: the labels of all of them, and those that the settings name.
+        deployment: the current deployment.
+        models: all served versions, by number.
+        known_labels: the labels of all served versions and of the settings.
     """
 
     deployment: Deployment

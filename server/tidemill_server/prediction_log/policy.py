@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.settings import TaskSettings
@@ -11,18 +11,17 @@ from tidemill_core.text_hash import text_hash
 _HASHES = 2**32
 
 
+@dataclass(frozen=True)
 class LogPolicy:
     """The choice of stored predictions, and of what is stored of their texts.
 
-    Args:
+    Attributes:
         tasks: the tasks by name.
         text_key: key for the hashes of texts.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskSettings], text_key: bytes) -> None:
-        self._shares = {name: task.log_sample for name, task in tasks.items()}
-        self._texts = {name: task.store_text for name, task in tasks.items()}
-        self._text_key = text_key
+    tasks: Mapping[str, TaskSettings]
+    text_key: bytes
 
     def is_stored(self, prediction: Prediction) -> bool:
         """Return whether a prediction is in its task's sample.
@@ -30,13 +29,14 @@ class LogPolicy:
         The CRC-32 of its id decides, so the sample is reproducible, and a larger sample contains
         the smaller ones. Ids end in random bytes, which distribute the CRCs evenly.
         """
-        share = self._shares.get(prediction.task, 1.0)
+        task = self.tasks.get(prediction.task)
+        share = task.log_sample if task else 1.0
         return share == 1.0 or zlib.crc32(prediction.prediction_id.encode()) < share * _HASHES
 
     def as_stored(self, prediction: Prediction) -> Prediction:
         """Return a prediction with only what its task keeps of the text."""
-        kept = self._texts.get(prediction.task, "plain")
-        if kept == "plain":
+        task = self.tasks.get(prediction.task)
+        if task is None or task.store_text == "plain":
             return prediction
-        hashed = text_hash(self._text_key, prediction.text) if kept == "hash" else ""
+        hashed = text_hash(self.text_key, prediction.text) if task.store_text == "hash" else ""
         return replace(prediction, text="", text_hash=hashed)
