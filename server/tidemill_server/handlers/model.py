@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, model_name
@@ -23,6 +24,9 @@ UNLOAD_SECONDS = 3.0
 _POLL_SECONDS = 0.1
 
 IsLoaded = Callable[[str, int], Awaitable[bool]]
+
+_duplicate = partial(InvalidArgument, "DUPLICATE_VERSION")
+_invalid_percent = partial(InvalidArgument, "INVALID_PERCENT")
 
 
 @dataclass(frozen=True)
@@ -140,14 +144,14 @@ class ModelHandler:
 def _traffic(canaries: Sequence[tuple[int, int]], shadows: Sequence[int]) -> Traffic:
     shares = dict(canaries)
     if len(shares) < len(canaries):
-        raise InvalidArgument("DUPLICATE_VERSION", "canaries", "names a version twice")
+        raise _duplicate("canaries", "names a version twice")
     for index, (_, percent) in enumerate(canaries):
         if not 1 <= percent <= 99:
             rule = f"{percent} is not a percentage from 1 to 99"
-            raise InvalidArgument("INVALID_PERCENT", f"canaries[{index}].percent", rule)
+            raise _invalid_percent(f"canaries[{index}].percent", rule)
     if sum(shares.values()) > 99:
-        raise InvalidArgument("INVALID_PERCENT", "canaries", "add up to 100 % or more")
+        raise _invalid_percent("canaries", "add up to 100 % or more")
     distinct = tuple(dict.fromkeys(shadows))
     if shares.keys() & set(distinct):
-        raise InvalidArgument("DUPLICATE_VERSION", "shadows", "names a version that is a canary")
+        raise _duplicate("shadows", "names a version that is a canary")
     return Traffic(shares, distinct)
