@@ -21,10 +21,7 @@ class Untracked:
     def log_parameters(self, parameters: object) -> None:
         """Keep nothing."""
 
-    def log_epoch(self, epoch: int, measures: object) -> None:
-        """Keep nothing."""
-
-    def log_measures(self, split: str, measures: Measures) -> None:
+    def log_metrics(self, metrics: object, epoch: int = 0) -> None:
         """Keep nothing."""
 
 

@@ -1,6 +1,6 @@
-"""What users said, on its way back into training.
+"""The way of feedback and of people's labels into training.
 
-`examples` turns verdicts into examples; `check` is the job that starts a retraining at enough.
-`queue` is the job that chooses what people are asked to label; `labels` turns what they decided
-into examples.
+`examples` turns verdicts into examples, and `labels` people's decisions. Three modules are jobs:
+`check` starts retrainings, `label_requests` asks people to label predictions, and `label_errors`
+finds labels that may be wrong.
 """

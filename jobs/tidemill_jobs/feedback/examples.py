@@ -1,4 +1,4 @@
-"""Users' verdicts, turned into examples that a model can learn from."""
+"""Examples from users' verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,14 @@ from tidemill_core.text_hash import text_hash
 
 @dataclass(frozen=True)
 class FeedbackExamples:
-    """What a task's feedback teaches.
+    """The examples from a task's feedback, and counts of predictions that give none.
 
     Attributes:
-        examples: one a judged prediction, not cleaned yet; `origin` is the feedback's id.
-        quarantined: feedback whose text is another than the one that was predicted.
-        without_label: predictions called wrong without saying what is right.
-        without_prediction: predictions judged and labelled but not stored, or not yet; the
-            feedback alone does not tell enough.
-        without_text: predictions judged and labelled whose text is not stored, and did not come
-            with the feedback either.
+        examples: one per judged prediction, not cleaned yet; `origin` is the feedback's id.
+        quarantined: feedback with a text that differs from the predicted one.
+        without_label: predictions that are wrong, without the right label.
+        without_prediction: labeled predictions that are not stored, or not yet.
+        without_text: labeled predictions whose text is neither stored nor in the feedback.
     """
 
     examples: tuple[Example, ...]
@@ -32,8 +30,8 @@ class FeedbackExamples:
     without_text: int
 
 
-class _Lacking(Enum):
-    """Why a labelled prediction gives no example."""
+class _Missing(Enum):
+    """The reason why a labeled prediction gives no example."""
 
     PREDICTION = auto()
     TEXT = auto()
@@ -42,27 +40,26 @@ class _Lacking(Enum):
 def feedback_examples(
     storage: Storage, task: str, text_key: bytes, trust: Mapping[str, float]
 ) -> FeedbackExamples:
-    """Make examples of all feedback on a task.
+    """Return the examples from all feedback on a task.
 
-    A given label is the label; a confirmed prediction's is the predicted one. Where several
-    sources judged one prediction, the latest verdict counts. The text is the one that was stored;
-    where none was, the one that came with the feedback, whoever gave it. A verdict whose own text
-    is not the one that was predicted teaches nothing.
+    The label is the given one, or the predicted one if the verdict confirms it. If several sources
+    judged a prediction, the latest verdict counts. The text is the stored one, or else one that any
+    source sent with its feedback. A verdict that came with another text gives no example.
 
     Args:
-        storage: the database's tables.
+        storage: the database.
         task: the task.
         text_key: the key that texts were hashed with.
-        trust: what the verdicts of a source of feedback weigh; 1 where it is not named.
+        trust: the weight of verdicts by the source of the feedback; 1 for other sources.
 
     Raises:
         StorageUnavailable: the database cannot be read.
     """
     verdicts = storage.feedback.latest_verdicts(task)
     latest = {verdict.prediction_id: verdict for verdict in verdicts}
-    labelled = [verdict for verdict in latest.values() if _gives_label(verdict)]
+    labeled = [verdict for verdict in latest.values() if _gives_label(verdict)]
     with_text = [verdict for verdict in verdicts if verdict.text]
-    stored = storage.predictions.texts_and_labels([v.prediction_id for v in labelled])
+    stored = storage.predictions.texts_and_labels([v.prediction_id for v in labeled])
     forged = _mismatches(storage.predictions, with_text, text_key)
     given = {v.prediction_id: v.text for v in with_text if v.feedback_id not in forged}
     outcomes = [
@@ -74,27 +71,27 @@ def feedback_examples(
             given.get(verdict.prediction_id),
             trust.get(verdict.source, 1.0),
         )
-        for verdict in labelled
+        for verdict in labeled
     ]
     return FeedbackExamples(
         examples=tuple(each for each in outcomes if isinstance(each, Example)),
         quarantined=tuple(each for each in outcomes if isinstance(each, QuarantinedRow)),
-        without_label=len(latest) - len(labelled),
-        without_prediction=outcomes.count(_Lacking.PREDICTION),
-        without_text=outcomes.count(_Lacking.TEXT),
+        without_label=len(latest) - len(labeled),
+        without_prediction=outcomes.count(_Missing.PREDICTION),
+        without_text=outcomes.count(_Missing.TEXT),
     )
 
 
 def _example(
     verdict: Feedback, stored: tuple[str, str] | None, given_text: str | None, weight: float
-) -> Example | _Lacking:
-    """The example that a verdict gives.
+) -> Example | _Missing:
+    """Return the example from a verdict, or what is missing.
 
     Args:
-        verdict: with a label, or a yes.
-        stored: text, which may be empty, and label of the prediction; None where it has no row.
+        verdict: a verdict with a label, or a confirmation.
+        stored: the prediction's text, which may be empty, and label; None if it is not stored.
         given_text: the text that came with feedback on the prediction.
-        weight: how far its source is trusted.
+        weight: the weight of the verdict's source.
     """
     stored_text, predicted = stored or ("", None)
     text = stored_text or given_text
@@ -110,7 +107,7 @@ def _example(
             annotator=verdict.source,
             time=verdict.create_time,
         )
-    return _Lacking.PREDICTION if stored is None else _Lacking.TEXT
+    return _Missing.PREDICTION if stored is None else _Missing.TEXT
 
 
 def _forged(verdict: Feedback) -> QuarantinedRow:
@@ -121,7 +118,7 @@ def _forged(verdict: Feedback) -> QuarantinedRow:
 def _mismatches(
     predictions: PredictionStore, with_text: Sequence[Feedback], text_key: bytes
 ) -> frozenset[str]:
-    """Ids of the feedback that came with another text than was predicted, where that shows."""
+    """Return the ids of feedback whose text is known to differ from the predicted one."""
     prediction_ids = [verdict.prediction_id for verdict in with_text]
     stored = predictions.texts_and_labels(prediction_ids)
     hashes = predictions.text_hashes(prediction_ids)
@@ -134,5 +131,5 @@ def _mismatches(
 
 
 def _gives_label(verdict: Feedback) -> bool:
-    """Whether a verdict says which label is right."""
+    """Return whether a verdict says which label is right."""
     return verdict.label is not None or verdict.correct is True

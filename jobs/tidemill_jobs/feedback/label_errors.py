@@ -1,4 +1,4 @@
-"""The job `find_label_errors`: which examples seem to have a wrong label?"""
+"""The job `find_label_errors`: finds examples that seem to have a wrong label."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.publishing.dataset import read_dataset
 
 MAX_ROWS = 100_000
-"""So many are checked. Time grows with rows times labels: 10,000 rows with 77 labels take 5 s."""
+"""The most rows to check. Time grows with rows times labels: 10,000 with 77 labels take 5 s."""
 
 _MAX_PROBABILITIES = 50_000_000
 _FOLDS = 5
@@ -32,20 +32,19 @@ _NONE = pl.DataFrame(schema={**dict.fromkeys(SUSPECTS, pl.String), "quality": pl
 
 
 def run(context: JobContext) -> Result:
-    """Look for wrong labels among the training rows of the task's newest dataset version.
+    """Queue the texts with suspicious labels in the task's newest dataset version for people.
 
-    Labels that people gave on purpose are not suspected: they are what a suspicion leads to.
-
-    Suspects wait for people's labels then, each text once, whatever people say of it.
+    Only training rows are checked, and none that people labeled. Each text is queued once,
+    whatever people decide.
 
     Returns:
-        The `dataset_version` (empty, if there is none yet), `rows` that could be suspected,
-        `suspects` found, how many of them were `queued` now, and the ten `worst`: `origin`,
-        `label`, `suggested_label` and `quality`. Their texts stay in the dataset.
+        The `dataset_version` (empty if there is none), the number of `rows` checked, of `suspects`
+        found and of texts `queued`, and the ten `worst`: `origin`, `label`, `suggested_label` and
+        `quality`, without their texts.
 
     Raises:
         DataError: the version is missing or damaged.
-        RunCancelled: somebody asked the run to stop; nothing is queued.
+        RunCancelled: someone asked the run to stop; nothing is queued.
     """
     task, judgements = context.task, context.settings.labeling.judgements
     newest, _ = context.storage.datasets.page(task, Page(size=1))
@@ -74,7 +73,7 @@ def run(context: JobContext) -> Result:
 
 
 def _requests(task: str, suspects: pl.DataFrame, now: datetime) -> list[LabelRequest]:
-    """Return what asks people about suspects."""
+    """Return a request to people for each suspect."""
     columns = ("text_hash", "text", "suggested_label", "label")
     return [
         LabelRequest(
@@ -90,30 +89,30 @@ def _requests(task: str, suspects: pl.DataFrame, now: datetime) -> list[LabelReq
 
 
 def suspected_errors(examples: pl.DataFrame, limit: int, progress: Progress) -> pl.DataFrame:
-    """The examples that most likely have a wrong label.
+    """Return the examples that most likely have a wrong label.
 
-    What a linear model of words and pairs of words, trained on the other folds, says of each is
-    compared with its label by confident learning (Northcutt et al. 2021, arXiv 1911.00068; the
-    library cleanlab), which estimates how many labels are wrong. It takes the lowest quality first:
-    the normalised margin, (1 + P(label) - max P(other label)) / 2, in [0, 1].
+    A linear model of words and pairs of words, trained on the other folds, predicts each label.
+    Confident learning (Northcutt et al. 2021, arXiv 1911.00068; the library cleanlab) estimates how
+    many labels are wrong, and takes those of the lowest quality: the normalized margin,
+    (1 + P(label) - max P(other label)) / 2, in [0, 1].
 
-    Labels with fewer rows than folds cannot be checked. Of many examples those with the lowest
-    text_hash are looked at, MAX_ROWS at most; the same examples give the same answer.
+    Labels with fewer rows than folds cannot be checked. At most MAX_ROWS examples are checked,
+    those with the lowest text_hash. The same examples give the same result.
 
     Args:
         examples: `text_hash`, `origin`, `text` and `label`.
-        limit: how many to name at most.
-        progress: told of each fold, after reading at 0.1.
+        limit: the most examples to return.
+        progress: called for each fold.
 
     Returns:
-        SUSPECTS, by ascending quality. None, where fewer than two labels can be checked.
+        SUSPECTS, by ascending quality; no rows if fewer than two labels can be checked.
 
     Raises:
-        RunCancelled: somebody asked the run to stop.
+        RunCancelled: someone asked the run to stop.
     """
     rows = examples.sort("text_hash").filter(pl.len().over("label") >= _FOLDS)
     rows = rows.head(min(MAX_ROWS, _MAX_PROBABILITIES // max(1, rows["label"].n_unique())))
-    rows = rows.filter(pl.len().over("label") >= _FOLDS)  # of those that are looked at
+    rows = rows.filter(pl.len().over("label") >= _FOLDS)  # `head` may have taken rows of a label
     labels = rows["label"].unique().sort()
     if len(labels) < 2:
         return _NONE

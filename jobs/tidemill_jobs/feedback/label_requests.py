@@ -1,4 +1,4 @@
-"""The job `queue_labels`: chooses the predictions that people are asked to label."""
+"""The job `queue_labels`: chooses predictions for people to label."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from tidemill_jobs.catalog import QUEUE_LABELS
 from tidemill_jobs.context import JobContext, Progress, Result
 
 SETTLING = timedelta(minutes=1)
-"""Younger predictions wait for the next run: they may not all be stored yet."""
+"""The age that predictions must have; younger ones may not all be stored yet."""
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _BATCH = 500
@@ -26,14 +26,14 @@ _HASH_DIGITS = 16
 
 
 def run(context: JobContext) -> Result:
-    """Queue predictions that came since the last successful run, as far as their text is kept.
+    """Queue predictions since the last successful run whose text is stored.
 
     Returns:
-        `since` and `until`: which predictions were looked at; and how many texts were queued as
+        `since` and `until`, the span of the predictions, and how many texts were queued as
         `audits`, `uncertain` and `disagreements`. A text that waits already is not queued again.
 
     Raises:
-        RunCancelled: somebody asked the run to stop; the next one goes on from where this began.
+        RunCancelled: someone asked the run to stop; the next run repeats the span.
         StorageUnavailable: the database does not answer.
     """
     task, storage, labeling = context.task, context.storage, context.settings.labeling
@@ -65,11 +65,11 @@ def _audits(
     log_sample: float,
     progress: Progress,
 ) -> Iterator[list[LabelRequest]]:
-    """Yield a random slice, in batches: a keyed hash of its id decides on each prediction.
+    """Yield a random share of the predictions, in batches.
 
-    So the choice depends on nothing else, is the same in a repeated run, and cannot be foreseen
-    by callers, who know their ids. Nothing is suggested, for that would sway people. What can be
-    chosen is itself a random sample of the predictions: the task's `log_sample`, as it is now.
+    A keyed hash of the id decides, so the choice is the same in a repeated run, and callers cannot
+    foresee it. No label is suggested, because that would influence people. The stored predictions
+    are a random sample themselves: the task's current `log_sample`.
     """
     ids = predictions.ids(span)
     for number, batch in enumerate(iter(lambda: list(islice(ids, _BATCH)), [])):
@@ -86,7 +86,7 @@ def _audits(
 
 
 def _fraction(key: bytes, prediction_id: str) -> float:
-    """A number in [0, 1) that is a prediction's own and, without the key, random."""
+    """Return a number in [0, 1) from a prediction's id; without the key it looks random."""
     return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16.0**_HASH_DIGITS
 
 

@@ -1,4 +1,4 @@
-"""What people decided about texts, turned into examples that a model can learn from."""
+"""Examples from people's labels."""
 
 from tidemill_core.domain.example import Example, LabelSource
 from tidemill_core.domain.labeling import LabelItem, LabelReason
@@ -6,10 +6,10 @@ from tidemill_core.storage.storage import Storage
 
 
 def label_examples(storage: Storage, task: str) -> tuple[Example, ...]:
-    """Make an example of each text of a task that people decided; not cleaned yet.
+    """Return an example for each text of a task whose label people decided; not cleaned yet.
 
-    `origin` and `key` are the label item's id, `annotator` names all who judged it, and `time` is
-    when it was decided.
+    `origin` and `key` are the id of the label item, `annotator` names everyone who judged it, and
+    `time` is when it was decided.
 
     Raises:
         StorageUnavailable: the database cannot be read.
@@ -26,6 +26,6 @@ def _example(item: LabelItem) -> Example:
         key=item.label_item_id,
         annotator=", ".join(sorted(judgement.annotator for judgement in item.judgements)),
         time=item.resolve_time,
-        # What was chosen for another reason is what a model does badly, or a row that trains.
+        # Texts that were chosen for another reason are difficult ones, or train already.
         judges=item.reason is LabelReason.AUDIT,
     )

@@ -1,5 +1,5 @@
-"""Is the champion still what it was? One check a module: `drift`, `accuracy`, `latency`.
+"""The checks of the champion: `drift`, `accuracy` and `latency`.
 
-Each writes a report about the champion through `reporting`. `reference` counts what a version
-answered when it was new, which drift is measured against.
+Each writes a report through `reporting`. `reference` counts the answers of a new version, which
+drift is measured against.
 """

@@ -1,4 +1,4 @@
-"""The job `check_accuracy`: is the champion right as often as when it was new?"""
+"""The job `check_accuracy`: compares the champion's accuracy with that on its hold-out."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -21,18 +21,17 @@ from tidemill_jobs.monitoring.reporting import (
 KIND = "accuracy"
 CONFIDENCE_LEVEL = 0.95
 BIAS = (
-    "Users choose what they judge, and judge wrong answers more often than right ones; the "
-    "accuracy over all predictions may well be another."
+    "Users choose what they judge, and judge wrong answers more often than right ones, so the "
+    "accuracy over all predictions may be different."
 )
 
 
 def run(context: JobContext) -> Result:
-    """Estimate the champion's accuracy from the window's feedback, and report.
+    """Estimate the champion's accuracy from the window's feedback, and write a report.
 
-    Each source's latest verdict on each stored prediction counts once; labels are compared by their
-    current names. Without the prediction a correction cannot be compared with it, so neither a
-    correction nor a yes counts there: if one kind did, a task that stores a sample of its
-    predictions would report too high an accuracy.
+    The latest verdict of each source on each stored prediction counts; labels are compared by their
+    current names. Verdicts on other predictions do not count: a correction cannot be compared with
+    the predicted label, and if only confirmations counted, the accuracy would be too high.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
@@ -77,7 +76,7 @@ def _find(
 
 
 def _left_out(count: int, log_sample: float) -> str:
-    """How many verdicts do not count, and why; empty where all count."""
+    """Return how many verdicts do not count, and why; empty if all count."""
     if not count:
         return ""
     reason = f" (log_sample is {log_sample:g})" if log_sample < 1 else ""

@@ -1,18 +1,17 @@
-"""The job `check_drift`: does the champion answer as it did on its hold-out?
+"""The job `check_drift`: compares the champion's predictions with those on its hold-out.
 
-The measure is the Jensen-Shannon distance to base 2, in [0, 1], between the predictions of
-the window and those on the hold-out: by label, and by confidence. No fixed limit fits it. The
-distance between two samples of one distribution is far from 0 and falls as they grow: 77
-classes without drift show 0.29 at 200 predictions and 0.08 at 2,000. So the limit is the
-99.9th percentile of the distances that chance alone makes for these very numbers.
+The measure is the Jensen-Shannon distance to base 2, in [0, 1], between the predictions of the
+window and those on the hold-out, by label and by confidence. It needs a limit that depends on the
+numbers of rows: two samples of one distribution are far apart if they are small. 77 classes without
+drift have a distance of 0.29 at 200 predictions and of 0.08 at 2,000. The limit is the 99.9th
+percentile of the distances that chance makes for these numbers.
 
-Both sides are samples: m rows of the hold-out, n predictions of the window. If nothing
-drifted, they are one sample of m + n cut in two at random. That is the null: the pooled rows
-are cut anew, without replacement, into m and n (a permutation test; Good, "Permutation,
-Parametric and Bootstrap Tests of Hypotheses", 2005). It holds both samplings and estimates
-nothing, so its rate of false alarms is exact: 0.1 % for each of the two measures, whatever the
-classes' sizes. Resampling the window alone from the hold-out's shares would take those for the
-truth, and alert on the hold-out's own chance.
+Without drift, the m rows of the hold-out and the n predictions of the window are one sample, split
+at random. So the null distribution comes from splitting the pooled rows at random, without
+replacement, into m and n (a permutation test; Good, "Permutation, Parametric and Bootstrap Tests of
+Hypotheses", 2005). It estimates nothing, so its rate of false alarms is exact: 0.1 % for each of
+the two measures. Resampling only the window from the shares of the hold-out would ignore the chance
+in the hold-out, and raise more alarms.
 """
 
 import hashlib
@@ -42,18 +41,18 @@ KIND = "drift"
 REPLICATES = 4000
 PERCENTILE = 99.9
 LABELS_NAMED = 5
-"""Labels that a report names: those whose share moved most."""
+"""The number of labels in a report: those whose share moved most."""
 
 Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far two samples lie apart, and how far chance alone takes them.
+    """The distance of two samples, and its limit.
 
     Attributes:
         distance: Jensen-Shannon distance to base 2, in [0, 1].
-        limit: the 99.9th percentile of its null.
+        limit: the 99.9th percentile of the distances that chance makes.
     """
 
     distance: float
@@ -61,17 +60,17 @@ class Shift:
 
     @property
     def alerts(self) -> bool:
-        """Whether chance does not explain the distance."""
+        """Whether the distance is above the limit."""
         return self.distance > self.limit
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The window's predictions, counted.
+    """The counts of the window's predictions.
 
     Attributes:
-        labels: by label.
-        confidences: by confidence, in the reference's bins.
+        labels: the counts by label.
+        confidences: the counts by confidence, in the reference's bins.
     """
 
     labels: Mapping[str, int]
@@ -79,18 +78,17 @@ class Answered:
 
     @property
     def count(self) -> int:
-        """Predictions in all."""
+        """The number of predictions."""
         return sum(self.labels.values())
 
 
 def run(context: JobContext) -> Result:
-    """Compare the window's predictions with the champion's reference, and report.
+    """Compare the window's predictions with the champion's reference, and write a report.
 
-    Shadows' copies are left out. The same predictions always get the same verdict.
+    Shadow predictions do not count. The same predictions always get the same verdict.
 
     Raises:
-        DataError: the champion's manifest is missing or damaged, or does not fit its
-            predictions.
+        DataError: the champion's manifest is missing or damaged, or does not fit its predictions.
         StorageUnavailable: the database does not answer.
     """
     storage, monitoring, now = context.storage, context.settings.monitoring, context.clock()
@@ -108,26 +106,26 @@ def run(context: JobContext) -> Result:
 
 
 def measure_shift(reference: Counts, window: Counts, random: np.random.Generator) -> Shift:
-    """The distance between two samples, and its limit at their sizes.
+    """Return the distance of two samples, and its limit.
 
     Args:
-        reference: rows by category: [categories].
-        window: predictions by category: [categories].
-        random: where the null's chance comes from.
+        reference: the counts of rows: [categories].
+        window: the counts of predictions: [categories].
+        random: the generator for the null distribution.
     """
     null = null_distances(reference + window, int(window.sum()), random)
-    # The next replicate above, so that the rate of false alarms is not exceeded.
+    # The replicate above, so the rate of false alarms is at most what it should be.
     limit = np.percentile(null, PERCENTILE, method="higher")
     return Shift(float(_distance(reference, window)), float(limit))
 
 
 def null_distances(pooled: Counts, size: int, random: np.random.Generator) -> npt.NDArray[Any]:
-    """Distances between the two parts of a sample that is cut at random: [REPLICATES].
+    """Return the distances of the two parts of a sample that is split at random: [REPLICATES].
 
     Args:
-        pooled: the sample's rows by category: [categories].
-        size: rows of one of the parts.
-        random: where the chance comes from.
+        pooled: the counts of the sample: [categories].
+        size: the size of one part.
+        random: the generator.
     """
     present = pooled[pooled > 0]
     parts = random.multivariate_hypergeometric(present, size, REPLICATES, method="marginals")
@@ -135,8 +133,8 @@ def null_distances(pooled: Counts, size: int, random: np.random.Generator) -> np
 
 
 def _distance(one: Counts, other: Counts) -> npt.NDArray[Any]:
-    """Between samples by category, along the last axis."""
-    # Two equal samples can lie a rounding error under 0 apart, whose root is NaN.
+    """Return the distances of samples along the last axis."""
+    # For equal samples, rounding may leave a square below 0, whose root is NaN.
     distances: npt.NDArray[Any] = jensenshannon(one, other, base=2, axis=-1)
     return np.nan_to_num(distances, nan=0.0)
 
@@ -152,7 +150,7 @@ def _find(manifest: ModelManifest, answered: Answered, minimum: int) -> Finding:
     if answered.count < minimum or not reference_labels.any():
         summary = (
             f"{answered.count} predictions and a hold-out of {reference_labels.sum()} rows are too "
-            f"few to tell; {minimum} predictions are needed"
+            f"few; {minimum} predictions are needed"
         )
         return Finding(ReportVerdict.INSUFFICIENT, summary, details)
     labels = align_labels(manifest.labels, answered.labels)
@@ -171,7 +169,7 @@ def _find(manifest: ModelManifest, answered: Answered, minimum: int) -> Finding:
 
 
 def _seed(manifest: ModelManifest, predictions: int) -> int:
-    """A seed from what is checked, so that a repeat gives the same verdict."""
+    """Return a seed that is the same for the same predictions."""
     name = f"{manifest.task}\0{manifest.version}\0{predictions}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
 

@@ -1,4 +1,4 @@
-"""The job `check_latency`: does the champion answer as fast as it must?"""
+"""The job `check_latency`: compares the champion's latency with its limit."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,13 +17,13 @@ from tidemill_jobs.monitoring.reporting import (
 
 KIND = "latency"
 METHODS = ("Predict", "StreamPredict")
-"""Whose latency is a caller's wait for one answer; the rows of a batch share one call's."""
+"""The methods with a latency of their own per prediction; the rows of a batch share one."""
 LOOK_BACK = timedelta(hours=1)
-"""How far back it looks: a slow hour must not be hidden by the day around it, nor outlive it."""
+"""The time that the check covers: short, so a slow hour shows and soon passes."""
 
 
 def run(context: JobContext) -> Result:
-    """Compare the last hour's 99th percentile of the latency with its limit, and report.
+    """Compare the last hour's 99th percentile of the latency with its limit, and write a report.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
@@ -44,7 +44,7 @@ def _find(count: int, latencies_ms: Sequence[float], settings: MonitoringSetting
     limit = settings.max_p99_latency_ms
     counted = {"prediction_count": count, "min_prediction_count": settings.min_predictions}
     if count < settings.min_predictions:
-        summary = f"{count} predictions are too few to tell; {settings.min_predictions} are needed"
+        summary = f"{count} predictions are too few; {settings.min_predictions} are needed"
         return Finding(ReportVerdict.INSUFFICIENT, summary, counted)
     p50, p99 = latencies_ms
     figures = {"p50_latency_ms": p50, "p99_latency_ms": p99, "max_p99_latency_ms": limit}

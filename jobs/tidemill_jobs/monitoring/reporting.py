@@ -1,4 +1,4 @@
-"""What the checks have in common: which version they check, and how they report."""
+"""The version that the checks look at, and their reports."""
 
 import uuid
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """The finding of a check.
 
     Attributes:
-        verdict: what was concluded.
+        verdict: the conclusion.
         summary: the finding in a sentence.
-        details: the figures behind it; JSON values, each with its unit in its name.
+        details: the figures, as JSON values with their units in their names.
     """
 
     verdict: ReportVerdict
@@ -34,14 +34,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about.
+    """The subject of a report.
 
     Attributes:
         task: the task.
-        kind: what was checked: `drift`, say.
+        kind: `drift`, `accuracy` or `latency`.
         model_version: the champion.
         run_id: the run that checked it.
-        time: when.
+        time: the time of the check.
     """
 
     task: str
@@ -55,13 +55,13 @@ NO_CHAMPION: Result = {
     "verdict": str(ReportVerdict.INSUFFICIENT),
     "summary": "the task has no champion yet, so there is no version to report on",
 }
-"""The result of a check before the first champion; no report is written."""
+"""The result of a check without a champion; it writes no report."""
 
 
 def champion_manifest(
     models: ModelStore, repository: ModelRepository, task: str
 ) -> ModelManifest | None:
-    """Return the manifest of a task's champion; None before the first.
+    """Return the manifest of a task's champion; None if it has none.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
@@ -74,7 +74,7 @@ def champion_manifest(
 
 
 def report(reports: ReportStore, subject: Subject, finding: Finding) -> Result:
-    """Store a finding, raise and log its alert if it is one, and return its figures."""
+    """Store a finding as a report, log its alert if it is one, and return its figures."""
     written = Report(
         report_id=uuid.uuid4().hex,
         task=subject.task,

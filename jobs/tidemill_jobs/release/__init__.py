@@ -1,1 +1,1 @@
-"""From a trained model to a champion: publish, load, gate, promote."""
+"""The release of a trained model: publish, load, judge, promote."""

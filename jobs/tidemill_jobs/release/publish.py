@@ -1,4 +1,4 @@
-"""From a trained model to a candidate in the model repository."""
+"""The publication of a trained model in the model repository."""
 
 from dataclasses import asdict
 
@@ -10,9 +10,9 @@ from tidemill_jobs.training.train import TrainedModel
 
 
 def highest_version(repository: ModelRepository, task: str) -> int:
-    """Return a task's highest version in the repository, of whatever format; 0 without any.
+    """Return a task's highest version in the repository, in any format; 0 if there is none.
 
-    A repository may hold versions that the database has lost: their numbers stay theirs.
+    The repository may have versions that the database has lost. Their numbers are not used again.
     """
     models = [repository.root / model_name(task, name) for name in MODEL_FILES]
     versions = (version.name for model in models if model.is_dir() for version in model.iterdir())
@@ -27,18 +27,18 @@ def publish(
     text_repair: TextRepair,
     run_id: str,
 ) -> None:
-    """Write a candidate's version folder; nobody is routed to it.
+    """Write the folder of a candidate's version.
 
     Args:
-        repository: where to.
-        candidate: its task, number, format and dataset.
-        trained: the model.
-        model: its export, in the candidate's format.
-        text_repair: what its texts were repaired by.
+        repository: the model repository.
+        candidate: the version.
+        trained: its model.
+        model: the model's export, in the candidate's format.
+        text_repair: how the model's texts were repaired.
         run_id: the run that trained it.
 
     Raises:
-        DataError: the folder is there already.
+        DataError: the folder exists already.
     """
     best = trained.test_probabilities.argmax(axis=1)
     manifest = ModelManifest(

@@ -1,4 +1,4 @@
-"""The `retrain` job: once round the loop, from data to a new champion or a reasoned no."""
+"""The job `retrain`: from the data to a new champion, or to a rejected version and the reason."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ from tidemill_jobs.release.gate import GateDecision
 from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.serving import Serving, serve
 from tidemill_jobs.release.trial import AnswersDiffer, try_candidate
+from tidemill_jobs.training.evaluate import Measures
 from tidemill_jobs.training.export import compare, export_onnx, export_torchscript
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
@@ -32,42 +33,37 @@ from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 TRITON_READY_SECONDS = 60.0
 TRIALS = 3
-"""How often a candidate is tried where Triton dies meanwhile."""
+"""How often a candidate is tried if Triton dies during the trial."""
 
 log = structlog.get_logger()
 
 
 def run(context: JobContext) -> Result:
-    """Build a dataset, train, publish, test and gate; promote what passes.
+    """Build a dataset, train, publish, try and judge a version, and promote it if it passes.
 
     Raises:
         DataError: there is nothing to train on.
-        TritonUnavailable: the candidate could not be tested; it is REJECTED.
-        RunCancelled: somebody stopped the run; a candidate is REJECTED.
+        TritonUnavailable: Triton stayed away during the trial; the candidate is REJECTED.
+        RunCancelled: someone stopped the run; the candidate is REJECTED.
     """
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
-    serving = Serving(models, context.repository, context.triton)
-    reject_stale(models, task, clock())
+    trust, state_dir = settings.feedback.trust, settings.state_dir
+    _reject_abandoned(models, task, clock())
+    building = _part(progress, 0.0, 0.1)
     dataset = build_dataset(
-        task,
-        task_settings,
-        settings.feedback.trust,
-        settings.state_dir,
-        context.storage,
-        clock,
-        _part(progress, 0.0, 0.1),
+        task, task_settings, trust, state_dir, context.storage, clock, building
     ).version
     data = training_data(read_dataset(dataset.uri))
-    folder, uri = settings.state_dir / "mlflow", settings.effective_mlflow_tracking_uri
-    tracking = TrackingConfig(uri, folder, task, task_settings.format, dataset)
+    uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
+    tracking = TrackingConfig(uri, state_dir / "mlflow", task, model_format, dataset)
     with tracked_run(tracking) as tracker:
         trained = train(data, TrainingConfig(), _part(progress, 0.1, 0.85), tracker)
     progress(0.85, "exporting")
-    model = _export(trained, task_settings.format, data.proof_texts)
+    model = _export(trained, model_format, data.proof_texts)
     above = highest_version(context.repository, task)
-    version = dataset.dataset_version
-    candidate = models.add_candidate(task, task_settings.format, version, clock(), above)
+    candidate = models.add_candidate(task, model_format, dataset.dataset_version, clock(), above)
+    serving = Serving(models, context.repository, context.triton)
     with _rejected_on_failure(models, candidate, clock):
         progress(0.9, "publishing")
         repair = TextRepair(redact=tuple(task_settings.redact))
@@ -75,24 +71,17 @@ def run(context: JobContext) -> Result:
         renames = task_settings.labels.rename
         decision = _try(serving, candidate, trained, data, settings.gate, renames, progress)
     change = Change("retrain", decision.reason, context.run_id, clock())
-    judged = _settle(serving, candidate, trained, decision, change)
-    return {
-        "dataset_version": dataset.dataset_version,
-        "model_version": judged.version,
-        "state": str(judged.state),
-        "reason": decision.reason,
-        "measures": dict(judged.measures),
-    }
+    return _settle(serving, candidate, trained.test_measures, decision, change)
 
 
-def reject_stale(models: ModelStore, task: str, now: datetime) -> None:
-    """Reject candidates that an earlier run left behind when it died."""
+def _reject_abandoned(models: ModelStore, task: str, now: datetime) -> None:
+    """Reject the candidates of runs that died."""
     for left in models.in_states(task, [ModelState.CANDIDATE]):
         _judge(models, left, {}, GateDecision(False, "its run ended before it was judged"), now)
 
 
 def training_data(frame: pl.DataFrame) -> TrainingData:
-    """Return a dataset's rows by split, with how far each label is trusted."""
+    """Return a dataset's rows by split."""
 
     def rows(split: Split) -> LabeledTexts:
         part = frame.filter(pl.col("split") == split)
@@ -102,10 +91,10 @@ def training_data(frame: pl.DataFrame) -> TrainingData:
 
 
 def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]) -> bytes:
-    """Export a model, and prove that the export answers the same.
+    """Export a model.
 
     Raises:
-        ExportMismatch: it does not.
+        ExportMismatch: the export answers differently from the model.
     """
     exporters = {"onnx": export_onnx, "torchscript": export_torchscript}
     model = exporters[model_format](trained.classifier, trained.sequence_length)
@@ -117,7 +106,7 @@ def _export(trained: TrainedModel, model_format: str, proof_texts: Sequence[str]
 def _rejected_on_failure(
     models: ModelStore, candidate: ModelVersion, clock: Clock
 ) -> Iterator[None]:
-    """Reject a candidate that could not be tested, whatever ends its test."""
+    """Reject a candidate if its trial ends with an exception."""
     try:
         yield
     except BaseException as error:
@@ -135,7 +124,7 @@ def _try(
     renames: Renames,
     progress: Progress,
 ) -> GateDecision:
-    """Try a candidate, again where Triton died meanwhile: that is no fault of the model's."""
+    """Try a candidate, and try it again if Triton dies: that is not the model's fault."""
     for attempt in stamina.retry_context(on=TritonUnavailable, attempts=TRIALS, timeout=None):
         with attempt:
             serving.triton.wait_ready(TRITON_READY_SECONDS)
@@ -150,19 +139,25 @@ def _try(
 def _settle(
     serving: Serving,
     candidate: ModelVersion,
-    trained: TrainedModel,
+    measures: Measures,
     decision: GateDecision,
     change: Change,
-) -> ModelVersion:
-    """Record the decision, promote what passed, and let Triton drop what did not."""
+) -> Result:
+    """Record the decision, promote or unload the candidate, and return the run's result."""
     models, task = serving.models, candidate.task
-    judged = _judge(models, candidate, asdict(trained.test_measures), decision, change.time)
+    judged = _judge(models, candidate, asdict(measures), decision, change.time)
     log.info("candidate_judged", version=judged.version, state=judged.state, reason=decision.reason)
     if decision.passed:
         models.promote(task, judged.version, change)
     else:
         serve(serving, task)
-    return models.get(task, judged.version)
+    return {
+        "dataset_version": judged.dataset_version,
+        "model_version": judged.version,
+        "state": str(models.get(task, judged.version).state),
+        "reason": decision.reason,
+        "measures": dict(judged.measures),
+    }
 
 
 def _judge(
@@ -178,5 +173,5 @@ def _judge(
 
 
 def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a part that takes a run from `start` to `end`."""
+    """Return the progress of a part that takes a run from `start` to `end`."""
     return lambda done, message: progress(start + (end - start) * done, message)

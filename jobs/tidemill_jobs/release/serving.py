@@ -1,4 +1,4 @@
-"""Keeps Triton serving what the deployments say, and a candidate while it is tested."""
+"""The versions that Triton serves: those of the deployments, and a candidate during its trial."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from tidemill_core.triton.served import by_model, configure
 from tidemill_jobs.catalog import RETRAIN
 
 UNLOAD_AFTER = timedelta(seconds=5)
-"""Fronts learn of a change within a quarter of a second; a version they leave stays so long."""
+"""How long a version stays loaded after a change; fronts notice it within a quarter of a second."""
 _TICK_SECONDS = 2.0
 _BACKOFF_SECONDS = 15.0
 
@@ -29,12 +29,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Serving:
-    """Where versions are and what serves them.
+    """The stores of model versions, and the server.
 
     Attributes:
-        models: the catalog of versions and deployments.
-        repository: their files.
-        triton: loads and answers them.
+        models: versions and deployments in the database.
+        repository: the versions' files.
+        triton: the server that loads them.
     """
 
     models: ModelStore
@@ -43,11 +43,11 @@ class Serving:
 
 
 def serve(serving: Serving, task: str, candidate: ModelVersion | None = None) -> None:
-    """Make Triton serve a task's trusted versions, and a candidate if there is one to test.
+    """Make Triton serve a task's trusted versions and, if given, a candidate.
 
     Raises:
-        ModelLoadFailed: the candidate's files are damaged, or Triton refuses one; it goes on
-            with what it served before.
+        ModelLoadFailed: the candidate's files are damaged, or Triton refuses a version and keeps
+            the versions that it served before.
         TritonUnavailable: Triton is away.
     """
     versions = serving.models.versions_to_serve(task)
@@ -67,13 +67,13 @@ def _check(repository: ModelRepository, candidate: ModelVersion) -> None:
 
 
 def _unused(task: str, versions: Sequence[ModelVersion]) -> list[str]:
-    """A task's models under which none of the versions lies: of another format, or rejected."""
+    """Return the names of a task's models that have none of the versions."""
     names = {model_name(task, model_format) for model_format in MODEL_FILES}
     return sorted(names - by_model(versions).keys())
 
 
 class Reconciler:
-    """Repairs what Triton serves: after a rollback, a restart, or a run that died half-way."""
+    """Corrects what Triton serves after a rollback, a restart, or the death of a run."""
 
     def __init__(
         self, storage: Storage, repository: ModelRepository, triton: TritonControl, clock: Clock
@@ -85,7 +85,7 @@ class Reconciler:
         self._next = 0.0
 
     def tick(self, tasks: Iterable[str]) -> None:
-        """Look after all tasks, every other second; what fails is tried again later."""
+        """Reconcile all tasks, every other second; a failure is tried again later."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _TICK_SECONDS
@@ -113,10 +113,10 @@ class Reconciler:
                 self._triton.unload(name)
 
     def _is_changing(self, task: str) -> bool:
-        """Whether versions must stay loaded that nobody is routed to.
+        """Return whether versions without traffic must stay loaded for now.
 
-        A retraining has a candidate loaded for its tests, and puts things right at its end; after
-        a change of traffic fronts go on asking for a version until they hear of it.
+        A running retraining tests a candidate, and unloads it at its end. After a change of
+        traffic, fronts ask for the old version until they notice the change.
         """
         if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
             return True
@@ -124,9 +124,9 @@ class Reconciler:
         return deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER
 
     def _load_missing(self, task: str, trusted: Sequence[ModelVersion]) -> None:
-        """Load trusted versions that Triton does not serve, and unload nothing.
+        """Load the trusted versions that Triton does not serve, and unload nothing.
 
-        A restart of Triton loses them; and a version that a person takes back is not loaded yet.
+        They are missing after a restart of Triton, or when a person recalls a version.
         """
         for name, versions in by_model(trusted).items():
             wanted = {version.version for version in versions}
@@ -146,7 +146,7 @@ class Reconciler:
             return
         configure(self._repository, versions)
         configured = frozenset(read_versions(self._repository.root, name))
-        if ready == configured:  # all but the damaged ones, which `configure` has logged
+        if ready == configured:  # the rest is damaged, and `configure` has logged it
             self._next = time.monotonic() + _BACKOFF_SECONDS
             return
         log.info("serving_repaired", model=name, versions=sorted(configured))

@@ -1,4 +1,4 @@
-"""A candidate's trial: loaded in Triton, unrouted, its answers compared and judged."""
+"""The trial of a candidate: it is loaded without traffic, and its answers are judged."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ _ROWS_A_CALL = 64
 
 
 class AnswersDiffer(TidemillError):
-    """A version answers through Triton otherwise than it did offline."""
+    """A version answers differently through Triton than offline."""
 
     reason = "ANSWERS_DIFFER"
 
     def __init__(self, candidate: ModelVersion, rows: int, largest: float) -> None:
         super().__init__(
-            f"version {candidate.version} answers {rows} texts otherwise through Triton "
-            f"than offline; probabilities differ by up to {largest:.2e}"
+            f"version {candidate.version} answers {rows} texts differently through Triton than "
+            f"offline; probabilities differ by up to {largest:.2e}"
         )
 
 
@@ -46,12 +46,12 @@ def try_candidate(
     """Load a candidate, compare its answers with the trained model's, and judge it.
 
     Args:
-        serving: loads and answers it.
-        candidate: published already.
-        trained: what it was made from.
-        data: its test split is what the gate judges on; both must answer its proof texts alike.
-        gate: when a challenger is good enough.
-        renames: new names of labels that the champion may answer by their old ones.
+        serving: where to load it.
+        candidate: a published version.
+        trained: its model.
+        data: the test split to judge on, and the texts that Triton must answer like `trained`.
+        gate: how good a challenger must be.
+        renames: new names of labels by the old ones, with which the champion may answer.
 
     Raises:
         ModelLoadFailed: Triton refuses the version.
@@ -70,9 +70,9 @@ def try_candidate(
 
 
 def _champion(serving: Serving, task: str) -> ModelVersion | None:
-    """Return the champion to compare with; None without one, or where its files are damaged.
+    """Return the champion to compare with; None if there is none, or its files are damaged.
 
-    Triton cannot load a damaged champion, so nobody answers: whoever passes takes over.
+    Triton cannot load a damaged champion, so a candidate need not be better than it.
     """
     deployment = serving.models.deployment(task)
     if deployment is None:
@@ -84,11 +84,7 @@ def _champion(serving: Serving, task: str) -> ModelVersion | None:
 def _measure_champion(
     serving: Serving, champion: ModelVersion, test: LabeledTexts, renames: Renames
 ) -> Measures:
-    """Return the champion's measures on a hold-out, asked through Triton.
-
-    Its labels have their current names: it is right where it answers the old name of a label. The
-    probabilities of labels that were merged are added up.
-    """
+    """Return the champion's measures on a hold-out, with its labels under their current names."""
     place = (champion.task, champion.model_format, champion.version)
     labels, encoder = serving.repository.manifest(*place).labels, serving.repository.encoder(*place)
     probabilities = ask(serving.triton, champion, encoder, test.texts, len(labels))
@@ -100,12 +96,12 @@ def _measure_champion(
 def _renamed(
     labels: Sequence[str], probabilities: npt.NDArray[np.float32], renames: Renames
 ) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
-    """Return a model's labels by their current names, each once, and their probabilities.
+    """Return the current names of labels, each once, and their probabilities: [texts, names].
 
     Args:
-        labels: the model's own.
-        probabilities: [texts, labels].
-        renames: new names by old ones.
+        labels: the model's labels.
+        probabilities: [texts, labels]; those of merged labels are added.
+        renames: new names of labels by the old ones.
     """
     names = [current(label, renames) for label in labels]
     once = sorted(set(names))
@@ -122,7 +118,7 @@ def ask(
     texts: Sequence[str],
     labels: int,
 ) -> npt.NDArray[np.float32]:
-    """Ask a version through Triton: texts -> float32 [texts, labels]."""
+    """Return a version's answers through Triton: float32 [texts, labels]."""
     name = model_name(version.task, version.model_format)
     if not texts:
         return np.zeros((0, labels), np.float32)
@@ -141,6 +137,6 @@ def _compare(
     if online.shape != offline.shape:
         raise AnswersDiffer(candidate, len(texts), 1.0)
     difference = np.abs(offline - online).max(axis=1, initial=0.0)
-    differing = int((~(difference <= TOLERANCE)).sum())  # what is not a number differs too
+    differing = int((~(difference <= TOLERANCE)).sum())  # NaN differs too
     if differing:
         raise AnswersDiffer(candidate, differing, float(difference.max()))

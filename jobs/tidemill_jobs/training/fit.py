@@ -15,8 +15,8 @@ from tidemill_jobs.training.network import HashedNgramClassifier
 Progress = Callable[[float, str], None]
 """Takes the fraction done, in [0, 1], and a message. What it raises ends the training."""
 
-EpochListener = Callable[[int, Mapping[str, float]], None]
-"""Takes the number of the epoch, from 1, and its measures."""
+EpochListener = Callable[[Mapping[str, float], int], None]
+"""Takes the measures of an epoch, and its number from 1."""
 
 _WARM_UP = 0.1
 
@@ -119,7 +119,7 @@ def fit(
         measures = {"train_loss": _run_epoch(train, stepper, config)}
         if len(validation):
             measures |= _validate(network, validation, config)
-        on_epoch(epoch, measures)
+        on_epoch(measures, epoch)
         progress(epoch / epochs, f"epoch {epoch} of {epochs}")
         loss = measures.get("validation_loss", -math.inf)
         if loss < best_loss or not len(validation):

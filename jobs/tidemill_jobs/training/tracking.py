@@ -7,14 +7,13 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_jobs.training.evaluate import Measures
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -46,11 +45,8 @@ class Tracker(Protocol):
     def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
         """Log the training's parameters, once, before it starts."""
 
-    def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Log one point of each curve; epochs count from 1."""
-
-    def log_measures(self, split: str, measures: Measures) -> None:
-        """Log the final measures of a split, `validation` or `test`."""
+    def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
+        """Log one point of each curve, at an epoch from 1, or final measures at 0."""
 
 
 class MlflowTracker:
@@ -72,20 +68,12 @@ class MlflowTracker:
         values = [Param(name, str(value)) for name, value in parameters.items()]
         self._client.log_batch(self.run_id, params=values)
 
-    def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Log one point of each curve."""
-        self._log(measures, epoch)
-
-    def log_measures(self, split: str, measures: Measures) -> None:
-        """Log the final measures of a split as `final_<split>_<measure>`."""
-        named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
-        self._log(named, 0)
-
-    def _log(self, values: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
+        """Log one point of each curve, or final measures."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [Metric(name, float(value), now, step) for name, value in values.items()]
+        points = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
         self._client.log_batch(self.run_id, metrics=points)
 
 

@@ -115,8 +115,9 @@ def train(
         classifier = _fit(network, rows, held_out.known(), config.fit, progress, tracker)
         validation, _ = _measure(classifier, held_out)
         test, probabilities = _measure(classifier, examples.test.encode(encoder, labels))
-    tracker.log_measures("validation", validation)
-    tracker.log_measures("test", test)
+    for split, measures in (("validation", validation), ("test", test)):
+        named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
+        tracker.log_metrics(named)
     progress(1.0, "trained")
     return TrainedModel(labels, tokenizer.to_str(), encoder, classifier, test, probabilities)
 
@@ -134,7 +135,7 @@ def _fit(
     def fitting(done: float, message: str) -> None:
         progress(0.05 + 0.9 * done, message)
 
-    fit(network, rows, held_out, config, fitting, tracker.log_epoch)
+    fit(network, rows, held_out, config, fitting, tracker.log_metrics)
     progress(0.95, "calibrating")
     if not len(held_out):
         return CalibratedClassifier(network, 1.0)

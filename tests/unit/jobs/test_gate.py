@@ -14,12 +14,12 @@ def _measures(accuracy: float, n: int = 100) -> Measures:
 
 
 def test_a_first_model_must_know_something() -> None:
-    """A first model passes when it beats the commonest label, not when it only equals it."""
+    """A first model passes when it beats the most common label, not when it only equals it."""
     assert judge_first(_measures(0.51), 0.5).passed
     refused = judge_first(_measures(0.5), 0.5)
     assert not refused.passed
     assert "0.5000" in refused.reason
-    assert "commonest label" in refused.reason
+    assert "most common label" in refused.reason
 
 
 @pytest.mark.parametrize("rows", [0, 1, MIN_ROWS - 1])

@@ -105,7 +105,7 @@ def test_a_rejected_first_model_leaves_triton(loop: Loop) -> None:
     write_rows(loop.source, garbled, rows=600)
     result = loop.retrain()
     assert result["state"] == REJECTED
-    assert "commonest label" in str(result["reason"])
+    assert "most common label" in str(result["reason"])
     assert loop.ready() == set()
 
 
@@ -124,7 +124,7 @@ def test_a_version_that_cannot_be_published(loop: Loop) -> None:
     def take_its_place() -> None:
         loop.context.repository.folder(loop.context.task, "onnx", 1).mkdir(parents=True)
 
-    with pytest.raises(DataError, match="there already"):
+    with pytest.raises(DataError, match="exists already"):
         loop.retrain(progress=_when(PUBLISHING, take_its_place))
     assert loop.state(1) is REJECTED
 

@@ -137,14 +137,14 @@ def test_a_broken_candidate_survives_no_cold_start(
 
 
 def test_another_model_is_noticed(loop: Loop, trained: Trained, other: Trained) -> None:
-    """A file that is another model's answers otherwise, and that fails the trial."""
+    """A file of another model answers differently, and fails the trial."""
     candidate = loop.candidate(trained, other.exported)
-    with pytest.raises(AnswersDiffer, match=r"version 1 answers \d+ texts otherwise"):
+    with pytest.raises(AnswersDiffer, match=r"version 1 answers \d+ texts differently"):
         loop.try_(candidate, trained)
 
 
 def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> None:
-    """A file with another number of labels fails the trial as one that answers otherwise."""
+    """A file with another number of labels fails the trial too."""
     two = learn(lambda _text, label: "pay" if label == "pay" else "card")
     candidate = loop.candidate(trained, two.exported)
     with pytest.raises(AnswersDiffer) as caught:

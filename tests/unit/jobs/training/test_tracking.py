@@ -8,14 +8,13 @@ import pytest
 from sqlalchemy import URL
 
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_jobs.training.evaluate import Measures
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
 
 
-def test_a_run_is_written_with_its_dataset(
+def test_a_run_is_recorded_with_its_dataset(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Parameters, curves, measures, tags and the dataset are kept, in silence; errors mark it."""
+    """Parameters, curves, measures, tags and dataset are kept in silence; errors mark the run."""
     parent, tmp_path = tmp_path, tmp_path / "a b?c#d%20[e]"
     tmp_path.mkdir()
     version = "c" * 64
@@ -40,9 +39,9 @@ def test_a_run_is_written_with_its_dataset(
     )
     with tracked_run(config) as tracker:
         tracker.log_parameters({"seed": 3})
-        tracker.log_epoch(1, {"train_loss": 2.0})
-        tracker.log_epoch(2, {"train_loss": 1.0})
-        tracker.log_measures("test", Measures(0.9, 0.8, 0.01, 10))
+        tracker.log_metrics({"train_loss": 2.0}, 1)
+        tracker.log_metrics({"train_loss": 1.0}, 2)
+        tracker.log_metrics({"final_test_accuracy": 0.9})
     with pytest.raises(ValueError, match="broken"), tracked_run(config) as failed:
         raise ValueError("broken")
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""The training use case."""
+"""The training of a model."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tidemill_core.errors import DataError
-from tidemill_jobs.training.evaluate import Measures
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
@@ -16,25 +15,23 @@ CONFIG = TrainingConfig()
 
 
 class CurveRecorder:
-    """A tracker that remembers which epochs were."""
+    """A tracker that keeps the numbers of the epochs."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
 
     def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
-        """Forgets them."""
+        """Keep nothing."""
 
-    def log_epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Remembers the number and that there was a loss."""
-        assert measures["train_loss"] > 0
-        self.epochs.append(epoch)
-
-    def log_measures(self, split: str, measures: Measures) -> None:
-        """Forgets them."""
+    def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
+        """Keep the number of an epoch, which has a loss."""
+        if epoch:
+            assert metrics["train_loss"] > 0
+            self.epochs.append(epoch)
 
 
 def ignore(_done: float, _message: str) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 def test_learns_two_easy_classes(model: TrainedModel) -> None:
@@ -46,14 +43,14 @@ def test_learns_two_easy_classes(model: TrainedModel) -> None:
     assert model.sequence_length == 16
 
 
-def test_it_answers_alike_afterwards(model: TrainedModel, data: TrainingData) -> None:
-    """What it is asked again gets the probabilities that were measured."""
+def test_answers_stay_the_same(model: TrainedModel, data: TrainingData) -> None:
+    """A text gets the same probabilities again as in the measurement."""
     answered = model.probabilities(data.test.texts)
     assert np.allclose(answered, model.test_probabilities, atol=1e-6)
 
 
 def test_without_a_test_split_training_texts_are_the_proof(data: TrainingData) -> None:
-    """Exports are always compared on something, the test split where there is one."""
+    """Exports are compared on the test split, or else on training texts."""
     assert data.proof_texts == data.test.texts
     alone = replace(data, test=LabeledTexts())
     assert alone.proof_texts == data.train.texts[:256]
@@ -69,7 +66,7 @@ def test_the_same_seed_gives_the_same_model(
 
 
 def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingData) -> None:
-    """No validation split: fixed epochs and a temperature of 1."""
+    """Without a validation split the number of epochs is fixed and the temperature is 1."""
     recorder = CurveRecorder()
     model = train(replace(data, validation=LabeledTexts()), CONFIG, ignore, recorder)
     assert model.temperature == 1.0
@@ -78,7 +75,7 @@ def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingDat
 
 
 def test_labels_that_training_lacks_count_as_errors(data: TrainingData, recorder: Tracker) -> None:
-    """Unknown labels in the held-out splits are measured as wrong and do not break training."""
+    """Unknown labels in the held-out splits count as wrong and do not break training."""
     strange = LabeledTexts(["hail of stones"], ["hail"])
     model = train(replace(data, validation=strange, test=strange), CONFIG, ignore, recorder)
     assert model.test_measures.accuracy == 0.0
@@ -95,7 +92,7 @@ def test_rows_of_no_weight_teach_nothing(data: TrainingData, recorder: Tracker) 
 
 
 def test_more_doubtful_labels_give_way(data: TrainingData, recorder: Tracker) -> None:
-    """Three wrong labels of weight 0.51 for each right one of weight 1 leave the model right."""
+    """With three wrong labels of weight 0.51 per right label of weight 1, the model is right."""
     flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
     labels, weights = [*data.train.labels, *flipped * 3], [1.0] * 60 + [0.51] * 180
     weak = LabeledTexts([*data.train.texts] * 4, labels, weights)
@@ -106,7 +103,7 @@ def test_more_doubtful_labels_give_way(data: TrainingData, recorder: Tracker) ->
 
 
 def test_a_label_is_believed_as_far_as_its_weight(data: TrainingData, recorder: Tracker) -> None:
-    """Labels that are right with 0.7 make a model that is right, and not surer than that."""
+    """Labels with a weight of 0.7 give a right model with a confidence near 0.7."""
     confidences = []
     for weight in (0.7, 1.0):
         weak = replace(data.train, weights=[weight] * 60)
@@ -120,7 +117,7 @@ def test_a_label_is_believed_as_far_as_its_weight(data: TrainingData, recorder: 
 def test_weights_of_one_change_nothing(
     model: TrainedModel, data: TrainingData, recorder: Tracker
 ) -> None:
-    """Where all labels are trusted the model is, bit for bit, the one of rows without weights."""
+    """Rows of weight 1 give exactly the model of rows without weights."""
     trusted = replace(data.train, weights=[1.0] * 60)
     again = train(replace(data, train=trusted), CONFIG, ignore, recorder)
     assert (again.test_probabilities == model.test_probabilities).all()
@@ -129,7 +126,7 @@ def test_weights_of_one_change_nothing(
 def test_progress_runs_from_none_to_all_and_may_interrupt(
     data: TrainingData, recorder: Tracker
 ) -> None:
-    """Fractions rise to 1, and what the callback raises ends the training."""
+    """Fractions rise from 0 to 1, and an exception of the callback ends the training."""
     fractions: list[float] = []
     train(data, CONFIG, lambda done, _: fractions.append(done), recorder)
     assert fractions == sorted(fractions)
