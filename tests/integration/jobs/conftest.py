@@ -50,11 +50,11 @@ def newcomer(tmp_path: Path, source: Path) -> Iterator[JobContext]:
 
 
 def _task(source: Path) -> TaskSettings:
-    """Most tests have few rows, and want to see what becomes of the bad ones."""
+    """Return a task whose builds may quarantine every row, because most tests have few rows."""
     return TaskSettings(sources=[FilesSource(path=source)], max_quarantine_share=1.0)
 
 
 @pytest.fixture
 def context(newcomer: JobContext) -> JobContext:
-    """The run that most tests want; a folder may put more into it first."""
+    """The context of a run; a folder may override it."""
     return newcomer

@@ -24,7 +24,7 @@ def test_a_first_model_must_know_something() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, MIN_ROWS - 1])
 def test_few_rows_do_not_judge_a_first_model(rows: int) -> None:
-    """On too few rows a first model passes, and the reason says that nobody judged."""
+    """On too few rows a first model passes, and the reason says so."""
     verdict = judge_first(_measures(0.0, rows), 1.0)
     assert verdict.passed
     assert f"{rows} hold-out rows are too few" in verdict.reason
@@ -41,7 +41,7 @@ def test_a_challenger_may_not_be_worse() -> None:
 
 
 def test_a_tolerance_allows_that_much() -> None:
-    """A challenger may lie as far below as the setting allows, and no farther."""
+    """A challenger may be worse by what the setting allows, and no more."""
     settings = GateSettings(max_accuracy_drop=0.02)
     assert judge_challenger(_measures(0.88), _measures(0.9), settings).passed
     refused = judge_challenger(_measures(0.87), _measures(0.9), settings)
@@ -58,7 +58,7 @@ def test_nothing_to_judge_on_is_a_no() -> None:
 
 @given(rows=st.integers(1, 5000), data=st.data())
 def test_the_tolerance_is_counted_in_rows(rows: int, data: st.DataObject) -> None:
-    """A drop of exactly the tolerance passes whatever binary fractions make of it."""
+    """A drop of exactly the tolerance passes in spite of rounding."""
     champion = data.draw(st.integers(1, rows))
     lost = data.draw(st.integers(0, champion))
     settings = GateSettings(max_accuracy_drop=lost / rows)

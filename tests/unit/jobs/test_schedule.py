@@ -1,4 +1,4 @@
-"""When crontab expressions fire."""
+"""The fire times of crontab expressions."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def _fire_times(expression: str, start: datetime, end: datetime) -> list[datetime]:
-    """The moments after `start`, up to `end`, as APScheduler asks for them."""
+    """Return the fire times after `start`, up to `end`, as APScheduler asks for them."""
     trigger, moments = CrontabTrigger(expression), []
     moment = trigger.get_next_fire_time(None, start)
     while moment is not None and moment <= end:
@@ -45,13 +45,13 @@ def _at(text: str) -> datetime:
     ],
 )
 def test_the_last_moment_is_found(expression: str, now: str, expected: str) -> None:
-    """The last moment is the newest that is not after now, however rare moments are."""
+    """The last fire time is the newest that is not after now, however rare they are."""
     assert CrontabTrigger(expression).last_fire_time(_at(now)) == _at(expected)
 
 
 @pytest.mark.parametrize("expression", ["* * * * *", "*/10 * * * *", "0 2 * * *", "0 0 1 1 *"])
 def test_a_moment_counts_from_itself_on(expression: str) -> None:
-    """At the exact moment it is the last one already; a microsecond before it is not."""
+    """A fire time counts from itself on, and not a microsecond earlier."""
     moment = _at("2026-01-01T00:00:00") if "1 1" in expression else _at("2026-03-01T02:00:00")
     trigger = CrontabTrigger(expression)
     assert trigger.last_fire_time(moment) == moment
@@ -73,7 +73,7 @@ _numbers = st.sets(st.integers(0, 59), min_size=1, max_size=4)
 def test_a_walk_back_finds_the_same(
     minutes: set[int], hours: set[int], days: set[int], now: datetime
 ) -> None:
-    """The last moment is where a walk back, minute by minute, first meets the expression."""
+    """A walk back, minute by minute, finds the same last fire time."""
     parts = (",".join(map(str, part)) for part in (minutes, hours, days))
     expression = "{} {} * * {}".format(*parts)
     aware = now.replace(tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_a_walk_back_finds_the_same(
     ],
 )
 def test_days_of_the_week_count_from_sunday(days: str, weekdays: list[int]) -> None:
-    """Numbers of days mean what crontab means by them: 0 and 7 are Sunday, 1 is Monday."""
+    """Days have crontab's numbers: 0 and 7 are Sunday, 1 is Monday."""
     week = [_at("2026-03-02T12:00:00") + timedelta(days=n) for n in range(7)]
     fired = _fire_times(f"0 12 * * {days}", week[0] - MINUTE, week[-1])
     assert [n for n, day in enumerate(week) if day in fired] == weekdays
@@ -124,7 +124,7 @@ def test_days_of_the_week_count_from_sunday(days: str, weekdays: list[int]) -> N
     ],
 )
 def test_days_of_the_month_and_of_the_week(days: str, expected: list[int]) -> None:
-    """Both fire on either, as in crontab; where one begins with a star, on both at once."""
+    """Either day fires, as in crontab; if one begins with a star, both must match."""
     october = _fire_times(f"0 9 {days}", _at("2026-10-01T00:00:00"), _at("2026-10-31T23:59:59"))
     assert [moment.day for moment in october] == expected
     assert {moment.hour for moment in october} == {9}
@@ -165,7 +165,7 @@ def test_a_wrong_crontab_is_named(expression: str, rule: str) -> None:
 
 
 def test_moments_are_utc_wherever_the_machine_is() -> None:
-    """The machine's own zone moves no moment."""
+    """The time zone of the machine does not matter."""
     code = (
         "from datetime import datetime, UTC\n"
         "from tidemill_jobs.schedule import CrontabTrigger\n"

@@ -1,4 +1,4 @@
-"""What training is given of a dataset version."""
+"""The training data of a dataset version."""
 
 import polars as pl
 
@@ -7,7 +7,7 @@ from tidemill_jobs.training.labeled_texts import LabeledTexts
 
 
 def test_a_datasets_rows_come_by_split_with_their_weights() -> None:
-    """A weak label comes with its probability, so that training does not take it for certain."""
+    """A weak label keeps its probability as its weight."""
     columns = ("text", "label", "weight", "split")
     rows = [
         ("a", "x", 1.0, "train"),

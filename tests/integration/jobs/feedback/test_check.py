@@ -25,14 +25,14 @@ Give = Callable[[int, datetime], None]
 
 @pytest.fixture
 def checking(context: JobContext) -> JobContext:
-    """A run that wants three new labelled examples."""
+    """A run that needs three new labeled examples."""
     enough = FeedbackSettings(retrain_after=RETRAIN_AFTER)
     return replace(context, settings=context.settings.model_copy(update={"feedback": enough}))
 
 
 @pytest.fixture
 def give(context: JobContext) -> Give:
-    """Stores so many yeses, each on a prediction of its own, at a time."""
+    """Store a number of confirmations at a time, each on its own prediction."""
     stored = 0
 
     def store(number: int, time: datetime) -> None:
@@ -59,7 +59,7 @@ def give(context: JobContext) -> Give:
 
 
 def _say(context: JobContext, *said: tuple[str, str]) -> None:
-    """Stores predictions of texts and the label that a user gave each."""
+    """Store predictions of texts, and the label that a user gave each."""
     for text, label in said:
         one = prediction(uuid.uuid4().hex, text)
         context.storage.predictions.add([one])
@@ -69,7 +69,7 @@ def _say(context: JobContext, *said: tuple[str, str]) -> None:
 
 
 def _retrain(context: JobContext, start: datetime) -> JobRun:
-    """A retraining that is running."""
+    """Return a retraining that is running."""
     context.storage.jobs.enqueue(RunRequest("retrain", "support", "test"), start)
     claimed = context.storage.jobs.claim(start)
     assert claimed is not None
@@ -88,7 +88,7 @@ def test_too_few_examples_start_nothing(checking: JobContext, give: Give) -> Non
 
 
 def test_enough_examples_start_a_retraining(checking: JobContext, give: Give) -> None:
-    """At the threshold a retraining is queued, with who asked for it."""
+    """At the threshold a retraining is queued, with its trigger."""
     give(RETRAIN_AFTER, checking.clock())
     result = run(checking)
     assert result["decision"] == "STARTED"
@@ -148,7 +148,7 @@ def test_a_failed_retraining_is_not_repeated_at_once(
 def test_a_cancelled_retraining_is_not_started_again_at_once(
     checking: JobContext, give: Give
 ) -> None:
-    """Who cancels a retraining does not have to do so every minute."""
+    """After a cancellation the next retraining waits, so no one has to cancel it every minute."""
     give(RETRAIN_AFTER, checking.clock())
     started = run(checking)
     checking.storage.jobs.cancel(started["retrain_run_id"], checking.clock())
@@ -157,7 +157,7 @@ def test_a_cancelled_retraining_is_not_started_again_at_once(
 
 
 def test_a_failure_that_was_made_good_is_forgotten(checking: JobContext, give: Give) -> None:
-    """A success after the failure lets the next retraining start."""
+    """After a failure and a success the next retraining starts at once."""
     now = checking.clock()
     failed = _retrain(checking, now - timedelta(minutes=40))
     checking.storage.jobs.fail(failed.run_id, "X: y", now - timedelta(minutes=30))
@@ -168,7 +168,7 @@ def test_a_failure_that_was_made_good_is_forgotten(checking: JobContext, give: G
 
 
 def test_a_text_counts_once_however_often_it_was_judged(checking: JobContext) -> None:
-    """Twenty-five verdicts on one text, in any spelling that a build takes for it, are one text."""
+    """Twenty-five verdicts on one text, in any spelling that is the same to a build, count once."""
     spellings = ("where is my card?", "Where is my  CARD? ", "where is my card?\n")
     _say(checking, *((spellings[number % 3], f"label {number % 2}") for number in range(25)))
     _say(checking, ("another text", "a"))
@@ -177,7 +177,7 @@ def test_a_text_counts_once_however_often_it_was_judged(checking: JobContext) ->
 
 
 def test_a_text_that_a_build_would_quarantine_does_not_count(checking: JobContext) -> None:
-    """What is blank or too long for the task teaches nothing."""
+    """A text that is blank or too long for the task does not count."""
     longest = checking.task_settings.max_text_length
     _say(checking, ("x" * (longest + 1), "a"), (" \t ", "a"), ("x" * longest, "a"))
     assert run(checking)["new_examples"] == 1
@@ -193,7 +193,7 @@ def test_a_held_out_text_does_not_count(checking: JobContext) -> None:
 
 
 def test_what_the_last_retraining_learned_is_not_new(checking: JobContext, source: Path) -> None:
-    """A text of its dataset counts with another label only; with its dataset gone, every text."""
+    """A text of its dataset counts only with another label; without the dataset, any counts."""
     source.write_text("text,label\nwhere is my card?,a\nhow do I pay?,b\n")
     dataset = build(checking)
     start = checking.clock() - timedelta(hours=5)

@@ -21,7 +21,7 @@ Labeling = Callable[..., JobContext]
 
 @pytest.fixture
 def labeling(context: JobContext) -> Labeling:
-    """A run with these settings of `[labeling]`, and with nothing queued but for what is told."""
+    """Return a run with these settings of `[labeling]`; by default it queues nothing."""
 
     def make(**changes: object) -> JobContext:
         section = LabelingSettings(**({"audit_share": 0.0, "uncertain_per_run": 0} | changes))
@@ -37,7 +37,7 @@ def _predict(context: JobContext, names: Sequence[str], time: datetime, **change
 
 
 def _queued(context: JobContext) -> list[LabelItem]:
-    """What waits, oldest first."""
+    """Return the waiting items, oldest first."""
     return context.storage.label_items.page("", (), None, Page(1000), NOW)[0][::-1]
 
 
@@ -54,7 +54,7 @@ def _succeed(context: JobContext, time: datetime) -> None:
 
 
 def test_audits_are_a_share_whatever_the_model_says(labeling: Labeling) -> None:
-    """About a tenth of the predictions, of confident ones as of doubtful ones, told as such."""
+    """About a tenth of the predictions is chosen, confident and doubtful ones alike."""
     context = labeling(audit_share=0.1, judgements=2)
     sure, doubtful = ([f"{kind}{n}" for n in range(1500)] for kind in ("sure", "doubtful"))
     _predict(context, sure, YESTERDAY, confidence=0.99)
@@ -72,8 +72,8 @@ def test_audits_are_a_share_whatever_the_model_says(labeling: Labeling) -> None:
     assert run(context)["audits"] == 0
 
 
-def test_an_audit_tells_of_how_many_predictions_it_is_a_sample(labeling: Labeling) -> None:
-    """Of those that were not written down too, and of each that has the same text."""
+def test_an_audit_says_how_many_predictions_it_stands_for(labeling: Labeling) -> None:
+    """An audit has its probability among all predictions, and the number with the same text."""
     context = labeling(audit_share=0.5)
     task = context.task_settings.model_copy(update={"log_sample": 0.1})
     settings = context.settings.model_copy(update={"tasks": {"support": task}})
@@ -87,10 +87,8 @@ def test_an_audit_tells_of_how_many_predictions_it_is_a_sample(labeling: Labelin
     assert abs(item.origin_count - 200) < 50
 
 
-def test_who_does_not_know_the_key_cannot_foresee_an_audit(
-    labeling: Labeling, context: JobContext
-) -> None:
-    """Another installation chooses others of the same predictions."""
+def test_audits_cannot_be_foreseen_without_the_key(labeling: Labeling, context: JobContext) -> None:
+    """Another installation chooses other predictions."""
     names = [f"p{n}" for n in range(200)]
     _predict(context, names, YESTERDAY)
     first = labeling(audit_share=0.5)
@@ -104,7 +102,7 @@ def test_who_does_not_know_the_key_cannot_foresee_an_audit(
 
 
 def test_all_predictions_with_a_text_can_be_audited(labeling: Labeling) -> None:
-    """A share of 1 is all that callers got; texts that are not kept and shadows are none."""
+    """A share of 1 takes all answers to callers, without shadows and texts that are not stored."""
     context = labeling(audit_share=1.0)
     _predict(context, ["a", "b"], YESTERDAY)
     context.storage.predictions.add(
@@ -119,7 +117,7 @@ def test_all_predictions_with_a_text_can_be_audited(labeling: Labeling) -> None:
 
 
 def test_the_least_confident_are_asked_about(labeling: Labeling) -> None:
-    """As many as are wanted, with what they were taken for; the same text once."""
+    """The number of items is the setting's, each with its predicted label, and each text once."""
     context = labeling(uncertain_per_run=3)
     for confidence in (0.9, 0.3, 0.1, 0.2):
         name = f"p{confidence}"
@@ -132,7 +130,7 @@ def test_the_least_confident_are_asked_about(labeling: Labeling) -> None:
 
 
 def test_each_prediction_is_looked_at_once(labeling: Labeling) -> None:
-    """A run goes on where the last successful one ended; what is too young is the next one's."""
+    """A run starts where the last successful one ended; young predictions wait for the next."""
     context = labeling(uncertain_per_run=10)
     _predict(context, ["old"], YESTERDAY, confidence=0.5)
     _succeed(context, YESTERDAY + timedelta(hours=1))
@@ -146,7 +144,7 @@ def test_each_prediction_is_looked_at_once(labeling: Labeling) -> None:
 
 
 def test_what_was_labelled_is_not_asked_again_by_a_repeated_run(labeling: Labeling) -> None:
-    """A run that did not succeed is repeated without asking about the same predictions."""
+    """After a failed run the next one repeats its span without duplicate requests."""
     context = labeling(uncertain_per_run=10, audit_share=1.0)
     _predict(context, ["a"], YESTERDAY)
     run(context)
@@ -171,7 +169,7 @@ def test_what_was_labelled_is_not_asked_again_by_a_repeated_run(labeling: Labeli
 def test_contradicting_verdicts_are_asked_about(
     labeling: Labeling, verdicts: list[dict[str, object]], suggested: tuple[str, ...] | None
 ) -> None:
-    """Sources that name different labels, or of which one denies what another says."""
+    """Sources disagree if they name different labels, or if one denies what another says."""
     context = labeling()
     _predict(context, ["p1"], YESTERDAY)
     for source, words in enumerate(verdicts):
@@ -183,7 +181,7 @@ def test_contradicting_verdicts_are_asked_about(
 
 
 def test_a_source_that_changed_its_mind_does_not_contradict_itself(labeling: Labeling) -> None:
-    """Its latest verdict counts; and one on a prediction that is not stored asks nobody."""
+    """Only its latest verdict counts; one on a prediction that is not stored queues nothing."""
     context = labeling()
     _predict(context, ["p1"], YESTERDAY)
     context.storage.feedback.add([verdict("p1", label="a"), verdict("p1", label="b")])
@@ -192,7 +190,7 @@ def test_a_source_that_changed_its_mind_does_not_contradict_itself(labeling: Lab
 
 
 def test_a_cancelled_run_can_be_repeated(labeling: Labeling) -> None:
-    """What it queued stays; the next run adds the rest."""
+    """The items that it queued stay; the next run adds the rest."""
     context = labeling(audit_share=1.0)
     _predict(context, [f"p{n}" for n in range(501)], YESTERDAY)
     told: list[str] = []

@@ -1,4 +1,4 @@
-"""What people decided, as examples and in a dataset version."""
+"""People's labels, as examples and in a dataset version."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tidemill_jobs.feedback.labels import label_examples
 
 
 def _label(context: JobContext, text: str, reason: LabelReason, *said: tuple[str, str]) -> str:
-    """Queue a text and judge it; its item's id."""
+    """Queue a text, judge it, and return the item's id."""
     items = context.storage.label_items
     items.add([label_request(text, reason=reason)], len(said), NOW)
     [item], _ = items.page("support", (), None, Page(1), NOW)
@@ -27,7 +27,7 @@ def _label(context: JobContext, text: str, reason: LabelReason, *said: tuple[str
 
 @pytest.mark.parametrize("reason", LabelReason)
 def test_what_people_decided_is_an_example(context: JobContext, reason: LabelReason) -> None:
-    """With all who judged it; it judges models only where chance alone chose it."""
+    """The example names all annotators, and judges models only if it was chosen at random."""
     item_id = _label(context, "a text", reason, ("ben", "b"), ("ana", "a"), ("cleo", "b"))
     _label(context, "undecided", LabelReason.AUDIT, ("ana", "a"), ("ben", "b"))
     assert label_examples(context.storage, "arxiv") == ()
@@ -46,7 +46,7 @@ def test_what_people_decided_is_an_example(context: JobContext, reason: LabelRea
 
 
 def test_people_are_believed_before_the_source(context: JobContext, source: Path) -> None:
-    """A dataset version has the label that people gave, and says who did."""
+    """A dataset version has the label that people gave, and their names."""
     source.write_text("text,label\nmy card,a\nmy cash,b\nmy loan,b\n")
     _label(context, "My card", LabelReason.SUSPECTED_ERROR, ("ana", "b"))
     _label(context, "my fee", LabelReason.UNCERTAIN, ("ben", "a"))

@@ -70,7 +70,7 @@ def context(newcomer: JobContext) -> JobContext:
 
 @pytest.fixture
 def answer(newcomer: JobContext) -> Answer:
-    """Stores predictions and returns their ids."""
+    """Store predictions and return their ids."""
 
     def store(
         labels: Sequence[str],

@@ -18,7 +18,7 @@ Judge = Callable[..., None]
 
 @pytest.fixture
 def judge(context: JobContext) -> Judge:
-    """Stores one verdict on each of some predictions: a label, or yes or no."""
+    """Store a verdict on each of some predictions: a label, a confirmation or a denial."""
 
     def store(
         prediction_ids: list[str],
@@ -50,7 +50,7 @@ def judge(context: JobContext) -> Judge:
 def test_an_interval_that_reaches_the_limit_is_ok(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """Yes and the predicted label count as right; the interval is Wilson's."""
+    """Confirmations and the predicted label count as right; the interval is Wilson's."""
     judge(answer("a" * 60), True)
     judge(answer("a" * 25), "a")
     judge(answer("a" * 10), "b")
@@ -68,7 +68,7 @@ def test_an_interval_that_reaches_the_limit_is_ok(
 def test_an_interval_below_the_limit_is_an_alert(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """At 70 of 100 even the interval's upper end lies under 0.9 - 0.03."""
+    """At 70 of 100 even the upper end of the interval is below 0.9 - 0.03."""
     judge(answer("a" * 70), True)
     judge(answer("a" * 30), "b")
     result = run(context)
@@ -79,7 +79,7 @@ def test_an_interval_below_the_limit_is_an_alert(
 
 
 def test_few_verdicts_are_insufficient(context: JobContext, answer: Answer, judge: Judge) -> None:
-    """29 times no concludes nothing yet."""
+    """29 denials are too few to conclude anything."""
     judge(answer("a" * 29), False)
     result = run(context)
     assert (result["verdict"], result["verdict_count"]) == ("INSUFFICIENT", 29)
@@ -89,7 +89,7 @@ def test_few_verdicts_are_insufficient(context: JobContext, answer: Answer, judg
 def test_only_verdicts_of_the_window_on_the_champion_count(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """Older verdicts and those on other versions are left out."""
+    """Older verdicts and those on other versions do not count."""
     judge(answer("a" * 40), True)
     judge(answer("a" * 40), False, time=context.clock() - timedelta(hours=25))
     judge(answer("a" * 40, version=2), False, version=2)
@@ -100,7 +100,7 @@ def test_only_verdicts_of_the_window_on_the_champion_count(
 def test_each_source_counts_once_on_a_prediction(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """A source's later verdict replaces its earlier one; another source's is one more."""
+    """A source's later verdict replaces its earlier one; another source's counts too."""
     predictions = answer("a" * 30)
     judge(predictions, False)
     judge(predictions, True)
@@ -136,7 +136,7 @@ def test_verdicts_on_predictions_that_are_not_stored_do_not_count(
 def test_too_few_verdicts_on_stored_predictions_say_why(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """Where most predictions are not stored, the report says that this is why it cannot tell."""
+    """If most predictions are not stored, the report gives that as the reason for no conclusion."""
     judge(answer("a" * 29), True)
     judge([f"unstored {number}" for number in range(1000)], True)
     result = run(context)
@@ -156,7 +156,7 @@ def test_where_all_verdicts_count_nothing_is_said_of_others(
 
 
 def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
-    """Before the first champion the result says so, and nothing is written."""
+    """Without a champion the result says so, and no report is written."""
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")
 
@@ -164,7 +164,7 @@ def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
 def test_labels_count_by_their_current_names(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """A champion that still answers an old name is right, and so is one of merged classes."""
+    """A champion that answers the old name of a label is right, also if labels were merged."""
     judge(answer("a" * 10), "new")
     judge(answer("b" * 20), "c")
     judge(answer("d" * 10), "new")

@@ -26,7 +26,7 @@ def test_answers_like_the_hold_outs_are_ok(context: JobContext, answer: Answer) 
 
 
 def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
-    """A label that takes over raises one alert, which the report explains and the log tells."""
+    """A label that takes over raises one alert, which the report explains and the log has."""
     answer("abcd" * 50 + "a" * 100)
     with capture_logs() as logs:
         result = run(context)
@@ -53,7 +53,7 @@ def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
 
 
 def test_other_confidences_are_an_alert(context: JobContext, answer: Answer) -> None:
-    """A champion that grew less sure drifts, though its labels stay."""
+    """A champion whose confidence falls drifts, even if its labels stay."""
     answer("abcd" * 100, confidences=(0.42, 0.72, 0.92))
     result = run(context)
     assert result["verdict"] == "ALERT"
@@ -64,7 +64,7 @@ def test_other_confidences_are_an_alert(context: JobContext, answer: Answer) -> 
 def test_predictions_that_are_all_alike_can_be_compared(
     context: JobContext, answer: Answer
 ) -> None:
-    """One label with one confidence throughout is far from the hold-out, and has figures."""
+    """One label with one confidence is far from the hold-out, and the report has all figures."""
     answer("a" * 300, confidences=(1.0,))
     result = run(context)
     assert result["verdict"] == "ALERT"
@@ -72,7 +72,7 @@ def test_predictions_that_are_all_alike_can_be_compared(
 
 
 def test_few_predictions_are_insufficient(context: JobContext, answer: Answer) -> None:
-    """Below the minimum nothing is concluded, however odd the predictions."""
+    """Below the minimum nothing is concluded, whatever the predictions are."""
     answer("a" * 199)
     result = run(context)
     assert (result["verdict"], result["prediction_count"]) == ("INSUFFICIENT", 199)
@@ -82,7 +82,7 @@ def test_few_predictions_are_insufficient(context: JobContext, answer: Answer) -
 def test_only_the_champions_own_answers_of_the_window_count(
     context: JobContext, answer: Answer
 ) -> None:
-    """Older predictions, other versions' and copies that shadows saw are left out."""
+    """Older predictions, those of other versions and shadow predictions do not count."""
     answer("abcd" * 100)
     answer("a" * 300, time=context.clock() - timedelta(hours=25))
     answer("a" * 300, version=2)
@@ -101,7 +101,7 @@ def test_a_repeat_gives_the_same_figures(context: JobContext, answer: Answer) ->
 
 
 def test_a_label_that_the_version_lacks_is_an_error(context: JobContext, answer: Answer) -> None:
-    """Predictions that cannot be this version's do not make a report."""
+    """Predictions with a label that the version does not have fail the check."""
     answer("abcz" * 100)
     with pytest.raises(DataError, match="'z'"):
         run(context)
@@ -109,7 +109,7 @@ def test_a_label_that_the_version_lacks_is_an_error(context: JobContext, answer:
 
 
 def test_no_champion_makes_no_report(newcomer: JobContext, answer: Answer) -> None:
-    """Before the first champion the result says so, and nothing is written."""
+    """Without a champion the result says so, and no report is written."""
     answer("abcd" * 100)
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")

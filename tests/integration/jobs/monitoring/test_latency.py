@@ -14,7 +14,7 @@ Answer = Callable[..., list[str]]
 
 @pytest.mark.parametrize("method", ["Predict", "StreamPredict"])
 def test_fast_answers_are_ok(context: JobContext, answer: Answer, method: str) -> None:
-    """Unary and streamed predictions under the limit raise nothing."""
+    """Unary and streamed predictions under the limit raise no alert."""
     answer("a" * 200, latency_ms=49.0, method=method)
     result = run(context)
     assert (result["verdict"], result["p99_latency_ms"]) == ("OK", 49.0)
@@ -33,14 +33,14 @@ def test_a_slow_tail_is_an_alert(context: JobContext, answer: Answer) -> None:
 
 
 def test_one_slow_answer_is_not_the_tail(context: JobContext, answer: Answer) -> None:
-    """What fewer than one in a hundred meet does not move the 99th percentile."""
+    """Fewer than one slow answer in a hundred does not move the 99th percentile."""
     answer("a" * 299, latency_ms=5.0)
     answer("a", latency_ms=5000.0)
     assert run(context)["verdict"] == "OK"
 
 
 def test_few_answers_are_insufficient(context: JobContext, answer: Answer) -> None:
-    """Batches, shadows and old predictions do not make up for what is missing."""
+    """Batches, shadows and old predictions do not count towards the minimum."""
     answer("a" * 199, latency_ms=80.0)
     answer("a" * 200, method="BatchPredict")
     answer("a" * 200, method="Shadow")
@@ -52,7 +52,7 @@ def test_few_answers_are_insufficient(context: JobContext, answer: Answer) -> No
 
 
 def test_only_the_last_hour_counts(context: JobContext, answer: Answer) -> None:
-    """A tail that was slow earlier in the day alerts nobody now."""
+    """A slow hour earlier in the day raises no alert."""
     answer("a" * 200, latency_ms=5.0)
     answer("a" * 200, latency_ms=80.0, time=context.clock() - timedelta(minutes=61))
     result = run(context)
@@ -60,6 +60,6 @@ def test_only_the_last_hour_counts(context: JobContext, answer: Answer) -> None:
 
 
 def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
-    """Before the first champion the result says so, and nothing is written."""
+    """Without a champion the result says so, and no report is written."""
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")

@@ -35,12 +35,12 @@ Label = Callable[[str, str], str]
 
 
 def right(_text: str, label: str) -> str:
-    """The true label of a text."""
+    """Return the true label."""
     return label
 
 
 def garbled(text: str, label: str) -> str:
-    """The true label where the hold-out judges, and a wrong one where training learns."""
+    """Return the true label in the hold-out, and a wrong one elsewhere."""
     return label if split_of(content_hash(text)) is Split.TEST else GARBLED[label]
 
 
@@ -51,7 +51,7 @@ def write_rows(path: Path, label: Label = right, rows: int = 210) -> None:
 
 
 def rows_of(rows: int) -> Iterator[tuple[str, str]]:
-    """Texts and their true labels."""
+    """Yield texts and their true labels."""
     for number in range(rows):
         true = list(WORDS)[number % 3]
         words = WORDS[true].split()
@@ -87,12 +87,12 @@ class Loop:
 
     @property
     def serving(self) -> Serving:
-        """Where the task's versions are and what serves them."""
+        """The stores of its versions, and Triton."""
         context = self.context
         return Serving(context.storage.models, context.repository, context.triton)
 
     def candidate(self, trained: Trained, exported: bytes | None = None) -> ModelVersion:
-        """Publish a model as `retrain` does; `exported` in the place of its own export."""
+        """Publish a model as `retrain` does; `exported` replaces its export."""
         context, task = self.context, self.context.task
         above = highest_version(context.repository, task)
         dataset = build(context).dataset_version
@@ -119,7 +119,7 @@ class Loop:
         return candidate
 
     def reconcile(self, later: timedelta = 2 * UNLOAD_AFTER) -> None:
-        """Look after the task as the jobs process does, some time later."""
+        """Reconcile the task as the jobs process does, some time later."""
         context = self.context
         reconciler = Reconciler(
             context.storage,
@@ -130,19 +130,19 @@ class Loop:
         reconciler.tick([context.task])
 
     def state(self, version: int) -> ModelState:
-        """Where a version stands."""
+        """Return the state of a version."""
         return self.version(version).state
 
     def version(self, version: int) -> ModelVersion:
-        """A version of the task."""
+        """Return a version of the task."""
         return self.context.storage.models.get(self.context.task, version)
 
     def ready(self, model_format: str = "onnx") -> set[int]:
-        """The versions that Triton serves."""
+        """Return the versions that Triton serves."""
         return set(self.context.triton.ready_versions(model_name(self.context.task, model_format)))
 
     def model_file(self, version: int) -> Path:
-        """A version's ONNX file."""
+        """Return the path of a version's ONNX file."""
         return self.context.repository.folder(self.context.task, "onnx", version) / "model.onnx"
 
 
@@ -163,7 +163,7 @@ _tasks = count()
 
 
 def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator[Loop]:
-    """A new task's loop."""
+    """Yield the loop of a new task."""
     task, source = f"task{next(_tasks)}", folder / "rows.csv"
     write_rows(source)
     with chdir(folder):
@@ -204,7 +204,7 @@ def trained() -> Trained:
 
 @pytest.fixture(scope="session")
 def other() -> Trained:
-    """A model with the same labels that answers otherwise."""
+    """A model with the same labels that answers differently."""
     return learn(garbled)
 
 

@@ -1,4 +1,4 @@
-"""The `retrain` job, once round the loop through a real Triton."""
+"""The job `retrain`, with a real Triton."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ TRYING = "testing the candidate in Triton"
 
 
 def _when(step: str, act: Callable[[], None]) -> Callable[[float, str], None]:
-    """Progress that does something when a step begins."""
+    """Return a progress that calls `act` when a step begins."""
 
     def progress(_done: float, doing: str) -> None:
         if doing == step:
@@ -51,7 +51,7 @@ def test_round_the_loop(loop: Loop) -> None:
 
 
 def _check_tracking(loop: Loop, dataset_version: str) -> None:
-    """MLflow has the training: its parameters, curves, final measures and dataset."""
+    """Check that MLflow has the parameters, curves, final measures and dataset."""
     client = MlflowClient(loop.context.settings.effective_mlflow_tracking_uri)
     experiment = client.get_experiment_by_name(loop.context.task)
     assert experiment is not None
@@ -69,7 +69,7 @@ def _check_tracking(loop: Loop, dataset_version: str) -> None:
 
 
 def test_without_a_hold_out_answers_are_compared_all_the_same(loop: Loop, other: Trained) -> None:
-    """A small source may hold nothing out; a model that Triton answers otherwise still fails."""
+    """Without a hold-out, a model that answers differently in Triton still fails."""
     rows = [row for row in rows_of(400) if split_of(content_hash(row[0])) is Split.TRAIN][:60]
     lines = "\n".join(f"{text},{label}" for text, label in rows)
     loop.source.write_text(f"text,label\n{lines}\n")
@@ -89,7 +89,7 @@ def test_without_a_hold_out_answers_are_compared_all_the_same(loop: Loop, other:
 
 
 def test_garbage_is_rejected(loop: Loop, trained: Trained) -> None:
-    """What was trained on wrong labels is REJECTED with the reason, and leaves Triton."""
+    """A model of wrong labels is REJECTED with the reason, and unloaded."""
     loop.champion(trained)
     write_rows(loop.source, garbled)
     result = loop.retrain()
@@ -101,7 +101,7 @@ def test_garbage_is_rejected(loop: Loop, trained: Trained) -> None:
 
 
 def test_a_rejected_first_model_leaves_triton(loop: Loop) -> None:
-    """A first model that knows nothing is REJECTED, and Triton serves nothing of the task."""
+    """A first model that knows nothing is REJECTED, and Triton serves no version of the task."""
     write_rows(loop.source, garbled, rows=600)
     result = loop.retrain()
     assert result["state"] == REJECTED
@@ -110,7 +110,7 @@ def test_a_rejected_first_model_leaves_triton(loop: Loop) -> None:
 
 
 def test_versions_that_the_database_has_lost(loop: Loop) -> None:
-    """With folders left from another database, of either format, the number is above theirs."""
+    """The number is above those of folders of either format that another database left."""
     for model_format, number in (("onnx", 3), ("torchscript", 4)):
         loop.context.repository.folder(loop.context.task, model_format, number).mkdir(parents=True)
     result = loop.retrain()
@@ -119,7 +119,7 @@ def test_versions_that_the_database_has_lost(loop: Loop) -> None:
 
 
 def test_a_version_that_cannot_be_published(loop: Loop) -> None:
-    """Where a folder with its number turns up meanwhile, the run fails and it is REJECTED."""
+    """If a folder with its number appears meanwhile, the run fails and the version is REJECTED."""
 
     def take_its_place() -> None:
         loop.context.repository.folder(loop.context.task, "onnx", 1).mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_a_version_that_cannot_be_published(loop: Loop) -> None:
 
 
 def test_a_file_cut_in_half_is_rejected(loop: Loop, trained: Trained) -> None:
-    """A candidate whose file was cut after it was published is REJECTED, and the run ends well."""
+    """A candidate whose file was cut after its publication is REJECTED, and the run succeeds."""
     loop.champion(trained)
 
     def cut() -> None:
@@ -145,7 +145,7 @@ def test_a_file_cut_in_half_is_rejected(loop: Loop, trained: Trained) -> None:
 
 
 def test_triton_away(loop: Loop, trained: Trained, triton: RunningTriton) -> None:
-    """Without Triton's model control the run fails as such, and its candidate is REJECTED."""
+    """Without Triton's model control the run fails, and its candidate is REJECTED."""
     loop.champion(trained)
     with (
         TritonControl(triton.grpc_address, "not the key") as control,
@@ -160,7 +160,7 @@ def test_triton_away(loop: Loop, trained: Trained, triton: RunningTriton) -> Non
 
 
 def test_triton_dies_during_the_trial(loop: Loop, triton: RunningTriton) -> None:
-    """A candidate is tried again once Triton is back: its death is no fault of the model's."""
+    """A candidate is tried again once Triton is back: its death is not the model's fault."""
     died = Event()
 
     def die_once() -> None:

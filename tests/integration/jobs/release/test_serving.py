@@ -1,4 +1,4 @@
-"""A candidate's trial, and what Triton serves before, during and after it."""
+"""The trial of a candidate, and what Triton serves before, during and after it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ def _answers(loop: Loop, trained: Trained, version: int) -> bool:
 
 
 def test_the_last_champion_stays_for_a_while(loop: Loop, trained: Trained) -> None:
-    """A version two champions ago is unloaded, but only once no front asks for it any more."""
+    """The champion before the previous one is unloaded once no front asks for it."""
     for _ in range(3):
         loop.champion(trained)
     assert loop.ready() == {1, 2, 3}
@@ -40,7 +40,7 @@ def test_the_last_champion_stays_for_a_while(loop: Loop, trained: Trained) -> No
 
 
 def test_what_was_unloaded_is_loaded_again(loop: Loop, trained: Trained) -> None:
-    """A champion that somebody unloaded, or a candidate that a killed run left, is put right."""
+    """An unloaded champion is loaded again, and the candidate of a killed run is unloaded."""
     loop.champion(trained)
     loop.context.triton.unload(model_name(loop.context.task, "onnx"))
     assert loop.ready() == set()
@@ -57,7 +57,7 @@ def test_what_was_unloaded_is_loaded_again(loop: Loop, trained: Trained) -> None
 def test_a_triton_that_lost_its_champion_gets_it_back_while_a_retraining_runs(
     loop: Loop, trained: Trained
 ) -> None:
-    """A long training does not leave the task unserved, and its candidate is left alone."""
+    """During a training the champion is loaded again, and the candidate stays."""
     loop.champion(trained)
     context, now = loop.context, datetime.now(UTC)
     context.storage.jobs.enqueue(RunRequest(RETRAIN, context.task, "test"), now)
@@ -75,7 +75,7 @@ def test_a_triton_that_lost_its_champion_gets_it_back_while_a_retraining_runs(
 def test_a_version_that_is_taken_back_is_loaded(
     loop: Loop, trained: Trained, retraining: bool
 ) -> None:
-    """It is loaded although the traffic changed just now, or a retraining tests a candidate."""
+    """It is loaded even right after a change of traffic, or while a candidate is tested."""
     for _ in range(2):
         loop.champion(trained)
     context, models, now = loop.context, loop.context.storage.models, datetime.now(UTC)
@@ -94,7 +94,7 @@ def test_a_version_that_is_taken_back_is_loaded(
 
 
 def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trained) -> None:
-    """A trusted version whose file is damaged is left out, and the others go on."""
+    """A trusted version with a damaged file is skipped, and the others stay."""
     loop.champion(trained)
     loop.champion(trained)
     loop.model_file(1).write_bytes(b"damaged")
@@ -109,7 +109,7 @@ def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trai
 
 @pytest.mark.parametrize("broken", [b"no model at all", None])
 def test_a_model_that_does_not_load(loop: Loop, trained: Trained, broken: bytes | None) -> None:
-    """A file that Triton refuses fails the trial with its words; the champion goes on."""
+    """A file that Triton refuses fails the trial with Triton's message; the champion stays."""
     loop.champion(trained)
     half = trained.exported[: len(trained.exported) // 2]
     candidate = loop.candidate(trained, broken or half)
@@ -122,7 +122,7 @@ def test_a_model_that_does_not_load(loop: Loop, trained: Trained, broken: bytes 
 def test_a_broken_candidate_survives_no_cold_start(
     loop: Loop, trained: Trained, triton: RunningTriton
 ) -> None:
-    """Triton that dies with a broken candidate configured starts with the champion."""
+    """If Triton dies with a broken candidate, it starts again with the champion."""
     loop.champion(trained)
     candidate = loop.candidate(trained, trained.exported[:1000])
     with pytest.raises(ModelLoadFailed):
@@ -154,7 +154,7 @@ def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> Non
 
 
 def test_a_damaged_champion_is_taken_over(loop: Loop, trained: Trained) -> None:
-    """Triton cannot load a damaged champion, so a candidate is judged as if there were none."""
+    """A candidate is judged without a champion if the champion is damaged."""
     loop.champion(trained)
     loop.model_file(1).write_bytes(b"damaged")
     verdict = loop.try_(loop.candidate(trained), trained)

@@ -1,4 +1,4 @@
-"""Workspaces whose jobs a test holds in its hand: their source is an API that waits."""
+"""Workspaces with jobs that a test controls: their source is an API that waits."""
 
 import contextlib
 import csv
@@ -31,7 +31,7 @@ CSV = "text,label\n" + "".join(
 
 
 def now() -> datetime:
-    """The present moment."""
+    """Return the present time."""
     return datetime.now(UTC)
 
 
@@ -74,7 +74,7 @@ class Workspace:
         return f"http://127.0.0.1:{self.api.getsockname()[1]}/rows"
 
     def settings(self) -> Settings:
-        """The settings that its processes have."""
+        """Return the settings of its processes."""
         with contextlib.chdir(self.folder):
             return Settings(database_url=self.database_url)
 
@@ -87,11 +87,11 @@ class Workspace:
             self.storage.models.promote(task, version, Change("test", "", "", now()))
 
     def queue(self, job: str = "build_dataset", task: str = TASK) -> JobRun:
-        """Ask for a run, as RunJob does."""
+        """Queue a run, as RunJob does."""
         return self.storage.jobs.enqueue(RunRequest(job, task, "test"), now())
 
     def get(self, run: JobRun) -> JobRun:
-        """A run as it stands now."""
+        """Return a run in its current state."""
         return self.storage.jobs.get(run.run_id)
 
     def wait(self, run: JobRun, *states: JobRunState, seconds: float = 20.0) -> JobRun:
@@ -114,11 +114,11 @@ class Workspace:
         return self.start("--run", run_id)
 
     def said(self) -> str:
-        """What its processes logged."""
+        """Return the log of its processes."""
         return (self.folder / "jobs.log").read_text()
 
     def let_go(self) -> None:
-        """Let the job of task `held` have its rows."""
+        """Answer the job of task `held` with its rows."""
         rows = list(csv.DictReader(CSV.splitlines()))
         body = json.dumps([{"id": number, **row} for number, row in enumerate(rows)]).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
@@ -128,7 +128,7 @@ class Workspace:
             connection.sendall(head.encode() + b"\r\nConnection: close\r\n\r\n" + body)
 
     def end(self) -> None:
-        """End what is left."""
+        """End the processes."""
         for process in self.processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for each in psutil.Process(process.pid).children(recursive=True):

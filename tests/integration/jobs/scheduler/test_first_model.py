@@ -1,4 +1,4 @@
-"""Tasks without a champion get one trained."""
+"""The first training of tasks without a champion."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ def _fail(workspace: Workspace) -> None:
 
 
 def test_a_first_model_is_queued_once(workspace: Workspace) -> None:
-    """A task without a champion gets one training, however often one looks."""
+    """A task without a champion gets one training, however often the queue is checked."""
     (run,) = _look(workspace, STARTED)
     assert (run.job, run.trigger) == ("retrain", "first_model")
     assert _look(workspace, STARTED + SECOND) == [run]
@@ -32,13 +32,13 @@ def test_a_first_model_is_queued_once(workspace: Workspace) -> None:
 
 
 def test_a_champion_needs_no_first_model(workspace: Workspace) -> None:
-    """A task that has a champion is left."""
+    """A task with a champion gets none."""
     workspace.champion(TASK)
     assert _look(workspace, STARTED) == []
 
 
 def test_a_failed_training_waits_for_a_restart(workspace: Workspace) -> None:
-    """A training that failed is not repeated by the same process, and is by the next."""
+    """A failed training is repeated by the next process, not by the same one."""
     _look(workspace, STARTED)
     _fail(workspace)
     assert len(_look(workspace, STARTED + timedelta(hours=1))) == 1
@@ -48,7 +48,7 @@ def test_a_failed_training_waits_for_a_restart(workspace: Workspace) -> None:
 
 
 def test_a_training_under_way_is_left_by_a_restart(workspace: Workspace) -> None:
-    """A training that waits or runs when the process starts is not doubled."""
+    """A training that waits or runs when the process starts is not queued again."""
     _look(workspace, STARTED)
     restarted = STARTED + timedelta(hours=2)
     assert len(_look(workspace, restarted, restarted)) == 1

@@ -1,4 +1,4 @@
-"""The jobs process, as it is started."""
+"""The process that schedules jobs."""
 
 import resource
 import signal
@@ -40,7 +40,7 @@ def _running(workspace: Workspace) -> Counter[tuple[str, str]]:
 
 
 def _ask_again(workspace: Workspace, runs: dict[str, JobRun]) -> list[JobRun]:
-    """Ask for runs, and return those that have ended; no job ever runs twice for a task."""
+    """Queue runs and return those that have ended; no job runs twice at once for a task."""
     for job in ("build_dataset", "check_feedback"):
         run = workspace.queue(job)
         runs[run.run_id] = run
@@ -49,7 +49,7 @@ def _ask_again(workspace: Workspace, runs: dict[str, JobRun]) -> list[JobRun]:
 
 
 def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None:
-    """Of two processes one works; when it is killed its runs die, and the other goes on."""
+    """Of two processes one works; if it is killed, its runs die and the other takes over."""
     workspace = postgres_workspace
     workspace.champion(TASK, "held")
     first = workspace.start()
@@ -87,7 +87,7 @@ def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None
 
 
 def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
-    """SIGTERM cancels what runs, ends every process and gives the lease back."""
+    """SIGTERM cancels the runs, ends every process and releases the lease."""
     workspace.champion(TASK, "held")
     process = workspace.start()
     run = workspace.queue(task="held")
@@ -107,13 +107,13 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
 
 @dataclass
 class _Deaf(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
-    """A Triton that takes calls and answers none until it is let go."""
+    """A Triton that accepts calls and answers none until it is released."""
 
     asked: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
 
     def service(self, _details: Any) -> Any:
-        """Whatever is asked."""
+        """Accept any call."""
         return grpc.unary_unary_rpc_method_handler(self._wait)
 
     def _wait(self, _request: bytes, _context: Any) -> bytes:
@@ -123,7 +123,7 @@ class _Deaf(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
 
 
 def test_a_triton_that_does_not_answer_keeps_nobody_waiting(workspace: Workspace) -> None:
-    """While the look after what Triton serves hangs, runs are started and SIGTERM is obeyed."""
+    """While the reconciler hangs, runs are started and SIGTERM ends the process."""
     workspace.champion(TASK, "held")
     deaf = _Deaf()
     triton = grpc.server(ThreadPoolExecutor(2), handlers=[deaf])
@@ -141,7 +141,7 @@ def test_a_triton_that_does_not_answer_keeps_nobody_waiting(workspace: Workspace
 
 
 def test_old_runs_of_checks_are_pruned(workspace: Workspace) -> None:
-    """The process that leads deletes runs of checks that ended over a week ago, at its start."""
+    """At its start the leading process deletes runs of checks that ended over a week ago."""
     workspace.champion(TASK, "held")
     long_ago = now() - timedelta(days=8)
     for job in ("check_drift", "check_drift", "retrain", "retrain"):
@@ -156,7 +156,7 @@ def test_old_runs_of_checks_are_pruned(workspace: Workspace) -> None:
 
 
 def test_a_full_disk_is_survived(workspace: Workspace) -> None:
-    """The process goes on while nothing can be written, and works once there is room again."""
+    """The process stays up on a full disk, and works again once there is room."""
     workspace.champion(TASK, "held")
     process = workspace.start()
     workspace.wait(workspace.queue(), SUCCEEDED)
@@ -172,7 +172,7 @@ def test_a_full_disk_is_survived(workspace: Workspace) -> None:
 
 
 def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
-    """A process that starts after a moment has passed runs the job for it, once."""
+    """A process that starts after a fire time runs the job once."""
     workspace.champion(TASK, "held")
     hours_ago = now() - timedelta(hours=2)
     run = workspace.storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), hours_ago)
@@ -194,7 +194,7 @@ def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
 
 
 def test_runs_of_gone_tasks_are_closed(workspace: Workspace) -> None:
-    """A process that starts closes what waits for a task that its settings do not name."""
+    """A process that starts closes the runs of tasks that its settings do not name."""
     workspace.champion(TASK, "held")
     gone, kept = workspace.queue(task="gone"), workspace.queue("check_feedback")
     workspace.start()
@@ -208,7 +208,7 @@ def _caught_up(workspace: Workspace) -> list[JobRun]:
 
 
 def test_a_wrong_crontab_is_refused(workspace: Workspace) -> None:
-    """A process with a wrong crontab ends at once, names the setting and takes no lease."""
+    """A process with a wrong crontab ends at once, names the setting and acquires no lease."""
     workspace.write("check_drift = 'at night'")
     assert workspace.start().wait(20) == 1
     assert "schedule.check_drift: 'at night' is not a crontab" in workspace.said()

@@ -1,4 +1,4 @@
-"""The runner: a process for each run, and what it makes of their ends."""
+"""The runner: a process for each run, and how runs end."""
 
 import signal
 import sqlite3
@@ -26,12 +26,12 @@ RUNNING, SUCCEEDED = JobRunState.RUNNING, JobRunState.SUCCEEDED
 
 
 class Clock:
-    """A clock that a test sets ahead."""
+    """A clock that a test sets forward."""
 
     ahead = timedelta()
 
     def __call__(self) -> datetime:
-        """The moment."""
+        """Return the time."""
         return now() + self.ahead
 
 
@@ -81,7 +81,7 @@ def test_a_run_that_fails(workspace: Workspace, job: str, task: str, error: str)
 
 
 def test_a_process_that_dies(workspace: Workspace) -> None:
-    """A run whose process was killed, or ended without a word, is FAILED with its exit code."""
+    """A run whose process was killed, or ended without closing it, is FAILED with its exit code."""
     codes = iter(["import time; time.sleep(60)", "raise SystemExit(3)"])
     children: list[subprocess.Popen[bytes]] = []
 
@@ -104,7 +104,7 @@ def test_a_process_that_dies(workspace: Workspace) -> None:
 
 
 def test_so_many_and_no_more(workspace: Workspace) -> None:
-    """The runner starts as many as may run at once; one that ends makes room."""
+    """The runner starts the allowed number of runs, and another one when one ends."""
     started: list[str] = []
 
     def start(run_id: str) -> "subprocess.Popen[bytes]":
@@ -147,7 +147,7 @@ def test_stopping_kills_what_does_not_end(workspace: Workspace) -> None:
 
 
 def test_a_stubborn_run_is_killed_after_the_grace(workspace: Workspace) -> None:
-    """A run that goes on after it was asked to stop is killed, but not before its grace."""
+    """A run that ignores a cancellation is killed after its grace period."""
     clock = Clock()
     runner = Runner(workspace.storage.jobs, clock, workspace.start_run)
     run = workspace.queue(task="held")
@@ -167,7 +167,7 @@ def test_a_stubborn_run_is_killed_after_the_grace(workspace: Workspace) -> None:
 
 
 def test_a_run_stops_when_asked(workspace: Workspace) -> None:
-    """A running run shows its progress, and ends itself soon after it was asked to stop."""
+    """A run shows its progress, and ends soon after it is canceled."""
     runner = Runner(workspace.storage.jobs, now, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
@@ -183,7 +183,7 @@ def test_a_run_stops_when_asked(workspace: Workspace) -> None:
 
 
 def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
-    """A run outlives ten seconds without a database, and says how far it is afterwards."""
+    """A run survives ten seconds without a database, and then shows its progress again."""
     runner = Runner(workspace.storage.jobs, now, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
@@ -202,7 +202,7 @@ def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
 
 
 def test_a_silent_run_with_a_process_is_no_orphan(workspace: Workspace) -> None:
-    """A runner does not close a run of its own that lives, however long it could not speak."""
+    """A runner does not close its own living run, however long it has sent no heartbeat."""
     clock = Clock()
     runner = Runner(workspace.storage.jobs, clock, _sleeper)
     run = workspace.queue()
@@ -214,7 +214,7 @@ def test_a_silent_run_with_a_process_is_no_orphan(workspace: Workspace) -> None:
 
 
 def test_an_orphan_is_closed_and_ends_itself(workspace: Workspace) -> None:
-    """A run that was silent is closed by another runner; its process, once awake, is gone."""
+    """Another runner closes a run without a heartbeat; its process ends when it resumes."""
     clock = Clock()
     run = workspace.queue(task="held")
     assert workspace.storage.jobs.claim(now()) is not None
@@ -239,7 +239,7 @@ def test_an_orphan_is_closed_and_ends_itself(workspace: Workspace) -> None:
 
 
 def test_a_run_dies_with_its_runner(workspace: Workspace) -> None:
-    """A run that is started as the jobs process does it is killed when that process is."""
+    """A run's process ends when the process that started it is killed."""
     code = (
         "import time\n"
         "from tidemill_jobs.runner import start_process\n"

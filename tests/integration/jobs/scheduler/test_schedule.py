@@ -35,7 +35,7 @@ class Clock:
         self.moment = moment
 
     def __call__(self) -> datetime:
-        """The moment."""
+        """Return the time."""
         return self.moment
 
 
@@ -44,7 +44,7 @@ def _runs(storage: Storage, job: str = "check_drift") -> list[JobRun]:
 
 
 def _make_due(schedule: Schedule) -> None:
-    """Let the nightly job's moment be now."""
+    """Make the nightly job due now."""
     assert schedule._scheduler is not None
     (job,) = schedule._scheduler.get_jobs()
     job.modify(next_run_time=now())
@@ -76,7 +76,7 @@ def test_missed_nights_are_caught_up_once(any_workspace: Workspace, nights: int)
 
 
 def test_a_night_that_was_seen_is_not_repeated(workspace: Workspace) -> None:
-    """A moment that has a run, whatever became of it, is not caught up."""
+    """A fire time that has a run in any state is not caught up."""
     run = workspace.storage.jobs.enqueue(RunRequest("check_drift", TASK, "schedule", NIGHT), NIGHT)
     workspace.storage.jobs.cancel(run.run_id, NIGHT)
     with _started(workspace.storage, NIGHTLY, Clock(NIGHT + timedelta(hours=23))):
@@ -86,7 +86,7 @@ def test_a_night_that_was_seen_is_not_repeated(workspace: Workspace) -> None:
 
 
 def test_nothing_before_the_task_was_known(workspace: Workspace) -> None:
-    """A task has missed no night before its first run of any job was queued."""
+    """A task misses no night before its first run of any job is queued."""
     storage = workspace.storage
     clock = Clock(NIGHT + timedelta(hours=1))
     with _started(storage, NIGHTLY, clock):
@@ -97,7 +97,7 @@ def test_nothing_before_the_task_was_known(workspace: Workspace) -> None:
 
 
 def test_two_schedules_queue_one_run(any_workspace: Workspace) -> None:
-    """Two schedules that fire for the same moment, over connections of their own, queue it once."""
+    """Two schedules with their own connections queue one run for the same fire time."""
     second = open_storage(any_workspace.database_url)
     clock = Clock(NIGHT)
     stores = (any_workspace.storage.jobs, second.jobs)
@@ -110,7 +110,7 @@ def test_two_schedules_queue_one_run(any_workspace: Workspace) -> None:
 
 
 def test_a_due_job_fires(any_workspace: Workspace) -> None:
-    """APScheduler calls what is due, and a run is queued."""
+    """APScheduler fires a due job, and a run is queued."""
     storage = any_workspace.storage
     with _started(storage, NIGHTLY, Clock(NIGHT)) as schedule:
         _make_due(schedule)
@@ -120,7 +120,7 @@ def test_a_due_job_fires(any_workspace: Workspace) -> None:
 
 
 class _Bomb:
-    """Pickled, it makes a folder wherever it is unpickled."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -130,7 +130,7 @@ class _Bomb:
 
 
 def test_nothing_in_the_database_is_unpickled(any_workspace: Workspace, tmp_path: Path) -> None:
-    """What lies in the table that earlier releases unpickled is not looked at."""
+    """The table that earlier releases unpickled is not read."""
     storage, folder = any_workspace.storage, tmp_path / "unpickled"
     kept = sqlalchemy.Table(
         "apscheduler_jobs",
@@ -154,7 +154,7 @@ def test_nothing_in_the_database_is_unpickled(any_workspace: Workspace, tmp_path
 
 
 def _fill_up(database: Database) -> None:
-    """Let SQLite's file not grow any more: no page is left for a longer row."""
+    """Stop SQLite's file from growing, so no page is left for a longer row."""
     database.engine.dispose()
     event.listen(database.engine, "connect", _no_more_pages)
 
@@ -169,7 +169,7 @@ def _use_free_space(storage: Storage) -> None:
 
 
 def test_a_full_database_costs_no_moment(workspace: Workspace) -> None:
-    """A trigger that fires while the database is full is logged; its run comes when it is not."""
+    """A job that fires while the database is full is logged, and queued once there is room."""
     storage, clock = workspace.storage, Clock(NIGHT)
     with _started(storage, NIGHTLY, clock) as schedule:
         storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), NIGHT)
@@ -188,7 +188,7 @@ def test_a_full_database_costs_no_moment(workspace: Workspace) -> None:
 
 
 def test_the_schedule_outlives_its_database(postgres: Postgres) -> None:
-    """It does not start while the database is away; a moment that comes then is caught up."""
+    """It does not start while the database is away; a fire time meanwhile is caught up."""
     storage, clock = open_storage(postgres.url(postgres.new_database())), Clock(NIGHT)
     storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), NIGHT - timedelta(hours=1))
     schedule = Schedule(NIGHTLY, [TASK], storage.jobs, clock)

@@ -47,7 +47,7 @@ def _untold(_done: float, _doing: str) -> None:
 
 
 def test_wrong_labels_are_found(banking: tuple[pl.DataFrame, dict[str, str]]) -> None:
-    """Nine in ten of the first suspects are wrong, and of all wrong ones most are suspected."""
+    """Nine in ten of the first suspects are wrong, and most wrong labels are suspected."""
     examples, truth = banking
     wrong = {
         origin for origin, label in examples.select("origin", "label").iter_rows()
@@ -67,7 +67,7 @@ def test_wrong_labels_are_found(banking: tuple[pl.DataFrame, dict[str, str]]) ->
 def test_the_same_rows_give_the_same_suspects(
     banking: tuple[pl.DataFrame, dict[str, str]],
 ) -> None:
-    """Whatever their order; of fewer that are asked for, the worst."""
+    """The order of the examples does not matter, and a lower limit returns the worst."""
     examples, _ = banking
     few = examples.head(600)
     shuffled = few.sample(fraction=1, shuffle=True, seed=1)
@@ -87,20 +87,20 @@ def test_the_same_rows_give_the_same_suspects(
     ],
 )
 def test_too_few_rows_of_a_label_are_not_suspected(rows: list[tuple[str, str]]) -> None:
-    """There is nothing to learn from, and no error either."""
+    """Too few rows give no suspects and no error."""
     suspects = suspected_errors(_examples(rows), 10, _untold)
     assert suspects.columns == list(SUSPECTS)
     assert suspects.is_empty()
 
 
 def test_texts_without_a_word_are_no_error() -> None:
-    """A model that can tell nothing suspects what it likes, and does not fail."""
+    """A model that learns nothing does not fail."""
     rows = [("?" * (n + 1), "ab"[n % 2]) for n in range(30)]
     assert len(suspected_errors(_examples(rows), 5, _untold)) <= 5
 
 
 def test_it_can_be_cancelled_between_folds() -> None:
-    """It is asked about at each fold, and tells how far it is."""
+    """It reports its progress at each fold, and can be canceled there."""
     told: list[float] = []
 
     def cancel_at_the_third(done: float, _doing: str) -> None:

@@ -1,4 +1,4 @@
-"""When a distance between two samples is more than chance."""
+"""The limit of the distance between two samples."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ REFERENCE_ROWS, PREDICTIONS, NIGHTS = 300, 200, 1000
 
 
 def test_false_alarms_are_as_rare_as_promised() -> None:
-    """Over 1,000 nights without drift, each with a hold-out of its own, about 0.1 % alert."""
+    """In 1,000 nights without drift, each with its own hold-out, about 0.1 % alert."""
     random = np.random.default_rng(1)
     references = random.multinomial(REFERENCE_ROWS, SHARES, NIGHTS)
     windows = random.multinomial(PREDICTIONS, SHARES, NIGHTS)
@@ -22,7 +22,7 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 
 
 def test_the_null_is_what_chance_makes() -> None:
-    """Without drift a distance lies anywhere among its null's: 5 % above its 95th percentile."""
+    """Without drift, 5 % of the distances are above the 95th percentile of the null."""
     random = np.random.default_rng(2)
     above = 0
     for _ in range(400):
@@ -36,7 +36,7 @@ def test_the_null_is_what_chance_makes() -> None:
 
 
 def test_a_shift_is_caught() -> None:
-    """A tenth of the traffic that moves to a rare class is an alert, night for night."""
+    """A tenth of the traffic that moves to a rare class alerts every night."""
     random = np.random.default_rng(3)
     moved = 0.9 * SHARES
     moved[-1] += 0.1
@@ -46,7 +46,7 @@ def test_a_shift_is_caught() -> None:
 
 
 def test_many_classes_need_a_limit_of_their_own() -> None:
-    """77 classes without drift lie far from 0 at 200 predictions, and that is no alert."""
+    """77 classes without drift have a large distance at 200 predictions, and do not alert."""
     random = np.random.default_rng(4)
     shares = np.full(77, 1 / 77)
     shift = measure_shift(random.multinomial(700, shares), random.multinomial(200, shares), random)
@@ -54,13 +54,13 @@ def test_many_classes_need_a_limit_of_their_own() -> None:
 
 
 def test_equal_samples_do_not_differ() -> None:
-    """The distance of a sample to itself is 0, though rounding may leave less."""
+    """The distance of a sample to itself is 0 in spite of rounding."""
     sample = np.array([7, 11, 13, 0])
     assert measure_shift(sample, sample, np.random.default_rng(5)).distance == 0.0
 
 
 def test_samples_without_a_common_class_are_as_far_apart_as_can_be() -> None:
-    """To base 2 the largest distance is 1, and it is an alert."""
+    """The largest distance to base 2 is 1, and it alerts."""
     shift = measure_shift(np.array([100, 0]), np.array([0, 100]), np.random.default_rng(6))
     assert shift.distance == 1.0
     assert shift.alerts

@@ -17,11 +17,11 @@ def test_recovers_the_temperature_that_made_the_labels() -> None:
 
 
 def test_a_few_rows_that_are_all_right_do_not_make_it_certain() -> None:
-    """Thirty perfect rows of one class keep a temperature within reason."""
+    """Thirty perfect rows of one class do not give an extreme temperature."""
     logits = np.tile(np.array([[3.0, 0.0, 0.0]], dtype=np.float32), (30, 1))
     assert 0.2 < fit_temperature(logits, np.zeros(30, dtype=np.int64)) < 1.0
 
 
 def test_without_rows_nothing_is_scaled() -> None:
-    """No validation rows leave the temperature at 1."""
+    """Without rows the temperature is 1."""
     assert fit_temperature(np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=np.int64)) == 1.0

@@ -31,7 +31,7 @@ def exported(model: TrainedModel) -> dict[str, bytes]:
 def test_an_export_answers_as_its_module(
     model: TrainedModel, exported: dict[str, bytes], model_format: str
 ) -> None:
-    """Every batch size and odd text gets the module's own answer."""
+    """The answers are the module's for every batch size and for odd texts."""
     encoder = model.encoder
     for texts in (TEXTS, TEXTS[:1]):
         assert (
@@ -59,14 +59,14 @@ def test_onnx_has_the_shapes_that_triton_is_told(exported: dict[str, bytes]) -> 
 
 
 def test_onnx_is_old_enough_for_the_container(exported: dict[str, bytes]) -> None:
-    """NVIDIA's 24.10 container has ONNX Runtime 1.19: opset 21 and IR 10 are its newest."""
+    """Opset and IR are at most 21 and 10, for the ONNX Runtime 1.19 of NVIDIA's 24.10 container."""
     model = onnx.load_model_from_string(exported["onnx"])
     assert model.ir_version <= 10
     assert {opset.domain: opset.version for opset in model.opset_import}[""] <= 21
 
 
 def test_ids_out_of_range_are_clamped(model: TrainedModel, exported: dict[str, bytes]) -> None:
-    """Wild ids are answered with probabilities, not refused."""
+    """Ids out of range get probabilities, too."""
     session = open_session(exported["onnx"])
     wild = np.array([[2**31 - 1] * 16, [-(2**31)] * 16], dtype=np.int32)
     (answer,) = session.run(None, {"input_ids": wild})

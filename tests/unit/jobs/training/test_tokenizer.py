@@ -16,7 +16,7 @@ def test_special_pieces_come_first_and_text_is_normalised() -> None:
 
 
 def test_another_process_learns_the_same_tokenizer() -> None:
-    """Nothing depends on the seed of a hash map."""
+    """The tokenizer does not depend on the seed of a hash map."""
     program = (
         "from tidemill_jobs.training.tokenizer import train_tokenizer;"
         f"print(train_tokenizer({TEXTS!r}).to_str(), end='')"
@@ -28,5 +28,5 @@ def test_another_process_learns_the_same_tokenizer() -> None:
 
 
 def test_blank_texts_make_an_empty_vocabulary() -> None:
-    """With nothing to learn from there are only the special pieces."""
+    """Without anything to learn there are only the special pieces."""
     assert pieces(train_tokenizer(["", "  "])) == ["[PAD]", "[UNK]"]
