@@ -64,24 +64,6 @@ class Shift:
         return self.distance > self.limit
 
 
-@dataclass(frozen=True)
-class Answered:
-    """The counts of the window's predictions.
-
-    Attributes:
-        labels: the counts by label.
-        confidences: the counts by confidence, in the reference's bins.
-    """
-
-    labels: Mapping[str, int]
-    confidences: Sequence[int]
-
-    @property
-    def count(self) -> int:
-        """The number of predictions."""
-        return sum(self.labels.values())
-
-
 def run(context: JobContext) -> Result:
     """Compare the window's predictions with the champion's reference, and write a report.
 
@@ -99,10 +81,11 @@ def run(context: JobContext) -> Result:
     window = PredictionWindow(context.task, manifest.version, start)
     edges = confidence_edges(len(manifest.reference.confidence_counts))
     store = storage.predictions
-    answered = Answered(store.label_counts(window), store.confidence_counts(window, edges))
-    context.progress(0.5, f"compares {answered.count} predictions with the reference")
+    labels, confidences = store.label_counts(window), store.confidence_counts(window, edges)
+    context.progress(0.5, f"compares {sum(labels.values())} predictions with the reference")
+    finding = _find(manifest, labels, confidences, monitoring.min_predictions)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
-    return report(storage.reports, subject, _find(manifest, answered, monitoring.min_predictions))
+    return report(storage.reports, subject, finding)
 
 
 def measure_shift(reference: Counts, window: Counts, random: np.random.Generator) -> Shift:
@@ -139,31 +122,35 @@ def _distance(one: Counts, other: Counts) -> npt.NDArray[Any]:
     return np.nan_to_num(distances, nan=0.0)
 
 
-def _find(manifest: ModelManifest, answered: Answered, minimum: int) -> Finding:
-    reference_labels = np.array(manifest.reference.label_counts, dtype=np.int64)
-    reference_confidences = np.array(manifest.reference.confidence_counts, dtype=np.int64)
+def _find(
+    manifest: ModelManifest,
+    label_counts: Mapping[str, int],
+    confidence_counts: Sequence[int],
+    minimum: int,
+) -> Finding:
+    count, reference = sum(label_counts.values()), manifest.reference
+    expected = np.array(reference.label_counts, dtype=np.int64)
     details: dict[str, Any] = {
-        "prediction_count": answered.count,
+        "prediction_count": count,
         "min_prediction_count": minimum,
-        "reference_count": int(reference_labels.sum()),
+        "reference_count": int(expected.sum()),
     }
-    if answered.count < minimum or not reference_labels.any():
-        summary = (
-            f"{answered.count} predictions and a hold-out of {reference_labels.sum()} rows are too "
-            f"few; {minimum} predictions are needed"
-        )
+    if count < minimum or not expected.any():
+        few = f"{count} predictions and a hold-out of {expected.sum()} rows are too few"
+        summary = f"{few}; {minimum} predictions are needed"
         return Finding(ReportVerdict.INSUFFICIENT, summary, details)
-    labels = align_labels(manifest.labels, answered.labels)
-    confidences = np.array(answered.confidences, dtype=np.int64)
-    random = np.random.default_rng(_seed(manifest, answered.count))
+    labels = align_labels(manifest.labels, label_counts)
+    sides = (reference.confidence_counts, confidence_counts)
+    before, now = (np.array(side, dtype=np.int64) for side in sides)
+    random = np.random.default_rng(_seed(manifest, count))
     shifts = {
-        "label": measure_shift(reference_labels, labels, random),
-        "confidence": measure_shift(reference_confidences, confidences, random),
+        "label": measure_shift(expected, labels, random),
+        "confidence": measure_shift(before, now, random),
     }
     for name, shift in shifts.items():
         details[f"{name}_distance"] = shift.distance
         details[f"{name}_distance_limit"] = shift.limit
-    details["most_moved_labels"] = _most_moved(manifest.labels, reference_labels, labels)
+    details["most_moved_labels"] = _most_moved(manifest.labels, expected, labels)
     verdict = ReportVerdict.ALERT if any(s.alerts for s in shifts.values()) else ReportVerdict.OK
     return Finding(verdict, _summary(shifts), details)
 
