@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from tidemill_core.domain.split import Split
 from tidemill_core.errors import DataError, TooFewLabels
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.training.fit import EncodedRows
@@ -76,9 +77,9 @@ class TrainingData:
         """
         if not self.train.texts:
             raise DataError("NO_TRAINING_ROWS", "the training split has no rows")
-        for name in ("train", "validation", "test"):
-            rows: LabeledTexts = getattr(self, name)
-            rows.check(name)
+        for split in Split:
+            rows: LabeledTexts = getattr(self, split)
+            rows.check(split)
         labels = tuple(sorted(set(self.train.labels)))
         if len(labels) < 2:
             raise TooFewLabels(f"the training split has only the label {labels[0]!r}")
