@@ -25,18 +25,7 @@ class RunCancelled(Exception):
 
 @dataclass(frozen=True)
 class JobContext:
-    """One run's surroundings.
-
-    Attributes:
-        task: the name of its task.
-        run_id: its id.
-        settings: all settings.
-        storage: the database.
-        repository: the model repository.
-        triton: Triton's model control and inference.
-        clock: the time.
-        progress: reports how far the run is.
-    """
+    """The surroundings of one run; `triton` has model control, which only jobs may use."""
 
     task: str
     run_id: str

@@ -85,13 +85,9 @@ def feedback_examples(
 def _example(
     verdict: Feedback, stored: tuple[str, str] | None, given_text: str | None, weight: float
 ) -> Example | _Missing:
-    """Return the example from a verdict, or what is missing.
+    """Return the example from a verdict with a label or a confirmation, or what is missing.
 
-    Args:
-        verdict: a verdict with a label, or a confirmation.
-        stored: the prediction's text, which may be empty, and label; None if it is not stored.
-        given_text: the text that came with feedback on the prediction.
-        weight: the weight of the verdict's source.
+    `stored` is the prediction's text, which may be empty, and label.
     """
     stored_text, predicted = stored or ("", None)
     text = stored_text or given_text

@@ -89,13 +89,7 @@ def run(context: JobContext) -> Result:
 
 
 def measure_shift(reference: Counts, window: Counts, random: np.random.Generator) -> Shift:
-    """Return the distance of two samples, and its limit.
-
-    Args:
-        reference: the counts of rows: [categories].
-        window: the counts of predictions: [categories].
-        random: the generator for the null distribution.
-    """
+    """Return the distance of two samples, both as counts [categories], and its limit."""
     null = null_distances(reference + window, int(window.sum()), random)
     # The replicate above, so the rate of false alarms is at most what it should be.
     limit = np.percentile(null, PERCENTILE, method="higher")
@@ -105,10 +99,7 @@ def measure_shift(reference: Counts, window: Counts, random: np.random.Generator
 def null_distances(pooled: Counts, size: int, random: np.random.Generator) -> npt.NDArray[Any]:
     """Return the distances of the two parts of a sample that is split at random: [REPLICATES].
 
-    Args:
-        pooled: the counts of the sample: [categories].
-        size: the size of one part.
-        random: the generator.
+    `pooled` has the sample's counts [categories], and `size` is the size of one part.
     """
     present = pooled[pooled > 0]
     parts = random.multivariate_hypergeometric(present, size, REPLICATES, method="marginals")

@@ -19,13 +19,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding of a check.
-
-    Attributes:
-        verdict: the conclusion.
-        summary: the finding in a sentence.
-        details: the figures, as JSON values with their units in their names.
-    """
+    """The finding of a check; `details` are JSON values with their units in their names."""
 
     verdict: ReportVerdict
     summary: str
@@ -34,15 +28,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """The subject of a report.
-
-    Attributes:
-        task: the task.
-        kind: `drift`, `accuracy` or `latency`.
-        model_version: the champion.
-        run_id: the run that checked it.
-        time: the time of the check.
-    """
+    """The subject of a report: a champion, the kind of the check, and its run."""
 
     task: str
     kind: str

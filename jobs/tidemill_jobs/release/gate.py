@@ -17,12 +17,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class GateDecision:
-    """A decision of the gate.
-
-    Attributes:
-        passed: whether the candidate may answer.
-        reason: why, for people.
-    """
+    """Whether a candidate may answer, and the reason, for people."""
 
     passed: bool
     reason: str

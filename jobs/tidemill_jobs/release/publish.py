@@ -27,15 +27,7 @@ def publish(
     text_repair: TextRepair,
     run_id: str,
 ) -> None:
-    """Write the folder of a candidate's version.
-
-    Args:
-        repository: the model repository.
-        candidate: the version.
-        trained: its model.
-        model: the model's export, in the candidate's format.
-        text_repair: how the model's texts were repaired.
-        run_id: the run that trained it.
+    """Write the folder of a candidate's version; `model` is the export of `trained`.
 
     Raises:
         DataError: the folder exists already.

@@ -29,13 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Serving:
-    """The stores of model versions, and the server.
-
-    Attributes:
-        models: versions and deployments in the database.
-        repository: the versions' files.
-        triton: the server that loads them.
-    """
+    """The versions in the database, their files, and the server that loads them."""
 
     models: ModelStore
     repository: ModelRepository

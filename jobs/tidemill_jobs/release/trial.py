@@ -98,10 +98,7 @@ def _renamed(
 ) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
     """Return the current names of labels, each once, and their probabilities: [texts, names].
 
-    Args:
-        labels: the model's labels.
-        probabilities: [texts, labels]; those of merged labels are added.
-        renames: new names of labels by the old ones.
+    The probabilities of merged labels are added.
     """
     names = [current(label, renames) for label in labels]
     once = sorted(set(names))

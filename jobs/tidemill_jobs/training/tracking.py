@@ -27,7 +27,7 @@ class TrackingConfig:
     Attributes:
         tracking_uri: the URI of an MLflow store.
         artifact_folder: the folder for the artifacts of a new experiment.
-        task: the task, and the name of the experiment.
+        task: the task, which names the experiment.
         model_format: `onnx` or `torchscript`.
         dataset: the run's input.
     """
@@ -50,12 +50,7 @@ class Tracker(Protocol):
 
 
 class MlflowTracker:
-    """The tracker of one MLflow run.
-
-    Args:
-        client: the store's client.
-        run_id: the id of an open run.
-    """
+    """The tracker of one open MLflow run."""
 
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
         self.run_id = run_id
