@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Any
 
-PADDING = " \t\N{NO-BREAK SPACE}"
-"""What may stand around a field, unless it is the delimiter."""
+PADDING = (
+    " \t\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b"
+    "\u202f\u205f\u2060\u3000\ufeff"
+)
+"""The spaces that may be around a field, unless they are the delimiter: those of Unicode, the tab,
+and the invisible ones, such as a byte order mark within a file."""
 
 
 def csv_reader(lines: Iterable[str], delimiter: str, strict: bool = True) -> Any:

@@ -93,7 +93,7 @@ class ApiClient:
         Args:
             url: the page's URL.
             may_be_missing: whether the page may come after the last one: then a status in
-                NOT_THERE is not an error.
+                NOT_THERE or an empty answer is not an error.
 
         Raises:
             DataError: API_UNREACHABLE, API_OVERLOADED, API_BROKEN, API_DENIED, API_REFUSED,
@@ -120,6 +120,8 @@ class ApiClient:
                     return None
                 _check_status(url, response)
                 body = b"null" if response.status_code in _NO_CONTENT else _body(url, response)
+                if may_be_missing and not body.strip():
+                    return None
                 next_url = response.links.get("next", {}).get("url", "")
         except httpx.TransportError as error:
             problem = f"did not answer: {str(error) or type(error).__name__}"

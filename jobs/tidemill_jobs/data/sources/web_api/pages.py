@@ -17,9 +17,9 @@ from tidemill_jobs.data.sources.web_api.api_client import ApiClient, ApiPage, pl
 
 _log = structlog.get_logger()
 
-_SECOND = 2
-_NO_CURSORS = (None, "0", 0)  # includes False and 0.0
-_LINK = re.compile(r"https?://|/[^?]*\?|\?", re.IGNORECASE)
+_NO_CURSORS = ("", "0", "null", "none", "false")
+_LINK = re.compile(r"https?://|[^\s?]*\?[^\s?=]+=", re.IGNORECASE)
+_PROBLEMS = {"error", "errors", "message", "detail"}
 _CURE = "fix the source's pagination and its names"
 
 
@@ -30,7 +30,7 @@ class Listed:
     Attributes:
         items: the items, as in the answer.
         may_go_on: whether the list may have more items than the API gave: it named another page and
-            then refused it, or its second page was its first one again.
+            then refused it, or gave its first page again.
     """
 
     items: list[Any]
@@ -41,14 +41,14 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
     """Yield all pages in order.
 
     The list ends with a page that names no next one, with an empty page if pages have numbers, with
-    a page equal to the one before, or after a page with items if the API answers NOT_THERE. `first`
-    is the first page's URL, without the page's number.
+    the items of the page before or of the first page, or after a page with items if the API answers
+    NOT_THERE. `first` is the first page's URL, without the page's number.
 
     Raises:
         DataError: API_REFUSED, ENDLESS_PAGES, FOREIGN_LINK or MISSING_ITEMS; or an error of
             `ApiClient.get`.
     """
-    url, seen, before = first, set[str](), ""
+    url, seen, before, start = first, set[str](), "", ""
     if settings.pagination == "page":
         url = first.copy_set_param(settings.page_parameter, settings.first_page)
     for count in range(1, settings.max_pages + 1):
@@ -56,12 +56,12 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
         if page is None:
             yield Listed([], may_go_on=settings.pagination != "page")
             return
-        found = items(page, settings)
-        mark = _digest(found) if found else ""
-        if mark and mark == before:
-            if count == _SECOND:
-                _log.warning("source_second_page_is_the_first", url=place(url))
-            yield Listed([], may_go_on=count == _SECOND)
+        found = items(page, settings, may_be_empty=bool(before))
+        mark = _digest(found, settings.key_field) if found else ""
+        if mark and mark in (before, start):
+            if mark == start:
+                _log.warning("source_gave_its_first_page_again", url=place(url))
+            yield Listed([], may_go_on=mark == start)
             return
         following = _next(page, found, settings, first, count)
         if {mark, str(following)} & seen:
@@ -70,12 +70,18 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
         if following is None or following == url:
             return
         seen |= {mark, str(url)} - {""}
-        url, before = following, mark
+        url, before, start = following, mark, start or mark
     raise _endless(url, f"it has more than max_pages = {settings.max_pages} pages")
 
 
-def items(page: ApiPage, settings: HttpSource) -> list[Any]:
+def items(page: ApiPage, settings: HttpSource, may_be_empty: bool) -> list[Any]:
     """Return the page's items; null instead of the list or the answer means no items.
+
+    Args:
+        page: the page.
+        settings: where its items are.
+        may_be_empty: whether the page may come after the last one: then an object or a list without
+            items has none, unless the object reports a problem.
 
     Raises:
         DataError: MISSING_ITEMS; names the URL.
@@ -85,6 +91,8 @@ def items(page: ApiPage, settings: HttpSource) -> list[Any]:
         return found
     is_null = leads(page.content, settings.items) if settings.items else page.content is None
     if (found is None and is_null) or page.content is None:
+        return []
+    if may_be_empty and (not page.content or (not found and _has_no_problem(page.content))):
         return []
     where = f" at {settings.items!r}" if settings.items else ""
     is_object = isinstance(page.content, dict)
@@ -109,6 +117,10 @@ def leads(content: Any, path: str) -> bool:
     return isinstance(holder, dict) and name in holder
 
 
+def _has_no_problem(content: Any) -> bool:
+    return isinstance(content, dict) and not _PROBLEMS & content.keys()
+
+
 def _next(
     page: ApiPage, found: Sequence[Any], settings: HttpSource, first: httpx.URL, count: int
 ) -> httpx.URL | None:
@@ -127,12 +139,13 @@ def _next(
 
 def _behind_cursor(page: ApiPage, settings: HttpSource, first: httpx.URL) -> httpx.URL | None:
     cursor = at(page.content, settings.cursor_field)
-    if cursor in _NO_CURSORS or (isinstance(cursor, str) and not cursor.strip()):
+    if not cursor or str(cursor).strip().lower() in _NO_CURSORS:
         return None
     if isinstance(cursor, bool) or not isinstance(cursor, str | int):
         problem = f"has neither text nor a whole number at {settings.cursor_field!r}"
         raise ApiRefused(place(page.url), problem, "fix the source's cursor_field")
-    if _LINK.match(str(cursor)):
+    is_below = first.path != "/" and str(cursor).startswith(f"{first.path.rstrip('/')}/")
+    if is_below or _LINK.match(str(cursor)):
         return _linked(page, str(cursor), first)
     return first.copy_set_param(settings.cursor_parameter, str(cursor))
 
@@ -145,8 +158,11 @@ def _linked(page: ApiPage, link: str, first: httpx.URL) -> httpx.URL:
     return url
 
 
-def _digest(content: object) -> str:
-    return hashlib.sha256(shown(content).encode(errors="backslashreplace")).hexdigest()
+def _digest(found: Sequence[Any], key_field: str) -> str:
+    """Return a digest of the items' keys, or of whole items where one has no key."""
+    keys = [at(item, key_field) for item in found]
+    content = shown(found if None in keys else keys)
+    return hashlib.sha256(content.encode(errors="backslashreplace")).hexdigest()
 
 
 def _endless(url: httpx.URL, problem: str) -> DataError:

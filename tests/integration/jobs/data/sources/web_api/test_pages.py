@@ -66,6 +66,10 @@ _ENDS = {
     "empty": Answer({"items": []}),
     "null": Answer({"items": None}),
     "nothing": Answer(None),
+    "an empty object": Answer({}),
+    "an empty list": Answer([]),
+    "no list": Answer({"total": 5}),
+    "an empty object instead of the list": Answer({"items": {}}),
     "204": Answer(b"", status=204),
     "404": Answer({"error": "no such page"}, status=404),
     "404 as HTML": Answer(b"<html>not found</html>", status=404),
@@ -73,6 +77,7 @@ _ENDS = {
     "410": Answer(b"", status=410),
     "416": Answer(b"", status=416),
     "422": Answer(b"", status=422),
+    "nothing at all": Answer(b" "),
     "the last page again": None,
 }
 
@@ -101,7 +106,7 @@ def _with_cursors(last: object, end: Answer | None = None, url: str = "") -> Res
     return respond
 
 
-@pytest.mark.parametrize("last", [None, False, 0, "", " ", "0", 2], ids=repr)
+@pytest.mark.parametrize("last", [None, False, 0, "", " ", "0", 2, "null", [], {}], ids=repr)
 def test_cursors_end_in_any_way(api: Api, last: object) -> None:
     """Null, false, zero, an empty cursor and the page's own cursor end the list."""
     api.answer = _with_cursors(last)
@@ -116,13 +121,16 @@ def test_a_cursor_may_lead_behind_the_last_page(api: Api, end: str) -> None:
     landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
     landing.read(_source(api, pagination="cursor", **values))
     assert [row["key"] for row in landing.rows] == _KEYS
-    is_refused = end[0] == "4"
+    is_refused = end[0] == "4" or end == "nothing at all"
     assert landing.watermark == ({} if is_refused else {"since": 5})
 
 
-@pytest.mark.parametrize("url", ["{whole}?cursor=", "/v1/tickets?cursor=", "?cursor="])
+@pytest.mark.parametrize(
+    "url",
+    ["{whole}?cursor=", "/v1/tickets?cursor=", "?cursor=", "tickets?cursor=", "/v1/tickets/?cursor="],
+)
 def test_the_next_page_may_be_a_url(api: Api, url: str) -> None:
-    """A full URL or one from the server's root is requested as it is."""
+    """A whole URL, or one relative to the page, is requested unchanged."""
     api.answer = _with_cursors(None, url=url.format(whole=api.url))
     assert _landed(api, pagination="cursor") == _KEYS
     assert [asked.parameters for asked in api.asked] == [{}, {"cursor": "1"}, {"cursor": "2"}]
@@ -204,21 +212,54 @@ def test_the_first_page_again_ends_the_list_and_is_logged(
         landing.read(source)
     assert len(landing.rows) == 2
     assert (len(api.asked), landing.watermark) == (2, {})
-    assert [entry["event"] for entry in logged] == ["source_second_page_is_the_first"]
+    assert [entry["event"] for entry in logged] == ["source_gave_its_first_page_again"]
+
+
+@pytest.mark.parametrize("pagination", ["page", "cursor"])
+def test_the_first_page_behind_the_last_ends_the_list(api: Api, pagination: str) -> None:
+    """All five items land, and no watermark moves."""
+
+    def answer(_: Asked) -> Answer:
+        number = (len(api.asked) - 1) % len(_PAGES)
+        return Answer({"items": _items(number), "next_cursor": f"c{number}"})
+
+    api.answer = answer
+    landing, values = Landing(), {"since_parameter": "since", "since_field": "at"}
+    landing.read(_source(api, pagination=pagination, **values))
+    assert [row["key"] for row in landing.rows] == _KEYS
+    assert (len(api.asked), landing.watermark) == (4, {})
+
+
+def test_a_page_is_the_same_if_its_items_have_the_same_keys(api: Api) -> None:
+    """Fields that change from answer to answer, such as an age, do not hide the end."""
+
+    def answer(asked: Asked) -> Answer:
+        number = min(int(asked.parameters["page"]), len(_PAGES)) - 1
+        return Answer({"items": [{**item, "age": len(api.asked)} for item in _items(number)]})
+
+    api.answer = answer
+    assert _landed(api, pagination="page") == _KEYS
+
+
+def test_a_problem_behind_a_page_is_an_error(api: Api) -> None:
+    """An answer that reports a problem with status 200 is not the end of the list."""
+    api.answer = _numbered(Answer({"error": "too many requests"}))
+    with pytest.raises(DataError, match="no list at 'items'"):
+        _landed(api, pagination="page")
 
 
 @pytest.mark.parametrize("pagination", ["page", "cursor"])
 def test_pages_that_go_round_are_an_error(api: Api, pagination: str) -> None:
-    """Two pages that alternate are an error."""
+    """A list that returns to a page other than its first one has no end."""
 
     def answer(_: Asked) -> Answer:
-        number = len(api.asked) % 2
+        number = 0 if len(api.asked) == 1 else 1 + len(api.asked) % 2
         return Answer({"items": _items(number), "next_cursor": f"c{number}"})
 
     api.answer = answer
     with pytest.raises(DataError, match="repeats an earlier page") as caught:
         _landed(api, pagination=pagination)
-    assert (caught.value.reason, len(api.asked)) == ("ENDLESS_PAGES", 3)
+    assert (caught.value.reason, len(api.asked)) == ("ENDLESS_PAGES", 4)
 
 
 def test_an_overlap_finds_items_that_appear_late(api: Api) -> None:
