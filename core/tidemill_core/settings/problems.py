@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from tidemill_core.errors import ConfigurationError
@@ -40,12 +42,13 @@ _MAY_BE_SECRET = {
 }
 _LONGEST_VALUE = 80
 _CLOSE = 0.8
+_MISSING = "Field required"  # pydantic's words
 # Kubernetes sets these in pods for each Service of the namespace, here tidemill or tidemill-x.
 _SERVICE_LINK = re.compile(
     r"TIDEMILL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?"
     r"|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
-_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://")
+_SERVICE_URL = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 
 @contextmanager
@@ -88,10 +91,13 @@ def refuse_unknown_variables(settings: type[BaseModel], others: Collection[str])
     """
     known = [*map(_variable_of, _names(settings)), *OTHER_VARIABLES]
     read = {*known, *(name.upper() for name in others)}
+    sections = {name for name, field in settings.model_fields.items() if _has_parts(field)}
     unknown = [
         f"{name}: there is no such setting{_suggestion(name, known)}"
         for name, value in _ours().items()
-        if name.partition("__")[0] not in read and not _is_service_link(name, value)
+        if name not in read
+        and name.partition("__")[0] not in set(map(_variable_of, sections))
+        and not _is_service_link(name, value)
     ]
     if unknown:
         raise _wrong(unknown)
@@ -116,6 +122,12 @@ def _names(settings: type[BaseModel]) -> Iterator[str]:
             yield from (f"{name}.{inner}" for inner in section.model_fields)
 
 
+def _has_parts(field: FieldInfo) -> bool:
+    """Return whether a setting is a section or a table, whose parts have variables of their own."""
+    kind = get_origin(field.annotation) or field.annotation
+    return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
+
+
 def _variable_of(name: str) -> str:
     return PREFIX + name.replace(".", "__").upper()
 
@@ -129,7 +141,8 @@ def _broken(place: Place, value: object, rule: str) -> str:
     is_shown = isinstance(value, str | int | float) and not _MAY_BE_SECRET & set(place)
     shown = f" is {value!r:.{_LONGEST_VALUE}}" if is_shown else ""
     rule = rule.removeprefix("Value error, ")
-    return f"{'.'.join(map(str, place))}{shown}{_source(place)}: {rule}{_cure(place, value)}"
+    source = _source(place) or (_source(place[:-1]) if rule == _MISSING else "")
+    return f"{'.'.join(map(str, place))}{shown}{source}: {rule}{_cure(place, value)}"
 
 
 def _source(place: Place) -> str:
@@ -138,10 +151,11 @@ def _source(place: Place) -> str:
 
 
 def _set_variable(place: Place) -> str:
-    """Return the variable that sets a setting or its section; empty if none does."""
+    """Return the variable that sets a setting, its section or a part of it; empty if none does."""
     parts = list(map(str, place))
     names = [_variable_of(".".join(parts[:length])) for length in range(len(parts), 0, -1)]
-    return next((name for name in names if name in _ours()), "")
+    inner = [name for name in _ours() if name.startswith(f"{names[0]}__")]
+    return next((name for name in [*names, *inner] if name in _ours()), "")
 
 
 def _cure(place: Place, value: object) -> str:

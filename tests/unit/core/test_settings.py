@@ -144,6 +144,11 @@ def test_all_faults_at_once() -> None:
         ("TIDEMILL_FEEDBAK__RETRAIN_AFTER", "5", "did you mean TIDEMILL_FEEDBACK__RETRAIN_AFTER"),
         ("TIDEMILL_ADRESS", "mill:50051", "did you mean TIDEMILL_ADDRESS"),
         ("TIDEMILL_XYZZY", "1", "no such setting$"),
+        ("TIDEMILL_GRPC_PORT__X", "1", "did you mean TIDEMILL_GRPC_PORT"),
+        ("TIDEMILL_API_KEY__X", "1", "did you mean TIDEMILL_API_KEY"),
+        ("TIDEMILL_GRPC_PORT", "TCP://10.0.0.1:1", "enableServiceLinks"),
+        ("TIDEMILL_FEEDBACK__RETRAIN_AFTER__X", "5", "from TIDEMILL_FEEDBACK__RETRAIN_AFTER__X"),
+        ("TIDEMILL_TASKS__NEW__LOG_SAMPLE", "0.5", "from TIDEMILL_TASKS__NEW__LOG_SAMPLE"),
     ],
 )
 def test_wrong_variables(
