@@ -127,7 +127,13 @@ def test_a_cursor_may_lead_behind_the_last_page(api: Api, end: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["{whole}?cursor=", "/v1/tickets?cursor=", "?cursor=", "tickets?cursor=", "/v1/tickets/?cursor="],
+    [
+        "{whole}?cursor=",
+        "/v1/tickets?cursor=",
+        "?cursor=",
+        "tickets?cursor=",
+        "/v1/tickets/?cursor=",
+    ],
 )
 def test_the_next_page_may_be_a_url(api: Api, url: str) -> None:
     """A whole URL, or one relative to the page, is requested unchanged."""
