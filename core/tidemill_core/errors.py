@@ -61,13 +61,15 @@ class InvalidArgument(TidemillError):
 class UnknownLabel(InvalidArgument):
     """A label that its task does not have; `advice` says how to add it, and may be empty."""
 
+    reason = "UNKNOWN_LABEL"
+
     def __init__(self, task: str, label: str, known: frozenset[str], advice: str = "") -> None:
         given = label[:100]
         # Errors travel as gRPC metadata, which must stay small.
         close = " or ".join(repr(each[:100]) for each in _similar(given, known))
         meant = f"; did you mean {close}?" if close else "."
         super().__init__(
-            "UNKNOWN_LABEL",
+            self.reason,
             "label",
             f"{given!r} is not one of the {len(known)} labels of {task!r}{meant} {advice}".rstrip(),
         )

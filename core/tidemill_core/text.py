@@ -13,7 +13,6 @@ from tidemill_core.errors import DataError
 from tidemill_core.text_repair import TextRepair
 
 PADDING_ID = 0
-UNKNOWN_ID = 1
 PADDING_TOKEN = "[PAD]"  # noqa: S105 - a piece of vocabulary, not a password
 UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password
 # Separators, controls, formats such as the zero-width space, and surrogates. Unassigned code points

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import grpc
 
-from tidemill_cli.failure import CommandFailed, NotNow, WrongUsage
+from tidemill_cli.failure import CommandFailed, NotNow, UnknownTask, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.target import Target, target_of
 from tidemill_cli.unreachable import why_unreachable
@@ -50,7 +50,7 @@ def connected(address: str) -> Iterator[TidemillClient]:
     except TidemillError as error:
         if is_unreachable(error):
             raise why_unreachable(target) from error
-        if error.reason == "UNKNOWN_TASK":
+        if error.reason == UnknownTask.reason:
             raise WrongUsage(explanation(error)) from error
         failure = NotNow if error.code in _TEMPORARY else CommandFailed
         raise failure(explanation(error)) from error

@@ -72,6 +72,8 @@ class CannotRead(WrongUsage):
 class UnknownTask(WrongUsage):
     """A task that does not exist."""
 
+    reason = "UNKNOWN_TASK"  # the server's word
+
     def __init__(self, task: str, known: Iterable[str]) -> None:
         super().__init__(f"there is no task {task!r}; there are: {_listed(known)}")
 

@@ -17,6 +17,7 @@ from tidemill_client import (
     TidemillClient,
     translated_errors,
 )
+from tidemill_core.errors import UnknownLabel
 
 REFUSED = (InvalidRequest, NotFound, FailedPrecondition)
 """Errors of one judgement; any other error would fail the next ones too."""
@@ -95,7 +96,7 @@ class LabelImport:
                 self._client.labeling.SubmitLabel(judgement, timeout=CALL_SECONDS)
             self._accepted += 1
         except REFUSED as error:
-            if error.reason == "UNKNOWN_LABEL":
+            if error.reason == UnknownLabel.reason:
                 named = (judgement.task, judgement.label)
                 self._unknown.setdefault(named, []).append((row, judgement, error.message))
                 return
@@ -112,7 +113,7 @@ class LabelImport:
                     self._submit(row, judgement)
             else:
                 self._rejections += [
-                    _rejection(row, judgement.annotator, "UNKNOWN_LABEL", message)
+                    _rejection(row, judgement.annotator, UnknownLabel.reason, message)
                     for row, judgement, message in found
                 ]
 

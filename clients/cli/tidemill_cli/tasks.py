@@ -8,7 +8,7 @@ from typing import Any
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
 from tidemill.v1.model_service_pb2 import GetModelVersionRequest, ListDeploymentsRequest
-from tidemill_cli.failure import TaskNotNamed
+from tidemill_cli.failure import TaskNotNamed, UnknownTask
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_client import PermissionDenied, TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
@@ -75,6 +75,6 @@ def collect_of(
                 wanted = GetModelVersionRequest(task=request.task)
                 client.models.GetModelVersion(wanted, timeout=CALL_SECONDS)
         except TidemillError as error:
-            if error.reason == "UNKNOWN_TASK":
+            if error.reason == UnknownTask.reason:
                 raise
     return rows

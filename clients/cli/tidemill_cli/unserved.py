@@ -11,15 +11,22 @@ from tidemill_cli.output import percent
 from tidemill_client import FailedPrecondition, TidemillClient, translated_errors
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.model import ModelState
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    ModelLoadFailed,
+    NoChampion,
+    StorageUnavailable,
+    TritonUnavailable,
+)
 
 _TRITON = "the data is not the cause: see Triton's log"
 _PROCESS = "see the log of jobs, and check that there is enough memory"
 _CURES = {
-    "TRITON_UNAVAILABLE": _TRITON,
-    "MODEL_LOAD_FAILED": _TRITON,
+    TritonUnavailable.reason: _TRITON,
+    ModelLoadFailed.reason: _TRITON,
     "ANSWERS_DIFFER": _TRITON,
-    "DEADLINE_EXCEEDED": _TRITON,
-    "STORAGE_UNAVAILABLE": "check that the database answers",
+    DeadlineExceeded.reason: _TRITON,
+    StorageUnavailable.reason: "check that the database answers",
     "DIED": _PROCESS,
     "ORPHANED": _PROCESS,
 }
@@ -36,7 +43,7 @@ def why_unserved(client: TidemillClient, task: str) -> str:
             request = GetModelVersionRequest(task=task)
             champion = client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
     except FailedPrecondition as error:
-        return _why_untrained(client, task) if error.reason == "NO_CHAMPION" else error.message
+        return _why_untrained(client, task) if error.reason == NoChampion.reason else error.message
     return (
         f"version {champion.model_version} of {task} is not loaded in Triton. If Triton is up and "
         "this lasts, see the logs of triton and jobs; to let another version answer: "

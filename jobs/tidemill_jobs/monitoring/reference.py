@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from tidemill_core.errors import DataError
+from tidemill_core.errors import DataError, UnknownLabel
 from tidemill_core.model_repository import Reference
 
 CONFIDENCE_BINS = 20
@@ -40,7 +40,7 @@ def align_labels(labels: Sequence[str], counts: Mapping[str, int]) -> npt.NDArra
     if unknown := counts.keys() - set(labels):
         named = ", ".join(map(repr, sorted(unknown)))
         raise DataError(
-            "UNKNOWN_LABEL", f"predictions have labels that the model does not have: {named}"
+            UnknownLabel.reason, f"predictions have labels that the model does not have: {named}"
         )
     return np.array([counts.get(label, 0) for label in labels], dtype=np.int64)
 

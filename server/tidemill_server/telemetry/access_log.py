@@ -44,7 +44,7 @@ class AccessLog:
 
     def __init__(self, path: Path, metrics: Metrics, max_bytes: int = MAX_BYTES) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _File(path, max_bytes)
+        self._file = _LogFile(path, max_bytes)
         self._written = metrics.access_log_lines["written"]
         self._dropped = metrics.access_log_lines["dropped"]
         self._lines: deque[str] = deque()
@@ -126,7 +126,7 @@ class AccessLog:
             log.error("access_log_not_written", detail=str(error))
 
 
-class _File:
+class _LogFile:
     """A file that several processes append to, and that any of them rotates when it is full."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:

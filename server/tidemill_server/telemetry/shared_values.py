@@ -29,7 +29,7 @@ class SharedValues:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, _ValueFile] = {}
 
     def share(self) -> None:
         """Hold the values of all metrics that are created from now on."""
@@ -57,11 +57,11 @@ class SharedValues:
         value = MutexValue(kind, metric_name, name, labelnames, labelvalues, help_text)  # type: ignore[no-untyped-call]
         key = mmap_key(metric_name, name, list(labelnames), list(labelvalues), help_text)
         path = self._folder / f"{stem}.db"
-        self._files.setdefault(stem, _File(path)).add(key.encode(), value)
+        self._files.setdefault(stem, _ValueFile(path)).add(key.encode(), value)
         return value
 
 
-class _File:
+class _ValueFile:
     """The values of one kind of metric; `prometheus_client.mmap_dict` describes the format."""
 
     def __init__(self, path: Path) -> None:

@@ -78,11 +78,11 @@ def _changed(texts: pl.Series, which: pl.Series, change: Callable[[str], str]) -
 def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
     """Return the schema of cleaned rows; each check has the name of its rule, in order."""
     length = pl.col("text").str.len_chars()
+    controls = pl.col("text", "label").str.contains(CONTROL_CHARACTERS)
     checks = [
         _check("NULL_TEXT", pl.col("text").is_not_null() | pl.col("is_hopeless")),
         _check("NULL_LABEL", (pl.col("label") != "") | pl.col("label_source").is_null()),
-        _check("CONTROL_CHARACTERS", ~pl.col("text").str.contains(CONTROL_CHARACTERS)),
-        _check("CONTROL_CHARACTERS", ~pl.col("label").str.contains(CONTROL_CHARACTERS)),
+        _check("CONTROL_CHARACTERS", ~pl.any_horizontal(controls)),
         _check("BLANK_TEXT", ~pl.col("is_blank")),
         _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= cleaning.max_text_length)),
         _check("TEXT_TOO_SHORT", length >= cleaning.min_text_length),
