@@ -25,8 +25,8 @@ from rich.table import Table
 from bench.serving.load import h2load, require_programs
 from bench.serving.messages import GENERATORS, Prepared, chosen_texts, framed
 from bench.serving.workspace import TASK
+from tests.plugins.triton import free_ports
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.testing import free_ports
 
 OLD_LISTENER = "-event_engine_listener"
 """GRPC_EXPERIMENTS, as the front sets it."""

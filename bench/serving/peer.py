@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.serving.environments import PEERS
 from bench.serving.workspace import TASK, TORCHSCRIPT_TASK, Workspace
-from tidemill_core.triton.testing import free_ports
+from tests.plugins.triton import free_ports
 
 _START_SECONDS = 120.0
 _END_SECONDS = 20.0

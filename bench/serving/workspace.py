@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidemill_core.triton.testing import free_ports
+from tests.plugins.triton import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "train.csv"
 TASK = "support"

@@ -14,10 +14,10 @@ from typing import Any
 
 import psutil
 
+from tests.plugins.triton import free_ports
 from tidemill_client import TidemillClient
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import Storage, open_storage
-from tidemill_core.triton.testing import free_ports
 
 PORTS = (
     "TIDEMILL_GRPC_PORT",

@@ -8,7 +8,7 @@ from bench.serving.survival.found import Found
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.fuzzing.fuzzer import fuzz
 from tests.integration.server.test_fuzz import VERSIONS
-from tidemill_core.triton.testing import RunningTriton
+from tests.plugins.triton import RunningTriton
 
 
 def fuzzed(cases: int, seed: int) -> Found:

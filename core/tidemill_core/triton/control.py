@@ -1,8 +1,6 @@
-"""The jobs' client of Triton, for model control and statistics: synchronous, with the key."""
+"""The jobs' client of Triton, for model control: synchronous, with the key."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,27 +16,6 @@ from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
 _CALL_TIMEOUT_SECONDS = 10.0
 _LOAD_TIMEOUT_SECONDS = 120.0
 _POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class VersionStatistics:
-    """Triton's counts for one version since it was loaded.
-
-    Attributes:
-        row_count: rows answered.
-        execution_count: model runs that answered them; fewer than rows if batches were merged.
-        success_count: requests answered.
-        failure_count: requests refused or failed.
-        success_nanoseconds: total time in Triton of all answered requests.
-        queue_nanoseconds: the part of it spent waiting for a batch.
-    """
-
-    row_count: int
-    execution_count: int
-    success_count: int
-    failure_count: int
-    success_nanoseconds: int
-    queue_nanoseconds: int
 
 
 class TritonControl:
@@ -119,16 +96,6 @@ class TritonControl:
         own = (entry for entry in index.models if entry.name == model_name)
         return frozenset(int(entry.version) for entry in own if entry.state == "READY")
 
-    def statistics(self, model_name: str) -> Mapping[int, VersionStatistics]:
-        """Return the statistics of each served version since it was loaded.
-
-        Raises:
-            TritonUnavailable: Triton cannot be reached, or does not know the model.
-        """
-        request = service_pb2.ModelStatisticsRequest(name=model_name)
-        answer = self._call(self._stub.ModelStatistics, request)
-        return {int(entry.version): _statistics(entry) for entry in answer.model_stats}
-
     def infer(
         self,
         model_name: str,
@@ -170,14 +137,3 @@ class TritonControl:
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(timeout_seconds) from error
             raise TritonUnavailable(self._address, details) from error
-
-
-def _statistics(entry: service_pb2.ModelStatistics) -> VersionStatistics:
-    return VersionStatistics(
-        row_count=entry.inference_count,
-        execution_count=entry.execution_count,
-        success_count=entry.inference_stats.success.count,
-        failure_count=entry.inference_stats.fail.count,
-        success_nanoseconds=entry.inference_stats.success.ns,
-        queue_nanoseconds=entry.inference_stats.queue.ns,
-    )

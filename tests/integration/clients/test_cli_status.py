@@ -9,13 +9,13 @@ import pytest
 
 from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal
+from tests.plugins.triton import RunningTriton
 from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill_cli.main import run
 from tidemill_cli.startup import Startup
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.jobs import RunRequest
-from tidemill_core.triton.testing import RunningTriton
 
 RETRAIN = "run: tidemill jobs run retrain --task untrained"
 

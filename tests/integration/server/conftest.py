@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.server.front import Front, Workspace
-from tidemill_core.triton.testing import RunningTriton
+from tests.plugins.triton import RunningTriton
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from tests.integration.server.models import LABELS, LENGTH, WORDS, TinyModel, tokenizer_json
+from tests.plugins.triton import free_ports
 from tidemill.v1 import (
     dataset_service_pb2_grpc,
     feedback_service_pb2_grpc,
@@ -28,7 +29,6 @@ from tidemill_core.model_repository import ModelManifest, ModelRepository, Refer
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.served import configure
-from tidemill_core.triton.testing import free_ports
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 MAX_TEXT_LENGTH = 500

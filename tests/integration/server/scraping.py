@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.integration.server.front import Front
-from tidemill_core.triton.testing import RunningTriton
+from tests.plugins.triton import RunningTriton
 
 _FLAG = "--metrics-port="
 

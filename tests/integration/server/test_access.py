@@ -17,6 +17,7 @@ from tests.integration.server.refusal import refusal, words
 from tests.integration.server.test_health import SERVING, health
 from tests.integration.server.test_inference_protocol import request, stub
 from tests.integration.server.test_metrics import grown
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
@@ -28,7 +29,6 @@ from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import AuditRecord, Authentication, Scope
 from tidemill_core.storage.api_keys import split_api_key
 from tidemill_core.storage.database import Page
-from tidemill_core.triton.testing import RunningTriton
 
 PREDICT, FEEDBACK, ADMIN = Scope.PREDICT, Scope.FEEDBACK, Scope.ADMIN
 Options = dict[str, Any]

@@ -6,18 +6,11 @@ from tests.integration.server.front import Front, Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_outages import halted
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.control import VersionStatistics
-from tidemill_core.triton.testing import RunningTriton
 
 PREDICT, BATCH = "PredictionService/Predict", "PredictionService/BatchPredict"
-
-
-def statistics(triton: RunningTriton) -> VersionStatistics:
-    """Return the champion's statistics for `support`."""
-    with triton.control() as control:
-        return control.statistics("support-onnx")[1]
 
 
 def ask(front: Front, count: int) -> list[Any]:
@@ -34,13 +27,13 @@ def ask_batches(front: Front, count: int, rows: int) -> list[Any]:
 
 def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: RunningTriton) -> None:
     """60 calls that arrive while Triton is busy take a handful of executions."""
-    before = statistics(triton)
+    before = triton.statistics("support-onnx")
     with halted(triton):
         calls = ask(front, 60)
         wait_until(lambda: in_flight(front, PREDICT) == [60], "all calls are under way")
     assert all(call.result().prediction.label for call in calls)
-    after = statistics(triton)
-    assert after.row_count - before.row_count == 60
+    after = triton.statistics("support-onnx")
+    assert after.inference_count - before.inference_count == 60
     assert after.execution_count - before.execution_count <= 6
 
 
@@ -52,15 +45,15 @@ def test_triton_merges_what_two_fronts_ask(
         fronts = [front, other]
         for each in fronts:
             each.predictions.Predict(pb.PredictRequest(task="support", text=TEXT), timeout=10)
-        before = statistics(triton)
+        before = triton.statistics("support-onnx")
         with halted(triton):
             calls = [call for each in fronts for call in ask_batches(each, 16, rows=10)]
             for each in fronts:
                 wait_until(lambda: in_flight(each, BATCH) == [16], "all calls are under way")  # noqa: B023 -- waited for at once
         assert all(len(call.result().results) == 10 for call in calls)
-        after = statistics(triton)
-    requests = after.success_count - before.success_count
+        after = triton.statistics("support-onnx")
+    requests = after.inference_stats.success.count - before.inference_stats.success.count
     executions = after.execution_count - before.execution_count
-    assert after.row_count - before.row_count == 320
+    assert after.inference_count - before.inference_count == 320
     assert requests >= 4
     assert executions * 2 <= requests

@@ -16,6 +16,7 @@ from tests.integration.server.refusal import refusal, words
 from tests.integration.server.workers import Workers, running
 from tests.plugins.small_disk import clear, fill, mounted
 from tests.plugins.stack import Stack
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill.v1.feedback_service_pb2_grpc import FeedbackServiceStub
@@ -27,7 +28,6 @@ from tidemill.v1.prediction_service_pb2 import (
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tidemill_client import TidemillClient, Unavailable
 from tidemill_core.settings import load_settings
-from tidemill_core.triton.testing import RunningTriton
 
 TEXT = "my card is lost"
 

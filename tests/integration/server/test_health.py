@@ -11,9 +11,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1.prediction_service_pb2 import PredictRequest
-from tidemill_core.triton.testing import RunningTriton
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

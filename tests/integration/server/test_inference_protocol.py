@@ -23,10 +23,10 @@ from tests.integration.server.models import LENGTH, TinyModel, tokenizer_json
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_outages import halted, rows
+from tests.plugins.triton import CONTROL_KEY, RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
-from tidemill_core.triton.testing import CONTROL_KEY, RunningTriton
 
 MODEL = "support-onnx"
 TEXTS = ["lost my card", "refund", "the password"]

@@ -12,11 +12,11 @@ from tests.integration.server.load import TEXT, Callers
 from tests.integration.server.refusal import of, refusal
 from tests.integration.server.scraping import samples, total
 from tests.integration.server.test_outages import halted
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.job import Job
-from tidemill_core.triton.testing import RunningTriton
 
 REQUEST = pb.PredictRequest(task="support", text=TEXT)
 

@@ -15,9 +15,9 @@ from prometheus_client.samples import Sample
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.scraping import front_page, samples, total, triton_page
 from tests.plugins import promql
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.testing import RunningTriton
 
 PREDICT = "PredictionService/Predict"
 

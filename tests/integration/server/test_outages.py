@@ -13,9 +13,9 @@ from tests.integration.server.front import Front
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_health import NOT_SERVING, SERVING, health
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.testing import RunningTriton
 
 PREDICT = "PredictionService/Predict"
 REQUEST = pb.PredictRequest(task="support", text="lost my card")
@@ -34,8 +34,7 @@ def halted(triton: RunningTriton) -> Iterator[None]:
 
 def rows(triton: RunningTriton) -> int:
     """Return how many texts Triton has answered."""
-    with triton.control() as control:
-        return control.statistics("support-onnx")[1].row_count
+    return triton.statistics("support-onnx").inference_count
 
 
 def seconds_of(call: Any) -> float:

@@ -10,10 +10,10 @@ import pytest
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.load import TEXT, Callers
 from tests.integration.server.refusal import refusal, words
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.testing import RunningTriton
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_metrics import access_log, grown
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
-from tidemill_core.triton.testing import RunningTriton
 
 PREDICT = "PredictionService/Predict"
 WATCH = "JobService/WatchJobRun"

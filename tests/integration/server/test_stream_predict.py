@@ -10,10 +10,10 @@ import pytest
 from tests.integration.server.front import Front
 from tests.integration.server.models import WORDS
 from tests.integration.server.refusal import read, refusal, words
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc
-from tidemill_core.triton.testing import RunningTriton
 
 TEXT = "lost my card"
 
@@ -25,8 +25,7 @@ def request(number: int, text: str = TEXT, task: str = "support") -> pb.StreamPr
 
 def rows(triton: RunningTriton) -> int:
     """Return how many texts Triton has received."""
-    with triton.control() as control:
-        return control.statistics("support-onnx")[1].row_count
+    return triton.statistics("support-onnx").inference_count
 
 
 def wait_quiet(triton: RunningTriton) -> None:

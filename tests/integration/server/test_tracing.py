@@ -6,9 +6,9 @@ import pytest
 
 from tests.integration.server.front import Front, Workspace
 from tests.plugins.otlp import Receiver, attributes, receiving
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_core.triton.testing import RunningTriton
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"

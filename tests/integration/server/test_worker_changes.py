@@ -10,6 +10,7 @@ from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.refusal import of
 from tests.integration.server.workers import Workers, running
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -17,7 +18,6 @@ from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Scope
 from tidemill_core.storage.api_keys import NewApiKey
-from tidemill_core.triton.testing import RunningTriton
 
 
 class Connections:

@@ -14,11 +14,11 @@ import pytest
 from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.workers import Workers, running
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2, feedback_service_pb2_grpc, prediction_service_pb2_grpc
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.supervisor import read_report
-from tidemill_core.triton.testing import RunningTriton
 
 RETRY = {
     "methodConfig": [

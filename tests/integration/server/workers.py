@@ -7,6 +7,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.integration.server.front import Workspace
+from tests.plugins.triton import RunningTriton, free_ports
 from tests.plugins.waiting import wait_until
 from tidemill_core.settings import load_settings
 from tidemill_core.supervisor import (
@@ -16,7 +17,6 @@ from tidemill_core.supervisor import (
     read_processes,
     stack_processes,
 )
-from tidemill_core.triton.testing import RunningTriton, free_ports
 
 
 class Workers:

@@ -3,10 +3,10 @@
 import asyncio
 
 from tests.integration.server.models import LABELS, LENGTH, tokenizer_json
+from tests.plugins.triton import free_ports
 from tidemill_core.errors import TritonUnavailable
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.client import TritonClient
-from tidemill_core.triton.testing import free_ports
 from tidemill_server.inference.coalescer import MAX_IN_FLIGHT, MAX_ROWS_A_CALL, Coalescer
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.telemetry.labels import Labels

@@ -12,9 +12,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.plugins.triton import RunningTriton
 from tidemill_core.triton.config import ModelConfig, ModelFormat, write_config
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.testing import RunningTriton
 
 VOCABULARY, WIDTH, LENGTH = 50, 8, 6
 

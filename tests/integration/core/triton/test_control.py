@@ -10,9 +10,9 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from tests.plugins.triton import RunningTriton
 from tidemill_core.errors import ModelLoadFailed, ModelVersionNotServed, TritonUnavailable
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.testing import RunningTriton
 
 
 def cut_in_half(path: Path) -> None:

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import until
 from tidemill_core.errors import (
     DeadlineExceeded,
@@ -21,7 +22,6 @@ from tidemill_core.errors import (
 from tidemill_core.triton.client import TritonClient
 from tidemill_core.triton.config import ModelConfig, ModelFormat, write_config
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.testing import RunningTriton
 
 LENGTH = 6  # ids in a row of each model in this folder
 
@@ -89,11 +89,11 @@ async def test_concurrent_rows_are_merged_and_each_gets_its_own_answer(
         await client.close()
     np.testing.assert_allclose(np.concatenate(answers), model.offline(ids), atol=1e-5)
     await until(  # Triton counts a moment after its answer
-        lambda: control.statistics("merge-onnx")[1].row_count == len(ids),
+        lambda: triton.statistics("merge-onnx").inference_count == len(ids),
         "Triton counts all rows",
         5,
     )
-    assert control.statistics("merge-onnx")[1].execution_count <= len(ids) / 2
+    assert triton.statistics("merge-onnx").execution_count <= len(ids) / 2
 
 
 @pytest.mark.parametrize(("name", "version"), [("known-onnx", 9), ("known-onnx", 2), ("none", 1)])
@@ -199,7 +199,12 @@ def write_slow_model(path: Path, width: int = 1500, layers: int = 40) -> None:
 
 
 async def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
-    client: TritonClient, control: TritonControl, repository: Path, publish: Any, token_ids: Any
+    client: TritonClient,
+    control: TritonControl,
+    triton: RunningTriton,
+    repository: Path,
+    publish: Any,
+    token_ids: Any,
 ) -> None:
     """Calls past their deadline are DeadlineExceeded, and Triton drops them without a run."""
     calls = 200
@@ -214,9 +219,10 @@ async def test_time_that_is_up_ends_the_call_and_its_wait_in_the_queue(
     assert errors
     assert all(isinstance(each, DeadlineExceeded) for each in errors)
     control.infer("slow-onnx", 1, token_ids(1))  # runs after the rest of the queue
-    statistics = control.statistics("slow-onnx")[1]
-    assert statistics.failure_count > 0
-    assert statistics.execution_count + statistics.failure_count <= calls + 2
+    statistics = triton.statistics("slow-onnx")
+    failures = statistics.inference_stats.fail.count
+    assert failures > 0
+    assert statistics.execution_count + failures <= calls + 2
 
 
 async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:

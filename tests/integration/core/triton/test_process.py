@@ -14,11 +14,11 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill_core.errors import TritonUnavailable
 from tidemill_core.triton import embedded
 from tidemill_core.triton.process import StubWatch
-from tidemill_core.triton.testing import RunningTriton
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where the regions are
 
@@ -147,7 +147,7 @@ os.execv(sys.executable, [sys.executable, "-c", *sys.argv[1:]])
 _SERVE = """
 import sys
 from pathlib import Path
-from tidemill_core.triton.testing import RunningTriton
+from tests.plugins.triton import RunningTriton
 with RunningTriton(Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3],)) as triton:
     with triton.control() as control:
         print("serves", *control.ready_versions(sys.argv[3]))
@@ -209,7 +209,7 @@ def test_it_dies_with_its_parent_and_not_by_the_terminal(
     """Triton has its own session, and ends with its stubs when its parent is killed."""
     program = (
         "import sys, time; from pathlib import Path;"
-        "from tidemill_core.triton.testing import RunningTriton;"
+        "from tests.plugins.triton import RunningTriton;"
         "triton = RunningTriton(Path(sys.argv[1]), Path(sys.argv[2]), (sys.argv[3],));"
         "triton.start(); print(triton.process.pid, flush=True); time.sleep(60)"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.jobs.data.building import build
+from tests.plugins.triton import RunningTriton
 from tests.unit.jobs.training.conftest import Untracked
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
@@ -18,7 +19,6 @@ from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.text_repair import TextRepair
-from tidemill_core.triton.testing import RunningTriton
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.release import retrain
 from tidemill_jobs.release.gate import GateDecision

@@ -11,12 +11,12 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
+from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError, TritonUnavailable
 from tidemill_core.settings import LabelNames
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.testing import RunningTriton
 from tidemill_jobs.context import RunCancelled
 
 CHAMPION, RETIRED, REJECTED = ModelState.CHAMPION, ModelState.RETIRED, ModelState.REJECTED

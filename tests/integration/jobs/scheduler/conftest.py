@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
+from tests.plugins.triton import free_ports
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelState
@@ -22,7 +23,6 @@ from tidemill_core.settings import ScheduleSettings, Settings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage, open_storage
-from tidemill_core.triton.testing import free_ports
 
 TASK = "support"
 CSV = "text,label\n" + "".join(

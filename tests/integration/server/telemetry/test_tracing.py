@@ -12,10 +12,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.trace import INVALID_SPAN, Span
 
 from tests.plugins.otlp import Receiver, attributes, receiving
+from tests.plugins.triton import free_ports
 from tests.unit.server.telemetry.conftest import PREDICT
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import TracingSettings
-from tidemill_core.triton.testing import free_ports
 from tidemill_server.telemetry.tracing import Tracing, end_span, open_tracing, trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -1,4 +1,4 @@
-"""A real embedded Triton for tests, on free ports.
+"""A real embedded Triton on free ports.
 
 >>> with RunningTriton(repository, state_directory, ("support-onnx",)) as triton:
 ...     TritonClient(triton.grpc_address)
@@ -14,6 +14,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.grpc.service_pb2 import ModelStatistics
 
 from tidemill_core.supervisor.exec_with_parent import with_parent
 from tidemill_core.triton.control import TritonControl
@@ -66,8 +69,8 @@ class RunningTriton:
         """Start Triton and wait until it answers."""
         if hasattr(self, "process"):
             self._end_stubs()
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            with_parent(sys.executable, "-m", __name__, self._arguments), start_new_session=True
+        self.process = subprocess.Popen(
+            with_parent(sys.executable, "-P", __file__, self._arguments), start_new_session=True
         )
         with self.control() as control:
             control.wait_ready(_READY_TIMEOUT_SECONDS)
@@ -88,6 +91,12 @@ class RunningTriton:
     def control(self) -> TritonControl:
         """Return a connection that has the control key."""
         return TritonControl(self.grpc_address, CONTROL_KEY)
+
+    def statistics(self, model_name: str) -> ModelStatistics:
+        """Return Triton's counts for version 1 of a model since it was loaded."""
+        with InferenceServerClient(self.grpc_address) as client:
+            [found] = client.get_inference_statistics(model_name, "1").model_stats
+            return found
 
 
 def free_ports(count: int) -> list[int]:
