@@ -1,4 +1,4 @@
-"""Logs: events with fields, one JSON object per line on standard error.
+"""Logs: events with fields, one JSON object per line on standard error, in ASCII.
 
 A line that cannot be written, because the disk is full or the terminal is gone, is lost. It raises
 no error.
@@ -20,7 +20,7 @@ def configure_logging(process: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: lines,
@@ -36,7 +36,7 @@ class _StandardError:
         self._is_torn = False
 
     def msg(self, line: str) -> None:
-        data = b"\n" * self._is_torn + f"{line}\n".encode("utf-8", "backslashreplace")
+        data = b"\n" * self._is_torn + f"{line}\n".encode()
         rest = data
         # Not through sys.stderr: a line left in its buffer fails again when the process ends.
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +57,29 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
     reader = _READERS[format_of(path, source.format)]
     count, labels, first_text = 0, set[str](), ""
     for text, label in reader(path, source, encoding):
-        if not isinstance(text, str) or not text.strip() or not str(label or "").strip():
+        word = _word(label)
+        if not isinstance(text, str) or not text.strip() or not word:
             continue
         count += 1
-        labels.add(str(label).strip())
+        labels.add(word)
         first_text = first_text or text.strip()
     if not count:
-        raise WrongUsage(f"{path} has no row with a text and a label")
+        rule = "a label is text, a whole number or a boolean"
+        raise WrongUsage(f"{path} has no row with a text and a label; {rule}")
     if len(labels) < 2:
         raise WrongUsage(
             f"all {count} rows of {path} have the label {min(labels)!r} in "
             f"{source.label_column!r}: a classifier needs at least 2 labels"
         )
     return Summary(count, len(labels), first_text)
+
+
+def _word(label: object) -> str:
+    """Return a label as the source will read it; empty if it is missing or has the wrong type."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    is_word = isinstance(label, str | int) or (isinstance(label, Decimal) and label % 1 == 0)
+    return str(label).strip() if is_word else ""
 
 
 def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
@@ -149,15 +160,18 @@ def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Val
 def _parquet_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Values]:
     del encoding  # Parquet has none
     require_extras()
-    import polars as pl
+    import pyarrow as pa  # polars crashes on time zones such as +05:30
+    from pyarrow.parquet import ParquetFile
 
     try:
-        frame = pl.scan_parquet(path, glob=False)
-        columns = frame.collect_schema().names()
-        for name, option in _wanted(source):
-            _place(path, columns, name, option)
-        yield from frame.select(source.text_column, source.label_column).collect().iter_rows()
-    except (OSError, pl.exceptions.PolarsError) as error:
+        with ParquetFile(path) as parquet:
+            columns = parquet.schema_arrow.names
+            for name, option in _wanted(source):
+                _place(path, columns, name, option)
+            names = [source.text_column, source.label_column]
+            for batch in parquet.iter_batches(columns=names):
+                yield from zip(*(batch[name].to_pylist() for name in names), strict=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise CannotRead(path, error) from error
 
 

@@ -12,6 +12,13 @@ from typing import IO, Any
 from tidemill_cli.failure import CannotRead, WrongUsage
 
 _FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_SPREADSHEET = "save it as CSV"
+_FOREIGN = {
+    ".json": "write one object per line, and name it .jsonl or add --format jsonl",
+    ".xlsx": _SPREADSHEET,
+    ".xls": _SPREADSHEET,
+    ".ods": _SPREADSHEET,
+}
 
 
 def _zstandard(raw: IO[bytes]) -> Any:
@@ -40,8 +47,13 @@ def format_of(path: Path, named: str | None) -> str:
     Args:
         path: the file; its suffix, without that of a compression, gives the format.
         named: the format that the user named, if any.
+
+    Raises:
+        WrongUsage: the suffix is that of a format that no source reads.
     """
     suffix = PurePath(without_compression(path).lower()).suffix
+    if named is None and suffix in _FOREIGN:
+        raise WrongUsage(f"{path} is neither CSV, JSON Lines nor Parquet: {_FOREIGN[suffix]}")
     return named or _FORMATS.get(suffix, "csv")
 
 
@@ -68,7 +80,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[str]:
     except LookupError as error:
         raise WrongUsage(f"there is no encoding {encoding!r}") from error
     except UnicodeError as error:
-        raise WrongUsage(f"{path} is not {encoding.upper()}: {error}") from error
+        raise WrongUsage(f"{path} is not {_shown(encoding)}: {error}") from error
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise CannotRead(path, error) from error
 
@@ -77,9 +89,13 @@ def _check_encoding(path: Path, number: int, line: str, encoding: str) -> None:
     if line.isascii() and "\0" not in line:
         return
     if number == 1 and ("\0" in line or line.startswith(_UTF_16)):
-        raise WrongUsage(f"{path} is not {encoding.upper()} but UTF-16: add --encoding utf-16")
+        raise WrongUsage(f"{path} is not {_shown(encoding)} but UTF-16: add --encoding utf-16")
     if _UNDECODED.search(line):
         raise WrongUsage(
-            f"{path}, line {number}: not {encoding.upper()}; name the file's encoding, such as "
+            f"{path}, line {number}: not {_shown(encoding)}; name the file's encoding, such as "
             "--encoding cp1252 for Latin-1 from Windows"
         )
+
+
+def _shown(encoding: str) -> str:
+    return encoding.upper().removesuffix("-SIG")

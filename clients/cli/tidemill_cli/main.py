@@ -3,14 +3,16 @@
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from typer._click.exceptions import ClickException  # typer has no public name for it
 from typer.core import TyperGroup
 
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.output import adapt_to_terminal, complain
+from tidemill_cli.output import adapt_to_terminal, complain, shown_lines
 from tidemill_core.errors import ConfigurationError, TidemillError
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
@@ -52,6 +54,16 @@ COMMANDS = {
 """The commands and what they do. Each is the `app` of the module with its name."""
 
 
+@contextmanager
+def _shown_arguments() -> Iterator[None]:
+    """Make the arguments that the library's errors repeat safe on a terminal."""
+    try:
+        yield
+    except ClickException as error:
+        error.message = shown_lines(error.message)
+        raise
+
+
 class _ImportedWhenUsed(TyperGroup):
     """The commands. A module is imported only when its command runs, since imports take time."""
 
@@ -70,6 +82,14 @@ class _ImportedWhenUsed(TyperGroup):
         command.name = cmd_name
         command.help = command.help or COMMANDS[cmd_name]
         return command
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _shown_arguments():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _shown_arguments():
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         self._only_described = True

@@ -29,7 +29,7 @@ _MAX_LINES_A_WRITE = 1000
 _CLOSE_SECONDS = 2.0
 _COMPLAINT_SECONDS = 60.0
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_quoted = json.JSONEncoder().encode
 log = structlog.get_logger()
 
 

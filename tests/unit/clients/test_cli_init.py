@@ -4,6 +4,8 @@ import json
 import tomllib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tidemill_cli.main import run
@@ -77,7 +79,7 @@ def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[
         ("text\tlabel\na\tb\n", "as in --delimiter '\\t'"),
         ('text,label\nhello,x\n"never closed,y\nmore,z\n', "line 3: the quotes of the row"),
         ('text,label\n"a" b,x\n', "line 2: the quotes of the row"),
-        ("text,label\nd\u00e9j\u00e0,x\n".encode("latin-1"), "line 2: not UTF-8"),
+        ("text,label\nd\u00e9j\u00e0,x\n".encode("latin-1"), "line 2: not UTF-8;"),
         ("d\u00e9j\u00e0,label\nz,x\n".encode("latin-1"), "line 1: not UTF-8"),
         ("text,label\na,b\n".encode("utf-16"), "UTF-16: add --encoding utf-16"),
         ("text,label\na,b\n".encode("utf-16-le"), "UTF-16: add --encoding utf-16"),
@@ -99,6 +101,9 @@ def test_init_refuses_a_csv_that_nothing_can_be_learned_from(
     [
         ("a.jsonl", b'{"text": "a", "label": "x"}\n[1]\n', "line 2: not a JSON object"),
         ("a.jsonl", b'{"text": "a"\n', "line 1: not JSON"),
+        ("a.jsonl", b'{"text": "a", "label": 0.5}\n', "a label is text, a whole number"),
+        ("a.json", b'[{"text": "a", "label": "x"}]\n', "one object per line"),
+        ("a.xlsx", b"PK\x03\x04", "save it as CSV"),
         ("a.ndjson", b'{"body": "a", "label": "x"}\n', "no column 'text'"),
         ("a.jsonl", b"", "no row with a text"),
         ("a.parquet", b"PAR1 not at all", "a.parquet cannot be read"),
@@ -158,3 +163,27 @@ def test_init_tells_scripts_what_it_wrote(
     assert written["task"] == "support"
     assert written["examples"] >= written["labels"] * 10
     assert (workspace / written["settings"]).is_file()
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("labels", [[0, 1], [False, True]])
+def test_init_counts_labels_as_the_source_reads_them(
+    name: str, labels: list[int], workspace: Path
+) -> None:
+    """Zero and false are labels."""
+    rows = pa.table({"text": ["a", "b"], "label": labels})
+    if name.endswith(".jsonl"):
+        lines = "".join(json.dumps(row) + "\n" for row in rows.to_pylist())
+        (workspace / name).write_text(lines, encoding="utf-8")
+    else:
+        pq.write_table(rows, workspace / name)
+    assert run(["init", "new", "--data", name]) == 0
+
+
+@pytest.mark.parametrize("zone", ["+05:30", "Z", "Mars/Phobos"])
+def test_init_takes_parquet_with_any_time_zone(zone: str, workspace: Path) -> None:
+    """A time zone that polars does not know stops no one."""
+    times = pa.array([0, 1], pa.timestamp("us", zone))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": ["x", "y"], "at": times}), "a.parquet")
+    assert run(["init", "new", "--data", "a.parquet"]) == 0
+    assert (workspace / "new" / "tidemill.toml").exists()

@@ -144,3 +144,22 @@ def test_an_error_shows_an_argument_as_it_is(
     assert workspace.is_dir()
     assert run(["init", "--data", name]) == 2
     assert r"x\x1b[31m[red]\u202e.csv cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["feedback", "submit", "--n\u202eo"],
+        ["n\u202eo"],
+        ["--n\u202eo"],
+        ["jobs", "run", "r", "--n\x9bo"],
+    ],
+)
+def test_wrong_usage_shows_arguments_as_escapes(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The errors of the command line's library are safe on a terminal, too."""
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert shown_lines(error) == error
+    assert "\\u202eo" in error or "\\x9bo" in error

@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import aiohttp
 import fsspec
 import pyarrow as pa
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
 
@@ -122,7 +123,10 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
     """
     with read_errors(without_secrets(path)), _any_error(path):
-        file_system, name = url_to_fs(path)
+        if "::" in path and "://" not in path:  # fsspec would read it as a chain of URLs
+            file_system, name = LocalFileSystem(), str(Path(path).absolute())
+        else:
+            file_system, name = url_to_fs(path)
         file_system.invalidate_cache()
         if path.startswith(("http://", "https://")) or file_system.isfile(name):
             return [_stored(path, file_system, file_system.info(name), is_named=True)]
