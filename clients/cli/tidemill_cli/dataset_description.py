@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tidemill.v1.dataset_service_pb2 import DatasetVersion
+from tidemill_cli.dataset_files import read_examples
 from tidemill_cli.local import missing_module
 from tidemill_cli.messages import to_json
 from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
-from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, read_manifest
+from tidemill_core.dataset_folder import has_rows, read_manifest
 from tidemill_core.domain.split import Split
 
 Description = Mapping[str, Any]
@@ -63,13 +64,7 @@ def _split_counts(folder: Path) -> dict[str, dict[str, int]]:
     Raises:
         DataError: DATASET_DAMAGED.
     """
-    import polars as pl  # part of the extra [jobs]
-
-    path = folder / EXAMPLES_FILE
-    try:
-        rows = pl.read_parquet(path, columns=["label", "split"], glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise damaged(path, error) from error
+    rows = read_examples(folder, ["label", "split"])
     counts: dict[str, dict[str, int]] = {}
     for label, split, count in rows.group_by("label", "split", maintain_order=True).len().rows():
         counts.setdefault(label, {})[split] = count

@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from tidemill_cli.local import require_extras
+from tidemill_cli.dataset_files import read_examples
 from tidemill_cli.output import bar, print_table, stdout
-from tidemill_core.dataset_folder import (
-    EXAMPLES_FILE,
-    damaged,
-    has_rows,
-    read_manifest,
-    rows_removed,
-)
+from tidemill_core.dataset_folder import EXAMPLES_FILE, read_manifest
 from tidemill_core.domain.dataset import label_changes
 
 if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
@@ -92,16 +86,7 @@ def print_difference(found: Mapping[str, Any]) -> None:
 
 def _labels(folder: Path) -> "pl.DataFrame":
     """Return `text_hash` and `label` of a version's rows, ordered by hash."""
-    require_extras()
-    import polars as pl
-
-    if not has_rows(folder):
-        raise rows_removed(folder)
-    path = folder / EXAMPLES_FILE
-    try:
-        return pl.read_parquet(path, columns=["text_hash", "label"], glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise damaged(path, error) from error
+    return read_examples(folder, ["text_hash", "label"])
 
 
 def _with_texts(rows: "pl.DataFrame", folder: Path) -> list[dict[str, Any]]:

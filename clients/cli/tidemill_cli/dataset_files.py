@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidemill_cli.failure import CannotWrite, CommandFailed, WrongUsage
 from tidemill_cli.local import require_extras
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
 from tidemill_core.durable import written_whole
+
+if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
+    import polars as pl
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
 """The suffixes that give the format of the rows."""
@@ -43,6 +47,25 @@ def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
         raise WrongUsage(f"{target}: the file's name must end in {known}")
 
 
+def read_examples(folder: Path, columns: list[str] | None = None) -> "pl.DataFrame":
+    """Return the rows of a version, in all columns or some.
+
+    Raises:
+        ExtrasMissing: the packages that read the rows are not installed.
+        DataError: DATASET_REMOVED or DATASET_DAMAGED.
+    """
+    require_extras()
+    import polars as pl
+
+    if not has_rows(folder):
+        raise rows_removed(folder)
+    path = folder / EXAMPLES_FILE
+    try:
+        return pl.read_parquet(path, columns=columns, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise damaged(path, error) from error
+
+
 def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[int, int]:
     """Write a version's rows, ordered by the hashes of their texts.
 
@@ -60,15 +83,9 @@ def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[i
         DataError: DATASET_REMOVED or DATASET_DAMAGED.
         CommandFailed: there are no rows, or the file cannot be written.
     """
-    require_extras()
+    rows = read_examples(folder)
     import polars as pl
 
-    if not has_rows(folder):
-        raise rows_removed(folder)
-    try:
-        rows = pl.read_parquet(folder / EXAMPLES_FILE, glob=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise damaged(folder / EXAMPLES_FILE, error) from error
     if split:
         rows = rows.filter(pl.col("split") == split)
     if not len(rows):

@@ -15,6 +15,8 @@ CommandFailed                1: the request failed
 from collections.abc import Iterable
 from pathlib import Path
 
+from tidemill_core.extras import installation
+
 
 class CommandFailed(Exception):
     """A command that failed; the message says why and what to do."""
@@ -44,8 +46,8 @@ class ExtrasMissing(CommandFailed):
 
     def __init__(self, module: str) -> None:
         super().__init__(
-            f"this command needs more than the client ({module} is missing): run "
-            "`pip install -c constraints.txt '.[server,jobs]'` in Tidemill's clone"
+            f"this command needs more than the client ({module} is missing): "
+            + installation("server,jobs")
         )
 
 

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.extras import installation
 from tidemill_core.triton.plain_path import plain_path
 
 CONTROL_KEY_HEADER = "tidemill-control-key"
@@ -85,7 +86,7 @@ def unsupported_reason() -> str | None:
     if _wheel_directory() is None:
         return (
             "the nvidia-pytriton package is not installed: "
-            f"pip install 'tidemill[server]', or {_COMPOSE_HINT}"
+            f"{installation('server')}, or {_COMPOSE_HINT}"
         )
     if not (_library_directory() / _PYTHON_LIBRARY).exists():
         return (

@@ -19,6 +19,7 @@ import structlog
 
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
+from tidemill_core.extras import installation
 from tidemill_jobs.data.whole_files import written_whole
 
 _FOLDER = "datasets"
@@ -53,7 +54,7 @@ class _NotTracked(Exception):
 
 def _track(version: DatasetVersion, workspace: Path) -> None:
     if find_spec("dvc") is None:
-        raise _NotTracked("DVC is not installed here: pip install 'tidemill[dvc]'")
+        raise _NotTracked(f"DVC is not installed here: {installation('dvc')}")
     if not Path(version.uri).is_relative_to(workspace):
         raise _NotTracked(f"state_dir must lie in the repository, {workspace}")
     file = Path(_FOLDER, version.task, f"{version.dataset_version}.dvc")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.extras import installation
 
 ABSTAINS = -1
 """The vote of a function that abstains."""
@@ -37,8 +38,8 @@ def require_snorkel() -> None:
     """Raise ConfigurationError if Snorkel, which `combine` needs, is not installed."""
     if find_spec("snorkel") is None:
         raise ConfigurationError(
-            "labeling functions need Snorkel: pip install 'tidemill[snorkel]', or remove the "
-            "task's setting labeling_functions"
+            f"labeling functions need Snorkel: {installation('snorkel')}, or remove the task's "
+            "setting labeling_functions"
         )
 
 
