@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 import grpc.aio
@@ -28,16 +28,6 @@ from tidemill_client.connection import (
     seconds,
 )
 from tidemill_client.interceptors import ASYNC_SENDERS, SendMetadata
-
-if TYPE_CHECKING:  # only the type stubs have these classes
-    from tidemill.v1.dataset_service_pb2_grpc import DatasetServiceAsyncStub
-    from tidemill.v1.feedback_service_pb2_grpc import FeedbackServiceAsyncStub
-    from tidemill.v1.job_service_pb2_grpc import JobServiceAsyncStub
-    from tidemill.v1.labeling_service_pb2_grpc import LabelingServiceAsyncStub
-    from tidemill.v1.model_service_pb2_grpc import ModelServiceAsyncStub
-    from tidemill.v1.monitoring_service_pb2_grpc import MonitoringServiceAsyncStub
-    from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceAsyncStub
-
 
 _Stub = TypeVar("_Stub")
 
@@ -118,11 +108,30 @@ class Stubs(Client):
         self.health = health_pb2_grpc.HealthStub(channel)
 
 
+class _OnLoop(Generic[_Stub]):
+    """A stub on the channel of the event loop that runs."""
+
+    def __init__(self, kind: Callable[[grpc.aio.Channel], _Stub]) -> None:
+        self._kind = kind
+
+    def __get__(self, client: "AsyncStubs", _: type) -> _Stub:
+        return client._stub(self._kind)
+
+
 class AsyncStubs(Client):
     """The generated stubs for asyncio: those of `Stubs`, with calls that are awaited.
 
     The channel belongs to an event loop, so it is created when a stub is first used.
     """
+
+    predictions = _OnLoop(prediction_service_pb2_grpc.PredictionServiceStub)
+    feedback = _OnLoop(feedback_service_pb2_grpc.FeedbackServiceStub)
+    labeling = _OnLoop(labeling_service_pb2_grpc.LabelingServiceStub)
+    datasets = _OnLoop(dataset_service_pb2_grpc.DatasetServiceStub)
+    models = _OnLoop(model_service_pb2_grpc.ModelServiceStub)
+    monitoring = _OnLoop(monitoring_service_pb2_grpc.MonitoringServiceStub)
+    jobs = _OnLoop(job_service_pb2_grpc.JobServiceStub)
+    health = _OnLoop(health_pb2_grpc.HealthStub)
 
     def _open(self, wanted: Connection) -> None:
         self._wanted = wanted
@@ -164,43 +173,3 @@ class AsyncStubs(Client):
     async def _close(self) -> None:
         if self._channel is not None:
             await self._channel.close()
-
-    @property
-    def predictions(self) -> "PredictionServiceAsyncStub":
-        """Stub of PredictionService."""
-        return self._stub(prediction_service_pb2_grpc.PredictionServiceStub)
-
-    @property
-    def feedback(self) -> "FeedbackServiceAsyncStub":
-        """Stub of FeedbackService."""
-        return self._stub(feedback_service_pb2_grpc.FeedbackServiceStub)
-
-    @property
-    def labeling(self) -> "LabelingServiceAsyncStub":
-        """Stub of LabelingService."""
-        return self._stub(labeling_service_pb2_grpc.LabelingServiceStub)
-
-    @property
-    def datasets(self) -> "DatasetServiceAsyncStub":
-        """Stub of DatasetService."""
-        return self._stub(dataset_service_pb2_grpc.DatasetServiceStub)
-
-    @property
-    def models(self) -> "ModelServiceAsyncStub":
-        """Stub of ModelService."""
-        return self._stub(model_service_pb2_grpc.ModelServiceStub)
-
-    @property
-    def monitoring(self) -> "MonitoringServiceAsyncStub":
-        """Stub of MonitoringService."""
-        return self._stub(monitoring_service_pb2_grpc.MonitoringServiceStub)
-
-    @property
-    def jobs(self) -> "JobServiceAsyncStub":
-        """Stub of JobService."""
-        return self._stub(job_service_pb2_grpc.JobServiceStub)
-
-    @property
-    def health(self) -> health_pb2_grpc.HealthStub:
-        """Stub of grpc.health.v1.Health."""
-        return self._stub(health_pb2_grpc.HealthStub)
