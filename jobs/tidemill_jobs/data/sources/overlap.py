@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tidemill_jobs.data.sources.times import units_per_second
+from tidemill_jobs.data.sources.times import calendar_form, units_per_second
 
 _ISO = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)"
@@ -43,6 +43,10 @@ def _before(value: Any, overlap: float, is_time: bool) -> Any:
         return value - timedelta(days=math.ceil(overlap / _SECONDS_PER_DAY))
     if not isinstance(value, int | float | Decimal):
         raise TypeError(type(value).__name__)
+    if is_time and isinstance(value, int) and (form := calendar_form(str(value))) is not None:
+        moment = datetime.strptime(str(value), form)
+        day = moment.date() if len(str(value)) == len("20260102") else moment
+        return int(f"{_before(day, overlap, is_time):{form}}")
     units = overlap * (units_per_second(value) if is_time else 1)
     if isinstance(value, Decimal):
         return value - Decimal(units)

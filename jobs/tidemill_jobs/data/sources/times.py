@@ -48,6 +48,18 @@ def units_per_second(number: float | Decimal) -> int:
     raise ValueError("too large for a time")
 
 
+def calendar_form(digits: str) -> str | None:
+    """Return the form of digits that are a day, or a day and time; None for a count since 1970."""
+    form = _CALENDAR.get(len(digits))
+    if form is None or not (digits.isdecimal() and digits.startswith(_CENTURIES)):
+        return None
+    try:
+        datetime.strptime(digits, form)
+    except ValueError:
+        return None
+    return form
+
+
 def _written(value: str) -> datetime:
     if _ISO.fullmatch(value):
         return datetime.fromisoformat(value.upper())
@@ -72,9 +84,6 @@ def _counted(written: str) -> datetime:
     digits = f"{number:.0f}" if number == number.to_integral_value() else ""
     if _YEAR_OR_MONTH.fullmatch(digits):
         raise ValueError("a year or a month, not a time")
-    if digits.startswith(_CENTURIES) and len(digits) in _CALENDAR:
-        try:
-            return datetime.strptime(digits, _CALENDAR[len(digits)])
-        except ValueError:
-            pass  # a count since 1970 after all
+    if (form := calendar_form(digits)) is not None:
+        return datetime.strptime(digits, form)
     return _EPOCH + timedelta(microseconds=int(number * 10**6 / units_per_second(number)))

@@ -124,6 +124,8 @@ def test_nothing_and_nothing_sound_are_cleaned_too(rows: pl.DataFrame) -> None:
         ("card", "card 4111 1111 1111 1111.", "card [CARD]."),
         ("card", "card 4111 1111 1111 1112.", "card 4111 1111 1111 1112."),
         ("iban", "to GB82 WEST 1234 5698 7654 32 please", "to [IBAN] please"),
+        ("iban", "to \u200dGB82 WEST 1234 5698 7654 32", "to \u200d[IBAN]"),
+        ("card", "no\u03294111 1111 1111 1111", "no\u0329[CARD]"),
         ("iban", "to GB83 WEST 1234 5698 7654 32 please", "to GB83 WEST 1234 5698 7654 32 please"),
     ],
 )
