@@ -153,7 +153,11 @@ class ModelRepository:
     def damage(self, task: str, model_format: str, version: int) -> str | None:
         """Return what is wrong with a version's files, by their SHA-256; None if nothing."""
         folder = self.folder(task, model_format, version)
-        for name, expected in self.manifest(task, model_format, version).files.items():
+        try:
+            files = self.manifest(task, model_format, version).files
+        except DataError as error:
+            return str(error)
+        for name, expected in files.items():
             path = folder / name
             if not path.is_file():
                 return f"{path} is missing"

@@ -43,7 +43,6 @@ from tidemill_server.interceptors.record import Recorder
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
-from tidemill_server.security.exposure import authentication_required
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.security.rate_limits import RateLimits
 from tidemill_server.security.tokens import Tokens
@@ -156,7 +155,7 @@ def assemble(
         tokens,
         RateLimits(settings.server.workers),
         signer,
-        is_required=authentication_required(settings),
+        is_required=settings.requires_credentials,
     )
     register(
         _handlers(settings, storage, router, signer, predictor, triton),

@@ -16,7 +16,6 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from types import TracebackType
 from typing import TypeVar, cast
 
 import grpc.aio
@@ -73,12 +72,7 @@ class _Wait:
         self._others.add(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._others.discard(self)
         if self._error is None:
             return

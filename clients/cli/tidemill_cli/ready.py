@@ -1,7 +1,6 @@
 """The commands that `tidemill up` shows once it is ready, with credentials."""
 
 from tidemill_cli.target import Target
-from tidemill_core.loopback import is_loopback
 from tidemill_core.settings import Settings
 
 
@@ -9,7 +8,7 @@ def example(settings: Settings, target: Target) -> str:
     """Return commands and a program that call the server of a workspace."""
     task = next(iter(settings.tasks))
     shell, imports, arguments = [], ["TidemillClient"], [f'"{target.address}"']
-    if _needs_key(settings):
+    if settings.requires_credentials:
         shell += [
             "tidemill keys create --name me --scope predict --scope feedback --scope admin",
             "export TIDEMILL_API_KEY=...   # the key that this prints",
@@ -34,12 +33,6 @@ or in Python:
   with TidemillClient({", ".join(arguments)}) as client:
       print(client.predict("{task}", "some text"))
 """
-
-
-def _needs_key(settings: Settings) -> bool:
-    if settings.auth.required is not None:
-        return settings.auth.required
-    return not is_loopback(settings.grpc_host)
 
 
 def _tls(settings: Settings, target: Target) -> str:

@@ -1,7 +1,6 @@
 """The progress of each task to its first answer, from the database and the server."""
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from tidemill_cli.connection import new_client
@@ -12,7 +11,7 @@ from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.model import ModelVersion
-from tidemill_core.errors import DataError, StorageUnavailable
+from tidemill_core.errors import StorageUnavailable
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
@@ -50,18 +49,13 @@ class Startup:
         self._client = new_client(target_of(""))
         self._begin = system_clock()
         self._repository = ModelRepository(settings.model_repository)
-        self._damage: dict[tuple[str, int], str] = {}
+        self._damage: dict[tuple[str, int], str | None] = {}
         self._reported: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
         self._storage.database.close()
 
@@ -88,7 +82,8 @@ class Startup:
     def _with_champion(self, champion: ModelVersion) -> TaskStartup:
         task, version = champion.task, champion.version
         if (task, version) not in self._damage:  # reading the files takes long
-            self._damage[task, version] = _damage(self._repository, champion)
+            damage = self._repository.damage(task, champion.model_format, version)
+            self._damage[task, version] = damage
         if damage := self._damage[task, version]:
             error = damaged_champion(task, version, damage)
             return self._unserved(task, "its champion is damaged", error, f"{task}/{version}")
@@ -112,12 +107,3 @@ class Startup:
         new_error = "" if cause in self._reported else error
         self._reported.add(cause)
         return TaskStartup(task, serving=False, fraction=0.0, message=message, new_error=new_error)
-
-
-def _damage(repository: ModelRepository, version: ModelVersion) -> str:
-    """Return what is wrong with a version's files; empty if nothing."""
-    try:
-        found = repository.damage(version.task, version.model_format, version.version)
-    except DataError as error:
-        return str(error)
-    return found or ""

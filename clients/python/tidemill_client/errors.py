@@ -82,13 +82,9 @@ class TidemillError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
 
-    def __reduce__(
-        self,
-    ) -> tuple[object, ...]:  # worker processes send errors to their parent
-        violations, retry = self.field_violations, self.retry_after_seconds
-        return type(self), (
-            self.code, self.reason, self.message, violations, retry, self.request_id
-        )  # fmt: skip
+    def __reduce__(self) -> tuple[object, ...]:  # worker processes send errors to their parent
+        details = (self.field_violations, self.retry_after_seconds, self.request_id)
+        return type(self), (self.code, self.reason, self.message, *details)
 
     @staticmethod
     def from_status(status: status_pb2.Status, request_id: str = "") -> "TidemillError":

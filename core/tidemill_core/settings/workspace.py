@@ -11,6 +11,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.problems import (
     PREFIX,
@@ -103,6 +104,12 @@ class Settings(BaseSettings):
         """Return the sources of settings: arguments, the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, WORKSPACE_FILE)
         return init_settings, env_settings, file
+
+    @property
+    def requires_credentials(self) -> bool:
+        """Whether callers need a credential; by default they do except on loopback."""
+        required = self.auth.required
+        return not is_loopback(self.grpc_host) if required is None else required
 
     @property
     def effective_database_url(self) -> str:

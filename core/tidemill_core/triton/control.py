@@ -1,7 +1,6 @@
 """The jobs' client of Triton, for model control: synchronous, with the key."""
 
 import time
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -31,12 +30,7 @@ class TritonControl:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ import structlog
 from filelock import FileLock
 
 from tidemill_core.domain.model import ModelVersion, model_name
-from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.triton.config import ModelConfig, ModelFormat, is_written, write_config
 
@@ -53,10 +52,7 @@ def configure(repository: ModelRepository, versions: Iterable[ModelVersion]) -> 
 
 def is_whole(repository: ModelRepository, version: ModelVersion) -> bool:
     """Return whether a version's files are the published ones; log an error if not."""
-    try:
-        damage = repository.damage(version.task, version.model_format, version.version)
-    except DataError as error:
-        damage = str(error)
+    damage = repository.damage(version.task, version.model_format, version.version)
     if damage is not None:
         log.error("version_damaged", task=version.task, version=version.version, detail=damage)
     return damage is None

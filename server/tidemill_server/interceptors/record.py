@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -79,12 +78,7 @@ class CallRecord:
         current_span.set(self._span)  # never reset, because every call has its own context
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         seconds = time.perf_counter() - self._start
         code = self._code_of(error, seconds)
         end_span(self._span, code, self.reason)

@@ -1,4 +1,4 @@
-"""The port's exposure, and whether callers must therefore authenticate."""
+"""The port's exposure."""
 
 import structlog
 
@@ -8,20 +8,13 @@ from tidemill_core.settings import Settings
 log = structlog.get_logger()
 
 
-def authentication_required(settings: Settings) -> bool:
-    """Return whether callers need a credential; by default they do except on loopback."""
-    if settings.auth.required is not None:
-        return settings.auth.required
-    return not is_loopback(settings.grpc_host)
-
-
 def check_exposure(settings: Settings) -> None:
     """Log who can reach the server, and warn if that is a risk."""
     host = settings.grpc_host
     if is_loopback(host):
         log.info("loopback_only", host=host, to_change="set grpc_host; see docs/security.md")
         return
-    if not authentication_required(settings):
+    if not settings.requires_credentials:
         log.warning(
             "open_to_everybody",
             host=host,

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tidemill_core.settings import AuthSettings, Settings, TlsSettings
-from tidemill_server.security.exposure import authentication_required, check_exposure
+from tidemill_server.security.exposure import check_exposure
 
 TLS = TlsSettings(certificate=Path("c"), private_key=Path("k"))
 
@@ -20,8 +20,8 @@ def _settings(host: str, required: bool | None, tls: TlsSettings | None = None) 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost"])
 def test_loopback_needs_no_credential_by_default(host: str) -> None:
     """Only this machine can reach loopback, and the log says so."""
-    assert not authentication_required(_settings(host, None))
-    assert authentication_required(_settings(host, True))
+    assert not _settings(host, None).requires_credentials
+    assert _settings(host, True).requires_credentials
     with capture_logs() as logged:
         check_exposure(_settings(host, None))
     assert [(entry["event"], entry["log_level"]) for entry in logged] == [("loopback_only", "info")]
@@ -30,8 +30,8 @@ def test_loopback_needs_no_credential_by_default(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "10.0.0.7", "mill.example", ""])  # noqa: S104 -- not bound
 def test_every_other_address_needs_one(host: str) -> None:
     """Other addresses need a credential, unless the setting says otherwise."""
-    assert authentication_required(_settings(host, None))
-    assert not authentication_required(_settings(host, False))
+    assert _settings(host, None).requires_credentials
+    assert not _settings(host, False).requires_credentials
 
 
 @pytest.mark.parametrize(
