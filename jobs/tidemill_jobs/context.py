@@ -13,13 +13,13 @@ from tidemill_core.triton.control import TritonControl
 Progress = Callable[[float, str], None]
 """Reports how far a run is: the fraction done, in [0, 1], and what it does now.
 
-Raises `RunCancelled` if someone asked the run to stop."""
+Raises `RunCanceled` if someone asked the run to stop."""
 
 Result = Mapping[str, Any]
 """What a run found or made, as JSON values."""
 
 
-class RunCancelled(Exception):
+class RunCanceled(Exception):
     """Someone asked the run to stop."""
 
 

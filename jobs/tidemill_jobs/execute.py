@@ -11,7 +11,7 @@ from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun
 from tidemill_core.errors import StorageUnavailable, TidemillError
 from tidemill_core.storage.jobs import JobStore
-from tidemill_jobs.context import Progress, Result, RunCancelled
+from tidemill_jobs.context import Progress, Result, RunCanceled
 
 HEARTBEAT_SECONDS = 1.0
 _CLOSE_ATTEMPTS = 60
@@ -28,7 +28,7 @@ class Heart:
         self._clock = clock
         self._progress = 0.0
         self._message = "starts"
-        self._cancelled = threading.Event()
+        self._canceled = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)
 
@@ -45,11 +45,11 @@ class Heart:
         """Set how far the run is.
 
         Raises:
-            RunCancelled: someone asked the run to stop.
+            RunCanceled: someone asked the run to stop.
         """
         self._progress, self._message = min(max(fraction, 0.0), 1.0), message
-        if self._cancelled.is_set():
-            raise RunCancelled
+        if self._canceled.is_set():
+            raise RunCanceled
 
     def _beat_until_ended(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
@@ -64,7 +64,7 @@ class Heart:
                 log.error("run_was_closed", run_id=self._run_id)
                 os._exit(1)
             if run is not None and run.cancel_requested:
-                self._cancelled.set()
+                self._canceled.set()
 
 
 def _close(heart: Heart, close: Callable[[], None]) -> None:
@@ -86,7 +86,7 @@ def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, cl
     heart.start()
     try:
         result = work(heart.progress)
-    except RunCancelled:
+    except RunCanceled:
         _close(heart, lambda: store.mark_canceled(run.run_id, clock()))
         return False
     except Exception as error:

@@ -30,7 +30,7 @@ StartProcess = Callable[[str], "subprocess.Popen[bytes]"]
 class _RunProcess:
     run_id: str
     process: "subprocess.Popen[bytes]"
-    cancelled_at: datetime | None = None
+    canceled_at: datetime | None = None
 
 
 def start_process(run_id: str) -> "subprocess.Popen[bytes]":
@@ -114,6 +114,6 @@ class Runner:
         """Kill a run that was asked to stop and did not stop within CANCEL_GRACE."""
         run = self._store.get(child.run_id)
         if run.state is JobRunState.RUNNING and run.cancel_requested:
-            child.cancelled_at = child.cancelled_at or now
-            if now - child.cancelled_at > CANCEL_GRACE:
+            child.canceled_at = child.canceled_at or now
+            if now - child.canceled_at > CANCEL_GRACE:
                 child.process.kill()

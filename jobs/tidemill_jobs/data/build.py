@@ -54,7 +54,7 @@ def run(context: JobContext) -> Result:
     Raises:
         DataError: as `build_dataset`.
         ConfigurationError: as `build_dataset`.
-        RunCancelled: someone stopped the run; nothing is published.
+        RunCanceled: someone stopped the run; nothing is published.
     """
     built = build_dataset(
         context.task,
@@ -99,7 +99,7 @@ def build_dataset(
             than two labels; or a labeling function fails.
         ConfigurationError: two sources differ only in how they are read; or there are labeling
             functions and Snorkel is not installed.
-        RunCancelled: someone stopped the run; nothing is published.
+        RunCanceled: someone stopped the run; nothing is published.
     """
     folders = TaskFolders.below(state_dir, task)
     recipe = Recipe.of({**dict(settings), "rename": settings.labels.rename})

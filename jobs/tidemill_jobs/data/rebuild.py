@@ -51,7 +51,7 @@ def rebuild(
     Raises:
         DataError: DATASET_CHANGED, because its inputs have changed; DATASET_DAMAGED,
             INTAKE_DAMAGED, PREPARED_DAMAGED or NOT_WRITTEN. Nothing is written then.
-        RunCancelled: someone stopped the run.
+        RunCanceled: someone stopped the run.
     """
     if has_rows(folder):
         return len(read_dataset(str(folder)))

@@ -44,7 +44,7 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: the version is missing or damaged.
-        RunCancelled: someone asked the run to stop; nothing is queued.
+        RunCanceled: someone asked the run to stop; nothing is queued.
     """
     task, judgements = context.task, context.settings.labeling.judgements
     newest, _ = context.storage.datasets.page(task, Page(size=1))
@@ -108,7 +108,7 @@ def suspected_errors(examples: pl.DataFrame, limit: int, progress: Progress) -> 
         SUSPECTS, by ascending quality; no rows if fewer than two labels can be checked.
 
     Raises:
-        RunCancelled: someone asked the run to stop.
+        RunCanceled: someone asked the run to stop.
     """
     rows = examples.sort("text_hash").filter(pl.len().over("label") >= _FOLDS)
     rows = rows.head(min(MAX_ROWS, _MAX_PROBABILITIES // max(1, rows["label"].n_unique())))

@@ -33,7 +33,7 @@ def run(context: JobContext) -> Result:
         `audits`, `uncertain` and `disagreements`. A text that waits already is not queued again.
 
     Raises:
-        RunCancelled: someone asked the run to stop; the next run repeats the span.
+        RunCanceled: someone asked the run to stop; the next run repeats the span.
         StorageUnavailable: the database does not answer.
     """
     task, storage, labeling = context.task, context.storage, context.settings.labeling

@@ -44,7 +44,7 @@ def run(context: JobContext) -> Result:
     Raises:
         DataError: there is nothing to train on.
         TritonUnavailable: Triton stayed away during the trial; the candidate is REJECTED.
-        RunCancelled: someone stopped the run; the candidate is REJECTED.
+        RunCanceled: someone stopped the run; the candidate is REJECTED.
     """
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings

@@ -267,7 +267,7 @@ def test_a_run_is_closed_once(storage: Storage) -> None:
 
 
 def test_cancel(storage: Storage) -> None:
-    """A queued run is cancelled immediately, a running one is asked, an ended one stays."""
+    """A queued run is canceled immediately, a running one is asked, an ended one stays."""
     running, queued = _running(storage), _enqueue(storage)
     cancelled = storage.jobs.cancel(queued.run_id, later(2))
     assert (cancelled.state, cancelled.end_time) == (JobRunState.CANCELLED, later(2))

@@ -234,15 +234,15 @@ def test_labels_are_given_with_their_scope_and_read_by_admins(guarded: Guarded) 
         asked = labeling_pb.ListLabelItemsRequest(task="support")
         return labeling.ListLabelItems(asked, timeout=10, metadata=bearer(key))
 
-    labelling, other = guarded.key(Scope.LABEL, tasks=["support"]), guarded.key(Scope.LABEL)
+    labeler, other = guarded.key(Scope.LABEL, tasks=["support"]), guarded.key(Scope.LABEL)
     theirs = lease(other, "swapped")
-    assert words(refusal(lambda: lease(labelling, "swapped"))) == TASK_NOT_ALLOWED
-    assert words(refusal(lambda: submit(labelling, theirs, "swapped"))) == TASK_NOT_ALLOWED
-    refused = refusal(lambda: submit(labelling, theirs, "support"))
+    assert words(refusal(lambda: lease(labeler, "swapped"))) == TASK_NOT_ALLOWED
+    assert words(refusal(lambda: submit(labeler, theirs, "swapped"))) == TASK_NOT_ALLOWED
+    refused = refusal(lambda: submit(labeler, theirs, "support"))
     assert words(refused) == ("NOT_FOUND", "LABEL_ITEM_NOT_FOUND", "")
-    done = submit(labelling, lease(labelling, "support"), "support")
+    done = submit(labeler, lease(labeler, "support"), "support")
     assert [item.label for item in listed(admin).label_items] == [done.label]
-    for call in (lambda: listed(labelling), lambda: lease(admin, "support")):
+    for call in (lambda: listed(labeler), lambda: lease(admin, "support")):
         assert words(refusal(call)) == MISSING_SCOPE
 
 

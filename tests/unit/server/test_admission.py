@@ -176,7 +176,7 @@ async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
         assert (admission.rows, admission.waiting_rows) == (3, 0)
 
 
-async def test_who_is_let_in_and_cancelled_at_once_leaves_again() -> None:
+async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
     """Room given at the moment of cancellation goes to the next waiter."""
     async with asyncio.timeout(10):
         admission = limited_to(16.0)

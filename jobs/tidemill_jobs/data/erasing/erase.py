@@ -47,7 +47,7 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: landed rows or a dataset version are damaged or cannot be written.
-        RunCancelled: someone stopped the run; erased texts stay erased.
+        RunCanceled: someone stopped the run; erased texts stay erased.
         StorageUnavailable: the database does not answer.
     """
     store, task = context.storage.erasures, context.task

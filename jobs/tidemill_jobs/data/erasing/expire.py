@@ -23,7 +23,7 @@ def run(context: JobContext) -> Result:
         Rows as `expired_predictions`, `expired_feedback` and `expired_label_items`.
 
     Raises:
-        RunCancelled: someone stopped the run; removed texts stay removed.
+        RunCanceled: someone stopped the run; removed texts stay removed.
         StorageUnavailable: the database does not answer.
     """
     days = context.task_settings.text_retention_days

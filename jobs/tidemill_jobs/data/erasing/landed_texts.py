@@ -44,7 +44,6 @@ class LandedTexts:
     def __init__(
         self, intake: Intake, caches: Sequence[PreparedCache], progress: Progress, noting: Noting
     ) -> None:
-
         self._intake = intake
         self._caches = caches
         self._progress = progress

@@ -76,7 +76,7 @@ class Intake:
         """Lock the task's rows for the block, after waiting for other processes.
 
         Raises:
-            RunCancelled: someone stopped the run while it waited.
+            RunCanceled: someone stopped the run while it waited.
         """
         waits = partial(progress, 0.0, "waits for another build of this task")
         with intake_lock(self._folder, waits):
@@ -99,7 +99,7 @@ class Intake:
 
         Raises:
             DataError: the source cannot be used; landed batches stay. NO_ROWS: no row ever landed.
-            RunCancelled: someone stopped the run.
+            RunCanceled: someone stopped the run.
         """
         landed = self.segments(source.name)
         watermark: Watermark = landed[-1].watermark if landed else {}

@@ -64,7 +64,7 @@ class PreparedCache:
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
-            RunCancelled: someone stopped the run.
+            RunCanceled: someone stopped the run.
         """
         prepared = []
         for done, segment in enumerate(segments):

@@ -24,7 +24,7 @@ from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
-from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.context import JobContext, RunCanceled
 from tidemill_jobs.data.build import run
 from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
 
@@ -262,9 +262,9 @@ def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, ste
 
     def stop(_done: float, _doing: str) -> None:
         if next(told) == steps:
-            raise RunCancelled
+            raise RunCanceled
 
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         build(replace(context, progress=stop))
     assert context.storage.datasets.page("support", Page()) == ([], "")
     assert not list(context.settings.state_dir.glob("datasets/**/*.parquet"))

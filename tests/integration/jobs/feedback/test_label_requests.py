@@ -12,7 +12,7 @@ from tidemill_core.domain.labeling import LabelItem, LabelReason
 from tidemill_core.settings import LabelingSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
-from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.context import JobContext, RunCanceled
 from tidemill_jobs.feedback.label_requests import SETTLING, run
 
 YESTERDAY = NOW - timedelta(days=1)
@@ -198,9 +198,9 @@ def test_a_cancelled_run_can_be_repeated(labeling: Labeling) -> None:
     def cancel(_done: float, doing: str) -> None:
         told.append(doing)
         if len(told) == 2:
-            raise RunCancelled
+            raise RunCanceled
 
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         run(replace(context, progress=cancel))
     assert told[1] == "has looked at 500 predictions"
     assert run(context)["audits"] == 1

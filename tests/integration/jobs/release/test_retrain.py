@@ -17,7 +17,7 @@ from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError, TritonUnavailable
 from tidemill_core.settings import LabelNames
 from tidemill_core.triton.control import TritonControl
-from tidemill_jobs.context import RunCancelled
+from tidemill_jobs.context import RunCanceled
 
 CHAMPION, RETIRED, REJECTED = ModelState.CHAMPION, ModelState.RETIRED, ModelState.REJECTED
 PUBLISHING = "publishing"
@@ -185,9 +185,9 @@ def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> No
 
     def stop() -> None:
         assert loop.state(left.version) is REJECTED
-        raise RunCancelled
+        raise RunCanceled
 
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         loop.retrain(progress=_when(TRYING, stop))
     assert loop.version(left.version).reason == "its run ended before it was judged"
     assert loop.state(2) is REJECTED

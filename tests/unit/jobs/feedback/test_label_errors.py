@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tidemill_core.domain.split import content_hash
-from tidemill_jobs.context import RunCancelled
+from tidemill_jobs.context import RunCanceled
 from tidemill_jobs.feedback.label_errors import SUSPECTS, suspected_errors
 
 TRAIN = Path(__file__).parents[4] / "examples" / "support" / "train.csv"
@@ -106,9 +106,9 @@ def test_it_can_be_cancelled_between_folds() -> None:
     def cancel_at_the_third(done: float, _doing: str) -> None:
         told.append(done)
         if len(told) == 3:
-            raise RunCancelled
+            raise RunCanceled
 
     rows = [(f"text {n}", "ab"[n % 2]) for n in range(30)]
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         suspected_errors(_examples(rows), 5, cancel_at_the_third)
     assert told == sorted(told)

@@ -68,7 +68,7 @@ class WeakLabels:
 
         Raises:
             DataError: LABELING_FUNCTION_FAILED.
-            RunCancelled: someone stopped the run.
+            RunCanceled: someone stopped the run.
         """
         hashed = plh.col("text").nchash.xxh3_64()  # a random but reproducible order
         once = texts.sort("text", "origin").unique("text", keep="first").sort(hashed, "text")
@@ -100,7 +100,7 @@ class WeakLabels:
 
         Raises:
             DataError: LABELING_FUNCTION_FAILED.
-            RunCancelled: someone stopped the run.
+            RunCanceled: someone stopped the run.
         """
         gold = examples.filter(pl.col("label_source") != str(LabelSource.WEAK))
         gold = gold.head(MAX_GOLD_TEXTS)

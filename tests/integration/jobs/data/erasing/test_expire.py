@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.storage.values import label_request, prediction, verdict
 from tests.integration.jobs.conftest import NOW
-from tidemill_jobs.context import JobContext, RunCancelled
+from tidemill_jobs.context import JobContext, RunCanceled
 from tidemill_jobs.data.erasing.expire import BATCH_ROWS, run
 
 COUNTED = ("expired_predictions", "expired_feedback", "expired_label_items")
@@ -68,9 +68,9 @@ def test_a_cancelled_run_ends_between_batches(
     def cancel(_done: float, doing: str) -> None:
         told.append(doing)
         if len(told) == 2:
-            raise RunCancelled
+            raise RunCanceled
 
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         run(replace(context, progress=cancel))
     assert f"{BATCH_ROWS} texts" in told[1]
     assert run(context)["expired_predictions"] == 1

@@ -10,7 +10,7 @@ import pytest
 
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.errors import ConfigurationError, DataError
-from tidemill_jobs.context import RunCancelled
+from tidemill_jobs.context import RunCanceled
 from tidemill_jobs.data.deciding.weak_labels.functions_file import load_functions_file
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import WeakLabels
 
@@ -129,9 +129,9 @@ def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
     path.write_text(COLOURS, encoding="utf-8")
 
     def stop(_done: float, _doing: str) -> None:
-        raise RunCancelled
+        raise RunCanceled
 
-    with pytest.raises(RunCancelled):
+    with pytest.raises(RunCanceled):
         WeakLabels(load_functions_file(path), {}, stop).label_texts(_texts(["red"]))
 
 
