@@ -2,15 +2,14 @@
 
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-import stamina
 from structlog.testing import capture_logs
 
-from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked
 from tests.plugins.proxy import proxied
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import ConfigurationError, DataError
@@ -21,21 +20,6 @@ from tidemill_jobs.data.sources.web_api import api_client
 from tidemill_jobs.data.sources.web_api.api_client import ATTEMPTS, MAX_RESPONSE_BYTES
 
 Declare = Callable[..., Source]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Api]:
-    """Return one server for all tests in this module."""
-    with running() as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Iterator[Api]:
-    """Return the server without requests so far; retries of a request do not wait."""
-    server.asked.clear()
-    with stamina.set_testing(True, attempts=ATTEMPTS):
-        yield server
 
 
 @pytest.fixture

@@ -1,38 +1,21 @@
 """The ends of an API's list, for each way of pagination."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import stamina
 from structlog.testing import capture_logs
 
-from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
+from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked
 from tests.unit.jobs.data.sources.landing import Landing
 from tidemill_core.errors import DataError, TidemillError
 from tidemill_core.settings import HttpSource
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import Source
-from tidemill_jobs.data.sources.web_api.api_client import ATTEMPTS
 
 Respond = Callable[[Asked], Answer]
 
 _PAGES = [[1, 2], [3, 4], [5]]
 _KEYS = ["1", "2", "3", "4", "5"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Api]:
-    """Return one server for all tests in this module."""
-    with running() as api:
-        yield api
-
-
-@pytest.fixture
-def api(server: Api) -> Iterator[Api]:
-    """Return the server without requests so far; retries of a request do not wait."""
-    server.asked.clear()
-    with stamina.set_testing(True, attempts=ATTEMPTS):
-        yield server
 
 
 def _source(api: Api, **values: object) -> Source:
