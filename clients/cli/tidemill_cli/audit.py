@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from tidemill_cli.listing import Columns, print_list
-from tidemill_cli.local import require_task
+from tidemill_cli.local import require_task, workspace_settings
 from tidemill_cli.options import AsJson, Limit, OnlyTask, group
 from tidemill_cli.workspace_storage import every, opened_storage
 from tidemill_core.domain.access import AuditRecord
-from tidemill_core.settings import load_settings
 
 app = group("tidemill audit list --task support")
 
@@ -29,7 +28,7 @@ def list_records(
     as_json: AsJson = False,
 ) -> None:
     """List admin actions, newest first; --json also shows how each caller was authenticated."""
-    settings = load_settings()
+    settings = workspace_settings()
     with opened_storage(settings) as storage:
         found = list(islice(every(partial(storage.audit.page, task, caller)), limit))
     if task and not found:

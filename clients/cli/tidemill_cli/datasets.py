@@ -20,7 +20,7 @@ from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
-from tidemill_cli.local import require_extras
+from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
@@ -28,7 +28,6 @@ from tidemill_cli.tasks import collect_of
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
-from tidemill_core.settings import load_settings
 
 app = group("tidemill datasets list --task support")
 
@@ -168,7 +167,7 @@ def gc(
     from tidemill_cli.dataset_removal import make_room
 
     before = system_clock() - timedelta(days=keep_days)
-    found = make_room(load_settings(), keep, before, really=yes)
+    found = make_room(workspace_settings(), keep, before, really=yes)
     if as_json:
         versions = [{"dataset_version": one.dataset_version, "size": one.size} for one in found]
         print_json({"removed": yes, "versions": versions})
@@ -221,4 +220,4 @@ def _folder(dataset_version: str) -> Path:
 
 
 def _datasets() -> Path:
-    return load_settings().state_dir / "datasets"
+    return workspace_settings().state_dir / "datasets"

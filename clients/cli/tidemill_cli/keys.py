@@ -10,14 +10,13 @@ import typer
 
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.listing import print_one
-from tidemill_cli.local import require_task
+from tidemill_cli.local import require_task, workspace_settings
 from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson, group
 from tidemill_cli.output import print_fields, print_json, print_table, say
 from tidemill_cli.workspace_storage import audit_record, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import ApiKey, Scope
-from tidemill_core.settings import load_settings
 
 app = group("tidemill keys create --name shop --scope predict --scope feedback")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -42,7 +41,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a key. It is printed now and never again."""
-    settings, now = load_settings(), system_clock()
+    settings, now = workspace_settings(), system_clock()
     for each in task or []:
         require_task(settings, each)
     expire_time = now + _duration(expires) if expires else None
@@ -64,7 +63,7 @@ def create(
 @app.command("list", epilog="Example: tidemill keys list --json")
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys, newest first."""
-    with opened_storage(load_settings()) as storage:
+    with opened_storage(workspace_settings()) as storage:
         keys = storage.api_keys.list_all()
     if as_json:
         print_json(keys)
@@ -81,7 +80,7 @@ def revoke(
 ) -> None:
     """Revoke a key; servers refuse it within a second."""
     now = system_clock()
-    with opened_storage(load_settings()) as storage:
+    with opened_storage(workspace_settings()) as storage:
         key = storage.api_keys.revoke(key_id, now)
         storage.audit.append(audit_record("keys revoke", asdict(key), now))
     print_one(key, _fields(key), as_json)

@@ -35,9 +35,26 @@ def settings_with_tasks() -> Settings:
     settings = load_settings()
     if settings.tasks:
         return settings
+    raise _no_task()
+
+
+def workspace_settings() -> Settings:
+    """Return the settings of a workspace that exists; elsewhere no command creates a state.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        WrongUsage: they have no task, and there is no state directory.
+    """
+    settings = load_settings()
+    if settings.tasks or settings.state_dir.exists():
+        return settings
+    raise _no_task()
+
+
+def _no_task() -> WrongUsage:
     file = Path(WORKSPACE_FILE).absolute()
     found = f"{file} has no task" if file.exists() else f"there is no {file}"
-    raise WrongUsage(
+    return WrongUsage(
         f"{found}: change to a workspace's folder, or create a workspace with "
         "`tidemill init my-workspace --data FILE`"
     )

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from tidemill_cli.failure import CommandFailed, NothingRuns
-from tidemill_cli.local import require_extras
+from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say
-from tidemill_core.settings import load_settings
 
 if TYPE_CHECKING:  # imported at run time once the extras are known to be installed
     from tidemill_core.supervisor import RestartReport, RestartStep
@@ -35,7 +34,7 @@ def restart(as_json: AsJson = False) -> None:
     # The supervisor's packages are part of the extras.
     from tidemill_core.supervisor import StepState
 
-    state_dir = load_settings().state_dir
+    state_dir = workspace_settings().state_dir
     said: set[tuple[str, str]] = set()
     for report in _reports(state_dir):
         for step in report.steps:

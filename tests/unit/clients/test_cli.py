@@ -142,7 +142,19 @@ def test_wrong_usage_ends_with_2(
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["up"], ["erase", "list"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["up"],
+        ["restart"],
+        ["erase", "list"],
+        ["audit", "list"],
+        ["keys", "list"],
+        ["datasets", "show"],
+    ],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("content", [None, "grpc_port = 50052\n"])
 def test_outside_a_workspace_a_command_says_where_it_looked(
     arguments: list[str],
@@ -157,6 +169,7 @@ def test_outside_a_workspace_a_command_says_where_it_looked(
     assert run(arguments) == 2
     words = f"there is no {file}" if content is None else f"{file} has no task"
     assert f"error: {words}: change to a workspace's folder" in capsys.readouterr().err
+    assert not (workspace / "var").exists()
 
 
 def test_a_file_that_cannot_be_read_ends_with_2(

@@ -18,6 +18,7 @@ def test_without_a_stack_there_is_nothing_to_restart(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 3, and the message has the state directory and what to do."""
+    (workspace / "var").mkdir()
     assert run(["restart"]) == 3
     said = capsys.readouterr().err.replace("\n", "")
     assert str(workspace / "var") in said
