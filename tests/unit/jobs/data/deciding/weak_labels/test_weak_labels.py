@@ -15,7 +15,7 @@ from tidemill_jobs.data.deciding.weak_labels.functions_file import load_function
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import WeakLabels
 
 HEAD = "from tidemill_jobs.labeling_functions import labeling_function\n"
-COLOURS = (
+COLORS = (
     HEAD
     + """
 @labeling_function
@@ -52,17 +52,17 @@ def _texts(texts: Iterable[str]) -> pl.DataFrame:
 def test_each_text_has_its_label_in_any_order(tmp_path: Path) -> None:
     """Repeated texts and the texts' order change neither labels nor weights."""
     texts = _texts(f"{n} {word}" for n in range(40) for word in ("red", "blue", "green"))
-    found = _weak(tmp_path, COLOURS).label_texts(texts).with_columns(texts["text"])
+    found = _weak(tmp_path, COLORS).label_texts(texts).with_columns(texts["text"])
     assert found["label"].to_list() == ["red", "blue", None] * 40
     assert found.filter(pl.col("label").is_not_null())["weight"].is_between(0.5, 1.0).all()
     shuffled = pl.concat([texts, texts.head(7)]).sample(fraction=1, shuffle=True, seed=1)
-    again = _weak(tmp_path, COLOURS).label_texts(shuffled).with_columns(shuffled["text"])
+    again = _weak(tmp_path, COLORS).label_texts(shuffled).with_columns(shuffled["text"])
     assert again.unique().sort("text").equals(found.sort("text"))
 
 
 def test_the_report_tells_what_each_function_did(tmp_path: Path) -> None:
     """The report covers four texts without a label and three with a known one."""
-    weak = _weak(tmp_path, COLOURS)
+    weak = _weak(tmp_path, COLORS)
     weak.label_texts(_texts(["a red", "red or blue", "a blue", "green"]))
     gold = [("red", "red", "source"), ("the red and", "blue", "human"), ("no", "red", "feedback")]
     red, blue, last = weak.report(_gold([*gold, ("more red", "red", "weak")]))
@@ -83,7 +83,7 @@ def test_the_report_tells_what_each_function_did(tmp_path: Path) -> None:
 
 def test_functions_are_measured_where_no_text_lacks_a_label(tmp_path: Path) -> None:
     """Shares of no texts are null; the accuracy is known."""
-    red, _, _ = _weak(tmp_path, COLOURS).report(_gold([("red", "red", "source")]))
+    red, _, _ = _weak(tmp_path, COLORS).report(_gold([("red", "red", "source")]))
     assert (red["texts"], red["coverage"], red["labels"]) == (0, None, [])
     assert (red["gold_texts"], red["accuracy"]) == (1, 1.0)
 
@@ -119,14 +119,14 @@ def test_without_snorkel_the_extra_is_named(
 ) -> None:
     """The error comes before any work."""
     monkeypatch.setitem(sys.modules, "snorkel", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'tidemill\[snorkel\]'"):
-        _weak(tmp_path, COLOURS)
+    with pytest.raises(ConfigurationError, match=r"pip install -c constraints.txt '.\[snorkel\]'"):
+        _weak(tmp_path, COLORS)
 
 
 def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
     """A run stops between batches of texts, because functions may be slow."""
     path = tmp_path / "labeling_functions.py"
-    path.write_text(COLOURS, encoding="utf-8")
+    path.write_text(COLORS, encoding="utf-8")
 
     def stop(_done: float, _doing: str) -> None:
         raise RunCanceled
@@ -137,7 +137,7 @@ def test_a_run_can_be_stopped_between_texts(tmp_path: Path) -> None:
 
 def test_functions_that_give_merged_labels_agree(tmp_path: Path) -> None:
     """A renamed label counts by its current name, in votes and in the report."""
-    weak = _weak(tmp_path, COLOURS, {"red": "colour", "blue": "colour"})
+    weak = _weak(tmp_path, COLORS, {"red": "colour", "blue": "colour"})
     found = weak.label_texts(_texts([f"{n} red and blue" for n in range(20)]))
     assert set(found["label"]) == {"colour"}
     report = weak.report(_gold([("1 red", "colour", "source")]))
