@@ -12,6 +12,9 @@ from tokenizers import Tokenizer
 from tidemill_core.errors import DataError
 from tidemill_core.text_repair import TextRepair
 
+IS_BLANK, HAS_CONTROLS, IS_TOO_LONG = "BLANK_TEXT", "CONTROL_CHARACTERS", "TEXT_TOO_LONG"
+"""The reasons with which a build quarantines a text, and serving refuses it."""
+
 PADDING_ID = 0
 PADDING_TOKEN = "[PAD]"  # noqa: S105 - a piece of vocabulary, not a password
 UNKNOWN_TOKEN = "[UNK]"  # noqa: S105 - a piece of vocabulary, not a password

@@ -1,7 +1,7 @@
 """Rules for fields that several services share."""
 
 from tidemill_core.errors import InvalidArgument
-from tidemill_core.text import control_character, is_blank
+from tidemill_core.text import HAS_CONTROLS, IS_BLANK, IS_TOO_LONG, control_character, is_blank
 from tidemill_core.text_repair import longest_raw_length, repair
 
 MAX_KEY_LENGTH = 200
@@ -27,7 +27,7 @@ def check_text(field: str, text: str, max_length: int) -> None:
 
 def _too_long(field: str, text: str, max_length: int) -> InvalidArgument:
     rule = f"has {len(text)} characters; the task's limit is {max_length}"
-    return InvalidArgument("TEXT_TOO_LONG", field, rule)
+    return InvalidArgument(IS_TOO_LONG, field, rule)
 
 
 def check_words(field: str, value: str, max_length: int) -> None:
@@ -56,9 +56,9 @@ def _check_controls(field: str, value: str) -> None:
     found = control_character(value)
     if found is not None:
         rule = f"has the control character U+{ord(found):04X}"
-        raise InvalidArgument("CONTROL_CHARACTERS", field, rule)
+        raise InvalidArgument(HAS_CONTROLS, field, rule)
 
 
 def _check_not_blank(field: str, value: str) -> None:
     if is_blank(value):
-        raise InvalidArgument("BLANK_TEXT", field, "is empty or has no visible characters")
+        raise InvalidArgument(IS_BLANK, field, "is empty or has no visible characters")

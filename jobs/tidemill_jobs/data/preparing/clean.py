@@ -14,7 +14,13 @@ from pandera.errors import SchemaErrors
 
 from tidemill_core.domain.example import MAX_VALUE_LENGTH
 from tidemill_core.redaction import PATTERNS, redact
-from tidemill_core.text import CONTROL_CHARACTERS, is_blank
+from tidemill_core.text import (
+    CONTROL_CHARACTERS,
+    HAS_CONTROLS,
+    IS_BLANK,
+    IS_TOO_LONG,
+    is_blank,
+)
 from tidemill_core.text_repair import longest_raw_length, repair
 
 _BEGINNING = 4000
@@ -83,9 +89,9 @@ def schema(cleaning: Cleaning) -> pa.DataFrameSchema:
     checks = [
         _check("NULL_TEXT", pl.col("text").is_not_null() | pl.col("is_hopeless")),
         _check("NULL_LABEL", (pl.col("label") != "") | pl.col("label_source").is_null()),
-        _check("CONTROL_CHARACTERS", ~pl.any_horizontal(controls)),
-        _check("BLANK_TEXT", ~pl.col("is_blank")),
-        _check("TEXT_TOO_LONG", ~pl.col("is_hopeless") & (length <= cleaning.max_text_length)),
+        _check(HAS_CONTROLS, ~pl.any_horizontal(controls)),
+        _check(IS_BLANK, ~pl.col("is_blank")),
+        _check(IS_TOO_LONG, ~pl.col("is_hopeless") & (length <= cleaning.max_text_length)),
         _check("TEXT_TOO_SHORT", length >= cleaning.min_text_length),
     ]
     columns = {name: pa.Column(pl.String, nullable=True) for name in ("text", "label")}

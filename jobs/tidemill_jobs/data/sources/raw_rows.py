@@ -10,6 +10,7 @@ import polars as pl
 
 from tidemill_core.domain.example import printable
 from tidemill_core.settings import HttpSource, SourceSettings
+from tidemill_core.text import IS_TOO_LONG
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
 from tidemill_jobs.data.sources.source import (
     BAD_TIME,
@@ -125,7 +126,7 @@ def grouped(
 
 def too_long(origin: str, key: str | None, length: int) -> Unreadable:
     """Return a row whose text has more than MAX_LINE_BYTES, without the text."""
-    return Unreadable(origin, "TEXT_TOO_LONG", f"a text of {length} bytes", key)
+    return Unreadable(origin, IS_TOO_LONG, f"a text of {length} bytes", key)
 
 
 def unreadable_frame(part: str, found: Iterable[Unreadable]) -> pl.DataFrame:
