@@ -27,7 +27,7 @@ class Heart:
         self._store = store
         self._clock = clock
         self._progress = 0.0
-        self._message = "starts"
+        self._message = "starting"
         self._canceled = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)

@@ -157,7 +157,7 @@ def test_feedback(stack: Stack, tidemill: Tidemill) -> None:
     file.write_text(json.dumps({"prediction_id": ids[2], "correct": True}) + "\n{}\n")
     said = tidemill("feedback", "import", str(file), ends_with=1)
     assert re.search(r"^accepted +1$", said, re.MULTILINE)
-    assert "1 were not stored" in said
+    assert "not stored: 1" in said
     file.write_text(json.dumps({"prediction_id": ids[2], "correct": False}) + "\n")
     assert as_json(tidemill, "feedback", "import", str(file))["accepted"] == 1
     assert "INVALID_PREDICTION_ID" in tidemill("feedback", "submit", "x", "--correct", ends_with=1)

@@ -3,10 +3,11 @@
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import grpc
 
-from tidemill_cli.failure import CommandFailed, NotNow, UnknownTask, WrongUsage
+from tidemill_cli.failure import CannotRead, CommandFailed, NotNow, UnknownTask, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.target import Target, target_of
 from tidemill_cli.unreachable import why_unreachable
@@ -36,7 +37,9 @@ def new_client(target: Target) -> TidemillClient:
             insecure=caller.insecure,
             timeout=CALL_SECONDS,
         )
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CannotRead(Path(error.filename), error) from error
+    except ValueError as error:
         raise WrongUsage(f"cannot connect: {error}") from error
 
 

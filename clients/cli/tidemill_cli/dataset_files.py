@@ -43,7 +43,7 @@ def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
         WrongUsage: it has another one.
     """
     if target.suffix not in suffixes:
-        known = " or ".join(suffixes)
+        known = " or ".join((", ".join(suffixes[:-1]), suffixes[-1]))
         raise WrongUsage(f"{target}: the file's name must end in {known}")
 
 

@@ -176,7 +176,7 @@ def gc(
         (one.dataset_version[:12], one.task, f"{one.build_time:%Y-%m-%d %H:%M}", f"{one.size:,}")
         for one in found
     )
-    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, "none can be removed")
+    print_table(("dataset version", "task", "built (UTC)", "bytes"), rows, "no rows can be removed")
     if found:
         say("removed" if yes else "nothing was removed: --yes removes the rows of these")
 

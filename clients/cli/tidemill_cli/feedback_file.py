@@ -91,9 +91,12 @@ def _request(line: bytes) -> StreamFeedbackRequest:
         ValueError: it is not UTF-8, not JSON or not an object, or has an unknown field.
         ParseError: a value has the wrong type.
     """
-    document = json.loads(line)
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        document = None
     if not isinstance(document, dict):
-        raise ValueError("it is not an object")
+        raise ValueError("the line is not a JSON object in UTF-8")
     if unknown := sorted(set(document) - set(_FIELDS)):
         fields = ", ".join(_FIELDS)
         raise ValueError(f"unknown field {', '.join(unknown)}; the fields are {fields}")
@@ -104,5 +107,5 @@ def _unreadable(error: Exception) -> dict[str, str]:
     return {
         "code": "INVALID_ARGUMENT",
         "reason": "UNREADABLE_LINE",
-        "message": f"not a verdict in JSON: {error}",
+        "message": f"not a verdict: {error}",
     }

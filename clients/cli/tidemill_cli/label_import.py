@@ -35,8 +35,10 @@ def read_tasks(file: Path) -> list[Any]:
     """
     try:
         tasks = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+    except OSError as error:
         raise CannotRead(file, error) from error
+    except (ValueError, RecursionError):  # ValueError: not JSON, or not UTF-8
+        tasks = None
     if not isinstance(tasks, list):
         raise WrongUsage(f"{file} is not a list of tasks: export it from Label Studio as JSON")
     return tasks

@@ -25,11 +25,11 @@ TIDEMILL_ADDRESS: host:port, for every command that has --address.
 
 TIDEMILL_API_KEY: an API key or a token. TIDEMILL_INSECURE=1 allows sending it without TLS.
 
-TIDEMILL_ROOT_CERTIFICATES: PEM file of the roots to trust, or `system`; it turns TLS on. It is not
-needed in a workspace whose tidemill.toml sets tls.certificate.
+TIDEMILL_ROOT_CERTIFICATES: PEM file of the roots to trust, or `system`; it turns TLS on. \
+It is not needed in a workspace whose tidemill.toml sets tls.certificate.
 
-TIDEMILL_CLIENT_CERTIFICATE, TIDEMILL_CLIENT_KEY: PEM files, for servers that ask for a client
-certificate.
+TIDEMILL_CLIENT_CERTIFICATE, TIDEMILL_CLIENT_KEY: PEM files, for servers that ask \
+for a client certificate.
 """
 _INTERRUPTED = 130
 

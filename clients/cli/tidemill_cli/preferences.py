@@ -158,7 +158,8 @@ def _from_message(message: pb.Preference) -> domain.Preference:
 def _described(found: Statistics) -> dict[str, Any]:
     agreement = "" if found.agreement is None else percent(found.agreement)
     return {
-        "judgements": f"{found.judgements}; {found.votes} count",
+        "judgements": found.judgements,
+        "judgements that count": found.votes,
         "annotators": found.annotators,
         "prompts": found.prompts,
         "pairs": found.pairs,

@@ -46,7 +46,7 @@ def print_outcome(outcome: FileOutcome, as_json: bool, advice: str = "") -> None
         if rows := outcome.rejections:
             print_table(["times", *rows[0]], _grouped(rows), empty="")
     if outcome.rejected:
-        message = f"{outcome.rejected} were not stored"
+        message = f"not stored: {outcome.rejected}"
         raise CommandFailed(f"{message}; {advice}" if advice else message)
 
 

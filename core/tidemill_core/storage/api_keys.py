@@ -104,7 +104,7 @@ class ApiKeyStore:
             connection.execute(change.values(revoke_time=now))
             row = connection.execute(select(api_keys).where(this)).mappings().first()
         if row is None:
-            raise NotFound("api key", key_id)
+            raise NotFound("API key", key_id)
         return _api_key(row)
 
 

@@ -72,7 +72,7 @@ class JobStore:
                 "run_id": run_id,
                 "state": JobRunState.QUEUED,
                 "progress": 0.0,
-                "message": "waits for its turn",
+                "message": "waiting for its turn",
                 "result": {},
                 "error": "",
                 "cancel_requested": False,
@@ -98,7 +98,7 @@ class JobStore:
         )
         people_first = job_runs.c.trigger.in_(ASKED_BY_PEOPLE).desc()
         following = queued.order_by(people_first, job_runs.c.sequence).limit(1)
-        start = {"start_time": now, "heartbeat_time": now, "message": "starts"}
+        start = {"start_time": now, "heartbeat_time": now, "message": "starting"}
         with self._database.write(alone_on=job_runs) as connection:
             run_id = connection.execute(following).scalar_one_or_none()
             if run_id is None:

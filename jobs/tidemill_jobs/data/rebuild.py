@@ -64,13 +64,13 @@ def rebuild(
         file = labeling_functions if kept["labeling_functions"] else None
         weak = open_weak_labels(file, recipe.rename, progress)
         prepared = PreparedCache(folders.prepared, recipe.cleaning).prepare(segments, progress)
-        progress(0.6, "decides what to keep")
+        progress(0.6, "deciding what to keep")
         erased = erasures.hashes(task).keys()
         decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
         content = assemble(task, recipe, decided, weak)
         if content_id(task, all_digests(folder, content.examples)) != folder.name:
             raise _changed(folder, manifest, "the result has different rows")
-        progress(0.8, "writes the rows")
+        progress(0.8, "writing the rows")
         write_rows(content, folder)
     return len(content.examples)
 

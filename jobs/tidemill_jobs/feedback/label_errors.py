@@ -50,7 +50,7 @@ def run(context: JobContext) -> Result:
     newest, _ = context.storage.datasets.page(task, Page(size=1))
     if not newest:
         return {"dataset_version": "", "rows": 0, "suspects": 0, "queued": 0, "worst": []}
-    context.progress(0.1, "reads the dataset")
+    context.progress(0.1, "reading the dataset")
     renames = context.task_settings.labels.rename
     examples = (
         read_dataset(newest[0].uri)
@@ -121,7 +121,7 @@ def suspected_errors(examples: pl.DataFrame, limit: int, progress: Progress) -> 
     probabilities = np.zeros((len(rows), len(labels)))
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=_SEED).split(texts, numbers)
     for done, (others, fold) in enumerate(folds):
-        progress(0.2 + 0.7 * done / _FOLDS, f"checks the labels of {len(rows)} rows")
+        progress(0.2 + 0.7 * done / _FOLDS, f"checking the labels of {len(rows)} rows")
         model = _classifier().fit(texts[others], numbers[others])
         probabilities[fold] = model.predict_proba(texts[fold])
     found = find_label_issues(

@@ -73,7 +73,7 @@ def _audits(
     """
     ids = predictions.ids(span)
     for number, batch in enumerate(iter(lambda: list(islice(ids, _BATCH)), [])):
-        progress(0.0, f"has looked at {number * _BATCH} predictions")
+        progress(0.0, f"looked at {number * _BATCH} predictions")
         chosen = [prediction_id for prediction_id in batch if _fraction(key, prediction_id) < share]
         yield [
             replace(

@@ -45,7 +45,7 @@ def run(context: JobContext) -> Result:
     start = now - timedelta(hours=monitoring.window_hours)
     renames = context.task_settings.labels.rename
     counts = storage.feedback.count_verdicts(context.task, manifest.version, start, renames)
-    context.progress(0.5, f"counts {counts.judged} verdicts")
+    context.progress(0.5, f"counting {counts.judged} verdicts")
     log_sample = context.task_settings.log_sample
     finding = _find(counts, manifest.measures["accuracy"], monitoring, log_sample)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)

@@ -82,7 +82,7 @@ def run(context: JobContext) -> Result:
     edges = confidence_edges(len(manifest.reference.confidence_counts))
     store = storage.predictions
     labels, confidences = store.label_counts(window), store.confidence_counts(window, edges)
-    context.progress(0.5, f"compares {sum(labels.values())} predictions with the reference")
+    context.progress(0.5, f"comparing {sum(labels.values())} predictions with the reference")
     finding = _find(manifest, labels, confidences, monitoring.min_predictions)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
     return report(storage.reports, subject, finding)

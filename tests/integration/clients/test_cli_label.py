@@ -216,7 +216,7 @@ def test_what_cannot_be_imported_is_told(storage: Storage, imported: Tidemill) -
         (3, "ana", "LABEL_ITEM_NOT_FOUND"),
         (4, "", "UNREADABLE_TASK"),
     ]
-    assert "4 were not stored" in err
+    assert "not stored: 4" in err
     assert [item.label for item in items(storage)] == ["", "b"]
 
 
@@ -242,7 +242,7 @@ def test_a_new_label_is_not_taken_in_silence(storage: Storage, imported: Tidemil
         (4, "UNKNOWN_LABEL"),
     ]
     assert "did you mean 'card_arrival'?" in told["rejections"][0]["message"]
-    assert "3 were not stored; to accept new labels, import the file again with" in err
+    assert "not stored: 3; to accept new labels, import the file again with" in err
     assert "--new-label card_arival --new-label 'it'\"'\"'s new'" in err
     assert [item.label for item in items(storage)] == ["", "lost_card", "", ""]
     told = imported(*tasks, options=["--new-label", "card_arival", "--new-label", "it's new"])
@@ -265,7 +265,7 @@ def test_a_person_is_asked_about_a_new_label(
         terminal.expect("'crypto' is not one of the 2 labels of 'mixed'.")
         terminal.expect("Annotations with it: 1. Accept it as a new label? [y/N]:")
         terminal.press("y\r")
-        terminal.expect("2 were not stored")
+        terminal.expect("not stored: 2")
         assert terminal.end() == 1
     assert [item.label for item in items(storage)] == ["", "crypto", "lost_card", ""]
 

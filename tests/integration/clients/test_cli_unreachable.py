@@ -68,7 +68,7 @@ OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": 
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "others-ca.crt"}, "cannot be trusted", 2),
         (tls(mutual=True), ROOTS | MIXED_CLIENT, "a file cannot be used", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "ours.key"}, "a file cannot be used", 2),
-        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "missing.crt"}, "cannot connect: ", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "missing.crt"}, "missing.crt cannot be read", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "system"}, "cannot be trusted", 2),
         (tls(), ROOTS, "UNIMPLEMENTED", 1),
         (tls(mutual=True), ROOTS | OUR_CLIENT, "UNIMPLEMENTED", 1),

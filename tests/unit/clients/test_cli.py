@@ -187,6 +187,16 @@ def test_a_file_that_cannot_be_read_ends_with_2(
         assert capsys.readouterr().err == said
 
 
+def test_a_label_file_that_is_not_json_says_what_to_export(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names the file and the format to export, not the parser's position."""
+    (workspace / "labels.csv").write_text("text,label\n")
+    assert run(["label", "import", "labels.csv"]) == 2
+    said = "labels.csv is not a list of tasks: export it from Label Studio as JSON"
+    assert said in capsys.readouterr().err
+
+
 def test_help_names_the_variables_of_keys_and_tls(capsys: pytest.CaptureFixture[str]) -> None:
     """`tidemill --help` describes how to reach a server, and commands refer to it."""
     assert run(["--help"]) == 0

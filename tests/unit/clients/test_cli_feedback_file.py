@@ -29,6 +29,7 @@ def test_unreadable_lines_are_named_and_stop_no_others(tmp_path: Path) -> None:
     assert requests[1].label == "réfund"
     assert list(lines.sent_lines) == [1, 8]
     assert [rejection["line"] for rejection in lines.unreadable] == [3, 4, 5, 6, 7]
+    assert lines.unreadable[0]["message"] == "not a verdict: the line is not a JSON object in UTF-8"
     assert "unknown field lable; the fields are prediction_id" in lines.unreadable[2]["message"]
     assert progress[-1] == 1.0
 

@@ -20,7 +20,7 @@ OUTCOME = FileOutcome(
 
 def test_the_same_error_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Each error is shown with its count, the first places, and what to do."""
-    with pytest.raises(CommandFailed, match=r"^9 were not stored; do something$"):
+    with pytest.raises(CommandFailed, match=r"^not stored: 9; do something$"):
         print_outcome(OUTCOME, False, "do something")
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
@@ -34,6 +34,6 @@ def test_the_same_error_is_named_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_json_has_each(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json, every rejection is printed."""
-    with pytest.raises(CommandFailed, match=r"^9 were not stored$"):
+    with pytest.raises(CommandFailed, match=r"^not stored: 9$"):
         print_outcome(OUTCOME, True)
     assert len(json.loads(capsys.readouterr().out)["rejections"]) == 9

@@ -141,7 +141,7 @@ class _Eraser:
     def _erase_published(self, places: pl.DataFrame) -> Counter[str]:
         hashes, found = self.erasures.hashes(self.task), Counter[str]()
         for folder in self.versions:
-            self.progress(0.6, f"erases from dataset version {folder.name[:12]}")
+            self.progress(0.6, f"erasing from dataset version {folder.name[:12]}")
             with self.failures.noted():
                 erased_count, of_rows = erase_rows(folder, hashes, places)
                 found.update(of_rows)
@@ -159,7 +159,7 @@ def _erase_stored(erasures: ErasureStore, task: str, progress: Progress) -> Foun
     """Erase all texts that were ever requested from the database."""
     hashes, found = erasures.hashes(task), Found()
     for table, of_rows in erasures.erase_stored(task, hashes.keys()):
-        progress(0.5, f"erases from {table}")
+        progress(0.5, f"erasing from {table}")
         found.setdefault(table, Counter()).update(hashes[each] for each in of_rows)
     return found
 

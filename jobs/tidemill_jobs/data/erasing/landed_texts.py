@@ -76,7 +76,7 @@ class LandedTexts:
     def _segments(self) -> Iterator[tuple[Segment, pl.DataFrame]]:
         """Yield each segment with `origin`, `rule` and, as `form_…`, the hashes of its texts."""
         for source in self._intake.sources():
-            self._progress(0.3, f"searches the landed rows of {source}")
+            self._progress(0.3, f"searching the landed rows of {source}")
             segments: list[Segment] = []
             with self._noting():
                 segments = self._intake.segments(source)

@@ -107,7 +107,7 @@ class Intake:
         label_source = str(LabelSource.SOURCE) if source.labeled else None
         changed = ChangedRows(read_segment(segment, list(COMPARED)) for segment in landed)
         for batch in source.read(watermark):
-            progress(0.0, f"reads {source.name}")
+            progress(0.0, f"reading {source.name}")
             rows = changed.only(without_texts(_landed(batch, label_source), self._erased))
             if len(rows) or batch.replaced or batch.watermark != watermark:
                 number += 1

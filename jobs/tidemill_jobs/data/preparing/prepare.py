@@ -68,7 +68,7 @@ class PreparedCache:
         """
         prepared = []
         for done, segment in enumerate(segments):
-            progress(0.3 + 0.3 * done / len(segments), "cleans and measures texts")
+            progress(0.3 + 0.3 * done / len(segments), "cleaning and measuring texts")
             prepared.append(self._prepare(segment))
         return prepared
 

@@ -92,7 +92,7 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
     process = workspace.start()
     run = workspace.queue(task="held")
     wait_until(
-        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+        lambda: workspace.get(run).message == "reading the sources", "the run reads its sources", 20
     )
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) == 1

@@ -153,7 +153,7 @@ def test_a_stubborn_run_is_killed_after_the_grace(workspace: Workspace) -> None:
     run = workspace.queue(task="held")
     _tick(runner)
     wait_until(
-        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+        lambda: workspace.get(run).message == "reading the sources", "the run reads its sources", 20
     )
     workspace.storage.jobs.cancel(run.run_id, now())
     runner.watch()
@@ -172,7 +172,7 @@ def test_a_run_stops_when_asked(workspace: Workspace) -> None:
     run = workspace.queue(task="held")
     _tick(runner)
     wait_until(
-        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+        lambda: workspace.get(run).message == "reading the sources", "the run reads its sources", 20
     )
     assert workspace.get(run).state is RUNNING
     workspace.storage.jobs.cancel(run.run_id, now())
@@ -188,7 +188,7 @@ def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
     run = workspace.queue(task="held")
     _tick(runner)
     wait_until(
-        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+        lambda: workspace.get(run).message == "reading the sources", "the run reads its sources", 20
     )
     writer = sqlite3.connect(workspace.folder / "tidemill.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -220,7 +220,7 @@ def test_an_orphan_is_closed_and_ends_itself(workspace: Workspace) -> None:
     assert workspace.storage.jobs.claim(now()) is not None
     late = workspace.start_run(run.run_id)
     wait_until(
-        lambda: workspace.get(run).message == "reads the sources", "the run reads its sources", 20
+        lambda: workspace.get(run).message == "reading the sources", "the run reads its sources", 20
     )
     late.send_signal(signal.SIGSTOP)
     other = Runner(workspace.storage.jobs, clock, _sleeper)
