@@ -228,7 +228,7 @@ def test_jobs(tidemill: Tidemill) -> None:
     queued = as_json(tidemill, "jobs", "run", "retrain", "--task", TASK, "--no-follow")
     tidemill("jobs", "cancel", queued["run_id"])
     assert "CANCELLED" in tidemill("jobs", "watch", queued["run_id"], ends_with=1)
-    assert "UNKNOWN_JOB" in tidemill("jobs", "run", "nothing", "--task", TASK, ends_with=1)
+    assert "UNKNOWN_JOB" in tidemill("jobs", "run", "nothing", "--task", TASK, ends_with=2)
 
 
 def test_everything_lies_in_the_workspace(stack: Stack) -> None:

@@ -84,6 +84,8 @@ def test_the_page_leads_to_tls_a_key_and_two_workers(stack: Stack) -> None:
     (stack.workspace / "program.py").write_text(program.replace("50051", port))
     assert "prediction_id" in shell(stack, "python program.py", TIDEMILL_API_KEY=key)
     assert reason(stack, None) == "MISSING_CREDENTIAL"
+    refused = stack.run("predict", TASK, "it is red", check=False)
+    assert (refused.returncode, "set TIDEMILL_API_KEY" in refused.stderr) == (1, True)
     with TidemillClient(stack.address) as in_clear, pytest.raises(Unavailable):
         in_clear.predict(TASK, "it is red", timeout=10)
     shell(stack, f"{revoke.rpartition(' ')[0]} {key_id}")

@@ -117,6 +117,6 @@ def _nothing(target: Target) -> CommandFailed:
             "or name another server with --address"
         )
     return NothingRuns(
-        f"nothing answers at {target.address}, the default, as there is no {here}: change "
+        f"nothing answers at {target.address}, the default, because there is no {here}: change "
         "to a workspace's folder, or name the server with --address"
     )
