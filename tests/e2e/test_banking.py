@@ -141,14 +141,17 @@ def correct(client: TidemillClient, task: str, rows: Rows) -> None:
 
 
 def judged(client: TidemillClient, task: str, version: int) -> model_service_pb2.ModelVersion:
-    """Wait until a version has been judged."""
-    candidate = model_service_pb2.MODEL_STATE_CANDIDATE
+    """Wait until a version has been judged, and promoted if it passed."""
+    passing = (
+        model_service_pb2.MODEL_STATE_CANDIDATE,
+        model_service_pb2.MODEL_STATE_VALIDATED,
+    )
     request = model_service_pb2.ListModelVersionsRequest(task=task)
 
     def found() -> list[model_service_pb2.ModelVersion]:
         listed = client.models.ListModelVersions(request, timeout=10).model_versions
         return [
-            each for each in listed if each.model_version == version and each.state != candidate
+            each for each in listed if each.model_version == version and each.state not in passing
         ]
 
     wait_until(found, f"version {version} of {task} is judged", PATIENCE_SECONDS)

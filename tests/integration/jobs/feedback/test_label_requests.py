@@ -202,5 +202,5 @@ def test_a_cancelled_run_can_be_repeated(labeling: Labeling) -> None:
 
     with pytest.raises(RunCanceled):
         run(replace(context, progress=cancel))
-    assert told[1] == "has looked at 500 predictions"
+    assert told[1] == "looked at 500 predictions"
     assert run(context)["audits"] == 1

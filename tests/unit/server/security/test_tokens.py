@@ -180,6 +180,7 @@ async def test_keys_are_replaced_while_it_runs(tokens: Tokens, issuer: Issuer) -
     assert _refused(tokens, issuer.token()).reason == "UNKNOWN_SIGNING_KEY"
     async with _watching(tokens):
         await until(lambda: _is_known(tokens, issuer.token()), "the new key is known", 20)
+        await until(lambda: not _is_known(tokens, old), "the old key is refused", 20)
     assert _refused(tokens, old).reason == "UNKNOWN_SIGNING_KEY"
 
 
