@@ -50,6 +50,25 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class TrainingRecord:
+    """How a version was trained: with its dataset version, all that is needed to train it again.
+
+    Attributes:
+        network: the name of the network.
+        seed: of every random choice.
+        threads: CPU threads.
+        hyperparameters: all of the network's.
+        weights: SHA-256 of the weights and the temperature, in hex.
+    """
+
+    network: str
+    seed: int
+    threads: int
+    hyperparameters: Mapping[str, int | float]
+    weights: str
+
+
+@dataclass(frozen=True)
 class ModelManifest:
     """The description of a version folder.
 
@@ -69,6 +88,7 @@ class ModelManifest:
         create_time: ISO 8601.
         files: SHA-256 of each other file, in hex.
         text_repair: applied to the training texts, and to texts in serving.
+        training: how it was trained; None if that was not recorded.
     """
 
     task: str
@@ -85,6 +105,7 @@ class ModelManifest:
     create_time: str
     files: Mapping[str, str] = field(default_factory=dict)
     text_repair: TextRepair = field(default_factory=TextRepair)
+    training: TrainingRecord | None = None
 
 
 class ModelRepository:
@@ -171,10 +192,12 @@ def _manifest(values: dict[str, Any]) -> ModelManifest:
     labels = tuple(values.pop("labels"))
     # A manifest without a repair is older than the second version of the repair.
     repair = values.pop("text_repair", {"version": 1, "redact": ()})
+    training = values.pop("training", None)
     return ModelManifest(
         labels=labels,
         reference=Reference(**reference),
         text_repair=TextRepair(repair["version"], tuple(repair["redact"])),
+        training=training and TrainingRecord(**training),
         **values,
     )
 

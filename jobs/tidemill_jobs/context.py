@@ -23,6 +23,11 @@ class RunCanceled(Exception):
     """Someone asked the run to stop."""
 
 
+def part(progress: Progress, start: float, end: float) -> Progress:
+    """Return the progress of a part that takes the whole from `start` to `end`."""
+    return lambda done, message: progress(start + (end - start) * done, message)
+
+
 @dataclass(frozen=True)
 class JobContext:
     """The surroundings of one run; `triton` has model control, which only jobs may use."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.sources import SourceSettings
+from tidemill_core.settings.training import TrainingSettings
 
 
 class _SettingsSection(BaseModel):
@@ -36,6 +37,8 @@ class TaskSettings(_SettingsSection):
     """A Python file with labeling functions, for rows without a label."""
     labels: LabelNames = LabelNames()
     """Labels that are added, renamed or merged."""
+    training: TrainingSettings = TrainingSettings()
+    """How its models are trained."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)

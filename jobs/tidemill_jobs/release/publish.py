@@ -51,5 +51,6 @@ def publish(
         run_id=run_id,
         create_time=candidate.create_time.isoformat(),
         text_repair=text_repair,
+        training=trained.record,
     )
     repository.publish(manifest, model, trained.tokenizer_json)

@@ -18,7 +18,7 @@ from tidemill_core.settings import GateSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.text_repair import TextRepair
-from tidemill_jobs.context import JobContext, Progress, Result
+from tidemill_jobs.context import JobContext, Progress, Result, part
 from tidemill_jobs.data.build import build_dataset
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.gate import GateDecision
@@ -50,15 +50,16 @@ def run(context: JobContext) -> Result:
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
     trust, state_dir = settings.feedback.trust, settings.state_dir
     _reject_abandoned(models, task, clock())
-    building = _part(progress, 0.0, 0.1)
+    building = part(progress, 0.0, 0.1)
     dataset = build_dataset(
         task, task_settings, trust, state_dir, context.storage, clock, building
     ).version
     data = training_data(read_dataset(dataset.uri))
     uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
     tracking = TrackingConfig(uri, state_dir / "mlflow", task, model_format, dataset)
+    chosen = TrainingConfig(task_settings.training.network, seed=task_settings.training.seed)
     with tracked_run(tracking) as tracker:
-        trained = train(data, TrainingConfig(), _part(progress, 0.1, 0.85), tracker)
+        trained = train(data, chosen, part(progress, 0.1, 0.85), tracker)
     progress(0.85, "exporting")
     model = _export(trained, model_format, data.proof_texts)
     above = highest_version(context.repository, task)
@@ -170,8 +171,3 @@ def _judge(
     state = ModelState.VALIDATED if decision.passed else ModelState.REJECTED
     task, version = candidate.task, candidate.version
     return models.judge(task, version, state, measures, decision.reason, now)
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    """Return the progress of a part that takes a run from `start` to `end`."""
-    return lambda done, message: progress(start + (end - start) * done, message)

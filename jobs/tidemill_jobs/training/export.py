@@ -16,7 +16,7 @@ from tidemill_core.errors import TidemillError
 from tidemill_core.onnx_session import open_session
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
-from tidemill_jobs.training.network import CalibratedClassifier
+from tidemill_jobs.training.classifier import CalibratedClassifier
 
 TOLERANCE = 1e-4
 _TIE = 1e-6

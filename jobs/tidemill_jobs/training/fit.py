@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tidemill_jobs.training.network import HashedNgramClassifier
-
-Progress = Callable[[float, str], None]
-"""Takes the fraction done, in [0, 1], and a message. What it raises ends the training."""
+from tidemill_jobs.context import Progress
+from tidemill_jobs.training.classifier import Classifier
 
 EpochListener = Callable[[Mapping[str, float], int], None]
 """Takes the measures of an epoch, and its number from 1."""
@@ -58,7 +56,7 @@ class EncodedRows:
     """Rows as tensors.
 
     Attributes:
-        input_ids: int64 of shape [n, sequence_length].
+        input_ids: int32 of shape [n, sequence_length].
         targets: label indices, int64 of shape [n]; -1 for a label that training has not seen.
         weights: the probability that a row's label is right, float32 of shape [n].
     """
@@ -90,7 +88,7 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
 
 
 def fit(
-    network: HashedNgramClassifier,
+    network: Classifier,
     train: EncodedRows,
     validation: EncodedRows,
     config: FitConfig,
@@ -133,26 +131,29 @@ def fit(
 class _Stepper:
     """Gradient steps along a cosine schedule with a warm-up."""
 
-    def __init__(self, network: HashedNgramClassifier, config: FitConfig, steps: int) -> None:
-        tables = network.tables()
+    def __init__(self, network: Classifier, config: FitConfig, steps: int) -> None:
+        tables = list(network.tables())
         known = {id(table) for table in tables}
         dense = [weight for weight in network.parameters() if id(weight) not in known]
         self._network = network
         self._config = config
         self._steps = steps
         self._done = 0
-        self._sparse = torch.optim.SGD(tables, lr=config.table_rate)
-        self._dense = torch.optim.AdamW(dense, lr=config.rate, weight_decay=config.weight_decay)
+        self._optimizers: list[tuple[torch.optim.Optimizer, float]] = []
+        if tables:
+            self._optimizers.append((torch.optim.SGD(tables), config.table_rate))
+        adam = torch.optim.AdamW(dense, weight_decay=config.weight_decay)
+        self._optimizers.append((adam, config.rate))
 
     def step(self, rows: EncodedRows) -> float:
         """Learn from one batch and return its loss."""
         self._set_rates()
         self._network.train()
         loss = _loss(self._network(rows.input_ids), rows, self._config.label_smoothing)
-        for optimizer in (self._sparse, self._dense):
+        for optimizer, _ in self._optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        for optimizer in (self._sparse, self._dense):
+        for optimizer, _ in self._optimizers:
             optimizer.step()
         return float(loss.detach())
 
@@ -160,8 +161,8 @@ class _Stepper:
         done = self._done / self._steps
         scale = min(1.0, (self._done + 1) / (self._steps * _WARM_UP))
         scale *= 0.5 * (1 + math.cos(math.pi * done))
-        self._sparse.param_groups[0]["lr"] = self._config.table_rate * scale
-        self._dense.param_groups[0]["lr"] = self._config.rate * scale
+        for optimizer, rate in self._optimizers:
+            optimizer.param_groups[0]["lr"] = rate * scale
         self._done += 1
 
 
@@ -178,9 +179,7 @@ def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float
     return total / len(rows)
 
 
-def _validate(
-    network: HashedNgramClassifier, rows: EncodedRows, config: FitConfig
-) -> dict[str, float]:
+def _validate(network: Classifier, rows: EncodedRows, config: FitConfig) -> dict[str, float]:
     logits = logits_of(network, rows.input_ids)
     return {
         "validation_loss": float(_loss(logits, rows, config.label_smoothing)),
@@ -188,7 +187,7 @@ def _validate(
     }
 
 
-def logits_of(network: HashedNgramClassifier, input_ids: Tensor) -> Tensor:
+def logits_of(network: Classifier, input_ids: Tensor) -> Tensor:
     """Return the logits of any number of rows: float32 of shape [n, labels]."""
     network.eval()
     with torch.no_grad():

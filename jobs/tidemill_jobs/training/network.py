@@ -1,230 +1,94 @@
-"""The default classifier: word pieces, and n-grams of them hashed inside the graph.
+"""The seam of the networks: what a kind of model must offer.
 
-The vectors of the tokens, and of the n-grams that end at them, are summed over the text and go
-through one hidden layer, like fastText (Joulin et al. 2017, "Bag of Tricks for Efficient Text
-Classification", https://arxiv.org/abs/1607.01759). In training, a token's vector is the sum of its
-own and one for its spelling, from character n-grams (Bojanowski et al. 2017,
-https://arxiv.org/abs/1607.04606), so `transfer` teaches `transferred`. `fold_spelling` then adds
-the spelling's vectors to the table, so they cost nothing in serving.
+A network is one file in `networks/`, whose constant `NETWORK` is the `Network`, and its name in
+`tidemill_core.settings.training.NetworkName`.
 """
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from tokenizers import Tokenizer
 
-from tidemill_core.text import PADDING_ID
-from tidemill_jobs.training.tokenizer import CONTINUATION
+from tidemill_jobs.context import Progress
+from tidemill_jobs.training.classifier import Classifier
+from tidemill_jobs.training.fit import EncodedRows, EpochListener
 
-ORDER_WEIGHTS = (1.0, 0.5, 0.25)
-"""The weights of tokens, bigrams and trigrams. Rare n-grams memorize their training text: with
-equal weights, accuracy is a point or more lower."""
+if TYPE_CHECKING:
+    from optuna import Trial
 
-_MULTIPLIERS = (998_244_353, 1_000_003, 735_632_791)
-_MODULUS = 2_147_483_647
-"""Ids are below 2**31 and multipliers below 2**30, so a sum of three fits in int64."""
+Hyperparameters = Mapping[str, int | float]
+"""The values that a search may vary, by name. A version's manifest keeps them."""
 
-_SPELLING_BUCKETS = 1 << 14
-_SPELLING_ORDERS = (3, 4)
-_INITIAL_SCALE = 0.03
+Values = TypeVar("Values")
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """The shape of a network.
+class Lesson:
+    """What a network learns from.
 
     Attributes:
-        vocabulary_size: token ids lie in [0, vocabulary_size).
+        tokenizer: as the network returned it.
         labels: the number of labels.
-        buckets: the table's rows for hashed n-grams.
-        dimension: the width of a row.
-        hidden: the width of the hidden layer.
-        dropout: the share of pooled and of hidden units dropped in training.
-        feature_dropout: the share of tokens and n-grams dropped in training.
+        train: at least one row.
+        held_out: for early stopping; may be empty.
     """
 
-    vocabulary_size: int
+    tokenizer: Tokenizer
     labels: int
-    buckets: int = 1 << 15
-    dimension: int = 128
-    hidden: int = 512
-    dropout: float = 0.3
-    feature_dropout: float = 0.1
+    train: EncodedRows
+    held_out: EncodedRows
 
 
-class HashedNgramClassifier(nn.Module):
-    """The network from token ids to logits.
+class Learner(Protocol):
+    """The training of one lesson, as often as a search wants."""
 
-    Args:
-        config: the shape.
-        spelling: the spelling buckets of each piece, as `spelling_buckets` returns them.
-    """
-
-    def __init__(self, config: NetworkConfig, spelling: Tensor) -> None:
-        super().__init__()
-        self.config = config
-        rows = config.vocabulary_size + config.buckets
-        self.table = nn.Embedding(rows, config.dimension, sparse=True)
-        nn.init.normal_(self.table.weight, std=_INITIAL_SCALE)
-        self.spelling: SpellingTable | None = SpellingTable(spelling, config.dimension)
-        self.norm = nn.LayerNorm(config.dimension)
-        self.hidden = nn.Linear(config.dimension, config.hidden)
-        self.head = nn.Linear(config.hidden, config.labels)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Return logits, float32 of shape [batch, labels].
+    def __call__(
+        self, hyperparameters: Hyperparameters, progress: Progress, on_epoch: EpochListener
+    ) -> Classifier:
+        """Return a classifier in evaluation mode; torch's seed is set before.
 
         Args:
-            input_ids: integers of shape [batch, length], padded with 0 at the end. Ids out of range
-                are clamped.
+            hyperparameters: a value for each of the network's `defaults`.
+            progress: receives the fraction done; what it raises ends the training.
+            on_epoch: receives each epoch's measures and its number, as `fit` reports them. What it
+                raises ends the training.
         """
-        ids = input_ids.to(torch.int64).clamp(0, self.config.vocabulary_size - 1)
-        weights = self._weights(ids)
-        length = weights.square().sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt()
-        if self.spelling is None:
-            vectors = self.table(self._features(ids))
-            summed = torch.bmm(weights.unsqueeze(1), vectors).squeeze(1)
-        else:
-            summed = self._summed_sparsely(ids, weights, self.spelling)
-        pooled = self.norm(summed / length)
-        hidden = functional.gelu(self.hidden(self.dropout(pooled)))
-        logits: Tensor = self.head(self.dropout(hidden))
-        return logits
-
-    def fold_spelling(self) -> None:
-        """Add the spelling's vectors to the table; the logits stay the same."""
-        if self.spelling is None:
-            return
-        size = self.config.vocabulary_size
-        with torch.no_grad():
-            self.table.weight[:size] += self.spelling(torch.arange(size))
-        self.spelling = None
-
-    def tables(self) -> list[Tensor]:
-        """Return the parameters whose gradients are sparse."""
-        spelling = [] if self.spelling is None else [self.spelling.table.weight]
-        return [self.table.weight, *spelling]
-
-    def _features(self, ids: Tensor) -> Tensor:
-        """Return the table rows of all tokens, bigrams and trigrams: [batch, 3 * length]."""
-        blocks = [ids]
-        total = ids * _MULTIPLIERS[0]
-        for distance in range(1, len(ORDER_WEIGHTS)):
-            before = functional.pad(ids, (distance, 0))[:, :-distance]
-            total = total + before * _MULTIPLIERS[distance]
-            bucket = (total + distance) % _MODULUS % self.config.buckets
-            blocks.append(bucket + self.config.vocabulary_size)
-        return torch.cat(blocks, dim=1)
-
-    def _weights(self, ids: Tensor) -> Tensor:
-        present = (ids != PADDING_ID).to(torch.float32)
-        weights = torch.cat([present * weight for weight in ORDER_WEIGHTS], dim=1)
-        if self.training:
-            kept = torch.rand_like(weights) >= self.config.feature_dropout
-            weights = weights * kept
-        return weights
-
-    def _summed_sparsely(self, ids: Tensor, weights: Tensor, spelling: "SpellingTable") -> Tensor:
-        """Return the weighted sum without looking up padding, which is most of a batch."""
-        features = self._features(ids)
-        kept = weights > 0
-        tokens = kept[:, : ids.shape[1]]
-        return _bags(features[kept], kept, weights, self.table.weight) + spelling.summed(
-            ids, tokens, weights[:, : ids.shape[1]]
-        )
 
 
-class SpellingTable(nn.Module):
-    """A vector for each piece, from its character n-grams.
+class Network(Protocol):
+    """A kind of model. It has no state, and the same input gives the same result."""
 
-    Args:
-        buckets: as `HashedNgramClassifier` takes them.
-        dimension: the width of a vector.
-    """
+    @property
+    def defaults(self) -> Hyperparameters:
+        """Every hyperparameter, with its value without a search."""
 
-    def __init__(self, buckets: Tensor, dimension: int) -> None:
-        super().__init__()
-        self.table = nn.Embedding(_SPELLING_BUCKETS + 1, dimension, padding_idx=0, sparse=True)
-        nn.init.normal_(self.table.weight[1:], std=_INITIAL_SCALE)
-        self.buckets = buckets
-        self.scale = (buckets > 0).sum(dim=1, keepdim=True).clamp(min=1).to(torch.float32).rsqrt()
+    def suggest(self, trial: "Trial") -> Hyperparameters:
+        """Return a trial's values of the hyperparameters that a search varies."""
 
-    def forward(self, pieces: Tensor) -> Tensor:
-        """Return the vectors of pieces: float32 [n, dimension], from ids of shape [n]."""
-        summed = functional.embedding_bag(
-            self.buckets[pieces], self.table.weight, mode="sum", sparse=True, padding_idx=0
-        )
-        return summed * self.scale[pieces]
-
-    def summed(self, ids: Tensor, kept: Tensor, weights: Tensor) -> Tensor:
-        """Return the weighted sum of each row's kept tokens; each piece is looked up once."""
-        distinct, places = torch.unique(ids[kept], return_inverse=True)
-        return _bags(places, kept, weights, self(distinct), sparse=False)
-
-
-def _bags(
-    rows: Tensor, kept: Tensor, weights: Tensor, table: Tensor, sparse: bool = True
-) -> Tensor:
-    """Return the weighted sum of table rows for each row of `kept`."""
-    counts = kept.sum(dim=1)
-    return functional.embedding_bag(
-        rows,
-        table,
-        counts.cumsum(0) - counts,
-        mode="sum",
-        sparse=sparse,
-        per_sample_weights=weights[kept],
-    )
-
-
-class CalibratedClassifier(nn.Module):
-    """The served module: token ids to calibrated probabilities.
-
-    Args:
-        network: a trained network; its spelling is folded into its table.
-        temperature: the divisor of the logits, above 0.
-    """
-
-    def __init__(self, network: HashedNgramClassifier, temperature: float) -> None:
-        super().__init__()
-        network.fold_spelling()
-        self.network = network
-        self.temperature = temperature
-        self.eval().requires_grad_(False)
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """Return probabilities, float32 of shape [batch, labels].
+    def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
+        """Return the tokenizer; its id 0 is the padding, and no text gives that id.
 
         Args:
-            input_ids: integers of shape [batch, sequence_length].
+            texts: the training texts, at least one.
         """
-        return torch.softmax(self.network(input_ids) / self.temperature, dim=1)
+
+    def prepare(self, lesson: Lesson, progress: Progress) -> Learner:
+        """Do once what does not depend on hyperparameters, and return the learner."""
 
 
-def spelling_buckets(vocabulary: Sequence[str]) -> Tensor:
-    """Return the hashed character n-grams of each piece.
+def load_network(name: str) -> Network:
+    """Return a network by its name in the settings; its file is imported now.
 
-    Args:
-        vocabulary: the pieces in the order of their ids; the first two are padding and unknown.
-
-    Returns:
-        Buckets from 1, padded with 0: int64 of shape [len(vocabulary), most n-grams of a piece].
+    Raises:
+        ConfigurationError: the network needs an extra that is not installed.
     """
-    rows = [[], [], *(_character_ngrams(piece) for piece in vocabulary[2:])]
-    width = max(1, *map(len, rows))
-    return torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    module = importlib.import_module(f"tidemill_jobs.training.networks.{name}")
+    return cast("Network", module.NETWORK)
 
 
-def _character_ngrams(piece: str) -> list[int]:
-    inner = piece.startswith(CONTINUATION)
-    marked = (piece[len(CONTINUATION) :] if inner else "<" + piece) + ">"
-    grams = {
-        marked[start : start + order]
-        for order in _SPELLING_ORDERS
-        for start in range(len(marked) - order + 1)
-    }
-    return sorted(1 + zlib.crc32(gram.encode()) % _SPELLING_BUCKETS for gram in grams)
+def chosen(kind: type[Values], hyperparameters: Hyperparameters) -> Values:
+    """Return a dataclass whose fields have the values of the hyperparameters of their names."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: hyperparameters[name] for name in names})

@@ -16,6 +16,7 @@ CONTINUATION = "##"
 SHORTEST_SEQUENCE, LONGEST_SEQUENCE = 16, 128
 _SEQUENCE_STEP = 8
 _SEQUENCE_PERCENTILE = 99.9
+_ROWS_AT_ONCE = 10_000
 
 
 def train_tokenizer(texts: Sequence[str]) -> Tokenizer:
@@ -57,7 +58,13 @@ def pieces(tokenizer: Tokenizer) -> list[str]:
 
 def sequence_length(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
     """Return a length, within limits, that holds all but the longest thousandth of the texts."""
-    counts = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts))]
+    counts = [
+        len(encoding.ids)
+        for start in range(0, len(texts), _ROWS_AT_ONCE)
+        for encoding in tokenizer.encode_batch_fast(
+            list(texts[start : start + _ROWS_AT_ONCE]), add_special_tokens=False
+        )
+    ]
     wanted = np.percentile(counts, _SEQUENCE_PERCENTILE)
     rounded = int(np.ceil(wanted / _SEQUENCE_STEP)) * _SEQUENCE_STEP
     return min(max(rounded, SHORTEST_SEQUENCE), LONGEST_SEQUENCE)

@@ -7,26 +7,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
 
+from tidemill_core.model_repository import TrainingRecord
 from tidemill_core.text import TextEncoder
+from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.calibrate import fit_temperature
+from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
 from tidemill_jobs.training.evaluate import Measures, evaluate
-from tidemill_jobs.training.fit import (
-    EncodedRows,
-    FitConfig,
-    Progress,
-    fit,
-    logits_of,
-    reproducible,
-)
+from tidemill_jobs.training.fit import EncodedRows, logits_of, reproducible
 from tidemill_jobs.training.labeled_texts import TrainingData
-from tidemill_jobs.training.network import (
-    CalibratedClassifier,
-    HashedNgramClassifier,
-    NetworkConfig,
-    spelling_buckets,
-)
-from tidemill_jobs.training.tokenizer import pieces, sequence_length, train_tokenizer
+from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
+from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
 
 _ROWS_A_PASS = 512
@@ -37,15 +29,17 @@ class TrainingConfig:
     """The settings of a training.
 
     Attributes:
+        network: the name of the network.
+        hyperparameters: those that differ from the network's defaults.
         seed: the same seed, data and number of threads give the same model.
         threads: CPU threads. A second one gains little, because the steps are small, and costs
             much on a busy machine, because threads spin while they wait.
-        fit: the training loop.
     """
 
+    network: str = "ngram"
+    hyperparameters: Hyperparameters = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
-    fit: FitConfig = field(default_factory=FitConfig)
 
 
 @dataclass(frozen=True)
@@ -53,30 +47,37 @@ class TrainedModel:
     """A model and its answers to the test split.
 
     Attributes:
+        record: how it was trained.
         labels: the labels, in the order of the model's output.
-        tokenizer_json: the content of `tokenizer.json`.
+        tokenizer: turns texts into pieces.
         encoder: turns texts into token ids, as in training.
         classifier: token ids to calibrated probabilities.
         test_measures: the measures on the test split.
         test_probabilities: float32 of shape [test rows, labels].
     """
 
+    record: TrainingRecord
     labels: tuple[str, ...]
-    tokenizer_json: str
+    tokenizer: Tokenizer
     encoder: TextEncoder
     classifier: CalibratedClassifier
     test_measures: Measures
     test_probabilities: npt.NDArray[np.float32]
 
     @property
-    def sequence_length(self) -> int:
-        """Token ids per row."""
-        return self.encoder.sequence_length
+    def tokenizer_json(self) -> str:
+        """The content of `tokenizer.json`."""
+        return self.tokenizer.to_str()
 
     @property
     def vocabulary_size(self) -> int:
         """The number of token ids."""
-        return self.classifier.network.config.vocabulary_size
+        return self.tokenizer.get_vocab_size()
+
+    @property
+    def sequence_length(self) -> int:
+        """Token ids per row."""
+        return self.encoder.sequence_length
 
     @property
     def temperature(self) -> float:
@@ -86,6 +87,33 @@ class TrainedModel:
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the classifier's answers to n texts: float32 [n, labels]."""
         return _probabilities(self.classifier, torch.from_numpy(self.encoder.encode(texts)))
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The splits, encoded for a network."""
+
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+    encoder: TextEncoder
+    train: EncodedRows
+    validation: EncodedRows
+    test: EncodedRows
+
+    @property
+    def lesson(self) -> Lesson:
+        return Lesson(self.tokenizer, len(self.labels), self.train, self.validation.known())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that a tracker logs."""
+        return {
+            "train_rows": len(self.train),
+            "validation_rows": len(self.validation),
+            "test_rows": len(self.test),
+            "labels": len(self.labels),
+            "vocabulary_size": self.tokenizer.get_vocab_size(),
+            "sequence_length": self.encoder.sequence_length,
+        }
 
 
 def train(
@@ -101,46 +129,52 @@ def train(
 
     Raises:
         DataError: as `TrainingData.labels`.
+        ConfigurationError: as `load_network`.
     """
-    labels = examples.labels()
+    labels, network = examples.labels(), load_network(config.network)
     progress(0.0, "learning the vocabulary")
-    tokenizer = train_tokenizer(examples.train.texts)
-    encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, examples.train.texts))
-    shape = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size(), labels=len(labels))
-    tracker.log_parameters(_parameters(examples, config, shape, encoder.sequence_length))
-    held_out = examples.validation.encode(encoder, labels)
+    rows = _prepare(examples, labels, network)
+    learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
+    values = {**network.defaults, **config.hyperparameters}
+    sizes = {**rows.sizes(), "seed": config.seed, "threads": config.threads}
+    tracker.log_parameters({"network": config.network, **sizes, **values})
     with reproducible(config.seed, config.threads):
-        network = HashedNgramClassifier(shape, spelling_buckets(pieces(tokenizer)))
-        rows = examples.train.encode(encoder, labels)
-        classifier = _fit(network, rows, held_out.known(), config.fit, progress, tracker)
-        validation, _ = _measure(classifier, held_out)
-        test, probabilities = _measure(classifier, examples.test.encode(encoder, labels))
+        learned = learner(values, part(progress, 0.2, 0.95), tracker.log_metrics)
+        progress(0.95, "calibrating")
+        classifier = _calibrate(learned, rows.lesson.held_out)
+        validation, _ = _measure(classifier, rows.validation)
+        test, probabilities = _measure(classifier, rows.test)
+    _log_measures(tracker, validation, test)
+    progress(1.0, "trained")
+    weights = classifier.fingerprint()
+    record = TrainingRecord(config.network, config.seed, config.threads, values, weights)
+    return TrainedModel(
+        record, labels, rows.tokenizer, rows.encoder, classifier, test, probabilities
+    )
+
+
+def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) -> _Prepared:
+    tokenizer = network.tokenizer(examples.train.texts)
+    encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, examples.train.texts))
+    train, validation, test = (
+        split.encode(encoder, labels)
+        for split in (examples.train, examples.validation, examples.test)
+    )
+    return _Prepared(labels, tokenizer, encoder, train, validation, test)
+
+
+def _log_measures(tracker: Tracker, validation: Measures, test: Measures) -> None:
     for split, measures in (("validation", validation), ("test", test)):
         named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
         tracker.log_metrics(named)
-    progress(1.0, "trained")
-    return TrainedModel(labels, tokenizer.to_str(), encoder, classifier, test, probabilities)
 
 
-def _fit(
-    network: HashedNgramClassifier,
-    rows: EncodedRows,
-    held_out: EncodedRows,
-    config: FitConfig,
-    progress: Progress,
-    tracker: Tracker,
-) -> CalibratedClassifier:
-    """Fit and calibrate a network; without held-out rows its temperature is 1."""
-
-    def fitting(done: float, message: str) -> None:
-        progress(0.05 + 0.9 * done, message)
-
-    fit(network, rows, held_out, config, fitting, tracker.log_metrics)
-    progress(0.95, "calibrating")
+def _calibrate(classifier: Classifier, held_out: EncodedRows) -> CalibratedClassifier:
+    """Calibrate a classifier; without held-out rows its temperature is 1."""
     if not len(held_out):
-        return CalibratedClassifier(network, 1.0)
-    logits = logits_of(network, held_out.input_ids).numpy()
-    return CalibratedClassifier(network, fit_temperature(logits, held_out.targets.numpy()))
+        return CalibratedClassifier(classifier, 1.0)
+    logits = logits_of(classifier, held_out.input_ids).numpy()
+    return CalibratedClassifier(classifier, fit_temperature(logits, held_out.targets.numpy()))
 
 
 def _measure(
@@ -156,18 +190,3 @@ def _probabilities(
     with torch.no_grad():
         parts = [classifier(piece) for piece in torch.split(input_ids, _ROWS_A_PASS)]
     return cast("npt.NDArray[np.float32]", torch.cat(parts).numpy())
-
-
-def _parameters(
-    examples: TrainingData, config: TrainingConfig, shape: NetworkConfig, length: int
-) -> dict[str, str | int | float]:
-    return {
-        "seed": config.seed,
-        "threads": config.threads,
-        "train_rows": len(examples.train.texts),
-        "validation_rows": len(examples.validation.texts),
-        "test_rows": len(examples.test.texts),
-        "sequence_length": length,
-        **asdict(shape),
-        **asdict(config.fit),
-    }

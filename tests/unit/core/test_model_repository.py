@@ -19,6 +19,7 @@ from tidemill_core.model_repository import (
     ModelManifest,
     ModelRepository,
     Reference,
+    TrainingRecord,
 )
 from tidemill_core.text_repair import REPAIR_VERSION, TextRepair
 
@@ -37,6 +38,7 @@ MANIFEST = ModelManifest(
     run_id="r1",
     create_time="2026-03-01T12:00:00+00:00",
     text_repair=TextRepair(redact=("email", "iban")),
+    training=TrainingRecord("ngram", 7, 1, {"rate": 0.003, "steps": 2800}, "a" * 64),
 )
 
 

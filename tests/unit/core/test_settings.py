@@ -105,6 +105,8 @@ def test_unknown_settings(text: str, name: str) -> None:
         ("[tasks.support]", "tasks.support.sources"),
         (TASK + 'format = "pickle"', "tasks.support.format"),
         (TASK + "abstain_below = 1.5", "tasks.support.abstain_below"),
+        (TASK + 'training = { network = "forest" }', "tasks.support.training.network"),
+        (TASK + "training = { seed = -1 }", "tasks.support.training.seed"),
         ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours"),
         ("[feedback]\nretrain_after = 0", "feedback.retrain_after"),
         ("[labeling]\naudit_share = 1.1", "labeling.audit_share"),

@@ -16,6 +16,7 @@ from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import DataError, TritonUnavailable
 from tidemill_core.settings import LabelNames
+from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import RunCanceled
 
@@ -194,14 +195,31 @@ def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> No
     assert loop.ready() == set()
 
 
+def _set(loop: Loop, **changed: object) -> None:
+    """Change settings of the loop's task."""
+    task = loop.context.task_settings.model_copy(update=changed)
+    settings = loop.context.settings.model_copy(update={"tasks": {loop.context.task: task}})
+    loop.context = replace(loop.context, settings=settings)
+
+
+def test_the_tasks_training_settings_train_it(loop: Loop) -> None:
+    """The manifest names the task's network and seed; another seed gives other weights."""
+    records = []
+    for seed in (5, 5, 6):
+        _set(loop, training=TrainingSettings(seed=seed))
+        version = int(loop.retrain()["model_version"])
+        record = loop.context.repository.manifest(loop.context.task, "onnx", version).training
+        assert record is not None
+        assert (record.network, record.seed) == ("ngram", seed)
+        records.append(record)
+    assert records[0] == records[1]
+    assert records[0].weights != records[2].weights
+
+
 def test_the_other_format(loop: Loop, trained: Trained) -> None:
     """A task may change its format: both serve while both are trusted, then the old is unloaded."""
     loop.champion(trained)
-    task = loop.context.task_settings.model_copy(update={"format": "torchscript"})
-    tasks = {loop.context.task: task}
-    loop.context = replace(
-        loop.context, settings=loop.context.settings.model_copy(update={"tasks": tasks})
-    )
+    _set(loop, format="torchscript")
     assert loop.retrain()["state"] == CHAMPION
     loop.reconcile()
     assert (loop.ready(), loop.ready("torchscript")) == ({1}, {2})

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from tidemill_core.onnx_session import open_session
+from tidemill_jobs.training.classifier import CalibratedClassifier
 from tidemill_jobs.training.export import (
     ExportMismatch,
     compare,
     export_onnx,
     export_torchscript,
 )
-from tidemill_jobs.training.network import CalibratedClassifier
 from tidemill_jobs.training.train import TrainedModel
 
 TEXTS = ["rain 3 and clouds", "", "sunny", "\0", "x" * 500, "no shade 😀"] * 50

@@ -1,43 +1,29 @@
-"""The network."""
+"""The seam of the networks."""
 
-import torch
+from typing import get_args
 
-from tidemill_jobs.training.network import HashedNgramClassifier, NetworkConfig, spelling_buckets
+import pytest
 
-VOCABULARY = ["[PAD]", "[UNK]", "##s", "card", "cards", "transfer"]
-
-
-def network() -> HashedNgramClassifier:
-    """A small network in evaluation mode."""
-    config = NetworkConfig(vocabulary_size=len(VOCABULARY), labels=3, buckets=64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return HashedNgramClassifier(config, spelling_buckets(VOCABULARY)).eval()
+from tidemill_core.settings.training import NetworkName
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.network import load_network
+from tidemill_jobs.training.tracking import Tracker
+from tidemill_jobs.training.train import TrainingConfig, train
 
 
-def test_folding_the_spelling_keeps_the_answers() -> None:
-    """The sparse sum of training and the dense one of serving agree, with and without padding."""
-    ids = torch.tensor([[3, 2, 5, 0, 0], [0, 0, 0, 0, 0], [1, 1, 4, 5, 3]])
-    folded = network()
-    before = folded(ids)
-    folded.fold_spelling()
-    assert torch.allclose(before, folded(ids), atol=1e-5)
-
-
-def test_padding_changes_nothing() -> None:
-    """More padding does not change the logits."""
-    short, long = torch.tensor([[3, 5]]), torch.tensor([[3, 5, 0, 0]])
-    assert torch.allclose(network()(short), network()(long), atol=1e-6)
-
-
-def test_word_order_matters() -> None:
-    """The order of words matters, because of bigrams."""
-    logits = network()(torch.tensor([[3, 5], [5, 3]]))
-    assert not torch.allclose(logits[0], logits[1])
-
-
-def test_related_spellings_share_buckets() -> None:
-    """`card` and `cards` share character n-grams; the special tokens have none."""
-    buckets = spelling_buckets(VOCABULARY)
-    assert not buckets[:2].any()
-    assert set(buckets[3].tolist()) & set(buckets[4].tolist()) - {0}
+@pytest.mark.parametrize("name", get_args(NetworkName))
+def test_each_network_learns_and_its_record_trains_it_again(
+    data: TrainingData, recorder: Tracker, name: str
+) -> None:
+    """A version's record holds every hyperparameter, and gives the same weights again."""
+    first = train(data, TrainingConfig(name, seed=3), lambda _done, _message: None, recorder)
+    assert first.test_measures.accuracy == 1.0
+    record = first.record
+    assert (record.network, record.seed) == (name, 3)
+    assert record.hyperparameters == load_network(name).defaults
+    again = TrainingConfig(record.network, record.hyperparameters, record.seed, record.threads)
+    second = train(data, again, lambda _done, _message: None, recorder)
+    assert second.record == record
+    other = TrainingConfig(name, seed=4)
+    third = train(data, other, lambda _done, _message: None, recorder)
+    assert third.record.weights != record.weights

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tidemill_core.errors import DataError
+from tidemill_jobs.training.fit import FitConfig
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
@@ -70,7 +71,7 @@ def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingDat
     recorder = CurveRecorder()
     model = train(replace(data, validation=LabeledTexts()), CONFIG, ignore, recorder)
     assert model.temperature == 1.0
-    assert recorder.epochs == list(range(1, CONFIG.fit.epochs(60) + 1))
+    assert recorder.epochs == list(range(1, FitConfig().epochs(60) + 1))
     assert model.test_measures.accuracy == 1.0
 
 

@@ -1,0 +1,54 @@
+"""The modules that are learned and served."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Classifier(nn.Module):
+    """The module that a network learns: token ids to logits.
+
+    Its `forward` takes integers of shape [batch, length], padded with 0 at the end, and returns
+    float32 of shape [batch, labels]. It clamps ids out of range, and accepts a row of padding.
+    """
+
+    def tables(self) -> Sequence[Tensor]:
+        """Return the parameters whose gradients are sparse."""
+        return ()
+
+    def fold(self) -> None:
+        """Drop what only training needs; the logits stay the same."""
+
+
+class CalibratedClassifier(nn.Module):
+    """The served module: token ids to calibrated probabilities.
+
+    Args:
+        network: a trained classifier; it is folded.
+        temperature: the divisor of the logits, above 0.
+    """
+
+    def __init__(self, network: Classifier, temperature: float) -> None:
+        super().__init__()
+        network.fold()
+        self.network = network
+        self.temperature = temperature
+        self.eval().requires_grad_(False)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return probabilities, float32 of shape [batch, labels].
+
+        Args:
+            input_ids: integers of shape [batch, sequence_length].
+        """
+        return torch.softmax(self.network(input_ids) / self.temperature, dim=1)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the weights and the temperature, in hex."""
+        hashed = hashlib.sha256(repr(self.temperature).encode())
+        for name, weights in sorted(self.state_dict().items()):
+            hashed.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+            hashed.update(weights.contiguous().numpy().tobytes())
+        return hashed.hexdigest()
