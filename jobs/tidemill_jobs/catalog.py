@@ -4,12 +4,11 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidemill_core.domain.job import Job
+from tidemill_core.domain.job import RETRAIN, Job
 from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
 
-RETRAIN = "retrain"
 QUEUE_LABELS = "queue_labels"
 
 

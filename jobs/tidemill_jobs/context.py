@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidemill_core.clock import Clock
+from tidemill_core.domain.job_parameters import JobParameters
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings, TaskSettings
 from tidemill_core.storage.storage import Storage
@@ -30,7 +31,12 @@ def part(progress: Progress, start: float, end: float) -> Progress:
 
 @dataclass(frozen=True)
 class JobContext:
-    """The surroundings of one run; `triton` has model control, which only jobs may use."""
+    """The surroundings of one run.
+
+    Attributes:
+        triton: has model control, which only jobs may use.
+        parameters: those of the run, of its job's class; None for the job's defaults.
+    """
 
     task: str
     run_id: str
@@ -40,6 +46,7 @@ class JobContext:
     triton: TritonControl
     clock: Clock
     progress: Progress
+    parameters: JobParameters | None = None
 
     @property
     def task_settings(self) -> TaskSettings:

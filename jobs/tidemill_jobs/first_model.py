@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from tidemill_core.domain.job import JobRunState, Trigger
+from tidemill_core.domain.job import RETRAIN, JobRunState, Trigger
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.storage import Storage
-from tidemill_jobs.catalog import RETRAIN
 
 
 def queue_first_models(

@@ -139,6 +139,7 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
             triton=triton,
             clock=system_clock,
             progress=progress,
+            parameters=run.parameters,
         )
         return definition(run.job).load()(context)
 

@@ -96,7 +96,7 @@ def register(
     feedback = FeedbackServicer(handlers.feedback)
     labeling = LabelingServicer(handlers.labeling)
     dataset = DatasetServicer(handlers.dataset)
-    model = ModelServicer(handlers.model)
+    model = ModelServicer(handlers.model, handlers.model_importer)
     monitoring = MonitoringServicer(handlers.monitoring)
     job = JobServicer(handlers.job)
     generated: tuple[tuple[Callable[[Any, Any], None], object], ...] = (

@@ -13,6 +13,7 @@ import grpc.aio
 
 from tidemill_core.clock import system_clock
 from tidemill_core.model_repository import ModelRepository
+from tidemill_core.model_uploads import ModelUploads
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.settings import AuthSettings, Settings
 from tidemill_core.storage.predictions import SHADOW_METHOD
@@ -28,6 +29,7 @@ from tidemill_server.handlers.feedback import FeedbackHandler
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.handlers.model import ModelHandler
+from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.health import HealthWatch
@@ -230,6 +232,9 @@ def _handlers(
         ),
         dataset=DatasetHandler(storage.datasets),
         model=ModelHandler(storage.models, router, system_clock, triton.model_ready),
+        model_importer=ModelImporter(
+            ModelUploads(settings.state_dir), storage.jobs, router, system_clock
+        ),
         monitoring=MonitoringHandler(storage.reports, system_clock),
         job=JobHandler(storage.jobs, router, system_clock),
     )

@@ -9,14 +9,12 @@ from google.protobuf.message import Message
 from tidemill.v1 import (
     dataset_service_pb2,
     feedback_service_pb2,
-    job_service_pb2,
     labeling_service_pb2,
     model_service_pb2,
     monitoring_service_pb2,
     prediction_service_pb2,
 )
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
@@ -30,7 +28,6 @@ from tidemill_server.status import to_status
 
 M = TypeVar("M", bound=Message)
 Value = TypeVar("Value")
-Known = TypeVar("Known", LabelItemState, LabelReason)
 
 _STATES: Mapping[int, LabelItemState] = {
     labeling_service_pb2.LabelItemState.Value(f"LABEL_ITEM_STATE_{state}"): state
@@ -152,7 +149,7 @@ def label_item_states(numbers: Iterable[int]) -> list[LabelItemState]:
     Raises:
         InvalidArgument: one is unknown or UNSPECIFIED.
     """
-    return [_known("states", _STATES, number) for number in numbers]
+    return [known_value("states", _STATES, number) for number in numbers]
 
 
 def label_reason(number: int) -> LabelReason | None:
@@ -161,10 +158,15 @@ def label_reason(number: int) -> LabelReason | None:
     Raises:
         InvalidArgument: it is unknown.
     """
-    return _known("reason", _REASONS, number) if number else None
+    return known_value("reason", _REASONS, number) if number else None
 
 
-def _known(field: str, known: Mapping[int, Known], number: int) -> Known:
+def known_value(field: str, known: Mapping[int, Value], number: int) -> Value:
+    """Convert a value of an enum.
+
+    Raises:
+        InvalidArgument: it is unknown or UNSPECIFIED.
+    """
     if number not in known:
         raise InvalidArgument("UNKNOWN_VALUE", field, f"{number} is not a value of its enum")
     return known[number]
@@ -222,8 +224,3 @@ def report(value: Report) -> monitoring_service_pb2.Report:
     """Convert a report."""
     verdict = f"REPORT_VERDICT_{value.verdict}"
     return message(monitoring_service_pb2.Report, value, verdict=verdict)
-
-
-def job_run(value: JobRun) -> job_service_pb2.JobRun:
-    """Convert a run."""
-    return message(job_service_pb2.JobRun, value, state=f"JOB_RUN_STATE_{value.state}")

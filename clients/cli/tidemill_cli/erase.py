@@ -5,10 +5,10 @@ from tidemill_cli.failure import WrongUsage
 from tidemill_cli.listing import Columns, print_list
 from tidemill_cli.local import require_task, settings_with_tasks
 from tidemill_cli.messages import moment_text
-from tidemill_cli.options import AsJson, LastTask, Task, Texts, group
+from tidemill_cli.options import AsJson, LastTask, TaskAndTexts, group
 from tidemill_cli.output import print_json, say
 from tidemill_cli.standard_input import given_texts
-from tidemill_cli.tasks import only_one
+from tidemill_cli.tasks import only_one, task_and_texts
 from tidemill_cli.workspace_storage import audit_record, opened_storage
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.erasure import Erasure
@@ -22,7 +22,7 @@ app = group("tidemill erase texts support 'my name is Ann' · tidemill erase lis
     epilog="Example: tidemill erase texts support 'my name is Ann' · "
     "cat texts.txt | tidemill erase texts support -"
 )
-def texts(task: Task, texts: Texts, as_json: AsJson = False) -> None:
+def texts(arguments: TaskAndTexts, as_json: AsJson = False) -> None:
     """Erase texts from the database, the landed rows and the dataset versions.
 
     Case and spacing do not matter. Tidemill stores hashes of the texts, never the texts, and later
@@ -31,8 +31,10 @@ def texts(task: Task, texts: Texts, as_json: AsJson = False) -> None:
     copies and backups yourself.
     """
     settings, now = settings_with_tasks(), system_clock()
+    named, given = task_and_texts(arguments)
+    task = named or only_one(list(settings.tasks))
     require_task(settings, task)
-    hashes = {content_hash(text): None for text in given_texts(texts) if text.strip()}
+    hashes = {content_hash(text): None for text in given_texts(given) if text.strip()}
     if not hashes:
         raise WrongUsage("there is no text to erase")
     with opened_storage(settings) as storage:

@@ -3,6 +3,7 @@
 CommandFailed                1: the request failed
 ├── CannotWrite              a file cannot be written
 ├── ExtrasMissing            the command needs packages that are not installed
+├── NotAccepted              4: a model was refused, or the gates rejected it
 ├── NotNow                   the server cannot answer yet
 │   └── NothingRuns          3: no server, or no stack, can be reached
 └── WrongUsage               2: the command line, a file that it names, or a setting is wrong
@@ -29,6 +30,12 @@ class CannotWrite(CommandFailed):
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(f"{path} cannot be written: {error.strerror or error}")
+
+
+class NotAccepted(CommandFailed):
+    """A model that does not fit its task, or that the gates rejected."""
+
+    exit_code = 4
 
 
 class NotNow(CommandFailed):

@@ -1,24 +1,57 @@
 """`tidemill jobs`."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import connected
-from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, print_one
-from tidemill_cli.messages import enum_name, time_text, to_json
+from tidemill_cli.failure import WrongUsage
+from tidemill_cli.job_run import follow as follow_run
+from tidemill_cli.job_run import print_run, require_success
+from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
-from tidemill_cli.output import percent, print_table, say
-from tidemill_cli.progress import progress_view
+from tidemill_cli.output import say
 from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 
 app = group("tidemill jobs run retrain --task support")
 
 RunId = Annotated[str, typer.Argument(help="The run's id.")]
+_OF_RETRAIN = "Parameters of retrain"
+
+
+class Place(StrEnum):
+    """Where a training runs."""
+
+    LOCAL = "local"
+    SAGEMAKER = "sagemaker"
+
+
+Network = Annotated[
+    str,
+    typer.Option(
+        help="The network to train, such as ngram.",
+        show_default=False,
+        rich_help_panel=_OF_RETRAIN,
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option(min=0, help="Most trials of the search; 0: as set.", rich_help_panel=_OF_RETRAIN),
+]
+BudgetSeconds = Annotated[
+    int,
+    typer.Option(min=0, help="Most seconds of the search; 0: as set.", rich_help_panel=_OF_RETRAIN),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=2**32 - 1, help="Seed of every random choice.", rich_help_panel=_OF_RETRAIN
+    ),
+]
+On = Annotated[Place, typer.Option(help="Where it runs.", rich_help_panel=_OF_RETRAIN)]
 
 
 @app.command("list", epilog="Example: tidemill jobs list")
@@ -82,17 +115,31 @@ def run(
     job: Annotated[str, typer.Argument(help="The job; `tidemill jobs list` shows them.")],
     task: ForTask = "",
     follow: Annotated[bool, typer.Option(help="Wait until it ends.")] = True,
+    network: Network = "",
+    trials: Trials = 0,
+    budget_seconds: BudgetSeconds = 0,
+    seed: Seed = None,
+    on: On = Place.LOCAL,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a job, and follow it until it ends."""
+    """Start a job, and follow it until it ends. What no option says, the task's settings do."""
+    place = pb.TrainingPlace.Value(f"TRAINING_PLACE_{on.name}")
+    asked = pb.RetrainParameters(
+        network=network, trials=trials, budget_seconds=budget_seconds, seed=seed, place=place
+    )
+    given = asked != pb.RetrainParameters(place=pb.TRAINING_PLACE_LOCAL)
+    if given and job != "retrain":
+        raise WrongUsage(f"the parameters of retrain do not apply to {job}")
     with connected(address) as client:
-        request = pb.RunJobRequest(job=job, task=the_task(client, task, address))
+        request = pb.RunJobRequest(
+            job=job, task=the_task(client, task, address), retrain=asked if given else None
+        )
         queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
-        finish = _follow(client, queued.run_id) if follow else queued
-    _print_run(finish, as_json)
+        finish = follow_run(client, queued.run_id) if follow else queued
+    print_run(finish, as_json)
     if follow:
-        _fail_unless_succeeded(finish)
+        require_success(finish)
 
 
 @app.command(epilog="Example: tidemill jobs show RUN_ID --json")
@@ -101,16 +148,16 @@ def show(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
     with connected(address) as client:
         request = pb.GetJobRunRequest(run_id=run_id)
         found = client.jobs.GetJobRun(request, timeout=CALL_SECONDS).job_run
-    _print_run(found, as_json)
+    print_run(found, as_json)
 
 
 @app.command(epilog="Example: tidemill jobs watch RUN_ID")
 def watch(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
     """Follow a run until it ends."""
     with connected(address) as client:
-        finish = _follow(client, run_id)
-    _print_run(finish, as_json)
-    _fail_unless_succeeded(finish)
+        finish = follow_run(client, run_id)
+    print_run(finish, as_json)
+    require_success(finish)
 
 
 @app.command(epilog="Example: tidemill jobs cancel RUN_ID")
@@ -119,62 +166,4 @@ def cancel(run_id: RunId, address: Address = "", as_json: AsJson = False) -> Non
     with connected(address) as client:
         request = pb.CancelJobRunRequest(run_id=run_id)
         found = client.jobs.CancelJobRun(request, timeout=CALL_SECONDS).job_run
-    _print_run(found, as_json)
-
-
-def _follow(client: TidemillClient, run_id: str) -> pb.JobRun:
-    """Show a run's progress until it ends, and return its last state."""
-    # No timeout: a training may take any time.
-    stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
-    latest: pb.JobRun | None = None
-    try:
-        with progress_view() as show_progress:
-            for response in stream:
-                latest = response.job_run
-                show_progress(latest.job, latest.progress, latest.message)
-    except KeyboardInterrupt:
-        say(f"the run goes on; to follow it again: tidemill jobs watch {run_id}")
-        raise
-    if latest is None:
-        raise CommandFailed(f"the server sent nothing about run {run_id}")
-    return latest
-
-
-def _fail_unless_succeeded(run: pb.JobRun) -> None:
-    if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
-        ending = f"failed: {run.error}" if run.error else f"ended {enum_name(run, 'state')}"
-        raise CommandFailed(f"the run {ending}")
-
-
-def _print_run(run: pb.JobRun, as_json: bool) -> None:
-    fields = {
-        "run id": run.run_id,
-        "job": run.job,
-        "task": run.task,
-        "state": enum_name(run, "state"),
-        "progress": f"{percent(run.progress)}  {run.message}",
-        "error": run.error,
-        "requested by": run.trigger,
-        "queued": time_text(run.create_time),
-        "started": time_text(run.start_time),
-        "ended": time_text(run.end_time),
-    }
-    print_one(run, fields, as_json)
-    if not as_json and run.result.fields:
-        print_table(("result", ""), sorted(_flat(to_json(run.result))), empty="")
-
-
-def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield a result's values by name; those of an object inside it by `object.name`.
-
-    Each plain value of a list is yielded by itself; of a list of objects, only their number.
-    """
-    for name, value in result.items():
-        if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", one) for inner, one in _flat(value))
-        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
-            yield name, f"{len(value)}: --json shows them"
-        elif isinstance(value, list):
-            yield from ((name, one) for one in value)
-        else:
-            yield name, value
+    print_run(found, as_json)

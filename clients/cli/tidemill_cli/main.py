@@ -137,7 +137,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Returns:
         The exit code: 0 success, 1 the request failed, 2 wrong usage, 3 nothing is running,
-        130 stopped by Ctrl-C.
+        4 a model was refused or rejected, 130 stopped by Ctrl-C.
     """
     adapt_to_terminal(sys.stdout, sys.stderr)
     try:

@@ -4,16 +4,29 @@ from typing import Annotated
 
 import typer
 
+from tidemill.v1 import job_service_pb2
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.job_run import follow, print_run, require_success
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text
-from tidemill_cli.options import Address, AsJson, Comment, LastTask, Limit, OnlyTask, Task, group
+from tidemill_cli.model_import import EXAMPLE, import_model
+from tidemill_cli.options import (
+    Address,
+    AsJson,
+    Comment,
+    LastTask,
+    Limit,
+    OnlyTask,
+    TaskAndVersion,
+    group,
+)
 from tidemill_cli.output import percent
-from tidemill_cli.tasks import collect_of, the_task
+from tidemill_cli.tasks import collect_of, task_and_version, the_task
 
 app = group("tidemill models list --task support")
+app.command("import", epilog=EXAMPLE)(import_model)
 
 
 @app.command("list", epilog="Example: tidemill models list --task support --json")
@@ -38,23 +51,24 @@ def list_versions(
 
 
 @app.command(epilog="Example: tidemill models show support 3")
-def show(
-    task: LastTask = "",
-    model_version: Annotated[int, typer.Argument(help="The version; 0 is the champion.")] = 0,
-    address: Address = "",
-    as_json: AsJson = False,
-) -> None:
+def show(which: TaskAndVersion = None, address: Address = "", as_json: AsJson = False) -> None:
     """Show one model version; without a number, the champion."""
+    task, model_version = task_and_version(which)
     with connected(address) as client:
         request = pb.GetModelVersionRequest(
             task=the_task(client, task, address), model_version=model_version
         )
         version = client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
+    _print_version(version, as_json)
+
+
+def _print_version(version: pb.ModelVersion, as_json: bool) -> None:
     fields = {
         "task": version.task,
         "version": version.model_version,
         "state": enum_name(version, "state"),
         "because": version.reason,
+        "approved by": version.approved_by,
         "format": version.format,
         "trained on": version.dataset_version,
         **{name.replace("_", " "): f"{x:.4g}" for name, x in sorted(version.measures.items())},
@@ -66,21 +80,62 @@ def show(
 
 @app.command(epilog='Example: tidemill models promote support 3 --comment "better on refunds"')
 def promote(
-    task: Task,
-    model_version: Annotated[
-        int, typer.Argument(min=1, help="A VALIDATED, CANARY or ROLLED_BACK version.")
-    ],
+    which: TaskAndVersion,
     comment: Comment = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a version the champion. A version that was rolled back takes seconds to load."""
-    request = pb.PromoteModelVersionRequest(
-        task=task, model_version=model_version, actor=current_user(), comment=comment
-    )
+    """Make a VALIDATED, CANARY or ROLLED_BACK version the champion.
+
+    A version that was rolled back takes seconds to load.
+    """
+    task, model_version = task_and_version(which, least=1)
     with connected(address) as client:
+        request = pb.PromoteModelVersionRequest(
+            task=the_task(client, task, address),
+            model_version=model_version,
+            actor=current_user(),
+            comment=comment,
+        )
         response = client.models.PromoteModelVersion(request, timeout=CALL_SECONDS)
     _print_deployment(response.deployment, as_json)
+
+
+@app.command(epilog='Example: tidemill models approve support 3 --comment "checked by hand"')
+def approve(
+    which: TaskAndVersion,
+    comment: Comment = "",
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Approve a version that is AWAITING_APPROVAL, and make it the champion."""
+    task, model_version = task_and_version(which, least=1)
+    with connected(address) as client:
+        request = pb.ApproveModelVersionRequest(
+            task=the_task(client, task, address),
+            model_version=model_version,
+            actor=current_user(),
+            comment=comment,
+        )
+        response = client.models.ApproveModelVersion(request, timeout=CALL_SECONDS)
+    _print_version(response.model_version, as_json)
+
+
+@app.command(epilog="Example: tidemill models reproduce support 3")
+def reproduce(which: TaskAndVersion = None, address: Address = "", as_json: AsJson = False) -> None:
+    """Train a version again and compare the weights; without a number, the champion."""
+    task, model_version = task_and_version(which)
+    parameters = job_service_pb2.ReproduceModelParameters(model_version=model_version)
+    with connected(address) as client:
+        request = job_service_pb2.RunJobRequest(
+            job="reproduce_model",
+            task=the_task(client, task, address),
+            reproduce_model=parameters,
+        )
+        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
+        finish = follow(client, queued.run_id)
+    print_run(finish, as_json)
+    require_success(finish)
 
 
 @app.command(epilog='Example: tidemill models rollback support --comment "refunds are wrong"')

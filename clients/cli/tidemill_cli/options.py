@@ -18,7 +18,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Comment = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
 Limit = Annotated[int, typer.Option(min=1, help="How many to show, newest first.")]
 
-Task = Annotated[str, typer.Argument(help="The task.")]
+TaskAndVersion = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TASK] VERSION",
+        help="The task, not needed if there is only one, and the version.",
+        show_default=False,
+    ),
+]
 LastTask = Annotated[
     str, typer.Argument(help="The task; not needed if there is only one.", show_default=False)
 ]
@@ -28,8 +35,12 @@ ForTask = Annotated[
 ]
 OnlyTask = Annotated[str, typer.Option("--task", help="Only this task.", show_default=False)]
 
-Texts = Annotated[
-    list[str], typer.Argument(metavar="TEXT...", help="The texts; - reads lines from stdin.")
+TaskAndTexts = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[TASK] TEXT...",
+        help="The task, not needed if there is only one, and the texts; - reads lines from stdin.",
+    ),
 ]
 
 

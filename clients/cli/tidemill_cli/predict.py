@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from tidemill_cli.connection import connected, explanation
-from tidemill_cli.failure import CommandFailed
+from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.messages import error_to_json
-from tidemill_cli.options import Address, AsJson, Task, Texts
+from tidemill_cli.options import Address, AsJson, TaskAndTexts
 from tidemill_cli.output import percent, print_fields, print_json, print_table, shortened
 from tidemill_cli.standard_input import given_texts
+from tidemill_cli.tasks import task_and_texts, the_task
 from tidemill_client import Prediction, TidemillClient, TidemillError
 
 app = typer.Typer(add_completion=False)
@@ -25,8 +26,7 @@ Result = Prediction | TidemillError
 
 @app.command(epilog=_EXAMPLE)
 def predict(
-    task: Task,
-    texts: Texts,
+    arguments: TaskAndTexts,
     top_k: Annotated[int, typer.Option(min=1, help="How many labels to show, best first.")] = 1,
     model_version: Annotated[
         int, typer.Option(min=0, help="The version that answers; 0 lets the router choose.")
@@ -35,7 +35,11 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict the label of each text."""
+    task, texts = task_and_texts(arguments)
     with connected(address) as client:
+        task = the_task(client, task, address)
+        if texts == [task]:
+            raise WrongUsage(f"name a text after the task: tidemill predict {task} TEXT")
         if len(texts) == 1 and texts != ["-"]:
             prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
             print_json(prediction) if as_json else _print_one(prediction)

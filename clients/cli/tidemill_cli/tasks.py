@@ -1,17 +1,21 @@
 """The task that a command is for.
 
-A task that does not exist is an error, never an empty list. The only task need not be named.
+A task that does not exist is an error, never an empty list. The only task need not be named. Where
+it comes before other arguments, its form tells it from them: a number is a version, and the first
+of several arguments is the task if it looks like the name of one.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
 from tidemill.v1.model_service_pb2 import GetModelVersionRequest, ListDeploymentsRequest
-from tidemill_cli.failure import TaskNotNamed, UnknownTask
+from tidemill_cli.failure import TaskNotNamed, UnknownTask, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_client import PermissionDenied, TidemillClient, TidemillError, translated_errors
 from tidemill_core.settings import load_settings
+from tidemill_core.settings.workspace import TASK_NAME
 
 _RECENT = 1000
 
@@ -32,6 +36,31 @@ def the_task(client: TidemillClient, task: str, address: str) -> str:
     except PermissionDenied as error:
         raise TaskNotNamed from error
     return only_one(tasks)
+
+
+def task_and_version(arguments: Sequence[str] | None, least: int = 0) -> tuple[str, int]:
+    """Return the task, empty if it is left out, and the version, 0 if it is left out.
+
+    Args:
+        arguments: the arguments of a command.
+        least: the lowest version that the command takes.
+
+    Raises:
+        WrongUsage: they are not a task and a version.
+    """
+    given = list(arguments or ())
+    last = given.pop() if given and given[-1].isdecimal() else "0"
+    if len(given) > 1 or int(last) < least or (given and given[0].isdecimal()):
+        raise WrongUsage("give the task, if there are several, and then the version, such as 3")
+    return (given[0] if given else ""), int(last)
+
+
+def task_and_texts(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the task, empty if it is left out, and the texts."""
+    first, *others = arguments
+    if others and re.fullmatch(TASK_NAME, first):
+        return first, others
+    return "", list(arguments)
 
 
 def only_one(tasks: Sequence[str]) -> str:

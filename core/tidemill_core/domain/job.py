@@ -4,7 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidemill_core.domain.job_parameters import JobParameters
+
+RETRAIN = "retrain"
+IMPORT_MODEL = "import_model"
+REPRODUCE_MODEL = "reproduce_model"
+
+PUBLISHING_JOBS = (RETRAIN, IMPORT_MODEL)
+"""Jobs that publish a version. Only one of them runs for a task at a time: a candidate is loaded
+alone, and the next of these jobs rejects the candidates of those that died."""
 
 
 class JobRunState(StrEnum):
@@ -76,6 +87,7 @@ class JobRun:
         create_time: when it was queued.
         start_time: when it started.
         end_time: when it ended.
+        parameters: what it was asked to do; None for jobs without parameters.
     """
 
     run_id: str
@@ -92,3 +104,4 @@ class JobRun:
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
+    parameters: "JobParameters | None" = None

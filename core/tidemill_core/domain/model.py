@@ -19,11 +19,14 @@ class ModelState(StrEnum):
     CHAMPION = "CHAMPION"
     RETIRED = "RETIRED"
     ROLLED_BACK = "ROLLED_BACK"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    """Passed all other gates, and waits for a person."""
 
 
 _S = ModelState
 _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
-    _S.CANDIDATE: frozenset({_S.VALIDATED, _S.REJECTED}),
+    _S.CANDIDATE: frozenset({_S.VALIDATED, _S.REJECTED, _S.AWAITING_APPROVAL}),
+    _S.AWAITING_APPROVAL: frozenset({_S.VALIDATED, _S.REJECTED}),
     _S.VALIDATED: frozenset({_S.SHADOW, _S.CHAMPION}),
     _S.SHADOW: frozenset({_S.CANARY, _S.ROLLED_BACK}),
     _S.CANARY: frozenset({_S.CHAMPION, _S.ROLLED_BACK}),
@@ -64,6 +67,7 @@ class ModelVersion:
         reason: why it is in this state, for people.
         create_time: when it was published.
         update_time: when its state last changed.
+        approved_by: who approved it; empty if no one did.
     """
 
     task: str
@@ -75,6 +79,7 @@ class ModelVersion:
     reason: str
     create_time: datetime
     update_time: datetime
+    approved_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, select, update
 
 from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.domain.job_parameters import parameters_of
 from tidemill_core.errors import NotFound
 from tidemill_core.storage.schema import job_runs
 
@@ -17,6 +18,12 @@ def find_run(connection: Connection, condition: ColumnElement[bool]) -> JobRun |
     query = select(job_runs).where(condition).order_by(job_runs.c.sequence.desc()).limit(1)
     row = connection.execute(query).mappings().first()
     return None if row is None else run_of_row(row)
+
+
+def find_runs(connection: Connection, condition: ColumnElement[bool]) -> list[JobRun]:
+    """Return the runs that meet a condition, newest first."""
+    query = select(job_runs).where(condition).order_by(job_runs.c.sequence.desc())
+    return [run_of_row(row) for row in connection.execute(query).mappings()]
 
 
 def get_run(connection: Connection, run_id: str) -> JobRun:
@@ -39,4 +46,5 @@ def run_in(state: JobRunState, run_id: str) -> Update:
 def run_of_row(row: Mapping[Any, Any]) -> JobRun:
     """Return a row as a value."""
     values = {name: value for name, value in row.items() if name not in _INTERNAL}
-    return JobRun(**{**values, "state": JobRunState(values["state"])})
+    parameters = parameters_of(values["job"], values["parameters"])
+    return JobRun(**{**values, "state": JobRunState(values["state"]), "parameters": parameters})

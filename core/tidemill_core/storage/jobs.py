@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from tidemill_core.domain.job import ASKED_BY_PEOPLE, Job, JobRun, JobRunState
+from tidemill_core.domain.job import ASKED_BY_PEOPLE, PUBLISHING_JOBS, Job, JobRun, JobRunState
+from tidemill_core.domain.job_parameters import JobParameters, parameters_of
 from tidemill_core.errors import TaskGone
 from tidemill_core.storage.database import Database, Page
-from tidemill_core.storage.job_rows import find_run, get_run, run_in, run_of_row
+from tidemill_core.storage.job_rows import find_run, find_runs, get_run, run_in, run_of_row
 from tidemill_core.storage.schema import job_runs, jobs, joined_requests
 
 
@@ -25,6 +26,7 @@ class RunRequest:
         trigger: what asks for it; a `Trigger`.
         fire_time: the scheduled time that it covers; a job's runs for a task have distinct ones.
         request_id: a repeated id returns the same run; empty makes each request a new one.
+        parameters: what the run is to do; None for the job's defaults.
     """
 
     job: str
@@ -32,6 +34,7 @@ class RunRequest:
     trigger: str
     fire_time: datetime | None = None
     request_id: str = ""
+    parameters: JobParameters | None = None
 
 
 class JobStore:
@@ -54,21 +57,24 @@ class JobStore:
             return [Job(**row) for row in rows]
 
     def enqueue(self, request: RunRequest, now: datetime) -> JobRun:
-        """Queue a run, or join the queued run of that job for that task.
+        """Queue a run, or join the queued run of that job and task with the same parameters.
 
         A joined run also covers the request's scheduled time; if a person asks, it takes their
         trigger. A repeated request id or scheduled time returns the run of the first request.
         """
         waiting = _is_of(request.job, request.task) & (job_runs.c.state == JobRunState.QUEUED)
+        parameters = request.parameters or parameters_of(request.job, {})
         with self._database.write(alone_on=job_runs) as connection:
             if (repeated := _repeated(connection, request)) is not None:
                 return repeated
-            if (joined := find_run(connection, waiting)) is not None:
-                return _join(connection, joined, request)
+            for queued in find_runs(connection, waiting):
+                if queued.parameters == parameters:
+                    return _join(connection, queued, request)
             run_id = uuid.uuid4().hex
             values = {
                 **asdict(request),
                 "request_id": request.request_id or None,
+                "parameters": {} if parameters is None else asdict(parameters),
                 "run_id": run_id,
                 "state": JobRunState.QUEUED,
                 "progress": 0.0,
@@ -84,14 +90,16 @@ class JobStore:
     def claim(self, now: datetime) -> JobRun | None:
         """Start a queued run whose job is not running for its task; None if there is none.
 
+        No two `PUBLISHING_JOBS` run for a task at a time.
         Runs that people asked for come first, then the oldest. Concurrent calls get different
         runs.
         """
         running = job_runs.alias("running")
         busy = select(running.c.run_id).where(
             running.c.state == JobRunState.RUNNING,
-            running.c.job == job_runs.c.job,
             running.c.task == job_runs.c.task,
+            (running.c.job == job_runs.c.job)
+            | (running.c.job.in_(PUBLISHING_JOBS) & job_runs.c.job.in_(PUBLISHING_JOBS)),
         )
         queued = select(job_runs.c.run_id).where(
             job_runs.c.state == JobRunState.QUEUED, ~busy.exists()

@@ -7,10 +7,7 @@ from sqlalchemy import func, select, update
 
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
 from tidemill_core.domain.traffic import Traffic, plan_traffic
-from tidemill_core.errors import (
-    FailedPrecondition,
-    IllegalTransition,
-)
+from tidemill_core.errors import FailedPrecondition, IllegalTransition
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
     Change,
@@ -69,11 +66,32 @@ class ModelStore:
         reason: str,
         now: datetime,
     ) -> ModelVersion:
-        """Make a candidate VALIDATED or REJECTED, and store its measures and the reason."""
+        """Make a candidate VALIDATED, REJECTED or AWAITING_APPROVAL, and store why."""
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
             row = this(task, version)
             connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
+            return get_version(connection, task, version)
+
+    def approve(self, task: str, version: int, change: Change) -> ModelVersion:
+        """Make a version that waits for a person VALIDATED, and store who approved it.
+
+        A version that was approved before stays as it is.
+
+        Raises:
+            NotFound: there is no such version.
+            IllegalTransition: it does not wait for a person.
+        """
+        with self._database.write(alone_on=model_versions) as connection:
+            before = get_version(connection, task, version)
+            if before.state is not ModelState.AWAITING_APPROVAL:
+                if before.approved_by:
+                    return before
+                raise IllegalTransition(before.state, "approved: it waits for no one")
+            reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
+            set_state(connection, task, version, ModelState.VALIDATED, reason, change.time)
+            approval = update(model_versions).where(this(task, version))
+            connection.execute(approval.values(approved_by=change.actor))
             return get_version(connection, task, version)
 
     def get(self, task: str, version: int) -> ModelVersion:

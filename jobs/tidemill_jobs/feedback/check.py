@@ -8,11 +8,10 @@ import polars as pl
 
 from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.example import LabelSource
-from tidemill_core.domain.job import JobRun, JobRunState, Trigger
+from tidemill_core.domain.job import RETRAIN, JobRun, JobRunState, Trigger
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.split import Split
 from tidemill_core.storage.jobs import JobStore, RunRequest
-from tidemill_jobs.catalog import RETRAIN
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.deciding.split import place
 from tidemill_jobs.data.preparing.clean import Cleaning, clean

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.job import PUBLISHING_JOBS, JobRunState
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TidemillError, Unavailable
 from tidemill_core.model_repository import MODEL_FILES, ModelRepository
@@ -17,7 +17,6 @@ from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.served import by_model, configure
-from tidemill_jobs.catalog import RETRAIN
 
 UNLOAD_AFTER = timedelta(seconds=5)
 """How long a version stays loaded after a change; fronts notice it within a quarter of a second."""
@@ -109,10 +108,11 @@ class Reconciler:
     def _is_changing(self, task: str) -> bool:
         """Return whether versions without traffic must stay loaded for now.
 
-        A running retraining tests a candidate, and unloads it at its end. After a change of
-        traffic, fronts ask for the old version until they notice the change.
+        A running retraining or import tests a candidate, and unloads it at its end. After a change
+        of traffic, fronts ask for the old version until they notice the change.
         """
-        if self._storage.jobs.latest(RETRAIN, task, [JobRunState.RUNNING]) is not None:
+        running, jobs = [JobRunState.RUNNING], self._storage.jobs
+        if any(jobs.latest(job, task, running) is not None for job in PUBLISHING_JOBS):
             return True
         deployment = self._storage.models.deployment(task)
         return deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER

@@ -11,6 +11,7 @@ from tidemill_server.handlers.feedback import FeedbackHandler
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.handlers.model import ModelHandler
+from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
 
@@ -24,5 +25,6 @@ class Handlers:
     labeling: LabelingHandler
     dataset: DatasetHandler
     model: ModelHandler
+    model_importer: ModelImporter
     monitoring: MonitoringHandler
     job: JobHandler

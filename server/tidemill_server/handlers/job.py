@@ -5,7 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.job import Job, JobRun, Trigger
+from tidemill_core.domain.job import IMPORT_MODEL, Job, JobRun, Trigger
+from tidemill_core.domain.job_parameters import (
+    JobParameters,
+    ReproduceModelParameters,
+    RetrainParameters,
+)
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.database import Page, page_token
 from tidemill_core.storage.jobs import JobStore, RunRequest
@@ -14,6 +19,9 @@ from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
 WATCH_SECONDS = 0.25
+MAX_NETWORK_LENGTH = 40
+MAX_TRIALS = 10_000
+MAX_BUDGET_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,10 @@ class JobHandler:
         return _page_of(self.store.catalog(), page)
 
     @in_thread
-    def run(self, job: str, task: str, request_id: str) -> JobRun:
-        """Queue a run.
+    def run(
+        self, job: str, task: str, request_id: str, parameters: JobParameters | None = None
+    ) -> JobRun:
+        """Queue a run; without parameters, it does what the task's settings say.
 
         Raises:
             InvalidArgument: names the field and the rule.
@@ -42,7 +52,11 @@ class JobHandler:
         if job not in known:
             rule = f"there is no job {job[:100]!r}; there are: {', '.join(sorted(known))}"
             raise InvalidArgument("UNKNOWN_JOB", "job", rule)
-        run = RunRequest(job, task, Trigger.RPC, request_id=request_id)
+        if job == IMPORT_MODEL:
+            rule = "is started by ImportModelVersion, which sends its files: tidemill models import"
+            raise InvalidArgument("JOB_NEEDS_FILES", "job", rule)
+        _check_parameters(parameters)
+        run = RunRequest(job, task, Trigger.RPC, request_id=request_id, parameters=parameters)
         return self.store.enqueue(run, self.clock())
 
     @in_thread
@@ -70,6 +84,22 @@ class JobHandler:
     def cancel_run(self, run_id: str) -> JobRun:
         """Ask a run to stop, or raise NotFound."""
         return self.store.cancel(run_id, self.clock())
+
+
+def _check_parameters(parameters: JobParameters | None) -> None:
+    if isinstance(parameters, RetrainParameters):
+        check_words("retrain.network", parameters.network or "", MAX_NETWORK_LENGTH)
+        _check_range("retrain.trials", parameters.trials, MAX_TRIALS)
+        _check_range("retrain.budget_seconds", parameters.budget_seconds, MAX_BUDGET_SECONDS)
+    if isinstance(parameters, ReproduceModelParameters) and parameters.model_version < 0:
+        rule = f"{parameters.model_version} is not a version: versions start at 1"
+        raise InvalidArgument("UNKNOWN_VERSION", "reproduce_model.model_version", rule)
+
+
+def _check_range(field: str, value: int | None, highest: int) -> None:
+    if value is not None and not 1 <= value <= highest:
+        rule = f"{value} is not from 1 to {highest:,}"
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", field, rule)
 
 
 def _page_of(jobs: list[Job], page: Page) -> tuple[list[Job], str]:

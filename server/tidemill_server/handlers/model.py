@@ -93,6 +93,19 @@ class ModelHandler:
             await self._wait_loaded(before)
         return await asyncio.to_thread(store.promote, change.task, model_version, checked)
 
+    async def approve(self, change: NewChange, model_version: int) -> ModelVersion:
+        """Approve a version that waits for a person, and make it the champion.
+
+        Raises:
+            NotFound: the version does not exist.
+            VersionNotLoaded: it is approved, but Triton did not load it within LOAD_SECONDS.
+        """
+        checked, task = self._checked(change), change.task
+        approved = await asyncio.to_thread(self.store.approve, task, model_version, checked)
+        if approved.state is ModelState.VALIDATED:
+            await self.promote(change, model_version)
+        return await asyncio.to_thread(self.store.get, task, model_version)
+
     async def _wait_loaded(self, before: ModelVersion) -> None:
         name = model_name(before.task, before.model_format)
         try:

@@ -86,6 +86,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "PromoteModelVersion": _CHANGE,
         "RollbackModel": _CHANGE,
         "SetTraffic": _CHANGE,
+        "ApproveModelVersion": _CHANGE,
+        "ImportModelVersion": _CHANGE,
     },
     "tidemill.v1.MonitoringService": {
         "ListReports": _SEE,

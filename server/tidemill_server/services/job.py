@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill.v1 import job_service_pb2_grpc
-from tidemill_server import convert
+from tidemill_server import convert, convert_runs
 from tidemill_server.handlers.job import JobHandler
 
 
@@ -23,13 +23,14 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
     async def RunJob(self, request: pb.RunJobRequest, _: object) -> pb.RunJobResponse:
         """Queue a run."""
-        run = await self._handler.run(request.job, request.task, request.request_id)
-        return pb.RunJobResponse(job_run=convert.job_run(run))
+        parameters = convert_runs.job_parameters(request)
+        run = await self._handler.run(request.job, request.task, request.request_id, parameters)
+        return pb.RunJobResponse(job_run=convert_runs.job_run(run))
 
     async def GetJobRun(self, request: pb.GetJobRunRequest, _: object) -> pb.GetJobRunResponse:
         """Return one run."""
         run = await self._handler.get_run(request.run_id)
-        return pb.GetJobRunResponse(job_run=convert.job_run(run))
+        return pb.GetJobRunResponse(job_run=convert_runs.job_run(run))
 
     async def ListJobRuns(
         self, request: pb.ListJobRunsRequest, _: object
@@ -38,18 +39,20 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         found, token = await self._handler.list_runs(
             request.job, request.task, convert.page(request)
         )
-        return pb.ListJobRunsResponse(job_runs=map(convert.job_run, found), next_page_token=token)
+        return pb.ListJobRunsResponse(
+            job_runs=map(convert_runs.job_run, found), next_page_token=token
+        )
 
     async def WatchJobRun(
         self, request: pb.WatchJobRunRequest, _: object
     ) -> AsyncIterator[pb.WatchJobRunResponse]:
         """Send the run immediately and after each change, until it ends."""
         async for run in self._handler.watch_run(request.run_id):
-            yield pb.WatchJobRunResponse(job_run=convert.job_run(run))
+            yield pb.WatchJobRunResponse(job_run=convert_runs.job_run(run))
 
     async def CancelJobRun(
         self, request: pb.CancelJobRunRequest, _: object
     ) -> pb.CancelJobRunResponse:
         """Ask a run to stop."""
         run = await self._handler.cancel_run(request.run_id)
-        return pb.CancelJobRunResponse(job_run=convert.job_run(run))
+        return pb.CancelJobRunResponse(job_run=convert_runs.job_run(run))

@@ -1,16 +1,20 @@
 """ModelService."""
 
+from collections.abc import AsyncIterator
+
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1 import model_service_pb2_grpc
-from tidemill_server import convert
+from tidemill_server import convert, convert_runs
 from tidemill_server.handlers.model import ModelHandler, NewChange
+from tidemill_server.handlers.model_import import ModelImporter
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     """Shows model versions and changes which of them answer."""
 
-    def __init__(self, handler: ModelHandler) -> None:
+    def __init__(self, handler: ModelHandler, importer: ModelImporter) -> None:
         self._handler = handler
+        self._importer = importer
 
     async def ListModelVersions(
         self, request: pb.ListModelVersionsRequest, _: object
@@ -58,3 +62,19 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.ListDeploymentsResponse(
             deployments=map(convert.deployment, found), next_page_token=token
         )
+
+    async def ApproveModelVersion(
+        self, request: pb.ApproveModelVersionRequest, _: object
+    ) -> pb.ApproveModelVersionResponse:
+        """Approve a version that waits for a person."""
+        change = convert.value_of(NewChange, request)
+        found = await self._handler.approve(change, request.model_version)
+        return pb.ApproveModelVersionResponse(model_version=convert.model_version(found))
+
+    async def ImportModelVersion(
+        self, request_iterator: AsyncIterator[pb.ImportModelVersionRequest], _: object
+    ) -> pb.ImportModelVersionResponse:
+        """Store a model that was made elsewhere, and queue the run that judges it."""
+        messages = (convert_runs.import_message(request) async for request in request_iterator)
+        run = await self._importer.receive(messages)
+        return pb.ImportModelVersionResponse(job_run=convert_runs.job_run(run))

@@ -7,6 +7,12 @@ import pytest
 
 from tests.contract.storage.values import NOW, at_once, later
 from tidemill_core.domain.job import Job, JobRun, JobRunState, Trigger
+from tidemill_core.domain.job_parameters import (
+    ImportModelParameters,
+    JobParameters,
+    RetrainParameters,
+    TrainingPlace,
+)
 from tidemill_core.errors import NotFound
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.job_pruning import prune_runs
@@ -96,6 +102,52 @@ def test_one_run_waits(storage: Storage) -> None:
     following = _enqueue(storage)
     assert following.run_id != waiting.run_id
     assert _enqueue(storage) == following
+
+
+@pytest.mark.parametrize(
+    ("job", "parameters"),
+    [
+        ("retrain", RetrainParameters("ngram", 5, 60, 0, TrainingPlace.SAGEMAKER)),
+        ("import_model", ImportModelParameters("u1", "onnx", 64)),
+    ],
+)
+def test_parameters_read_back(storage: Storage, job: str, parameters: JobParameters) -> None:
+    """A run keeps what it was asked to do; without parameters, retrain has its defaults."""
+    run = storage.jobs.enqueue(RunRequest(job, "support", "a", parameters=parameters), NOW)
+    assert run.parameters == parameters == storage.jobs.get(run.run_id).parameters
+    assert _enqueue(storage, task="arxiv").parameters == RetrainParameters()
+    assert _enqueue(storage, job="drift").parameters is None
+
+
+def test_runs_with_other_parameters_wait_too(storage: Storage) -> None:
+    """A request joins only a queued run with its own parameters; the runs start in order."""
+    plain = _enqueue(storage)
+
+    def asked(**parameters: int) -> JobRun:
+        wanted = RetrainParameters(**parameters)  # type: ignore[arg-type]  # a test's own values
+        return storage.jobs.enqueue(RunRequest("retrain", "support", "a", parameters=wanted), NOW)
+
+    seeded = asked(seed=1)
+    assert len({plain.run_id, seeded.run_id, asked(seed=2).run_id}) == 3
+    assert (asked(seed=1), asked()) == (seeded, plain)
+    assert storage.jobs.claim(later(1)) == storage.jobs.get(plain.run_id)
+    assert storage.jobs.claim(later(1)) is None
+    storage.jobs.succeed(plain.run_id, {}, later(2))
+    assert storage.jobs.claim(later(3)) == storage.jobs.get(seeded.run_id)
+
+
+def test_one_job_publishes_at_a_time(storage: Storage) -> None:
+    """A retraining and an import of one task run one after another; other jobs do not wait."""
+    wanted = ImportModelParameters("u1", "onnx")
+    running = _running(storage)
+    imported = storage.jobs.enqueue(
+        RunRequest("import_model", "support", Trigger.RPC, parameters=wanted), NOW
+    )
+    drift = _enqueue(storage, job="drift")
+    assert storage.jobs.claim(later(1)) == storage.jobs.get(drift.run_id)
+    assert storage.jobs.claim(later(1)) is None
+    storage.jobs.succeed(running.run_id, {}, later(2))
+    assert storage.jobs.claim(later(3)) == storage.jobs.get(imported.run_id)
 
 
 def test_one_run_waits_whoever_asks_at_once(storage: Storage, second_storage: Storage) -> None:

@@ -55,6 +55,19 @@ def test_judge(storage: Storage, target: ModelState) -> None:
     assert judged == expected == storage.models.get(TASK, 1)
 
 
+def test_approved(storage: Storage) -> None:
+    """An approved version is VALIDATED and names who approved it; a repetition changes nothing."""
+    for target in (ModelState.AWAITING_APPROVAL, ModelState.VALIDATED):
+        number = storage.models.add_candidate(TASK, "onnx", "d1", NOW).version
+        storage.models.judge(TASK, number, target, {}, "because", NOW)
+    approved = storage.models.approve(TASK, 1, change(comment="looks right", seconds=5))
+    assert (approved.state, approved.approved_by) == (ModelState.VALIDATED, "operator")
+    assert approved.reason == "approved by operator: looks right"
+    assert storage.models.approve(TASK, 1, change(seconds=9)) == approved
+    with pytest.raises(IllegalTransition, match="VALIDATED cannot become approved"):
+        storage.models.approve(TASK, 2, change())
+
+
 def test_judged_once(storage: Storage) -> None:
     """A rejected version stays rejected, with its measures."""
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)

@@ -20,6 +20,7 @@ from tidemill_cli.main import run
         "label export waiting.json --task",
         "models list --task",
         "models show",
+        "models reproduce",
         "models rollback",
         "models traffic",
         "models deployments",

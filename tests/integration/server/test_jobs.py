@@ -1,6 +1,7 @@
 """JobService: requests go into the table, and their progress comes back."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,51 @@ def test_a_wrong_wish_is_refused(front: Front) -> None:
     assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")
     refused = refusal(lambda: run(front, request_id="r" * 201))
     assert words(refused) == ("INVALID_ARGUMENT", "VALUE_TOO_LONG", "request_id")
+
+
+def test_parameters_reach_the_run(front: Front, workspace: Workspace) -> None:
+    """The run shows them; a request with other parameters is a run of its own."""
+    asked = pb.RetrainParameters(network="ngram", trials=5, seed=0)
+    runs = []
+    for parameters in (asked, asked, None):
+        request = pb.RunJobRequest(job="retrain", task="untrained", retrain=parameters)
+        runs.append(front.jobs.RunJob(request, timeout=10).job_run)
+    assert runs[0] == runs[1]
+    asked.place = pb.TRAINING_PLACE_LOCAL
+    assert runs[0].retrain == asked
+    assert runs[2].retrain == pb.RetrainParameters(place=pb.TRAINING_PLACE_LOCAL)
+    assert not runs[2].retrain.HasField("seed")
+    for each in (runs[0], runs[2]):
+        workspace.storage.jobs.cancel(each.run_id, NOW)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "field"),
+    [
+        ({"retrain": {"trials": -1}}, "VALUE_OUT_OF_RANGE", "retrain.trials"),
+        ({"retrain": {"trials": 10_001}}, "VALUE_OUT_OF_RANGE", "retrain.trials"),
+        ({"retrain": {"budget_seconds": 604_801}}, "VALUE_OUT_OF_RANGE", "retrain.budget_seconds"),
+        ({"retrain": {"network": "n" * 41}}, "VALUE_TOO_LONG", "retrain.network"),
+        ({"retrain": {"place": 9}}, "UNKNOWN_VALUE", "retrain.place"),
+        ({"reproduce_model": {}}, "PARAMETERS_OF_ANOTHER_JOB", "reproduce_model"),
+        ({"job": "check_drift", "retrain": {}}, "PARAMETERS_OF_ANOTHER_JOB", "retrain"),
+        ({"job": "import_model"}, "JOB_NEEDS_FILES", "job"),
+        (
+            {"job": "reproduce_model", "reproduce_model": {"model_version": -1}},
+            "UNKNOWN_VERSION",
+            "reproduce_model.model_version",
+        ),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    front: Front, workspace: Workspace, wrong: dict[str, Any], reason: str, field: str
+) -> None:
+    """The error names the parameter and the rule, and no run is queued."""
+    names = ("retrain", "check_drift", "import_model", "reproduce_model")
+    workspace.storage.jobs.set_catalog([Job(name, "", "") for name in names])
+    request = pb.RunJobRequest(**{"job": "retrain", "task": "untrained", **wrong})
+    refused = refusal(lambda: front.jobs.RunJob(request, timeout=10))
+    assert words(refused) == ("INVALID_ARGUMENT", reason, field)
 
 
 def test_a_run_that_is_not_there(front: Front) -> None:

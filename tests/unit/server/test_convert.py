@@ -10,7 +10,7 @@ from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.errors import InvalidArgument
-from tidemill_server import convert
+from tidemill_server import convert, convert_runs
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=5, minutes=30)))
 
@@ -34,7 +34,7 @@ def test_times_enums_and_figures_arrive_whole() -> None:
         start_time=MOMENT,
         end_time=None,
     )
-    made = convert.job_run(run)
+    made = convert_runs.job_run(run)
     assert made.create_time.ToDatetime(UTC) == MOMENT
     assert not made.HasField("end_time")
     assert made.state == job_service_pb2.JOB_RUN_STATE_RUNNING

@@ -49,6 +49,7 @@ model_versions = Table(
     Column("reason", Text, nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
     Column("update_time", UtcDateTime, nullable=False),
+    Column("approved_by", String(200), nullable=False, server_default=""),
     UniqueConstraint("task", "version"),
 )
 
@@ -95,6 +96,7 @@ job_runs = Table(
     Column("start_time", UtcDateTime),
     Column("heartbeat_time", UtcDateTime),
     Column("end_time", UtcDateTime),
+    Column("parameters", JSON, nullable=False, server_default="{}"),
     UniqueConstraint("job", "task", "fire_time"),
     Index(None, "state"),
     Index(None, "job", "task", "sequence"),

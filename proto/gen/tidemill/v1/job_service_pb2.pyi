@@ -57,6 +57,30 @@ JOB_RUN_STATE_CANCELLED: JobRunState.ValueType  # 5
 """Was canceled."""
 Global___JobRunState: _TypeAlias = JobRunState  # noqa: Y015
 
+class _TrainingPlace:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TrainingPlaceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TrainingPlace.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRAINING_PLACE_UNSPECIFIED: _TrainingPlace.ValueType  # 0
+    """Not set: LOCAL."""
+    TRAINING_PLACE_LOCAL: _TrainingPlace.ValueType  # 1
+    """On the machine of the jobs."""
+    TRAINING_PLACE_SAGEMAKER: _TrainingPlace.ValueType  # 2
+    """On Amazon SageMaker."""
+
+class TrainingPlace(_TrainingPlace, metaclass=_TrainingPlaceEnumTypeWrapper):
+    """Where a training runs."""
+
+TRAINING_PLACE_UNSPECIFIED: TrainingPlace.ValueType  # 0
+"""Not set: LOCAL."""
+TRAINING_PLACE_LOCAL: TrainingPlace.ValueType  # 1
+"""On the machine of the jobs."""
+TRAINING_PLACE_SAGEMAKER: TrainingPlace.ValueType  # 2
+"""On Amazon SageMaker."""
+Global___TrainingPlace: _TypeAlias = TrainingPlace  # noqa: Y015
+
 @_typing.final
 class Job(_message.Message):
     """A job that can be run."""
@@ -88,6 +112,98 @@ class Job(_message.Message):
 Global___Job: _TypeAlias = Job  # noqa: Y015
 
 @_typing.final
+class RetrainParameters(_message.Message):
+    """Parameters of the job "retrain". What is not set comes from the task's settings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    BUDGET_SECONDS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """The network, such as "ngram"."""
+    trials: _builtins.int
+    """The most trials of the search; up to 10,000."""
+    budget_seconds: _builtins.int
+    """The most seconds that the search may take; up to 604,800, a week."""
+    seed: _builtins.int
+    """The seed of every random choice."""
+    place: Global___TrainingPlace.ValueType
+    """Where it runs."""
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        trials: _builtins.int = ...,
+        budget_seconds: _builtins.int = ...,
+        seed: _builtins.int | None = ...,
+        place: Global___TrainingPlace.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "budget_seconds", b"budget_seconds", "network", b"network", "place", b"place", "seed", b"seed", "trials", b"trials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___RetrainParameters: _TypeAlias = RetrainParameters  # noqa: Y015
+
+@_typing.final
+class ReproduceModelParameters(_message.Message):
+    """Parameters of the job "reproduce_model"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.int
+    """The version to train again; 0 asks for the champion."""
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReproduceModelParameters: _TypeAlias = ReproduceModelParameters  # noqa: Y015
+
+@_typing.final
+class ImportModelParameters(_message.Message):
+    """Parameters of the job "import_model", which ImportModelVersion starts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """The stored files."""
+    format: _builtins.str
+    """"onnx" or "torchscript"."""
+    max_length: _builtins.int
+    """Token ids in a row; 0 if the job chooses."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+        format: _builtins.str = ...,
+        max_length: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "max_length", b"max_length", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModelParameters: _TypeAlias = ImportModelParameters  # noqa: Y015
+
+@_typing.final
 class JobRun(_message.Message):
     """One run of a job for one task."""
 
@@ -107,6 +223,9 @@ class JobRun(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    RETRAIN_FIELD_NUMBER: _builtins.int
+    REPRODUCE_MODEL_FIELD_NUMBER: _builtins.int
+    IMPORT_MODEL_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Its id."""
     job: _builtins.str
@@ -147,6 +266,18 @@ class JobRun(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
 
+    @_builtins.property
+    def retrain(self) -> Global___RetrainParameters:
+        """Of "retrain"."""
+
+    @_builtins.property
+    def reproduce_model(self) -> Global___ReproduceModelParameters:
+        """Of "reproduce_model"."""
+
+    @_builtins.property
+    def import_model(self) -> Global___ImportModelParameters:
+        """Of "import_model"."""
+
     def __init__(
         self,
         *,
@@ -164,12 +295,17 @@ class JobRun(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        retrain: Global___RetrainParameters | None = ...,
+        reproduce_model: Global___ReproduceModelParameters | None = ...,
+        import_model: Global___ImportModelParameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "fire_time", b"fire_time", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "fire_time", b"fire_time", "import_model", b"import_model", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "fire_time", b"fire_time", "job", b"job", "message", b"message", "progress", b"progress", "result", b"result", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "fire_time", b"fire_time", "import_model", b"import_model", "job", b"job", "message", b"message", "parameters", b"parameters", "progress", b"progress", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model", "import_model"]  # noqa: Y015
+    _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
 
 Global___JobRun: _TypeAlias = JobRun  # noqa: Y015
 
@@ -236,24 +372,38 @@ class RunJobRequest(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RETRAIN_FIELD_NUMBER: _builtins.int
+    REPRODUCE_MODEL_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     """The job to run."""
     task: _builtins.str
     """The task to run it for."""
     request_id: _builtins.str
     """Makes retries safe: a repeated id returns the same run, whatever its state."""
+    @_builtins.property
+    def retrain(self) -> Global___RetrainParameters:
+        """Of "retrain"."""
+
+    @_builtins.property
+    def reproduce_model(self) -> Global___ReproduceModelParameters:
+        """Of "reproduce_model"."""
+
     def __init__(
         self,
         *,
         job: _builtins.str = ...,
         task: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        retrain: Global___RetrainParameters | None = ...,
+        reproduce_model: Global___ReproduceModelParameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "reproduce_model", b"reproduce_model", "retrain", b"retrain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "request_id", b"request_id", "retrain", b"retrain", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model"]  # noqa: Y015
+    _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
 
 Global___RunJobRequest: _TypeAlias = RunJobRequest  # noqa: Y015
 

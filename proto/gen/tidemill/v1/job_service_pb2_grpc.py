@@ -80,8 +80,8 @@ class JobServiceServicer:
 
     def RunJob(self, request, context):
         """Queues a run. Runs of one job for one task happen one after another, and at most one of them
-        is queued: if one is queued already, the call returns it. Runs that callers asked for start
-        before scheduled ones.
+        is queued with the same parameters: if one is queued already, the call returns it. Runs that
+        callers asked for start before scheduled ones.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

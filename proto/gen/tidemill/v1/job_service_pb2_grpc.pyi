@@ -37,8 +37,8 @@ class JobServiceStub:
     """Lists the jobs that can be run."""
     RunJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RunJobRequest, _job_service_pb2.RunJobResponse]
     """Queues a run. Runs of one job for one task happen one after another, and at most one of them
-    is queued: if one is queued already, the call returns it. Runs that callers asked for start
-    before scheduled ones.
+    is queued with the same parameters: if one is queued already, the call returns it. Runs that
+    callers asked for start before scheduled ones.
     """
     GetJobRun: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRunRequest, _job_service_pb2.GetJobRunResponse]
     """Returns one run."""
@@ -58,8 +58,8 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists the jobs that can be run."""
     RunJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RunJobRequest, _job_service_pb2.RunJobResponse]  # type: ignore[assignment]
     """Queues a run. Runs of one job for one task happen one after another, and at most one of them
-    is queued: if one is queued already, the call returns it. Runs that callers asked for start
-    before scheduled ones.
+    is queued with the same parameters: if one is queued already, the call returns it. Runs that
+    callers asked for start before scheduled ones.
     """
     GetJobRun: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRunRequest, _job_service_pb2.GetJobRunResponse]  # type: ignore[assignment]
     """Returns one run."""
@@ -88,8 +88,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RunJobResponse, _abc.Awaitable[_job_service_pb2.RunJobResponse]]:
         """Queues a run. Runs of one job for one task happen one after another, and at most one of them
-        is queued: if one is queued already, the call returns it. Runs that callers asked for start
-        before scheduled ones.
+        is queued with the same parameters: if one is queued already, the call returns it. Runs that
+        callers asked for start before scheduled ones.
         """
 
     @_abc_1.abstractmethod

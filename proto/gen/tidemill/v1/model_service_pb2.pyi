@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tidemill.v1 import job_service_pb2 as _job_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -44,6 +45,8 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """Was champion until another version was promoted."""
     MODEL_STATE_ROLLED_BACK: _ModelState.ValueType  # 8
     """Was taken out of traffic. PromoteModelVersion can make it champion again."""
+    MODEL_STATE_AWAITING_APPROVAL: _ModelState.ValueType  # 9
+    """Passed the gates, and waits for a person's approval: see ApproveModelVersion."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """The state of a model version: how far it is trusted."""
@@ -66,7 +69,41 @@ MODEL_STATE_RETIRED: ModelState.ValueType  # 7
 """Was champion until another version was promoted."""
 MODEL_STATE_ROLLED_BACK: ModelState.ValueType  # 8
 """Was taken out of traffic. PromoteModelVersion can make it champion again."""
+MODEL_STATE_AWAITING_APPROVAL: ModelState.ValueType  # 9
+"""Passed the gates, and waits for a person's approval: see ApproveModelVersion."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
+class _ImportFileKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportFileKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImportFileKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORT_FILE_KIND_UNSPECIFIED: _ImportFileKind.ValueType  # 0
+    """Not set."""
+    IMPORT_FILE_KIND_MODEL: _ImportFileKind.ValueType  # 1
+    """The model: an ONNX file, or a TorchScript archive. Up to 1 GiB."""
+    IMPORT_FILE_KIND_TOKENIZER: _ImportFileKind.ValueType  # 2
+    """The tokenizer.json of the library `tokenizers`. Up to 64 MiB."""
+    IMPORT_FILE_KIND_LABELS: _ImportFileKind.ValueType  # 3
+    """The labels, in the order of the model's output: a JSON list, or an object with `id2label` as in
+    the config.json of a Hugging Face model. Up to 1 MiB.
+    """
+
+class ImportFileKind(_ImportFileKind, metaclass=_ImportFileKindEnumTypeWrapper):
+    """The part that a file has in an imported model."""
+
+IMPORT_FILE_KIND_UNSPECIFIED: ImportFileKind.ValueType  # 0
+"""Not set."""
+IMPORT_FILE_KIND_MODEL: ImportFileKind.ValueType  # 1
+"""The model: an ONNX file, or a TorchScript archive. Up to 1 GiB."""
+IMPORT_FILE_KIND_TOKENIZER: ImportFileKind.ValueType  # 2
+"""The tokenizer.json of the library `tokenizers`. Up to 64 MiB."""
+IMPORT_FILE_KIND_LABELS: ImportFileKind.ValueType  # 3
+"""The labels, in the order of the model's output: a JSON list, or an object with `id2label` as in
+the config.json of a Hugging Face model. Up to 1 MiB.
+"""
+Global___ImportFileKind: _TypeAlias = ImportFileKind  # noqa: Y015
 
 @_typing.final
 class ModelVersion(_message.Message):
@@ -103,6 +140,7 @@ class ModelVersion(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
@@ -115,6 +153,8 @@ class ModelVersion(_message.Message):
     """The dataset version it was trained on."""
     reason: _builtins.str
     """Why it is in this state."""
+    approved_by: _builtins.str
+    """Who approved it; empty if no one did."""
     @_builtins.property
     def measures(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Measures on the hold-out, in [0, 1]: accuracy, macro_f1, expected_calibration_error."""
@@ -139,10 +179,11 @@ class ModelVersion(_message.Message):
         reason: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        approved_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,3 +632,221 @@ class ListDeploymentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDeploymentsResponse: _TypeAlias = ListDeploymentsResponse  # noqa: Y015
+
+@_typing.final
+class ApproveModelVersionRequest(_message.Message):
+    """A request for ApproveModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    model_version: _builtins.int
+    """A version that is AWAITING_APPROVAL."""
+    actor: _builtins.str
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
+    comment: _builtins.str
+    """Why."""
+    request_id: _builtins.str
+    """Makes retries safe: a repeated id returns the first response."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "model_version", b"model_version", "request_id", b"request_id", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveModelVersionRequest: _TypeAlias = ApproveModelVersionRequest  # noqa: Y015
+
+@_typing.final
+class ApproveModelVersionResponse(_message.Message):
+    """The response of ApproveModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model_version(self) -> Global___ModelVersion:
+        """The version after the change."""
+
+    def __init__(
+        self,
+        *,
+        model_version: Global___ModelVersion | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveModelVersionResponse: _TypeAlias = ApproveModelVersionResponse  # noqa: Y015
+
+@_typing.final
+class ImportFile(_message.Message):
+    """A file that an import sends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    kind: Global___ImportFileKind.ValueType
+    """Its part in the model."""
+    size_bytes: _builtins.int
+    """Its size in bytes."""
+    sha256: _builtins.str
+    """Its SHA-256, in hexadecimal."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ImportFileKind.ValueType = ...,
+        size_bytes: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "sha256", b"sha256", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportFile: _TypeAlias = ImportFile  # noqa: Y015
+
+@_typing.final
+class ImportDescription(_message.Message):
+    """The description of an imported model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    format: _builtins.str
+    """"onnx" or "torchscript"; the format of the task."""
+    max_length: _builtins.int
+    """Token ids in a row, up to 4,096; 0 takes the model's own fixed length or chooses one that fits
+    the task's texts.
+    """
+    request_id: _builtins.str
+    """Makes retries safe: a repeated id returns the first run."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportFile]:
+        """The files; one of each kind."""
+
+    def __init__(
+        self,
+        *,
+        format: _builtins.str = ...,
+        files: _abc.Iterable[Global___ImportFile] | None = ...,
+        max_length: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "format", b"format", "max_length", b"max_length", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportDescription: _TypeAlias = ImportDescription  # noqa: Y015
+
+@_typing.final
+class ImportChunk(_message.Message):
+    """A part of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    kind: Global___ImportFileKind.ValueType
+    """The file."""
+    data: _builtins.bytes
+    """The bytes that follow those already sent; up to 4 MiB."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ImportFileKind.ValueType = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportChunk: _TypeAlias = ImportChunk  # noqa: Y015
+
+@_typing.final
+class ImportModelVersionRequest(_message.Message):
+    """A message of ImportModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task; the same in each message."""
+    @_builtins.property
+    def description(self) -> Global___ImportDescription:
+        """In the first message: what follows."""
+
+    @_builtins.property
+    def chunk(self) -> Global___ImportChunk:
+        """In each further message: a part of a file."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        description: Global___ImportDescription | None = ...,
+        chunk: Global___ImportChunk | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "description", b"description"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "description", b"description", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["description", "chunk"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___ImportModelVersionRequest: _TypeAlias = ImportModelVersionRequest  # noqa: Y015
+
+@_typing.final
+class ImportModelVersionResponse(_message.Message):
+    """The response of ImportModelVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job_run(self) -> _job_service_pb2.JobRun:
+        """The queued run. Its result names the version and its state; a model that does not fit makes
+        it fail with MODEL_REFUSED.
+        """
+
+    def __init__(
+        self,
+        *,
+        job_run: _job_service_pb2.JobRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job_run", b"job_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_run", b"job_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportModelVersionResponse: _TypeAlias = ImportModelVersionResponse  # noqa: Y015

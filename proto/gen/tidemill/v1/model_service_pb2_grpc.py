@@ -65,6 +65,16 @@ class ModelServiceStub:
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsResponse.FromString,
                 _registered_method=True)
+        self.ApproveModelVersion = channel.unary_unary(
+                '/tidemill.v1.ModelService/ApproveModelVersion',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
+                _registered_method=True)
+        self.ImportModelVersion = channel.stream_unary(
+                '/tidemill.v1.ModelService/ImportModelVersion',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -114,6 +124,23 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApproveModelVersion(self, request, context):
+        """Approves a version that waits for a person, and makes it the champion. Repeating it changes
+        nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModelVersion(self, request_iterator, context):
+        """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+        The first message describes the files; each further message has a part of one of them. Nothing
+        is stored unless all files arrive complete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +173,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListDeployments,
                     request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsResponse.SerializeToString,
+            ),
+            'ApproveModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveModelVersion,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.SerializeToString,
+            ),
+            'ImportModelVersion': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportModelVersion,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +348,60 @@ class ModelService:
             '/tidemill.v1.ModelService/ListDeployments',
             tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsRequest.SerializeToString,
             tidemill_dot_v1_dot_model__service__pb2.ListDeploymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/ApproveModelVersion',
+            tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModelVersion(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/tidemill.v1.ModelService/ImportModelVersion',
+            tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

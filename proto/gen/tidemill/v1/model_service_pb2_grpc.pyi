@@ -47,6 +47,15 @@ class ModelServiceStub:
     """Sets which versions answer a share of the callers, and which get a copy of the traffic."""
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]
     """Lists the changes of traffic, newest first."""
+    ApproveModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ApproveModelVersionRequest, _model_service_pb2.ApproveModelVersionResponse]
+    """Approves a version that waits for a person, and makes it the champion. Repeating it changes
+    nothing.
+    """
+    ImportModelVersion: _grpc.StreamUnaryMultiCallable[_model_service_pb2.ImportModelVersionRequest, _model_service_pb2.ImportModelVersionResponse]
+    """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+    The first message describes the files; each further message has a part of one of them. Nothing
+    is stored unless all files arrive complete.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -67,6 +76,15 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Sets which versions answer a share of the callers, and which get a copy of the traffic."""
     ListDeployments: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
     """Lists the changes of traffic, newest first."""
+    ApproveModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ApproveModelVersionRequest, _model_service_pb2.ApproveModelVersionResponse]  # type: ignore[assignment]
+    """Approves a version that waits for a person, and makes it the champion. Repeating it changes
+    nothing.
+    """
+    ImportModelVersion: _aio.StreamUnaryMultiCallable[_model_service_pb2.ImportModelVersionRequest, _model_service_pb2.ImportModelVersionResponse]  # type: ignore[assignment]
+    """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+    The first message describes the files; each further message has a part of one of them. Nothing
+    is stored unless all files arrive complete.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows model versions and controls which of them answer."""
@@ -120,5 +138,26 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ListDeploymentsResponse, _abc.Awaitable[_model_service_pb2.ListDeploymentsResponse]]:
         """Lists the changes of traffic, newest first."""
+
+    @_abc_1.abstractmethod
+    def ApproveModelVersion(
+        self,
+        request: _model_service_pb2.ApproveModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ApproveModelVersionResponse, _abc.Awaitable[_model_service_pb2.ApproveModelVersionResponse]]:
+        """Approves a version that waits for a person, and makes it the champion. Repeating it changes
+        nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportModelVersion(
+        self,
+        request_iterator: _MaybeAsyncIterator[_model_service_pb2.ImportModelVersionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ImportModelVersionResponse, _abc.Awaitable[_model_service_pb2.ImportModelVersionResponse]]:
+        """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+        The first message describes the files; each further message has a part of one of them. Nothing
+        is stored unless all files arrive complete.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

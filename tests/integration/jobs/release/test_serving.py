@@ -8,12 +8,12 @@ from structlog.testing import capture_logs
 
 from tests.integration.jobs.release.conftest import Loop, Trained, learn
 from tests.plugins.triton import RunningTriton
+from tidemill_core.domain.job import RETRAIN
 from tidemill_core.domain.model import ModelState, model_name
 from tidemill_core.errors import ModelLoadFailed
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.triton.main import configure_all
-from tidemill_jobs.catalog import RETRAIN
 from tidemill_jobs.release.serving import serve
 from tidemill_jobs.release.trial import AnswersDiffer, ask
 

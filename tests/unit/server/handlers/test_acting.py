@@ -6,7 +6,9 @@ import pytest
 
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.access import ANONYMOUS, Authentication, Caller, Scope
+from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_core.errors import IllegalTransition
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.inference.router import Router
@@ -36,6 +38,24 @@ async def test_a_change_of_traffic_is_its_callers(
     handler = ModelHandler(workspace.storage.models, router, lambda: NOW, is_loaded)
     change = NewChange("support", given, "", "")
     assert (await handler.set_traffic(change, [], [2])).actor == counts
+
+
+async def test_an_approved_version_becomes_champion(workspace: Workspace, router: Router) -> None:
+    """Its approver is kept; a repetition changes nothing, and no other version can be approved."""
+
+    async def is_loaded(_name: str, _version: int) -> bool:
+        return True
+
+    models = workspace.storage.models
+    waiting = models.add_candidate("support", "onnx", "d", NOW).version
+    models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
+    handler = ModelHandler(models, router, lambda: NOW, is_loaded)
+    change = NewChange("support", "bob", "looks right", "")
+    approved = await handler.approve(change, waiting)
+    assert (approved.state, approved.approved_by) == (ModelState.CHAMPION, "bob")
+    assert await handler.approve(change, waiting) == approved
+    with pytest.raises(IllegalTransition):
+        await handler.approve(change, 2)
 
 
 async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:

@@ -41,6 +41,17 @@ export enum JobRunState {
   UNRECOGNIZED = -1,
 }
 
+/** Where a training runs. */
+export enum TrainingPlace {
+  /** TRAINING_PLACE_UNSPECIFIED - Not set: LOCAL. */
+  TRAINING_PLACE_UNSPECIFIED = 0,
+  /** TRAINING_PLACE_LOCAL - On the machine of the jobs. */
+  TRAINING_PLACE_LOCAL = 1,
+  /** TRAINING_PLACE_SAGEMAKER - On Amazon SageMaker. */
+  TRAINING_PLACE_SAGEMAKER = 2,
+  UNRECOGNIZED = -1,
+}
+
 /** A job that can be run. */
 export interface Job {
   /** Its name. */
@@ -49,6 +60,38 @@ export interface Job {
   description: string;
   /** When it runs by itself; empty if it runs only on demand. */
   schedule: string;
+}
+
+/** Parameters of the job "retrain". What is not set comes from the task's settings. */
+export interface RetrainParameters {
+  /** The network, such as "ngram". */
+  network: string;
+  /** The most trials of the search; up to 10,000. */
+  trials: number;
+  /** The most seconds that the search may take; up to 604,800, a week. */
+  budgetSeconds: number;
+  /** The seed of every random choice. */
+  seed?:
+    | number
+    | undefined;
+  /** Where it runs. */
+  place: TrainingPlace;
+}
+
+/** Parameters of the job "reproduce_model". */
+export interface ReproduceModelParameters {
+  /** The version to train again; 0 asks for the champion. */
+  modelVersion: number;
+}
+
+/** Parameters of the job "import_model", which ImportModelVersion starts. */
+export interface ImportModelParameters {
+  /** The stored files. */
+  uploadId: string;
+  /** "onnx" or "torchscript". */
+  format: string;
+  /** Token ids in a row; 0 if the job chooses. */
+  maxLength: number;
 }
 
 /** One run of a job for one task. */
@@ -91,7 +134,21 @@ export interface JobRun {
     | Date
     | undefined;
   /** When it ended. */
-  endTime: Date | undefined;
+  endTime:
+    | Date
+    | undefined;
+  /** What it was asked to do; each field has the name of its job. Other jobs have no parameters. */
+  parameters:
+    | //
+    /** Of "retrain". */
+    { $case: "retrain"; value: RetrainParameters }
+    | //
+    /** Of "reproduce_model". */
+    { $case: "reproduceModel"; value: ReproduceModelParameters }
+    | //
+    /** Of "import_model". */
+    { $case: "importModel"; value: ImportModelParameters }
+    | undefined;
 }
 
 /** A request for ListJobs. */
@@ -118,6 +175,15 @@ export interface RunJobRequest {
   task: string;
   /** Makes retries safe: a repeated id returns the same run, whatever its state. */
   requestId: string;
+  /** The job's parameters, in the field with its name. Without them, the task's settings decide. */
+  parameters:
+    | //
+    /** Of "retrain". */
+    { $case: "retrain"; value: RetrainParameters }
+    | //
+    /** Of "reproduce_model". */
+    { $case: "reproduceModel"; value: ReproduceModelParameters }
+    | undefined;
 }
 
 /** The response of RunJob. */
@@ -261,6 +327,243 @@ export const Job: MessageFns<Job> = {
   },
 };
 
+function createBaseRetrainParameters(): RetrainParameters {
+  return { network: "", trials: 0, budgetSeconds: 0, seed: undefined, place: 0 };
+}
+
+export const RetrainParameters: MessageFns<RetrainParameters> = {
+  encode(message: RetrainParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.network !== "") {
+      writer.uint32(10).string(message.network);
+    }
+    if (message.trials !== 0) {
+      writer.uint32(16).int32(message.trials);
+    }
+    if (message.budgetSeconds !== 0) {
+      writer.uint32(24).int32(message.budgetSeconds);
+    }
+    if (message.seed !== undefined) {
+      writer.uint32(32).uint32(message.seed);
+    }
+    if (message.place !== 0) {
+      writer.uint32(40).int32(message.place);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetrainParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetrainParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.trials = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.budgetSeconds = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.seed = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.place = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<RetrainParameters>, I>>(base?: I): RetrainParameters {
+    return RetrainParameters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RetrainParameters>, I>>(object: I): RetrainParameters {
+    const message = createBaseRetrainParameters();
+    message.network = object.network ?? "";
+    message.trials = object.trials ?? 0;
+    message.budgetSeconds = object.budgetSeconds ?? 0;
+    message.seed = object.seed ?? undefined;
+    message.place = object.place ?? 0;
+    return message;
+  },
+};
+
+function createBaseReproduceModelParameters(): ReproduceModelParameters {
+  return { modelVersion: 0 };
+}
+
+export const ReproduceModelParameters: MessageFns<ReproduceModelParameters> = {
+  encode(message: ReproduceModelParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelVersion !== 0) {
+      writer.uint32(8).int32(message.modelVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReproduceModelParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReproduceModelParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ReproduceModelParameters>, I>>(base?: I): ReproduceModelParameters {
+    return ReproduceModelParameters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ReproduceModelParameters>, I>>(object: I): ReproduceModelParameters {
+    const message = createBaseReproduceModelParameters();
+    message.modelVersion = object.modelVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseImportModelParameters(): ImportModelParameters {
+  return { uploadId: "", format: "", maxLength: 0 };
+}
+
+export const ImportModelParameters: MessageFns<ImportModelParameters> = {
+  encode(message: ImportModelParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.uploadId !== "") {
+      writer.uint32(10).string(message.uploadId);
+    }
+    if (message.format !== "") {
+      writer.uint32(18).string(message.format);
+    }
+    if (message.maxLength !== 0) {
+      writer.uint32(24).int32(message.maxLength);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportModelParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportModelParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uploadId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.format = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxLength = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportModelParameters>, I>>(base?: I): ImportModelParameters {
+    return ImportModelParameters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportModelParameters>, I>>(object: I): ImportModelParameters {
+    const message = createBaseImportModelParameters();
+    message.uploadId = object.uploadId ?? "";
+    message.format = object.format ?? "";
+    message.maxLength = object.maxLength ?? 0;
+    return message;
+  },
+};
+
 function createBaseJobRun(): JobRun {
   return {
     runId: "",
@@ -277,6 +580,7 @@ function createBaseJobRun(): JobRun {
     createTime: undefined,
     startTime: undefined,
     endTime: undefined,
+    parameters: undefined,
   };
 }
 
@@ -323,6 +627,17 @@ export const JobRun: MessageFns<JobRun> = {
     }
     if (message.endTime !== undefined) {
       Timestamp.encode(toTimestamp(message.endTime), writer.uint32(114).fork()).join();
+    }
+    switch (message.parameters?.$case) {
+      case "retrain":
+        RetrainParameters.encode(message.parameters.value, writer.uint32(122).fork()).join();
+        break;
+      case "reproduceModel":
+        ReproduceModelParameters.encode(message.parameters.value, writer.uint32(130).fork()).join();
+        break;
+      case "importModel":
+        ImportModelParameters.encode(message.parameters.value, writer.uint32(138).fork()).join();
+        break;
     }
     return writer;
   },
@@ -452,6 +767,33 @@ export const JobRun: MessageFns<JobRun> = {
             message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.parameters = { $case: "retrain", value: RetrainParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.parameters = {
+              $case: "reproduceModel",
+              value: ReproduceModelParameters.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.parameters = { $case: "importModel", value: ImportModelParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -483,6 +825,32 @@ export const JobRun: MessageFns<JobRun> = {
     message.createTime = object.createTime ?? undefined;
     message.startTime = object.startTime ?? undefined;
     message.endTime = object.endTime ?? undefined;
+    switch (object.parameters?.$case) {
+      case "retrain": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "retrain", value: RetrainParameters.fromPartial(object.parameters.value) };
+        }
+        break;
+      }
+      case "reproduceModel": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = {
+            $case: "reproduceModel",
+            value: ReproduceModelParameters.fromPartial(object.parameters.value),
+          };
+        }
+        break;
+      }
+      case "importModel": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = {
+            $case: "importModel",
+            value: ImportModelParameters.fromPartial(object.parameters.value),
+          };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -622,7 +990,7 @@ export const ListJobsResponse: MessageFns<ListJobsResponse> = {
 };
 
 function createBaseRunJobRequest(): RunJobRequest {
-  return { job: "", task: "", requestId: "" };
+  return { job: "", task: "", requestId: "", parameters: undefined };
 }
 
 export const RunJobRequest: MessageFns<RunJobRequest> = {
@@ -635,6 +1003,14 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(26).string(message.requestId);
+    }
+    switch (message.parameters?.$case) {
+      case "retrain":
+        RetrainParameters.encode(message.parameters.value, writer.uint32(34).fork()).join();
+        break;
+      case "reproduceModel":
+        ReproduceModelParameters.encode(message.parameters.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -676,6 +1052,25 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parameters = { $case: "retrain", value: RetrainParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.parameters = {
+              $case: "reproduceModel",
+              value: ReproduceModelParameters.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -696,6 +1091,23 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
     message.job = object.job ?? "";
     message.task = object.task ?? "";
     message.requestId = object.requestId ?? "";
+    switch (object.parameters?.$case) {
+      case "retrain": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "retrain", value: RetrainParameters.fromPartial(object.parameters.value) };
+        }
+        break;
+      }
+      case "reproduceModel": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = {
+            $case: "reproduceModel",
+            value: ReproduceModelParameters.fromPartial(object.parameters.value),
+          };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -1266,8 +1678,8 @@ export const JobServiceService = {
   },
   /**
    * Queues a run. Runs of one job for one task happen one after another, and at most one of them
-   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
-   * before scheduled ones.
+   * is queued with the same parameters: if one is queued already, the call returns it. Runs that
+   * callers asked for start before scheduled ones.
    */
   runJob: {
     path: "/tidemill.v1.JobService/RunJob" as const,
@@ -1326,8 +1738,8 @@ export interface JobServiceServer extends UntypedServiceImplementation {
   listJobs: handleUnaryCall<ListJobsRequest, ListJobsResponse>;
   /**
    * Queues a run. Runs of one job for one task happen one after another, and at most one of them
-   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
-   * before scheduled ones.
+   * is queued with the same parameters: if one is queued already, the call returns it. Runs that
+   * callers asked for start before scheduled ones.
    */
   runJob: handleUnaryCall<RunJobRequest, RunJobResponse>;
   /** Returns one run. */
@@ -1359,8 +1771,8 @@ export interface JobServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Queues a run. Runs of one job for one task happen one after another, and at most one of them
-   * is queued: if one is queued already, the call returns it. Runs that callers asked for start
-   * before scheduled ones.
+   * is queued with the same parameters: if one is queued already, the call returns it. Runs that
+   * callers asked for start before scheduled ones.
    */
   runJob(
     request: RunJobRequest,

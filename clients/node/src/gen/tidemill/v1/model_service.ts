@@ -9,6 +9,8 @@ import {
   Client,
   type ClientOptions,
   type ClientUnaryCall,
+  type ClientWritableStream,
+  type handleClientStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -16,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { JobRun } from "./job_service.js";
 
 export const protobufPackage = "tidemill.v1";
 
@@ -41,6 +44,24 @@ export enum ModelState {
   MODEL_STATE_RETIRED = 7,
   /** MODEL_STATE_ROLLED_BACK - Was taken out of traffic. PromoteModelVersion can make it champion again. */
   MODEL_STATE_ROLLED_BACK = 8,
+  /** MODEL_STATE_AWAITING_APPROVAL - Passed the gates, and waits for a person's approval: see ApproveModelVersion. */
+  MODEL_STATE_AWAITING_APPROVAL = 9,
+  UNRECOGNIZED = -1,
+}
+
+/** The part that a file has in an imported model. */
+export enum ImportFileKind {
+  /** IMPORT_FILE_KIND_UNSPECIFIED - Not set. */
+  IMPORT_FILE_KIND_UNSPECIFIED = 0,
+  /** IMPORT_FILE_KIND_MODEL - The model: an ONNX file, or a TorchScript archive. Up to 1 GiB. */
+  IMPORT_FILE_KIND_MODEL = 1,
+  /** IMPORT_FILE_KIND_TOKENIZER - The tokenizer.json of the library `tokenizers`. Up to 64 MiB. */
+  IMPORT_FILE_KIND_TOKENIZER = 2,
+  /**
+   * IMPORT_FILE_KIND_LABELS - The labels, in the order of the model's output: a JSON list, or an object with `id2label` as in
+   * the config.json of a Hugging Face model. Up to 1 MiB.
+   */
+  IMPORT_FILE_KIND_LABELS = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -65,7 +86,11 @@ export interface ModelVersion {
     | Date
     | undefined;
   /** When its state last changed. */
-  updateTime: Date | undefined;
+  updateTime:
+    | Date
+    | undefined;
+  /** Who approved it; empty if no one did. */
+  approvedBy: string;
 }
 
 export interface ModelVersion_MeasuresEntry {
@@ -216,6 +241,83 @@ export interface ListDeploymentsResponse {
   nextPageToken: string;
 }
 
+/** A request for ApproveModelVersion. */
+export interface ApproveModelVersionRequest {
+  /** The task. */
+  task: string;
+  /** A version that is AWAITING_APPROVAL. */
+  modelVersion: number;
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+  /** Why. */
+  comment: string;
+  /** Makes retries safe: a repeated id returns the first response. */
+  requestId: string;
+}
+
+/** The response of ApproveModelVersion. */
+export interface ApproveModelVersionResponse {
+  /** The version after the change. */
+  modelVersion: ModelVersion | undefined;
+}
+
+/** A file that an import sends. */
+export interface ImportFile {
+  /** Its part in the model. */
+  kind: ImportFileKind;
+  /** Its size in bytes. */
+  sizeBytes: number;
+  /** Its SHA-256, in hexadecimal. */
+  sha256: string;
+}
+
+/** The description of an imported model. */
+export interface ImportDescription {
+  /** "onnx" or "torchscript"; the format of the task. */
+  format: string;
+  /** The files; one of each kind. */
+  files: ImportFile[];
+  /**
+   * Token ids in a row, up to 4,096; 0 takes the model's own fixed length or chooses one that fits
+   * the task's texts.
+   */
+  maxLength: number;
+  /** Makes retries safe: a repeated id returns the first run. */
+  requestId: string;
+}
+
+/** A part of a file. */
+export interface ImportChunk {
+  /** The file. */
+  kind: ImportFileKind;
+  /** The bytes that follow those already sent; up to 4 MiB. */
+  data: Uint8Array;
+}
+
+/** A message of ImportModelVersion. */
+export interface ImportModelVersionRequest {
+  /** The task; the same in each message. */
+  task: string;
+  /** What the message has. */
+  content:
+    | //
+    /** In the first message: what follows. */
+    { $case: "description"; value: ImportDescription }
+    | //
+    /** In each further message: a part of a file. */
+    { $case: "chunk"; value: ImportChunk }
+    | undefined;
+}
+
+/** The response of ImportModelVersion. */
+export interface ImportModelVersionResponse {
+  /**
+   * The queued run. Its result names the version and its state; a model that does not fit makes
+   * it fail with MODEL_REFUSED.
+   */
+  jobRun: JobRun | undefined;
+}
+
 function createBaseModelVersion(): ModelVersion {
   return {
     task: "",
@@ -227,6 +329,7 @@ function createBaseModelVersion(): ModelVersion {
     reason: "",
     createTime: undefined,
     updateTime: undefined,
+    approvedBy: "",
   };
 }
 
@@ -258,6 +361,9 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(74).fork()).join();
+    }
+    if (message.approvedBy !== "") {
+      writer.uint32(82).string(message.approvedBy);
     }
     return writer;
   },
@@ -350,6 +456,14 @@ export const ModelVersion: MessageFns<ModelVersion> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.approvedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -384,6 +498,7 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     message.reason = object.reason ?? "";
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.approvedBy = object.approvedBy ?? "";
     return message;
   },
 };
@@ -1607,6 +1722,553 @@ export const ListDeploymentsResponse: MessageFns<ListDeploymentsResponse> = {
   },
 };
 
+function createBaseApproveModelVersionRequest(): ApproveModelVersionRequest {
+  return { task: "", modelVersion: 0, actor: "", comment: "", requestId: "" };
+}
+
+export const ApproveModelVersionRequest: MessageFns<ApproveModelVersionRequest> = {
+  encode(message: ApproveModelVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(16).int32(message.modelVersion);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(34).string(message.comment);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveModelVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveModelVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ApproveModelVersionRequest>, I>>(base?: I): ApproveModelVersionRequest {
+    return ApproveModelVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ApproveModelVersionRequest>, I>>(object: I): ApproveModelVersionRequest {
+    const message = createBaseApproveModelVersionRequest();
+    message.task = object.task ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseApproveModelVersionResponse(): ApproveModelVersionResponse {
+  return { modelVersion: undefined };
+}
+
+export const ApproveModelVersionResponse: MessageFns<ApproveModelVersionResponse> = {
+  encode(message: ApproveModelVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.modelVersion !== undefined) {
+      ModelVersion.encode(message.modelVersion, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveModelVersionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveModelVersionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.modelVersion = ModelVersion.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ApproveModelVersionResponse>, I>>(base?: I): ApproveModelVersionResponse {
+    return ApproveModelVersionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ApproveModelVersionResponse>, I>>(object: I): ApproveModelVersionResponse {
+    const message = createBaseApproveModelVersionResponse();
+    message.modelVersion = (object.modelVersion !== undefined && object.modelVersion !== null)
+      ? ModelVersion.fromPartial(object.modelVersion)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseImportFile(): ImportFile {
+  return { kind: 0, sizeBytes: 0, sha256: "" };
+}
+
+export const ImportFile: MessageFns<ImportFile> = {
+  encode(message: ImportFile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.sizeBytes !== 0) {
+      writer.uint32(16).int64(message.sizeBytes);
+    }
+    if (message.sha256 !== "") {
+      writer.uint32(26).string(message.sha256);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportFile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportFile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sha256 = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportFile>, I>>(base?: I): ImportFile {
+    return ImportFile.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportFile>, I>>(object: I): ImportFile {
+    const message = createBaseImportFile();
+    message.kind = object.kind ?? 0;
+    message.sizeBytes = object.sizeBytes ?? 0;
+    message.sha256 = object.sha256 ?? "";
+    return message;
+  },
+};
+
+function createBaseImportDescription(): ImportDescription {
+  return { format: "", files: [], maxLength: 0, requestId: "" };
+}
+
+export const ImportDescription: MessageFns<ImportDescription> = {
+  encode(message: ImportDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.format !== "") {
+      writer.uint32(10).string(message.format);
+    }
+    for (const v of message.files) {
+      ImportFile.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.maxLength !== 0) {
+      writer.uint32(24).int32(message.maxLength);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.format = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.files.push(ImportFile.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxLength = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportDescription>, I>>(base?: I): ImportDescription {
+    return ImportDescription.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportDescription>, I>>(object: I): ImportDescription {
+    const message = createBaseImportDescription();
+    message.format = object.format ?? "";
+    message.files = object.files?.map((e) => ImportFile.fromPartial(e)) || [];
+    message.maxLength = object.maxLength ?? 0;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseImportChunk(): ImportChunk {
+  return { kind: 0, data: new Uint8Array(0) };
+}
+
+export const ImportChunk: MessageFns<ImportChunk> = {
+  encode(message: ImportChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportChunk>, I>>(base?: I): ImportChunk {
+    return ImportChunk.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportChunk>, I>>(object: I): ImportChunk {
+    const message = createBaseImportChunk();
+    message.kind = object.kind ?? 0;
+    message.data = object.data ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseImportModelVersionRequest(): ImportModelVersionRequest {
+  return { task: "", content: undefined };
+}
+
+export const ImportModelVersionRequest: MessageFns<ImportModelVersionRequest> = {
+  encode(message: ImportModelVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    switch (message.content?.$case) {
+      case "description":
+        ImportDescription.encode(message.content.value, writer.uint32(18).fork()).join();
+        break;
+      case "chunk":
+        ImportChunk.encode(message.content.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportModelVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportModelVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = { $case: "description", value: ImportDescription.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.content = { $case: "chunk", value: ImportChunk.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportModelVersionRequest>, I>>(base?: I): ImportModelVersionRequest {
+    return ImportModelVersionRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportModelVersionRequest>, I>>(object: I): ImportModelVersionRequest {
+    const message = createBaseImportModelVersionRequest();
+    message.task = object.task ?? "";
+    switch (object.content?.$case) {
+      case "description": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "description", value: ImportDescription.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "chunk": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "chunk", value: ImportChunk.fromPartial(object.content.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseImportModelVersionResponse(): ImportModelVersionResponse {
+  return { jobRun: undefined };
+}
+
+export const ImportModelVersionResponse: MessageFns<ImportModelVersionResponse> = {
+  encode(message: ImportModelVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobRun !== undefined) {
+      JobRun.encode(message.jobRun, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportModelVersionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportModelVersionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobRun = JobRun.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ImportModelVersionResponse>, I>>(base?: I): ImportModelVersionResponse {
+    return ImportModelVersionResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ImportModelVersionResponse>, I>>(object: I): ImportModelVersionResponse {
+    const message = createBaseImportModelVersionResponse();
+    message.jobRun = (object.jobRun !== undefined && object.jobRun !== null)
+      ? JobRun.fromPartial(object.jobRun)
+      : undefined;
+    return message;
+  },
+};
+
 /** Shows model versions and controls which of them answer. */
 export type ModelServiceService = typeof ModelServiceService;
 export const ModelServiceService = {
@@ -1682,6 +2344,37 @@ export const ModelServiceService = {
       Buffer.from(ListDeploymentsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListDeploymentsResponse => ListDeploymentsResponse.decode(value),
   },
+  /**
+   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
+   * nothing.
+   */
+  approveModelVersion: {
+    path: "/tidemill.v1.ModelService/ApproveModelVersion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ApproveModelVersionRequest): Buffer =>
+      Buffer.from(ApproveModelVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApproveModelVersionRequest => ApproveModelVersionRequest.decode(value),
+    responseSerialize: (value: ApproveModelVersionResponse): Buffer =>
+      Buffer.from(ApproveModelVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApproveModelVersionResponse => ApproveModelVersionResponse.decode(value),
+  },
+  /**
+   * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+   * The first message describes the files; each further message has a part of one of them. Nothing
+   * is stored unless all files arrive complete.
+   */
+  importModelVersion: {
+    path: "/tidemill.v1.ModelService/ImportModelVersion" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportModelVersionRequest): Buffer =>
+      Buffer.from(ImportModelVersionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportModelVersionRequest => ImportModelVersionRequest.decode(value),
+    responseSerialize: (value: ImportModelVersionResponse): Buffer =>
+      Buffer.from(ImportModelVersionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportModelVersionResponse => ImportModelVersionResponse.decode(value),
+  },
 } as const;
 
 export interface ModelServiceServer extends UntypedServiceImplementation {
@@ -1700,6 +2393,17 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   setTraffic: handleUnaryCall<SetTrafficRequest, SetTrafficResponse>;
   /** Lists the changes of traffic, newest first. */
   listDeployments: handleUnaryCall<ListDeploymentsRequest, ListDeploymentsResponse>;
+  /**
+   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
+   * nothing.
+   */
+  approveModelVersion: handleUnaryCall<ApproveModelVersionRequest, ApproveModelVersionResponse>;
+  /**
+   * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+   * The first message describes the files; each further message has a part of one of them. Nothing
+   * is stored unless all files arrive complete.
+   */
+  importModelVersion: handleClientStreamingCall<ImportModelVersionRequest, ImportModelVersionResponse>;
 }
 
 export interface ModelServiceClient extends Client {
@@ -1802,6 +2506,46 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListDeploymentsResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
+   * nothing.
+   */
+  approveModelVersion(
+    request: ApproveModelVersionRequest,
+    callback: (error: ServiceError | null, response: ApproveModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  approveModelVersion(
+    request: ApproveModelVersionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApproveModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  approveModelVersion(
+    request: ApproveModelVersionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApproveModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
+   * The first message describes the files; each further message has a part of one of them. Nothing
+   * is stored unless all files arrive complete.
+   */
+  importModelVersion(
+    callback: (error: ServiceError | null, response: ImportModelVersionResponse) => void,
+  ): ClientWritableStream<ImportModelVersionRequest>;
+  importModelVersion(
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImportModelVersionResponse) => void,
+  ): ClientWritableStream<ImportModelVersionRequest>;
+  importModelVersion(
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportModelVersionResponse) => void,
+  ): ClientWritableStream<ImportModelVersionRequest>;
+  importModelVersion(
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportModelVersionResponse) => void,
+  ): ClientWritableStream<ImportModelVersionRequest>;
 }
 
 export const ModelServiceClient = makeGenericClientConstructor(

@@ -1,0 +1,80 @@
+"""A job's run: followed until it ends, and printed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tidemill.v1 import job_service_pb2 as pb
+from tidemill_cli.failure import CommandFailed
+from tidemill_cli.listing import print_one
+from tidemill_cli.messages import enum_name, time_text, to_json
+from tidemill_cli.output import percent, print_table, say
+from tidemill_cli.progress import progress_view
+from tidemill_client import TidemillClient
+
+
+def follow(client: TidemillClient, run_id: str) -> pb.JobRun:
+    """Show a run's progress until it ends, and return its last state."""
+    # No timeout: a training may take any time.
+    stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
+    latest: pb.JobRun | None = None
+    try:
+        with progress_view() as show_progress:
+            for response in stream:
+                latest = response.job_run
+                show_progress(latest.job, latest.progress, latest.message)
+    except KeyboardInterrupt:
+        say(f"the run goes on; to follow it again: tidemill jobs watch {run_id}")
+        raise
+    if latest is None:
+        raise CommandFailed(f"the server sent nothing about run {run_id}")
+    return latest
+
+
+def require_success(run: pb.JobRun) -> None:
+    """Raise CommandFailed unless a run succeeded."""
+    if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
+        ending = f"failed: {run.error}" if run.error else f"ended {enum_name(run, 'state')}"
+        raise CommandFailed(f"the run {ending}")
+
+
+def print_run(run: pb.JobRun, as_json: bool) -> None:
+    """Print a run."""
+    fields = {
+        "run id": run.run_id,
+        "job": run.job,
+        "task": run.task,
+        **_parameters(run),
+        "state": enum_name(run, "state"),
+        "progress": f"{percent(run.progress)}  {run.message}",
+        "error": run.error,
+        "requested by": run.trigger,
+        "queued": time_text(run.create_time),
+        "started": time_text(run.start_time),
+        "ended": time_text(run.end_time),
+    }
+    print_one(run, fields, as_json)
+    if not as_json and run.result.fields:
+        print_table(("result", ""), sorted(_flat(to_json(run.result))), empty="")
+
+
+def _parameters(run: pb.JobRun) -> dict[str, Any]:
+    """Return what a run was asked to do, by name, without what was left out."""
+    name = run.WhichOneof("parameters")
+    values = {} if name is None else to_json(getattr(run, name))
+    return {field.replace("_", " "): value for field, value in values.items() if value}
+
+
+def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a result's values by name; those of an object inside it by `object.name`.
+
+    Each plain value of a list is yielded by itself; of a list of objects, only their number.
+    """
+    for name, value in result.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", one) for inner, one in _flat(value))
+        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            yield name, f"{len(value)}: --json shows them"
+        elif isinstance(value, list):
+            yield from ((name, one) for one in value)
+        else:
+            yield name, value
