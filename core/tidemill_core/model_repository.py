@@ -69,6 +69,21 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True)
+class ReliabilityBin:
+    """Hold-out rows whose confidence lies in one of the equal bins over [0, 1].
+
+    Attributes:
+        n: the number of rows.
+        confidence: their mean confidence; 0 without rows.
+        accuracy: the share of right labels among them; 0 without rows.
+    """
+
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class ModelManifest:
     """The description of a version folder.
 
@@ -89,6 +104,9 @@ class ModelManifest:
         files: SHA-256 of each other file, in hex.
         text_repair: applied to the training texts, and to texts in serving.
         training: how it was trained; None if that was not recorded.
+        reliability: how well confidence and accuracy agree on the hold-out; empty if unknown.
+        abstain_below: the confidence below which its predictions are less precise than the task's
+            `abstain_for_precision`; above 1 if they all are, 0 without such a target.
     """
 
     task: str
@@ -106,6 +124,8 @@ class ModelManifest:
     files: Mapping[str, str] = field(default_factory=dict)
     text_repair: TextRepair = field(default_factory=TextRepair)
     training: TrainingRecord | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
+    abstain_below: float = 0.0
 
 
 class ModelRepository:
@@ -193,11 +213,13 @@ def _manifest(values: dict[str, Any]) -> ModelManifest:
     # A manifest without a repair is older than the second version of the repair.
     repair = values.pop("text_repair", {"version": 1, "redact": ()})
     training = values.pop("training", None)
+    reliability = values.pop("reliability", ())
     return ModelManifest(
         labels=labels,
         reference=Reference(**reference),
         text_repair=TextRepair(repair["version"], tuple(repair["redact"])),
         training=training and TrainingRecord(**training),
+        reliability=tuple(ReliabilityBin(**each) for each in reliability),
         **values,
     )
 

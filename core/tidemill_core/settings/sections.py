@@ -41,6 +41,9 @@ class TaskSettings(_SettingsSection):
     """How its models are trained."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
+    abstain_for_precision: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Wanted share of right labels among the predictions that are not marked as abstained. Each new
+    version finds its own threshold on held-out rows; `abstain_below` is its floor."""
     log_sample: float = Field(default=1.0, ge=0.0, le=1.0)
     """Share of the predictions that are stored."""
     store_text: Literal["plain", "hash", "none"] = "plain"

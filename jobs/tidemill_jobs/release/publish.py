@@ -52,5 +52,7 @@ def publish(
         create_time=candidate.create_time.isoformat(),
         text_repair=text_repair,
         training=trained.record,
+        reliability=trained.reliability,
+        abstain_below=trained.abstain_below,
     )
     repository.publish(manifest, model, trained.tokenizer_json)

@@ -57,7 +57,11 @@ def run(context: JobContext) -> Result:
     data = training_data(read_dataset(dataset.uri))
     uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
     tracking = TrackingConfig(uri, state_dir / "mlflow", task, model_format, dataset)
-    chosen = TrainingConfig(task_settings.training.network, seed=task_settings.training.seed)
+    chosen = TrainingConfig(
+        task_settings.training.network,
+        seed=task_settings.training.seed,
+        abstain_for_precision=task_settings.abstain_for_precision,
+    )
     with tracked_run(tracking) as tracker:
         trained = train(data, chosen, part(progress, 0.1, 0.85), tracker)
     progress(0.85, "exporting")

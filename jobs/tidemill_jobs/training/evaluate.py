@@ -1,10 +1,13 @@
 """Measures of predicted probabilities."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
+
+from tidemill_core.model_repository import ReliabilityBin
 
 CALIBRATION_BINS = 15
 
@@ -42,19 +45,39 @@ def evaluate(probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int
     return Measures(
         accuracy=float(right.mean()),
         macro_f1=float(f1_score(targets, predicted, average="macro")),
-        expected_calibration_error=_calibration_error(probabilities.max(axis=1), right),
+        expected_calibration_error=_calibration_error(reliability(probabilities, targets)),
         n=len(targets),
     )
 
 
-def _calibration_error(confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> float:
-    """Return the sum over bins of |accuracy - confidence|, weighted by their shares of the rows.
+def reliability(
+    probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]
+) -> tuple[ReliabilityBin, ...]:
+    """Return the bins of a reliability diagram (Guo et al. 2017, equations 1 and 2).
 
-    Guo et al. 2017, equation 3, https://arxiv.org/abs/1706.04599, with equal-width bins
-    (i / 15, (i + 1) / 15].
+    Bin i has the confidences in (i / 15, (i + 1) / 15]: https://arxiv.org/abs/1706.04599.
+
+    Args:
+        probabilities: shape [n, labels].
+        targets: as in `evaluate`.
     """
+    confidence = probabilities.max(axis=1, initial=0.0).astype(np.float64)
+    right = probabilities.argmax(axis=1) == targets
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)[1:-1]
     bins = np.digitize(confidence, edges, right=True)
-    gaps = right.astype(np.float64) - confidence
-    per_bin = np.bincount(bins, weights=gaps, minlength=CALIBRATION_BINS)
-    return float(np.abs(per_bin).sum() / len(right))
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    means = [
+        np.bincount(bins, weights=values, minlength=CALIBRATION_BINS) / np.maximum(counts, 1)
+        for values in (confidence, right)
+    ]
+    rows = zip(counts.tolist(), *(mean.tolist() for mean in means), strict=True)
+    return tuple(ReliabilityBin(*row) for row in rows)
+
+
+def _calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """Return the sum over bins of |accuracy - confidence|, weighted by their shares of the rows.
+
+    Guo et al. 2017, equation 3.
+    """
+    gap = sum(each.n * abs(each.accuracy - each.confidence) for each in bins)
+    return gap / sum(each.n for each in bins)

@@ -9,12 +9,13 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
-from tidemill_core.model_repository import TrainingRecord
+from tidemill_core.model_repository import ReliabilityBin, TrainingRecord
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
+from tidemill_jobs.training.abstain import find_threshold
 from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
-from tidemill_jobs.training.evaluate import Measures, evaluate
+from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
 from tidemill_jobs.training.fit import EncodedRows, logits_of, reproducible
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
@@ -34,12 +35,14 @@ class TrainingConfig:
         seed: the same seed, data and number of threads give the same model.
         threads: CPU threads. A second one gains little, because the steps are small, and costs
             much on a busy machine, because threads spin while they wait.
+        abstain_for_precision: as in the task's settings.
     """
 
     network: str = "ngram"
     hyperparameters: Hyperparameters = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    abstain_for_precision: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class TrainedModel:
         classifier: token ids to calibrated probabilities.
         test_measures: the measures on the test split.
         test_probabilities: float32 of shape [test rows, labels].
+        reliability: of the test split.
+        abstain_below: as in the manifest.
     """
 
     record: TrainingRecord
@@ -63,6 +68,8 @@ class TrainedModel:
     classifier: CalibratedClassifier
     test_measures: Measures
     test_probabilities: npt.NDArray[np.float32]
+    reliability: tuple[ReliabilityBin, ...]
+    abstain_below: float
 
     @property
     def tokenizer_json(self) -> str:
@@ -142,15 +149,9 @@ def train(
         learned = learner(values, part(progress, 0.2, 0.95), tracker.log_metrics)
         progress(0.95, "calibrating")
         classifier = _calibrate(learned, rows.lesson.held_out)
-        validation, _ = _measure(classifier, rows.validation)
-        test, probabilities = _measure(classifier, rows.test)
-    _log_measures(tracker, validation, test)
+        model = _measured(classifier, rows, config, values, tracker)
     progress(1.0, "trained")
-    weights = classifier.fingerprint()
-    record = TrainingRecord(config.network, config.seed, config.threads, values, weights)
-    return TrainedModel(
-        record, labels, rows.tokenizer, rows.encoder, classifier, test, probabilities
-    )
+    return model
 
 
 def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) -> _Prepared:
@@ -163,12 +164,6 @@ def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) 
     return _Prepared(labels, tokenizer, encoder, train, validation, test)
 
 
-def _log_measures(tracker: Tracker, validation: Measures, test: Measures) -> None:
-    for split, measures in (("validation", validation), ("test", test)):
-        named = {f"final_{split}_{name}": value for name, value in asdict(measures).items()}
-        tracker.log_metrics(named)
-
-
 def _calibrate(classifier: Classifier, held_out: EncodedRows) -> CalibratedClassifier:
     """Calibrate a classifier; without held-out rows its temperature is 1."""
     if not len(held_out):
@@ -177,11 +172,37 @@ def _calibrate(classifier: Classifier, held_out: EncodedRows) -> CalibratedClass
     return CalibratedClassifier(classifier, fit_temperature(logits, held_out.targets.numpy()))
 
 
-def _measure(
-    classifier: CalibratedClassifier, rows: EncodedRows
-) -> tuple[Measures, npt.NDArray[np.float32]]:
-    probabilities = _probabilities(classifier, rows.input_ids)
-    return evaluate(probabilities, rows.targets.numpy()), probabilities
+def _measured(
+    classifier: CalibratedClassifier,
+    rows: _Prepared,
+    config: TrainingConfig,
+    values: Hyperparameters,
+    tracker: Tracker,
+) -> TrainedModel:
+    """Return the model with what its answers to the held-out splits show."""
+    splits = {"validation": rows.validation, "test": rows.test}
+    answers = {name: _probabilities(classifier, split.input_ids) for name, split in splits.items()}
+    targets = {name: split.targets.numpy() for name, split in splits.items()}
+    measures = {name: evaluate(answers[name], targets[name]) for name in splits}
+    for name, found in measures.items():
+        logged = {f"final_{name}_{measure}": value for measure, value in asdict(found).items()}
+        tracker.log_metrics(logged)
+    held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
+    precision = config.abstain_for_precision
+    record = TrainingRecord(
+        config.network, config.seed, config.threads, values, classifier.fingerprint()
+    )
+    return TrainedModel(
+        record=record,
+        labels=rows.labels,
+        tokenizer=rows.tokenizer,
+        encoder=rows.encoder,
+        classifier=classifier,
+        test_measures=measures["test"],
+        test_probabilities=answers["test"],
+        reliability=reliability(answers["test"], targets["test"]),
+        abstain_below=0.0 if precision is None else find_threshold(*held_out, precision),
+    )
 
 
 def _probabilities(

@@ -103,7 +103,9 @@ class Predictor:
                 answers.append(row)
                 continue
             scores = best_scores(row, model.labels, query.top_k)
-            prediction = self._prediction(query, text, prediction_id, scores, claims, milliseconds)
+            prediction = self._prediction(
+                query, text, prediction_id, scores, model, claims, milliseconds
+            )
             self._log.append(prediction)
             answers.append(prediction)
             made += 1
@@ -119,10 +121,10 @@ class Predictor:
         text: str,
         prediction_id: str,
         scores: tuple[Score, ...],
+        model: ServedModel,
         claims: PredictionClaims,
         latency_ms: float,
     ) -> Prediction:
-        threshold = self._router.task_settings(query.task).abstain_below
         return Prediction(
             prediction_id=prediction_id,
             task=query.task,
@@ -131,7 +133,7 @@ class Predictor:
             label=scores[0].label,
             confidence=scores[0].score,
             scores=scores,
-            abstained=scores[0].score < threshold,
+            abstained=scores[0].score < model.abstain_below,
             method=query.method,
             request_id=query.request_id,
             routing_key=query.routing_key,

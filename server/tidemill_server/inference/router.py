@@ -47,6 +47,7 @@ class ServedModel:
         name: its model's name in Triton.
         labels: its labels in the order of its output.
         encoder: encodes texts as its input.
+        abstain_below: predictions with a lower confidence are marked as abstained.
     """
 
     task: str
@@ -54,6 +55,7 @@ class ServedModel:
     version: int
     labels: tuple[str, ...]
     encoder: TextEncoder
+    abstain_below: float
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ class Router:
 
     def _load(self, version: ModelVersion) -> ServedModel:
         place = (version.task, version.model_format, version.version)
-        labels, encoder = self._repository.manifest(*place).labels, self._repository.encoder(*place)
+        manifest, encoder = self._repository.manifest(*place), self._repository.encoder(*place)
         name = model_name(version.task, version.model_format)
-        return ServedModel(version.task, name, version.version, labels, encoder)
+        threshold = max(self._tasks[version.task].abstain_below, manifest.abstain_below)
+        return ServedModel(version.task, name, version.version, manifest.labels, encoder, threshold)

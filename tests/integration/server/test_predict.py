@@ -42,6 +42,13 @@ def test_a_text_is_repaired_as_training_texts_are(front: Front, broken: str, who
     assert (one.label, one.confidence) == (other.label, pytest.approx(other.confidence))
 
 
+def test_a_version_abstains_by_the_threshold_of_its_manifest(front: Front) -> None:
+    """An answer below the threshold of the version that gives it is marked, and has its label."""
+    sure, unsure = (ask(front, task="swapped", model_version=version) for version in (1, 2))
+    assert (sure.abstained, unsure.abstained) == (False, True)
+    assert unsure.label in LABELS
+
+
 @pytest.mark.parametrize(("top_k", "count"), [(0, 1), (1, 1), (3, 3), (99, 4), (2**31 - 1, 4)])
 def test_top_k_limits_the_scores(front: Front, top_k: int, count: int) -> None:
     """The best scores are returned first, at most as many as there are labels."""

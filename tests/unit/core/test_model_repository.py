@@ -19,6 +19,7 @@ from tidemill_core.model_repository import (
     ModelManifest,
     ModelRepository,
     Reference,
+    ReliabilityBin,
     TrainingRecord,
 )
 from tidemill_core.text_repair import REPAIR_VERSION, TextRepair
@@ -39,6 +40,8 @@ MANIFEST = ModelManifest(
     create_time="2026-03-01T12:00:00+00:00",
     text_repair=TextRepair(redact=("email", "iban")),
     training=TrainingRecord("ngram", 7, 1, {"rate": 0.003, "steps": 2800}, "a" * 64),
+    reliability=(ReliabilityBin(0, 0.0, 0.0), ReliabilityBin(700, 0.9, 0.89)),
+    abstain_below=0.61,
 )
 
 

@@ -105,6 +105,7 @@ def test_unknown_settings(text: str, name: str) -> None:
         ("[tasks.support]", "tasks.support.sources"),
         (TASK + 'format = "pickle"', "tasks.support.format"),
         (TASK + "abstain_below = 1.5", "tasks.support.abstain_below"),
+        (TASK + "abstain_for_precision = 1", "tasks.support.abstain_for_precision"),
         (TASK + 'training = { network = "forest" }', "tasks.support.training.network"),
         (TASK + "training = { seed = -1 }", "tasks.support.training.seed"),
         ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours"),

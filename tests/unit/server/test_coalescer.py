@@ -18,7 +18,8 @@ CANNOT_BE_ENCODED = ["\ud800"] * MAX_ROWS_A_CALL
 
 async def test_an_unexpected_error_keeps_nobody_else_waiting() -> None:
     """Batches that fail unexpectedly get their error, and queued ones go on."""
-    model = ServedModel("support", "support-onnx", 1, LABELS, TextEncoder(tokenizer_json(), LENGTH))
+    encoder = TextEncoder(tokenizer_json(), LENGTH)
+    model = ServedModel("support", "support-onnx", 1, LABELS, encoder, 0.0)
     [port] = free_ports(1)
 
     triton = TritonClient(f"127.0.0.1:{port}")

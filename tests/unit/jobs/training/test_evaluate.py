@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidemill_jobs.training.evaluate import Measures, evaluate
+from tidemill_jobs.training.evaluate import CALIBRATION_BINS, Measures, evaluate, reliability
 
 
 def test_accuracy_and_macro_f1() -> None:
@@ -20,6 +20,19 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     probabilities = np.tile(np.array([[0.8, 0.2]], dtype=np.float32), (10, 1))
     measures = evaluate(probabilities, np.array([0, 1] * 5))
     assert measures.expected_calibration_error == pytest.approx(0.3)
+
+
+def test_the_reliability_bins_say_where_confidence_is_wrong() -> None:
+    """Each bin has its rows, their mean confidence, and the share that is right."""
+    sure, unsure = [0.95, 0.05], [0.45, 0.55]
+    bins = reliability(np.array([sure, sure, unsure], dtype=np.float32), np.array([0, 1, 1]))
+    assert len(bins) == CALIBRATION_BINS
+    filled = [each for each in bins if each.n]
+    assert filled == [bins[8], bins[14]]
+    assert (bins[8].n, bins[8].accuracy) == (1, 1.0)
+    assert bins[8].confidence == pytest.approx(0.55)
+    assert (bins[14].n, bins[14].accuracy) == (2, 0.5)
+    assert bins[14].confidence == pytest.approx(0.95)
 
 
 def test_an_unknown_label_is_an_error() -> None:

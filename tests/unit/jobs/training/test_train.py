@@ -66,6 +66,14 @@ def test_the_same_seed_gives_the_same_model(
     assert (again.test_probabilities == model.test_probabilities).all()
 
 
+def test_a_wanted_precision_gives_a_threshold(data: TrainingData, recorder: Tracker) -> None:
+    """The threshold comes from both held-out splits: 40 right rows show 0.9, and not 0.95."""
+    for precision, shown in ((0.9, True), (0.95, False)):
+        model = train(data, TrainingConfig(abstain_for_precision=precision), ignore, recorder)
+        assert (model.abstain_below <= 1.0) == shown
+    assert sum(each.n for each in model.reliability) == 20
+
+
 def test_without_validation_rows_every_epoch_runs_uncalibrated(data: TrainingData) -> None:
     """Without a validation split the number of epochs is fixed and the temperature is 1."""
     recorder = CurveRecorder()
