@@ -4,7 +4,7 @@ They have their own module so that a stub process does not import a gRPC client.
 """
 
 INPUT_NAME = "input_ids"
-"""INT32 [rows, sequence_length]; 0 pads."""
+"""INT32 [rows, sequence_length]."""
 
 OUTPUT_NAME = "probabilities__0"
 """FP32 [rows, labels]; NVIDIA's PyTorch backend finds the first output by the `__0`."""

@@ -61,9 +61,7 @@ def sequence_length(tokenizer: Tokenizer, texts: Sequence[str]) -> int:
     counts = [
         len(encoding.ids)
         for start in range(0, len(texts), _ROWS_AT_ONCE)
-        for encoding in tokenizer.encode_batch_fast(
-            list(texts[start : start + _ROWS_AT_ONCE]), add_special_tokens=False
-        )
+        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + _ROWS_AT_ONCE]))
     ]
     wanted = np.percentile(counts, _SEQUENCE_PERCENTILE)
     rounded = int(np.ceil(wanted / _SEQUENCE_STEP)) * _SEQUENCE_STEP

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tidemill_core.errors import DataError
 from tidemill_core.text import UNKNOWN_TOKEN, TextEncoder, is_blank
@@ -86,3 +86,16 @@ def test_any_text_without_lone_surrogates_is_encoded(texts: list[str]) -> None:
 def test_awkward_texts_are_encoded(text: str) -> None:
     """NUL, control characters, emoji, single characters and special tokens are encoded."""
     assert ENCODER.encode([text]).shape == (1, 4)
+
+
+def test_a_tokenizers_own_special_tokens_and_padding() -> None:
+    """They frame each text, within the row's length, and fill the rows."""
+    tokenizer = Tokenizer(models.WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "a": 3}, "<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    framed = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.post_processor = framed
+    tokenizer.enable_padding(pad_id=1, pad_token="<pad>")
+    encoder = TextEncoder(tokenizer.to_str(), 5)
+    assert encoder.encode(["a", "a a a a a"]).tolist() == [[0, 3, 2, 1, 1], [0, 3, 3, 3, 2]]
