@@ -96,6 +96,6 @@ def test_a_tokenizers_own_special_tokens_and_padding() -> None:
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     tokenizer.post_processor = framed
-    tokenizer.enable_padding(pad_id=1, pad_token="<pad>")
+    tokenizer.enable_padding(pad_id=1)
     encoder = TextEncoder(tokenizer.to_str(), 5)
     assert encoder.encode(["a", "a a a a a"]).tolist() == [[0, 3, 2, 1, 1], [0, 3, 3, 3, 2]]
