@@ -13,7 +13,13 @@ from typing import Literal
 
 from tidemill_core.errors import TidemillError
 from tidemill_core.loopback import is_loopback, proxy_variables
-from tidemill_core.settings import WORKSPACE_FILE, FilesSource, Settings, load_settings
+from tidemill_core.settings import (
+    WORKSPACE_FILE,
+    FilesSource,
+    Settings,
+    load_settings,
+    unset_variables,
+)
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor import (
     ListeningPort,
@@ -54,7 +60,8 @@ def examine() -> list[Check]:
         settings = load_settings()
     except TidemillError as error:
         return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
-    checks += [_settings(settings), _triton(settings), _disk(settings.state_dir)]
+    checks += [_settings(settings), *_variables(settings)]
+    checks += [_triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
     checks += _ports(settings)
     checks += _keys(settings.state_dir)
@@ -82,6 +89,12 @@ def _settings(settings: Settings) -> Check:
     if missing:
         return Check("settings", "fail", f"missing: {', '.join(missing)}", "fix the sources")
     return Check("settings", "ok", f"tasks: {', '.join(settings.tasks)}")
+
+
+def _variables(settings: Settings) -> Iterator[Check]:
+    for name, variable in unset_variables(settings):
+        remedy = "set it where `tidemill up` starts"
+        yield Check("environment", "warn", f"{name}: {variable} is not set", remedy)
 
 
 def _is_there(path: str) -> bool:

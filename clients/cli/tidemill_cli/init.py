@@ -16,6 +16,7 @@ from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown, stdout
+from tidemill_core.plain_rules import plain_rule
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
 
 app = typer.Typer(add_completion=False)
@@ -130,7 +131,7 @@ def _source(
     except ValidationError as error:
         wrong = error.errors()[0]
         option = str(wrong["loc"][-1]).replace("_", "-")
-        raise WrongUsage(f"--{option} {wrong['input']!r}: {wrong['msg']}") from error
+        raise WrongUsage(f"--{option} {wrong['input']!r}: {plain_rule(wrong['msg'])}") from error
 
 
 def _write_example(folder: Path) -> str:

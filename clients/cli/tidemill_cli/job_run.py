@@ -39,6 +39,15 @@ def require_success(run: pb.JobRun) -> None:
 
 def print_run(run: pb.JobRun, as_json: bool) -> None:
     """Print a run."""
+    _print(run, run.error, as_json)
+
+
+def print_end(run: pb.JobRun, as_json: bool) -> None:
+    """Print a run that was followed to its end, except the error, with which the command fails."""
+    _print(run, "", as_json)
+
+
+def _print(run: pb.JobRun, error: str, as_json: bool) -> None:
     fields = {
         "run id": run.run_id,
         "job": run.job,
@@ -46,7 +55,7 @@ def print_run(run: pb.JobRun, as_json: bool) -> None:
         **_parameters(run),
         "state": enum_name(run, "state"),
         "progress": f"{percent(run.progress)}  {run.message}",
-        "error": run.error,
+        "error": error,
         "requested by": run.trigger,
         "queued": time_text(run.create_time),
         "started": time_text(run.start_time),

@@ -9,7 +9,7 @@ from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.job_run import follow as follow_run
-from tidemill_cli.job_run import print_run, require_success
+from tidemill_cli.job_run import print_end, print_run, require_success
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
 from tidemill_cli.output import say
@@ -136,10 +136,12 @@ def run(
             job=job, task=the_task(client, task, address), retrain=asked if given else None
         )
         queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
-        finish = follow_run(client, queued.run_id) if follow else queued
-    print_run(finish, as_json)
-    if follow:
-        require_success(finish)
+        finish = follow_run(client, queued.run_id) if follow else None
+    if finish is None:
+        print_run(queued, as_json)
+        return
+    print_end(finish, as_json)
+    require_success(finish)
 
 
 @app.command(epilog="Example: tidemill jobs show RUN_ID --json")
@@ -156,7 +158,7 @@ def watch(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None
     """Follow a run until it ends."""
     with connected(address) as client:
         finish = follow_run(client, run_id)
-    print_run(finish, as_json)
+    print_end(finish, as_json)
     require_success(finish)
 
 

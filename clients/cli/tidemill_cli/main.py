@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.output import adapt_to_terminal, complain, shown_lines
 from tidemill_core.errors import ConfigurationError, TidemillError
+from tidemill_core.plain_rules import plain_rule
 
 _HELP = "Keeps a text classifier good after launch: data, training, serving, monitoring, feedback."
 _EPILOG = """\
@@ -55,13 +56,18 @@ COMMANDS = {
 
 
 @contextmanager
-def _shown_arguments() -> Iterator[None]:
-    """Make the arguments that the library's errors repeat safe on a terminal."""
+def _plain_errors() -> Iterator[None]:
+    """Word the library's errors plainly, and make the arguments that they repeat safe to print."""
     try:
         yield
     except ClickException as error:
-        error.message = shown_lines(error.message)
+        error.message = plain_rule(shown_lines(error.message))
         raise
+
+
+def _without_line_ends(docstring: str) -> str:
+    """Return a docstring with each paragraph on one line, which the library wraps."""
+    return "\n\n".join(" ".join(each.split()) for each in docstring.split("\n\n"))
 
 
 class _ImportedWhenUsed(TyperGroup):
@@ -81,14 +87,16 @@ class _ImportedWhenUsed(TyperGroup):
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         command.help = command.help or COMMANDS[cmd_name]
+        for each in (command, *getattr(command, "commands", {}).values()):
+            each.help = _without_line_ends(each.help)
         return command
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        with _shown_arguments():
+        with _plain_errors():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        with _shown_arguments():
+        with _plain_errors():
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -11,7 +11,7 @@ from tidemill.v1 import job_service_pb2
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected, explanation
 from tidemill_cli.failure import CannotRead, NotAccepted, UnknownTask, WrongUsage
-from tidemill_cli.job_run import follow, print_run, require_success
+from tidemill_cli.job_run import follow, print_end, require_success
 from tidemill_cli.options import Address, AsJson, ForTask
 from tidemill_cli.tasks import the_task
 from tidemill_client import InvalidRequest, TidemillClient, translated_errors
@@ -58,7 +58,7 @@ def import_model(
         named = the_task(client, task, address)
         queued = _send(client, _messages(named, described, files))
         finish = follow(client, queued.run_id)
-    print_run(finish, as_json)
+    print_end(finish, as_json)
     _require_accepted(finish)
 
 

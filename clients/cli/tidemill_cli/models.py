@@ -8,7 +8,7 @@ from tidemill.v1 import job_service_pb2
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.job_run import follow, print_run, require_success
+from tidemill_cli.job_run import follow, print_end, require_success
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text
 from tidemill_cli.model_import import EXAMPLE, import_model
@@ -134,7 +134,7 @@ def reproduce(which: TaskAndVersion = None, address: Address = "", as_json: AsJs
         )
         queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
         finish = follow(client, queued.run_id)
-    print_run(finish, as_json)
+    print_end(finish, as_json)
     require_success(finish)
 
 

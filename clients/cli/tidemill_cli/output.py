@@ -18,6 +18,10 @@ from rich.text import Text
 
 # Keeps each row of a table on one line where a program reads it.
 _UNBOUNDED_WIDTH = 100_000
+# Only prose is folded, and not into narrower columns: ids and names stay whole, so a table may
+# be wider than its terminal.
+_LONGEST_WORD = 64
+_NARROWEST_PROSE = 24
 _SHOWN_CHARACTERS = 60
 # Controls, line and paragraph separators, lone surrogates, and characters that are invisible or
 # change the direction of the text. The two joiners are part of ordinary words and emoji.
@@ -86,15 +90,20 @@ def plain(value: Any) -> Any:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
     """Print rows under the titles of their columns, or the sentence `empty` if there are none."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(_cell(column), overflow="fold", no_wrap=column.endswith("(UTC)"))
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    if table.row_count:
-        stdout().print(table)
-    else:
+    cells = [list(map(_cell, row)) for row in rows]
+    if not cells:
         say(empty)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    width = 0
+    for title, *column in zip(map(_cell, columns), *cells, strict=True):
+        folds = not title.plain.endswith("(UTC)") and any(map(_is_prose, column))
+        widest = max(line.cell_len for cell in (title, *column) for line in cell.split("\n"))
+        width += 2 + (min(widest, _NARROWEST_PROSE) if folds else widest)
+        table.add_column(title, overflow="fold", no_wrap=not folds)
+    for row in cells:
+        table.add_row(*row)
+    _print_whole(table, width)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
@@ -105,7 +114,21 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         if value not in ("", None, []):
             table.add_row(_cell(name), _cell(value))
-    stdout().print(table)
+    _print_whole(table)
+
+
+def _is_prose(cell: Text) -> bool:
+    return " " in cell.plain or len(cell.plain) > _LONGEST_WORD
+
+
+def _print_whole(table: Table, width: int = 0) -> None:
+    """Print a table, at least as wide as `width`, without spaces at the ends of its lines."""
+    console = stdout()
+    options = console.options.update(width=max(console.width, width))
+    for line in console.render_lines(table, options, pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        console.print(text, soft_wrap=True)
 
 
 def say(text: str, style: str = "") -> None:

@@ -16,7 +16,7 @@ from tidemill_cli.ready import example
 from tidemill_cli.target import caller_settings, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
-from tidemill_core.settings import Settings
+from tidemill_core.settings import Settings, unset_variables
 from tidemill_core.supervisor import (
     RESTART_SIGNAL,
     Ended,
@@ -48,6 +48,8 @@ def up(as_json: AsJson = False) -> None:
         raise ConfigurationError(reason)
     if settings.tls.client_ca is not None and caller_settings().client_certificate is None:
         say(_NO_CERTIFICATE, style="yellow")
+    for name, variable in unset_variables(settings):
+        say(f"{variable} is not set: {name} needs it to read its source", style="yellow")
     processes, ports = stack_processes(settings), stack_ports(settings)
     scratch = [metrics_folder(settings.state_dir)]
     supervisor = Supervisor(processes, settings.state_dir, ports, scratch)

@@ -28,6 +28,7 @@ from tidemill_core.settings.workspace import (
     Port,
     Settings,
     load_settings,
+    unset_variables,
 )
 
 __all__ = [
@@ -55,4 +56,5 @@ __all__ = [
     "absolute_folder",
     "load_settings",
     "problems_named",
+    "unset_variables",
 ]

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import get_origin
 
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.plain_rules import plain_rule
 
 Place = tuple[int | str, ...]
 """A setting's path: its name and those of its sections, outermost first."""
@@ -42,7 +44,7 @@ _MAY_BE_SECRET = {
 }
 _LONGEST_VALUE = 80
 _CLOSE = 0.8
-_MISSING = "Field required"  # pydantic's words
+_KINDS = {"files", "sql", "http"}
 # Kubernetes sets these in pods for each Service of the namespace, here tidemill or tidemill-x.
 _SERVICE_LINK = re.compile(
     r"TIDEMILL_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?"
@@ -69,7 +71,7 @@ def problems_named(settings: type[BaseModel]) -> Iterator[None]:
         lines = [
             _unknown(problem["loc"], known)
             if problem["type"] == "extra_forbidden"
-            else _broken(problem["loc"], problem["input"], problem["msg"])
+            else _broken(problem["loc"], problem["input"], plain_rule(problem["msg"]))
             for problem in error.errors()
         ]
         raise _wrong(lines) from error
@@ -133,16 +135,24 @@ def _variable_of(name: str) -> str:
 
 
 def _unknown(place: Place, known: Collection[str]) -> str:
-    name = ".".join(map(str, place))
+    name = _name(place)
     return f"{name}{_source(place)}: there is no such setting{_suggestion(name, known)}"
 
 
 def _broken(place: Place, value: object, rule: str) -> str:
     is_shown = isinstance(value, str | int | float) and not _MAY_BE_SECRET & set(place)
     shown = f" is {value!r:.{_LONGEST_VALUE}}" if is_shown else ""
-    rule = rule.removeprefix("Value error, ")
-    source = _source(place) or (_source(place[:-1]) if rule == _MISSING else "")
-    return f"{'.'.join(map(str, place))}{shown}{source}: {rule}{_cure(place, value)}"
+    source = _source(place) or (_source(place[:-1]) if rule == "missing" else "")
+    return f"{_name(place)}{shown}{source}: {rule}{_cure(place, value)}"
+
+
+def _name(place: Place) -> str:
+    """Return a setting's name as in the file, without what pydantic adds to its path."""
+    return ".".join(
+        str(part)
+        for before, part in pairwise(("", *place))
+        if part != "[key]" and not (part in _KINDS and isinstance(before, int))
+    )
 
 
 def _source(place: Place) -> str:

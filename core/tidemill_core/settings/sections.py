@@ -11,7 +11,7 @@ from tidemill_core.settings.training import TrainingSettings
 
 
 class _SettingsSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TaskSettings(_SettingsSection):

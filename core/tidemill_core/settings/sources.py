@@ -27,7 +27,7 @@ _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
 class _SourceSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FilesSource(_SourceSettings):
@@ -70,7 +70,7 @@ class SqlSource(_SourceSettings):
     key_column: str = ""
     """The column that identifies a row: a row that is read again replaces the earlier one with its
     key. Empty if no two rows have the same cursor."""
-    overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    overlap: float = Field(default=0.0, ge=0.0)
     """How far before the last cursor each read starts, for rows that are committed late. In seconds
     if the cursor is a time: a database time, ISO 8601 text, or a count since 1970 that is also
     `time_column`. In the cursor's units if it is another number. Needs `key_column`."""
@@ -140,7 +140,7 @@ class HttpSource(_SourceSettings):
     since_field: _DottedPath | None = None
     """The field whose highest value so far is sent in `since_parameter`; unset: `time_field`. Times
     in the future are ignored."""
-    overlap: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    overlap: float = Field(default=0.0, ge=0.0)
     """How far before that highest value each read starts, for items that appear late. In seconds if
     it is a time, otherwise in its own units. Needs `since_parameter`."""
     auth: Literal["none", "bearer", "header"] = "none"

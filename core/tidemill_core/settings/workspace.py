@@ -1,5 +1,7 @@
 """All settings of a workspace, and their sources."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +35,6 @@ from tidemill_core.settings.sections import (
     TracingSettings,
     TritonSettings,
 )
-from tidemill_core.settings.sources import HttpSource, SqlSource
 
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -149,7 +150,17 @@ def load_settings() -> Settings:
 
 
 def _variables_of_sources(settings: Settings) -> list[str]:
-    sources = [source for task in settings.tasks.values() for source in task.sources]
-    named = [source.url_env for source in sources if isinstance(source, SqlSource)]
-    named += [source.token_env for source in sources if isinstance(source, HttpSource)]
-    return [variable for variable in named if variable is not None]
+    return [variable for _, variable in _named_variables(settings)]
+
+
+def unset_variables(settings: Settings) -> list[tuple[str, str]]:
+    """Return each source's setting that names a variable without a value, and the variable."""
+    return [(name, each) for name, each in _named_variables(settings) if not os.environ.get(each)]
+
+
+def _named_variables(settings: Settings) -> Iterator[tuple[str, str]]:
+    for task, of_task in settings.tasks.items():
+        for place, source in enumerate(of_task.sources):
+            for name in ("url_env", "token_env"):
+                if variable := getattr(source, name, None):
+                    yield f"tasks.{task}.sources.{place}.{name}", variable

@@ -1,6 +1,7 @@
 """The command line without a server: arguments, exit codes and help."""
 
 import importlib
+import re
 import socket
 import subprocess
 import sys
@@ -149,6 +150,39 @@ def test_wrong_usage_ends_with_2(
     assert workspace.is_dir()
     assert run(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["models", "show", "support", "x"], "'model_version': must be a whole number"),
+        (["models", "list", "--limit", "0"], "'--limit': must be at least 1"),
+        (["reports", "list", "--kind", "x"], "'--kind': 'x' is not one of 'drift', 'accuracy'"),
+        (["init", "--data", "a.csv", "--delimiter", "ab"], "must have at most 1 character"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_argument_is_explained_plainly(
+    arguments: list[str], rule: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rule is named without the words of the library that checks it."""
+    (workspace / "a.csv").write_text("text,label\na,b\n")
+    assert run(arguments) == 2
+    said = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
+    assert rule in said
+
+
+def test_a_long_help_is_wrapped_as_paragraphs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line ends of a docstring do not show in the help of a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in (["restart"], ["erase", "texts"], ["datasets", "export"]):
+        assert run([*command, "--help"]) == 0
+        prose = [line.strip() for line in capsys.readouterr().out.split("\n")[5:]]
+        lines = prose[: prose.index("")]
+        assert len(lines) > 1
+        assert all(len(line) > 60 for line in lines[:-1])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,38 @@ def test_doctor_names_a_source_that_is_missing_and_a_key_that_others_may_read(
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert "data/example.csv" in checks["settings"]["found"]
     assert checks[key.name]["remedy"] == f"chmod 600 '{key}'"
+
+
+def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor` and `up` warn about each unset variable with the setting that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        (workspace / "tidemill.toml").write_text(
+            f"grpc_port = {listener.getsockname()[1]}\n"
+            "[[tasks.t.sources]]\n"
+            'kind = "sql"\nurl_env = "TICKETS_URL"\ntable = "t"\ncursor_column = "id"\n'
+            "[[tasks.t.sources]]\n"
+            'kind = "http"\nurl = "http://x/"\nauth = "bearer"\ntoken_env = "DESK_TOKEN"\n'
+            "[[tasks.t.sources]]\n"
+            'kind = "http"\nurl = "http://y/"\nauth = "bearer"\ntoken_env = "OTHER_TOKEN"\n'
+        )
+        monkeypatch.setenv("TICKETS_URL", "")
+        monkeypatch.setenv("OTHER_TOKEN", "secret")
+        run(["doctor", "--json"])
+        found = [
+            (check["result"], check["found"])
+            for check in json.loads(capsys.readouterr().out)
+            if check["name"] == "environment"
+        ]
+        assert found == [
+            ("warn", "tasks.t.sources.0.url_env: TICKETS_URL is not set"),
+            ("warn", "tasks.t.sources.1.token_env: DESK_TOKEN is not set"),
+        ]
+        command = [sys.executable, "-m", "tidemill_cli.main", "up"]
+        up = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (
+        "TICKETS_URL is not set: tasks.t.sources.0.url_env needs it to read its source" in up.stderr
+    )
+    assert "DESK_TOKEN is not set: tasks.t.sources.1.token_env" in up.stderr
+    assert "OTHER_TOKEN" not in up.stderr

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,32 @@ def test_a_value_may_not_pretend_to_be_a_row(capsys: pytest.CaptureFixture[str])
         "styled  ok",
         "",
     ]
+
+
+def test_ids_stay_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only prose is folded, and never narrower than 24 columns; no line ends in spaces."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    run_id, state, reason = "3dfd36f4217a4d4a864d6e51ab050bd7", "SUCCEEDED" * 4, "why not " * 9
+    print_table(
+        ("run id", "state", "time (UTC)", "because"),
+        [(run_id, state, "2026-11-29 19:57:03", reason), ("1", "", "", "")],
+        empty="",
+    )
+    lines = re.sub(r"\x1b\[\d*m", "", terminal.getvalue()).split("\n")
+    assert f"{run_id}  {state}  2026-11-29 19:57:03  why not why not why not" in lines
+    assert "1" in lines
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_program_reads_one_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal nothing is folded, and no line ends in spaces."""
+    print_table(("text", "label"), [("long " * 99, ""), ("a", "refund")], empty="")
+    print_fields({"a": "x", "longer": "y"})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_json_has_the_same_values_without_raw_controls(capsys: pytest.CaptureFixture[str]) -> None:
