@@ -3,13 +3,12 @@
 import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import grpc
 
-from tidemill_cli.failure import CannotRead, CommandFailed, NotNow, UnknownTask, WrongUsage
+from tidemill_cli.failure import CommandFailed, NotNow, UnknownTask, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS
-from tidemill_cli.target import Target, target_of
+from tidemill_cli.target import Target, target_of, trusting
 from tidemill_cli.unreachable import why_unreachable
 from tidemill_client import TidemillClient, TidemillError, Tls, translated_errors
 
@@ -24,6 +23,8 @@ def new_client(target: Target) -> TidemillClient:
         WrongUsage: a certificate cannot be read, or the API key would travel unencrypted.
     """
     caller = target.caller
+    if target.roots is not None:
+        trusting(target)  # before gRPC, which writes to stderr what is wrong with a file
     try:
         return TidemillClient(
             target.address,
@@ -38,8 +39,6 @@ def new_client(target: Target) -> TidemillClient:
             insecure=caller.insecure,
             timeout=CALL_SECONDS,
         )
-    except OSError as error:
-        raise CannotRead(Path(error.filename), error) from error
     except ValueError as error:
         raise WrongUsage(f"cannot connect: {error}") from error
 

@@ -1,16 +1,20 @@
 """The server that a command calls, and how the command authenticates it."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tidemill_cli.failure import WrongUsage
+from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_core.settings import load_settings, problems_named
 
 # Addresses that mean "every interface" are for listening, not for connecting.
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
+ROOTS = "TIDEMILL_ROOT_CERTIFICATES"
+CLIENT = "TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY"
+"""Variables, as errors name them."""
 
 
 class CallerSettings(BaseSettings):
@@ -66,9 +70,12 @@ def target_of(address: str) -> Target:
 
     Raises:
         ConfigurationError: there is no address, and the settings cannot be read.
-        WrongUsage: the workspace's certificate cannot be read.
+        WrongUsage: the workspace's certificate cannot be read, or the caller has a certificate or
+            a key alone.
     """
     caller = caller_settings()
+    if (caller.client_certificate is None) != (caller.client_key is None):
+        raise WrongUsage(f"{CLIENT} need each other: set both or neither")
     if address:
         return Target(address, True, caller.root_certificates or None, None, caller)
     settings = load_settings()
@@ -81,6 +88,37 @@ def target_of(address: str) -> Target:
         server_name=None if certificate is None else _name_of(certificate),
         caller=caller,
     )
+
+
+def trusting(target: Target) -> ssl.SSLContext:
+    """Return a TLS context with the roots and the caller's certificate; `target.roots` is set.
+
+    Raises:
+        WrongUsage: a file cannot be read, or is not what its variable needs.
+    """
+    caller = target.caller
+    roots = None if target.roots == "system" else str(target.roots)
+    try:
+        context = ssl.create_default_context(cafile=roots)
+    except ssl.SSLError as error:
+        raise WrongUsage(f"{ROOTS}: {roots} has no certificates in PEM") from error
+    except OSError as error:
+        raise CannotRead(Path(str(roots)), error) from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if caller.client_certificate is None or caller.client_key is None:
+        return context
+    for path in (caller.client_certificate, caller.client_key):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise CannotRead(path, error) from error
+    try:  # without a password it would ask for one
+        context.load_cert_chain(caller.client_certificate, caller.client_key, password="")
+    except ssl.SSLError as error:
+        raise WrongUsage(
+            f"{CLIENT} must name a certificate and the key that belongs to it, not encrypted, in PEM"
+        ) from error
+    return context
 
 
 def _name_of(certificate: Path) -> str:

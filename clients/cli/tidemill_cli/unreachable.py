@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidemill_cli.failure import CommandFailed, NothingRuns, NotNow, WrongUsage
-from tidemill_cli.target import Target
+from tidemill_cli.target import CLIENT, ROOTS, Target, trusting
 from tidemill_core.settings import WORKSPACE_FILE
 
 _SECONDS = 3.0
-_ROOTS = "TIDEMILL_ROOT_CERTIFICATES"
-_CLIENT = "TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY"
 
 
 def why_unreachable(target: Target) -> CommandFailed:
@@ -27,7 +25,7 @@ def why_unreachable(target: Target) -> CommandFailed:
         return _nothing(target)
     if target.roots is None:
         return WrongUsage(
-            f"the server at {target.address} uses TLS: set {_ROOTS} to the PEM file of the root "
+            f"the server at {target.address} uses TLS: set {ROOTS} to the PEM file of the root "
             "that signed its certificate, or to `system`"
         )
     return _of_certificates(target)
@@ -38,7 +36,7 @@ def _without_tls(target: Target) -> CommandFailed:
         return _nothing(target)
     return WrongUsage(
         f"the server at {target.address} does not use TLS: "
-        + (f"unset {_ROOTS}" if target.caller.root_certificates else "restart `tidemill up`")
+        + (f"unset {ROOTS}" if target.caller.root_certificates else "restart `tidemill up`")
     )
 
 
@@ -46,17 +44,13 @@ def _of_certificates(target: Target) -> CommandFailed:
     """Return the failure for a server that uses TLS and a client whose certificates do not fit."""
     caller = target.caller
     try:
-        context = _trusting(target)
-    except OSError as error:  # also ssl.SSLError
-        return WrongUsage(f"{_ROOTS}, {_CLIENT}: a file cannot be used: {error}")
-    try:
-        with _secured(target, context) as connection:
+        with _secured(target, trusting(target)) as connection:
             # HTTP/2 servers send first; one that refuses a client closes the connection.
             refused = not connection.recv(1)
     except ssl.SSLCertVerificationError as error:
         return WrongUsage(
             f"the certificate of the server at {target.address} cannot be trusted "
-            f"({error.verify_message}): check the address and {_ROOTS}"
+            f"({error.verify_message}): check the address and {ROOTS}"
         )
     except ssl.SSLError:
         refused = True
@@ -66,7 +60,7 @@ def _of_certificates(target: Target) -> CommandFailed:
         return NotNow(f"the server at {target.address} closes the connection: try again")
     wish = "asks for a" if caller.client_certificate is None else "refuses the"
     cure = "set" if caller.client_certificate is None else "check"
-    return WrongUsage(f"the server at {target.address} {wish} client certificate: {cure} {_CLIENT}")
+    return WrongUsage(f"the server at {target.address} {wish} client certificate: {cure} {CLIENT}")
 
 
 @contextmanager
@@ -85,21 +79,6 @@ def _secured(target: Target, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]
         context.wrap_socket(connection, server_hostname=target.server_name or host) as secured,
     ):
         yield secured
-
-
-def _trusting(target: Target) -> ssl.SSLContext:
-    """Return a context with the client's roots and certificate.
-
-    Raises:
-        OSError: a file cannot be read, or is not in PEM.
-    """
-    roots = None if target.roots == "system" else str(target.roots)
-    context = ssl.create_default_context(cafile=roots)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    caller = target.caller
-    if caller.client_certificate is not None:
-        context.load_cert_chain(caller.client_certificate, caller.client_key)
-    return context
 
 
 def _trusting_all() -> ssl.SSLContext:

@@ -6,6 +6,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tests.integration.server.certificates import Authority
 from tidemill_cli.main import run
@@ -41,6 +47,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, authority in (("ours", OURS), ("others", OTHERS)):
         (tmp_path / f"{name}-ca.crt").write_bytes(authority.certificate)
         authority.issue().write(tmp_path / f"{name}.crt", tmp_path / f"{name}.key")
+    key = load_pem_private_key((tmp_path / "ours.key").read_bytes(), None)
+    (tmp_path / "encrypted.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    )
     return tmp_path
 
 
@@ -54,6 +64,12 @@ def tls(mutual: bool = False) -> grpc.ServerCredentials:
 ROOTS = {"TIDEMILL_ROOT_CERTIFICATES": "ours-ca.crt"}
 OTHER_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "others.crt", "TIDEMILL_CLIENT_KEY": "others.key"}
 MIXED_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "others.key"}
+LOST_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "missing.key"}
+HALF_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt"}
+ENCRYPTED_CLIENT = {
+    "TIDEMILL_CLIENT_CERTIFICATE": "ours.crt",
+    "TIDEMILL_CLIENT_KEY": "encrypted.key",
+}
 OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": "ours.key"}
 
 
@@ -66,8 +82,11 @@ OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": 
         (tls(mutual=True), ROOTS, "asks for a client certificate: set TIDEMILL_CLIENT_CERT", 2),
         (tls(mutual=True), ROOTS | OTHER_CLIENT, "refuses the client certificate", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "others-ca.crt"}, "cannot be trusted", 2),
-        (tls(mutual=True), ROOTS | MIXED_CLIENT, "a file cannot be used", 2),
-        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "ours.key"}, "a file cannot be used", 2),
+        (tls(mutual=True), ROOTS | MIXED_CLIENT, "and the key that belongs to it", 2),
+        (tls(mutual=True), ROOTS | ENCRYPTED_CLIENT, "not encrypted", 2),
+        (tls(mutual=True), ROOTS | LOST_CLIENT, "missing.key cannot be read", 2),
+        (tls(mutual=True), ROOTS | HALF_CLIENT, "need each other: set both or neither", 2),
+        (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "ours.key"}, "has no certificates in PEM", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "missing.crt"}, "missing.crt cannot be read", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "system"}, "cannot be trusted", 2),
         (tls(), ROOTS, "UNIMPLEMENTED", 1),
@@ -83,14 +102,17 @@ def test_a_disagreement_about_tls_is_named(
     serve: Serve,
     files: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The command says what to set or unset, not that nothing answers."""
+    """The command says what to set or unset, and gRPC does not print what is
+    wrong with a file."""
     assert files.is_dir()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert run(["models", "list", "--address", f"127.0.0.1:{serve(credentials)}"]) == code
-    assert words in capsys.readouterr().err
+    said = capfd.readouterr().err
+    assert words in said
+    assert "Handshaker factory" not in said
 
 
 def test_outside_a_workspace_the_default_address_is_explained(

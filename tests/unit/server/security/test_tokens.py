@@ -88,6 +88,12 @@ def test_any_issuer_where_none_is_set(issuer: Issuer) -> None:
     assert _refused(tokens, issuer.token(iss=None)).reason == "INVALID_TOKEN"
 
 
+@pytest.mark.parametrize("token", ["garbage", "tm-0a1b", "a.b", "a.b.c.d"])
+def test_what_is_no_token_is_called_so(tokens: Tokens, token: str) -> None:
+    """A mistyped key is not explained with the parts of a token."""
+    assert "it is neither an API key nor a JWT" in str(_refused(tokens, token))
+
+
 def test_an_expired_token(tokens: Tokens, issuer: Issuer) -> None:
     """After its time and the leeway it is TOKEN_EXPIRED; within the leeway it is valid."""
     now = int(time.time())
