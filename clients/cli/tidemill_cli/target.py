@@ -116,7 +116,7 @@ def trusting(target: Target) -> ssl.SSLContext:
         context.load_cert_chain(caller.client_certificate, caller.client_key, password="")
     except ssl.SSLError as error:
         raise WrongUsage(
-            f"{CLIENT} must name a certificate and the key that belongs to it, not encrypted, in PEM"
+            f"{CLIENT} must name a certificate and its key in PEM, without a password"
         ) from error
     return context
 

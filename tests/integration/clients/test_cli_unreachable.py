@@ -82,8 +82,8 @@ OUR_CLIENT = {"TIDEMILL_CLIENT_CERTIFICATE": "ours.crt", "TIDEMILL_CLIENT_KEY": 
         (tls(mutual=True), ROOTS, "asks for a client certificate: set TIDEMILL_CLIENT_CERT", 2),
         (tls(mutual=True), ROOTS | OTHER_CLIENT, "refuses the client certificate", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "others-ca.crt"}, "cannot be trusted", 2),
-        (tls(mutual=True), ROOTS | MIXED_CLIENT, "and the key that belongs to it", 2),
-        (tls(mutual=True), ROOTS | ENCRYPTED_CLIENT, "not encrypted", 2),
+        (tls(mutual=True), ROOTS | MIXED_CLIENT, "a certificate and its key", 2),
+        (tls(mutual=True), ROOTS | ENCRYPTED_CLIENT, "without a password", 2),
         (tls(mutual=True), ROOTS | LOST_CLIENT, "missing.key cannot be read", 2),
         (tls(mutual=True), ROOTS | HALF_CLIENT, "need each other: set both or neither", 2),
         (tls(), {"TIDEMILL_ROOT_CERTIFICATES": "ours.key"}, "has no certificates in PEM", 2),
@@ -104,8 +104,7 @@ def test_a_disagreement_about_tls_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The command says what to set or unset, and gRPC does not print what is
-    wrong with a file."""
+    """The command says what to set or unset, and gRPC prints nothing about a file."""
     assert files.is_dir()
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
