@@ -155,7 +155,7 @@ def test_wrong_usage_ends_with_2(
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        (["models", "show", "support", "x"], "'model_version': must be a whole number"),
+        (["predict", "support", "a", "--top-k", "x"], "'--top-k': must be a whole number"),
         (["models", "list", "--limit", "0"], "'--limit': must be at least 1"),
         (["reports", "list", "--kind", "x"], "'--kind': 'x' is not one of 'drift', 'accuracy'"),
         (["init", "--data", "a.csv", "--delimiter", "ab"], "must have at most 1 character"),
