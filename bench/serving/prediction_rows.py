@@ -2,7 +2,7 @@
 
     python -m bench.serving.prediction_rows [--rows 50000]
 
-The figures are CPU and wall time per row, in microseconds: for `append`, and for committing batches
+The figures are CPU and wall time per row, in microseconds: for `add`, and for committing batches
 of 250 to SQLite and to PostgreSQL. The CPU time of the PostgreSQL server is not included.
 """
 
@@ -79,14 +79,14 @@ def cost_of_writing(url: str, rows: Sequence[Prediction]) -> tuple[str, str]:
 
 
 def cost_of_taking(folder: Path, rows: Sequence[Prediction]) -> tuple[str, str]:
-    """Return the cost of `append`."""
+    """Return the cost of `add`."""
     storage = open_storage(f"sqlite:///{folder / 'unused.db'}")
     limits = PredictionLogSettings(max_held_rows=len(rows))
     log = PredictionLog(storage.predictions, folder / "spool", limits=limits)
 
     def take() -> None:
         for row in rows:
-            log.append(row)
+            log.add([row])
 
     try:
         return cost(len(rows), take)
@@ -102,7 +102,7 @@ def main() -> None:
     table = Table("per row", "CPU, us", "wall, us")
     with tempfile.TemporaryDirectory() as name, postgres() as server:
         folder = Path(name)
-        table.add_row("append", *cost_of_taking(folder, rows))
+        table.add_row("add", *cost_of_taking(folder, rows))
         table.add_row("SQLite", *cost_of_writing(f"sqlite:///{folder / 'tidemill.db'}", rows))
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         table.add_row("PostgreSQL", *cost_of_writing(url, rows))

@@ -34,7 +34,7 @@ from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.health import HealthWatch
 from tidemill_server.inference.admission import Admission
-from tidemill_server.inference.admitted import AdmittedCalls
+from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
@@ -141,9 +141,9 @@ def assemble(
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: Admission(delay) for task in settings.tasks}
-    coalescer = Coalescer(triton, telemetry.metrics, telemetry.tracing)
-    admitted = AdmittedCalls(coalescer, admissions, telemetry.metrics, lambda: probe.seconds)
-    predictor = Predictor(router, admitted, signer, prediction_log, system_clock, telemetry.metrics)
+    answers = Answers(signer, prediction_log, system_clock, telemetry.metrics)
+    coalescer = Coalescer(triton, answers, admissions, telemetry.metrics, telemetry.tracing)
+    predictor = Predictor(router, coalescer, admissions, telemetry.metrics)
     windows = StreamWindows()
     health = HealthWatch(router, triton, settings.tasks)
     inference = InferenceProtocol(

@@ -22,8 +22,8 @@ from tidemill_core.domain.report import Report
 from tidemill_core.errors import InvalidArgument, TidemillError
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
-from tidemill_server.inference.predictor import Answer
 from tidemill_server.inference.query import BATCH_METHOD, Query
+from tidemill_server.inference.work import Answer
 from tidemill_server.status import to_status
 
 M = TypeVar("M", bound=Message)

@@ -1,21 +1,19 @@
 """Predictions: the text, the answer and the version that answered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """A label and its calibrated probability in [0, 1]."""
 
     label: str
     score: float
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """One answer, as returned and as stored.
+class Prediction(NamedTuple):
+    """One answer, as returned and as stored; a tuple, because the front makes many a second.
 
     Attributes:
         prediction_id: signed id, see `tidemill_core.prediction_id`.

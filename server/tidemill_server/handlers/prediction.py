@@ -9,9 +9,10 @@ from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_words
 from tidemill_server.handlers.threads import in_thread
-from tidemill_server.inference.predictor import Answer, Predictor
+from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.query import Query
 from tidemill_server.inference.router import Router
+from tidemill_server.inference.work import Answer
 
 MAX_BATCH_TEXTS = 1024
 MAX_ATTRIBUTES = 16

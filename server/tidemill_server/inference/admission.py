@@ -126,12 +126,12 @@ class Admission:
         """Adapt the limit to answered texts, before they leave.
 
         Args:
-            rows: the number of texts that were admitted together.
-            queue_delay: seconds that they waited before their Triton call.
+            rows: the number of texts that were answered together.
+            queue_delay: seconds that they waited before their Triton call, on average.
             round_trip: seconds from their arrival to their answer.
             now: on the event loop's clock.
         """
-        self._learn_delay(queue_delay)
+        self._learn_delay(queue_delay, rows)
         self._most_rows = max(self._most_rows, self.rows)
         if self._queue_delay > self._max_queue_delay:
             self._decrease(round_trip, now)
@@ -145,7 +145,7 @@ class Admission:
         Otherwise impatient callers would make a long queue look short.
         """
         if queue_delay > self._queue_delay:
-            self._learn_delay(queue_delay)
+            self._learn_delay(queue_delay, 1)
             if self._queue_delay > self._max_queue_delay:
                 self._decrease(round_trip, now)
 
@@ -159,8 +159,9 @@ class Admission:
         self._patient_rows -= rows
         self.leave(rows)
 
-    def _learn_delay(self, seconds: float) -> None:
-        self._queue_delay += _SMOOTHING * (seconds - self._queue_delay)
+    def _learn_delay(self, seconds: float, rows: int) -> None:
+        weight = 1.0 - (1.0 - _SMOOTHING) ** rows
+        self._queue_delay += weight * (seconds - self._queue_delay)
 
     def _decrease(self, round_trip: float, now: float) -> None:
         if now >= self._next_decrease:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,51 +15,64 @@ row is bad, 31 calls are made instead of 255."""
 
 Probabilities = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
-Row = Probabilities | TidemillError
-"""The answer to one text: float32 [labels], or the error it has instead."""
 Call = Callable[[TokenIds], Awaitable[Probabilities]]
 """A call of the model: int32 [rows, length] to float32 [rows, labels]."""
 
 
-async def answered(call: Call, ids: TokenIds) -> list[Row]:
+class Rows(NamedTuple):
+    """The answers to the rows of a call.
+
+    Attributes:
+        probabilities: float32 [rows, labels]; undefined for rows with an error.
+        errors: the errors that rows have instead, by their position.
+    """
+
+    probabilities: Probabilities
+    errors: dict[int, TidemillError]
+
+
+async def answered(call: Call, ids: TokenIds, labels: int) -> Rows:
     """Call the model with all rows; on failure, with their halves, down to the rows at fault.
 
     Args:
         call: calls the model.
         ids: int32 [rows, length], at least one row.
+        labels: how many probabilities a row has.
 
     Returns:
-        One answer per row of `ids`. If a half fails with another error than ModelOutputInvalid,
-        such as Triton being away or the deadline passing, it and all rows without an answer yet
-        get that error, without another call.
+        The answers. If a half fails with another error than ModelOutputInvalid, such as Triton
+        being away or the deadline passing, it and all rows without an answer yet get that error,
+        without another call.
 
     Raises:
         TidemillError: the first call failed with another error than ModelOutputInvalid.
     """
     try:
-        return list(await call(ids))
+        return Rows(await call(ids), {})
     except ModelOutputInvalid as error:
-        rows: list[Row] = [error] * len(ids)
+        rows = Rows(np.zeros((len(ids), labels), np.float32), dict.fromkeys(range(len(ids)), error))
         if len(ids) > 1:
             await _ask_in_halves(call, ids, rows)
         return rows
 
 
-async def _ask_in_halves(call: Call, ids: TokenIds, rows: list[Row]) -> None:
+async def _ask_in_halves(call: Call, ids: TokenIds, rows: Rows) -> None:
     parts = deque(_halves(0, len(ids)))
     failed_calls = 1
     while parts:
         start, end = parts.popleft()
         try:
-            rows[start:end] = await call(ids[start:end])
+            rows.probabilities[start:end] = await call(ids[start:end])
+            for row in range(start, end):
+                del rows.errors[row]
         except ModelOutputInvalid as error:
-            rows[start:end] = [error] * (end - start)
+            rows.errors.update(dict.fromkeys(range(start, end), error))
             failed_calls += 1
             if end - start > 1 and failed_calls < MAX_FAILED_CALLS:
                 parts += _halves(start, end)
         except TidemillError as error:
             for left, right in ((start, end), *parts):
-                rows[left:right] = [error] * (right - left)
+                rows.errors.update(dict.fromkeys(range(left, right), error))
             return
 
 

@@ -1,21 +1,22 @@
-"""Predictions of texts: route, admit, call the model, sign and log."""
+"""Predictions of texts: route, admit, ask the model."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import structlog
 
-from tidemill_core.clock import Clock
-from tidemill_core.domain.prediction import Prediction, Score
-from tidemill_core.errors import ModelVersionNotServed, ResourceExhausted, TidemillError
-from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
+from tidemill_core.errors import (
+    DeadlineExceeded,
+    ModelVersionNotServed,
+    ResourceExhausted,
+    TidemillError,
+)
 from tidemill_core.storage.predictions import SHADOW_METHOD
-from tidemill_server.inference.admitted import AdmittedCalls
-from tidemill_server.inference.bisection import Probabilities, Row
-from tidemill_server.inference.query import Query
+from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.coalescer import MAX_ROWS_A_WORK, Coalescer
+from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import Choice, Router, ServedModel
-from tidemill_server.prediction_log import PredictionLog
+from tidemill_server.inference.work import Answer, Work
 from tidemill_server.telemetry.metrics import Metrics
 
 MAX_SHADOW_CALLS = 64
@@ -23,26 +24,27 @@ _SHADOW_SECONDS = 5.0
 
 log = structlog.get_logger()
 
-Answer = Prediction | TidemillError
-
 
 class Predictor:
-    """The predictor, which signs, logs and counts every answer."""
+    """The predictor, which counts every text without an answer.
+
+    Args:
+        router: chooses the versions.
+        coalescer: asks them.
+        admissions: the admission of each task, by the task's name.
+        metrics: counts texts without an answer.
+    """
 
     def __init__(
         self,
         router: Router,
-        calls: AdmittedCalls,
-        signer: PredictionIdSigner,
-        prediction_log: PredictionLog,
-        clock: Clock,
+        coalescer: Coalescer,
+        admissions: Mapping[str, Admission],
         metrics: Metrics,
     ) -> None:
         self._router = router
-        self._calls = calls
-        self._signer = signer
-        self._log = prediction_log
-        self._clock = clock
+        self._coalescer = coalescer
+        self._admissions = admissions
         self._metrics = metrics
         self._shadow_calls: set[asyncio.Task[None]] = set()
 
@@ -51,20 +53,26 @@ class Predictor:
 
         Args:
             query: already checked.
-            texts: at least one, already checked.
+            texts: at least one, already checked; exactly one for UNARY_METHOD.
 
         Raises:
             TidemillError: `Router.choose`, `Admission` or `Coalescer.submit` raised it, for all
                 texts.
         """
         try:
-            choice, rows = await self._infer(query, texts)
+            choice = self._router.choose(query.task, query.model_version, query.routing_key)
+            try:
+                answers = await self._ask(choice, query, texts)
+            except ModelVersionNotServed:
+                # The traffic may have changed since the routes were read.
+                await self._router.refresh()
+                choice = self._router.choose(query.task, query.model_version, query.routing_key)
+                answers = await self._ask(choice, query, texts)
         except TidemillError as error:
             self.count_failed(query, error, len(texts))
             if isinstance(error, ResourceExhausted):
                 self._metrics.shed(query.task, error.reason).inc()
             raise
-        answers = self._answers(query, texts, choice.model, choice.propensity, rows)
         for shadow in choice.shadows:
             self._copy_to(shadow, query, texts)
         return answers
@@ -73,82 +81,45 @@ class Predictor:
         """Count texts without an answer."""
         self._metrics.prediction_failed(query.method, query.task, error.reason).inc(count)
 
-    async def _infer(self, query: Query, texts: Sequence[str]) -> tuple[Choice, list[Row]]:
-        choice = self._router.choose(query.task, query.model_version, query.routing_key)
+    async def _ask(self, choice: Choice, query: Query, texts: Sequence[str]) -> list[Answer]:
+        """Ask the chosen version once the texts are admitted."""
+        if len(texts) > MAX_ROWS_A_WORK:
+            return await self._ask_in_parts(choice, query, texts)
+        admission, count = self._admissions[query.task], len(texts)
+        if query.method == UNARY_METHOD:
+            admission.enter(count)
+            leave = admission.leave
+        else:
+            await admission.wait(count, query.deadline)
+            leave = admission.leave_patient
         try:
-            return choice, await self._calls.rows(choice.model, query, texts)
-        except ModelVersionNotServed:
-            # The traffic may have changed since the routes were read.
-            await self._router.refresh()
-            choice = self._router.choose(query.task, query.model_version, query.routing_key)
-            return choice, await self._calls.rows(choice.model, query, texts)
+            work = self._coalescer.submit(choice.model, query, texts, choice.propensity)
+            try:
+                return await work.answer
+            except (DeadlineExceeded, asyncio.CancelledError):
+                _note_given_up(admission, work)
+                raise
+        finally:
+            leave(count)
 
-    def _answers(
-        self,
-        query: Query,
-        texts: Sequence[str],
-        model: ServedModel,
-        propensity: float,
-        rows: Sequence[Row],
+    async def _ask_in_parts(
+        self, choice: Choice, query: Query, texts: Sequence[str]
     ) -> list[Answer]:
-        """Sign and log the model's answers."""
-        claims = PredictionClaims(query.task, model.version, self._clock(), propensity)
-        ids = self._signer.sign_each(claims, len(texts))
-        latency = asyncio.get_running_loop().time() - query.arrival
-        milliseconds, made = latency * 1000, 0
-        answers: list[Answer] = []
-        for text, prediction_id, row in zip(texts, ids, rows, strict=True):
-            if isinstance(row, TidemillError):
-                self.count_failed(query, row, 1)
-                answers.append(row)
-                continue
-            scores = best_scores(row, model.labels, query.top_k)
-            prediction = self._prediction(
-                query, text, prediction_id, scores, model, claims, milliseconds
-            )
-            self._log.append(prediction)
-            answers.append(prediction)
-            made += 1
-        if made:
-            observed = self._metrics.predicted(query.method, query.task, model.version)
-            observed.total.inc(made)
-            observed.seconds.observe(latency)
-        return answers
-
-    def _prediction(
-        self,
-        query: Query,
-        text: str,
-        prediction_id: str,
-        scores: tuple[Score, ...],
-        model: ServedModel,
-        claims: PredictionClaims,
-        latency_ms: float,
-    ) -> Prediction:
-        return Prediction(
-            prediction_id=prediction_id,
-            task=query.task,
-            model_version=claims.model_version,
-            text=text,
-            label=scores[0].label,
-            confidence=scores[0].score,
-            scores=scores,
-            abstained=scores[0].score < model.abstain_below,
-            method=query.method,
-            request_id=query.request_id,
-            routing_key=query.routing_key,
-            attributes=query.attributes or {},
-            propensity=claims.propensity,
-            latency_ms=latency_ms,
-            predict_time=claims.predict_time,
-        )
+        parts = [texts[i : i + MAX_ROWS_A_WORK] for i in range(0, len(texts), MAX_ROWS_A_WORK)]
+        calls = [asyncio.create_task(self._ask(choice, query, part)) for part in parts]
+        try:
+            # `gather` also retrieves the errors of parts that fail after the first.
+            return [answer for answers in await asyncio.gather(*calls) for answer in answers]
+        finally:
+            for call in calls:
+                call.cancel()
 
     def _copy_to(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
         """Send a copy to a shadow in the background.
 
         No copy is sent above the bound, nor while callers use more than half of the limit.
         """
-        busy = self._calls.admissions[query.task].is_half_full
+        busy = self._admissions[query.task].is_half_full
         if busy or len(self._shadow_calls) >= MAX_SHADOW_CALLS:
             return
         task = asyncio.get_running_loop().create_task(self._shadow(shadow, query, texts))
@@ -156,22 +127,20 @@ class Predictor:
         task.add_done_callback(self._shadow_calls.discard)
 
     async def _shadow(self, shadow: ServedModel, query: Query, texts: Sequence[str]) -> None:
+        """Ask a shadow; copies need no admission, because they take no caller's room."""
         now = asyncio.get_running_loop().time()
         copy = query._replace(
             method=SHADOW_METHOD, deadline=now + _SHADOW_SECONDS, arrival=now, model_version=0
         )
         try:
-            rows = await self._calls.copied_rows(shadow, texts, copy.deadline)
+            for i in range(0, len(texts), MAX_ROWS_A_WORK):
+                part = texts[i : i + MAX_ROWS_A_WORK]
+                await self._coalescer.submit(shadow, copy, part, 1.0).answer
         except TidemillError as error:
             log.warning("shadow_failed", version=shadow.version, reason=error.reason)
-            return
-        self._answers(copy, texts, shadow, 1.0, rows)
 
 
-def best_scores(row: Probabilities, labels: Sequence[str], top_k: int) -> tuple[Score, ...]:
-    """Return the best labels of float32 [labels], best first: `top_k` of them, but at least 1."""
-    if top_k <= 1:
-        best = int(row.argmax())
-        return (Score(labels[best], float(row[best])),)
-    order = np.argsort(-row, kind="stable")[:top_k]
-    return tuple(Score(labels[i], float(row[i])) for i in order)
+def _note_given_up(admission: Admission, work: Work) -> None:
+    """Report the wait before the Triton call; Triton's time is not a sign of overload."""
+    now = asyncio.get_running_loop().time()
+    admission.observe_given_up(min(work.turn, now) - work.arrival, now - work.arrival, now)

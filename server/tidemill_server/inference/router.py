@@ -4,6 +4,8 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import structlog
 
@@ -72,9 +74,14 @@ class TaskRoutes:
     models: Mapping[int, ServedModel]
     known_labels: frozenset[str]
 
+    @cached_property
+    def shadows(self) -> tuple[ServedModel, ...]:
+        """The versions that get a copy."""
+        found = (self.models.get(version) for version in self.deployment.shadows)
+        return tuple(model for model in found if model is not None)
 
-@dataclass(frozen=True)
-class Choice:
+
+class Choice(NamedTuple):
     """The router's choice for one query.
 
     Attributes:
@@ -179,8 +186,7 @@ class Router:
         version, propensity = deployment.champion, 1.0
         if deployment.canaries:
             version, propensity = route(deployment, routing_key or secrets.token_hex(8))
-        shadows = tuple(routes.models[v] for v in deployment.shadows if v in routes.models)
-        return Choice(routes.models[version], propensity, shadows)
+        return Choice(routes.models[version], propensity, routes.shadows)
 
     def _read(self, before: Mapping[str, TaskRoutes | None]) -> dict[str, TaskRoutes | None]:
         after: dict[str, TaskRoutes | None] = {}

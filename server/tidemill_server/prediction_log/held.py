@@ -35,10 +35,10 @@ class HeldPredictions:
         """When the oldest prediction was made; None if the queue is empty."""
         return self._rows[0].predict_time if self._rows else None
 
-    def append(self, prediction: Prediction) -> int:
-        """Add a prediction, and return how many old ones are dropped for it."""
-        self._rows.append(prediction)
-        self._characters += len(prediction.text)
+    def add(self, predictions: Sequence[Prediction]) -> int:
+        """Add predictions, and return how many old ones are dropped for them."""
+        self._rows.extend(predictions)
+        self._characters += sum(len(prediction.text) for prediction in predictions)
         return self._drop_oldest()
 
     def take(self) -> list[Prediction]:

@@ -1,8 +1,9 @@
 """The parts of a task's predictions that are stored."""
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.settings import TaskSettings
@@ -23,15 +24,25 @@ class LogPolicy:
     tasks: Mapping[str, TaskSettings]
     text_key: bytes
 
-    def is_stored(self, prediction: Prediction) -> bool:
-        """Return whether a prediction is in its task's sample.
+    def sample(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
+        """Return the predictions that are in their task's sample.
 
-        The CRC-32 of its id decides, so the sample is reproducible, and a larger sample contains
+        The CRC-32 of an id decides, so the sample is reproducible, and a larger sample contains
         the smaller ones. Ids end in random bytes, which distribute the CRCs evenly.
         """
-        task = self.tasks.get(prediction.task)
-        share = task.log_sample if task else 1.0
-        return share == 1.0 or zlib.crc32(prediction.prediction_id.encode()) < share * _HASHES
+        if not self._shares:
+            return predictions
+        return [
+            each
+            for each in predictions
+            if each.task not in self._shares
+            or zlib.crc32(each.prediction_id.encode()) < self._shares[each.task] * _HASHES
+        ]
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        """The shares of the tasks of which not all is stored."""
+        return {n: task.log_sample for n, task in self.tasks.items() if task.log_sample < 1.0}
 
     def as_stored(self, prediction: Prediction) -> Prediction:
         """Return a prediction with only what its task keeps of the text."""
@@ -39,4 +50,4 @@ class LogPolicy:
         if task is None or task.store_text == "plain":
             return prediction
         hashed = text_hash(self.text_key, prediction.text) if task.store_text == "hash" else ""
-        return replace(prediction, text="", text_hash=hashed)
+        return prediction._replace(text="", text_hash=hashed)

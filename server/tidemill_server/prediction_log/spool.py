@@ -136,8 +136,8 @@ def _time_of(name: str) -> float:
 
 def line_of(prediction: Prediction) -> bytes:
     """Return a prediction as a line of JSON."""
-    values = vars(prediction) | {
-        "scores": [vars(score) for score in prediction.scores],
+    values = prediction._asdict() | {
+        "scores": [score._asdict() for score in prediction.scores],
         "attributes": dict(prediction.attributes),
         "predict_time": prediction.predict_time.isoformat(),
     }

@@ -1,4 +1,4 @@
-"""The writer of the log: takes predictions one by one, and stores them in batches."""
+"""The writer of the log: takes predictions, and stores them in batches."""
 
 import asyncio
 import contextlib
@@ -69,12 +69,11 @@ class PredictionLog:
         self._database_thread = ThreadPoolExecutor(1, "prediction-log")
         self._spool_thread = ThreadPoolExecutor(1, "prediction-spool")
 
-    def append(self, prediction: Prediction) -> None:
-        """Take a prediction, without blocking."""
-        if not self._policy.is_stored(prediction):
-            self._metrics.log_rows["sampled_out"].inc()
-        elif lost := self._held.append(prediction):
-            self._lose(lost)
+    def add(self, predictions: Sequence[Prediction]) -> None:
+        """Take predictions, without blocking."""
+        stored = self._policy.sample(predictions)
+        self._metrics.log_rows["sampled_out"].inc(len(predictions) - len(stored))
+        self._lose(self._held.add(stored))
 
     async def run(self) -> None:
         """Write until `close`, then write the rest to the database or else to the spool."""

@@ -5,6 +5,7 @@ classes change the same values at a fifth of the cost, without locks.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -51,5 +52,11 @@ class Distribution:
 
     def observe(self, value: float) -> None:
         """Count a value."""
-        self._buckets[bisect_left(self._bounds, value)]._value += 1
-        self._sum._value += value
+        self.observe_all((value,))
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Count values."""
+        bounds, buckets = self._bounds, self._buckets
+        for value in values:
+            buckets[bisect_left(bounds, value)]._value += 1
+        self._sum._value += sum(values)

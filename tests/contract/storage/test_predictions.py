@@ -1,6 +1,5 @@
 """The table of predictions."""
 
-from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 
 import pytest
@@ -52,7 +51,7 @@ def test_texts_expire(storage: Storage) -> None:
     storage.predictions.add([*old, hashed, *kept])
     assert [storage.predictions.expire_texts("support", NOW, 3) for _ in range(3)] == [3, 2, 0]
     expired = [storage.predictions.get(each.prediction_id) for each in (*old, hashed)]
-    assert expired == [replace(each, text="", text_hash="") for each in (*old, hashed)]
+    assert expired == [each._replace(text="", text_hash="") for each in (*old, hashed)]
     assert [storage.predictions.get(each.prediction_id) for each in kept] == kept
 
 

@@ -11,7 +11,7 @@ from tidemill_core.settings import TaskSettings
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.inference.admission import Admission
-from tidemill_server.inference.admitted import AdmittedCalls
+from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
@@ -28,6 +28,7 @@ class Asked:
     """A handler of the task `support`, and what tests observe of it."""
 
     handler: PredictionHandler
+    coalescer: Coalescer
     admission: Admission
     metrics: Metrics
 
@@ -43,10 +44,11 @@ async def asked(
     signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
     metrics = Metrics(Labels((), ("Predict", "BatchPredict", "StreamPredict"), TASKS), "test")
     admission = Admission(max_queue_delay)
-    coalescer = Coalescer(triton, metrics, Tracing())
-    calls = AdmittedCalls(coalescer, {"support": admission}, metrics, lambda: 0.0)
     log = PredictionLog(workspace.storage.predictions, workspace.spool)
-    predictor = Predictor(router, calls, signer, log, system_clock, metrics)
+    answers = Answers(signer, log, system_clock, metrics)
+    admissions = {"support": admission}
+    coalescer = Coalescer(triton, answers, admissions, metrics, Tracing())
+    predictor = Predictor(router, coalescer, admissions, metrics)
     handler = PredictionHandler(predictor, router, workspace.storage.predictions, signer)
-    yield Asked(handler, admission, metrics)
+    yield Asked(handler, coalescer, admission, metrics)
     await triton.close()

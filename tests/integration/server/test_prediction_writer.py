@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,9 +80,9 @@ async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, sp
     lost, later = prediction("p1"), prediction("p2")
     async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
-        log.append(lost)
+        log.add([lost])
         await until(lambda: bool(list(spool.glob("*.jsonl"))), "it is in the spool", 10)
-        log.append(later)
+        log.add([later])
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
         await until(lambda: is_stored(storage, lost, later), "both are stored", 10)
     assert list(spool.iterdir()) == []
@@ -92,14 +91,14 @@ async def test_a_table_that_cannot_be_written_costs_nothing(storage: Storage, sp
 async def test_rows_that_are_refused_block_nobody(storage: Storage, spool: Path) -> None:
     """A row that cannot be stored is quarantined; all others are stored."""
     log = PredictionLog(storage.predictions, spool)
-    refused = replace(prediction("p1"), text="a NUL: \0")
+    refused = prediction("p1")._replace(text="a NUL: \0")
     spooled, direct = prediction("p2"), prediction("p3")
     async with running(log):
-        log.append(refused)
+        log.add([refused])
         await until(lambda: bool(list(spool.glob("*.damaged"))), "the batch is set aside", 10)
-        log.append(spooled)
+        log.add([spooled])
         await until(lambda: is_stored(storage, spooled), "what was spooled is stored", 10)
-        log.append(direct)
+        log.add([direct])
         await until(lambda: is_stored(storage, direct), "what comes later is stored", 10)
     assert [path.suffix for path in spool.iterdir()] == [".damaged"]
     assert not is_stored(storage, refused)
@@ -111,10 +110,10 @@ async def test_a_task_without_texts_writes_none(storage: Storage, spool: Path) -
     direct, spooled = prediction("p1", "a secret"), prediction("p2", "a secret")
     files: list[bytes] = []
     async with running(log):
-        log.append(direct)
+        log.add([direct])
         await until(lambda: is_stored(storage, direct), "it is in the database", 10)
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
-        log.append(spooled)
+        log.add([spooled])
         await until(
             lambda: any(path.stat().st_size for path in spool.glob("*.jsonl")),
             "it is in the spool",
@@ -138,8 +137,8 @@ async def test_what_is_not_in_the_sample_is_counted(storage: Storage, spool: Pat
     log = PredictionLog(storage.predictions, spool, policy(log_sample=0.0), metrics=metrics)
     out, of_another_task = prediction("p1"), prediction("p2", task="arxiv")
     async with running(log):
-        log.append(out)
-        log.append(of_another_task)
+        log.add([out])
+        log.add([of_another_task])
         await until(lambda: is_stored(storage, of_another_task), "the other task's is stored", 10)
     assert not is_stored(storage, out)
     assert counted(metrics) == {"sampled_out": 1, "database": 1}
@@ -158,15 +157,15 @@ async def test_at_the_bounds_the_oldest_are_lost_loudly(storage: Storage, spool:
     with capture_logs() as said:
         async with running(log):
             execute(storage, "ALTER TABLE predictions RENAME TO hidden")
-            log.append(large)
+            log.add([large])
             await until(
                 lambda: counted(metrics).get("spooled") == 1, "the large one is spooled", 10
             )
             for each in rest[:10]:
-                log.append(each)
+                log.add([each])
             await until(lambda: counted(metrics)["spooled"] == 11, "ten more are spooled", 10)
             for each in rest[10:]:
-                log.append(each)
+                log.add([each])
             await until(lambda: "lost" in counted(metrics), "some are lost", 10)
             execute(storage, "ALTER TABLE hidden RENAME TO predictions")
             await until(
@@ -193,7 +192,7 @@ async def test_the_gauges_tell_what_waits(storage: Storage, spool: Path) -> None
 
     async with running(log):
         execute(storage, "ALTER TABLE predictions RENAME TO hidden")
-        log.append(old)
+        log.add([old])
         await until(lambda: gauges()[0] >= 60 and gauges()[1] > 100, "lag and spool grow", 10)
         execute(storage, "ALTER TABLE hidden RENAME TO predictions")
         await until(lambda: gauges() == (0, 0), "nothing waits any more", 10)

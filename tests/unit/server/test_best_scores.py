@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill_server.inference.predictor import best_scores
+from tidemill_server.inference.answers import best_scores
 
 rows = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30)
 

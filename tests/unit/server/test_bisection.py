@@ -15,7 +15,7 @@ from tidemill_core.errors import (
 from tidemill_server.inference.bisection import (
     MAX_FAILED_CALLS,
     Probabilities,
-    Row,
+    Rows,
     TokenIds,
     answered,
 )
@@ -47,20 +47,16 @@ class Model:
         return ids.astype(np.float32)
 
 
-async def ask(model: Model) -> list[Row]:
+async def ask(model: Model) -> Rows:
     """Return the answers to all rows."""
-    return await answered(model, IDS)
+    return await answered(model, IDS, 1)
 
 
-def failed(rows: list[Row]) -> dict[int, type[object]]:
+def failed(rows: Rows) -> dict[int, type[object]]:
     """Return the errors by row, and assert that every other row has its own answer."""
-    errors: dict[int, type[object]] = {
-        i: type(row) for i, row in enumerate(rows) if isinstance(row, TidemillError)
-    }
-    others = [row for row in rows if not isinstance(row, TidemillError)]
-    numbers = [i for i in range(ROWS) if i not in errors]
-    assert [float(row[0]) for row in others] == numbers
-    return errors
+    numbers = [i for i in range(ROWS) if i not in rows.errors]
+    assert rows.probabilities[numbers, 0].tolist() == numbers
+    return {i: type(error) for i, error in rows.errors.items()}
 
 
 @pytest.mark.parametrize("bad", [(), (0,), (127,), (70,), (5, 6), (0, 64), (31, 96)])

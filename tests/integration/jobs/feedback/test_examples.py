@@ -39,8 +39,8 @@ def storage(context: JobContext) -> Storage:
         predict_time=context.clock(),
     )
     hashed = text_hash(TEXT_KEY, "the text")
-    hidden = replace(prediction, prediction_id="hashed", text="", text_hash=hashed)
-    bare = replace(prediction, prediction_id="bare", text="")
+    hidden = prediction._replace(prediction_id="hashed", text="", text_hash=hashed)
+    bare = prediction._replace(prediction_id="bare", text="")
     context.storage.predictions.add([prediction, hidden, bare])
     return context.storage
 

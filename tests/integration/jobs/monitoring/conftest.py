@@ -88,7 +88,7 @@ def answer(newcomer: JobContext) -> Answer:
             predict_time=time,
         )
         predictions = [
-            replace(template, prediction_id=uuid.uuid4().hex, label=label, confidence=confidence)
+            template._replace(prediction_id=uuid.uuid4().hex, label=label, confidence=confidence)
             for label, confidence in zip(labels, cycle(confidences), strict=False)
         ]
         newcomer.storage.predictions.add(predictions)
