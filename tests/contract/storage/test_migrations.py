@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import column, insert, inspect, table
 
 from tests.contract.storage.values import dataset, verdict
 from tests.plugins.postgres import Postgres
@@ -22,6 +22,16 @@ _AT_FIRST = (
     *("quarantine_counts", "create_time"),
 )
 """Columns of the first table of dataset versions."""
+
+_RUN = {
+    "trigger": "rpc",
+    "progress": 0.0,
+    "message": "waits",
+    "result": "{}",
+    "error": "",
+    "cancel_requested": False,
+    "create_time": "2026-01-01 00:00:00.000000",
+}
 
 OPEN = """
 import sys
@@ -79,6 +89,34 @@ def test_pickles_of_earlier_releases_are_dropped(empty_database_url: str) -> Non
     database.close()
     storage = open_storage(empty_database_url)
     assert not inspect(storage.database.engine).has_table("apscheduler_jobs")
+    storage.database.close()
+
+
+def test_runs_that_piled_up_in_earlier_releases_are_closed(empty_database_url: str) -> None:
+    """Of the runs that wait, each job and task keeps the oldest one; others do not change."""
+    database, config = Database(empty_database_url), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    runs = ["retrain support SUCCEEDED", *["retrain support QUEUED"] * 3, "retrain other QUEUED"]
+    runs += ["check_drift support QUEUED", "retrain support RUNNING", "retrain support QUEUED"]
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0009")
+        for number, run in enumerate(runs):
+            job, task, state = run.split()
+            values = {"job": job, "task": task, "state": state, "run_id": str(number)}
+            connection.execute(
+                insert(table("job_runs", *map(column, [*_RUN, *values]))), _RUN | values
+            )
+    database.close()
+    storage = open_storage(empty_database_url)
+    found, _ = storage.jobs.page("", "", Page())
+    states = {int(run.run_id): str(run.state) for run in found}
+    closed = {2, 3, 7}
+    assert states == {
+        number: "CANCELLED" if number in closed else run.split()[2]
+        for number, run in enumerate(runs)
+    }
+    assert {int(run.run_id) for run in found if run.end_time is not None} == closed
     storage.database.close()
 
 

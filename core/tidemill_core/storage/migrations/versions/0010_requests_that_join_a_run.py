@@ -1,4 +1,4 @@
-"""Requests that join a queued run."""
+"""Requests that join a queued run; of those that wait, each job and task keeps its oldest one."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,3 +16,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("request_id", name=op.f("pk_joined_requests")),
     )
     op.create_index(op.f("ix_joined_requests_run_id"), "joined_requests", ["run_id"])
+    op.execute(
+        "UPDATE job_runs SET state = 'CANCELLED', message = 'an older run waits',"
+        " end_time = create_time WHERE state = 'QUEUED' AND sequence NOT IN"
+        " (SELECT MIN(sequence) FROM job_runs WHERE state = 'QUEUED' GROUP BY job, task)"
+    )
