@@ -1,15 +1,13 @@
 """The front's composition root."""
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import grpc.aio
 
 from tidemill_core.clock import system_clock
 from tidemill_core.model_repository import ModelRepository
@@ -20,9 +18,6 @@ from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
-from tidemill_server.app import SERVICE_MODULES, new_server, register
-from tidemill_server.arrival_probe import ArrivalProbe
-from tidemill_server.drain import Drain
 from tidemill_server.handlers import Handlers
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
@@ -32,7 +27,6 @@ from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
-from tidemill_server.health import HealthWatch
 from tidemill_server.inference.admission import Admission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
@@ -40,25 +34,36 @@ from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.query import METHODS
 from tidemill_server.inference.router import Router
-from tidemill_server.interceptors.every_call import EveryCall
-from tidemill_server.interceptors.record import Recorder
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.rpc.drain import Drain
+from tidemill_server.rpc.pipeline import Pipeline
+from tidemill_server.rpc.record import Recorder
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.security.rate_limits import RateLimits
 from tidemill_server.security.tokens import Tokens
+from tidemill_server.services.health import HealthServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.pipeline import StreamWindows
+from tidemill_server.services.table import SERVICES, method_table
 from tidemill_server.telemetry.access_log import AccessLog
-from tidemill_server.telemetry.labels import Labels, methods_of
+from tidemill_server.telemetry.labels import Labels, method_labels
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
 from tidemill_server.telemetry.shared_values import SharedValues
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
+from tidemill_server.transports.grpcio import GrpcioTransport
+from tidemill_server.transports.h2corn import H2cornTransport
+from tidemill_server.transports.transport import Transport
 
 WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which several workers share their metrics."""
+
+_TRANSPORTS: Mapping[str, type[H2cornTransport] | type[GrpcioTransport]] = {
+    "h2corn": H2cornTransport,
+    "grpcio": GrpcioTransport,
+}
 
 Watcher = Callable[[], Coroutine[Any, Any, None]]
 
@@ -87,11 +92,10 @@ class Front:
         watchers: background tasks that run until the server stops.
     """
 
-    server: grpc.aio.Server
-    probe: ArrivalProbe
+    transport: Transport
     router: Router
     api_keys: ApiKeys
-    health: HealthWatch
+    health: HealthServicer
     drain: Drain
     prediction_log: PredictionLog
     inference: InferenceProtocol
@@ -108,7 +112,7 @@ def open_telemetry(settings: Settings) -> Telemetry:
     """
     release = version("tidemill")
     methods = (*METHODS, SHADOW_METHOD)
-    labels = Labels(methods_of(SERVICE_MODULES), methods, settings.tasks)
+    labels = Labels(method_labels(SERVICES), methods, settings.tasks)
     folder = Path(os.environ[WORKERS_METRICS]) if WORKERS_METRICS in os.environ else None
     metrics = Metrics(labels, release, SharedValues(folder) if folder else None)
     endpoint = MetricsEndpoint(metrics, folder)
@@ -134,8 +138,6 @@ def assemble(
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
-    server = new_server(share_port)
-    probe = ArrivalProbe(server)
     triton = TritonClient(settings.triton_address)
     router = Router(storage.models, ModelRepository(settings.model_repository), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
@@ -145,11 +147,11 @@ def assemble(
     coalescer = Coalescer(triton, answers, admissions, telemetry.metrics, telemetry.tracing)
     predictor = Predictor(router, coalescer, admissions, telemetry.metrics)
     windows = StreamWindows()
-    health = HealthWatch(router, triton, settings.tasks)
+    health = HealthServicer(router, triton, settings.tasks)
     inference = InferenceProtocol(
-        settings.triton_address, admissions, windows, telemetry.metrics, lambda: probe.seconds
+        settings.triton_address, admissions, windows, telemetry.metrics, _no_delay
     )
-    drain = Drain(settings.grpc_port)
+    drain = Drain()
     api_keys = ApiKeys(storage.api_keys)
     tokens = _open_tokens(settings.auth)
     gatekeeper = Gatekeeper(
@@ -159,24 +161,18 @@ def assemble(
         signer,
         is_required=settings.requires_credentials,
     )
-    register(
-        _handlers(settings, storage, router, signer, predictor, triton),
-        windows,
-        inference,
-        health.servicer,
-        EveryCall(
-            server,
-            gatekeeper,
-            Auditor(storage.audit, system_clock),
-            drain,
-            Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
-        ),
-        settings.server.reflection,
+    pipeline = Pipeline(
+        gatekeeper,
+        Auditor(storage.audit, system_clock),
+        drain,
+        Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
     )
+    handlers = _handlers(settings, storage, router, signer, predictor, triton)
+    methods = method_table(handlers, windows, inference, health, settings.server.reflection)
+    transport = _TRANSPORTS[settings.server.transport](settings, pipeline, methods, share_port)
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
-        server=server,
-        probe=probe,
+        transport=transport,
         router=router,
         api_keys=api_keys,
         health=health,
@@ -185,10 +181,15 @@ def assemble(
         inference=inference,
         triton=triton,
         watchers=[
-            *(router.watch, health.run, load, probe.watch, api_keys.watch),
+            *(router.watch, health.run, load, api_keys.watch),
             *([tokens.watch] if tokens else []),
         ],
     )
+
+
+def _no_delay() -> float:
+    """Return the seconds that a call waits before its handler runs: it does not wait."""
+    return 0.0
 
 
 def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> PredictionLog:

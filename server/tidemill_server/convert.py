@@ -24,7 +24,7 @@ from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
 from tidemill_server.inference.query import BATCH_METHOD, Query
 from tidemill_server.inference.work import Answer
-from tidemill_server.status import to_status
+from tidemill_server.rpc.status import to_status
 
 M = TypeVar("M", bound=Message)
 Value = TypeVar("Value")

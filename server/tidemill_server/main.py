@@ -8,8 +8,6 @@ import sys
 
 # With many small calls, the tokenizer's own threads only slow each other down.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# gRPC's newer event loop costs a server 20 % more CPU per call (docs/decisions/one-wrapper.md).
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 
 import structlog
 import uvloop
@@ -22,11 +20,9 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
 from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
-from tidemill_server.app import listen
 from tidemill_server.assembly import Front, Telemetry, assemble, open_telemetry
-from tidemill_server.drain import Drain
 from tidemill_server.security.exposure import check_exposure
-from tidemill_server.security.tls import server_credentials
+from tidemill_server.transports.transport import Transport
 
 SHARE_PORTS = "--share-ports"
 """Command-line argument: other workers listen on the same ports."""
@@ -51,11 +47,13 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
     writer = asyncio.create_task(front.prediction_log.run())
     stopped = asyncio.create_task(stopping.wait())
-    retired = asyncio.create_task(_retired(retiring, front.drain))
+    retired = asyncio.create_task(_retired(retiring, front.transport))
+    serving = asyncio.create_task(front.transport.wait())
     # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
-    ends = [stopped, retired, writer, *watchers]
+    ends = [stopped, retired, serving, writer, *watchers]
     ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     retired.cancel()
+    serving.cancel()
     await _close(front, watchers, writer)
     for each in ended:
         each.result()  # raises a watcher's error
@@ -65,16 +63,13 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
 async def _open(front: Front, settings: Settings) -> None:
     await front.router.refresh()
     await front.api_keys.refresh()
-    await front.health.open()
     # Everything allocated so far stays: collecting it again would delay all calls.
     gc.collect()
     gc.freeze()
     # Calls leave almost no cycles behind, so the default would collect far too often.
     gc.set_threshold(10_000)
     # As late as possible: from here on, connections wait until the server has started.
-    credentials = server_credentials(settings.tls)
-    listen(front.server, settings.grpc_host, settings.grpc_port, credentials)
-    await front.server.start()
+    await front.transport.start()
     report_ready()
     log.info("listening", address=f"{settings.grpc_host}:{settings.grpc_port}")
     check_exposure(settings)
@@ -84,21 +79,22 @@ async def _close(
     front: Front, watchers: "list[asyncio.Task[None]]", writer: "asyncio.Task[None]"
 ) -> None:
     log.info("draining")
-    await front.health.drain()
-    await front.drain.drain(front.server)
+    front.health.drain()
+    front.drain.begin()
+    await front.transport.stop()
     for watcher in watchers:
         watcher.cancel()
     front.prediction_log.close()
     await writer
     await asyncio.gather(*watchers, return_exceptions=True)
-    front.probe.close()
     await front.inference.close()
     await front.triton.close()
 
 
-async def _retired(asked: asyncio.Event, drain: Drain) -> None:
+async def _retired(asked: asyncio.Event, transport: Transport) -> None:
     await asked.wait()
-    await drain.retire()
+    log.info("retiring")
+    await transport.retire()
 
 
 def main() -> int:

@@ -154,6 +154,8 @@ class ServerSettings(_SettingsSection):
 
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the gRPC port."""
+    transport: Literal["h2corn", "grpcio"] = "h2corn"
+    """The server library that carries gRPC; see docs/decisions/transport.md."""
     reflection: bool = False
     """Whether callers may list the services by gRPC reflection."""
     max_queue_delay_ms: float = Field(default=25.0, gt=0)

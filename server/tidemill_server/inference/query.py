@@ -10,8 +10,6 @@ METHODS = (UNARY_METHOD, BATCH_METHOD, STREAM_METHOD)
 """Prediction methods, by the name that is stored with each prediction."""
 DEFAULT_SECONDS = 10.0
 """Timeout of calls without a deadline, and the longest timeout of a stream's item."""
-MAX_SECONDS = 24 * 3600.0
-"""The longest timeout of a call; gRPC takes a deadline centuries ahead for one that has passed."""
 
 
 class Query(NamedTuple):

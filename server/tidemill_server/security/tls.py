@@ -1,13 +1,12 @@
-"""TLS on the port: certificates from PEM files, read again when the files change.
+"""TLS on the ports: certificates from PEM files.
 
-gRPC asks for the certificates at every new connection, so a renewed one is used from the next
-connection on. Open connections keep theirs.
+A process reads the files when it starts. When they change, the supervisor replaces its workers one
+at a time.
 """
 
-import threading
+from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import structlog
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,76 +26,38 @@ from tidemill_core.settings import TlsSettings
 log = structlog.get_logger()
 
 
-def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
-    """Return credentials for `Server.add_secure_port`; None if TLS is not configured.
+@dataclass(frozen=True)
+class Tls:
+    """The content of the files, in PEM format; `client_ca` is None if it is not set."""
+
+    certificate: bytes
+    private_key: bytes
+    client_ca: bytes | None
+
+
+def read_tls(tls: TlsSettings) -> Tls | None:
+    """Return the content of the files; None if TLS is not configured.
 
     Raises:
-        ConfigurationError: a setting is missing, or a file is missing or broken.
+        ConfigurationError: a setting is missing, a file is missing or broken, or the key is not
+            the certificate's.
     """
     if tls.certificate is None and tls.private_key is None and tls.client_ca is None:
         return None
     if tls.certificate is None or tls.private_key is None:
         message = "TLS needs both tls.certificate and tls.private_key; tls.client_ca is optional"
         raise ConfigurationError(message)
-    renewal = _Renewal(tls.certificate, tls.private_key, tls.client_ca)
-    return grpc.dynamic_ssl_server_credentials(
-        renewal.first,
-        renewal.if_changed,  # type: ignore[arg-type]  # the stubs do not allow None
-        require_client_authentication=tls.client_ca is not None,
-    )
-
-
-class _Renewal:
-    """The reader of the files, at the start and after changes.
-
-    Attributes:
-        first: the configuration at the start.
-
-    Raises:
-        ConfigurationError: a file is missing or broken, or the key is not the certificate's.
-    """
-
-    def __init__(self, certificate: Path, private_key: Path, client_ca: Path | None) -> None:
-        self._paths = [certificate, private_key, *([client_ca] if client_ca else [])]
-        self._lock = threading.Lock()
-        self._complained_of = ""
-        self._seen = [_read(path) for path in self._paths]
-        self.first = self._configuration(*self._seen)
-
-    def if_changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return the configuration from this connection on; None for no change.
-
-        gRPC calls this from its own threads, where it must not raise. If files are missing or
-        broken, the old configuration stays, and the error is logged once.
-        """
-        with self._lock:
-            try:
-                found = [_read(path) for path in self._paths]
-                self._complained_of = ""
-                if found == self._seen:
-                    return None
-                self._seen = found
-                return self._configuration(*found)
-            except ConfigurationError as error:
-                if str(error) != self._complained_of:
-                    self._complained_of = str(error)
-                    log.error("certificate_not_renewed", detail=str(error))
-                return None
-
-    def _configuration(
-        self, certificate: bytes, key: bytes, roots: bytes | None = None
-    ) -> grpc.ServerCertificateConfiguration:
-        certificate_path, key_path = self._paths[:2]
-        leaf = _first_certificate(certificate_path, certificate)
-        if _public_key(key_path, key) != _der(leaf.public_key()):
-            message = f"{key_path} is not the key of the certificate in {certificate_path}"
-            raise ConfigurationError(message)
-        if roots is not None:
-            _first_certificate(self._paths[2], roots)
-        log.info(
-            "certificate_read", file=str(certificate_path), until=str(leaf.not_valid_after_utc)
-        )
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], roots)
+    certificate, key = _read(tls.certificate), _read(tls.private_key)
+    leaf = _first_certificate(tls.certificate, certificate)
+    if _public_key(tls.private_key, key) != _der(leaf.public_key()):
+        message = f"{tls.private_key} is not the key of the certificate in {tls.certificate}"
+        raise ConfigurationError(message)
+    client_ca = None
+    if tls.client_ca is not None:
+        client_ca = _read(tls.client_ca)
+        _first_certificate(tls.client_ca, client_ca)
+    log.info("certificate_read", file=str(tls.certificate), until=str(leaf.not_valid_after_utc))
+    return Tls(certificate, key, client_ca)
 
 
 def _read(path: Path) -> bytes:

@@ -1,12 +1,11 @@
 """DatasetService."""
 
 from tidemill.v1 import dataset_service_pb2 as pb
-from tidemill.v1 import dataset_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.dataset import DatasetHandler
 
 
-class DatasetServicer(dataset_service_pb2_grpc.DatasetServiceServicer):
+class DatasetServicer:
     """Access to dataset versions."""
 
     def __init__(self, handler: DatasetHandler) -> None:

@@ -2,18 +2,18 @@
 
 import asyncio
 
-import grpc.aio
-
-from tidemill_server.inference.query import DEFAULT_SECONDS, MAX_SECONDS
-
-
-def deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
-    """Return the caller's deadline on the event loop's clock."""
-    remaining = context.time_remaining()
-    seconds = DEFAULT_SECONDS if remaining is None else remaining
-    return asyncio.get_running_loop().time() + min(seconds, MAX_SECONDS)
+from tidemill_server.inference.query import DEFAULT_SECONDS
+from tidemill_server.rpc.call import Call
 
 
-def item_deadline_of(context: "grpc.aio.ServicerContext[object, object]") -> float:
+def deadline_of(call: Call) -> float:
+    """Return the caller's deadline on the event loop's clock, or the default."""
+    if call.deadline is not None:
+        return call.deadline
+    return asyncio.get_running_loop().time() + DEFAULT_SECONDS
+
+
+def item_deadline_of(call: Call) -> float:
     """Return the deadline of an item that just arrived on a stream."""
-    return min(deadline_of(context), asyncio.get_running_loop().time() + DEFAULT_SECONDS)
+    latest = asyncio.get_running_loop().time() + DEFAULT_SECONDS
+    return latest if call.deadline is None else min(call.deadline, latest)

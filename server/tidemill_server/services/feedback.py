@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 from tidemill.v1 import feedback_service_pb2 as pb
-from tidemill.v1 import feedback_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.feedback import FeedbackHandler, NewPreference
 
 
-class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
+class FeedbackServicer:
     """Feedback on predictions, and preferences between two answers."""
 
     def __init__(self, handler: FeedbackHandler) -> None:

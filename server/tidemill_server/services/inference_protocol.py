@@ -8,11 +8,10 @@ stream on it was canceled with requests in flight; a canceled unary call has no 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
-import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.domain.model import model_name
@@ -28,6 +27,8 @@ from tidemill_core.model_repository import MODEL_FILES
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.admission import Admission, Overloaded
 from tidemill_server.inference.pace import Pace
+from tidemill_server.rpc.call import Call
+from tidemill_server.rpc.methods import Behavior
 from tidemill_server.services.deadline import deadline_of, item_deadline_of
 from tidemill_server.services.inference_checks import check_infer, rows_of
 from tidemill_server.services.pipeline import StreamWindows, pipelined
@@ -36,9 +37,6 @@ from tidemill_server.telemetry.metrics import Metrics
 
 _OF_THE_SERVER = ("ServerLive", "ServerReady", "ServerMetadata")
 _OF_A_MODEL = ("ModelReady", "ModelMetadata", "ModelConfig")
-
-Context = Any
-Behavior = Callable[[Any, Context], Awaitable[bytes]]
 
 
 class InferenceProtocol:
@@ -68,25 +66,16 @@ class InferenceProtocol:
         self._models = {model_name(t, form): t for t in admissions for form in MODEL_FILES}
         self._paces = {name: Pace() for name in self._models}
 
-    def handlers(self) -> tuple[str, dict[str, Any]]:
-        """Return the service's name and its handlers for `add_registered_method_handlers`."""
-        behaviors: dict[str, Behavior] = {
+    def behaviors(self) -> dict[str, Behavior]:
+        """Return a behavior for each method of the service."""
+        return {
+            **{method.name: _not_exposed for method in SERVICE.methods},
             **{name: self._passed(name, _no_check) for name in _OF_THE_SERVER},
             **{name: self._passed(name, self._check_model) for name in _OF_A_MODEL},
             "ModelInfer": self._model_infer,
             "ModelStatistics": self._statistics,
+            "ModelStreamInfer": self._stream_infer,
         }
-        handlers: dict[str, Any] = {
-            method.name: grpc.unary_unary_rpc_method_handler(_not_exposed)
-            for method in SERVICE.methods
-        }
-        for name, behavior in behaviors.items():
-            request = getattr(pb, SERVICE.methods_by_name[name].input_type.name)
-            handlers[name] = grpc.unary_unary_rpc_method_handler(behavior, request.FromString)
-        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
-            self._stream_infer, pb.ModelInferRequest.FromString
-        )
-        return SERVICE.full_name, handlers
 
     async def close(self) -> None:
         """Close the connection to Triton; calls in flight are canceled."""
@@ -95,27 +84,27 @@ class InferenceProtocol:
     def _passed(self, method: str, check: Callable[[Any], None]) -> Behavior:
         """Return a unary method that Triton answers."""
 
-        async def behavior(request: Any, context: Context) -> bytes:
+        async def behavior(request: Any, call: Call) -> bytes:
             check(request)
-            return await self._triton.ask(method, request, _seconds_to(deadline_of(context)))
+            return await self._triton.ask(method, request, _seconds_to(deadline_of(call)))
 
         return behavior
 
-    async def _statistics(self, request: pb.ModelStatisticsRequest, context: Context) -> bytes:
+    async def _statistics(self, request: pb.ModelStatisticsRequest, call: Call) -> bytes:
         """Return the statistics of one model, or of all models of Tidemill's tasks."""
         if request.name:
             self._check_visible(request.name)
         check_words("version", request.version, MAX_KEY_LENGTH)
-        answer, seconds = pb.ModelStatisticsResponse(), _seconds_to(deadline_of(context))
+        answer, seconds = pb.ModelStatisticsResponse(), _seconds_to(deadline_of(call))
         await self._triton.ask("ModelStatistics", request, seconds, answer)
         ours = [model for model in answer.model_stats if model.name in self._models]
         return bytes(pb.ModelStatisticsResponse(model_stats=ours).SerializeToString())
 
-    async def _model_infer(self, request: pb.ModelInferRequest, context: Context) -> bytes:
+    async def _model_infer(self, request: pb.ModelInferRequest, call: Call) -> bytes:
         """Infer, admitted like a unary prediction of the same number of texts."""
         self._check_infer(request)
         task, rows = self._models[request.model_name], rows_of(request)
-        deadline, admission = deadline_of(context), self._admissions[task]
+        deadline, admission = deadline_of(call), self._admissions[task]
         try:
             self._paces[request.model_name].refuse_late(1, _seconds_to(deadline))
             admission.enter(rows)
@@ -128,15 +117,13 @@ class InferenceProtocol:
             admission.leave(rows)
 
     def _stream_infer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
+        self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
     ) -> AsyncIterator[bytes]:
         """Answer in the order of the requests; a refused request gets an `error_message`."""
-        return pipelined(requests, partial(self._stream_answer, context), self._windows)
+        return pipelined(requests, partial(self._stream_answer, call), self._windows)
 
-    async def _stream_answer(
-        self, context: Context, request: pb.ModelInferRequest
-    ) -> bytes | Exception:
-        deadline = item_deadline_of(context)
+    async def _stream_answer(self, call: Call, request: pb.ModelInferRequest) -> bytes | Exception:
+        deadline = item_deadline_of(call)
         answer = pb.ModelStreamInferResponse()
         try:
             self._check_infer(request)
@@ -213,6 +200,6 @@ def _no_check(_request: object) -> None:
     pass
 
 
-async def _not_exposed(_request: bytes, _context: Context) -> NoReturn:
+async def _not_exposed(_request: object, _call: Call) -> NoReturn:
     message = "callers cannot use this Triton method; see docs/inference-protocol.md"
     raise PermissionDenied("NOT_EXPOSED", message)

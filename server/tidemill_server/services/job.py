@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 from tidemill.v1 import job_service_pb2 as pb
-from tidemill.v1 import job_service_pb2_grpc
 from tidemill_server import convert, convert_runs
 from tidemill_server.handlers.job import JobHandler
 
 
-class JobServicer(job_service_pb2_grpc.JobServiceServicer):
+class JobServicer:
     """Starts and follows batch jobs."""
 
     def __init__(self, handler: JobHandler) -> None:

@@ -1,12 +1,11 @@
 """LabelingService."""
 
 from tidemill.v1 import labeling_service_pb2 as pb
-from tidemill.v1 import labeling_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.labeling import LabelingHandler
 
 
-class LabelingServicer(labeling_service_pb2_grpc.LabelingServiceServicer):
+class LabelingServicer:
     """Leases items to annotators and stores their labels."""
 
     def __init__(self, handler: LabelingHandler) -> None:

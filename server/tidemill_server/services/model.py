@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator
 
 from tidemill.v1 import model_service_pb2 as pb
-from tidemill.v1 import model_service_pb2_grpc
 from tidemill_server import convert, convert_runs
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.model_import import ModelImporter
 
 
-class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+class ModelServicer:
     """Shows model versions and changes which of them answer."""
 
     def __init__(self, handler: ModelHandler, importer: ModelImporter) -> None:

@@ -1,12 +1,11 @@
 """MonitoringService."""
 
 from tidemill.v1 import monitoring_service_pb2 as pb
-from tidemill.v1 import monitoring_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.monitoring import MonitoringHandler
 
 
-class MonitoringServicer(monitoring_service_pb2_grpc.MonitoringServiceServicer):
+class MonitoringServicer:
     """Shows reports and alerts, and acknowledges alerts."""
 
     def __init__(self, handler: MonitoringHandler) -> None:

@@ -3,20 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill.v1 import prediction_service_pb2_grpc
 from tidemill_server import convert
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.inference.query import STREAM_METHOD, UNARY_METHOD
+from tidemill_server.rpc.call import Call
 from tidemill_server.services.deadline import deadline_of, item_deadline_of
 from tidemill_server.services.pipeline import StreamWindows, pipelined
 
-Context = Any
 
-
-class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionServicer:
     """Predicts labels of texts."""
 
     def __init__(self, handler: PredictionHandler, windows: StreamWindows) -> None:
@@ -29,33 +26,31 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Return a stored prediction."""
         return convert.stored_prediction(await self._handler.get(request.prediction_id))
 
-    async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
+    async def Predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         """Predict one text."""
-        query = convert.query(
-            request, UNARY_METHOD, request.request_id, deadline_of(context), _now()
-        )
+        query = convert.query(request, UNARY_METHOD, request.request_id, deadline_of(call), _now())
         answer = await self._handler.predict(query, request.text)
         return pb.PredictResponse(prediction=convert.prediction(answer))
 
     async def BatchPredict(
-        self, request: pb.BatchPredictRequest, context: Context
+        self, request: pb.BatchPredictRequest, call: Call
     ) -> pb.BatchPredictResponse:
         """Predict up to 1,024 texts."""
-        query = convert.batch_query(request, deadline_of(context), _now())
+        query = convert.batch_query(request, deadline_of(call), _now())
         answers = await self._handler.predict_batch(query, request.texts)
         results = [pb.BatchPredictResult(**convert.answer(answer)) for answer in answers]
         return pb.BatchPredictResponse(results=results)
 
     def StreamPredict(
-        self, request_iterator: AsyncIterator[pb.StreamPredictRequest], context: Context
+        self, request_iterator: AsyncIterator[pb.StreamPredictRequest], call: Call
     ) -> AsyncIterator[pb.StreamPredictResponse]:
         """Predict texts until the caller stops sending; answers keep the requests' order."""
-        return pipelined(request_iterator, partial(self._answer, context), self._windows)
+        return pipelined(request_iterator, partial(self._answer, call), self._windows)
 
     async def _answer(
-        self, context: Context, request: pb.StreamPredictRequest
+        self, call: Call, request: pb.StreamPredictRequest
     ) -> pb.StreamPredictResponse | Exception:
-        query = convert.query(request, STREAM_METHOD, request.id, item_deadline_of(context), _now())
+        query = convert.query(request, STREAM_METHOD, request.id, item_deadline_of(call), _now())
         answer = await self._handler.predict_item(query, request.text)
         return pb.StreamPredictResponse(id=request.id, **convert.answer(answer))
 

@@ -9,7 +9,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.errors import DeadlineExceeded, TritonUnavailable, Unavailable
 from tidemill_core.triton import calls
-from tidemill_server.status import PassedOn
+from tidemill_server.rpc.status import PassedOn
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _MAX_MESSAGE_LENGTH = 1000
@@ -83,4 +83,4 @@ class TritonCalls:
 def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:
     if code is grpc.StatusCode.UNKNOWN:  # Triton's code for some invalid inputs
         code = grpc.StatusCode.INVALID_ARGUMENT
-    return PassedOn(code, f"TRITON_{code.name}", message[:_MAX_MESSAGE_LENGTH])
+    return PassedOn(code.value[0], f"TRITON_{code.name}", message[:_MAX_MESSAGE_LENGTH])

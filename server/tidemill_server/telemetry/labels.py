@@ -9,7 +9,7 @@ MAX_REASONS series.
 from collections.abc import Collection, Iterable
 from typing import Any
 
-import grpc
+from google.rpc import code_pb2
 
 UNKNOWN = "unknown"
 """Replaces a name that does not exist."""
@@ -19,7 +19,7 @@ MAX_VERSIONS = 100
 """Versions of a task that a process distinguishes."""
 MAX_REASONS = 200
 
-_CODES = frozenset(code.name for code in grpc.StatusCode)
+_CODES = frozenset(code_pb2.Code.keys())
 
 
 def method_label(path: str) -> str:
@@ -28,13 +28,10 @@ def method_label(path: str) -> str:
     return f"{service.rpartition('.')[2]}/{method}"
 
 
-def methods_of(modules: Iterable[Any]) -> frozenset[str]:
-    """Return the labels of all methods of the services in generated `*_pb2` modules."""
+def method_labels(services: Iterable[Any]) -> frozenset[str]:
+    """Return the labels of all methods of services, from their descriptors."""
     return frozenset(
-        f"{service.name}/{method.name}"
-        for module in modules
-        for service in module.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
+        f"{service.name}/{method.name}" for service in services for method in service.methods
     )
 
 

@@ -40,7 +40,7 @@ def test_what_comes_while_triton_is_busy_shares_calls(front: Front, triton: Runn
 def test_triton_merges_what_two_fronts_ask(
     workspace: Workspace, front: Front, triton: RunningTriton
 ) -> None:
-    """For calls of two fronts at the same time, Triton executes at most half as often."""
+    """For calls of two fronts at the same time, Triton executes at most a quarter as often."""
     with Front(workspace, triton.grpc_address) as other:
         fronts = [front, other]
         for each in fronts:
@@ -52,8 +52,6 @@ def test_triton_merges_what_two_fronts_ask(
                 wait_until(lambda: in_flight(each, BATCH) == [16], "all calls are under way")  # noqa: B023 -- waited for at once
         assert all(len(call.result().results) == 10 for call in calls)
         after = triton.statistics("support-onnx")
-    requests = after.inference_stats.success.count - before.inference_stats.success.count
     executions = after.execution_count - before.execution_count
     assert after.inference_count - before.inference_count == 320
-    assert requests >= 4
-    assert executions * 2 <= requests
+    assert executions * 4 <= len(calls)

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import grpc.aio
 import pytest
 
 from tests.plugins.waiting import until
-from tidemill_server.drain import Drain, ShuttingDown
+from tidemill_server.rpc.drain import Drain, ShuttingDown
 
 
 async def numbers(count: int) -> AsyncIterator[int]:
@@ -19,9 +18,8 @@ async def numbers(count: int) -> AsyncIterator[int]:
 
 async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
     """Earlier messages are passed on; the wait for the next ends as SHUTTING_DOWN."""
-    drain, server = Drain(1), grpc.aio.server()
+    drain = Drain()
     seen: list[int] = []
-    await server.start()
 
     async def read() -> None:
         async for number in drain.until_drained(numbers(3)):
@@ -29,9 +27,8 @@ async def test_a_stream_that_waits_is_ended_by_the_drain() -> None:
 
     drain.check()
     readers = [asyncio.create_task(each) for each in (read(), read())]
-    readers.append(asyncio.create_task(drain.run_until_drained(asyncio.Event().wait())))
     await until(lambda: len(seen) == 6, "both readers have what has come")
-    await drain.drain(server)
+    drain.begin()
     for reader in readers:
         with pytest.raises(ShuttingDown):
             await asyncio.wait_for(reader, 5)
@@ -53,7 +50,7 @@ async def test_a_stream_that_ends_or_fails_by_itself_does_so_unchanged() -> None
         raise TimeoutError("its own")
         yield 0
 
-    drain = Drain(1)
+    drain = Drain()
     assert [number async for number in drain.until_drained(two())] == [1, 2]
     with pytest.raises(TimeoutError, match="its own"):
         await anext(drain.until_drained(late()))

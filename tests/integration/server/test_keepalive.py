@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from tidemill_client.connection import DEFAULT_KEEPALIVE_SECONDS, channel_options
-from tidemill_server.app import SERVER_OPTIONS
+from tidemill_server.transports.grpcio import SERVER_OPTIONS
 
 FASTER = 40
 PERIODS = (

@@ -5,8 +5,8 @@ from google.rpc import code_pb2, error_details_pb2
 from structlog.testing import capture_logs
 
 from tidemill_core import errors
-from tidemill_server.drain import ShuttingDown
-from tidemill_server.status import to_status
+from tidemill_server.rpc.drain import ShuttingDown
+from tidemill_server.rpc.status import to_status
 
 
 @pytest.mark.parametrize(

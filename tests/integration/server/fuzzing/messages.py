@@ -7,20 +7,16 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from grpc_reflection.v1alpha import reflection_pb2
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as inference_pb2
 
 from tests.integration.server.models import LENGTH, POISON, WORDS, tokenizer_json
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.text import TextEncoder
-from tidemill_server.app import SERVICE_MODULES
+from tidemill_server.services.table import REFLECTION, SERVICES
 
 METHODS: tuple[MethodDescriptor, ...] = tuple(
-    method
-    for module in (*SERVICE_MODULES, reflection_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
+    method for service in (*SERVICES, REFLECTION) for method in service.methods
 )
 KNOWN_WORDS = tuple(word for word in WORDS if word != POISON)
 Dictionary = Mapping[str, Sequence[str]]

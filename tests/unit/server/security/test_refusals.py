@@ -4,7 +4,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from tidemill_core import errors
-from tidemill_server.status import to_status
+from tidemill_server.rpc.status import to_status
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 """Errors as gRPC statuses: a canonical code, an ErrorInfo, and details for the caller."""
 
 import math
-from typing import NoReturn
+from typing import NamedTuple
 
-import grpc
-import grpc.aio
 import structlog
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from tidemill_core import errors
+from tidemill_server.rpc.decoding import MessageTooLarge
 
 log = structlog.get_logger()
 
@@ -29,8 +28,28 @@ _CODES: tuple[tuple[type[errors.TidemillError], int], ...] = (
     (errors.Unavailable, code_pb2.UNAVAILABLE),
     (errors.ModelVersionNotServed, code_pb2.UNAVAILABLE),
     (errors.ModelOutputInvalid, code_pb2.INTERNAL),
+    (MessageTooLarge, code_pb2.RESOURCE_EXHAUSTED),
 )
-_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Status(NamedTuple):
+    """The end of a call.
+
+    Attributes:
+        code: the canonical code.
+        message: for people; empty if the code is OK.
+        metadata: trailing metadata.
+    """
+
+    code: int
+    message: str = ""
+    metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+
+OK = Status(code_pb2.OK)
+UNEXPECTED = Status(code_pb2.INTERNAL, "internal error; see the server's log")
+CODE_NAMES = {number: name for name, number in code_pb2.Code.items()}
+"""The names of the codes, such as `OK` or `NOT_FOUND`."""
 
 
 class PassedOn(errors.TidemillError):
@@ -40,27 +59,27 @@ class PassedOn(errors.TidemillError):
         code: Triton's status code.
     """
 
-    def __init__(self, code: grpc.StatusCode, reason: str, message: str) -> None:
+    def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
 
 
-def code_of(error: Exception) -> grpc.StatusCode:
-    """Return an error's status code."""
+def code_of(error: Exception) -> int:
+    """Return an error's canonical code."""
     if isinstance(error, PassedOn):
         return error.code
     for kind, code in _CODES:
         if isinstance(error, kind):
-            return _GRPC_CODES[code]
-    return grpc.StatusCode.INTERNAL
+            return code
+    return int(code_pb2.INTERNAL)
 
 
 def to_status(error: errors.TidemillError) -> status_pb2.Status:
     """Return an error as google.rpc.Status; details that callers must not see are logged."""
     if error.detail:
         log.warning("call_failed", reason=error.reason, detail=error.detail)
-    status = status_pb2.Status(code=code_of(error).value[0], message=str(error))
+    status = status_pb2.Status(code=code_of(error), message=str(error))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
     if isinstance(error, errors.InvalidArgument):
         violation = error_details_pb2.BadRequest.FieldViolation(
@@ -74,19 +93,20 @@ def to_status(error: errors.TidemillError) -> status_pb2.Status:
     return status
 
 
-async def abort(
-    context: "grpc.aio.ServicerContext[object, object]", error: errors.TidemillError
-) -> NoReturn:
-    """End a call with an error.
+def failure(error: errors.TidemillError, seconds_left: float | None) -> Status:
+    """Return the end of a call that failed.
 
     gRPC's own retries wait as long as RetryInfo says. If that is after the caller's deadline, they
     do not retry, so the caller gets the error immediately.
+
+    Args:
+        error: why it failed.
+        seconds_left: seconds to the caller's deadline; None if it has none.
     """
     status = to_status(error)
     metadata: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
     if isinstance(error, errors.ResourceExhausted):
-        left = context.time_remaining()
-        is_in_time = left is None or error.retry_after_seconds < left
+        is_in_time = seconds_left is None or error.retry_after_seconds < seconds_left
         pushback = math.ceil(error.retry_after_seconds * 1000) if is_in_time else -1
         metadata.append((PUSHBACK_KEY, str(pushback)))
-    await context.abort(_GRPC_CODES[status.code], status.message, tuple(metadata))
+    return Status(status.code, status.message, tuple(metadata))

@@ -1,1 +1,0 @@
-"""Handling that every call of every service shares."""

@@ -1,0 +1,167 @@
+"""What holds for every call of every method.
+
+It handles a call in this order:
+
+1. Calls that arrive while the process drains are refused.
+2. The caller must be known, have the method's scope, and keep to its rate.
+3. Messages must arrive (a single one in time, before the process drains), be decodable, and
+   concern tasks that the caller may use.
+4. The handler runs until it answers, its caller hangs up, or the caller's deadline passes.
+5. A `TidemillError` becomes its status. Any other exception is a bug: it is logged, and the caller
+   gets INTERNAL without details.
+6. An admin action is recorded in the audit trail before its answer is sent.
+7. The call is counted, timed, traced and logged.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from tidemill_core.errors import TidemillError
+from tidemill_server.rpc.call import Call
+from tidemill_server.rpc.decoding import MESSAGE_SECONDS, MalformedMessage, decoded
+from tidemill_server.rpc.drain import Drain, Wait
+from tidemill_server.rpc.methods import Method
+from tidemill_server.rpc.record import CallRecord, Recorder
+from tidemill_server.rpc.status import CODE_NAMES, OK, UNEXPECTED, Status, code_of, failure
+from tidemill_server.rpc.timer import Timer
+from tidemill_server.security.acting import current_caller
+from tidemill_server.security.audit import Auditor
+from tidemill_server.security.gatekeeper import Gatekeeper
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The handling that every call shares."""
+
+    gatekeeper: Gatekeeper
+    auditor: Auditor
+    drain: Drain
+    recorder: Recorder
+
+    async def serve(self, method: Method, call: Call) -> Status:
+        """Serve a call, and return its end, which the transport sends.
+
+        Raises:
+            CancelledError: the caller cancelled the call or hung up.
+        """
+        now = asyncio.get_running_loop().time()
+        record = CallRecord(self.recorder, method, call, now)
+        wait = Wait()
+        timer = Timer(wait, now, call.deadline, None if method.takes_many else MESSAGE_SECONDS)
+        try:
+            await self._answer(method, call, record, wait, timer)
+            status = OK
+        except TidemillError as error:
+            status = self._failed(record, call, error)
+        except asyncio.CancelledError:
+            own = wait.error()
+            if own is None:
+                record.end_cancelled()
+                raise
+            status = self._failed(record, call, own)
+        except Exception:
+            log.exception("unexpected_error", method=method.label)
+            status = UNEXPECTED
+        finally:
+            timer.stop()
+        record.end(status.code)
+        return status
+
+    async def _answer(
+        self, method: Method, call: Call, record: CallRecord, wait: Wait, timer: Timer
+    ) -> None:
+        self.drain.check()
+        caller = record.caller = self.gatekeeper.admit(method.path, call.metadata)
+        current_caller.set(caller)
+        if method.takes_many:
+            request: Any = self._requests(method, call, record)
+        else:
+            request = await self._request(method, call, record, wait)
+            timer.message_arrived()
+        if method.returns_many:
+            await self._stream(method, call, request)
+        elif self.gatekeeper.audited(method.path):
+            await call.write(_encoded(await self._act(method, call, request)))
+        else:
+            await call.write(_encoded(await method.behavior(request, call)))
+
+    async def _request(self, method: Method, call: Call, record: CallRecord, wait: Wait) -> Any:
+        self.drain.waits.add(wait)
+        try:
+            message = await call.read()
+        finally:
+            self.drain.waits.discard(wait)
+        if message is None:
+            rule = "is missing; the method takes one, but the call was half-closed without it"
+            raise MalformedMessage(rule)
+        request = record.request = decoded(method.request, message)
+        self.gatekeeper.check_request(record.caller, method.path, request)
+        return request
+
+    async def _requests(self, method: Method, call: Call, record: CallRecord) -> AsyncIterator[Any]:
+        async for message in self.drain.until_drained(_messages(call)):
+            await self.gatekeeper.pace(record.caller)
+            request = decoded(method.request, message)
+            self.gatekeeper.check_request(record.caller, method.path, request)
+            yield request
+
+    async def _stream(self, method: Method, call: Call, request: Any) -> None:
+        """Send answers; the drain ends those to one request, others end with the requests."""
+        answers = method.behavior(request, call)
+        async with aclosing(answers):  # stops the answers in flight
+            async for answer in answers if method.takes_many else self.drain.until_drained(answers):
+                await call.write(_encoded(answer))
+
+    async def _act(self, method: Method, call: Call, request: Any) -> Any:
+        """Return the answer of an admin action, which is recorded however it ends.
+
+        It is shielded, so that a caller who hangs up leaves no action unfinished or unrecorded.
+        """
+        acting = asyncio.create_task(self._act_and_record(method, call, request))
+        try:
+            return await asyncio.shield(acting)
+        except asyncio.CancelledError:
+            acting.add_done_callback(partial(_note_end, method.label))
+            raise
+
+    async def _act_and_record(self, method: Method, call: Call, request: Any) -> Any:
+        write = partial(
+            self.auditor.record, current_caller.get(), method.path, request, peer=call.peer
+        )
+        try:
+            response = await method.behavior(request, call)
+        except Exception as error:
+            reason = getattr(error, "reason", "")
+            await write(code=CODE_NAMES[code_of(error)], reason=reason)
+            raise
+        await write(code=CODE_NAMES[OK.code], reason="")
+        return response
+
+    def _failed(self, record: CallRecord, call: Call, error: TidemillError) -> Status:
+        record.reason = error.reason
+        left = None if call.deadline is None else call.deadline - asyncio.get_running_loop().time()
+        return failure(error, left)
+
+
+def _encoded(answer: Any) -> bytes:
+    return answer if type(answer) is bytes else answer.SerializeToString()
+
+
+async def _messages(call: Call) -> AsyncIterator[bytes]:
+    while (message := await call.read()) is not None:
+        yield message
+
+
+def _note_end(method: str, acted: "asyncio.Task[Any]") -> None:
+    """Log an unexpected error of an action whose caller is gone."""
+    error = None if acted.cancelled() else acted.exception()
+    if error is not None and not isinstance(error, TidemillError):
+        log.error("unexpected_error", method=method, exc_info=error)

@@ -1,0 +1,1 @@
+"""The servers that carry calls to the pipeline; `server.transport` chooses one."""

@@ -1,0 +1,190 @@
+"""gRPC over ASGI, on h2corn's HTTP/2 server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from google.rpc import code_pb2
+
+from tidemill_core.settings import Settings
+from tidemill_server.rpc.call import MAX_SECONDS
+from tidemill_server.rpc.methods import Method
+from tidemill_server.rpc.pipeline import Pipeline
+from tidemill_server.rpc.status import Status
+from tidemill_server.transports.embedded import LIMITS, EmbeddedServer
+from tidemill_server.transports.framing import ENCODINGS, MessageReader, Receive
+from tidemill_server.transports.metadata import Head, InvalidField, fields_of, head_of
+from tidemill_server.transports.sockets import listening_sockets
+from tidemill_server.transports.transport import (
+    GRACE_SECONDS,
+    MAX_METADATA_BYTES,
+    MAX_STREAMS_A_CONNECTION,
+    RETIRE_SECONDS,
+)
+
+_CONFIG = replace(
+    LIMITS,
+    grpc=True,
+    http1=False,
+    max_concurrent_streams=MAX_STREAMS_A_CONNECTION,
+    h2_max_header_list_size=MAX_METADATA_BYTES,
+)
+_CONTENT_TYPE = (b"content-type", b"application/grpc")
+_ACCEPTED = (b"grpc-accept-encoding", b",".join([b"identity", *ENCODINGS]))
+_START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [_CONTENT_TYPE],
+    "trailers": True,
+}
+_BODY, _TRAILERS = "http.response.body", "http.response.trailers"
+_END_OF_BODY = {"type": _BODY, "body": b"", "more_body": False}
+_OK_TRAILERS = {"type": _TRAILERS, "headers": [(b"grpc-status", b"0")]}
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class H2cornTransport:
+    """The gRPC port on h2corn."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        methods: Mapping[str, Method],
+        share_port: bool,
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._methods = methods
+        self._share_port = share_port
+        self._server = EmbeddedServer(self._serve, _CONFIG, settings.tls)
+
+    async def start(self) -> None:
+        """Listen, as in `Transport`."""
+        host, port = self._settings.grpc_host, self._settings.grpc_port
+        await self._server.start(listening_sockets("grpc_port", host, port, self._share_port))
+
+    async def wait(self) -> None:
+        """Wait for the end, as in `Transport`."""
+        await self._server.wait()
+
+    async def retire(self) -> None:
+        """Retire, as in `Transport`."""
+        await self._server.stop(RETIRE_SECONDS)
+
+    async def stop(self) -> None:
+        """Stop, as in `Transport`."""
+        await self._server.stop(GRACE_SECONDS)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request: the ASGI application."""
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        try:
+            head = head_of(scope["headers"])
+        except InvalidField as error:
+            return await _refuse(send, code_pb2.INTERNAL, str(error))
+        method = self._methods.get(scope["path"])
+        if refused := _http_status(scope, head):
+            return await _answer_http(send, refused)
+        if method is None:
+            return await _refuse(send, code_pb2.UNIMPLEMENTED, "Method not found!")
+        if not head.trailers:
+            return await _refuse(send, code_pb2.INTERNAL, "te: trailers is missing")
+        if head.encoding != b"identity" and head.encoding not in ENCODINGS:
+            message = "grpc-encoding names an encoding that is not accepted here"
+            return await _refuse(send, code_pb2.UNIMPLEMENTED, message)
+        call = _Call(scope, head, method, receive, send)
+        status = await self._pipeline.serve(method, call)
+        return await call.end(status)
+
+
+class _Call:
+    """One call, as `tidemill_server.rpc.call.Call`."""
+
+    __slots__ = (
+        *("_answer", "_client", "_is_started", "_reader", "_returns_many", "_send"),
+        *("deadline", "metadata"),
+    )
+
+    def __init__(
+        self, scope: Scope, head: Head, method: Method, receive: Receive, send: Send
+    ) -> None:
+        self.metadata = head.metadata
+        self.deadline: float | None = None
+        if head.timeout is not None:
+            now = asyncio.get_running_loop().time()
+            self.deadline = now + min(head.timeout, MAX_SECONDS)
+        self._client = scope.get("client")
+        self._reader = MessageReader(receive, head.encoding, method.max_bytes)
+        self._send = send
+        self._returns_many = method.returns_many
+        self._is_started = False
+        self._answer: bytes | None = None
+
+    @property
+    def peer(self) -> str:
+        if self._client is None:
+            return "unknown"
+        host, port = self._client
+        return f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+    async def read(self) -> bytes | None:
+        return await self._reader.next()
+
+    async def write(self, message: bytes) -> None:
+        frame = b"\0" + len(message).to_bytes(4, "big") + message
+        if not self._returns_many:
+            self._answer = frame  # sent with the status
+            return
+        try:
+            if not self._is_started:
+                self._is_started = True
+                await self._send(_START)
+            await self._send({"type": _BODY, "body": frame, "more_body": True})
+        except OSError as error:  # the caller is gone
+            raise asyncio.CancelledError from error
+
+    async def end(self, status: Status) -> None:
+        """Send what is left: an answer, and the status."""
+        send = self._send
+        try:
+            if status.code == code_pb2.OK and self._answer is not None:
+                await send(_START)
+                await send({"type": _BODY, "body": self._answer, "more_body": False})
+                await send(_OK_TRAILERS)
+            elif self._is_started:
+                await send(_END_OF_BODY)
+                await send({"type": _TRAILERS, "headers": fields_of(status)})
+            else:
+                await _end_at_once(send, status)
+        except OSError as error:
+            raise asyncio.CancelledError from error
+
+
+def _http_status(scope: Scope, head: Head) -> int | None:
+    """Return the HTTP status for a request that is not gRPC's."""
+    if not head.content_type.startswith(b"application/grpc"):
+        return 415
+    return 405 if scope["method"] != "POST" else None
+
+
+async def _answer_http(send: Send, http_status: int) -> None:
+    await send({"type": "http.response.start", "status": http_status, "headers": []})
+    await send(_END_OF_BODY)
+
+
+async def _refuse(send: Send, code: int, message: str) -> None:
+    await _end_at_once(send, Status(code, message))
+
+
+async def _end_at_once(send: Send, status: Status) -> None:
+    """Send a status without messages, in the fields of one frame."""
+    fields = [_CONTENT_TYPE, *fields_of(status)]
+    if status.code == code_pb2.UNIMPLEMENTED:
+        fields.append(_ACCEPTED)
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send(_END_OF_BODY)
