@@ -148,9 +148,7 @@ def assemble(
     predictor = Predictor(router, coalescer, admissions, telemetry.metrics)
     windows = StreamWindows()
     health = HealthServicer(router, triton, settings.tasks)
-    inference = InferenceProtocol(
-        settings.triton_address, admissions, windows, telemetry.metrics, _no_delay
-    )
+    inference = InferenceProtocol(settings.triton_address, admissions, windows, telemetry.metrics)
     drain = Drain()
     api_keys = ApiKeys(storage.api_keys)
     tokens = _open_tokens(settings.auth)
@@ -185,11 +183,6 @@ def assemble(
             *([tokens.watch] if tokens else []),
         ],
     )
-
-
-def _no_delay() -> float:
-    """Return the seconds that a call waits before its handler runs: it does not wait."""
-    return 0.0
 
 
 def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> PredictionLog:

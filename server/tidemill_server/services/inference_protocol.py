@@ -47,7 +47,6 @@ class InferenceProtocol:
         admissions: the admission of each task, by the task's name.
         windows: bounds the requests in flight on streams.
         metrics: observes Triton calls and counts refusals.
-        arrival_delay: returns the seconds that a call currently waits before a handler runs.
     """
 
     def __init__(
@@ -56,13 +55,11 @@ class InferenceProtocol:
         admissions: Mapping[str, Admission],
         windows: StreamWindows,
         metrics: Metrics,
-        arrival_delay: Callable[[], float],
     ) -> None:
         self._triton = TritonCalls(triton_address)
         self._admissions = admissions
         self._windows = windows
         self._metrics = metrics
-        self._arrival_delay = arrival_delay
         self._models = {model_name(t, form): t for t in admissions for form in MODEL_FILES}
         self._paces = {name: Pace() for name in self._models}
 
@@ -173,8 +170,7 @@ class InferenceProtocol:
             pace.took(seconds)
         task = self._models[request.model_name]
         # No queue here: all the time is Triton's, which is not a sign of overload.
-        delay = self._arrival_delay()
-        self._admissions[task].observe(rows_of(request), delay, seconds, begin + seconds)
+        self._admissions[task].observe(rows_of(request), 0.0, seconds, begin + seconds)
         version = answer.model_version  # the request may leave the choice to Triton
         self._metrics.triton(task, int(version) if version.isdecimal() else 0).observe(seconds)
         return found

@@ -42,7 +42,7 @@ _OURS: tuple[tuple[Any, str], ...] = (
 SERVICES = (*(module.DESCRIPTOR.services_by_name[name] for module, name in _OURS), INFERENCE)
 """The descriptors of all services but reflection."""
 REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
-_LARGE = ("BatchPredict", "ModelInfer", "ModelStreamInfer")
+_LARGE = ("BatchPredict", "ImportModelVersion", "ModelInfer", "ModelStreamInfer")
 
 
 def method_table(

@@ -14,7 +14,7 @@ from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import Status
 from tidemill_server.transports.embedded import LIMITS, EmbeddedServer
 from tidemill_server.transports.framing import ENCODINGS, MessageReader, Receive
-from tidemill_server.transports.metadata import Head, InvalidField, fields_of, head_of
+from tidemill_server.transports.metadata import Head, InvalidHead, fields_of, head_of
 from tidemill_server.transports.sockets import listening_sockets
 from tidemill_server.transports.transport import (
     GRACE_SECONDS,
@@ -28,7 +28,8 @@ _CONFIG = replace(
     grpc=True,
     http1=False,
     max_concurrent_streams=MAX_STREAMS_A_CONNECTION,
-    h2_max_header_list_size=MAX_METADATA_BYTES,
+    # Up to here, the answer to too much metadata is gRPC's; beyond it is HTTP's 431.
+    h2_max_header_list_size=8 * MAX_METADATA_BYTES,
 )
 _CONTENT_TYPE = (b"content-type", b"application/grpc")
 _ACCEPTED = (b"grpc-accept-encoding", b",".join([b"identity", *ENCODINGS]))
@@ -85,8 +86,8 @@ class H2cornTransport:
             raise NotImplementedError(scope["type"])
         try:
             head = head_of(scope["headers"])
-        except InvalidField as error:
-            return await _refuse(send, code_pb2.INTERNAL, str(error))
+        except InvalidHead as error:
+            return await _refuse(send, error.code, str(error))
         method = self._methods.get(scope["path"])
         if refused := _http_status(scope, head):
             return await _answer_http(send, refused)

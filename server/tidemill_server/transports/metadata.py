@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
+from google.rpc import code_pb2
+
 from tidemill_server.rpc.call import Metadata
 from tidemill_server.rpc.status import Status
+from tidemill_server.transports.transport import MAX_METADATA_BYTES
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -18,8 +21,16 @@ _OF_THE_PROTOCOL = frozenset({b"te", b"content-type", b"host"})
 _PRINTABLE = "".join(chr(c) for c in range(0x20, 0x7F) if chr(c) != "%")
 
 
-class InvalidField(Exception):
-    """A header field that the protocol does not allow."""
+class InvalidHead(Exception):
+    """Header fields that the protocol does not allow, or that are too large.
+
+    Attributes:
+        code: the canonical code of the refusal.
+    """
+
+    def __init__(self, message: str, code: int = code_pb2.INTERNAL) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Head(NamedTuple):
@@ -44,11 +55,14 @@ def head_of(fields: Iterable[tuple[bytes, bytes]]) -> Head:
     """Return what the header fields of a call say.
 
     Raises:
-        InvalidField: grpc-timeout, or a value of a name that ends in `-bin`, cannot be read.
+        InvalidHead: there is too much metadata; or grpc-timeout, or a value of a name that ends
+            in `-bin`, cannot be read.
     """
     content_type, trailers, timeout, encoding = b"", False, None, b"identity"
     metadata: list[tuple[str, str | bytes]] = []
+    size = 0
     for name, value in fields:
+        size += len(name) + len(value)
         if name == b"grpc-timeout":
             timeout = seconds_of(value)
         elif name == b"content-type":
@@ -63,6 +77,9 @@ def head_of(fields: Iterable[tuple[bytes, bytes]]) -> Head:
                 metadata += [(key, _binary(name, part)) for part in value.split(b",")]
             else:
                 metadata.append((key, value.decode("latin-1")))
+    if size > MAX_METADATA_BYTES:
+        message = f"the metadata has {size} bytes; the limit is {MAX_METADATA_BYTES}"
+        raise InvalidHead(message, code_pb2.RESOURCE_EXHAUSTED)
     return Head(content_type, trailers, timeout, encoding, tuple(metadata))
 
 
@@ -70,10 +87,10 @@ def seconds_of(timeout: bytes) -> float:
     """Return the seconds of a grpc-timeout.
 
     Raises:
-        InvalidField: it cannot be read.
+        InvalidHead: it cannot be read.
     """
     if _TIMEOUT.fullmatch(timeout) is None:
-        raise InvalidField("grpc-timeout must have 1 to 8 digits and a unit: H, M, S, m, u or n")
+        raise InvalidHead("grpc-timeout must have 1 to 8 digits and a unit: H, M, S, m, u or n")
     return int(timeout[:-1]) * _UNITS[timeout[-1:]]
 
 
@@ -82,7 +99,7 @@ def _binary(name: bytes, value: bytes) -> bytes:
     try:
         return base64.b64decode(value.rstrip(b"=") + b"=" * (-len(value.rstrip(b"=")) % 4))
     except binascii.Error as error:
-        raise InvalidField(f"{name.decode('ascii')} must be Base64") from error
+        raise InvalidHead(f"{name.decode('ascii')} must be Base64") from error
 
 
 def fields_of(status: Status) -> Fields:

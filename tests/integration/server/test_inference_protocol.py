@@ -288,7 +288,8 @@ def test_reflection_lists_the_service(front: Front) -> None:
 
 def test_a_slow_reader_is_held_back(front: Front, triton: RunningTriton) -> None:
     """Without a reader, calls to Triton soon stop; when it reads, all are answered."""
-    count, many = 3000, ["my card"] * 100
+    # The answers are more than the server holds for a connection.
+    count, many = 6000, ["my card"] * 100
     fixed_window = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(front.address, fixed_window) as channel:
         slow = service_pb2_grpc.GRPCInferenceServiceStub(channel)

@@ -113,7 +113,7 @@ def cases_of(method: MethodDescriptor, dictionary: Dictionary) -> st.SearchStrat
 
 
 def _metadata() -> st.SearchStrategy[Metadata]:
-    """Return any metadata that gRPC can send, including credentials and traces."""
+    """Return any metadata that HTTP/2 allows, including credentials and traces."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
     keys = st.text(letters, min_size=1, max_size=20).filter(
         lambda key: not key.startswith(_RESERVED) and not key.endswith("-bin")
@@ -123,7 +123,9 @@ def _metadata() -> st.SearchStrategy[Metadata]:
     credentials = st.sampled_from(("Bearer ", "Bearer x", "Basic eDp5", "bearer a.b.c"))
     traces = st.sampled_from(("00-" + "0" * 32 + "-" + "0" * 16 + "-01", "00-x-y-z"))
     large = st.integers(4_000, 20_000).map(lambda size: "x" * size)
-    ascii_pairs = st.tuples(st.sampled_from(known) | keys, values | credentials | traces | large)
+    # RFC 9113, 8.2.1: no value begins or ends with whitespace.
+    each_value = (values | credentials | traces | large).map(str.strip)
+    ascii_pairs = st.tuples(st.sampled_from(known) | keys, each_value)
     binary_pairs = st.tuples(keys.map(lambda key: key + "-bin"), st.binary(max_size=60))
     return st.lists(ascii_pairs | binary_pairs, max_size=4).map(tuple)
 
