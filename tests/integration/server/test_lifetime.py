@@ -68,7 +68,7 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> N
         seconds = time.monotonic() - start
     assert seconds < 5
     refusals = {(of(error).code, of(error).reason) for error in callers.load.failures}
-    assert refusals == {("UNAVAILABLE", "SHUTTING_DOWN"), ("UNAVAILABLE", "")}
+    assert {code for code, _reason in refusals} == {"UNAVAILABLE"}
     assert set(callers.load.ids) == workspace.stored_ids()
     assert not [child for child in children if child.is_running()]
 
