@@ -15,6 +15,7 @@ from tidemill.v1 import (
     prediction_service_pb2,
 )
 from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
@@ -209,6 +210,12 @@ def model_version(value: ModelVersion) -> model_service_pb2.ModelVersion:
         format=value.model_format,
         state=f"MODEL_STATE_{value.state}",
     )
+
+
+def gate_result(value: GateResult) -> model_service_pb2.GateResult:
+    """Convert a gate's verdict."""
+    verdict = f"GATE_VERDICT_{value.verdict}"
+    return message(model_service_pb2.GateResult, value, verdict=verdict)
 
 
 def deployment(value: Deployment) -> model_service_pb2.Deployment:

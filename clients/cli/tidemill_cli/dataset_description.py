@@ -1,7 +1,6 @@
 """The description of a dataset version, for the terminal and the HTML page."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from tidemill_cli.dataset_files import read_examples
 from tidemill_cli.local import missing_module
 from tidemill_cli.messages import to_json
 from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
+from tidemill_cli.section import Section
 from tidemill_core.dataset_folder import has_rows, read_manifest
 from tidemill_core.domain.split import Split
 
@@ -20,23 +20,6 @@ for a version in this workspace, everything in its manifest, and `rows_removed`.
 _BAR_WIDTH = 30
 """The width of the bar for all rows, in characters."""
 _OUTCOMES = ("kept", "merged", "left_out", "quarantined")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table of a description.
-
-    Attributes:
-        title: its title.
-        columns: the titles of its columns.
-        rows: the cells of each row.
-        bars: the length of each row's bar, in [0, 1]; empty if there is nothing to plot.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    bars: Sequence[float] = ()
 
 
 def from_message(version: DatasetVersion) -> Description:

@@ -1,90 +1,15 @@
-"""A dataset version's description as one HTML page without scripts, fonts or other files."""
+"""A dataset version's description as one HTML page."""
 
-from collections.abc import Iterator, Sequence
-from html import escape
-from itertools import zip_longest
-from typing import Any
+from tidemill_cli import html_page
+from tidemill_cli.dataset_description import Description, sections, summary
 
-from tidemill_cli.dataset_description import Description, Section, sections, summary
-from tidemill_cli.output import shown
-
-_STYLE = """
-:root { color-scheme: light dark; --bar: #2f7ebc; --line: #8884; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.4rem; overflow-wrap: anywhere } h2 { font-size: 1.05rem; margin-top: 2rem }
-div { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0;
-  border-bottom: 1px solid var(--line); overflow-wrap: break-word }
-td:first-child { max-width: 18rem } .fields td { overflow-wrap: anywhere }
-th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; width: 3.5rem }
-th.plot, td.plot { width: 30%; min-width: 5rem; padding-right: 0; font-weight: normal }
-svg { display: block; width: 100%; height: 1rem; background: var(--line) } rect { fill: var(--bar) }
-summary { cursor: pointer; padding: .4rem 0 } .removed { color: #b35900 }
-@media (max-width: 40rem) {
-  body { margin: 1rem auto; font-size: 14px } th, td { padding-right: .5rem }
-  td:first-child { max-width: 10rem }
-  .number ~ .number ~ .number ~ .number ~ .plot { display: none }
-}
-"""
-_UNFOLDED = 20
+_REMOVED = '<p class="removed">Its rows were removed.</p>\n'
 
 
 def page(version: Description) -> str:
-    """Return the page. All values from data are escaped."""
-    name = f"{version['task']}: dataset version {version['dataset_version'][:12]}"
-    fields = "".join(
-        f"<tr><th>{_text(field)}</th><td>{_text(value)}</td></tr>\n"
-        for field, value in summary(version).items()
-        if value != ""
+    """Return the page."""
+    title = f"{version['task']}: dataset version {version['dataset_version'][:12]}"
+    removed = [_REMOVED] if version.get("rows_removed") else []
+    return html_page.page(
+        title, summary(version), [*removed, *map(html_page.table, sections(version))]
     )
-    removed = '<p class="removed">Its rows were removed.</p>\n'
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_text(name)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<h1>{_text(name)}</h1>\n<table class="fields">\n{fields}</table>\n'
-        f"{removed if version.get('rows_removed') else ''}"
-        f"{''.join(map(_section, sections(version)))}</body>\n</html>\n"
-    )
-
-
-def _section(section: Section) -> str:
-    """Return a section; all but the first rows of a long one are folded."""
-    kinds = [_kind(value) for value in section.rows[0]] if section.rows else []
-    head = "".join(
-        f"<th{kind}>{_text(column)}</th>"
-        for column, kind in zip_longest(section.columns, kinds, fillvalue="")
-    )
-    head += '<th class="plot">0 to 100 %</th>' if section.bars else ""
-    rows = list(_rows(section))
-    first, others = rows[:_UNFOLDED], rows[_UNFOLDED:]
-    folded = f"<details><summary>{len(others)} more</summary>{_table(head, others)}</details>\n"
-    return f"<h2>{_text(section.title)}</h2>\n{_table(head, first)}{folded if others else ''}"
-
-
-def _table(head: str, rows: Sequence[str]) -> str:
-    return f"<div><table>\n<tr>{head}</tr>\n{''.join(rows)}</table></div>\n"
-
-
-def _rows(section: Section) -> Iterator[str]:
-    bars: Sequence[float | None] = section.bars or [None] * len(section.rows)
-    for row, length in zip(section.rows, bars, strict=True):
-        cells = "".join(f"<td{_kind(value)}>{_text(value)}</td>" for value in row)
-        yield f"<tr>{cells}{'' if length is None else _bar(length)}</tr>\n"
-
-
-def _kind(value: Any) -> str:
-    is_number = isinstance(value, int | float) or str(value).endswith(" %")
-    return ' class="number"' if is_number else ""
-
-
-def _text(value: Any) -> str:
-    return escape(shown(str(value)))
-
-
-def _bar(length: float) -> str:
-    rectangle = f'<rect y="15%" width="{100 * length:.2f}%" height="70%"/>'
-    return f'<td class="plot"><svg role="img" aria-label="{length:.0%}">{rectangle}</svg></td>'

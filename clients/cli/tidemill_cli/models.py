@@ -10,8 +10,9 @@ from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.job_run import follow, print_end, require_success
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
-from tidemill_cli.messages import enum_name, time_text
+from tidemill_cli.messages import time_text
 from tidemill_cli.model_import import EXAMPLE, import_model
+from tidemill_cli.model_show import SHOW_EXAMPLE, print_version, show
 from tidemill_cli.options import (
     Address,
     AsJson,
@@ -27,6 +28,7 @@ from tidemill_cli.tasks import collect_of, task_and_version, the_task
 
 app = group("tidemill models list --task support")
 app.command("import", epilog=EXAMPLE)(import_model)
+app.command(epilog=SHOW_EXAMPLE)(show)
 
 
 @app.command("list", epilog="Example: tidemill models list --task support --json")
@@ -48,34 +50,6 @@ def list_versions(
     }
     empty = "no model versions yet; `tidemill jobs run retrain` trains one"
     print_list(found, columns, empty, as_json)
-
-
-@app.command(epilog="Example: tidemill models show support 3")
-def show(which: TaskAndVersion = None, address: Address = "", as_json: AsJson = False) -> None:
-    """Show one model version; without a number, the champion."""
-    task, model_version = task_and_version(which)
-    with connected(address) as client:
-        request = pb.GetModelVersionRequest(
-            task=the_task(client, task, address), model_version=model_version
-        )
-        version = client.models.GetModelVersion(request, timeout=CALL_SECONDS).model_version
-    _print_version(version, as_json)
-
-
-def _print_version(version: pb.ModelVersion, as_json: bool) -> None:
-    fields = {
-        "task": version.task,
-        "version": version.model_version,
-        "state": enum_name(version, "state"),
-        "because": version.reason,
-        "approved by": version.approved_by,
-        "format": version.format,
-        "trained on": version.dataset_version,
-        **{name.replace("_", " "): f"{x:.4g}" for name, x in sorted(version.measures.items())},
-        "published": time_text(version.create_time) + " UTC",
-        "state since": time_text(version.update_time) + " UTC",
-    }
-    print_one(version, fields, as_json)
 
 
 @app.command(epilog='Example: tidemill models promote support 3 --comment "better on refunds"')
@@ -118,7 +92,7 @@ def approve(
             comment=comment,
         )
         response = client.models.ApproveModelVersion(request, timeout=CALL_SECONDS)
-    _print_version(response.model_version, as_json)
+    print_version(response.model_version, as_json)
 
 
 @app.command(epilog="Example: tidemill models reproduce support 3")

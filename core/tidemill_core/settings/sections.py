@@ -39,6 +39,10 @@ class TaskSettings(_SettingsSection):
     """Labels that are added, renamed or merged."""
     training: TrainingSettings = TrainingSettings()
     """How its models are trained."""
+    golden_examples: Path | None = None
+    """A CSV file with the columns `text` and `label`: examples that every model must get right."""
+    approval: bool = False
+    """Whether a person must approve a version that passed the gates before it may answer."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     abstain_for_precision: float | None = Field(default=None, gt=0.0, lt=1.0)
@@ -52,7 +56,7 @@ class TaskSettings(_SettingsSection):
     text_retention_days: float | None = Field(default=None, gt=0)
     """Days after which a prediction's text is removed; unset: never."""
 
-    @field_validator("labeling_functions")
+    @field_validator("labeling_functions", "golden_examples")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -92,11 +96,25 @@ class LabelingSettings(_SettingsSection):
 
 
 class GateSettings(_SettingsSection):
-    """The gate that a candidate must pass before it may answer."""
+    """The gates that a candidate must pass before it may answer."""
 
+    min_accuracy: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Lowest accuracy on the hold-out. It must always be above the share of the commonest label."""
     max_accuracy_drop: float = Field(default=0.0, ge=0.0, le=1.0)
-    """How far its accuracy on the source hold-out may be below the champion's. With a value above
-    0, accuracy may fall by that much with each version."""
+    """How far its accuracy may be below the champion's on the same rows. A larger drop fails if a
+    paired test shows that it is not chance."""
+    max_class_drop: float = Field(default=0.05, ge=0.0, le=1.0)
+    """How far the accuracy on a class or a slice may be below the champion's. A larger drop fails
+    if it is not chance."""
+    max_calibration_error: float = Field(default=0.08, gt=0.0, le=1.0)
+    """Largest expected calibration error, unless chance explains more on so few rows."""
+    max_slowdown: float | None = Field(default=None, gt=0.0)
+    """How many times as long as the champion it may take in Triton. Unset: twice as long, and any
+    time if it has another network."""
+    max_model_mb: float = Field(default=1024.0, gt=0.0)
+    """Largest model file, in megabytes."""
+    max_memory_mb: float = Field(default=4096.0, gt=0.0)
+    """Most memory that the model takes when it is loaded and answers a batch, in megabytes."""
 
 
 class MonitoringSettings(_SettingsSection):

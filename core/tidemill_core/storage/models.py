@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select, update
 
+from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
 from tidemill_core.domain.traffic import Traffic, plan_traffic
 from tidemill_core.errors import FailedPrecondition, IllegalTransition
@@ -17,6 +18,7 @@ from tidemill_core.storage.deployments import (
     repeated_change,
     require_deployment,
 )
+from tidemill_core.storage.gate_results import approve, gate_results_of, record_gate_results
 from tidemill_core.storage.model_rows import (
     current_deployments,
     get_version,
@@ -65,12 +67,14 @@ class ModelStore:
         measures: Mapping[str, float],
         reason: str,
         now: datetime,
+        gates: Sequence[GateResult] = (),
     ) -> ModelVersion:
         """Make a candidate VALIDATED, REJECTED or AWAITING_APPROVAL, and store why."""
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
             row = this(task, version)
             connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
+            record_gate_results(connection, task, version, gates)
             return get_version(connection, task, version)
 
     def approve(self, task: str, version: int, change: Change) -> ModelVersion:
@@ -83,16 +87,7 @@ class ModelStore:
             IllegalTransition: it does not wait for a person.
         """
         with self._database.write(alone_on=model_versions) as connection:
-            before = get_version(connection, task, version)
-            if before.state is not ModelState.AWAITING_APPROVAL:
-                if before.approved_by:
-                    return before
-                raise IllegalTransition(before.state, "approved: it waits for no one")
-            reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
-            set_state(connection, task, version, ModelState.VALIDATED, reason, change.time)
-            approval = update(model_versions).where(this(task, version))
-            connection.execute(approval.values(approved_by=change.actor))
-            return get_version(connection, task, version)
+            return approve(connection, task, version, change)
 
     def get(self, task: str, version: int) -> ModelVersion:
         """Return one version.
@@ -102,6 +97,11 @@ class ModelStore:
         """
         with self._database.read() as connection:
             return get_version(connection, task, version)
+
+    def gate_results(self, task: str, version: int) -> list[GateResult]:
+        """Return what the gates found about a version; empty before it is judged."""
+        with self._database.read() as connection:
+            return gate_results_of(connection, task, version)
 
     def page(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
         """Return a page of versions, newest first, and the next page's token."""

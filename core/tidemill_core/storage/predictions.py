@@ -124,6 +124,13 @@ class PredictionStore:
         with self._database.read() as connection:
             return [_prediction(row) for row in connection.execute(query).mappings()]
 
+    def recent_texts(self, span: Span, limit: int) -> list[str]:
+        """Return the texts of up to `limit` answers, the newest first."""
+        query = select(predictions.c.text).where(*_with_text(span))
+        newest = query.order_by(predictions.c.predict_time.desc()).limit(limit)
+        with self._database.read() as connection:
+            return list(connection.execute(newest).scalars())
+
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
         """Remove the texts and hashes of a task's oldest predictions before a time.
 

@@ -1,7 +1,9 @@
-"""The trial of a candidate: it is loaded without traffic, and its answers are judged."""
+"""The trial of a candidate: what the gates ask about it, the champion and the hold-out."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,131 +11,194 @@ import numpy.typing as npt
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import TidemillError
+from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
 from tidemill_core.settings import GateSettings
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.control import TritonControl
-from tidemill_core.triton.served import is_whole
-from tidemill_jobs.release.gate import GateDecision, judge_challenger, judge_first
-from tidemill_jobs.release.serving import Serving, serve
-from tidemill_jobs.training.evaluate import Measures, evaluate
-from tidemill_jobs.training.export import TOLERANCE
-from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
-from tidemill_jobs.training.train import TrainedModel
+from tidemill_jobs.release.candidate import Candidate, Probabilities
+from tidemill_jobs.release.serving import Serving
+from tidemill_jobs.training.labeled_texts import TrainingData
 
 _ROWS_A_CALL = 64
 
 
-class AnswersDiffer(TidemillError):
-    """A version answers differently through Triton than offline."""
+@dataclass(frozen=True)
+class Limits:
+    """What a task asks of its versions.
 
-    reason = "ANSWERS_DIFFER"
+    Attributes:
+        gate: the gates' settings.
+        max_p99_latency_ms: the latency objective.
+        near_duplicate_similarity: the similarity from which two texts are near duplicates.
+        golden_examples: a CSV file of examples that must be right; None if the task has none.
+        renames: new names of labels by the old ones, with which the champion may answer.
+    """
 
-    def __init__(self, candidate: ModelVersion, rows: int, largest: float) -> None:
+    gate: GateSettings
+    max_p99_latency_ms: float
+    near_duplicate_similarity: float
+    golden_examples: Path | None = None
+    renames: Renames = field(default_factory=dict)
+
+
+class WrongLabelCount(TidemillError):
+    """A model whose output has another number of labels than its manifest."""
+
+    reason = "WRONG_LABEL_COUNT"
+
+    def __init__(self, name: str, found: int, expected: int) -> None:
         super().__init__(
-            f"version {candidate.version} answers {rows} texts differently through Triton than "
-            f"offline; probabilities differ by up to {largest:.2e}"
+            f"{name} answers with {found} probabilities, but its manifest has {expected} labels"
         )
 
 
-def try_candidate(
-    serving: Serving,
-    candidate: ModelVersion,
-    trained: TrainedModel,
-    data: TrainingData,
-    gate: GateSettings,
-    renames: Renames,
-) -> GateDecision:
-    """Load a candidate, compare its answers with the trained model's, and judge it.
+@dataclass(frozen=True)
+class Answers:
+    """A version's answers to labeled texts.
 
-    Args:
-        serving: where to load it.
-        candidate: a published version.
-        trained: its model.
-        data: the test split to judge on, and the texts that Triton must answer like `trained`.
-        gate: how good a challenger must be.
-        renames: new names of labels by the old ones, with which the champion may answer.
+    Attributes:
+        labels: the labels, in the order of the columns.
+        probabilities: float32 of shape [n, labels].
+        targets: the index of each text's label, shape [n]; -1 for a label that it does not have.
+    """
+
+    labels: Sequence[str]
+    probabilities: Probabilities
+    targets: npt.NDArray[np.int64]
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """The index of the likeliest label, shape [n]."""
+        indices: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return indices
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Whether it is the text's label, shape [n]."""
+        right: npt.NDArray[np.bool_] = self.predicted == self.targets
+        return right
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A version as a front serves it: its published files, and Triton.
 
     Raises:
-        ModelLoadFailed: Triton refuses the version.
-        AnswersDiffer: Triton answers differently from the trained model.
+        DataError: its manifest or its tokenizer is damaged.
+        ModelVersionNotServed: Triton does not serve it.
+        ModelOutputInvalid: its answers are not probabilities, such as NaN.
+        WrongLabelCount: its answers have another number of labels than its manifest.
         TritonUnavailable: Triton is away.
     """
-    serve(serving, candidate.task, candidate)
-    _compare(serving.triton, candidate, trained, data.proof_texts)
-    champion = _champion(serving, candidate.task)
-    if champion is None:
-        labels = data.test.labels
-        commonest = max(Counter(labels).values(), default=0)
-        return judge_first(trained.test_measures, commonest / max(len(labels), 1))
-    measured = _measure_champion(serving, champion, data.test, renames)
-    return judge_challenger(trained.test_measures, measured, gate)
+
+    version: ModelVersion
+    repository: ModelRepository
+    triton: TritonControl
+
+    @property
+    def name(self) -> str:
+        """The model's name in Triton."""
+        return model_name(self.version.task, self.version.model_format)
+
+    @property
+    def file(self) -> Path:
+        """The model's file."""
+        version = self.version
+        folder = self.repository.folder(version.task, version.model_format, version.version)
+        return folder / MODEL_FILES[version.model_format]
+
+    @cached_property
+    def manifest(self) -> ModelManifest:
+        """Its manifest."""
+        version = self.version
+        return self.repository.manifest(version.task, version.model_format, version.version)
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """The encoder of its texts."""
+        version = self.version
+        return self.repository.encoder(version.task, version.model_format, version.version)
+
+    def infer(self, input_ids: npt.NDArray[np.int32]) -> Probabilities:
+        """Answer encoded rows in one call."""
+        return self.triton.infer(self.name, self.version.version, input_ids)
+
+    def answer(self, texts: Sequence[str]) -> Probabilities:
+        """Answer texts: float32 [n, labels]."""
+        starts = range(0, len(texts), _ROWS_A_CALL)
+        parts = [self.infer(self.encoder.encode(texts[i : i + _ROWS_A_CALL])) for i in starts]
+        labels = len(self.manifest.labels)
+        answers = np.concatenate(parts or [np.zeros((0, labels), np.float32)])
+        if answers.shape[1] != labels:
+            raise WrongLabelCount(self.name, answers.shape[1], labels)
+        return answers
 
 
-def _champion(serving: Serving, task: str) -> ModelVersion | None:
-    """Return the champion to compare with; None if there is none, or its files are damaged.
+@dataclass(frozen=True)
+class Trial:
+    """The evidence that the gates share. What Triton answers is asked for once, when needed.
 
-    Triton cannot load a damaged champion, so a candidate need not be better than it.
+    Attributes:
+        serving: the versions' catalog, their files, and Triton.
+        candidate: what is judged.
+        champion: the champion; None if there is none, or its files are damaged: then Triton cannot
+            load it, so a candidate need not be better.
+        data: the rows of the dataset version.
+        slices: parts of the test split, each as whether a row is in it: [n].
+        traffic: recent texts of callers, the newest first.
+        limits: what the task asks of its versions.
     """
-    deployment = serving.models.deployment(task)
-    if deployment is None:
-        return None
-    champion = serving.models.get(task, deployment.champion)
-    return champion if is_whole(serving.repository, champion) else None
 
+    serving: Serving
+    candidate: Candidate
+    champion: ModelVersion | None
+    data: TrainingData
+    slices: Mapping[str, npt.NDArray[np.bool_]]
+    traffic: Sequence[str]
+    limits: Limits
 
-def _measure_champion(
-    serving: Serving, champion: ModelVersion, test: LabeledTexts, renames: Renames
-) -> Measures:
-    """Return the champion's measures on a hold-out, with its labels under their current names."""
-    place = (champion.task, champion.model_format, champion.version)
-    labels, encoder = serving.repository.manifest(*place).labels, serving.repository.encoder(*place)
-    probabilities = ask(serving.triton, champion, encoder, test.texts, len(labels))
-    named, probabilities = _renamed(labels, probabilities, renames)
-    index = {label: number for number, label in enumerate(named)}
-    return evaluate(probabilities, np.array([index.get(label, -1) for label in test.labels]))
+    @cached_property
+    def published(self) -> PublishedModel:
+        """The candidate as a front serves it."""
+        return self._published(self.candidate.version)
+
+    @cached_property
+    def published_champion(self) -> PublishedModel | None:
+        """The champion as a front serves it."""
+        return None if self.champion is None else self._published(self.champion)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The candidate's answers to the test split, through Triton."""
+        return self._answers(self.published, {})
+
+    @cached_property
+    def champion_answers(self) -> Answers | None:
+        """The champion's answers to the test split, with its labels under their current names."""
+        champion = self.published_champion
+        return None if champion is None else self._answers(champion, self.limits.renames)
+
+    def _published(self, version: ModelVersion) -> PublishedModel:
+        return PublishedModel(version, self.serving.repository, self.serving.triton)
+
+    def _answers(self, model: PublishedModel, renames: Renames) -> Answers:
+        labels, test = model.manifest.labels, self.data.test
+        named, probabilities = _renamed(labels, model.answer(test.texts), renames)
+        index = {label: number for number, label in enumerate(named)}
+        targets = np.array([index.get(label, -1) for label in test.labels], dtype=np.int64)
+        return Answers(named, probabilities, targets)
 
 
 def _renamed(
-    labels: Sequence[str], probabilities: npt.NDArray[np.float32], renames: Renames
-) -> tuple[Sequence[str], npt.NDArray[np.float32]]:
+    labels: Sequence[str], probabilities: Probabilities, renames: Renames
+) -> tuple[Sequence[str], Probabilities]:
     """Return the current names of labels, each once, and their probabilities: [texts, names].
 
     The probabilities of merged labels are added.
     """
     names = [current(label, renames) for label in labels]
-    once = sorted(set(names))
+    once = list(dict.fromkeys(names))
     summed = np.zeros((len(probabilities), len(once)), np.float32)
     for name, column in zip(names, probabilities.T, strict=True):
         summed[:, once.index(name)] += column
     return once, summed
-
-
-def ask(
-    triton: TritonControl,
-    version: ModelVersion,
-    encoder: TextEncoder,
-    texts: Sequence[str],
-    labels: int,
-) -> npt.NDArray[np.float32]:
-    """Return a version's answers through Triton: float32 [texts, labels]."""
-    name = model_name(version.task, version.model_format)
-    if not texts:
-        return np.zeros((0, labels), np.float32)
-    parts = []
-    for start in range(0, len(texts), _ROWS_A_CALL):
-        ids = encoder.encode(texts[start : start + _ROWS_A_CALL])
-        parts.append(triton.infer(name, version.version, ids))
-    return np.concatenate(parts)
-
-
-def _compare(
-    triton: TritonControl, candidate: ModelVersion, trained: TrainedModel, texts: Sequence[str]
-) -> None:
-    offline = trained.probabilities(texts)
-    online = ask(triton, candidate, trained.encoder, texts, len(trained.labels))
-    if online.shape != offline.shape:
-        raise AnswersDiffer(candidate, len(texts), 1.0)
-    difference = np.abs(offline - online).max(axis=1, initial=0.0)
-    differing = int((~(difference <= TOLERANCE)).sum())  # NaN differs too
-    if differing:
-        raise AnswersDiffer(candidate, differing, float(difference.max()))

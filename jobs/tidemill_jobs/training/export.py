@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -100,10 +100,17 @@ def export_torchscript(classifier: CalibratedClassifier, sequence_length: int) -
     return buffer.getvalue()
 
 
+EXPORTERS: Mapping[str, Callable[[CalibratedClassifier, int], bytes]] = {
+    "onnx": export_onnx,
+    "torchscript": export_torchscript,
+}
+"""The exporters, by format: a classifier and its sequence length to a file's content."""
+
+
 def compare(
     exported: bytes,
     model_format: str,
-    classifier: CalibratedClassifier,
+    classifier: torch.nn.Module,
     encoder: TextEncoder,
     texts: Sequence[str],
 ) -> float:
@@ -116,7 +123,7 @@ def compare(
         ExportMismatch: the difference is above 1e-4 or not a number, or a label differs whose
             probabilities are not within 1e-6 of each other.
     """
-    answer = _RUNTIMES[model_format](exported)
+    answer = open_export(exported, model_format)
     largest, changed = 0.0, 0
     for start in range(0, len(texts), 256):
         input_ids = encoder.encode(texts[start : start + 256])
@@ -130,6 +137,13 @@ def compare(
     if not largest <= TOLERANCE or changed:
         raise ExportMismatch(model_format, largest, changed)
     return largest
+
+
+def open_export(
+    exported: bytes, model_format: str
+) -> Callable[[npt.NDArray[np.int32]], Probabilities]:
+    """Open an exported model: int32 [rows, length] -> float32 [rows, labels]."""
+    return _RUNTIMES[model_format](exported)
 
 
 def _onnx_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabilities]:

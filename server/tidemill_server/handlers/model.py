@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tidemill_core.clock import Clock
+from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, model_name
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import InvalidArgument, VersionNotLoaded
@@ -66,8 +67,8 @@ class ModelHandler:
         return self.store.page(task, page)
 
     @in_thread
-    def get(self, task: str, model_version: int) -> ModelVersion:
-        """Return one version; 0 means the champion.
+    def get(self, task: str, model_version: int) -> tuple[ModelVersion, list[GateResult]]:
+        """Return one version, and what the gates found about it; 0 means the champion.
 
         Raises:
             InvalidArgument: the task does not exist.
@@ -76,7 +77,7 @@ class ModelHandler:
         """
         self.router.task_settings(task)
         version = model_version or self.router.routes(task).deployment.champion
-        return self.store.get(task, version)
+        return self.store.get(task, version), self.store.gate_results(task, version)
 
     async def promote(self, change: NewChange, model_version: int) -> Deployment:
         """Make a version the champion once Triton has loaded it.

@@ -28,8 +28,11 @@ class ModelServicer:
         self, request: pb.GetModelVersionRequest, _: object
     ) -> pb.GetModelVersionResponse:
         """Return one model version."""
-        found = await self._handler.get(request.task, request.model_version)
-        return pb.GetModelVersionResponse(model_version=convert.model_version(found))
+        found, gates = await self._handler.get(request.task, request.model_version)
+        return pb.GetModelVersionResponse(
+            model_version=convert.model_version(found),
+            gate_results=map(convert.gate_result, gates),
+        )
 
     async def PromoteModelVersion(
         self, request: pb.PromoteModelVersionRequest, _: object

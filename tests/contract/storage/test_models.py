@@ -5,6 +5,7 @@ from datetime import UTC
 import pytest
 
 from tests.contract.storage.values import NOW, at_once, change, later, validated
+from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import FailedPrecondition, IllegalTransition, NoChampion, NotFound
@@ -53,6 +54,26 @@ def test_judge(storage: Storage, target: ModelState) -> None:
         TASK, 1, "onnx", target, "d1", {"accuracy": 0.9}, "because", NOW, later(5)
     )
     assert judged == expected == storage.models.get(TASK, 1)
+
+
+def test_what_the_gates_found_stays_with_the_version(storage: Storage) -> None:
+    """Verdicts are read in the gates' order, with their figures; an approval is the last one."""
+    found = [
+        GateResult("loads", GateVerdict.PASSED, None, None, "loaded"),
+        GateResult("champion", GateVerdict.FAILED, 0.02, 0.0, "worse", {"lost": [1, 2]}),
+        GateResult("golden", GateVerdict.NOT_APPLICABLE, None, None, "none set"),
+    ]
+    for number in (1, 2):
+        storage.models.add_candidate(TASK, "onnx", "d1", NOW)
+        target = ModelState.AWAITING_APPROVAL
+        storage.models.judge(TASK, number, target, {}, "because", NOW, found[:number])
+    assert storage.models.gate_results(TASK, 2) == found[:2]
+    assert storage.models.gate_results(TASK, 3) == []
+    storage.models.approve(TASK, 1, change())
+    expected = GateResult(
+        "approval", GateVerdict.PASSED, None, None, "approved by operator: better"
+    )
+    assert storage.models.gate_results(TASK, 1) == [found[0], expected]
 
 
 def test_approved(storage: Storage) -> None:

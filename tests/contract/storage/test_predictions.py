@@ -167,3 +167,14 @@ def test_the_least_confident_answers_of_a_span(storage: Storage) -> None:
     storage.predictions.add([*made, prediction("shadow", confidence=0.0, method=SHADOW_METHOD)])
     found = storage.predictions.least_confident(Span("support", NOW, later(1)), 3)
     assert found == [made[1], made[3], made[2]]
+
+
+def test_the_newest_texts_of_a_span(storage: Storage) -> None:
+    """At most `limit` texts come back, the newest first, without those of shadows."""
+    made = [
+        prediction(name, text=f"text {name}", predict_time=later(seconds))
+        for seconds, name in enumerate("abc")
+    ]
+    storage.predictions.add([*made, prediction("shadow", method=SHADOW_METHOD)])
+    span = Span("support", NOW, later(60))
+    assert storage.predictions.recent_texts(span, 2) == ["text c", "text b"]

@@ -13,6 +13,7 @@ from tests.integration.server.refusal import refusal, words
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2
+from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState
 
 
@@ -216,6 +217,26 @@ def test_versions_are_listed_in_pages_and_found(front: Front) -> None:
     found = front.models.GetModelVersion(asked, timeout=10).model_version
     assert (found.model_version, found.state) == (1, pb.MODEL_STATE_CHAMPION)
     assert dict(found.measures) == {"accuracy": 0.9}
+
+
+def test_a_version_has_what_the_gates_found(front: Front, workspace: Workspace) -> None:
+    """GetModelVersion has each verdict, with its figures only where the gate has them."""
+    found = [
+        GateResult("loads", GateVerdict.PASSED, None, None, "loaded"),
+        GateResult("classes", GateVerdict.FAILED, 0.0, 0.5, "no", {"parts": [{"rows": 3}]}),
+    ]
+    models = workspace.storage.models
+    number = models.add_candidate("support", "onnx", "d" * 64, NOW).version
+    models.judge("support", number, ModelState.REJECTED, {}, "no", NOW, found)
+    asked = pb.GetModelVersionRequest(task="support", model_version=number)
+    loads, classes = front.models.GetModelVersion(asked, timeout=10).gate_results
+    assert (loads.gate, loads.verdict) == ("loads", pb.GATE_VERDICT_PASSED)
+    assert not loads.HasField("figure")
+    assert not loads.HasField("threshold")
+    assert (classes.verdict, classes.reason) == (pb.GATE_VERDICT_FAILED, "no")
+    assert (classes.HasField("figure"), classes.threshold) == (True, 0.5)
+    parts: Any = classes.details["parts"]
+    assert parts[0]["rows"] == 3
 
 
 @pytest.mark.parametrize(

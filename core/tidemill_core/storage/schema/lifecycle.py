@@ -53,6 +53,21 @@ model_versions = Table(
     UniqueConstraint("task", "version"),
 )
 
+gate_results = Table(
+    "gate_results",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("task", String(40), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("gate", String(40), nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("figure", Float),
+    Column("threshold", Float),
+    Column("reason", Text, nullable=False),
+    Column("details", JSON, nullable=False),
+    UniqueConstraint("task", "version", "gate"),
+)
+
 deployments = Table(
     "deployments",
     metadata,

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tidemill.v1 import job_service_pb2 as tidemill_dot_v1_dot_job__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftidemill/v1/model_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtidemill/v1/job_service.proto\"\xf7\x02\n\x0cModelVersion\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.tidemill.v1.ModelState\x12\x17\n\x0f\x64\x61taset_version\x18\x05 \x01(\t\x12\x39\n\x08measures\x18\x06 \x03(\x0b\x32\'.tidemill.v1.ModelVersion.MeasuresEntry\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61pproved_by\x18\n \x01(\t\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"6\n\x0cTrafficShare\x12\x15\n\rmodel_version\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\"\xed\x01\n\nDeployment\x12\x15\n\rdeployment_id\x18\x01 \x01(\x03\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x10\n\x08\x63hampion\x18\x03 \x01(\x05\x12\x19\n\x11previous_champion\x18\x04 \x01(\x05\x12+\n\x08\x63\x61naries\x18\x05 \x03(\x0b\x32\x19.tidemill.v1.TrafficShare\x12\x0f\n\x07shadows\x18\x06 \x03(\x05\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x18ListModelVersionsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.tidemill.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x16GetModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\"K\n\x17GetModelVersionResponse\x12\x30\n\rmodel_version\x18\x01 \x01(\x0b\x32\x19.tidemill.v1.ModelVersion\"u\n\x1aPromoteModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"J\n\x1bPromoteModelVersionResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"X\n\x14RollbackModelRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"D\n\x15RollbackModelResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"\x93\x01\n\x11SetTrafficRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12+\n\x08\x63\x61naries\x18\x02 \x03(\x0b\x32\x19.tidemill.v1.TrafficShare\x12\x0f\n\x07shadows\x18\x03 \x03(\x05\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"A\n\x12SetTrafficResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"M\n\x16ListDeploymentsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListDeploymentsResponse\x12,\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\x17.tidemill.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"u\n\x1a\x41pproveModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x1b\x41pproveModelVersionResponse\x12\x30\n\rmodel_version\x18\x01 \x01(\x0b\x32\x19.tidemill.v1.ModelVersion\"[\n\nImportFile\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.tidemill.v1.ImportFileKind\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"s\n\x11ImportDescription\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12&\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x17.tidemill.v1.ImportFile\x12\x12\n\nmax_length\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\x0bImportChunk\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.tidemill.v1.ImportFileKind\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x96\x01\n\x19ImportModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x35\n\x0b\x64\x65scription\x18\x02 \x01(\x0b\x32\x1e.tidemill.v1.ImportDescriptionH\x00\x12)\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x18.tidemill.v1.ImportChunkH\x00\x42\t\n\x07\x63ontent\"B\n\x1aImportModelVersionResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun*\x9c\x02\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_CANDIDATE\x10\x01\x12\x19\n\x15MODEL_STATE_VALIDATED\x10\x02\x12\x18\n\x14MODEL_STATE_REJECTED\x10\x03\x12\x16\n\x12MODEL_STATE_SHADOW\x10\x04\x12\x16\n\x12MODEL_STATE_CANARY\x10\x05\x12\x18\n\x14MODEL_STATE_CHAMPION\x10\x06\x12\x17\n\x13MODEL_STATE_RETIRED\x10\x07\x12\x1b\n\x17MODEL_STATE_ROLLED_BACK\x10\x08\x12!\n\x1dMODEL_STATE_AWAITING_APPROVAL\x10\t*\x8b\x01\n\x0eImportFileKind\x12 \n\x1cIMPORT_FILE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_FILE_KIND_MODEL\x10\x01\x12\x1e\n\x1aIMPORT_FILE_KIND_TOKENIZER\x10\x02\x12\x1b\n\x17IMPORT_FILE_KIND_LABELS\x10\x03\x32\x92\x06\n\x0cModelService\x12\x62\n\x11ListModelVersions\x12%.tidemill.v1.ListModelVersionsRequest\x1a&.tidemill.v1.ListModelVersionsResponse\x12\\\n\x0fGetModelVersion\x12#.tidemill.v1.GetModelVersionRequest\x1a$.tidemill.v1.GetModelVersionResponse\x12h\n\x13PromoteModelVersion\x12\'.tidemill.v1.PromoteModelVersionRequest\x1a(.tidemill.v1.PromoteModelVersionResponse\x12V\n\rRollbackModel\x12!.tidemill.v1.RollbackModelRequest\x1a\".tidemill.v1.RollbackModelResponse\x12M\n\nSetTraffic\x12\x1e.tidemill.v1.SetTrafficRequest\x1a\x1f.tidemill.v1.SetTrafficResponse\x12\\\n\x0fListDeployments\x12#.tidemill.v1.ListDeploymentsRequest\x1a$.tidemill.v1.ListDeploymentsResponse\x12h\n\x13\x41pproveModelVersion\x12\'.tidemill.v1.ApproveModelVersionRequest\x1a(.tidemill.v1.ApproveModelVersionResponse\x12g\n\x12ImportModelVersion\x12&.tidemill.v1.ImportModelVersionRequest\x1a\'.tidemill.v1.ImportModelVersionResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftidemill/v1/model_service.proto\x12\x0btidemill.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dtidemill/v1/job_service.proto\"\xf7\x02\n\x0cModelVersion\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.tidemill.v1.ModelState\x12\x17\n\x0f\x64\x61taset_version\x18\x05 \x01(\t\x12\x39\n\x08measures\x18\x06 \x03(\x0b\x32\'.tidemill.v1.ModelVersion.MeasuresEntry\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61pproved_by\x18\n \x01(\t\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xc5\x01\n\nGateResult\x12\x0c\n\x04gate\x18\x01 \x01(\t\x12)\n\x07verdict\x18\x02 \x01(\x0e\x32\x18.tidemill.v1.GateVerdict\x12\x13\n\x06\x66igure\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12(\n\x07\x64\x65tails\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\t\n\x07_figureB\x0c\n\n_threshold\"6\n\x0cTrafficShare\x12\x15\n\rmodel_version\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\"\xed\x01\n\nDeployment\x12\x15\n\rdeployment_id\x18\x01 \x01(\x03\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x10\n\x08\x63hampion\x18\x03 \x01(\x05\x12\x19\n\x11previous_champion\x18\x04 \x01(\x05\x12+\n\x08\x63\x61naries\x18\x05 \x03(\x0b\x32\x19.tidemill.v1.TrafficShare\x12\x0f\n\x07shadows\x18\x06 \x03(\x05\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x18ListModelVersionsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"g\n\x19ListModelVersionsResponse\x12\x31\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x19.tidemill.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x16GetModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\"z\n\x17GetModelVersionResponse\x12\x30\n\rmodel_version\x18\x01 \x01(\x0b\x32\x19.tidemill.v1.ModelVersion\x12-\n\x0cgate_results\x18\x02 \x03(\x0b\x32\x17.tidemill.v1.GateResult\"u\n\x1aPromoteModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"J\n\x1bPromoteModelVersionResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"X\n\x14RollbackModelRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"D\n\x15RollbackModelResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"\x93\x01\n\x11SetTrafficRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12+\n\x08\x63\x61naries\x18\x02 \x03(\x0b\x32\x19.tidemill.v1.TrafficShare\x12\x0f\n\x07shadows\x18\x03 \x03(\x05\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"A\n\x12SetTrafficResponse\x12+\n\ndeployment\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Deployment\"M\n\x16ListDeploymentsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x17ListDeploymentsResponse\x12,\n\x0b\x64\x65ployments\x18\x01 \x03(\x0b\x32\x17.tidemill.v1.Deployment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"u\n\x1a\x41pproveModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\x05\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"O\n\x1b\x41pproveModelVersionResponse\x12\x30\n\rmodel_version\x18\x01 \x01(\x0b\x32\x19.tidemill.v1.ModelVersion\"[\n\nImportFile\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.tidemill.v1.ImportFileKind\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"s\n\x11ImportDescription\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12&\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x17.tidemill.v1.ImportFile\x12\x12\n\nmax_length\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"F\n\x0bImportChunk\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.tidemill.v1.ImportFileKind\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x96\x01\n\x19ImportModelVersionRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x35\n\x0b\x64\x65scription\x18\x02 \x01(\x0b\x32\x1e.tidemill.v1.ImportDescriptionH\x00\x12)\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x18.tidemill.v1.ImportChunkH\x00\x42\t\n\x07\x63ontent\"B\n\x1aImportModelVersionResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun*\x9c\x02\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_STATE_CANDIDATE\x10\x01\x12\x19\n\x15MODEL_STATE_VALIDATED\x10\x02\x12\x18\n\x14MODEL_STATE_REJECTED\x10\x03\x12\x16\n\x12MODEL_STATE_SHADOW\x10\x04\x12\x16\n\x12MODEL_STATE_CANARY\x10\x05\x12\x18\n\x14MODEL_STATE_CHAMPION\x10\x06\x12\x17\n\x13MODEL_STATE_RETIRED\x10\x07\x12\x1b\n\x17MODEL_STATE_ROLLED_BACK\x10\x08\x12!\n\x1dMODEL_STATE_AWAITING_APPROVAL\x10\t*~\n\x0bGateVerdict\x12\x1c\n\x18GATE_VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13GATE_VERDICT_PASSED\x10\x01\x12\x17\n\x13GATE_VERDICT_FAILED\x10\x02\x12\x1f\n\x1bGATE_VERDICT_NOT_APPLICABLE\x10\x03*\x8b\x01\n\x0eImportFileKind\x12 \n\x1cIMPORT_FILE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16IMPORT_FILE_KIND_MODEL\x10\x01\x12\x1e\n\x1aIMPORT_FILE_KIND_TOKENIZER\x10\x02\x12\x1b\n\x17IMPORT_FILE_KIND_LABELS\x10\x03\x32\x92\x06\n\x0cModelService\x12\x62\n\x11ListModelVersions\x12%.tidemill.v1.ListModelVersionsRequest\x1a&.tidemill.v1.ListModelVersionsResponse\x12\\\n\x0fGetModelVersion\x12#.tidemill.v1.GetModelVersionRequest\x1a$.tidemill.v1.GetModelVersionResponse\x12h\n\x13PromoteModelVersion\x12\'.tidemill.v1.PromoteModelVersionRequest\x1a(.tidemill.v1.PromoteModelVersionResponse\x12V\n\rRollbackModel\x12!.tidemill.v1.RollbackModelRequest\x1a\".tidemill.v1.RollbackModelResponse\x12M\n\nSetTraffic\x12\x1e.tidemill.v1.SetTrafficRequest\x1a\x1f.tidemill.v1.SetTrafficResponse\x12\\\n\x0fListDeployments\x12#.tidemill.v1.ListDeploymentsRequest\x1a$.tidemill.v1.ListDeploymentsResponse\x12h\n\x13\x41pproveModelVersion\x12\'.tidemill.v1.ApproveModelVersionRequest\x1a(.tidemill.v1.ApproveModelVersionResponse\x12g\n\x12ImportModelVersion\x12&.tidemill.v1.ImportModelVersionRequest\x1a\'.tidemill.v1.ImportModelVersionResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,56 +36,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODELVERSION_MEASURESENTRY']._loaded_options = None
   _globals['_MODELVERSION_MEASURESENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=2565
-  _globals['_MODELSTATE']._serialized_end=2849
-  _globals['_IMPORTFILEKIND']._serialized_start=2852
-  _globals['_IMPORTFILEKIND']._serialized_end=2991
-  _globals['_MODELVERSION']._serialized_start=113
-  _globals['_MODELVERSION']._serialized_end=488
-  _globals['_MODELVERSION_MEASURESENTRY']._serialized_start=441
-  _globals['_MODELVERSION_MEASURESENTRY']._serialized_end=488
-  _globals['_TRAFFICSHARE']._serialized_start=490
-  _globals['_TRAFFICSHARE']._serialized_end=544
-  _globals['_DEPLOYMENT']._serialized_start=547
-  _globals['_DEPLOYMENT']._serialized_end=784
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=786
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=865
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=867
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=970
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=972
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1033
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=1035
-  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=1110
-  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_start=1112
-  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_end=1229
-  _globals['_PROMOTEMODELVERSIONRESPONSE']._serialized_start=1231
-  _globals['_PROMOTEMODELVERSIONRESPONSE']._serialized_end=1305
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1307
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1395
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1397
-  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1465
-  _globals['_SETTRAFFICREQUEST']._serialized_start=1468
-  _globals['_SETTRAFFICREQUEST']._serialized_end=1615
-  _globals['_SETTRAFFICRESPONSE']._serialized_start=1617
-  _globals['_SETTRAFFICRESPONSE']._serialized_end=1682
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=1684
-  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=1761
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=1763
-  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=1859
-  _globals['_APPROVEMODELVERSIONREQUEST']._serialized_start=1861
-  _globals['_APPROVEMODELVERSIONREQUEST']._serialized_end=1978
-  _globals['_APPROVEMODELVERSIONRESPONSE']._serialized_start=1980
-  _globals['_APPROVEMODELVERSIONRESPONSE']._serialized_end=2059
-  _globals['_IMPORTFILE']._serialized_start=2061
-  _globals['_IMPORTFILE']._serialized_end=2152
-  _globals['_IMPORTDESCRIPTION']._serialized_start=2154
-  _globals['_IMPORTDESCRIPTION']._serialized_end=2269
-  _globals['_IMPORTCHUNK']._serialized_start=2271
-  _globals['_IMPORTCHUNK']._serialized_end=2341
-  _globals['_IMPORTMODELVERSIONREQUEST']._serialized_start=2344
-  _globals['_IMPORTMODELVERSIONREQUEST']._serialized_end=2494
-  _globals['_IMPORTMODELVERSIONRESPONSE']._serialized_start=2496
-  _globals['_IMPORTMODELVERSIONRESPONSE']._serialized_end=2562
-  _globals['_MODELSERVICE']._serialized_start=2994
-  _globals['_MODELSERVICE']._serialized_end=3780
+  _globals['_MODELSTATE']._serialized_start=2842
+  _globals['_MODELSTATE']._serialized_end=3126
+  _globals['_GATEVERDICT']._serialized_start=3128
+  _globals['_GATEVERDICT']._serialized_end=3254
+  _globals['_IMPORTFILEKIND']._serialized_start=3257
+  _globals['_IMPORTFILEKIND']._serialized_end=3396
+  _globals['_MODELVERSION']._serialized_start=143
+  _globals['_MODELVERSION']._serialized_end=518
+  _globals['_MODELVERSION_MEASURESENTRY']._serialized_start=471
+  _globals['_MODELVERSION_MEASURESENTRY']._serialized_end=518
+  _globals['_GATERESULT']._serialized_start=521
+  _globals['_GATERESULT']._serialized_end=718
+  _globals['_TRAFFICSHARE']._serialized_start=720
+  _globals['_TRAFFICSHARE']._serialized_end=774
+  _globals['_DEPLOYMENT']._serialized_start=777
+  _globals['_DEPLOYMENT']._serialized_end=1014
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1016
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1095
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1097
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1200
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1202
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1263
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_start=1265
+  _globals['_GETMODELVERSIONRESPONSE']._serialized_end=1387
+  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_start=1389
+  _globals['_PROMOTEMODELVERSIONREQUEST']._serialized_end=1506
+  _globals['_PROMOTEMODELVERSIONRESPONSE']._serialized_start=1508
+  _globals['_PROMOTEMODELVERSIONRESPONSE']._serialized_end=1582
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1584
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1672
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1674
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1742
+  _globals['_SETTRAFFICREQUEST']._serialized_start=1745
+  _globals['_SETTRAFFICREQUEST']._serialized_end=1892
+  _globals['_SETTRAFFICRESPONSE']._serialized_start=1894
+  _globals['_SETTRAFFICRESPONSE']._serialized_end=1959
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_start=1961
+  _globals['_LISTDEPLOYMENTSREQUEST']._serialized_end=2038
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_start=2040
+  _globals['_LISTDEPLOYMENTSRESPONSE']._serialized_end=2136
+  _globals['_APPROVEMODELVERSIONREQUEST']._serialized_start=2138
+  _globals['_APPROVEMODELVERSIONREQUEST']._serialized_end=2255
+  _globals['_APPROVEMODELVERSIONRESPONSE']._serialized_start=2257
+  _globals['_APPROVEMODELVERSIONRESPONSE']._serialized_end=2336
+  _globals['_IMPORTFILE']._serialized_start=2338
+  _globals['_IMPORTFILE']._serialized_end=2429
+  _globals['_IMPORTDESCRIPTION']._serialized_start=2431
+  _globals['_IMPORTDESCRIPTION']._serialized_end=2546
+  _globals['_IMPORTCHUNK']._serialized_start=2548
+  _globals['_IMPORTCHUNK']._serialized_end=2618
+  _globals['_IMPORTMODELVERSIONREQUEST']._serialized_start=2621
+  _globals['_IMPORTMODELVERSIONREQUEST']._serialized_end=2771
+  _globals['_IMPORTMODELVERSIONRESPONSE']._serialized_start=2773
+  _globals['_IMPORTMODELVERSIONRESPONSE']._serialized_end=2839
+  _globals['_MODELSERVICE']._serialized_start=3399
+  _globals['_MODELSERVICE']._serialized_end=4185
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -72,6 +73,34 @@ MODEL_STATE_ROLLED_BACK: ModelState.ValueType  # 8
 MODEL_STATE_AWAITING_APPROVAL: ModelState.ValueType  # 9
 """Passed the gates, and waits for a person's approval: see ApproveModelVersion."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
+class _GateVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GateVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GateVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GATE_VERDICT_UNSPECIFIED: _GateVerdict.ValueType  # 0
+    """Not set."""
+    GATE_VERDICT_PASSED: _GateVerdict.ValueType  # 1
+    """The version may answer, as far as this gate is concerned."""
+    GATE_VERDICT_FAILED: _GateVerdict.ValueType  # 2
+    """The version may not answer."""
+    GATE_VERDICT_NOT_APPLICABLE: _GateVerdict.ValueType  # 3
+    """There is nothing to judge, such as no champion to compare with."""
+
+class GateVerdict(_GateVerdict, metaclass=_GateVerdictEnumTypeWrapper):
+    """What a gate found."""
+
+GATE_VERDICT_UNSPECIFIED: GateVerdict.ValueType  # 0
+"""Not set."""
+GATE_VERDICT_PASSED: GateVerdict.ValueType  # 1
+"""The version may answer, as far as this gate is concerned."""
+GATE_VERDICT_FAILED: GateVerdict.ValueType  # 2
+"""The version may not answer."""
+GATE_VERDICT_NOT_APPLICABLE: GateVerdict.ValueType  # 3
+"""There is nothing to judge, such as no champion to compare with."""
+Global___GateVerdict: _TypeAlias = GateVerdict  # noqa: Y015
 
 class _ImportFileKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -188,6 +217,57 @@ class ModelVersion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
+
+@_typing.final
+class GateResult(_message.Message):
+    """One gate's verdict on a version. It never changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    FIGURE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    gate: _builtins.str
+    """The gate's name."""
+    verdict: Global___GateVerdict.ValueType
+    """Its verdict."""
+    figure: _builtins.float
+    """What it measured; not set if it measures nothing."""
+    threshold: _builtins.float
+    """The limit of the figure; not set if there is none."""
+    reason: _builtins.str
+    """Why."""
+    @_builtins.property
+    def details(self) -> _struct_pb2.Struct:
+        """What is behind the figure, such as the accuracy on each class; depends on the gate."""
+
+    def __init__(
+        self,
+        *,
+        gate: _builtins.str = ...,
+        verdict: Global___GateVerdict.ValueType = ...,
+        figure: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+        reason: _builtins.str = ...,
+        details: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_figure", b"_figure", "_threshold", b"_threshold", "details", b"details", "figure", b"figure", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_figure", b"_figure", "_threshold", b"_threshold", "details", b"details", "figure", b"figure", "gate", b"gate", "reason", b"reason", "threshold", b"threshold", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__figure: _TypeAlias = _typing.Literal["figure"]  # noqa: Y015
+    _WhichOneofArgType__figure: _TypeAlias = _typing.Literal["_figure", b"_figure"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__figure) -> _WhichOneofReturnType__figure | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___GateResult: _TypeAlias = GateResult  # noqa: Y015
 
 @_typing.final
 class TrafficShare(_message.Message):
@@ -366,18 +446,24 @@ class GetModelVersionResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    GATE_RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model_version(self) -> Global___ModelVersion:
         """The version."""
+
+    @_builtins.property
+    def gate_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___GateResult]:
+        """What the gates found, in their order; empty before the version is judged."""
 
     def __init__(
         self,
         *,
         model_version: Global___ModelVersion | None = ...,
+        gate_results: _abc.Iterable[Global___GateResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gate_results", b"gate_results", "model_version", b"model_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

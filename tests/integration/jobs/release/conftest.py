@@ -1,6 +1,6 @@
 """A task with little data, a real Triton, and everything between them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ import pytest
 from tests.integration.jobs.data.building import build
 from tests.plugins.triton import RunningTriton
 from tests.unit.jobs.training.conftest import Untracked
+from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.model_repository import ModelRepository
@@ -21,10 +22,10 @@ from tidemill_core.storage.storage import open_storage
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.release import retrain
-from tidemill_jobs.release.gate import GateDecision
+from tidemill_jobs.release.candidate import Candidate
+from tidemill_jobs.release.decide import judged
 from tidemill_jobs.release.publish import highest_version, publish
-from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler, Serving
-from tidemill_jobs.release.trial import try_candidate
+from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler, Serving, serve
 from tidemill_jobs.training.export import export_onnx
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
@@ -56,6 +57,15 @@ def rows_of(rows: int) -> Iterator[tuple[str, str]]:
         true = list(WORDS)[number % 3]
         words = WORDS[true].split()
         yield f"{words[number % 2]} {words[2]} {words[number % 3]} {number}", true
+
+
+def failed(results: Mapping[str, GateResult]) -> dict[str, str]:
+    """Return the reasons of the gates that a version failed, by gate."""
+    return {
+        gate: result.reason
+        for gate, result in results.items()
+        if result.verdict is GateVerdict.FAILED
+    }
 
 
 @dataclass(frozen=True)
@@ -102,19 +112,27 @@ class Loop:
         publish(context.repository, candidate, trained.model, model, repair, context.run_id)
         return candidate
 
-    def try_(self, candidate: ModelVersion, trained: Trained) -> GateDecision:
-        """Load, compare and judge a candidate as `retrain` does."""
-        data, gate = TrainingData(LabeledTexts(), test=trained.test), self.context.settings.gate
-        return try_candidate(self.serving, candidate, trained.model, data, gate, {})
+    def judge(
+        self, version: ModelVersion, trained: Trained, train: LabeledTexts | None = None
+    ) -> dict[str, GateResult]:
+        """Ask the gates about a published version as `retrain` does; return them by name."""
+        candidate = Candidate(
+            version=version,
+            labels=trained.model.labels,
+            measures=trained.model.test_measures,
+            offline=trained.model.probabilities,
+            original=trained.model.classifier,
+        )
+        data = TrainingData(train or LabeledTexts(), test=trained.test)
+        return {each.gate: each for each in judged(self.context, candidate, data, {})}
 
     def champion(self, trained: Trained) -> ModelVersion:
-        """Publish a model, try it and promote it as `retrain` does."""
+        """Publish a model, load it and promote it without asking the gates."""
         candidate = self.candidate(trained)
-        verdict = self.try_(candidate, trained)
-        assert verdict.passed
+        serve(self.serving, self.context.task, candidate)
         models, now = self.context.storage.models, datetime.now(UTC)
         place = (self.context.task, candidate.version)
-        models.judge(*place, ModelState.VALIDATED, {}, verdict.reason, now)
+        models.judge(*place, ModelState.VALIDATED, {}, "passed", now)
         models.promote(*place, Change("test", "", "", now))
         return candidate
 
@@ -208,14 +226,14 @@ def other() -> Trained:
     return learn(garbled)
 
 
-def learn(label: Label) -> Trained:
+def learn(label: Label, rows: int = 210) -> Trained:
     """Train on the rows that `write_rows` writes, without a task or a database."""
     parts: dict[Split, list[tuple[str, str]]] = {split: [] for split in Split}
-    for text, true in rows_of(210):
+    for text, true in rows_of(rows):
         parts[split_of(content_hash(text))].append((text, label(text, true)))
     train_rows, validation, test = (
-        LabeledTexts([text for text, _ in rows], [found for _, found in rows])
-        for rows in (parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
+        LabeledTexts([text for text, _ in part], [found for _, found in part])
+        for part in (parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
     )
     data = TrainingData(train_rows, validation, test)
     model = train(data, TrainingConfig(), lambda _done, _doing: None, Untracked())

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from tests.integration.jobs.release.conftest import Loop, Trained, learn
+from tests.integration.jobs.release.conftest import Loop, Trained, failed, learn
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.job import RETRAIN
 from tidemill_core.domain.model import ModelState, model_name
-from tidemill_core.errors import ModelLoadFailed
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.triton.main import configure_all
 from tidemill_jobs.release.serving import serve
-from tidemill_jobs.release.trial import AnswersDiffer, ask
+from tidemill_jobs.release.trial import PublishedModel
 
 
 def _answers(loop: Loop, trained: Trained, version: int) -> bool:
     found = loop.context.storage.models.get(loop.context.task, version)
-    online = ask(loop.context.triton, found, trained.model.encoder, trained.test.texts, 3)
+    published = PublishedModel(found, loop.context.repository, loop.context.triton)
+    online = published.answer(trained.test.texts)
     return bool(np.allclose(online, trained.model.test_probabilities, atol=1e-4))
 
 
@@ -109,12 +109,12 @@ def test_a_damaged_version_is_not_loaded_over_and_over(loop: Loop, trained: Trai
 
 @pytest.mark.parametrize("broken", [b"no model at all", None])
 def test_a_model_that_does_not_load(loop: Loop, trained: Trained, broken: bytes | None) -> None:
-    """A file that Triton refuses fails the trial with Triton's message; the champion stays."""
+    """A file that Triton refuses fails the gates with Triton's message; the champion stays."""
     loop.champion(trained)
     half = trained.exported[: len(trained.exported) // 2]
-    candidate = loop.candidate(trained, broken or half)
-    with pytest.raises(ModelLoadFailed):
-        loop.try_(candidate, trained)
+    reasons = failed(loop.judge(loop.candidate(trained, broken or half), trained))
+    assert reasons["loads"].startswith("MODEL_LOAD_FAILED: ")
+    assert {"answers", "export", "memory", "accuracy", "champion", "latency"} <= reasons.keys()
     assert loop.ready() == {1}
     assert _answers(loop, trained, 1)
 
@@ -125,8 +125,7 @@ def test_a_broken_candidate_survives_no_cold_start(
     """If Triton dies with a broken candidate, it starts again with the champion."""
     loop.champion(trained)
     candidate = loop.candidate(trained, trained.exported[:1000])
-    with pytest.raises(ModelLoadFailed):
-        loop.try_(candidate, trained)
+    assert "loads" in failed(loop.judge(candidate, trained))
     triton.kill()
     triton.start()
     loop.context.triton.wait_ready(30)
@@ -137,19 +136,17 @@ def test_a_broken_candidate_survives_no_cold_start(
 
 
 def test_another_model_is_noticed(loop: Loop, trained: Trained, other: Trained) -> None:
-    """A file of another model answers differently, and fails the trial."""
-    candidate = loop.candidate(trained, other.exported)
-    with pytest.raises(AnswersDiffer, match=r"version 1 answers \d+ texts differently"):
-        loop.try_(candidate, trained)
+    """A file of another model answers differently, and fails."""
+    reasons = failed(loop.judge(loop.candidate(trained, other.exported), trained))
+    assert "are answered differently through Triton" in reasons["answers"]
+    assert reasons["export"].startswith("EXPORT_MISMATCH: ")
 
 
 def test_a_model_of_other_labels_is_noticed(loop: Loop, trained: Trained) -> None:
-    """A file with another number of labels fails the trial too."""
+    """A file with another number of labels fails too."""
     two = learn(lambda _text, label: "pay" if label == "pay" else "card")
-    candidate = loop.candidate(trained, two.exported)
-    with pytest.raises(AnswersDiffer) as caught:
-        loop.try_(candidate, trained)
-    assert caught.value.reason == "ANSWERS_DIFFER"
+    reasons = failed(loop.judge(loop.candidate(trained, two.exported), trained))
+    assert reasons["answers"].startswith("WRONG_LABEL_COUNT: ")
     assert loop.state(1) is ModelState.CANDIDATE
 
 
@@ -157,6 +154,6 @@ def test_a_damaged_champion_is_taken_over(loop: Loop, trained: Trained) -> None:
     """A candidate is judged without a champion if the champion is damaged."""
     loop.champion(trained)
     loop.model_file(1).write_bytes(b"damaged")
-    verdict = loop.try_(loop.candidate(trained), trained)
-    assert verdict.passed
-    assert "no champion" in verdict.reason
+    results = loop.judge(loop.candidate(trained), trained)
+    assert failed(results) == {}
+    assert results["champion"].reason == "no champion to compare with"

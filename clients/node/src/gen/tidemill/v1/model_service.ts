@@ -17,6 +17,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Struct } from "../../google/protobuf/struct.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { JobRun } from "./job_service.js";
 
@@ -46,6 +47,19 @@ export enum ModelState {
   MODEL_STATE_ROLLED_BACK = 8,
   /** MODEL_STATE_AWAITING_APPROVAL - Passed the gates, and waits for a person's approval: see ApproveModelVersion. */
   MODEL_STATE_AWAITING_APPROVAL = 9,
+  UNRECOGNIZED = -1,
+}
+
+/** What a gate found. */
+export enum GateVerdict {
+  /** GATE_VERDICT_UNSPECIFIED - Not set. */
+  GATE_VERDICT_UNSPECIFIED = 0,
+  /** GATE_VERDICT_PASSED - The version may answer, as far as this gate is concerned. */
+  GATE_VERDICT_PASSED = 1,
+  /** GATE_VERDICT_FAILED - The version may not answer. */
+  GATE_VERDICT_FAILED = 2,
+  /** GATE_VERDICT_NOT_APPLICABLE - There is nothing to judge, such as no champion to compare with. */
+  GATE_VERDICT_NOT_APPLICABLE = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -96,6 +110,26 @@ export interface ModelVersion {
 export interface ModelVersion_MeasuresEntry {
   key: string;
   value: number;
+}
+
+/** One gate's verdict on a version. It never changes. */
+export interface GateResult {
+  /** The gate's name. */
+  gate: string;
+  /** Its verdict. */
+  verdict: GateVerdict;
+  /** What it measured; not set if it measures nothing. */
+  figure?:
+    | number
+    | undefined;
+  /** The limit of the figure; not set if there is none. */
+  threshold?:
+    | number
+    | undefined;
+  /** Why. */
+  reason: string;
+  /** What is behind the figure, such as the accuracy on each class; depends on the gate. */
+  details: { [key: string]: any } | undefined;
 }
 
 /** The share of callers that a version answers. */
@@ -157,7 +191,11 @@ export interface GetModelVersionRequest {
 /** The response of GetModelVersion. */
 export interface GetModelVersionResponse {
   /** The version. */
-  modelVersion: ModelVersion | undefined;
+  modelVersion:
+    | ModelVersion
+    | undefined;
+  /** What the gates found, in their order; empty before the version is judged. */
+  gateResults: GateResult[];
 }
 
 /** A request for PromoteModelVersion. */
@@ -566,6 +604,121 @@ export const ModelVersion_MeasuresEntry: MessageFns<ModelVersion_MeasuresEntry> 
     const message = createBaseModelVersion_MeasuresEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseGateResult(): GateResult {
+  return { gate: "", verdict: 0, figure: undefined, threshold: undefined, reason: "", details: undefined };
+}
+
+export const GateResult: MessageFns<GateResult> = {
+  encode(message: GateResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gate !== "") {
+      writer.uint32(10).string(message.gate);
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(16).int32(message.verdict);
+    }
+    if (message.figure !== undefined) {
+      writer.uint32(25).double(message.figure);
+    }
+    if (message.threshold !== undefined) {
+      writer.uint32(33).double(message.threshold);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.details !== undefined) {
+      Struct.encode(Struct.wrap(message.details), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GateResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGateResult();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.gate = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.figure = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.details = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GateResult>, I>>(base?: I): GateResult {
+    return GateResult.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GateResult>, I>>(object: I): GateResult {
+    const message = createBaseGateResult();
+    message.gate = object.gate ?? "";
+    message.verdict = object.verdict ?? 0;
+    message.figure = object.figure ?? undefined;
+    message.threshold = object.threshold ?? undefined;
+    message.reason = object.reason ?? "";
+    message.details = object.details ?? undefined;
     return message;
   },
 };
@@ -1026,13 +1179,16 @@ export const GetModelVersionRequest: MessageFns<GetModelVersionRequest> = {
 };
 
 function createBaseGetModelVersionResponse(): GetModelVersionResponse {
-  return { modelVersion: undefined };
+  return { modelVersion: undefined, gateResults: [] };
 }
 
 export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
   encode(message: GetModelVersionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.modelVersion !== undefined) {
       ModelVersion.encode(message.modelVersion, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.gateResults) {
+      GateResult.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1058,6 +1214,14 @@ export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
             message.modelVersion = ModelVersion.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gateResults.push(GateResult.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1078,6 +1242,7 @@ export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
     message.modelVersion = (object.modelVersion !== undefined && object.modelVersion !== null)
       ? ModelVersion.fromPartial(object.modelVersion)
       : undefined;
+    message.gateResults = object.gateResults?.map((e) => GateResult.fromPartial(e)) || [];
     return message;
   },
 };

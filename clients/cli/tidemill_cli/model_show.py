@@ -1,0 +1,86 @@
+"""`tidemill models show`: a version, and what the gates found about it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidemill.v1 import model_service_pb2 as pb
+from tidemill_cli.connection import connected
+from tidemill_cli.dataset_files import require_suffix, write_whole
+from tidemill_cli.listing import CALL_SECONDS, print_one
+from tidemill_cli.messages import enum_name, time_text, to_json
+from tidemill_cli.model_page import page
+from tidemill_cli.options import Address, AsJson, TaskAndVersion
+from tidemill_cli.output import print_fields, print_json, print_table, say, stdout
+from tidemill_cli.tasks import task_and_version, the_task
+
+SHOW_EXAMPLE = "Example: tidemill models show support 3 --html version.html"
+GATE_COLUMNS = ("gate", "verdict", "figure", "limit", "because")
+
+
+def show(
+    which: TaskAndVersion = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
+    ] = None,
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show one model version and what the gates found; without a number, the champion."""
+    if html is not None:
+        require_suffix(html, (".html", ".htm"))
+    task, model_version = task_and_version(which)
+    with connected(address) as client:
+        request = pb.GetModelVersionRequest(
+            task=the_task(client, task, address), model_version=model_version
+        )
+        found = client.models.GetModelVersion(request, timeout=CALL_SECONDS)
+    version, gates = found.model_version, found.gate_results
+    if html is not None:
+        content = page(fields_of(version), rows_of(gates), [to_json(each) for each in gates])
+        write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
+        say(f"written to {html}")
+    if as_json:
+        print_json({**to_json(version), "gate_results": [to_json(each) for each in gates]})
+    elif html is None:
+        print_fields(fields_of(version))
+        if gates:
+            stdout().print()
+            print_table(GATE_COLUMNS, rows_of(gates), "")
+
+
+def print_version(version: pb.ModelVersion, as_json: bool) -> None:
+    """Print a version without the gates' verdicts."""
+    print_one(version, fields_of(version), as_json)
+
+
+def fields_of(version: pb.ModelVersion) -> Mapping[str, Any]:
+    """Return a version's fields for people."""
+    return {
+        "task": version.task,
+        "version": version.model_version,
+        "state": enum_name(version, "state"),
+        "because": version.reason,
+        "approved by": version.approved_by,
+        "format": version.format,
+        "trained on": version.dataset_version,
+        **{name.replace("_", " "): f"{x:.4g}" for name, x in sorted(version.measures.items())},
+        "published": time_text(version.create_time) + " UTC",
+        "state since": time_text(version.update_time) + " UTC",
+    }
+
+
+def rows_of(gates: Sequence[pb.GateResult]) -> list[Sequence[str]]:
+    """Return a row for each gate: GATE_COLUMNS."""
+    return [
+        (
+            gate.gate,
+            enum_name(gate, "verdict"),
+            f"{gate.figure:.4g}" if gate.HasField("figure") else "",
+            f"{gate.threshold:.4g}" if gate.HasField("threshold") else "",
+            gate.reason,
+        )
+        for gate in gates
+    ]

@@ -1,0 +1,97 @@
+"""Gates on the dataset: it judges fairly, and its labels are those of the candidate."""
+
+from collections import Counter
+
+import numpy as np
+import polars as pl
+
+from tidemill_core.domain.dataset import Exclusion
+from tidemill_core.domain.split import Split
+from tidemill_jobs.data.deciding.near_duplicates import near_duplicates
+from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, signatures
+from tidemill_jobs.data.text_hashing import normalized, text_hashes, text_key
+from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
+from tidemill_jobs.release.trial import Trial
+from tidemill_jobs.training.labeled_texts import LabeledTexts
+
+MAX_LEAKED_SHARE = 0.01
+"""Most training texts that repeat a hold-out text, as a share of the hold-out."""
+MAX_UNKNOWN_SHARE = 0.05
+MAX_SHARE_DISTANCE = 0.3
+_SHOWN = 3
+
+
+def leakage(trial: Trial) -> Finding:
+    """Count the training rows whose text is, or nearly is, a text of the test split.
+
+    A build keeps such rows out of the training split. A few remain when texts are made from one
+    pattern, because a build compares only the nearest of them.
+    """
+    train, test = trial.data.train, trial.data.test
+    if not (train.texts and test.texts):
+        return not_applicable("the dataset has no training rows, or no hold-out rows")
+    count = _leaked(train, test, trial.limits.near_duplicate_similarity)
+    share = count / len(test.texts)
+    reason = f"{count} training texts repeat a text of {len(test.texts)} hold-out rows"
+    return limit(share, MAX_LEAKED_SHARE, reason)
+
+
+def _leaked(train: LabeledTexts, test: LabeledTexts, similarity: float) -> int:
+    """Return the number of training rows with a near duplicate in the test split."""
+    parts = ((train, Split.TRAIN), (test, Split.TEST))
+    rows = pl.concat(
+        pl.DataFrame({"text": list(rows.texts), "label": list(rows.labels)}).with_columns(
+            split=pl.lit(str(split))
+        )
+        for rows, split in parts
+    )
+    texts = rows["text"]
+    hashes = text_hashes(texts)
+    bands = pl.DataFrame(signatures(normalized(texts)), schema=list(BAND_COLUMNS))
+    ranked = rows.select(
+        "label",
+        "split",
+        number=pl.int_range(pl.len(), dtype=pl.UInt32),
+        text_key=text_key(pl.lit(hashes)),
+        label_source=pl.lit(""),
+    )
+    found = near_duplicates(ranked, similarity, lambda numbers, names: bands[numbers].select(names))
+    near = found.filter(pl.col("rule") == Exclusion.NEAR_HELD_OUT)["number"]
+    exact = hashes.head(len(train.texts)).is_in(hashes.tail(len(test.texts)).implode())
+    return int((exact | pl.Series(np.isin(np.arange(len(train.texts)), near))).sum())
+
+
+def known_labels(trial: Trial) -> Finding:
+    """Count the hold-out rows with a label that the candidate does not have."""
+    labels, known = trial.data.test.labels, set(trial.published.manifest.labels)
+    if not labels:
+        return not_applicable("the dataset has no hold-out rows")
+    unknown = Counter(label for label in labels if label not in known)
+    share = unknown.total() / len(labels)
+    reason = f"the candidate has the labels of all {len(labels)} hold-out rows"
+    if unknown:
+        named = ", ".join(sorted(unknown)[:_SHOWN])
+        reason = f"{unknown.total()} of {len(labels)} hold-out rows have labels it lacks: {named}"
+    # One row may always be unknown: a class with one example is on one side of the split.
+    return limit(share, max(MAX_UNKNOWN_SHARE, 1 / len(labels)), reason)
+
+
+def class_shares(trial: Trial) -> Finding:
+    """Compare the classes' shares in the training and the test split by their total variation.
+
+    The two are halves of one set, so a larger distance than chance explains means that a source
+    gives one class to one side only. Chance explains about √(classes / rows) / 2.
+    """
+    train, test = Counter(trial.data.train.labels), Counter(trial.data.test.labels)
+    if not train or test.total() < MIN_ROWS:
+        return not_applicable(f"fewer than {MIN_ROWS} hold-out rows, or no training rows")
+    labels = sorted(train.keys() | test.keys())
+    shares = [(label, train[label] / train.total(), test[label] / test.total()) for label in labels]
+    distance = sum(abs(ours - held_out) for _, ours, held_out in shares) / 2
+    by_chance = float(np.sqrt(len(labels) / test.total())) / 2
+    farthest = max(shares, key=lambda share: abs(share[1] - share[2]))
+    reason = (
+        f"the shares of training and hold-out rows differ by {distance:.1%}, most of "
+        f"{farthest[0]}: {farthest[1]:.1%} and {farthest[2]:.1%}"
+    )
+    return limit(distance, MAX_SHARE_DISTANCE + by_chance, reason)

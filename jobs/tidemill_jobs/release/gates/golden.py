@@ -1,0 +1,56 @@
+"""The gate on golden examples: texts that every model must get right."""
+
+import csv
+from pathlib import Path
+
+from tidemill_core.domain.label_names import Renames, current
+from tidemill_core.errors import DataError
+from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
+from tidemill_jobs.release.trial import Trial
+
+_SHOWN = 3
+
+
+def golden(trial: Trial) -> Finding:
+    """Ask the candidate for the labels of the task's golden examples.
+
+    Raises:
+        DataError: GOLDEN_EXAMPLES, the file cannot be used.
+    """
+    path = trial.limits.golden_examples
+    if path is None:
+        return not_applicable("the task has no golden_examples")
+    examples, labels = read_golden(path, trial.limits.renames), trial.published.manifest.labels
+    answers = trial.published.answer([text for text, _ in examples]).argmax(axis=1)
+    wrong = [
+        f"{text!r} is answered {labels[answer]}, not {label}"
+        for (text, label), answer in zip(examples, answers, strict=True)
+        if labels[answer] != label
+    ]
+    reason = f"{len(examples) - len(wrong)} of {len(examples)} golden examples are right"
+    if wrong:
+        reason += f"; {'; '.join(wrong[:_SHOWN])}{' …' if len(wrong) > _SHOWN else ''}"
+    return limit(len(wrong), 0, reason)
+
+
+def read_golden(path: Path, renames: Renames) -> list[tuple[str, str]]:
+    """Read (text, label) of each example, with the labels' current names.
+
+    Raises:
+        DataError: GOLDEN_EXAMPLES, the file is missing, has no rows, or lacks a column or a value.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unusable(path, str(error)) from error
+    if not rows:
+        raise _unusable(path, "it has no rows; write a header `text,label` and at least one row")
+    for number, row in enumerate(rows, 1):
+        if not (row.get("text") and row.get("label")):
+            raise _unusable(path, f"row {number} has no text or no label")
+    return [(row["text"], current(row["label"].strip(), renames)) for row in rows]
+
+
+def _unusable(path: Path, detail: str) -> DataError:
+    return DataError("GOLDEN_EXAMPLES", f"{path} cannot be used: {detail}")

@@ -1,0 +1,131 @@
+"""Gates on speed in Triton: the latency objective, and the champion's speed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
+from tidemill_jobs.release.trial import PublishedModel, Trial
+
+DEFAULT_MAX_SLOWDOWN = 2.0
+"""The limit within one network where the task sets none."""
+_CALLS = 200
+_BATCH_ROWS = 64
+_BATCHES = 5
+_ROUNDS = 5
+_WARM_UP_CALLS = 10
+
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a version answers in Triton.
+
+    Attributes:
+        p50_ms: the median latency of a call with one text.
+        p99_ms: the 99th percentile.
+        rows_per_second: texts a second in calls with 64 texts.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    rows_per_second: float
+
+
+def latency(trial: Trial) -> Finding:
+    """Compare the 99th percentile of the latency with the objective.
+
+    Other work on the machine only adds to a latency, so the quietest of several rounds counts.
+    """
+    objective, texts = trial.limits.max_p99_latency_ms, _texts(trial)
+    if not texts:
+        return not_applicable("there are no texts to send")
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        (pace,) = measure([trial.published], texts)
+        best = min(best, pace.p99_ms)
+        if best <= objective:
+            break
+    reason = f"p99 {best:.1f} ms over {_CALLS} calls with {_origin(trial)}"
+    return limit(best, objective, reason, asdict(pace))
+
+
+def speed(trial: Trial) -> Finding:
+    """Compare latency and throughput with the champion's, whichever is worse.
+
+    Both are asked in turn with the same texts. As above, the best of several rounds counts.
+    """
+    champion, texts = trial.published_champion, _texts(trial)
+    if champion is None:
+        return not_applicable("no champion to compare with")
+    if not texts:
+        return not_applicable("there are no texts to send")
+    allowed = trial.limits.gate.max_slowdown
+    if allowed is None:
+        ours, theirs = _network(trial.published), _network(champion)
+        if ours != theirs or not ours:
+            networks = f"the network is {ours or 'unknown'}, the champion's {theirs or 'unknown'}"
+            return not_applicable(f"{networks}; gate.max_slowdown sets a limit for any network")
+        allowed = DEFAULT_MAX_SLOWDOWN
+    found: list[tuple[float, Pace, Pace]] = []
+    for _ in range(_ROUNDS):
+        pace, theirs_pace = measure([trial.published, champion], texts)
+        found.append((slowdown(pace, theirs_pace), pace, theirs_pace))
+        if found[-1][0] <= allowed:
+            break
+    ratio, pace, theirs_pace = min(found, key=lambda each: each[0])
+    reason = (
+        f"{ratio:.2f} times the champion's time with {_origin(trial)}: median "
+        f"{pace.p50_ms:.2f} against {theirs_pace.p50_ms:.2f} ms, "
+        f"{pace.rows_per_second:.0f} against {theirs_pace.rows_per_second:.0f} texts a second"
+    )
+    details: dict[str, Any] = {"candidate": asdict(pace), "champion": asdict(theirs_pace)}
+    return limit(ratio, allowed, reason, details)
+
+
+def _network(model: PublishedModel) -> str:
+    training = model.manifest.training
+    return "" if training is None else training.network
+
+
+def slowdown(ours: Pace, theirs: Pace) -> float:
+    """Return how many times as long the slower of single calls and batches takes."""
+    return max(ours.p50_ms / theirs.p50_ms, theirs.rows_per_second / ours.rows_per_second)
+
+
+def _texts(trial: Trial) -> Sequence[str]:
+    return (trial.traffic or trial.data.proof_texts)[:_CALLS]
+
+
+def _origin(trial: Trial) -> str:
+    return "recent texts of callers" if trial.traffic else "held-out texts"
+
+
+def measure(models: Sequence[PublishedModel], texts: Sequence[str]) -> list[Pace]:
+    """Send the same texts to models in turn: single texts, then batches."""
+    encoded = [model.encoder.encode(texts) for model in models]
+    singles = [[ids[i : i + 1] for i in np.arange(_CALLS) % len(texts)] for ids in encoded]
+    batches = [[ids[np.arange(_BATCH_ROWS) % len(texts)]] * _BATCHES for ids in encoded]
+    for model, calls in zip(models, singles, strict=True):
+        _times([model], [calls[:_WARM_UP_CALLS]])
+    paces = []
+    for one, many in zip(_times(models, singles), _times(models, batches), strict=True):
+        p50, p99 = np.percentile(one, [50, 99])
+        paces.append(Pace(1e3 * float(p50), 1e3 * float(p99), _BATCH_ROWS / min(many)))
+    return paces
+
+
+def _times(models: Sequence[PublishedModel], calls: Sequence[Sequence[Ids]]) -> list[list[float]]:
+    """Return the seconds of each model's calls; the models are asked in turn."""
+    seconds: list[list[float]] = [[] for _ in models]
+    for turn in zip(*calls, strict=True):
+        for place, (model, ids) in enumerate(zip(models, turn, strict=True)):
+            start = time.perf_counter()
+            model.infer(ids)
+            seconds[place].append(time.perf_counter() - start)
+    return seconds
