@@ -14,7 +14,7 @@ from tidemill_jobs.release.trial import PublishedModel, Trial
 DEFAULT_MAX_SLOWDOWN = 2.0
 """The limit within one network where the task sets none."""
 _CALLS = 200
-_BATCH_ROWS = 64
+_BATCH_ROWS = 128
 _BATCHES = 5
 _ROUNDS = 5
 _WARM_UP_CALLS = 10
@@ -29,7 +29,7 @@ class Pace:
     Attributes:
         p50_ms: the median latency of a call with one text.
         p99_ms: the 99th percentile.
-        rows_per_second: texts a second in calls with 64 texts.
+        rows_per_second: texts a second in calls with 128 texts.
     """
 
     p50_ms: float

@@ -37,9 +37,8 @@ def test_labels_in_the_wrong_order(loop: Loop, trained: Trained) -> None:
     loop.champion(trained)
     model = replace(trained.model, labels=tuple(reversed(trained.model.labels)))
     version = loop.candidate(replace(trained, model=model))
-    assert {"answers", "accuracy", "champion", "classes"} <= failed(
-        loop.judge(version, trained)
-    ).keys()
+    reasons = failed(loop.judge(version, trained))
+    assert {"answers", "champion", "classes"} <= reasons.keys()
 
 
 def test_labels_in_the_wrong_order_from_the_start(loop: Loop, trained: Trained) -> None:
@@ -165,7 +164,7 @@ def slowed(exported: bytes) -> bytes:
     graph, node = model.graph, onnx.helper.make_node
     (last,) = [each for each in graph.node if OUTPUT_NAME in each.output]
     last.output[0] = "answers"
-    matrix = np.full((500, 500), 1e-3, np.float32)
+    matrix = np.full((800, 800), 1e-3, np.float32)
     graph.initializer.append(onnx.numpy_helper.from_array(matrix, "matrix"))
     graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0), "nothing"))
     graph.node.extend(
