@@ -5,8 +5,8 @@
 Models are trained on 4,000 rows of the shipped example: three with different seeds, and one on
 labels of which 10 % are flipped. They answer the official test rows once. Each pair then gets a
 hold-out of its own, drawn with replacement from those rows. In an equally good pair, a coin decides
-for each drawn row which of two seeds is the champion there, so neither is better. The gates that compare
-answers judge with their default settings; the others do not depend on chance.
+for each drawn row which of two seeds is the champion there, so neither is better. The gates that
+compare answers judge with their default settings; the others do not depend on chance.
 
 The last column has a stricter rule in place of the gate `champion`: pass only if a 95 % interval
 excludes a drop of more than one point.
