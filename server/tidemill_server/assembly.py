@@ -27,7 +27,7 @@ from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
-from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
@@ -142,7 +142,7 @@ def assemble(
     router = Router(storage.models, ModelRepository(settings.model_repository), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
-    admissions = {task: Admission(delay) for task in settings.tasks}
+    admissions = {task: TaskAdmission.of(delay) for task in settings.tasks}
     answers = Answers(signer, prediction_log, system_clock, telemetry.metrics)
     coalescer = Coalescer(triton, answers, admissions, telemetry.metrics, telemetry.tracing)
     predictor = Predictor(router, coalescer, admissions, telemetry.metrics)

@@ -1,18 +1,18 @@
-"""Admission control: an AIMD limit on the texts in flight, steered by their queueing delay.
+"""Admission control: AIMD limits on the texts in flight, steered by their queueing delay.
 
-The limit follows additive increase, multiplicative decrease (Chiu and Jain, 1989), like TCP's
-window. While texts do not wait long, the limit grows by one per round trip. When they wait longer
-than `max_queue_delay`, it is cut by 10 %, and again once the effect of that cut can be seen. So the
-limit follows the real speed of Triton and this process, and the queue before them stays short.
+A limit follows additive increase, multiplicative decrease (Chiu and Jain, 1989), like TCP's
+window. While texts do not wait long, it grows by one per round trip. When they wait longer than
+`max_queue_delay`, it is cut by 10 %, and again once the effect of that cut can be seen. So it
+follows the real speed of Triton and this process, and the queue before them stays short.
 
-Unary calls above the limit are refused, because their callers can retry or go elsewhere. Batches
-and streams wait instead. A quarter of the limit is reserved for unary calls, and a quarter for
-batches and streams while some of them wait, so neither kind starves the other.
+Unary calls above their limit are refused, because their callers can retry or go elsewhere. Batches
+and streams have a limit of their own, and wait above it.
 """
 
 import asyncio
 import random
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 
@@ -27,8 +27,8 @@ _DECREASE_SECONDS = 0.1
 _SMOOTHING = 0.05
 _WAIT_SMOOTHING = 0.1
 _LONG_QUEUE = 1024
-_SHARE = 0.75
-"""Share of the limit that either kind of call may take while the other needs room."""
+_USED = 0.75
+"""Share of the limit that is in use where it bounds anything."""
 _RETRY_SECONDS = (0.2, 0.8)
 """Range of the random delays after which refused callers should retry."""
 
@@ -44,7 +44,7 @@ class Overloaded(ResourceExhausted):
 
 
 class Admission:
-    """The admission of one task's texts in this process.
+    """The admission of texts of one task in this process.
 
     Args:
         max_queue_delay: seconds that texts may wait, smoothed.
@@ -52,14 +52,13 @@ class Admission:
     Attributes:
         limit: bound on the texts in flight.
         rows: texts in flight.
-        waiting_rows: texts of batches and streams that wait for admission.
+        waiting_rows: texts that wait for admission.
     """
 
     def __init__(self, max_queue_delay: float) -> None:
         self.limit = FIRST_LIMIT
         self.rows = 0
         self.waiting_rows = 0
-        self._patient_rows = 0  # those in flight that belong to batches and streams
         self._max_queue_delay = max_queue_delay
         self._queue_delay = 0.0  # smoothed, because one slow answer means little
         self._wait_a_row = 0.0  # smoothed; seconds of wait per text that waits already
@@ -73,21 +72,17 @@ class Admission:
         return self.rows > self.limit / 2
 
     def enter(self, rows: int) -> None:
-        """Admit the texts of a unary call; the caller must call `leave` afterwards.
+        """Admit texts; the caller must call `leave` afterwards.
 
         Raises:
             Overloaded: the limit is reached.
         """
-        if self.rows >= self.limit or (
-            self._waiting and self.rows - self._patient_rows >= self.limit * _SHARE
-        ):
+        if self.rows >= self.limit:
             raise Overloaded(f"{self.rows} texts are in flight; the limit is now {self.limit:.0f}")
         self.rows += rows
 
     async def wait(self, rows: int, deadline: float) -> None:
-        """Admit the texts of a batch or a stream once there is room.
-
-        The caller must call `leave_patient` afterwards.
+        """Admit texts once there is room; the caller must call `leave` afterwards.
 
         Args:
             rows: the number of texts.
@@ -98,9 +93,8 @@ class Admission:
                 room before the deadline.
             DeadlineExceeded: there was no room before the deadline.
         """
-        if not self._waiting and self._has_room:
+        if not self._waiting and self.rows < self.limit:
             self.rows += rows
-            self._patient_rows += rows
             return
         loop = asyncio.get_running_loop()
         begin = loop.time()
@@ -135,7 +129,7 @@ class Admission:
         self._most_rows = max(self._most_rows, self.rows)
         if self._queue_delay > self._max_queue_delay:
             self._decrease(round_trip, now)
-        elif self.rows >= self.limit * _SHARE:
+        elif self.rows >= self.limit * _USED:
             self.limit = min(MAX_LIMIT, self.limit + rows / self.limit)
 
     def observe_given_up(self, queue_delay: float, round_trip: float, now: float) -> None:
@@ -150,14 +144,9 @@ class Admission:
                 self._decrease(round_trip, now)
 
     def leave(self, rows: int) -> None:
-        """Release the room of texts that `enter` admitted."""
+        """Release the room of admitted texts."""
         self.rows -= rows
         self._admit_waiting()
-
-    def leave_patient(self, rows: int) -> None:
-        """Release the room of texts that `wait` admitted."""
-        self._patient_rows -= rows
-        self.leave(rows)
 
     def _learn_delay(self, seconds: float, rows: int) -> None:
         weight = 1.0 - (1.0 - _SMOOTHING) ** rows
@@ -172,20 +161,12 @@ class Admission:
             self._next_decrease = now + max(round_trip, _DECREASE_SECONDS)
 
     def _admit_waiting(self) -> None:
-        while self._waiting and self._has_room:
+        while self._waiting and self.rows < self.limit:
             turn, rows = self._waiting.popitem(last=False)
             self.waiting_rows -= rows
             if not turn.done():
                 self.rows += rows
-                self._patient_rows += rows
                 turn.set_result(None)
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether texts of a batch or a stream can be admitted."""
-        if self.rows < self.limit * _SHARE:
-            return True
-        return self.rows < self.limit and self._patient_rows < self.limit * (1 - _SHARE)
 
     def _refuse_queue(self, rows: int, remaining: float) -> None:
         if self.waiting_rows + rows > MAX_WAITING_ROWS:
@@ -207,4 +188,27 @@ class Admission:
         if self._waiting.pop(turn, None) is not None:
             self.waiting_rows -= rows
         elif not turn.cancelled():
-            self.leave_patient(rows)
+            self.leave(rows)
+
+
+@dataclass(frozen=True)
+class TaskAdmission:
+    """The admission of a task's texts, by the kind of their calls.
+
+    Attributes:
+        unary: refuses unary calls above its limit.
+        patient: lets batches and streams wait above its limit.
+    """
+
+    unary: Admission
+    patient: Admission
+
+    @staticmethod
+    def of(max_queue_delay: float) -> "TaskAdmission":
+        """Return the admission of a task whose texts may wait this many seconds, smoothed."""
+        return TaskAdmission(Admission(max_queue_delay), Admission(max_queue_delay))
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether callers use more than half of a limit."""
+        return self.unary.is_half_full or self.patient.is_half_full

@@ -1,9 +1,13 @@
 """Merging of concurrent requests into few Triton calls.
 
-Each version has a lane. An idle lane sends its first request immediately. While a call is in
-flight, further requests gather until it returns or until there are enough for another concurrent
-call. So requests do not wait at low load, and batches grow with the load. This pays because a call
-costs the front as much time as dozens of rows. Callers take turns in a lane (`work.FairQueue`).
+Each version has two lanes, one for unary calls, and one for batches, streams and shadows. An idle
+lane sends its first request immediately. While a call is in flight, further requests gather until
+it returns or until there are enough for another concurrent call. So requests do not wait at low
+load, and batches grow with the load. This pays because a call costs the front as much time as
+dozens of rows.
+
+Unary calls wait for one answer, so they come first: while there are any, the other lanes have one
+small call in flight. Callers take turns in a lane (`work.FairQueue`).
 """
 
 import asyncio
@@ -15,11 +19,11 @@ import structlog
 from tidemill_core.errors import DeadlineExceeded, ModelOutputInvalid, TidemillError
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.triton.client import TritonClient
-from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.bisection import Probabilities, Rows, TokenIds, answered
 from tidemill_server.inference.pace import Pace
-from tidemill_server.inference.query import Query
+from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.inference.work import FairQueue, Work
 from tidemill_server.security.acting import current_caller
@@ -29,26 +33,23 @@ from tidemill_server.telemetry.tracing import Tracing, current_span
 MAX_ROWS_A_CALL = 64
 """Larger calls cost more per row on a CPU, and delay what comes after them."""
 MAX_ROWS_A_WORK = 32
+"""So also the most rows of a small call."""
 MAX_IN_FLIGHT = 4
 ROWS_WORTH_A_CALL = 32
 """Rows that make another concurrent call worthwhile."""
+_UNARY_SECONDS = 0.1
+"""Time after a unary call in which others are expected."""
 
 log = structlog.get_logger()
 
 
 class _Lane:
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, is_unary: bool) -> None:
         self.model = model
+        self.is_unary = is_unary
         self.queue = FairQueue()
         self.dispatching = False
         self.pace = Pace()
-
-    @property
-    def has_call_to_make(self) -> bool:
-        """Whether queued rows should be sent now."""
-        if not self.pace.in_flight:
-            return self.queue.rows > 0
-        return self.pace.in_flight < MAX_IN_FLIGHT and self.queue.rows >= ROWS_WORTH_A_CALL
 
     @property
     def is_busy(self) -> bool:
@@ -71,7 +72,7 @@ class Coalescer:
         self,
         triton: TritonClient,
         answers: Answers,
-        admissions: Mapping[str, Admission],
+        admissions: Mapping[str, TaskAdmission],
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
@@ -80,7 +81,8 @@ class Coalescer:
         self._admissions = admissions
         self._metrics = metrics
         self._tracing = tracing
-        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._lanes: dict[tuple[str, int, bool], _Lane] = {}
+        self._unary_until = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(
@@ -105,15 +107,17 @@ class Coalescer:
             Overloaded: the answer would come after the deadline.
         """
         loop = asyncio.get_running_loop()
-        lane = self._lanes.get((model.name, model.version))
+        now, is_unary = loop.time(), query.method == UNARY_METHOD
+        if is_unary:
+            self._unary_until = now + _UNARY_SECONDS
+        lane = self._lanes.get((model.name, model.version, is_unary))
         if lane is None:
-            lane = self._open_lane(model)
-        now = loop.time()
+            lane = self._open_lane(model, is_unary)
         calls_before = (lane.queue.rows // MAX_ROWS_A_CALL + 1) / MAX_IN_FLIGHT
         lane.pace.refuse_late(calls_before + 1, query.deadline - now)
         work = Work(query, texts, propensity, current_span.get(), now)
-        lane.queue.add((current_caller.get().caller_id, query.method), work)
-        if not lane.dispatching and lane.has_call_to_make:
+        lane.queue.add(current_caller.get().caller_id, work)
+        if not lane.dispatching and self._has_call_to_make(lane):
             # Deferred, so that other requests of this turn of the loop join the call.
             lane.dispatching = True
             loop.call_soon(self._dispatch, lane)
@@ -124,16 +128,26 @@ class Coalescer:
         lanes = [lane for lane in self._lanes.values() if lane.model.task == task]
         return sum(lane.queue.rows for lane in lanes), sum(lane.pace.in_flight for lane in lanes)
 
-    def _open_lane(self, model: ServedModel) -> _Lane:
+    def _open_lane(self, model: ServedModel, is_unary: bool) -> _Lane:
         # Versions come and go, so idle lanes are removed.
         self._lanes = {key: lane for key, lane in self._lanes.items() if lane.is_busy}
-        lane = self._lanes[model.name, model.version] = _Lane(model)
+        lane = self._lanes[model.name, model.version, is_unary] = _Lane(model, is_unary)
         return lane
+
+    def _gives_way(self, lane: _Lane) -> bool:
+        return not lane.is_unary and asyncio.get_running_loop().time() < self._unary_until
+
+    def _has_call_to_make(self, lane: _Lane) -> bool:
+        """Return whether queued rows should be sent now."""
+        if not lane.pace.in_flight:
+            return lane.queue.rows > 0
+        most = 1 if self._gives_way(lane) else MAX_IN_FLIGHT
+        return lane.pace.in_flight < most and lane.queue.rows >= ROWS_WORTH_A_CALL
 
     def _dispatch(self, lane: _Lane) -> None:
         lane.dispatching = False
-        while lane.has_call_to_make:
-            if batch := _take(lane):
+        while self._has_call_to_make(lane):
+            if batch := _take(lane, MAX_ROWS_A_WORK if self._gives_way(lane) else MAX_ROWS_A_CALL):
                 lane.pace.in_flight += 1
                 task = asyncio.get_running_loop().create_task(self._answer(lane, batch))
                 self._tasks.add(task)
@@ -175,7 +189,9 @@ class Coalescer:
         wait = sum(waits) / len(waits)
         rows = sum(len(work.texts) for work in batch if work.query.method != SHADOW_METHOD)
         if rows:
-            self._admissions[task].observe(rows, wait + encoding, now - begin + wait, now)
+            admission = self._admissions[task]
+            admitted = admission.unary if lane.is_unary else admission.patient
+            admitted.observe(rows, wait + encoding, now - begin + wait, now)
 
     async def _call(
         self, lane: _Lane, deadline: float, batch: Sequence[Work], ids: TokenIds
@@ -200,11 +216,11 @@ class Coalescer:
         return answers
 
 
-def _take(lane: _Lane) -> list[Work]:
+def _take(lane: _Lane, rows: int) -> list[Work]:
     """Take the next batch from a lane, and drop work whose caller is gone or too late."""
     now = asyncio.get_running_loop().time()
     batch: list[Work] = []
-    for work in lane.queue.take(MAX_ROWS_A_CALL):
+    for work in lane.queue.take(rows):
         if work.answer.done():
             continue
         if work.query.deadline <= now:

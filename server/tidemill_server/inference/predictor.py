@@ -12,7 +12,7 @@ from tidemill_core.errors import (
     TidemillError,
 )
 from tidemill_core.storage.predictions import SHADOW_METHOD
-from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admission import Admission, TaskAdmission
 from tidemill_server.inference.coalescer import MAX_ROWS_A_WORK, Coalescer
 from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import Choice, Router, ServedModel
@@ -39,7 +39,7 @@ class Predictor:
         self,
         router: Router,
         coalescer: Coalescer,
-        admissions: Mapping[str, Admission],
+        admissions: Mapping[str, TaskAdmission],
         metrics: Metrics,
     ) -> None:
         self._router = router
@@ -85,13 +85,13 @@ class Predictor:
         """Ask the chosen version once the texts are admitted."""
         if len(texts) > MAX_ROWS_A_WORK:
             return await self._ask_in_parts(choice, query, texts)
-        admission, count = self._admissions[query.task], len(texts)
+        count = len(texts)
         if query.method == UNARY_METHOD:
+            admission = self._admissions[query.task].unary
             admission.enter(count)
-            leave = admission.leave
         else:
+            admission = self._admissions[query.task].patient
             await admission.wait(count, query.deadline)
-            leave = admission.leave_patient
         try:
             work = self._coalescer.submit(choice.model, query, texts, choice.propensity)
             try:
@@ -100,7 +100,7 @@ class Predictor:
                 _note_given_up(admission, work)
                 raise
         finally:
-            leave(count)
+            admission.leave(count)
 
     async def _ask_in_parts(
         self, choice: Choice, query: Query, texts: Sequence[str]

@@ -12,11 +12,9 @@ from tidemill_core.errors import TidemillError
 from tidemill_server.inference.query import Query
 
 QUANTUM_ROWS = 16
-"""Rows that a flow may send before the next flow's turn."""
+"""Rows that a caller may send before the next one's turn."""
 
 Answer = Prediction | TidemillError
-Flow = tuple[str, str]
-"""A caller's id and a method: they take turns, however many texts each of them sends."""
 
 
 class Work:
@@ -46,7 +44,7 @@ class Work:
         self.turn = inf
 
 
-class _Flow:
+class _Caller:
     __slots__ = ("credit", "works")
 
     def __init__(self) -> None:
@@ -55,11 +53,10 @@ class _Flow:
 
 
 class FairQueue:
-    """A queue in which flows take turns: deficit round robin (Shreedhar and Varghese, 1995).
+    """A queue in which callers take turns: deficit round robin (Shreedhar and Varghese, 1995).
 
-    A flow that was idle has the next turn, as in FQ-CoDel (RFC 8290). So a caller with few texts
-    does not wait behind the batches of others, and a flow that always has texts waiting gets its
-    share of the rows.
+    A caller who had nothing queued has the next turn, as in FQ-CoDel (RFC 8290). So few texts do
+    not wait behind the many of others, and callers who always have texts queued get equal shares.
 
     Attributes:
         rows: queued texts.
@@ -67,36 +64,34 @@ class FairQueue:
 
     def __init__(self) -> None:
         self.rows = 0
-        self._flows: dict[Flow, _Flow] = {}
-        self._turns: deque[Flow] = deque()
+        self._callers: dict[str, _Caller] = {}
+        self._turns: deque[str] = deque()
 
-    def add(self, flow: Flow, work: Work) -> None:
-        """Queue a work."""
-        queued = self._flows.get(flow)
-        if queued is None:
-            queued = self._flows[flow] = _Flow()
-            self._turns.appendleft(flow)
-        queued.works.append(work)
+    def add(self, caller_id: str, work: Work) -> None:
+        """Queue a work of a caller."""
+        caller = self._callers.get(caller_id)
+        if caller is None:
+            caller = self._callers[caller_id] = _Caller()
+            self._turns.appendleft(caller_id)
+        caller.works.append(work)
         self.rows += len(work.texts)
 
     def take(self, rows: int) -> list[Work]:
         """Remove and return the next works that have at most `rows` texts together."""
         taken: list[Work] = []
         while self._turns:
-            key = self._turns[0]
-            flow = self._flows[key]
-            size = len(flow.works[0].texts)
-            if flow.credit <= 0:
-                flow.credit += QUANTUM_ROWS
+            caller = self._callers[self._turns[0]]
+            size = len(caller.works[0].texts)
+            if caller.credit <= 0:
+                caller.credit += QUANTUM_ROWS
                 self._turns.rotate(-1)
             elif size > rows:
                 break
             else:
-                taken.append(flow.works.popleft())
-                flow.credit -= size
+                taken.append(caller.works.popleft())
+                caller.credit -= size
                 self.rows -= size
                 rows -= size
-                if not flow.works:
-                    del self._flows[key]
-                    self._turns.popleft()
+                if not caller.works:
+                    del self._callers[self._turns.popleft()]
         return taken

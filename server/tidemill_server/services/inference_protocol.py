@@ -25,7 +25,7 @@ from tidemill_core.errors import (
 )
 from tidemill_core.model_repository import MODEL_FILES
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
-from tidemill_server.inference.admission import Admission, Overloaded
+from tidemill_server.inference.admission import Admission, Overloaded, TaskAdmission
 from tidemill_server.inference.pace import Pace
 from tidemill_server.rpc.call import Call
 from tidemill_server.rpc.methods import Behavior
@@ -52,7 +52,7 @@ class InferenceProtocol:
     def __init__(
         self,
         triton_address: str,
-        admissions: Mapping[str, Admission],
+        admissions: Mapping[str, TaskAdmission],
         windows: StreamWindows,
         metrics: Metrics,
     ) -> None:
@@ -101,7 +101,7 @@ class InferenceProtocol:
         """Infer, admitted like a unary prediction of the same number of texts."""
         self._check_infer(request)
         task, rows = self._models[request.model_name], rows_of(request)
-        deadline, admission = deadline_of(call), self._admissions[task]
+        deadline, admission = deadline_of(call), self._admissions[task].unary
         try:
             self._paces[request.model_name].refuse_late(1, _seconds_to(deadline))
             admission.enter(rows)
@@ -109,7 +109,7 @@ class InferenceProtocol:
             self._metrics.shed(task, error.reason).inc()
             raise
         try:
-            return await self._infer(request, deadline, pb.ModelInferResponse())
+            return await self._infer(request, deadline, pb.ModelInferResponse(), admission)
         finally:
             admission.leave(rows)
 
@@ -140,7 +140,7 @@ class InferenceProtocol:
     ) -> None:
         """Infer, admitted like a prediction of the same number of texts on a stream."""
         task, rows = self._models[request.model_name], rows_of(request)
-        admission = self._admissions[task]
+        admission = self._admissions[task].patient
         try:
             self._paces[request.model_name].refuse_late(1, _seconds_to(deadline))
             await admission.wait(rows, deadline)
@@ -151,12 +151,16 @@ class InferenceProtocol:
             self._metrics.shed(task, Overloaded.reason).inc()
             raise Overloaded(str(error)) from error
         try:
-            await self._infer(request, deadline, answer)
+            await self._infer(request, deadline, answer, admission)
         finally:
-            admission.leave_patient(rows)
+            admission.leave(rows)
 
     async def _infer(
-        self, request: pb.ModelInferRequest, deadline: float, answer: pb.ModelInferResponse
+        self,
+        request: pb.ModelInferRequest,
+        deadline: float,
+        answer: pb.ModelInferResponse,
+        admission: Admission,
     ) -> bytes:
         """Call Triton for an admitted request, and report its times to admission."""
         clock, pace = asyncio.get_running_loop().time, self._paces[request.model_name]
@@ -170,7 +174,7 @@ class InferenceProtocol:
             pace.took(seconds)
         task = self._models[request.model_name]
         # No queue here: all the time is Triton's, which is not a sign of overload.
-        self._admissions[task].observe(rows_of(request), 0.0, seconds, begin + seconds)
+        admission.observe(rows_of(request), 0.0, seconds, begin + seconds)
         version = answer.model_version  # the request may leave the choice to Triton
         self._metrics.triton(task, int(version) if version.isdecimal() else 0).observe(seconds)
         return found

@@ -10,7 +10,7 @@ from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.settings import TaskSettings
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.handlers.prediction import PredictionHandler
-from tidemill_server.inference.admission import Admission
+from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.predictor import Predictor
@@ -29,7 +29,7 @@ class Asked:
 
     handler: PredictionHandler
     coalescer: Coalescer
-    admission: Admission
+    admission: TaskAdmission
     metrics: Metrics
 
 
@@ -43,7 +43,7 @@ async def asked(
     await router.refresh()
     signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
     metrics = Metrics(Labels((), ("Predict", "BatchPredict", "StreamPredict"), TASKS), "test")
-    admission = Admission(max_queue_delay)
+    admission = TaskAdmission.of(max_queue_delay)
     log = PredictionLog(workspace.storage.predictions, workspace.spool)
     answers = Answers(signer, log, system_clock, metrics)
     admissions = {"support": admission}

@@ -108,12 +108,12 @@ async def test_shadows_see_nothing_while_callers_need_the_room(
     """Above half of the limit no copies are made; below it they are."""
     async with predicting(workspace, triton) as world:
         busy = int(FIRST_LIMIT / 2) + 1
-        world.admission.enter(busy)
+        world.admission.unary.enter(busy)
         for _ in range(5):
             await world.handler.predict(query(), "card")
         await asyncio.sleep(0.1)  # time for copies, of which there are none
         assert shadows_asked(triton) == set()
-        world.admission.leave(busy)
+        world.admission.unary.leave(busy)
         await world.handler.predict(query(), "card")
         await until(lambda: shadows_asked(triton) == {2, 3}, "both shadows are asked", 20)
 
@@ -132,7 +132,7 @@ async def test_every_chunk_of_a_batch_that_fails_is_heard(
         with pytest.raises(TritonUnavailable):
             await world.handler.predict_batch(batch, ["lost", *["card"] * 1023])
         await until(
-            lambda: (world.admission.rows, world.admission.waiting_rows) == (0, 0),
+            lambda: (world.admission.patient.rows, world.admission.patient.waiting_rows) == (0, 0),
             "nothing of the batch is under way",
             0.5,
         )
@@ -168,12 +168,32 @@ async def test_texts_that_are_refused_are_counted(workspace: Workspace, triton: 
 async def test_a_refusal_is_immediate(workspace: Workspace, triton: FakeTriton) -> None:
     """A unary call above the limit is refused before anything waits, and was never in flight."""
     async with predicting(workspace, triton) as world:
-        world.admission.limit = 0.0
+        world.admission.unary.limit = 0.0
         refused = asyncio.create_task(world.handler.predict(query(), "card"))
         await asyncio.sleep(0)  # one turn of the loop
-        assert (refused.done(), world.admission.rows) == (True, 0)
+        assert (refused.done(), world.admission.unary.rows) == (True, 0)
         with pytest.raises(ResourceExhausted, match="0 texts are in flight"):
             await refused
+
+
+async def test_unary_calls_do_not_wait_behind_batches(
+    workspace: Workspace, triton: FakeTriton
+) -> None:
+    """Unary calls are answered while four batches of 200 texts wait, and then these are, too."""
+    triton.behave(MODEL, 1, slow(0.02))
+    async with predicting(workspace, triton) as world:
+        await world.handler.predict(query(), "card")
+        batch = query("BatchPredict")
+        batches = [
+            asyncio.create_task(world.handler.predict_batch(batch, ["card"] * 200))
+            for _ in range(4)
+        ]
+        for _ in range(5):
+            await world.handler.predict(query(), "card")
+        assert not any(each.done() for each in batches)
+        answers = await asyncio.gather(*batches)
+    assert [len(each) for each in answers] == [200] * 4
+    assert max(rows for _model, version, rows in triton.calls if version == 1) <= 64
 
 
 async def test_deadlines_that_end_before_triton_teach_the_limit(
@@ -187,7 +207,7 @@ async def test_deadlines_that_end_before_triton_teach_the_limit(
         calls = [world.handler.predict(query(seconds=0.2), "card") for _ in range(20)]
         found = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(each) for each in found} == {DeadlineExceeded}
-        assert world.admission.limit < FIRST_LIMIT
+        assert world.admission.unary.limit < FIRST_LIMIT
         await first
 
 
@@ -200,4 +220,4 @@ async def test_deadlines_that_end_in_triton_teach_nothing(
         for _ in range(20):
             with pytest.raises(DeadlineExceeded):
                 await world.handler.predict(query(seconds=0.05), "card")
-        assert world.admission.limit == FIRST_LIMIT
+        assert world.admission.unary.limit == FIRST_LIMIT

@@ -140,7 +140,7 @@ async def test_who_waits_is_let_in_first_come_first_served() -> None:
     """Each text that leaves admits the next one in order of arrival."""
     async with asyncio.timeout(10):
         admission, order = limited_to(16.0), list[int]()
-        await admission.wait(12, now() + LONG)
+        await admission.wait(16, now() + LONG)
 
         async def wait(number: int) -> None:
             await admission.wait(1, now() + LONG)
@@ -150,11 +150,11 @@ async def test_who_waits_is_let_in_first_come_first_served() -> None:
         await asyncio.sleep(0)
         assert admission.waiting_rows == 8
         for _ in tasks:
-            admission.leave_patient(1)
+            admission.leave(1)
             await asyncio.sleep(0)
         await asyncio.gather(*tasks)
         assert order == list(range(8))
-        assert (admission.rows, admission.waiting_rows) == (12, 0)
+        assert (admission.rows, admission.waiting_rows) == (16, 0)
 
 
 @pytest.mark.parametrize("ending", ["cancelled", "late"])
@@ -171,7 +171,7 @@ async def test_who_gives_up_leaves_the_queue(ending: str) -> None:
         expected = DeadlineExceeded if ending == "late" else asyncio.CancelledError
         assert isinstance(found, expected)
         assert admission.waiting_rows == 3
-        admission.leave_patient(16)
+        admission.leave(16)
         await second
         assert (admission.rows, admission.waiting_rows) == (3, 0)
 
@@ -182,7 +182,7 @@ async def test_who_is_let_in_and_canceled_at_once_leaves_again() -> None:
         admission = limited_to(16.0)
         await admission.wait(16, now() + LONG)
         first, second = await waiter(admission, 16), await waiter(admission, 2)
-        admission.leave_patient(16)  # admits the first, which has not run yet
+        admission.leave(16)  # admits the first, which has not run yet
         first.cancel()
         await second
         assert first.cancelled()
@@ -207,7 +207,7 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
         await admission.wait(16, now() + LONG)
         slow = await waiter(admission, 1024)
         await asyncio.sleep(0.5)
-        admission.leave_patient(16)
+        admission.leave(16)
         await slow  # half a second behind 1,024 texts, with a weight of a tenth
         patient = await waiter(admission, 4096)
         begin = now()
@@ -215,45 +215,14 @@ async def test_a_wait_that_would_be_too_long_is_refused_at_once() -> None:
             await admission.wait(1024, begin + 0.1)
         assert now() - begin < 0.1  # before its time is up
         assert not patient.done()
-        admission.leave_patient(1024)
+        admission.leave(1024)
         await patient
         with pytest.raises(DeadlineExceeded):  # the queue is empty, so it may try
             await admission.wait(1024, now() + 0.01)
 
 
-async def test_unary_calls_do_not_starve_batches() -> None:
-    """While batches wait, unary calls get three quarters of the limit."""
-    async with asyncio.timeout(10):
-        admission = limited_to(16.0)
-        for _ in range(16):
-            admission.enter(1)
-        waiting = [await waiter(admission) for _ in range(10)]
-        for _ in range(4):
-            admission.leave(1)
-            assert_refused(lambda: admission.enter(1))
-        await asyncio.sleep(0)
-        assert [each.done() for each in waiting] == [True] * 4 + [False] * 6
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def test_batches_do_not_starve_unary_calls() -> None:
-    """Batches get three quarters of the limit; the rest is for unary calls."""
-    async with asyncio.timeout(10):
-        admission = limited_to(16.0)
-        for _ in range(12):
-            await admission.wait(1, now() + LONG)
-        waiting = await waiter(admission)
-        for _ in range(4):
-            admission.enter(1)
-        assert_refused(lambda: admission.enter(1))
-        assert not waiting.done()
-        waiting.cancel()
-
-
-def test_alone_unary_calls_may_take_all() -> None:
-    """While nothing waits, unary calls get the whole limit."""
+def test_all_of_the_limit_can_be_used() -> None:
+    """Texts are admitted up to the limit."""
     admission = limited_to(16.0)
     for _ in range(16):
         admission.enter(1)
