@@ -1,20 +1,17 @@
 """The front's composition root."""
 
-import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import Caller
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.model_uploads import ModelUploads
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.settings import AuthSettings, Settings
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
@@ -32,7 +29,6 @@ from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
-from tidemill_server.inference.query import METHODS
 from tidemill_server.inference.router import Router
 from tidemill_server.prediction_log import LogPolicy, PredictionLog
 from tidemill_server.rpc.drain import Drain
@@ -41,24 +37,18 @@ from tidemill_server.rpc.record import Recorder
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.security.open_streams import OpenStreams
 from tidemill_server.security.rate_limits import RateLimits
 from tidemill_server.security.tokens import Tokens
 from tidemill_server.services.health import HealthServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.pipeline import StreamWindows
-from tidemill_server.services.table import SERVICES, method_table
-from tidemill_server.telemetry.access_log import AccessLog
-from tidemill_server.telemetry.labels import Labels, method_labels
+from tidemill_server.services.table import method_table
 from tidemill_server.telemetry.metrics import Metrics
-from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
-from tidemill_server.telemetry.shared_values import SharedValues
-from tidemill_server.telemetry.tracing import Tracing, open_tracing
+from tidemill_server.telemetry.opening import Telemetry
 from tidemill_server.transports.grpcio import GrpcioTransport
 from tidemill_server.transports.h2corn import H2cornTransport
 from tidemill_server.transports.transport import Transport
-
-WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable with the folder in which several workers share their metrics."""
 
 _TRANSPORTS: Mapping[str, type[H2cornTransport] | type[GrpcioTransport]] = {
     "h2corn": H2cornTransport,
@@ -66,22 +56,6 @@ _TRANSPORTS: Mapping[str, type[H2cornTransport] | type[GrpcioTransport]] = {
 }
 
 Watcher = Callable[[], Coroutine[Any, Any, None]]
-
-
-@dataclass
-class Telemetry:
-    """Metrics, traces and the access log."""
-
-    metrics: Metrics
-    endpoint: MetricsEndpoint
-    tracing: Tracing
-    access_log: AccessLog
-
-    def close(self) -> None:
-        """Write all pending data and stop listening."""
-        self.tracing.close()
-        self.access_log.close()
-        self.endpoint.close()
 
 
 @dataclass
@@ -101,25 +75,6 @@ class Front:
     inference: InferenceProtocol
     triton: TritonClient
     watchers: list[Watcher]
-
-
-def open_telemetry(settings: Settings) -> Telemetry:
-    """Open metrics, traces and the access log.
-
-    Raises:
-        AlreadyRunning: the metrics port is taken.
-        ConfigurationError: a setting cannot be used.
-    """
-    release = version("tidemill")
-    methods = (*METHODS, SHADOW_METHOD)
-    labels = Labels(method_labels(SERVICES), methods, settings.tasks)
-    folder = Path(os.environ[WORKERS_METRICS]) if WORKERS_METRICS in os.environ else None
-    metrics = Metrics(labels, release, SharedValues(folder) if folder else None)
-    endpoint = MetricsEndpoint(metrics, folder)
-    endpoint.start(settings.metrics_host, settings.metrics_port)
-    tracing = open_tracing(settings.tracing, release)
-    access_log = AccessLog(settings.state_dir / "logs" / "access.log", metrics)
-    return Telemetry(metrics, endpoint, tracing, access_log)
 
 
 def assemble(
@@ -150,19 +105,23 @@ def assemble(
     health = HealthServicer(router, triton, settings.tasks)
     inference = InferenceProtocol(settings.triton_address, admissions, windows, telemetry.metrics)
     drain = Drain()
-    api_keys = ApiKeys(storage.api_keys)
-    tokens = _open_tokens(settings.auth)
+    remembered: dict[str | bytes, Caller] = {}
+    api_keys = ApiKeys(storage.api_keys, remembered.clear)
+    tokens = _open_tokens(settings.auth, remembered.clear)
     gatekeeper = Gatekeeper(
         api_keys,
         tokens,
         RateLimits(settings.server.workers),
         signer,
+        remembered,
         is_required=settings.requires_credentials,
     )
+    open_streams = OpenStreams(gatekeeper)
     pipeline = Pipeline(
         gatekeeper,
         Auditor(storage.audit, system_clock),
         drain,
+        open_streams,
         Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
     )
     handlers = _handlers(settings, storage, router, signer, predictor, triton)
@@ -179,7 +138,7 @@ def assemble(
         inference=inference,
         triton=triton,
         watchers=[
-            *(router.watch, health.run, load, api_keys.watch),
+            *(router.watch, health.run, load, api_keys.watch, open_streams.watch),
             *([tokens.watch] if tokens else []),
         ],
     )
@@ -195,10 +154,10 @@ def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> P
     )
 
 
-def _open_tokens(settings: AuthSettings) -> Tokens | None:
+def _open_tokens(settings: AuthSettings, on_change: Callable[[], None]) -> Tokens | None:
     if not settings.jwks:
         return None
-    tokens = Tokens(settings)
+    tokens = Tokens(settings, on_change)
     tokens.open()
     return tokens
 

@@ -20,8 +20,9 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
 from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
-from tidemill_server.assembly import Front, Telemetry, assemble, open_telemetry
+from tidemill_server.assembly import Front, assemble
 from tidemill_server.security.exposure import check_exposure
+from tidemill_server.telemetry.opening import Telemetry, open_telemetry
 from tidemill_server.transports.transport import Transport
 
 SHARE_PORTS = "--share-ports"

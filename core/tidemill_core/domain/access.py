@@ -1,5 +1,6 @@
 """Callers, their credentials and what they may do."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Caller:
         tasks: the tasks that the caller may name; empty means all.
         requests_per_second: limit of the caller's calls; None means no limit.
         caller_id: the key under which its calls are counted.
+        expires: Unix time in seconds at which its credential expires.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Caller:
     tasks: frozenset[str]
     requests_per_second: float | None
     caller_id: str
+    expires: float = math.inf
 
 
 def _without_credential(name: str, scopes: frozenset[Scope]) -> Caller:

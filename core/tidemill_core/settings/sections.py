@@ -171,7 +171,7 @@ class ServerSettings(_SettingsSection):
     """The front's processes."""
 
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that share the gRPC port."""
+    """Processes that share the ports."""
     transport: Literal["h2corn", "grpcio"] = "h2corn"
     """The server library that carries gRPC; see docs/decisions/transport.md."""
     reflection: bool = False
@@ -181,7 +181,7 @@ class ServerSettings(_SettingsSection):
 
 
 class TlsSettings(_SettingsSection):
-    """TLS on the gRPC port, from PEM files, which are read again when they change."""
+    """TLS on the gRPC and HTTP ports, from PEM files, which are read again when they change."""
 
     certificate: Path | None = None
     """The server's certificate and its intermediate certificates."""
@@ -202,6 +202,8 @@ class AuthSettings(_SettingsSection):
     """Required `iss` of a token; empty accepts any."""
     audience: str = "tidemill"
     """Required `aud` of a token."""
+    max_token_hours: float = Field(default=24.0, gt=0)
+    """Longest time until the `exp` of a token, in hours; one that ends later is refused."""
 
 
 class PredictionLogSettings(_SettingsSection):

@@ -20,6 +20,8 @@ from tidemill_core.storage.database import Database
 from tidemill_core.storage.schema import api_keys
 
 PREFIX = "tm_"
+KEY_ID = r"[0-9a-f]{12}"
+"""Pattern of a key id."""
 _KEY_ID_BYTES = 6
 _SECRET_BYTES = 32
 

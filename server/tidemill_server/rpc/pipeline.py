@@ -3,7 +3,8 @@
 It handles a call in this order:
 
 1. Calls that arrive while the process drains are refused.
-2. The caller must be known, have the method's scope, and keep to its rate.
+2. The caller must be known, have the method's scope, and keep to its rate. The caller of a stream
+   is checked again while it is open.
 3. Messages must arrive (a single one in time, before the process drains), be decodable, and
    concern tasks that the caller may use.
 4. The handler runs until it answers, its caller hangs up, or the caller's deadline passes.
@@ -33,6 +34,7 @@ from tidemill_server.rpc.timer import Timer
 from tidemill_server.security.acting import current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_server.security.open_streams import OpenStreams
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ class Pipeline:
     gatekeeper: Gatekeeper
     auditor: Auditor
     drain: Drain
+    open_streams: OpenStreams
     recorder: Recorder
 
     async def serve(self, method: Method, call: Call) -> Status:
@@ -72,6 +75,7 @@ class Pipeline:
             status = UNEXPECTED
         finally:
             timer.stop()
+            self.open_streams.discard(wait)
         record.end(status.code)
         return status
 
@@ -79,8 +83,10 @@ class Pipeline:
         self, method: Method, call: Call, record: CallRecord, wait: Wait, timer: Timer
     ) -> None:
         self.drain.check()
-        caller = record.caller = self.gatekeeper.admit(method.path, call.metadata)
+        caller = record.caller = await self.gatekeeper.admit(method.path, call.metadata)
         current_caller.set(caller)
+        if method.takes_many or method.returns_many:
+            self.open_streams.add(wait, method.path, call.metadata)
         if method.takes_many:
             request: Any = self._requests(method, call, record)
         else:

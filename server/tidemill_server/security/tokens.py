@@ -1,6 +1,5 @@
 """JSON Web Tokens (RFC 7519), with which an identity provider authenticates callers."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,10 +14,8 @@ from tidemill_server.security.jwks import ALGORITHMS, SigningKeys
 
 MAX_LENGTH = 8192
 """Bound on a token's characters."""
-MAX_REMEMBERED = 10_000
-"""Bound on the verified tokens in memory; beyond it, the oldest one is forgotten."""
 LEEWAY_SECONDS = 10
-"""Allowed difference between the issuer's clock and this one."""
+"""How far the issuer's clock may be ahead of this one."""
 _SCOPES = {str(scope): scope for scope in Scope}
 _OPTIONS: Any = {"require": ["exp", "aud", "sub"], "enforce_minimum_key_length": True}
 
@@ -40,20 +37,26 @@ class TokenExpired(Unauthenticated):
 class Tokens:
     """The callers by token.
 
-    A token is verified when it is first seen, which takes about 100 microseconds and never blocks.
-    A token with an unknown signing key is refused, and the key is fetched in the background. A
-    verified token is remembered until it expires or the keys change.
+    To verify a token takes about 100 microseconds and never blocks. A token with an unknown signing
+    key is refused, and the key is fetched in the background.
 
     Args:
-        settings: the source of the keys, and the required `iss` and `aud`; `jwks` is not empty.
-        now: returns the Unix time in seconds, for remembered tokens.
+        settings: the source of the keys, the required `iss` and `aud`, and the bound on `exp`;
+            `jwks` is not empty.
+        on_change: called after the keys were read again.
+        now: returns the Unix time in seconds, for `exp`.
     """
 
-    def __init__(self, settings: AuthSettings, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: AuthSettings,
+        on_change: Callable[[], None],
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
+        self._on_change = on_change
         self._now = now
         self._keys = SigningKeys(settings.jwks)
-        self._remembered: dict[bytes, tuple[Caller, float]] = {}
 
     def open(self) -> None:
         """Read the keys for the first time.
@@ -65,7 +68,7 @@ class Tokens:
 
     async def watch(self) -> None:
         """Refresh the keys forever; tokens with a removed key are then refused."""
-        await self._keys.watch(self._remembered.clear)
+        await self._keys.watch(self._on_change)
 
     def find(self, token: str) -> Caller:
         """Return the caller whom a token names.
@@ -75,20 +78,17 @@ class Tokens:
             TokenExpired: it has expired.
             Unauthenticated: UNKNOWN_SIGNING_KEY.
         """
-        digest = hashlib.sha256(token.encode()).digest()
-        remembered = self._remembered.get(digest)
-        if remembered is not None:
-            caller, expires = remembered
-            if self._now() < expires:
-                return caller
-            del self._remembered[digest]
-            raise TokenExpired
         claims = self._verified(token)
-        caller = _caller(claims)
-        if len(self._remembered) >= MAX_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[digest] = caller, claims["exp"] + LEEWAY_SECONDS
-        return caller
+        return _caller(claims, self._expires(claims))
+
+    def _expires(self, claims: Mapping[str, Any]) -> int:
+        """Return `exp`, in Unix seconds; the library has checked that it is a number."""
+        expires, hours = int(claims["exp"]), self._settings.max_token_hours
+        if expires <= self._now():
+            raise TokenExpired
+        if expires > self._now() + hours * 3600 + LEEWAY_SECONDS:
+            raise InvalidToken(f"exp is more than {hours:g} hours away (auth.max_token_hours)")
+        return expires
 
     def _verified(self, token: str) -> Mapping[str, Any]:
         if len(token) > MAX_LENGTH:
@@ -119,7 +119,7 @@ class Tokens:
             raise InvalidToken("it cannot be verified") from error
 
 
-def _caller(claims: Mapping[str, Any]) -> Caller:
+def _caller(claims: Mapping[str, Any], expires: float) -> Caller:
     """Return the caller whom verified claims describe.
 
     `scope` lists scopes, separated by spaces (RFC 8693); unknown ones are ignored. `tasks` lists
@@ -139,6 +139,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
         tasks=frozenset(tasks or ()),
         requests_per_second=None,
         caller_id=f"token:{name}",
+        expires=expires,
     )
 
 

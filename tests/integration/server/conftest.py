@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.server.front import Front, Workspace
+from tests.integration.server.guarded import Guarded, running_guarded
 from tests.plugins.triton import RunningTriton
 
 
@@ -48,4 +49,11 @@ def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
 def frail_front(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Front]:
     """Yield the front for outages."""
     with Front(frail_workspace, frail_triton.grpc_address) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, triton: RunningTriton) -> Iterator[Guarded]:
+    """Yield a front that requires credentials, and that no test stops."""
+    with running_guarded(tmp_path_factory.mktemp("guarded"), triton) as running:
         yield running

@@ -1,13 +1,17 @@
 """A front that requires credentials, and keys and tokens for its callers."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import grpc
 
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.refusal import Refusal, of, refusal
+from tests.integration.server.test_health import SERVING, health
+from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import job_service_pb2
@@ -40,10 +44,9 @@ class Guarded:
         rate: float | None = None,
         expire_time: datetime | None = None,
     ) -> str:
-        """Make a key, and return it once the front knows it."""
+        """Make a key; the front does not know it yet."""
         new = NewApiKey("shop", frozenset(scopes), frozenset(tasks), rate, expire_time)
         _, shown = self.workspace.storage.api_keys.create(new, system_clock())
-        wait_until(lambda: self.is_known(shown), "the key is known", 2)
         return shown
 
     def predict(self, metadata: Metadata | None, task: str = "support") -> pb.Prediction:
@@ -63,3 +66,20 @@ class Guarded:
         except grpc.RpcError as error:
             return of(error).reason != "INVALID_API_KEY"
         return True
+
+
+@contextlib.contextmanager
+def running_guarded(folder: Path, triton: RunningTriton) -> Iterator[Guarded]:
+    """Yield a front that requires credentials."""
+    workspace = Workspace(folder, {"support": 1, "swapped": 2})
+    issuer = Issuer(folder / "jwks.json")
+    environment = {
+        "TIDEMILL_AUTH__REQUIRED": "true",
+        "TIDEMILL_AUTH__JWKS": str(issuer.jwks),
+        "TIDEMILL_AUTH__ISSUER": "https://id.example",
+    }
+    with Front(workspace, triton.grpc_address, environment=environment) as front:
+        wait_until(
+            lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served", 10
+        )
+        yield Guarded(workspace, front, issuer)

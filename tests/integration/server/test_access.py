@@ -1,7 +1,6 @@
 """Access to a front that requires credentials, over real connections."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -11,13 +10,11 @@ import pytest
 from tritonclient.grpc import service_pb2 as inference_pb
 
 from tests.contract.storage.values import label_request
-from tests.integration.server.front import Front, Workspace
 from tests.integration.server.guarded import TEXT, Guarded, bearer
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.test_health import SERVING, health
 from tests.integration.server.test_inference_protocol import request, stub
 from tests.integration.server.test_metrics import grown
-from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tests.unit.server.security.issuer import Issuer
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
@@ -34,26 +31,6 @@ PREDICT, FEEDBACK, ADMIN = Scope.PREDICT, Scope.FEEDBACK, Scope.ADMIN
 Options = dict[str, Any]
 MISSING_SCOPE = ("PERMISSION_DENIED", "MISSING_SCOPE", "")
 TASK_NOT_ALLOWED = ("PERMISSION_DENIED", "TASK_NOT_ALLOWED", "")
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, triton: RunningTriton) -> Iterator[Guarded]:
-    """Yield one front for all tests here; none of them affects another."""
-    folder: Path = tmp_path_factory.mktemp("guarded")
-    workspace, issuer = (
-        Workspace(folder, {"support": 1, "swapped": 2}),
-        Issuer(folder / "jwks.json"),
-    )
-    environment = {
-        "TIDEMILL_AUTH__REQUIRED": "true",
-        "TIDEMILL_AUTH__JWKS": str(issuer.jwks),
-        "TIDEMILL_AUTH__ISSUER": "https://id.example",
-    }
-    with Front(workspace, triton.grpc_address, environment=environment) as front:
-        wait_until(
-            lambda: health(front, "tidemill.task.swapped") == SERVING, "the task is served", 10
-        )
-        yield Guarded(workspace, front, issuer)
 
 
 @pytest.mark.parametrize(

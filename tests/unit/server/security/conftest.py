@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.server.security.issuer import Issuer
-from tests.unit.server.security.world import SIGNER, World
+from tests.unit.server.security.world import SIGNER, Clock, World
+from tidemill_core.domain.access import Caller
 from tidemill_core.settings import AuthSettings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_server.security.api_keys import ApiKeys
@@ -33,9 +34,14 @@ def issuer(tmp_path: Path) -> Issuer:
 async def world(storage: Storage, issuer: Issuer, anyio_backend: str) -> World:
     """Return a gatekeeper that requires credentials, and its parts."""
     del anyio_backend  # named, so that tests that are not asynchronous may ask for a world
-    api_keys = ApiKeys(storage.api_keys)
-    tokens = Tokens(AuthSettings(jwks=str(issuer.jwks), issuer="https://id.example"))
+    remembered: dict[str | bytes, Caller] = {}
+    now = Clock()
+    api_keys = ApiKeys(storage.api_keys, remembered.clear, now)
+    settings = AuthSettings(jwks=str(issuer.jwks), issuer="https://id.example")
+    tokens = Tokens(settings, remembered.clear, now)
     tokens.open()
-    gatekeeper = Gatekeeper(api_keys, tokens, RateLimits(1), SIGNER, is_required=True)
+    gatekeeper = Gatekeeper(
+        api_keys, tokens, RateLimits(1), SIGNER, remembered, now, is_required=True
+    )
     await api_keys.refresh()
-    return World(storage, api_keys, gatekeeper, issuer)
+    return World(storage, api_keys, tokens, gatekeeper, issuer, now)

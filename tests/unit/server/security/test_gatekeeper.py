@@ -1,8 +1,9 @@
 """Which callers the gatekeeper admits."""
 
+import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2 as inference
 
+from tests.plugins.waiting import until
 from tests.unit.server.security.world import HEALTH, PREDICT, PROMOTE, SIGNER, World, bearer
 from tidemill.v1 import feedback_service_pb2 as feedback
 from tidemill.v1 import job_service_pb2 as jobs
 from tidemill.v1 import model_service_pb2 as models
 from tidemill.v1 import prediction_service_pb2 as predictions
+from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import ANONYMOUS, NOBODY, Authentication, Scope
 from tidemill_core.errors import (
     InvalidArgument,
@@ -23,8 +26,9 @@ from tidemill_core.errors import (
     Unauthenticated,
 )
 from tidemill_core.prediction_id import PredictionClaims
-from tidemill_server.security.api_keys import ApiKeys
-from tidemill_server.security.gatekeeper import Gatekeeper
+from tidemill_core.storage.api_keys import NewApiKey
+from tidemill_server.security.api_keys import ApiKeys, UnknownApiKey
+from tidemill_server.security.gatekeeper import MAX_REMEMBERED, Gatekeeper
 from tidemill_server.security.policy import POLICY
 from tidemill_server.security.rate_limits import RateLimits
 
@@ -34,45 +38,45 @@ SUPPORT = frozenset({"support"})
 @pytest.fixture
 def open_gate(world: World) -> Gatekeeper:
     """Return a gatekeeper that requires no credential, and accepts no tokens."""
-    return Gatekeeper(world.api_keys, None, RateLimits(1), SIGNER, is_required=False)
+    return Gatekeeper(world.api_keys, None, RateLimits(1), SIGNER, {}, is_required=False)
 
 
-def _refused(world: World, method: str, credential: str) -> str:
+async def _refused(world: World, method: str, credential: str) -> str:
     with pytest.raises((Unauthenticated, PermissionDenied)) as refused:
-        world.admit(method, credential)
+        await world.admit(method, credential)
     return refused.value.reason
 
 
 async def test_an_api_key_may_do_what_its_scopes_say(world: World) -> None:
     """Neither scope includes the other; an unlisted method needs `admin`."""
     predict, admin = await world.new_key(Scope.PREDICT), await world.new_key(Scope.ADMIN)
-    assert world.admit(PREDICT, predict).authentication is Authentication.API_KEY
-    assert world.admit(PROMOTE, admin).name == "shop"
-    assert world.admit("/tidemill.v1.New/Method", admin).name == "shop"
-    assert _refused(world, PROMOTE, predict) == "MISSING_SCOPE"
-    assert _refused(world, PREDICT, admin) == "MISSING_SCOPE"
-    assert _refused(world, "/tidemill.v1.New/Method", predict) == "MISSING_SCOPE"
+    assert (await world.admit(PREDICT, predict)).authentication is Authentication.API_KEY
+    assert (await world.admit(PROMOTE, admin)).name == "shop"
+    assert (await world.admit("/tidemill.v1.New/Method", admin)).name == "shop"
+    assert await _refused(world, PROMOTE, predict) == "MISSING_SCOPE"
+    assert await _refused(world, PREDICT, admin) == "MISSING_SCOPE"
+    assert await _refused(world, "/tidemill.v1.New/Method", predict) == "MISSING_SCOPE"
 
 
-def test_a_token_may_do_what_its_scopes_say(world: World) -> None:
+async def test_a_token_may_do_what_its_scopes_say(world: World) -> None:
     """A token works like an API key; its subject is the caller's name."""
-    caller = world.admit(PREDICT, world.issuer.token(sub="web"))
+    caller = await world.admit(PREDICT, world.issuer.token(sub="web"))
     assert (caller.name, caller.authentication) == ("web", Authentication.TOKEN)
-    assert _refused(world, PROMOTE, world.issuer.token()) == "MISSING_SCOPE"
+    assert await _refused(world, PROMOTE, world.issuer.token()) == "MISSING_SCOPE"
 
 
-def test_health_is_open(world: World) -> None:
+async def test_health_is_open(world: World) -> None:
     """Probes need no credential, and a wrong one does not matter."""
-    assert world.gatekeeper.admit(HEALTH, []) is NOBODY
-    assert world.admit(HEALTH, "tm_wrong") is NOBODY
+    assert await world.gatekeeper.admit(HEALTH, []) is NOBODY
+    assert await world.admit(HEALTH, "tm_wrong") is NOBODY
     world.gatekeeper.check_request(NOBODY, HEALTH, object())
 
 
-def test_nothing_else_is_open(world: World) -> None:
+async def test_nothing_else_is_open(world: World) -> None:
     """Every other method refuses a call without a credential."""
     for method in (path for path, rule in POLICY.items() if rule.scope):
         with pytest.raises(Unauthenticated) as refused:
-            world.gatekeeper.admit(method, [("x", "y")])
+            await world.gatekeeper.admit(method, [("x", "y")])
         assert refused.value.reason == "MISSING_CREDENTIAL"
 
 
@@ -80,10 +84,10 @@ def test_nothing_else_is_open(world: World) -> None:
     "header",
     ["", "Bearer", "Bearer ", "Basic YTpi", "tm_0_1", "bearer  ", "Bearer töken", b"Bearer x"],
 )
-def test_a_header_that_shows_nothing(world: World, header: str | bytes) -> None:
+async def test_a_header_that_shows_nothing(world: World, header: str | bytes) -> None:
     """A malformed header is refused with the right format, and not repeated."""
     with pytest.raises(Unauthenticated, match="Bearer <API key or token>") as refused:
-        world.gatekeeper.admit(PREDICT, [("authorization", header)])
+        await world.gatekeeper.admit(PREDICT, [("authorization", header)])
     assert refused.value.reason == "MALFORMED_CREDENTIAL"
 
 
@@ -91,7 +95,7 @@ async def test_two_credentials_are_one_too_many(world: World) -> None:
     """Two credentials are refused, because it is unclear which one counts."""
     metadata = bearer(await world.new_key(Scope.PREDICT)) * 2
     with pytest.raises(Unauthenticated) as refused:
-        world.gatekeeper.admit(PREDICT, metadata)
+        await world.gatekeeper.admit(PREDICT, metadata)
     assert refused.value.reason == "MALFORMED_CREDENTIAL"
 
 
@@ -99,22 +103,24 @@ async def test_without_the_need_for_a_credential_everybody_is_anonymous(
     world: World, open_gate: Gatekeeper
 ) -> None:
     """A credential is optional, but checked if it is given."""
-    assert open_gate.admit(PROMOTE, []) is ANONYMOUS
-    assert open_gate.admit(PREDICT, bearer(await world.new_key(Scope.PREDICT))).name == "shop"
+    assert await open_gate.admit(PROMOTE, []) is ANONYMOUS
+    assert (
+        await open_gate.admit(PREDICT, bearer(await world.new_key(Scope.PREDICT)))
+    ).name == "shop"
     for wrong, reason in (("tm_0_1", "INVALID_API_KEY"), ("e30.e30.", "TOKENS_NOT_TAKEN")):
         with pytest.raises(Unauthenticated) as refused:
-            open_gate.admit(PREDICT, bearer(wrong))
+            await open_gate.admit(PREDICT, bearer(wrong))
         assert refused.value.reason == reason
 
 
 async def test_a_key_keeps_to_its_rate(world: World) -> None:
     """Calls beyond the rate are refused; a call without the scope does not count."""
     key = await world.new_key(Scope.PREDICT, rate=2)
-    assert _refused(world, PROMOTE, key) == "MISSING_SCOPE"
-    world.admit(PREDICT, key)
-    world.admit(PREDICT, key)
+    assert await _refused(world, PROMOTE, key) == "MISSING_SCOPE"
+    await world.admit(PREDICT, key)
+    await world.admit(PREDICT, key)
     with pytest.raises(ResourceExhausted):
-        world.admit(PREDICT, key)
+        await world.admit(PREDICT, key)
 
 
 async def test_a_stream_keeps_to_its_rate_by_waiting(world: World) -> None:
@@ -160,7 +166,7 @@ async def test_a_caller_of_some_tasks_must_name_one_of_them(
     world: World, method: str, request_type: Any, field: str
 ) -> None:
     """A request that names another task, or none, is refused."""
-    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
+    caller = await world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = request_type(**{field: VALUES[field]("support")})
     world.gatekeeper.check_request(caller, method, request)
     other = request_type(**{field: VALUES[field]("arxiv")})
@@ -173,7 +179,7 @@ async def test_a_caller_of_some_tasks_must_name_one_of_them(
 
 async def test_a_forged_prediction_id_is_invalid(world: World) -> None:
     """Its task is readable, but not trusted."""
-    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
+    caller = await world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     forged = _prediction_id("support")[:-2] + "xx"
     request = predictions.GetPredictionRequest(prediction_id=forged)
     with pytest.raises(InvalidArgument):
@@ -182,7 +188,7 @@ async def test_a_forged_prediction_id_is_invalid(world: World) -> None:
 
 async def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: World) -> None:
     """Callers of some tasks cannot use it, listed or not."""
-    caller = world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
+    caller = await world.admit(PREDICT, await world.new_key(*Scope, tasks=SUPPORT))
     request = jobs.CancelJobRunRequest(run_id="support")
     for method in (f"{SERVICE}JobService/CancelJobRun", f"{SERVICE}New/Method"):
         with pytest.raises(PermissionDenied, match="names no task"):
@@ -191,8 +197,60 @@ async def test_a_method_that_names_no_task_is_not_for_callers_of_some(world: Wor
 
 async def test_a_caller_of_all_tasks_may_name_any_or_none(world: World) -> None:
     """The messages of its calls are not checked."""
-    caller = world.admit(PREDICT, await world.new_key(Scope.PREDICT))
+    caller = await world.admit(PREDICT, await world.new_key(Scope.PREDICT))
     world.gatekeeper.check_request(caller, PREDICT, object())
+
+
+async def test_a_key_made_just_now_is_admitted(world: World) -> None:
+    """It is looked up before it is refused; an unknown one is refused as before."""
+    watching = asyncio.create_task(world.api_keys.watch())
+    new = NewApiKey("shop", frozenset({Scope.PREDICT}))
+    for _ in range(2):
+        _, shown = world.storage.api_keys.create(new, system_clock())
+        assert (await world.admit(PREDICT, shown)).name == "shop"
+    assert await _refused(world, PREDICT, "tm_0123456789ab_secret") == "INVALID_API_KEY"
+    watching.cancel()
+
+
+async def test_a_remembered_caller_is_forgotten_when_keys_change(world: World) -> None:
+    """A key that is revoked, and a token whose signing key is gone, are refused from then on."""
+    key, token = await world.new_key(Scope.PREDICT), world.issuer.token()
+    for shown in (key, token):
+        assert await world.admit(PREDICT, shown) is await world.admit(PREDICT, shown)
+    world.revoke(key)
+    await world.api_keys.refresh()
+    with pytest.raises(UnknownApiKey):
+        world.gatekeeper.authorize(PREDICT, bearer(key))
+    assert (await world.admit(PREDICT, token)).name == "shop"
+    watching = asyncio.create_task(world.tokens.watch())
+    world.issuer.rotate("second")
+    await until(lambda: not world.gatekeeper.remembered, "the new keys are read", 20)
+    assert await _refused(world, PREDICT, token) == "UNKNOWN_SIGNING_KEY"
+    watching.cancel()
+
+
+async def test_a_remembered_caller_is_admitted_until_the_credential_expires(world: World) -> None:
+    """Afterwards the error is the same as for a caller who was never remembered."""
+    token, end = world.issuer.token(), system_clock() + timedelta(minutes=30)
+    _, key = world.storage.api_keys.create(
+        NewApiKey("shop", frozenset({Scope.PREDICT}), expire_time=end), system_clock()
+    )
+    await world.api_keys.refresh()
+    for shown, seconds, reason in ((token, 601, "TOKEN_EXPIRED"), (key, 1801, "API_KEY_EXPIRED")):
+        world.clock.ahead = 0
+        assert (await world.admit(PREDICT, shown)).name == "shop"
+        world.clock.ahead = seconds
+        assert await _refused(world, PREDICT, shown) == reason
+
+
+async def test_what_is_remembered_is_bounded(world: World) -> None:
+    """Beyond the bound the oldest credential is forgotten, and checked again when it is used."""
+    first, remembered = world.issuer.token(), world.gatekeeper.remembered
+    caller = await world.admit(PREDICT, first)
+    remembered.update({str(number): caller for number in range(MAX_REMEMBERED - 1)})
+    await world.admit(PREDICT, world.issuer.token(sub="other"))
+    assert len(remembered) == MAX_REMEMBERED
+    assert await world.admit(PREDICT, first) is not caller
 
 
 def test_admin_actions_are_audited(world: World) -> None:
@@ -221,16 +279,15 @@ def test_any_metadata_is_refused_in_an_orderly_way(
 ) -> None:
     """Any metadata without a valid credential is UNAUTHENTICATED."""
     if method == HEALTH:
-        assert world.gatekeeper.admit(method, metadata) is NOBODY
+        assert world.gatekeeper.authorize(method, metadata) is NOBODY
         return
     with pytest.raises(Unauthenticated):
-        world.gatekeeper.admit(method, metadata)
+        world.gatekeeper.authorize(method, metadata)
 
 
-def test_a_database_of_no_keys_knows_nobody(world: World) -> None:
+async def test_a_database_of_no_keys_knows_nobody(world: World) -> None:
     """Without keys and tokens every credential is refused."""
-    gatekeeper = Gatekeeper(
-        ApiKeys(world.storage.api_keys), None, RateLimits(1), SIGNER, is_required=True
-    )
+    keys = ApiKeys(world.storage.api_keys, lambda: None)
+    gatekeeper = Gatekeeper(keys, None, RateLimits(1), SIGNER, {}, is_required=True)
     with pytest.raises(Unauthenticated):
-        gatekeeper.admit(PREDICT, bearer(world.issuer.token()))
+        await gatekeeper.admit(PREDICT, bearer(world.issuer.token()))
