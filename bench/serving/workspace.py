@@ -18,7 +18,7 @@ from tests.plugins.triton import free_ports
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "train.csv"
 TASK = "support"
 TORCHSCRIPT_TASK = "support_torchscript"
-_PORTS = ("GRPC", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
+_PORTS = ("GRPC", "HTTP", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
 _LOG_SETTLES_SECONDS = 0.5
 
 _SETTINGS = """\

@@ -1,6 +1,6 @@
 """The front's composition root."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from tidemill_core.settings import AuthSettings, Settings
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
+from tidemill_server.gateway.server import HttpServer
 from tidemill_server.handlers import Handlers
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
@@ -66,7 +67,7 @@ class Front:
         watchers: background tasks that run until the server stops.
     """
 
-    transport: Transport
+    transports: Sequence[Transport]
     router: Router
     api_keys: ApiKeys
     health: HealthServicer
@@ -126,10 +127,10 @@ def assemble(
     )
     handlers = _handlers(settings, storage, router, signer, predictor, triton)
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
-    transport = _TRANSPORTS[settings.server.transport](settings, pipeline, methods, share_port)
+    kinds = (_TRANSPORTS[settings.server.transport], HttpServer)
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
-        transport=transport,
+        transports=[kind(settings, pipeline, methods, share_port) for kind in kinds],
         router=router,
         api_keys=api_keys,
         health=health,

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 # With many small calls, the tokenizer's own threads only slow each other down.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -48,13 +49,13 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
     writer = asyncio.create_task(front.prediction_log.run())
     stopped = asyncio.create_task(stopping.wait())
-    retired = asyncio.create_task(_retired(retiring, front.transport))
-    serving = asyncio.create_task(front.transport.wait())
+    retired = asyncio.create_task(_retired(retiring, front.transports))
+    serving = [asyncio.create_task(transport.wait()) for transport in front.transports]
     # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
-    ends = [stopped, retired, serving, writer, *watchers]
+    ends = [stopped, retired, *serving, writer, *watchers]
     ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    retired.cancel()
-    serving.cancel()
+    for waiting in (retired, *serving):
+        waiting.cancel()
     await _close(front, watchers, writer)
     for each in ended:
         each.result()  # raises a watcher's error
@@ -70,9 +71,11 @@ async def _open(front: Front, settings: Settings) -> None:
     # Calls leave almost no cycles behind, so the default would collect far too often.
     gc.set_threshold(10_000)
     # As late as possible: from here on, connections wait until the server has started.
-    await front.transport.start()
+    for transport in front.transports:
+        await transport.start()
     report_ready()
-    log.info("listening", address=f"{settings.grpc_host}:{settings.grpc_port}")
+    grpc = f"{settings.grpc_host}:{settings.grpc_port}"
+    log.info("listening", grpc=grpc, http=f"{settings.http_host}:{settings.http_port}")
     check_exposure(settings)
 
 
@@ -82,7 +85,7 @@ async def _close(
     log.info("draining")
     front.health.drain()
     front.drain.begin()
-    await front.transport.stop()
+    await asyncio.gather(*(transport.stop() for transport in front.transports))
     for watcher in watchers:
         watcher.cancel()
     front.prediction_log.close()
@@ -92,10 +95,10 @@ async def _close(
     await front.triton.close()
 
 
-async def _retired(asked: asyncio.Event, transport: Transport) -> None:
+async def _retired(asked: asyncio.Event, transports: Sequence[Transport]) -> None:
     await asked.wait()
     log.info("retiring")
-    await transport.retire()
+    await asyncio.gather(*(transport.retire() for transport in transports))
 
 
 def main() -> int:

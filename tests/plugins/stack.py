@@ -21,6 +21,7 @@ from tidemill_core.storage.storage import Storage, open_storage
 
 PORTS = (
     "TIDEMILL_GRPC_PORT",
+    "TIDEMILL_HTTP_PORT",
     "TIDEMILL_METRICS_PORT",
     "TIDEMILL_TRITON_GRPC_PORT",
     "TIDEMILL_TRITON_HTTP_PORT",
@@ -56,6 +57,11 @@ class Stack:
     def address(self) -> str:
         """The front's gRPC address, host:port."""
         return f"127.0.0.1:{self.env['TIDEMILL_GRPC_PORT']}"
+
+    @property
+    def http_url(self) -> str:
+        """The URL of the front's HTTP API."""
+        return f"http://127.0.0.1:{self.env['TIDEMILL_HTTP_PORT']}"
 
     @property
     def triton_address(self) -> str:

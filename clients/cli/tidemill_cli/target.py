@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidemill_cli.failure import CannotRead, WrongUsage
-from tidemill_core.settings import load_settings, problems_named
+from tidemill_core.settings import Settings, load_settings, problems_named
 
 # Addresses that mean "every interface" are for listening, not for connecting.
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
@@ -119,6 +119,15 @@ def trusting(target: Target) -> ssl.SSLContext:
             f"{CLIENT} must name a certificate and its key in PEM, without a password"
         ) from error
     return context
+
+
+def http_url(settings: Settings) -> str:
+    """Return the URL of the HTTP API of the workspace's own server."""
+    host = _EVERY_INTERFACE.get(settings.http_host, settings.http_host)
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    scheme = "http" if settings.tls.certificate is None else "https"
+    return f"{scheme}://{host}:{settings.http_port}"
 
 
 def _name_of(certificate: Path) -> str:

@@ -13,7 +13,7 @@ from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown_lines, stdout
 from tidemill_cli.progress import progress_view
 from tidemill_cli.ready import example
-from tidemill_cli.target import caller_settings, target_of
+from tidemill_cli.target import caller_settings, http_url, target_of
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, unset_variables
@@ -132,12 +132,13 @@ def _wait_until_ready(settings: Settings, supervisor: Supervisor, asked: _Signal
 
 
 def _announce(settings: Settings, as_json: bool) -> None:
-    target, console = target_of(""), stdout()
+    target, url, console = target_of(""), http_url(settings), stdout()
     if as_json:
-        print_json({"state": "READY", "address": target.address, "tasks": list(settings.tasks)})
+        ready = {"state": "READY", "address": target.address, "http_url": url}
+        print_json({**ready, "tasks": list(settings.tasks)})
     else:
         served = ", ".join(settings.tasks)
-        console.print(f"ready: {served} at {target.address} (gRPC)", style="green")
+        console.print(f"ready: {served} at {target.address} (gRPC) and {url}", style="green")
         console.print(shown_lines(example(settings, target)))
     console.file.flush()
 

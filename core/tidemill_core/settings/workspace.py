@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     """Address of the gRPC front."""
     grpc_port: Port = 50051
     """Port of the gRPC front."""
+    http_host: str = "127.0.0.1"
+    """Address of the HTTP API."""
+    http_port: Port = 8080
+    """Port of the HTTP API."""
+    http_allowed_hosts: tuple[str, ...] = ()
+    """More names that callers of the HTTP API may use for the server, such as its DNS name."""
     metrics_host: str = "127.0.0.1"
     """Address of the Prometheus metrics."""
     metrics_port: Port = 9464
@@ -108,9 +114,10 @@ class Settings(BaseSettings):
 
     @property
     def requires_credentials(self) -> bool:
-        """Whether callers need a credential; by default they do except on loopback."""
-        required = self.auth.required
-        return not is_loopback(self.grpc_host) if required is None else required
+        """Whether callers need a credential; by default they do unless all is on loopback."""
+        if self.auth.required is not None:
+            return self.auth.required
+        return not all(map(is_loopback, (self.grpc_host, self.http_host)))
 
     @property
     def effective_database_url(self) -> str:

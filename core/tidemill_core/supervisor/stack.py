@@ -44,6 +44,8 @@ def _worker(settings: Settings, number: int) -> ProcessSpec:
     stack_wide = {
         "TIDEMILL_GRPC_HOST": settings.grpc_host,
         "TIDEMILL_GRPC_PORT": str(settings.grpc_port),
+        "TIDEMILL_HTTP_HOST": settings.http_host,
+        "TIDEMILL_HTTP_PORT": str(settings.http_port),
         "TIDEMILL_METRICS_HOST": settings.metrics_host,
         "TIDEMILL_METRICS_PORT": str(settings.metrics_port),
         "TIDEMILL_SERVER__WORKERS": str(settings.server.workers),
@@ -67,6 +69,7 @@ def stack_ports(settings: Settings) -> list[ListeningPort]:
     """Return every port that the stack listens on."""
     ports = [
         ListeningPort("grpc_port", settings.grpc_host, settings.grpc_port),
+        ListeningPort("http_port", settings.http_host, settings.http_port),
         ListeningPort("metrics_port", settings.metrics_host, settings.metrics_port),
     ]
     if not settings.triton.url:

@@ -1,4 +1,4 @@
-"""The port's exposure."""
+"""The exposure of the ports."""
 
 import structlog
 
@@ -10,15 +10,19 @@ log = structlog.get_logger()
 
 def check_exposure(settings: Settings) -> None:
     """Log who can reach the server, and warn if that is a risk."""
-    host = settings.grpc_host
-    if is_loopback(host):
-        log.info("loopback_only", host=host, to_change="set grpc_host; see docs/security.md")
+    open_hosts = {
+        host for host in (settings.grpc_host, settings.http_host) if not is_loopback(host)
+    }
+    if not open_hosts:
+        to_change = "set grpc_host or http_host; see docs/security.md"
+        log.info("loopback_only", to_change=to_change)
         return
+    host = ", ".join(sorted(open_hosts))
     if not settings.requires_credentials:
         log.warning(
             "open_to_everybody",
             host=host,
-            risk="anyone who can reach the port can predict and change models",
+            risk="anyone who can reach the server can predict and change models",
             remedy="remove auth.required, and give callers keys: tidemill keys create",
         )
     elif settings.tls.certificate is None:

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from socket import socket
-from typing import Any
+from typing import Any, NamedTuple
 
 from h2corn import Config, Server
 
 from tidemill_core.settings import TlsSettings
 from tidemill_server.security.tls import read_tls
+from tidemill_server.transports.sockets import listening_sockets
 from tidemill_server.transports.transport import (
     CONNECTION_LIMIT,
     GRACE_SECONDS,
@@ -70,3 +71,36 @@ class EmbeddedServer:
         if self._serving is not None:
             self._server.shutdown()
             await asyncio.wait([self._serving], timeout=seconds)
+
+
+class Port(NamedTuple):
+    """A port to listen on, with the arguments of `listening_sockets`."""
+
+    setting: str
+    host: str
+    number: int
+    is_shared: bool
+
+
+class EmbeddedTransport:
+    """A `Transport` on h2corn."""
+
+    def __init__(self, server: EmbeddedServer, port: Port) -> None:
+        self._server = server
+        self._port = port
+
+    async def start(self) -> None:
+        """Listen, as in `Transport`."""
+        await self._server.start(listening_sockets(*self._port))
+
+    async def wait(self) -> None:
+        """Wait for the end, as in `Transport`."""
+        await self._server.wait()
+
+    async def retire(self) -> None:
+        """Retire, as in `Transport`."""
+        await self._server.stop(RETIRE_SECONDS)
+
+    async def stop(self) -> None:
+        """Stop, as in `Transport`."""
+        await self._server.stop(GRACE_SECONDS)

@@ -12,16 +12,15 @@ from tidemill_server.rpc.call import MAX_SECONDS
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import Status
-from tidemill_server.transports.embedded import LIMITS, EmbeddedServer
+from tidemill_server.transports.embedded import (
+    LIMITS,
+    EmbeddedServer,
+    EmbeddedTransport,
+    Port,
+)
 from tidemill_server.transports.framing import ENCODINGS, MessageReader, Receive
 from tidemill_server.transports.metadata import Head, InvalidHead, fields_of, head_of
-from tidemill_server.transports.sockets import listening_sockets
-from tidemill_server.transports.transport import (
-    GRACE_SECONDS,
-    MAX_METADATA_BYTES,
-    MAX_STREAMS_A_CONNECTION,
-    RETIRE_SECONDS,
-)
+from tidemill_server.transports.transport import MAX_METADATA_BYTES, MAX_STREAMS_A_CONNECTION
 
 _CONFIG = replace(
     LIMITS,
@@ -47,7 +46,7 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class H2cornTransport:
+class H2cornTransport(EmbeddedTransport):
     """The gRPC port on h2corn."""
 
     def __init__(
@@ -57,28 +56,10 @@ class H2cornTransport:
         methods: Mapping[str, Method],
         share_port: bool,
     ) -> None:
-        self._settings = settings
+        port = Port("grpc_port", settings.grpc_host, settings.grpc_port, share_port)
+        super().__init__(EmbeddedServer(self._serve, _CONFIG, settings.tls), port)
         self._pipeline = pipeline
         self._methods = methods
-        self._share_port = share_port
-        self._server = EmbeddedServer(self._serve, _CONFIG, settings.tls)
-
-    async def start(self) -> None:
-        """Listen, as in `Transport`."""
-        host, port = self._settings.grpc_host, self._settings.grpc_port
-        await self._server.start(listening_sockets("grpc_port", host, port, self._share_port))
-
-    async def wait(self) -> None:
-        """Wait for the end, as in `Transport`."""
-        await self._server.wait()
-
-    async def retire(self) -> None:
-        """Retire, as in `Transport`."""
-        await self._server.stop(RETIRE_SECONDS)
-
-    async def stop(self) -> None:
-        """Stop, as in `Transport`."""
-        await self._server.stop(GRACE_SECONDS)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request: the ASGI application."""

@@ -120,7 +120,7 @@ class Front:
         port: int = 0,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        free, self.metrics_port = free_ports(2)
+        free, self.http_port, self.metrics_port = free_ports(3)
         self.port = port or free
         self.address = f"127.0.0.1:{self.port}"
         self.output = workspace.folder / f"front-{self.port}.log"
@@ -128,6 +128,7 @@ class Front:
         self._environment = {
             **os.environ,
             "TIDEMILL_GRPC_PORT": str(self.port),
+            "TIDEMILL_HTTP_PORT": str(self.http_port),
             "TIDEMILL_METRICS_PORT": str(self.metrics_port),
             "TIDEMILL_TRITON__URL": triton_address,
             "TIDEMILL_SERVER__REFLECTION": "true",

@@ -32,6 +32,7 @@ class Workers:
         specs = [spec for spec in stack_processes(settings) if spec.name.startswith(names)]
         self.state_dir = settings.state_dir
         self.address = f"127.0.0.1:{settings.grpc_port}"
+        self.http_port = settings.http_port
         self.workspace = workspace
         scratch = [metrics_folder(self.state_dir)]
         self.supervisor = Supervisor(specs, self.state_dir, scratch=scratch)
@@ -70,10 +71,11 @@ def running(
     workspace: Workspace, triton: RunningTriton, names: tuple[str, ...] = ("server",)
 ) -> Iterator[Workers]:
     """Yield two workers that answer, and other processes of the stack if they are named."""
-    grpc_port, metrics_port = free_ports(2)
+    grpc_port, http_port, metrics_port = free_ports(3)
     with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
         environment.setenv("TIDEMILL_TRITON__URL", triton.grpc_address)
         environment.setenv("TIDEMILL_GRPC_PORT", str(grpc_port))
+        environment.setenv("TIDEMILL_HTTP_PORT", str(http_port))
         environment.setenv("TIDEMILL_METRICS_PORT", str(metrics_port))
         environment.setenv("TIDEMILL_SERVER__WORKERS", "2")
         pair = Workers(workspace, names)

@@ -11,20 +11,21 @@ import pytest
 from tidemill_cli.main import run
 
 
+@pytest.mark.parametrize("name", ["grpc", "http"])
 def test_doctor_names_a_port_that_is_taken_and_what_to_do(
-    workspace: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     """A failed check ends with 1, and names the setting that changes the port."""
     assert run(["init"]) == 0
     settings = workspace / "tidemill.toml"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        settings.write_text(f"grpc_port = {port}\n{settings.read_text()}")
+        settings.write_text(f"{name}_port = {port}\n{settings.read_text()}")
         capsys.readouterr()
         assert run(["doctor", "--json"]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks[f"port {port}"]["result"] == "fail"
-    assert "TIDEMILL_GRPC_PORT" in checks[f"port {port}"]["remedy"]
+    assert f"TIDEMILL_{name.upper()}_PORT" in checks[f"port {port}"]["remedy"]
     assert checks["python"]["result"] == checks["settings"]["result"] == "ok"
 
 

@@ -205,14 +205,18 @@ def test_wrong_variables(
     assert variable.upper() in str(refused.value)
 
 
-def test_a_variable_that_kubernetes_set_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["grpc", "http", "metrics"])
+def test_a_variable_that_kubernetes_set_is_explained(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     """The URL that Kubernetes sets for a Service named tidemill-grpc is refused as a port."""
-    monkeypatch.setenv("TIDEMILL_GRPC_PORT", "tcp://10.0.0.1:50051")
+    variable = f"TIDEMILL_{name.upper()}_PORT"
+    monkeypatch.setenv(variable, "tcp://10.0.0.1:50051")
     with pytest.raises(ConfigurationError) as refused:
         load_settings()
     told = str(refused.value)
-    assert "grpc_port is 'tcp://10.0.0.1:50051' (from TIDEMILL_GRPC_PORT)" in told
-    assert "a Service named tidemill-grpc: set enableServiceLinks: false" in told
+    assert f"{name}_port is 'tcp://10.0.0.1:50051' (from {variable})" in told
+    assert f"a Service named tidemill-{name}: set enableServiceLinks: false" in told
 
 
 @pytest.mark.parametrize("service", ["TIDEMILL", "TIDEMILL_SERVER", "TIDEMILL_TRITON"])

@@ -140,6 +140,7 @@ def test_every_worker_of_the_server_is_a_process_that_can_be_replaced(tmp_path: 
         assert worker.retire_seconds is not None
         assert "--share-ports" in worker.argv
         assert worker.env["TIDEMILL_GRPC_PORT"] == "50123"
+        assert worker.env["TIDEMILL_HTTP_PORT"] == "8080"
         assert worker.env["PROMETHEUS_MULTIPROC_DIR"] == str(tmp_path / "metrics")
 
 
@@ -147,7 +148,8 @@ def test_a_triton_that_runs_already_is_neither_started_nor_probed(tmp_path: Path
     """With triton.url, Triton's process and ports are left out."""
     elsewhere = settings(tmp_path, triton=TritonSettings(url="triton:8001"))
     assert [process.name for process in stack_processes(elsewhere)] == ["jobs", "server-1"]
-    assert [port.setting for port in stack_ports(elsewhere)] == ["grpc_port", "metrics_port"]
+    front = ["grpc_port", "http_port", "metrics_port"]
+    assert [port.setting for port in stack_ports(elsewhere)] == front
 
 
 def test_every_port_of_the_embedded_stack_is_probed(tmp_path: Path) -> None:
@@ -155,6 +157,7 @@ def test_every_port_of_the_embedded_stack_is_probed(tmp_path: Path) -> None:
     ports = stack_ports(settings(tmp_path, grpc_host="0.0.0.0"))  # noqa: S104 -- the case itself
     assert [(port.setting, port.host) for port in ports] == [
         ("grpc_port", "0.0.0.0"),  # noqa: S104 -- the case itself
+        ("http_port", LOOPBACK),
         ("metrics_port", LOOPBACK),
         ("triton_grpc_port", LOOPBACK),
         ("triton_http_port", LOOPBACK),

@@ -106,15 +106,19 @@ def test_a_variable_that_is_no_setting_is_noticed() -> None:
 def test_server_and_jobs_share_their_settings() -> None:
     """They differ in the addresses that the server listens on and the key that the jobs hold."""
     server, jobs = (set(tidemill_variables(name).items()) for name in ("server", "jobs"))
-    assert {name for name, _ in server - jobs} == {"TIDEMILL_GRPC_HOST", "TIDEMILL_METRICS_HOST"}
+    assert {name for name, _ in server - jobs} == {
+        "TIDEMILL_GRPC_HOST",
+        "TIDEMILL_HTTP_HOST",
+        "TIDEMILL_METRICS_HOST",
+    }
     assert jobs - server == {("TIDEMILL_TRITON__CONTROL_KEY", CONTROL_KEY)}
 
 
 def test_the_servers_ports_are_the_settings_defaults() -> None:
-    """The published port is the one that the server listens on without being told."""
-    port = default("grpc_port")
-    assert SERVICES["server"]["ports"] == [f"127.0.0.1:{port}:{port}"]
-    assert instructions("server", "EXPOSE") == [str(port)]
+    """The published ports are those that the server listens on by default."""
+    ports = [default("grpc_port"), default("http_port")]
+    assert SERVICES["server"]["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports]
+    assert instructions("server", "EXPOSE") == [" ".join(map(str, ports))]
 
 
 def test_nothing_is_published_beyond_loopback() -> None:

@@ -32,6 +32,10 @@ def test_every_other_address_needs_one(host: str) -> None:
     """Other addresses need a credential, unless the setting says otherwise."""
     assert _settings(host, None).requires_credentials
     assert not _settings(host, False).requires_credentials
+    assert Settings(http_host=host, tasks={}).requires_credentials
+    with capture_logs() as logged:
+        check_exposure(Settings(http_host=host, tasks={}))
+    assert [entry["event"] for entry in logged] == ["keys_travel_in_clear"]
 
 
 @pytest.mark.parametrize(

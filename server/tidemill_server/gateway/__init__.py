@@ -1,0 +1,1 @@
+"""The HTTP API: JSON in and out, over the same pipeline and services as gRPC."""

@@ -1,0 +1,81 @@
+"""JSON bodies of requests, read strictly: what two parsers could read differently is refused."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from google.protobuf.message import Message
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tidemill_core.errors import InvalidArgument
+from tidemill_server.rpc.decoding import MalformedMessage
+
+
+class Body(BaseModel):
+    """A request's or an answer's fields; the docstrings of attributes are in the OpenAPI page."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class InvalidField(InvalidArgument):
+    """A field of a body is unknown, missing or of the wrong type."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__("INVALID_FIELD", field, rule)
+
+
+def parsed(content: bytes, body: type[Body]) -> dict[str, Any]:
+    """Return the fields that a JSON body sets.
+
+    Raises:
+        MalformedMessage: it is not one JSON object in UTF-8.
+        InvalidField: a field is unknown, missing or of the wrong type.
+    """
+    fields = _loaded(content)
+    if not isinstance(fields, dict):
+        raise MalformedMessage("is not a JSON object")
+    try:
+        return body.model_validate(fields).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field, kind = ".".join(map(str, problem["loc"]))[:100], problem["type"]
+        if kind == "extra_forbidden":
+            rule = f"is not a field; there are: {', '.join(body.model_fields)}"
+        elif kind == "missing":
+            rule = "is missing"
+        else:
+            rule = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
+        raise InvalidField(field, rule) from error
+
+
+def _loaded(content: bytes) -> Any:
+    try:
+        value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+        if b"\\u" in content:  # only an escape can be a lone surrogate
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise MalformedMessage("is nested too deeply") from error
+    except UnicodeError as error:
+        raise MalformedMessage("is not UTF-8, or has a lone surrogate") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise MalformedMessage(f"is not JSON from {place} on") from error
+    except ValueError as error:
+        raise MalformedMessage("has an integer with too many digits") from error
+    return value
+
+
+def encoded(kind: type[Message], fields: Mapping[str, Any]) -> bytes:
+    """Return the message with some fields, as gRPC callers send it."""
+    return kind(**fields).SerializeToString()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise MalformedMessage("has a field twice")
+    return fields
+
+
+def _refused(word: str) -> NoReturn:
+    raise MalformedMessage(f"has {word}, which JSON does not have")

@@ -1,0 +1,47 @@
+"""The HTTP port."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tidemill_core.settings import Settings
+from tidemill_server.gateway.app import Gateway, gateway_app
+from tidemill_server.gateway.site import Site
+from tidemill_server.rpc.methods import Method
+from tidemill_server.rpc.pipeline import Pipeline
+from tidemill_server.transports.embedded import (
+    LIMITS,
+    EmbeddedServer,
+    EmbeddedTransport,
+    Port,
+)
+from tidemill_server.transports.transport import (
+    GRACE_SECONDS,
+    MAX_METADATA_BYTES,
+    MAX_STREAMS_A_CONNECTION,
+)
+
+_CONFIG = replace(
+    LIMITS,
+    # No call lasts longer: what is left then are bodies that do not arrive.
+    timeout_graceful_shutdown=GRACE_SECONDS,
+    limit_request_head_size=MAX_METADATA_BYTES,
+    h2_max_header_list_size=MAX_METADATA_BYTES,
+    max_concurrent_streams=MAX_STREAMS_A_CONNECTION,
+)
+
+
+class HttpServer(EmbeddedTransport):
+    """The HTTP port on h2corn, whichever transport carries gRPC."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        methods: Mapping[str, Method],
+        share_port: bool,
+    ) -> None:
+        site = Site(settings.http_host, settings.http_allowed_hosts)
+        default_task = next(iter(settings.tasks)) if len(settings.tasks) == 1 else ""
+        app = gateway_app(Gateway(pipeline, methods, site), default_task)
+        port = Port("http_port", settings.http_host, settings.http_port, share_port)
+        super().__init__(EmbeddedServer(app, _CONFIG, settings.tls), port)

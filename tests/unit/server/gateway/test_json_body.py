@@ -1,0 +1,92 @@
+"""JSON bodies."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.v1.prediction_service_pb2 import PredictRequest
+from tidemill_core.errors import InvalidArgument
+from tidemill_server.gateway.bodies import FeedbackBody, PredictBody
+from tidemill_server.gateway.json_body import InvalidField, encoded, parsed
+from tidemill_server.rpc.decoding import MalformedMessage
+
+
+def test_the_fields_that_a_body_sets() -> None:
+    """They make the message that a caller of gRPC sends; others keep their defaults."""
+    body = '{"text": "caf\\u00e9 \\ud83d\\ude00 ü", "top_k": 3, "attributes": {"a": "b"}}'
+    fields = parsed(body.encode(), PredictBody)
+    assert fields == {"text": "café 😀 ü", "top_k": 3, "attributes": {"a": "b"}}
+    message = PredictRequest.FromString(encoded(PredictRequest, {"task": "support", **fields}))
+    assert (message.task, message.text, message.top_k) == ("support", "café 😀 ü", 3)
+    assert message.attributes == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b" ", b"{", b"nothing", b"[]", b'"text"', b"1", b"null", b"{} {}", b"{'a': 1}"),
+        *(b'{"text": "\xff"}', b"\xff\xfe{\x00}\x00", b'\xef\xbb\xbf{"text": "a"}'),
+        *(b'{"text": "\\ud800"}', b'{"text": "\\udc00\\ud800"}', b'{"\\ud800": 1}'),
+        *(b'{"text": "a", "text": "b"}', b'{"text": "a", "attributes": {"x": "1", "x": "2"}}'),
+        *(b'{"top_k": NaN}', b'{"top_k": Infinity}', b'{"top_k": -Infinity}', b'{"a": "\x01"}'),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b'{"top_k": 1' + b"0" * 5000 + b"}"),
+    ],
+)
+def test_what_is_not_json_or_could_be_read_in_two_ways(content: bytes) -> None:
+    """It is MALFORMED_MESSAGE, whatever the parser says about it."""
+    with pytest.raises(MalformedMessage) as refused:
+        parsed(content, PredictBody)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "rule"),
+    [
+        ({}, "text", "is missing"),
+        ({"text": None}, "text", "must be a valid string"),
+        ({"text": 1}, "text", "must be a valid string"),
+        ({"text": ["a"]}, "text", "must be a valid string"),
+        ({"text": "a", "top_k": "1"}, "top_k", "must be a valid integer"),
+        ({"text": "a", "top_k": 1.5}, "top_k", "must be a valid integer"),
+        ({"text": "a", "top_k": True}, "top_k", "must be a valid integer"),
+        ({"text": "a", "top_k": 2**31}, "top_k", "must be less than 2147483648"),
+        ({"text": "a", "top_k": -(2**40)}, "top_k", "must be greater than"),
+        ({"text": "a", "attributes": []}, "attributes", "must be a valid dictionary"),
+        ({"text": "a", "attributes": {"x": 1}}, "attributes.x", "must be a valid string"),
+        ({"text": "a", "Text": "b"}, "Text", "is not a field; there are: text, top_k"),
+        ({"text": "a", "task": "other"}, "task", "is not a field"),
+        ({"text": "a", "x" * 5000: 1}, "x" * 100, "is not a field"),
+    ],
+)
+def test_a_field_that_is_wrong(fields: dict[str, object], field: str, rule: str) -> None:
+    """It is INVALID_FIELD with the field and the rule; nothing is converted silently."""
+    with pytest.raises(InvalidField) as refused:
+        parsed(json.dumps(fields).encode(), PredictBody)
+    assert (refused.value.reason, refused.value.field) == ("INVALID_FIELD", field)
+    assert refused.value.description.startswith(rule)
+
+
+def test_feedback_has_one_verdict() -> None:
+    """Both are refused; which one is missing is the service's own rule."""
+    assert parsed(b'{"prediction_id": "a", "correct": false}', FeedbackBody)["correct"] is False
+    with pytest.raises(InvalidField, match="either correct or label"):
+        parsed(b'{"prediction_id": "a", "correct": true, "label": "b"}', FeedbackBody)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("text"), inner),
+)
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_read_or_refused_in_an_orderly_way(content: bytes) -> None:
+    """What is read makes a message; everything else is an InvalidArgument that can be sent."""
+    try:
+        fields = parsed(content, PredictBody)
+    except InvalidArgument as error:
+        str(error).encode()
+        return
+    assert PredictRequest.FromString(encoded(PredictRequest, fields)).text == fields["text"]
