@@ -20,13 +20,13 @@ class Measures:
         accuracy: the share of rows whose likeliest label is right, in [0, 1].
         macro_f1: the mean F1 over the labels that occur or are predicted, in [0, 1] (Opitz & Burst
             2019, "Macro F1 and Macro F1", equation 2, https://arxiv.org/abs/1911.03347).
-        expectedcalibration_error: in [0, 1], 0 is best.
+        expected_calibration_error: in [0, 1], 0 is best.
         n: the number of rows.
     """
 
     accuracy: float
     macro_f1: float
-    expectedcalibration_error: float
+    expected_calibration_error: float
     n: int
 
 
@@ -39,13 +39,13 @@ def evaluate(probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int
             counts as an error, and as a label with an F1 of 0.
     """
     if len(targets) == 0:
-        return Measures(accuracy=0.0, macro_f1=0.0, expectedcalibration_error=0.0, n=0)
+        return Measures(accuracy=0.0, macro_f1=0.0, expected_calibration_error=0.0, n=0)
     predicted = probabilities.argmax(axis=1)
     right = predicted == targets
     return Measures(
         accuracy=float(right.mean()),
         macro_f1=float(f1_score(targets, predicted, average="macro")),
-        expectedcalibration_error=calibration_error(reliability(probabilities, targets)),
+        expected_calibration_error=calibration_error(reliability(probabilities, targets)),
         n=len(targets),
     )
 
