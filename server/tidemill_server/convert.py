@@ -20,11 +20,10 @@ from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
 from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.report import Report
-from tidemill_core.errors import InvalidArgument, TidemillError
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
 from tidemill_server.inference.query import BATCH_METHOD, Query
-from tidemill_server.inference.work import Answer
 from tidemill_server.rpc.status import to_status
 
 M = TypeVar("M", bound=Message)
@@ -93,23 +92,9 @@ def batch_query(
 
 
 def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
-    """Convert a prediction, field by field because every call pays for it."""
-    scores = [prediction_service_pb2.Score(label=s.label, score=s.score) for s in value.scores]
-    return prediction_service_pb2.Prediction(
-        prediction_id=value.prediction_id,
-        label=value.label,
-        confidence=value.confidence,
-        scores=scores,
-        model_version=value.model_version,
-        abstained=value.abstained,
-    )
-
-
-def answer(value: Answer) -> dict[str, Any]:
-    """Return the field of a result or response that holds an answer."""
-    if isinstance(value, TidemillError):
-        return {"error": to_status(value)}
-    return {"prediction": prediction(value)}
+    """Convert a prediction."""
+    scores = [message(prediction_service_pb2.Score, each) for each in value.scores]
+    return message(prediction_service_pb2.Prediction, value, scores=scores)
 
 
 def stored_prediction(value: Prediction) -> prediction_service_pb2.GetPredictionResponse:

@@ -41,7 +41,6 @@ class ModelConfig:
         format: chooses the backend.
         versions: the only versions that Triton serves; at least one, each at least 1.
         max_batch_size: the largest number of rows in one call and in one merged batch.
-        max_queue_delay_microseconds: how long a batch that is not full waits for more rows.
 
     Raises:
         ValueError: a value breaks the rules above.
@@ -51,7 +50,6 @@ class ModelConfig:
     format: ModelFormat
     versions: tuple[int, ...]
     max_batch_size: int = 128
-    max_queue_delay_microseconds: int = 3000
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -69,8 +67,10 @@ class ModelConfig:
         The number of ids in a row is open, as is the number of labels. Each version has its own
         length, to which the front pads all rows, so that Triton can merge them.
 
-        There is no queue policy with timeouts: with one, Triton 2.51 sometimes delays a request by
-        500 ms. A caller's gRPC deadline removes its request from the queue anyway.
+        Triton merges the requests that it finds in its queue, and waits for no others: the front
+        has merged its callers' already. There is no queue policy with timeouts: with one, Triton
+        2.51 sometimes delays a request by 500 ms. A caller's gRPC deadline removes its request from
+        the queue anyway.
         """
         versions = ", ".join(str(version) for version in sorted(set(self.versions)))
         return f"""\
@@ -84,9 +84,7 @@ output [
   {{ name: "{OUTPUT_NAME}" data_type: TYPE_FP32 dims: [ -1 ] }}
 ]
 instance_group [ {{ count: 1 }} ]
-dynamic_batching {{
-  max_queue_delay_microseconds: {self.max_queue_delay_microseconds}
-}}
+dynamic_batching {{ }}
 version_policy: {{ specific {{ versions: [ {versions} ] }} }}
 """
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill_server import convert
+from tidemill_server import convert, wire
 from tidemill_server.handlers.prediction import PredictionHandler
 from tidemill_server.inference.query import STREAM_METHOD, UNARY_METHOD
 from tidemill_server.rpc.call import Call
@@ -26,33 +26,28 @@ class PredictionServicer:
         """Return a stored prediction."""
         return convert.stored_prediction(await self._handler.get(request.prediction_id))
 
-    async def Predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
-        """Predict one text."""
+    async def Predict(self, request: pb.PredictRequest, call: Call) -> bytes:
+        """Predict one text; the response is encoded."""
         query = convert.query(request, UNARY_METHOD, request.request_id, deadline_of(call), _now())
         answer = await self._handler.predict(query, request.text)
-        return pb.PredictResponse(prediction=convert.prediction(answer))
+        return wire.predict_response(answer)
 
-    async def BatchPredict(
-        self, request: pb.BatchPredictRequest, call: Call
-    ) -> pb.BatchPredictResponse:
-        """Predict up to 1,024 texts."""
+    async def BatchPredict(self, request: pb.BatchPredictRequest, call: Call) -> bytes:
+        """Predict up to 1,024 texts; the response is encoded."""
         query = convert.batch_query(request, deadline_of(call), _now())
-        answers = await self._handler.predict_batch(query, request.texts)
-        results = [pb.BatchPredictResult(**convert.answer(answer)) for answer in answers]
-        return pb.BatchPredictResponse(results=results)
+        return wire.batch_response(await self._handler.predict_batch(query, request.texts))
 
     def StreamPredict(
         self, request_iterator: AsyncIterator[pb.StreamPredictRequest], call: Call
-    ) -> AsyncIterator[pb.StreamPredictResponse]:
-        """Predict texts until the caller stops sending; answers keep the requests' order."""
+    ) -> AsyncIterator[bytes]:
+        """Predict texts until the caller stops sending; responses keep the requests' order."""
         return pipelined(request_iterator, partial(self._answer, call), self._windows)
 
-    async def _answer(
-        self, call: Call, request: pb.StreamPredictRequest
-    ) -> pb.StreamPredictResponse | Exception:
+    async def _answer(self, call: Call, request: pb.StreamPredictRequest) -> bytes | Exception:
         query = convert.query(request, STREAM_METHOD, request.id, item_deadline_of(call), _now())
-        answer = await self._handler.predict_item(query, request.text)
-        return pb.StreamPredictResponse(id=request.id, **convert.answer(answer))
+        return wire.stream_response(
+            request.id, await self._handler.predict_item(query, request.text)
+        )
 
 
 def _now() -> float:
