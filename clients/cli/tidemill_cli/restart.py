@@ -1,6 +1,7 @@
 """`tidemill restart`."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # imported at run time once the extras are known to be instal
 app = typer.Typer(add_completion=False)
 _INTERVAL_SECONDS = 0.1
 _BEGIN_SECONDS = 30.0
+_REPORT_BYTES = 4096
+"""Room for the stack's report of the restart."""
 
 
 @app.command(epilog="Example: tidemill restart && tidemill status")
@@ -53,7 +56,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
 
     Raises:
         NothingRuns: no stack runs here.
-        CommandFailed: another restart is in progress, or the stack ends.
+        CommandFailed: another restart is in progress, the disk is full, or the stack ends.
     """
     from tidemill_core.supervisor import RESTART_SIGNAL, StateDirectoryLock, read_report
 
@@ -63,6 +66,7 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
         raise NothingRuns(f"no stack runs on {state_dir}: start `tidemill up`")
     if before is not None and str(before.supervisor) == holder and not before.ended:
         raise CommandFailed("another restart is in progress: wait until it is over")
+    _require_space(state_dir)
     os.kill(int(holder), RESTART_SIGNAL)
     deadline = time.monotonic() + _BEGIN_SECONDS
     while (report := read_report(state_dir)) is None or report == before:
@@ -76,6 +80,18 @@ def _reports(state_dir: Path) -> "Iterator[RestartReport]":
         time.sleep(_INTERVAL_SECONDS)
         report = read_report(state_dir) or report
     yield report
+
+
+def _require_space(state_dir: Path) -> None:
+    """Raise CommandFailed on a full disk, where a worker holds its predictions in memory."""
+    try:
+        with tempfile.TemporaryFile(dir=state_dir) as file:
+            file.write(bytes(_REPORT_BYTES))
+    except OSError as error:
+        raise CommandFailed(
+            f"{state_dir} cannot be written ({error.strerror}): free space first, because a worker "
+            "that ends now loses the predictions that it holds in memory"
+        ) from error
 
 
 def _line(step: "RestartStep") -> str:
