@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.training import TrainingSettings
+
+Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: round(trust, 3))]
 
 
 class _SettingsSection(BaseModel):
@@ -75,9 +77,10 @@ class FeedbackSettings(_SettingsSection):
     retrain_after: int = Field(default=1000, ge=1)
     """New labeled examples from feedback that start a retraining. A text counts once. It does not
     count if the split holds it out, or if the last retraining learned it with the same label."""
-    trust: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = {}
+    trust: dict[str, Trust] = {}
     """Probability that a feedback source's verdicts are right, by the source's name; 1 for others.
-    It is the weight of the verdicts in training and where verdicts contradict each other."""
+    It is the weight of the verdicts in training and where verdicts contradict each other, in whole
+    thousandths."""
     max_suspects: int = Field(default=100, ge=1, le=10_000)
     """Most label errors that `find_label_errors` reports, the least likely labels first."""
 

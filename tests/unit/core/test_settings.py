@@ -50,6 +50,12 @@ def test_the_file() -> None:
     assert settings.tasks["support"].sources[0].label_column == "label"
 
 
+def test_trust_has_whole_thousandths() -> None:
+    """A weight is the same in training, in a dataset's id and where verdicts are added up."""
+    _write("[feedback]\ntrust = { bot = 0.50049, crowd = 0.001 }")
+    assert load_settings().feedback.trust == {"bot": 0.5, "crowd": 0.001}
+
+
 def test_the_environment_beats_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable overrides its own setting and no other."""
     _write(
@@ -75,148 +81,6 @@ def test_nested_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.feedback.retrain_after == 500
     assert settings.triton_address == "triton:9001"
     assert settings.triton_grpc_port == 9002
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("grcp_port = 1", "grcp_port"),
-        ("[feedback]\nretrain = 1", "feedback.retrain"),
-        (TASK + "lables = 3", "tasks.support.lables"),
-        ('[tasks.support]\nsources = [{ path = "a", columns = 1 }]', "columns"),
-        ("[nonsense]", "nonsense"),
-    ],
-)
-def test_unknown_settings(text: str, name: str) -> None:
-    """An unknown setting is refused with its whole name."""
-    _write(text)
-    with pytest.raises(ConfigurationError, match=name):
-        load_settings()
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("grpc_port = 0", "grpc_port"),
-        ("grpc_port = 65536", "grpc_port"),
-        ('grpc_port = "high"', "grpc_port"),
-        ("tasks = 3", "tasks"),
-        ("[tasks.support]\nsources = []", "tasks.support.sources"),
-        ("[tasks.support]", "tasks.support.sources"),
-        (TASK + 'format = "pickle"', "tasks.support.format"),
-        (TASK + "abstain_below = 1.5", "tasks.support.abstain_below"),
-        (TASK + "abstain_for_precision = 1", "tasks.support.abstain_for_precision"),
-        (TASK + 'training = { network = "forest" }', "tasks.support.training.network"),
-        (TASK + "training = { seed = -1 }", "tasks.support.training.seed"),
-        ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours"),
-        ("[feedback]\nretrain_after = 0", "feedback.retrain_after"),
-        ("[labeling]\naudit_share = 1.1", "labeling.audit_share"),
-        ("[labeling]\njudgements = 0", "labeling.judgements"),
-        ("[labeling]\nlease_minutes = 0", "labeling.lease_minutes"),
-    ],
-)
-def test_wrong_values(text: str, name: str) -> None:
-    """A value that breaks its rule is refused with its setting's name."""
-    _write(text)
-    with pytest.raises(ConfigurationError, match=name):
-        load_settings()
-
-
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("grpc_port = 0", "grpc_port is 0: must be at least 1"),
-        ("grpc_port = 65536", "grpc_port is 65536: must be at most 65535"),
-        ("grpc_port = 0.5", "grpc_port is 0.5: must be a whole number"),
-        ("grpc_host = 5", "grpc_host is 5: must be a string"),
-        ("server = 5", "server is 5: must be a table"),
-        ("[monitoring]\nwindow_hours = 0", "monitoring.window_hours is 0: must be more than 0"),
-        ("[monitoring]\nwindow_hours = inf", "window_hours is inf: must be a finite number"),
-        ("[monitoring]\nmax_accuracy_drop = 1", "is 1: must be less than 1"),
-        ('[tracing]\nsample = "x"', "tracing.sample is 'x': must be a number"),
-        ('[server]\nreflection = "maybe"', "server.reflection is 'maybe': must be true or false"),
-        ("[tls]\ncertificate = 7", "tls.certificate is 7: must be a path"),
-        ("[feedback]\ntrust = { x = 2 }", "feedback.trust.x is 2: must be at most 1"),
-        (TASK + "redact = 5", "tasks.support.redact is 5: must be a list"),
-        (TASK + 'format = "pickle"', "is 'pickle': must be 'onnx' or 'torchscript'"),
-        ("[tasks.support]", "tasks.support.sources: missing"),
-        ("[tasks.support]\nsources = []", "tasks.support.sources: must not be empty"),
-        ("[tasks.Bad]", "tasks.Bad is 'Bad': must match the pattern '^[a-z]"),
-        (
-            '[tasks.t]\nsources = [{ path = "a", delimiter = "ab" }]',
-            "tasks.t.sources.0.delimiter is 'ab': must have at most 1 character",
-        ),
-        ('[tasks.t]\nsources = [{ kind = "x" }]', "kind 'x' must be one of 'files', 'sql', 'http'"),
-        ('[tasks.t]\nsources = [{ kind = "sql" }]', "tasks.t.sources.0.cursor_column: missing"),
-    ],
-)
-def test_rules_are_in_plain_words(text: str, line: str) -> None:
-    """A wrong value is reported with the setting as in the file, and what it must be."""
-    _write(text)
-    with pytest.raises(ConfigurationError) as refused:
-        load_settings()
-    assert line in str(refused.value)
-    assert "Input" not in str(refused.value)
-
-
-def test_all_faults_at_once() -> None:
-    """Several faults are reported at once, each on its own line."""
-    _write("grpc_port = 0\nnonsense = 1\n")
-    with pytest.raises(ConfigurationError) as caught:
-        load_settings()
-    first, *faults = str(caught.value).splitlines()
-    assert first == "wrong settings:"
-    assert sorted(fault.split()[0].strip(":") for fault in faults) == ["grpc_port", "nonsense"]
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "name"),
-    [
-        ("TIDEMILL_GRPC_PORT", "many", "grpc_port is 'many'.*: must be a whole number$"),
-        ("tidemill_grpc_port", "many", "grpc_port is 'many'.*: must be a whole number$"),
-        ("TIDEMILL_TASKS", "support", "must be JSON"),
-        (
-            "TIDEMILL_TASKS",
-            '{"a": {"sources": [{"path": ""}]}}',
-            "sources.0.path.*not be empty$",
-        ),
-        ("TIDEMILL_FEEDBACK", "{", "must be JSON"),
-        ("TIDEMILL_FEEDBACK__RETRAIN", "5", "did you mean feedback.retrain_after"),
-        ("TIDEMILL_TASKS__SUPPORT__SOURCES", "train.csv", "must be JSON"),
-        ("TIDEMILL_GPRC_PORT", "6000", "did you mean TIDEMILL_GRPC_PORT"),
-        ("TIDEMILL_FEEDBACK_RETRAIN_AFTER", "5", "did you mean TIDEMILL_FEEDBACK__RETRAIN_AFTER"),
-        ("TIDEMILL_FEEDBAK__RETRAIN_AFTER", "5", "did you mean TIDEMILL_FEEDBACK__RETRAIN_AFTER"),
-        ("TIDEMILL_ADRESS", "mill:50051", "did you mean TIDEMILL_ADDRESS"),
-        ("TIDEMILL_XYZZY", "1", "no such setting$"),
-        ("TIDEMILL_GRPC_PORT__X", "1", "did you mean TIDEMILL_GRPC_PORT"),
-        ("TIDEMILL_API_KEY__X", "1", "did you mean TIDEMILL_API_KEY"),
-        ("TIDEMILL_GRPC_PORT", "TCP://10.0.0.1:1", "enableServiceLinks"),
-        ("TIDEMILL_FEEDBACK__RETRAIN_AFTER__X", "5", "from TIDEMILL_FEEDBACK__RETRAIN_AFTER__X"),
-        ("TIDEMILL_TASKS__NEW__LOG_SAMPLE", "0.5", "from TIDEMILL_TASKS__NEW__LOG_SAMPLE"),
-    ],
-)
-def test_wrong_variables(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, name: str
-) -> None:
-    """A variable that breaks a rule, or that nothing reads, is named with what to do."""
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=name) as refused:
-        load_settings()
-    assert variable.upper() in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["grpc", "http", "metrics"])
-def test_a_variable_that_kubernetes_set_is_explained(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """The URL that Kubernetes sets for a Service named tidemill-grpc is refused as a port."""
-    variable = f"TIDEMILL_{name.upper()}_PORT"
-    monkeypatch.setenv(variable, "tcp://10.0.0.1:50051")
-    with pytest.raises(ConfigurationError) as refused:
-        load_settings()
-    told = str(refused.value)
-    assert f"{name}_port is 'tcp://10.0.0.1:50051' (from {variable})" in told
-    assert f"a Service named tidemill-{name}: set enableServiceLinks: false" in told
 
 
 @pytest.mark.parametrize("service", ["TIDEMILL", "TIDEMILL_SERVER", "TIDEMILL_TRITON"])
@@ -252,31 +116,6 @@ def test_variables_that_something_else_reads_are_no_settings(
         'auth = "bearer"\ntoken_env = "TIDEMILL_SHOP"\n'
     )
     assert load_settings().tasks
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "prediction_id_keys = 12345678",
-        "[triton]\ncontrol_key = 12345678",
-        '[[tasks.t.sources]]\nkind = "sql"\nurl = 12345678\ntable = "t"\ncursor_column = "id"',
-        "[triton]\ncontrol_kye = 12345678",
-    ],
-)
-def test_secrets_are_not_repeated(text: str) -> None:
-    """An error names the setting, but not its value."""
-    _write(text)
-    with pytest.raises(ConfigurationError, match=r"triton|keys|sources") as refused:
-        load_settings()
-    assert "12345678" not in str(refused.value)
-
-
-@pytest.mark.parametrize("content", [b"grpc_port = \n", b"[tasks", b"a = 1\na = 2\n", b"\xff\xfe"])
-def test_a_broken_file(workspace: Path, content: bytes) -> None:
-    """A file that is not TOML is refused with its whole path."""
-    (workspace / WORKSPACE_FILE).write_bytes(content)
-    with pytest.raises(ConfigurationError, match=str(workspace / WORKSPACE_FILE)):
-        load_settings()
 
 
 def test_paths(workspace: Path) -> None:
@@ -334,16 +173,6 @@ def test_task_names(name: str) -> None:
     """A task's name is at most 40 lower-case letters, digits and underscores, a letter first."""
     _write(TASK.replace("support", name))
     assert list(load_settings().tasks) == [name]
-
-
-@pytest.mark.parametrize(
-    "name", ['""', "Support", "1st", "_a", "sup-port", '"a b"', '"é"', '"a\\n"', '"../x"', "a" * 41]
-)
-def test_wrong_task_names(name: str) -> None:
-    """Any other name is refused, because it is part of paths and of Triton's model names."""
-    _write(TASK.replace("support", name))
-    with pytest.raises(ConfigurationError, match="tasks"):
-        load_settings()
 
 
 def test_settings_do_not_change() -> None:
