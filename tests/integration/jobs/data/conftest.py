@@ -1,6 +1,8 @@
-"""Feedback on predictions, in addition to a task's source."""
+"""Feedback on predictions in addition to a task's source, and built dataset versions."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ from tests.contract.storage.values import verdict
 from tests.integration.jobs.conftest import NOW
 from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.erasing.requests import NAMED, ROWS
+from tests.integration.jobs.data.three_versions import FIRST, SECOND, Tidemill
+from tidemill_cli.main import run
+from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.prediction import Prediction
 from tidemill_jobs.context import JobContext
@@ -71,3 +76,36 @@ def built(
     context.storage.feedback.add([verdict("p3", text=NAMED, label="a"), verdict("p4")])
     build(context)
     return context
+
+
+@pytest.fixture
+def versions(context: JobContext, source: Path, tmp_path: Path) -> list[DatasetVersion]:
+    """Return three versions, built on consecutive days in 2020; the last has one row more."""
+    (tmp_path / "tidemill.toml").write_text(
+        '[tasks.support]\n[[tasks.support.sources]]\npath = "train.csv"\n', encoding="utf-8"
+    )
+    built = []
+    third = SECOND + "one row more than before,card\n"
+    for day, content in enumerate((FIRST, SECOND, third), start=1):
+        source.write_text(content, encoding="utf-8")
+        moment = datetime(2020, 1, day, tzinfo=UTC)
+        built.append(build(replace(context, clock=lambda moment=moment: moment)))
+    return built
+
+
+@pytest.fixture
+def tidemill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Tidemill:
+    """Return a function that runs `tidemill datasets`, and gives its output or its stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*arguments: str, ends_with: int = 0) -> str:
+        capsys.readouterr()
+        code = run(["datasets", *arguments])
+        printed = capsys.readouterr()
+        assert code == ends_with, printed
+        return printed.err if ends_with else printed.out
+
+    return call

@@ -12,46 +12,34 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from unittest.mock import ANY
 
 import polars as pl
 import pytest
 
-from tests.integration.jobs.data.building import build
-from tidemill_core.domain.dataset import DatasetVersion, Outcome
-from tidemill_core.domain.split import Split, content_hash, split_of
+from tests.integration.jobs.data.building import (
+    build,
+    build_with,
+    rules_by_origin,
+    text_on,
+    write_rows,
+)
+from tidemill_core.domain.dataset import Outcome
+from tidemill_core.domain.split import Split, content_hash
 from tidemill_core.errors import DataError
 from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext, RunCanceled
 from tidemill_jobs.data.build import run
-from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, read_dataset, read_manifest
+from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, read_dataset
 
 SUPPORT = Path(__file__).parents[4] / "examples" / "support"
 Correct = Callable[[str, str, str], None]
 
 
-def _text_on(side: Split, start: int = 0) -> str:
-    texts = (f"text {number}" for number in count(start))
-    return next(text for text in texts if split_of(content_hash(text)) is side)
-
-
-def _write(source: Path, rows: list[tuple[str, str]]) -> None:
-    with source.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-
-
-def _quarantine(context: JobContext, dataset_version: str) -> dict[str, str]:
-    """Return the rules of all rows that are not in a version, by origin."""
-    uri = context.storage.datasets.get(dataset_version).uri
-    frame = pl.read_parquet(Path(uri) / "quarantine.parquet")
-    return dict(frame.select("origin", "rule").iter_rows())
-
-
 def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: Correct) -> None:
     """Each ingested row is kept or excluded once, with its rule."""
-    trained, held_out = _text_on(Split.TRAIN), _text_on(Split.TEST)
+    trained, held_out = text_on(Split.TRAIN), text_on(Split.TEST)
     source.write_text(
         f'text,label\n{trained},a\n{held_out},a\n{held_out},a\n,a\n"broken,a\nx,\n',
         encoding="utf-8",
@@ -62,7 +50,7 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
     assert result["rows_in"] == 8
     outcomes = {name: result[f"rows_{name}"] for name in map(str, Outcome)}
     assert outcomes == {"kept": 2, "merged": 2, "left_out": 1, "quarantined": 3}
-    found = _quarantine(context, result["dataset_version"])
+    found = rules_by_origin(context, result["dataset_version"])
     assert found == {
         f"{source}:2": "CORRECTED",
         f"{source}:4": "DUPLICATE",
@@ -76,8 +64,8 @@ def test_every_row_is_accounted_for(context: JobContext, source: Path, correct: 
 
 def test_the_catalog_knows_the_version(context: JobContext, source: Path) -> None:
     """A built version is recorded with its counts, and can be read from its path."""
-    train, test = _text_on(Split.TRAIN), _text_on(Split.TEST)
-    _write(source, [(train, "a"), (test, "b"), (test, "b")])
+    train, test = text_on(Split.TRAIN), text_on(Split.TEST)
+    write_rows(source, [(train, "a"), (test, "b"), (test, "b")])
     built = build(context)
     assert context.storage.datasets.get(built.dataset_version) == built
     assert built.row_counts == {"test": 1, "train": 1}
@@ -94,8 +82,8 @@ def test_a_correction_replaces_the_sources_label(
     context: JobContext, source: Path, correct: Correct
 ) -> None:
     """People's label of a training text replaces the source's label."""
-    text = _text_on(Split.TRAIN)
-    _write(source, [(text, "a"), (_text_on(Split.TEST), "a")])
+    text = text_on(Split.TRAIN)
+    write_rows(source, [(text, "a"), (text_on(Split.TEST), "a")])
     correct("p1", text, "b")
     rows = read_dataset(build(context).uri).filter(pl.col("text") == text)
     assert list(rows.select("label", "label_source", "origin").iter_rows()) == [
@@ -105,9 +93,9 @@ def test_a_correction_replaces_the_sources_label(
 
 def test_feedback_never_judges(context: JobContext, source: Path, correct: Correct) -> None:
     """Test and validation rows come from the source alone; corrections do not change them."""
-    trained, held_out = _text_on(Split.TRAIN), [_text_on(Split.TEST), _text_on(Split.VALIDATION)]
-    _write(source, [*((text, "a") for text in held_out), (trained, "b")])
-    for place, text in enumerate([*held_out, _text_on(Split.TEST, 1000), trained]):
+    trained, held_out = text_on(Split.TRAIN), [text_on(Split.TEST), text_on(Split.VALIDATION)]
+    write_rows(source, [*((text, "a") for text in held_out), (trained, "b")])
+    for place, text in enumerate([*held_out, text_on(Split.TEST, 1000), trained]):
         correct(f"p{place}", text, "b")
     rows = read_dataset(build(context).uri)
     judging = rows.filter(pl.col("split") != "train")
@@ -120,119 +108,35 @@ def test_feedback_is_cleaned_like_any_row(
     context: JobContext, source: Path, correct: Correct
 ) -> None:
     """Users' texts are cleaned like a file's."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     correct("p1", "nul\x00", "b")
-    assert _quarantine(context, build(context).dataset_version) == {
+    assert rules_by_origin(context, build(context).dataset_version) == {
         "feedback-p1": "CONTROL_CHARACTERS"
     }
 
 
-def test_the_same_content_is_the_same_version(context: JobContext, source: Path) -> None:
-    """The id does not depend on order, place or damaged rows."""
-    rows = [(f"text {number}", "ab"[number % 2]) for number in range(50)]
-    _write(source, rows)
-    first = build(context)
-    _write(source, [*random.Random(1).sample(rows, 50), ("", "a")])
-    again = build(context)
-    assert again.quarantine_counts == {"NULL_TEXT": 1, "REPLACED": 50}
-    assert (again.dataset_version, again.create_time) == (first.dataset_version, first.create_time)
-    assert context.storage.datasets.get(first.dataset_version) == again
-    elsewhere = context.settings.model_copy(
-        update={"state_dir": context.settings.state_dir / "elsewhere"}
-    )
-    assert build(replace(context, settings=elsewhere)).dataset_version == first.dataset_version
-    assert len(context.storage.datasets.page("support", Page())[0]) == 1
-
-
-def test_content_that_comes_again_is_the_newest(context: JobContext, source: Path) -> None:
-    """A version that is built again is the newest and the next one's parent."""
-    contents = [[("x", "a"), ("y", "b")], [("x", "a"), ("y", "b"), ("z", "b")]]
-    contents += [contents[0], [("x", "a"), ("y", "a"), ("z", "b")]]
-    built = []
-    for day, rows in enumerate(contents):
-        _write(source, rows)
-        moment = context.clock() + timedelta(days=day)
-        built.append(build(replace(context, clock=lambda moment=moment: moment)))
-    first, second, again, last = built
-    assert again == replace(
-        first, build_time=again.build_time, quarantine_counts=ANY, source_counts=ANY
-    )
-    assert (again.build_time - first.build_time).days == 2
-    assert read_manifest(Path(first.uri)) == again
-    assert last.parents == (first.dataset_version,)
-    listed = context.storage.datasets.page("support", Page())[0]
-    assert listed == [last, again, second]
-
-
-def test_a_repeat_leaves_the_files_as_they_are(context: JobContext, source: Path) -> None:
-    """Building the newest version again changes only the catalog."""
-    _write(source, [("x", "a"), ("y", "b")])
-    folder = Path(build(context).uri)
-    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in folder.iterdir()}
-    moment = context.clock() + timedelta(days=1)
-    again = build(replace(context, clock=lambda: moment))
-    assert {p.name: (p.stat().st_ino, p.read_bytes()) for p in folder.iterdir()} == before
-    assert context.storage.datasets.get(again.dataset_version).build_time == moment
-
-
-@pytest.mark.parametrize("late", [(), ("manifest.json",), ("manifest.json", "examples.parquet")])
-def test_all_files_tell_of_the_last_build(
-    context: JobContext, source: Path, late: tuple[str, ...]
-) -> None:
-    """Each file has the rows' origins in the last build, also after a killed build."""
-    _write(source, [("x", "a"), ("y", "b"), ("x", "a")])
-    folder = Path(build(context).uri)
-    before = {name: (folder / name).read_bytes() for name in late}
-    moved = source.with_name("moved.csv")
-    source.rename(moved)
-    assert _rebuild_from(context, sources=[FilesSource(path=moved)]).uri == str(folder)
-    for name, content in before.items():  # as if the build had not come to it
-        (folder / name).write_bytes(content)
-    version = _rebuild_from(context, sources=[FilesSource(path=moved)])
-    assert read_manifest(folder).source_counts == version.source_counts
-    for name in ("examples.parquet", "quarantine.parquet"):
-        origins = pl.read_parquet(folder / name)["origin"].to_list()
-        assert origins
-        assert all("moved.csv" in origin for origin in origins)
-
-
 def test_what_was_prepared_otherwise_is_cleared(context: JobContext, source: Path) -> None:
     """A build removes prepared files that its settings and sources do not use."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     build(context)
     prepared = context.settings.state_dir / "prepared" / "support"
     (first,) = prepared.glob("*/*/*.parquet")
     moved = source.with_name("moved.csv")
     source.rename(moved)
-    _rebuild_from(context, sources=[FilesSource(path=moved)])
+    build_with(context, sources=[FilesSource(path=moved)])
     (second,) = prepared.glob("*/*/*.parquet")
     assert second.parent.parent == first.parent.parent
-    _rebuild_from(context, sources=[FilesSource(path=moved)], max_text_length=10)
+    build_with(context, sources=[FilesSource(path=moved)], max_text_length=10)
     (third,) = prepared.glob("*/*/*.parquet")
     assert len({path.parent for path in (first, second, third)}) == 3
     assert len(list(prepared.iterdir())) == 1
 
 
-def _rebuild_from(context: JobContext, **changes: object) -> DatasetVersion:
-    """Build with other settings of the task."""
-    task = context.task_settings.model_copy(update=changes)
-    settings = context.settings.model_copy(update={"tasks": {"support": task}})
-    return build(replace(context, settings=settings))
-
-
-def test_other_content_is_another_version(context: JobContext, source: Path) -> None:
-    """One changed label gives another id."""
-    _write(source, [("x", "a"), ("y", "b"), ("z", "a")])
-    first = build(context)
-    _write(source, [("x", "a"), ("y", "b"), ("z", "b")])
-    assert build(context).dataset_version != first.dataset_version
-
-
 def test_several_sources_make_one_dataset(context: JobContext, source: Path) -> None:
     """Rows of all sources are in the version, each with its file."""
     second = source.with_name("second.csv")
-    _write(source, [("x", "a")])
-    _write(second, [("y", "b"), ("x", "a")])
+    write_rows(source, [("x", "a")])
+    write_rows(second, [("y", "b"), ("x", "a")])
     task = TaskSettings(sources=[FilesSource(path=source), FilesSource(path=second)])
     settings = context.settings.model_copy(update={"tasks": {"support": task}})
     built = build(replace(context, settings=settings))
@@ -257,7 +161,7 @@ def test_too_few_labels_are_refused(context: JobContext, source: Path, content: 
 @pytest.mark.parametrize("steps", range(4))
 def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, steps: int) -> None:
     """A build that is stopped at any step leaves no version and no part of one."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     told = count()
 
     def stop(_done: float, _doing: str) -> None:
@@ -272,7 +176,7 @@ def test_a_cancelled_build_leaves_nothing(context: JobContext, source: Path, ste
 
 def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> None:
     """A version that cannot be renamed to its place is not recorded."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     datasets = context.settings.state_dir / "datasets"
     datasets.mkdir()
     (datasets / "support").write_text("in the way", encoding="utf-8")
@@ -285,7 +189,7 @@ def test_a_failed_write_leaves_nothing(context: JobContext, source: Path) -> Non
 
 def test_tasks_do_not_share_versions(context: JobContext, source: Path) -> None:
     """The same rows in two tasks are two versions."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     tasks = {**context.settings.tasks, "other": context.task_settings}
     settings = context.settings.model_copy(update={"tasks": tasks})
     twin = build(replace(context, task="other", settings=settings))
@@ -295,7 +199,7 @@ def test_tasks_do_not_share_versions(context: JobContext, source: Path) -> None:
 
 def test_a_version_not_recorded_yet_is_recorded(context: JobContext, source: Path) -> None:
     """A build that ended between writing and recording is completed by the next one."""
-    _write(source, [("x", "a"), ("y", "b")])
+    write_rows(source, [("x", "a"), ("y", "b")])
     first = build(context)
     fresh = open_storage(f"sqlite:///{source.with_name('fresh.db')}")
     later = replace(context, storage=fresh, clock=lambda: context.clock() + timedelta(days=1))
@@ -331,7 +235,7 @@ def test_the_shipped_example_builds_apart_from_its_test_file(context: JobContext
 
 def test_two_builds_at_once_are_one_after_the_other(context: JobContext, source: Path) -> None:
     """Both build the same version, and each row lands once."""
-    _write(source, [(f"text {number}", "ab"[number % 2]) for number in range(2000)])
+    write_rows(source, [(f"text {number}", "ab"[number % 2]) for number in range(2000)])
     with ThreadPoolExecutor(4) as pool:
         built = list(pool.map(lambda _: build(context), range(4)))
     assert len(set(map(str, built))) == 1
@@ -346,7 +250,7 @@ def test_a_full_disk_leaves_nothing_half_done(
     """A build on a full disk publishes nothing; with free space, the next one succeeds."""
     chance = random.Random(1)
     rows = [(f"text {chance.random()} {number}", "ab"[number % 2]) for number in range(2000)]
-    _write(source, rows)
+    write_rows(source, rows)
     with _no_file_larger_than(kilobytes * 1024), pytest.raises(DataError) as caught:
         build(context)
     assert caught.value.reason == "NOT_WRITTEN"

@@ -1,59 +1,20 @@
 """Files that appear late, grow, are rewritten or vanish between reads."""
 
-import bz2
 import csv
-import gzip
 import io
 import json
-import lzma
-import os
-import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.unit.jobs.data.sources.files.reading import Write, csv_of, source_of
 from tests.unit.jobs.data.sources.landing import Landing
-from tidemill_core.errors import DataError
-from tidemill_core.settings import FilesSource
-from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.files import file_source, parquet_file
 from tidemill_jobs.data.sources.files.line_stream import MAX_LINE_BYTES
-from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS, UNREADABLE, Source
-
-Write = Callable[[str, str | bytes], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Return a function that writes a file into the source's folder, later each time."""
-    times = iter(range(1, 1000))
-
-    def written(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.utime(path, (next(times), next(times)))
-        return path
-
-    return written
-
-
-def _source(path: Path, **values: str) -> Source:
-    return open_source(FilesSource(path=str(path), **values))
-
-
-def _csv(rows: int, width: int = 10) -> str:
-    """Return a CSV of a number of rows; every ninth has a text of two lines."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(["text", "label"])
-    for n in range(rows):
-        writer.writerow([f"text, {n}" + "\nmore" * (n % 9 == 0) + " word" * width, "ab"[n % 2]])
-    return out.getvalue()
+from tidemill_jobs.data.sources.source import BATCH_ROWS, ROWS, UNREADABLE
 
 
 def _parquet(**columns: list[object]) -> bytes:
@@ -67,7 +28,7 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path, write: Write) -> 
     write("a.csv", 'text,label\nx,a\n"broken,b\n')
     write("b.jsonl", '{"text": "y", "label": true}\n')
     write("c.parquet", _parquet(text=["z"], label=[1]))
-    (batch,) = _source(tmp_path).read({})
+    (batch,) = source_of(tmp_path).read({})
     assert dict(batch.rows.schema) == dict(ROWS)
     assert dict(batch.unreadable.schema) == dict(UNREADABLE)
     assert batch.rows["label"].to_list() == ["a", "true", "1"]
@@ -76,7 +37,7 @@ def test_the_columns_are_those_of_the_contract(tmp_path: Path, write: Write) -> 
 
 def test_an_unchanged_file_is_not_read_again(write: Write) -> None:
     """A second read gives no batch."""
-    landing, source = Landing(), _source(write("a.csv", "text,label\nx,a\n"))
+    landing, source = Landing(), source_of(write("a.csv", "text,label\nx,a\n"))
     landing.read(source)
     assert landing.read(source) == []
 
@@ -84,8 +45,8 @@ def test_an_unchanged_file_is_not_read_again(write: Write) -> None:
 def test_a_file_that_was_only_touched_gives_no_rows(write: Write) -> None:
     """A new time with unchanged content moves only the watermark."""
     landing = Landing()
-    landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
-    (batch,) = landing.read(_source(write("a.csv", "text,label\nx,a\nunfinished,b")))
+    landing.read(source_of(write("a.csv", "text,label\nx,a\nunfinished,b")))
+    (batch,) = landing.read(source_of(write("a.csv", "text,label\nx,a\nunfinished,b")))
     assert (len(batch.rows), batch.replaced) == (0, frozenset())
     assert landing.texts == ["x", "unfinished"]
 
@@ -93,8 +54,8 @@ def test_a_file_that_was_only_touched_gives_no_rows(write: Write) -> None:
 def test_a_file_that_grew_is_read_from_where_it_ended(write: Write) -> None:
     """Only rows after the old end are read, with continuing line numbers."""
     landing = Landing()
-    landing.read(_source(write("a.csv", "text,label\nx,a\n")))
-    (batch,) = landing.read(_source(path := write("a.csv", "text,label\nx,a\ny,b\n")))
+    landing.read(source_of(write("a.csv", "text,label\nx,a\n")))
+    (batch,) = landing.read(source_of(path := write("a.csv", "text,label\nx,a\ny,b\n")))
     assert batch.rows.select("origin", "text").rows() == [(f"{path}:3", "y")]
     assert batch.replaced == frozenset()
 
@@ -114,11 +75,11 @@ def test_an_unfinished_end_is_never_counted_twice(
 ) -> None:
     """A last line without an end counts once, in its latest form."""
     landing = Landing()
-    landing.read(_source(write("a.csv", f"text,label\n{before}")))
-    landing.read(_source(write("a.csv", f"text,label\n{after}")))
+    landing.read(source_of(write("a.csv", f"text,label\n{before}")))
+    landing.read(source_of(write("a.csv", f"text,label\n{after}")))
     assert (landing.texts, landing.unreadable) == (texts, [])
     whole = Landing()
-    whole.read(_source(write("a.csv", f"text,label\n{after}")))
+    whole.read(source_of(write("a.csv", f"text,label\n{after}")))
     assert landing.rows == whole.rows
 
 
@@ -132,7 +93,7 @@ def test_a_rewritten_file_replaces_its_rows(tmp_path: Path, write: Write, name: 
             write(name, "text,label\n" + "".join(f"{text},a\n" for text in texts))
         else:
             write(name, _parquet(text=texts, label=["a"] * len(texts)))
-        landing.read(_source(tmp_path))
+        landing.read(source_of(tmp_path))
         assert sorted(map(str, landing.texts)) == sorted(["other", *texts])
 
 
@@ -140,10 +101,10 @@ def test_late_files_are_new_and_vanished_ones_keep_their_rows(tmp_path: Path, wr
     """The order of files does not matter; removed files keep their rows."""
     landing = Landing()
     vanished = write("b.csv", "text,label\nb,b\n")
-    landing.read(_source(tmp_path))
+    landing.read(source_of(tmp_path))
     vanished.unlink()
     write("a.csv", "text,label\na,a\n")
-    landing.read(_source(tmp_path))
+    landing.read(source_of(tmp_path))
     assert landing.texts == ["b", "a"]
 
 
@@ -155,7 +116,7 @@ def test_one_empty_file_of_many_is_yet_to_be_written(
     write("b.csv", "text,label\nb,b\n")
     write("c.csv", "text,label\nc,a\n")
     write(name, b"")
-    landing, source = Landing(), _source(tmp_path)
+    landing, source = Landing(), source_of(tmp_path)
     landing.read(source)
     write("b.csv", b"")
     landing.read(source)
@@ -168,15 +129,15 @@ def test_one_empty_file_of_many_is_yet_to_be_written(
 def test_empty_files_alone_are_no_rows(tmp_path: Path, write: Write) -> None:
     """A source with only empty files is an error."""
     write("a.csv", b"")
-    assert Landing().try_to_read(_source(tmp_path)) == "NO_ROWS"
+    assert Landing().try_to_read(source_of(tmp_path)) == "NO_ROWS"
 
 
 def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
     """If a read is killed after any batch, each row is read once, at its place."""
-    path = write("a.csv", _csv(120_000, width=1))
-    whole = pl.concat([batch.rows for batch in _source(path).read({})])
+    path = write("a.csv", csv_of(120_000, width=1))
+    whole = pl.concat([batch.rows for batch in source_of(path).read({})])
     pieces, watermark = [], {}
-    while (batch := next(_source(path).read(watermark), None)) is not None:
+    while (batch := next(source_of(path).read(watermark), None)) is not None:
         pieces.append(batch.rows)
         watermark = batch.watermark
     assert (len(whole), len(pieces)) == (120_000, 2)
@@ -186,7 +147,7 @@ def test_a_read_that_is_cut_off_goes_on(write: Write) -> None:
 def test_a_file_that_grows_while_it_is_read_loses_nothing(write: Write) -> None:
     """Rows that are added during a read are read once, then or by the next read."""
     path = write("a.csv", "text,label\n" + "x,a\n" * 150_000)
-    source = _source(path)
+    source = source_of(path)
     reading = source.read({})
     batches = [next(reading)]
     with path.open("a") as file:
@@ -203,7 +164,7 @@ def test_batches_are_bounded(tmp_path: Path, write: Write) -> None:
     write("big.csv", "text,label\n" + "x,a\n" * 250_000)
     for number in range(20):
         write(f"small{number}.csv", "text,label\nx,a\n")
-    sizes = [len(batch.rows) for batch in _source(tmp_path).read({})]
+    sizes = [len(batch.rows) for batch in source_of(tmp_path).read({})]
     assert max(sizes) <= BATCH_ROWS
     assert sum(sizes) == 250_020
     assert len(sizes) == 3
@@ -219,7 +180,7 @@ def test_long_texts_of_a_parquet_file_take_little_memory(
     path = write("a.parquet", _parquet(text=texts, label=["a"] * 1_000))
     assert path.stat().st_size < 1 << 18
     sizes, landing = [], Landing()
-    while batches := landing.read(_source(path), batches=1):
+    while batches := landing.read(source_of(path), batches=1):
         sizes += [batch.rows.estimated_size() for batch in batches]
     assert max(sizes) < 1.2 * (1 << 20)
     assert landing.texts == texts
@@ -231,7 +192,7 @@ def test_a_value_of_any_length_costs_its_row_alone(write: Write) -> None:
     for times in ([1, 2, 3, 4], ["2026-01-02"] * 4):
         path = write("a.parquet", _parquet(text=texts, label=["a"] * 4, time=times))
         landing, column = Landing(), "time" if isinstance(times[0], str) else ""
-        landing.read(_source(path, time_column=column))
+        landing.read(source_of(path, time_column=column))
         assert landing.texts == [texts[0], *texts[2:]]
         assert landing.unreadable == [("2", "TEXT_TOO_LONG")]
         assert landing.rows[-1]["value"] == f"a text of {MAX_LINE_BYTES + 1} bytes"
@@ -249,104 +210,8 @@ def test_growing_anywhere_ends_the_same(write: Write, rows: list[str], cuts: lis
     content = out.getvalue().encode()
     grown, whole = Landing(), Landing()
     for cut in [*sorted(cuts), len(content)]:
-        source = _source(write("a.csv", content[:cut]))
+        source = source_of(write("a.csv", content[:cut]))
         grown.try_to_read(source)
     whole.read(source)
     assert grown.rows == whole.rows
     assert whole.texts == [text.strip(" ") for text in rows]
-
-
-COMPRESSORS = {
-    "gz": gzip.compress,
-    "bz2": bz2.compress,
-    "xz": lzma.compress,
-    "zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
-}
-
-
-@pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_compressed_files_are_read_on_too(write: Write, suffix: str) -> None:
-    """Each compression is read; a rewritten file with more rows counts as grown."""
-    landing, compress = Landing(), COMPRESSORS[suffix]
-    landing.read(_source(write(f"a.csv.{suffix}", compress(b"text,label\nx,a\n"))))
-    path = write(f"a.csv.{suffix}", compress(b"text,label\nx,a\ny,b\n"))
-    (batch,) = landing.read(_source(path))
-    assert batch.rows["origin"].to_list() == [f"{path}:3"]
-    assert landing.texts == ["x", "y"]
-
-
-@pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_a_compressed_file_that_is_cut_off_is_told(write: Write, suffix: str) -> None:
-    """A truncated file is an error, and no row counts twice once it is complete."""
-    content = _csv(20_000, width=60).encode()
-    whole = COMPRESSORS[suffix](content)
-    landing = Landing()
-    source = _source(write(f"a.csv.{suffix}", whole[: len(whole) * 9 // 10]))
-    assert landing.try_to_read(source) == "SOURCE_UNREADABLE"
-    landed = len(landing.rows)
-    landing.read(_source(write(f"a.csv.{suffix}", whole)))
-    assert landed < len(landing.rows) == 20_000
-    assert len({row["origin"] for row in landing.rows}) == 20_000
-
-
-def test_a_line_of_any_length_costs_itself_alone(write: Write) -> None:
-    """A line of 100 MB is quarantined without using more memory."""
-    with (path := write("a.csv", b"")).open("wb") as file:
-        file.write(b"text,label\nx,a\n")
-        for _ in range(100):
-            file.write(b"y" * (1 << 20))
-        file.write(b",b\nz,a\n")
-    landing = Landing()
-    tracemalloc.start()
-    landing.read(_source(path))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert landing.texts == ["x", "z"]
-    assert landing.unreadable == [("3", "LINE_TOO_LONG")]
-    assert len(str(landing.rows[-1]["value"])) == 200
-    assert peak < 40 << 20
-
-
-def test_long_lines_between_rows_are_all_told(write: Write) -> None:
-    """All rows between long lines are read, with the right line numbers."""
-    long = "y" * (MAX_LINE_BYTES + 1)
-    landing = Landing()
-    landing.read(_source(write("a.csv", f"text,label\n{long}\nx,a\n{long}\n{long}\nz,b\n{long}")))
-    assert [row["origin"][-2:] for row in landing.rows if "text" in row] == [":3", ":6"]
-    assert [line for line, _ in landing.unreadable] == ["2", "4", "5", "7"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "reason", "told"),
-    [
-        ("a.csv", b"", "EMPTY_FILE", "empty"),
-        ("a.csv", b"text,label\n", "NO_ROWS", "no rows"),
-        ("a.csv", b"text;label\nx;a\n", "MISSING_COLUMN", "set delimiter = ';'"),
-        ("a.csv", b"body,label\nx,a\n", "MISSING_COLUMN", "no column 'text' among body, label"),
-        ("a.csv", b"Where is my card?,card\nx,a\n", "MISSING_COLUMN", "looks like a row; fix"),
-        ("a.csv", b"Where is my card?;card\nx;a\n", "MISSING_COLUMN", "a row; set delimiter = ';'"),
-        ("a.csv", b"t\xe9xt,text,label\nx,a\n", "NOT_UTF8", "line 1"),
-        ("a.csv", "text,label\nx,a\n".encode("utf-16"), "NOT_UTF8", "save the file as UTF-8"),
-        ("a.csv", b"y" * (2 << 20), "BROKEN_HEADER", "too long"),
-        ("a.csv.gz", b"text,label\nx,a\n", "SOURCE_UNREADABLE", "a.csv.gz"),
-        ("a.jsonl", b"", "EMPTY_FILE", "empty"),
-        (
-            "a.jsonl",
-            b'{"body": "x"}\n{"b": 1}\n',
-            "MISSING_COLUMN",
-            "no column 'text' among body, b",
-        ),
-        ("a.jsonl", '{"text": "x"}'.encode("utf-16-le"), "NOT_UTF8", "save the file as UTF-8"),
-        ("a.parquet", b"", "EMPTY_FILE", "empty"),
-        ("a.parquet", b"PAR1 and then nothing", "SOURCE_UNREADABLE", "cut off"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_named(
-    write: Write, name: str, content: bytes, reason: str, told: str
-) -> None:
-    """The error has its reason and names the file and the problem."""
-    with pytest.raises(DataError, match=r"a\.") as caught:
-        Landing().read(_source(write(name, content)))
-    assert caught.value.reason == reason
-    assert told in str(caught.value)
-    assert "Where is" not in str(caught.value)
