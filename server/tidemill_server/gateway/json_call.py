@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from tidemill_core.errors import InvalidArgument
 from tidemill_server.gateway.json_body import Body, encoded, parsed
@@ -63,6 +64,7 @@ class JsonCall:
             PermissionDenied: the request comes from another site's page.
             InvalidArgument: UNSUPPORTED_MEDIA_TYPE, INVALID_TIMEOUT, or what `parsed` raises.
             MessageTooLarge: the body is larger than the method's messages may be.
+            CancelledError: the caller is gone.
         """
         if self._is_read:
             return None
@@ -84,14 +86,14 @@ class JsonCall:
         self.answer = message
 
     async def _content(self) -> bytes:
-        limit = self._method.max_bytes
-        if int(self._request.headers.get("content-length", "0")) > limit:
-            raise MessageTooLarge(limit)
-        content = bytearray()
-        async for part in self._request.stream():
-            content += part
-            if len(content) > limit:
-                raise MessageTooLarge(limit)
+        limit, content = self._method.max_bytes, bytearray()
+        try:
+            async for part in self._request.stream():
+                content += part
+                if len(content) > limit:
+                    raise MessageTooLarge(limit)
+        except ClientDisconnect as error:
+            raise asyncio.CancelledError from error
         return bytes(content)
 
 

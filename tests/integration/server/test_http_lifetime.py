@@ -20,6 +20,7 @@ from tests.integration.server.asking_http import BODY, PREDICT, VERSIONS, http
 from tests.integration.server.certificates import Authority
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.scraping import in_flight
+from tests.integration.server.test_metrics import grown
 from tests.integration.server.test_outages import halted
 from tests.integration.server.workers import running
 from tests.plugins.triton import RunningTriton
@@ -46,6 +47,20 @@ def test_a_slow_body_is_given_up(front: Front) -> None:
                 received = slow.recv(4096)
         assert received.startswith(b"HTTP/1.1 408 ")
         assert 8 < time.monotonic() - begin < 15
+
+
+def test_a_caller_that_leaves_in_its_body_is_no_error(front: Front) -> None:
+    """The call is CANCELLED, as over gRPC, and the log has no unexpected error."""
+    canceled = {"requests_total": {"method": METHOD, "code": "CANCELLED"}}
+
+    def leave() -> None:
+        with socket.create_connection(("127.0.0.1", front.http_port), 10) as caller:
+            caller.sendall(HEAD.encode())
+            wait_until(lambda: in_flight(front, METHOD) == [1], "the call is under way")
+        wait_until(lambda: in_flight(front, METHOD) == [0], "no call is under way")
+
+    assert grown(front, canceled, leave) == {"requests_total": 1}
+    assert "unexpected_error" not in front.log()
 
 
 async def test_many_callers_at_once(front: Front) -> None:
