@@ -99,6 +99,9 @@ def gateway_app(gateway: Gateway, default_task: str) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        # The pipeline traces and counts each call. FastAPI would do it again, for providers that
+        # it finds or makes from the environment.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         generate_unique_id_function=lambda route: route.name,
     )
     _add_problems(app)

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from tidemill_core.errors import InvalidArgument
 from tidemill_server.gateway.json_body import Body, encoded, parsed
 from tidemill_server.gateway.site import Site
-from tidemill_server.rpc.call import MAX_SECONDS, Metadata
+from tidemill_server.rpc.call import MAX_SECONDS, Metadata, peer_of
 from tidemill_server.rpc.decoding import MessageTooLarge
 from tidemill_server.rpc.methods import Method
 
@@ -50,7 +50,7 @@ class JsonCall:
         self._is_read = False
         self.answer = b""
         self.metadata: Metadata = tuple(request.headers.items())
-        self.peer = _peer_of(request)
+        self.peer = peer_of(request.client)
         timeout = request.headers.get(TIMEOUT_HEADER, "")
         now = asyncio.get_running_loop().time()
         self.deadline = (
@@ -102,11 +102,3 @@ class _Unsupported(InvalidArgument):
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__("UNSUPPORTED_MEDIA_TYPE", field, rule)
-
-
-def _peer_of(request: Request) -> str:
-    """Return the caller's address as gRPC writes it, such as `ipv4:127.0.0.1:50123`."""
-    if request.client is None:
-        return ""
-    host, port = request.client
-    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

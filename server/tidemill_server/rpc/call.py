@@ -39,3 +39,11 @@ class Call(Protocol):
 
     async def write(self, message: bytes) -> None:
         """Send a message; waits while the caller does not read."""
+
+
+def peer_of(client: tuple[str, int] | None) -> str:
+    """Return a caller's address in gRPC's form; None is a caller without one."""
+    if client is None:
+        return "unknown"
+    host, port = client
+    return f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -8,7 +8,7 @@ from typing import Any
 from google.rpc import code_pb2
 
 from tidemill_core.settings import Settings
-from tidemill_server.rpc.call import MAX_SECONDS
+from tidemill_server.rpc.call import MAX_SECONDS, peer_of
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import Status
@@ -109,10 +109,7 @@ class _Call:
 
     @property
     def peer(self) -> str:
-        if self._client is None:
-            return "unknown"
-        host, port = self._client
-        return f"ipv6:%5B{host}%5D:{port}" if ":" in host else f"ipv4:{host}:{port}"
+        return peer_of(self._client)
 
     async def read(self) -> bytes | None:
         return await self._reader.next()
