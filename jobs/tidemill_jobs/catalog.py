@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidemill_core.domain.job import RETRAIN, Job
+from tidemill_core.domain.job import IMPORT_MODEL, RETRAIN, Job
 from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
@@ -42,6 +42,11 @@ CATALOG = (
         RETRAIN,
         "Builds a dataset, trains, publishes, gates, and promotes or rejects the new version",
         "tidemill_jobs.release.retrain",
+    ),
+    JobDefinition(
+        IMPORT_MODEL,
+        "Wraps a model that was made elsewhere, publishes and gates it, and promotes or rejects it",
+        "tidemill_jobs.importing.import_model",
     ),
     JobDefinition(
         "check_feedback",

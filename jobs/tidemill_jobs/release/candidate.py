@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from tidemill_core.domain.job import RETRAIN
 from tidemill_core.domain.model import ModelVersion
 from tidemill_jobs.training.evaluate import Measures
 
@@ -22,6 +23,7 @@ class Candidate:
         labels: the labels, in the order of its output.
         measures: its measures on the hold-out, offline.
         offline: answers n texts without Triton: float32 [n, labels].
+        made_by: the job that made it.
         original: the torch module that was exported; None for a model that was made elsewhere.
     """
 
@@ -29,4 +31,5 @@ class Candidate:
     labels: Sequence[str]
     measures: Measures
     offline: Callable[[Sequence[str]], Probabilities]
+    made_by: str = RETRAIN
     original: nn.Module | None = None

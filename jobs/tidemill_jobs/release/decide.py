@@ -138,7 +138,7 @@ def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateRes
     decided = models.judge(task, version, state, measures, reason, now, results)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)
     if state is ModelState.VALIDATED:
-        models.promote(task, version, Change("retrain", reason, context.run_id, now))
+        models.promote(task, version, Change(candidate.made_by, reason, context.run_id, now))
     else:
         serve(serving_of(context), task)
     return {

@@ -1,10 +1,11 @@
-"""The publication of a trained model in the model repository."""
+"""The publication of a model in the model repository."""
 
 from dataclasses import asdict
 
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
 from tidemill_core.text_repair import TextRepair
+from tidemill_jobs.importing.measure import ImportedModel
 from tidemill_jobs.monitoring.reference import count_reference
 from tidemill_jobs.training.train import TrainedModel
 
@@ -22,12 +23,12 @@ def highest_version(repository: ModelRepository, task: str) -> int:
 def publish(
     repository: ModelRepository,
     candidate: ModelVersion,
-    trained: TrainedModel,
+    trained: TrainedModel | ImportedModel,
     model: bytes,
     text_repair: TextRepair,
     run_id: str,
 ) -> None:
-    """Write the folder of a candidate's version; `model` is the export of `trained`.
+    """Write the folder of a candidate's version; `model` is the file of `trained`.
 
     Raises:
         DataError: the folder exists already.
