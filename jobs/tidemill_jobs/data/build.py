@@ -56,15 +56,7 @@ def run(context: JobContext) -> Result:
         ConfigurationError: as `build_dataset`.
         RunCanceled: someone stopped the run; nothing is published.
     """
-    built = build_dataset(
-        context.task,
-        context.task_settings,
-        context.settings.feedback.trust,
-        context.settings.state_dir,
-        context.storage,
-        context.clock,
-        context.progress,
-    )
+    built = build_for(context, context.progress)
     version = built.version
     return {
         "dataset_version": version.dataset_version,
@@ -79,6 +71,20 @@ def run(context: JobContext) -> Result:
         "feedback_without_text": built.feedback.without_text,
         "warnings": list(built.warnings),
     }
+
+
+def build_for(context: JobContext, progress: Progress) -> Build:
+    """Build the dataset version of a run's task, as `build_dataset`."""
+    settings = context.settings
+    return build_dataset(
+        context.task,
+        context.task_settings,
+        settings.feedback.trust,
+        settings.state_dir,
+        context.storage,
+        context.clock,
+        progress,
+    )
 
 
 def build_dataset(

@@ -5,7 +5,7 @@ import polars as pl
 from tidemill_core.domain.split import Split
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
-from tidemill_jobs.data.build import build_dataset
+from tidemill_jobs.data.build import build_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.decide import reject_abandoned, rejected_on_failure, release
@@ -27,15 +27,12 @@ def run(context: JobContext) -> Result:
     """
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
-    trust, state_dir = settings.feedback.trust, settings.state_dir
     reject_abandoned(models, task, clock())
-    dataset = build_dataset(
-        task, task_settings, trust, state_dir, context.storage, clock, part(progress, 0.0, 0.1)
-    ).version
+    dataset = build_for(context, part(progress, 0.0, 0.1)).version
     rows = read_dataset(dataset.uri)
     data = training_data(rows)
     uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
-    tracking = TrackingConfig(uri, state_dir / "mlflow", task, model_format, dataset)
+    tracking = TrackingConfig(uri, settings.state_dir / "mlflow", task, model_format, dataset)
     chosen = TrainingConfig(
         task_settings.training.network,
         seed=task_settings.training.seed,

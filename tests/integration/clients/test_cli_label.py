@@ -197,7 +197,7 @@ def test_agreement_is_of_one_task(storage: Storage, tidemill: Tidemill, imported
     assert found["alpha"] == pytest.approx(1 - 5 * 1 / (3 * 3))
 
 
-def test_what_cannot_be_imported_is_told(storage: Storage, imported: Tidemill) -> None:
+def test_what_cannot_be_imported_is_reported(storage: Storage, imported: Tidemill) -> None:
     """An invalid task stores nothing; a refused annotation does not stop the others."""
     queue(storage, "one", "two")
     one, two = items(storage)

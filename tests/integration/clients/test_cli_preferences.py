@@ -79,7 +79,7 @@ def test_more_judgements_than_a_page_are_all_exported(tidemill: Tidemill, front:
     assert tidemill("stats", "--task", "mixed")["pairs"] == 205
 
 
-def test_what_the_server_refuses_is_told(tidemill: Tidemill) -> None:
+def test_what_the_server_refuses_is_reported(tidemill: Tidemill) -> None:
     """The message has the reason and the field, and the command ends with 1."""
     asked = ("--task", "support", "--prompt", "p", "--chosen", "Yes", "--rejected", "yes ")
     told = tidemill("submit", *asked, ends_with=1)

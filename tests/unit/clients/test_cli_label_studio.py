@@ -76,7 +76,7 @@ GOOD = {**to_task(ITEM), "annotations": [annotation("a")]}
         ({**GOOD, "annotations": [{**annotation(), "result": [{"type": "choices"}]}]}, "no value"),
     ],
 )
-def test_a_task_that_is_not_sound_is_told(task: Any, told: str) -> None:
+def test_a_task_that_is_not_sound_is_reported(task: Any, told: str) -> None:
     """The error says what is wrong, and none of the annotations counts."""
     with pytest.raises(ValueError, match=told):
         judgements_of(task)

@@ -30,7 +30,7 @@ def _load(*sources: str) -> TaskSettings:
     return load_settings().tasks["t"]
 
 
-def test_kinds_are_told_apart() -> None:
+def test_kinds_are_distinct() -> None:
     """Each kind of source has its own settings; the default kind is files."""
     sources = _load(
         'path = "data/*.csv"',
@@ -43,7 +43,7 @@ def test_kinds_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "words"),
     [
         ('kind = "carrier pigeon"', "carrier pigeon"),
         ("", "path"),
@@ -67,9 +67,9 @@ def test_kinds_are_told_apart() -> None:
         (f'{HTTP}since_parameter = "s"\nsince_field = "n"\noverlap = inf', "overlap"),
     ],
 )
-def test_wrong_sources_are_named(source: str, told: str) -> None:
+def test_wrong_sources_are_named(source: str, words: str) -> None:
     """A source that cannot work is refused with the setting that is wrong."""
-    with pytest.raises(ConfigurationError, match=told) as caught:
+    with pytest.raises(ConfigurationError, match=words) as caught:
         _load(source)
     assert "tasks.t.sources.0" in str(caught.value)
 

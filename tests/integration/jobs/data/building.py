@@ -10,20 +10,12 @@ import polars as pl
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.data.build import build_dataset
+from tidemill_jobs.data.build import build_for
 
 
 def build(context: JobContext) -> DatasetVersion:
     """Build the task's dataset version from its current sources and feedback."""
-    return build_dataset(
-        context.task,
-        context.task_settings,
-        context.settings.feedback.trust,
-        context.settings.state_dir,
-        context.storage,
-        context.clock,
-        context.progress,
-    ).version
+    return build_for(context, context.progress).version
 
 
 def text_on(side: Split, start: int = 0) -> str:

@@ -33,7 +33,7 @@ class _OnlyAWatermark:
 
 
 @pytest.mark.parametrize(("has_landed", "reason"), [(False, "NO_ROWS"), (True, "TOO_FEW_LABELS")])
-def test_sources_without_rows_are_told(
+def test_sources_without_rows_are_reported(
     context: JobContext, tmp_path: Path, has_landed: bool, reason: str
 ) -> None:
     """The build fails if nothing landed, or only a watermark."""

@@ -49,7 +49,7 @@ def test_another_model_is_a_mismatch(
         compare(exported[model_format], model_format, other, model.encoder, TEXTS)
 
 
-def test_onnx_has_the_shapes_that_triton_is_told(exported: dict[str, bytes]) -> None:
+def test_onnx_has_the_shapes_that_triton_is_reported(exported: dict[str, bytes]) -> None:
     """Batch, length and labels are symbolic, and ids are int32."""
     session = open_session(exported["onnx"])
     (given,), (answered,) = session.get_inputs(), session.get_outputs()

@@ -54,7 +54,7 @@ def test_a_file_behind_a_url_is_read_and_its_signature_not_shown(web: str) -> No
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_breaks_is_told_without_the_signature(web: str) -> None:
+def test_a_server_that_breaks_is_reported_without_the_signature(web: str) -> None:
     """The error is shown without the whole URL that the HTTP library repeats."""
     with pytest.raises(DataError, match=r"b\.csv cannot be read: 500") as caught:
         _origins(web.replace("//", "//bob:secret@") + "/b.csv?broken=secret", format="csv")

@@ -98,7 +98,7 @@ def test_columns_of_a_database_may_be_named_as_our_own(
     assert (row["key"], row["text"], row["label"], row["annotator"]) == ("1", "text 1", "a", "2")
 
 
-def test_two_columns_of_one_name_are_told(database: sa.Engine, declare: Declare) -> None:
+def test_two_columns_of_one_name_are_reported(database: sa.Engine, declare: Declare) -> None:
     """A query with two columns of the same name is refused."""
     insert(database, ticket(1))
     with pytest.raises(DataError, match="db:query: several columns 'text'") as caught:

@@ -15,7 +15,7 @@ from tidemill_jobs.data.sources import open_source
 @pytest.mark.parametrize(
     ("last", "values"), [([1, "a"], {"overlap": 5}), ([1 << 70, "a"], {}), ([1.5, "a"], {})]
 )
-def test_cursors_that_do_not_fit_are_told(
+def test_cursors_that_do_not_fit_are_reported(
     tmp_path: Path, last: list[object], values: dict[str, object]
 ) -> None:
     """Cursors of mixed types or out of the database's range never raise a library's error."""
@@ -34,7 +34,7 @@ def test_cursors_that_do_not_fit_are_told(
 @pytest.mark.parametrize("kind", ["numeric", "float8"])
 @pytest.mark.parametrize("overlap", [0, 5])
 @pytest.mark.parametrize("last", [[], [{"decimal": "1"}, 1]])
-def test_a_cursor_that_is_not_a_number_is_told(
+def test_a_cursor_that_is_not_a_number_is_reported(
     postgres_url: str, kind: str, overlap: float, last: list[object]
 ) -> None:
     """PostgreSQL sorts NaN after all numbers, so nothing would be read after it: an error."""
@@ -80,7 +80,7 @@ def test_a_table_that_cannot_be_used_is_named(
     assert (caught.value.reason, told in str(caught.value)) == (reason, True)
 
 
-def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) -> None:
+def test_a_cursor_that_went_back_is_reported(database: sa.Engine, declare: Declare) -> None:
     """A table restored from an old copy is an error, because new rows would not be read."""
     source, landing = declare(), Landing()
     insert(database, ticket(5), ticket(6))
@@ -93,7 +93,7 @@ def test_a_cursor_that_went_back_is_told(database: sa.Engine, declare: Declare) 
     assert len(landing.rows) == 3
 
 
-def test_rows_behind_the_watermark_are_told(database: sa.Engine, declare: Declare) -> None:
+def test_rows_behind_the_watermark_are_reported(database: sa.Engine, declare: Declare) -> None:
     """New rows with an earlier cursor are an error; an overlap reads them."""
     source, landing = declare(cursor_column="changed", key_column="id"), Landing()
     insert(database, ticket(1, 9), ticket(5, 10))
@@ -136,7 +136,7 @@ def test_no_error_repeats_a_text(postgres_url: str) -> None:
         ("hunter2", "SOURCE_UNREADABLE"),
     ],
 )
-def test_a_database_that_is_not_there_is_told_without_its_password(
+def test_a_database_that_is_not_there_is_reported_without_its_password(
     declare: Declare, url: str, reason: str
 ) -> None:
     """No server, file, driver or URL: each has a reason, and no error has a secret."""

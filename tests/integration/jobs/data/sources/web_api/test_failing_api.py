@@ -127,7 +127,7 @@ def test_an_answer_has_a_bound_even_unpacked(api: Api, declare: Declare) -> None
 
 
 @pytest.mark.parametrize("following", ["c" * 70_000, "\ud800"])
-def test_a_cursor_that_cannot_be_asked_for_is_told(
+def test_a_cursor_that_cannot_be_asked_for_is_reported(
     api: Api, declare: Declare, following: str
 ) -> None:
     """An API's next page may be any value; an unusable one is an error."""
@@ -164,7 +164,7 @@ def test_a_link_to_another_server_is_not_followed(api: Api, declare: Declare) ->
         Landing().read(declare(pagination="link"))
 
 
-def test_items_that_cannot_be_read_are_told_of_once(api: Api, declare: Declare) -> None:
+def test_items_that_cannot_be_read_are_reported_once(api: Api, declare: Declare) -> None:
     """They have their key or one from their content, so repeated reads do not add up."""
     items = ["x", item_of(1, text=5), {"text": "y", "id": None}, {"text": "z", "id": "\ud800"}]
     api.answer = lambda _: Answer(items)

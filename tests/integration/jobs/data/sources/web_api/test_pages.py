@@ -272,7 +272,7 @@ def test_a_token_that_no_header_may_have_is_named_by_its_variable(
         f"http://{'a' * 70}",
     ],
 )
-def test_a_url_that_is_none_is_told(url: str) -> None:
+def test_a_url_that_is_none_is_reported(url: str) -> None:
     """An invalid URL raises our error, without its password."""
     with pytest.raises(DataError, match="fix the source's url") as caught:
         Landing().read(open_source(HttpSource(kind="http", url=url)))

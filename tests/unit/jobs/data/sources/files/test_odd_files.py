@@ -33,7 +33,7 @@ def test_compressed_files_are_read_on_too(write: Write, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", COMPRESSORS)
-def test_a_compressed_file_that_is_cut_off_is_told(write: Write, suffix: str) -> None:
+def test_a_compressed_file_that_is_cut_off_is_reported(write: Write, suffix: str) -> None:
     """A truncated file is an error, and no row counts twice once it is complete."""
     content = csv_of(20_000, width=60).encode()
     whole = COMPRESSORS[suffix](content)
@@ -64,7 +64,7 @@ def test_a_line_of_any_length_costs_itself_alone(write: Write) -> None:
     assert peak < 40 << 20
 
 
-def test_long_lines_between_rows_are_all_told(write: Write) -> None:
+def test_long_lines_between_rows_are_all_reported(write: Write) -> None:
     """All rows between long lines are read, with the right line numbers."""
     long = "y" * (MAX_LINE_BYTES + 1)
     landing = Landing()

@@ -75,7 +75,7 @@ def test_a_name_that_is_not_utf8_is_shown_escaped(folder: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["a\0b.csv", "x" * 5000, "a::b::c.csv", "http://[/x.csv", "zip://x::none.zip"]
 )
-def test_a_path_that_no_library_takes_is_told(path: str) -> None:
+def test_a_path_that_no_library_takes_is_reported(path: str) -> None:
     """Any error of fsspec becomes our error."""
     with pytest.raises(DataError) as caught:
         _origins(path)
@@ -90,7 +90,7 @@ def test_a_set_format_takes_files_of_any_name() -> None:
 
 
 @pytest.mark.parametrize("path", ["none.csv", "data/none", "data/*.parquet", "file:///none.csv"])
-def test_a_path_without_files_is_told(path: str) -> None:
+def test_a_path_without_files_is_reported(path: str) -> None:
     """No file, no folder, and a glob without matches are errors."""
     with pytest.raises(DataError, match=r"none|parquet") as caught:
         _origins(path)
@@ -114,7 +114,7 @@ def test_files_elsewhere_are_read() -> None:
     ]
 
 
-def test_an_unknown_protocol_is_told() -> None:
+def test_an_unknown_protocol_is_reported() -> None:
     """The error names the URL and has fsspec's message."""
     with pytest.raises(DataError, match="carrier://pigeon cannot be read") as caught:
         _origins("carrier://pigeon")
