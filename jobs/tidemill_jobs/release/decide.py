@@ -32,6 +32,10 @@ REPLAYED_TEXTS = 200
 REPLAYED = timedelta(days=7)
 """How far back the texts of callers may be that the gates on speed send again."""
 
+NO_APPROVAL = GateResult(
+    "approval", GateVerdict.NOT_APPLICABLE, None, None, "the task asks for no approval"
+)
+
 Slices = Mapping[str, npt.NDArray[np.bool_]]
 
 log = structlog.get_logger()
@@ -132,7 +136,10 @@ def _champion(serving: Serving, task: str) -> ModelVersion | None:
 def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateResult]) -> Result:
     """Record the verdicts, promote or unload the candidate, and return the run's result."""
     models, task, now = context.storage.models, context.task, context.clock()
-    state = _state(results, context.task_settings.approval)
+    approval = context.task_settings.approval
+    if not approval:
+        results = [*results, NO_APPROVAL]
+    state = _state(results, approval)
     version, reason = candidate.version.version, reason_of(results)
     measures = asdict(candidate.measures)
     decided = models.judge(task, version, state, measures, reason, now, results)

@@ -1,6 +1,7 @@
 """Gates on the dataset: it judges fairly, and its labels are those of the candidate."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -30,13 +31,13 @@ def leakage(trial: Trial) -> Finding:
     train, test = trial.data.train, trial.data.test
     if not (train.texts and test.texts):
         return not_applicable("the dataset has no training rows, or no hold-out rows")
-    count = _leaked(train, test, trial.limits.near_duplicate_similarity)
+    count = count_leaked(train, test, trial.limits.near_duplicate_similarity)
     share = count / len(test.texts)
     reason = f"{count} training texts repeat a text of {len(test.texts)} hold-out rows"
     return limit(share, MAX_LEAKED_SHARE, reason)
 
 
-def _leaked(train: LabeledTexts, test: LabeledTexts, similarity: float) -> int:
+def count_leaked(train: LabeledTexts, test: LabeledTexts, similarity: float) -> int:
     """Return the number of training rows with a near duplicate in the test split."""
     parts = ((train, Split.TRAIN), (test, Split.TEST))
     rows = pl.concat(
@@ -63,10 +64,16 @@ def _leaked(train: LabeledTexts, test: LabeledTexts, similarity: float) -> int:
 
 def known_labels(trial: Trial) -> Finding:
     """Count the hold-out rows with a label that the candidate does not have."""
-    labels, known = trial.data.test.labels, set(trial.published.manifest.labels)
+    return judge_unknown(trial.data.test.labels, trial.published.manifest.labels)
+
+
+def judge_unknown(labels: Sequence[str], known: Sequence[str]) -> Finding:
+    """Compare the labels of the hold-out with those of the candidate."""
     if not labels:
         return not_applicable("the dataset has no hold-out rows")
-    unknown = Counter(label for label in labels if label not in known)
+    unknown = Counter(labels)
+    for label in known:
+        del unknown[label]
     share = unknown.total() / len(labels)
     reason = f"the candidate has the labels of all {len(labels)} hold-out rows"
     if unknown:
@@ -82,7 +89,12 @@ def class_shares(trial: Trial) -> Finding:
     The two are halves of one set, so a larger distance than chance explains means that a source
     gives one class to one side only. Chance explains about √(classes / rows) / 2.
     """
-    train, test = Counter(trial.data.train.labels), Counter(trial.data.test.labels)
+    return judge_shares(trial.data.train.labels, trial.data.test.labels)
+
+
+def judge_shares(train_labels: Sequence[str], test_labels: Sequence[str]) -> Finding:
+    """Compare the shares of the labels of two splits."""
+    train, test = Counter(train_labels), Counter(test_labels)
     if not train or test.total() < MIN_ROWS:
         return not_applicable(f"fewer than {MIN_ROWS} hold-out rows, or no training rows")
     labels = sorted(train.keys() | test.keys())

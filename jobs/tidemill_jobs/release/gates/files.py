@@ -46,6 +46,8 @@ def memory(trial: Trial) -> Finding:
         ModelUnreadable: the model cannot be opened or does not answer.
     """
     published, allowed = trial.published, trial.limits.gate.max_memory_mb
+    if trial.candidate.original is None and published.version.model_format == "torchscript":
+        return not_applicable("an imported TorchScript model is not opened outside Triton")
     length = str(published.manifest.sequence_length)
     command = [sys.executable, "-m", _PROBE, str(published.file), length]
     try:

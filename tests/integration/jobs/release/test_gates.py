@@ -1,0 +1,84 @@
+"""Gates that depend on a task's settings and on the kind of candidate, with a real Triton."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.contract.storage.values import prediction
+from tests.integration.jobs.release.conftest import Loop, Trained, failed
+from tidemill_core.domain.gate import GateVerdict
+from tidemill_core.domain.model import ModelState
+from tidemill_core.settings import GateSettings
+from tidemill_core.storage.deployments import Change
+from tidemill_jobs.release.candidate import Candidate
+from tidemill_jobs.release.decide import judged
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+
+_SECOND = timedelta(seconds=1)
+NOT_APPLICABLE = GateVerdict.NOT_APPLICABLE
+
+
+def set_task(loop: Loop, **settings: Any) -> None:
+    """Change the task's settings."""
+    task = loop.context.task_settings.model_copy(update=settings)
+    loop.context.settings.tasks[loop.context.task] = task
+
+
+def test_golden_examples_must_be_right(loop: Loop, trained: Trained, tmp_path: Path) -> None:
+    """A wrong one fails and is shown with what was answered; a missing file fails too."""
+    text, label = trained.test.texts[0], trained.test.labels[0]
+    path = tmp_path / "golden.csv"
+    set_task(loop, golden_examples=path)
+    version = loop.candidate(trained)
+    assert failed(loop.judge(version, trained))["golden"].startswith("GOLDEN_EXAMPLES: ")
+    path.write_text(f"text,label\n{text},{label}\n")
+    assert failed(loop.judge(version, trained)) == {}
+    path.write_text(f"text,label\n{text},{label}\n{text},other\n")
+    reason = failed(loop.judge(version, trained))["golden"]
+    assert f"{text!r} is answered {label}, not other" in reason
+
+
+def test_a_person_must_approve(loop: Loop, trained: Trained) -> None:
+    """A version that passed waits without traffic; approved, it is trusted, and the record says so.
+
+    One that fails a gate is rejected all the same.
+    """
+    loop.champion(trained)
+    set_task(loop, approval=True)
+    result = loop.retrain()
+    assert result["state"] == ModelState.AWAITING_APPROVAL
+    assert loop.ready() == {1}
+    models, task = loop.context.storage.models, loop.context.task
+    assert "approval" not in {each.gate for each in models.gate_results(task, 2)}
+    models.approve(task, 2, Change("ann", "looks right", "", loop.context.clock()))
+    assert loop.state(2) is ModelState.VALIDATED
+    assert models.gate_results(task, 2)[-1].reason == "approved by ann: looks right"
+    settings = loop.context.settings.model_copy(update={"gate": GateSettings(max_model_mb=0.001)})
+    loop.context = replace(loop.context, settings=settings)
+    assert loop.retrain()["state"] == ModelState.REJECTED
+
+
+def test_a_model_from_elsewhere_has_no_torch_module(loop: Loop, trained: Trained) -> None:
+    """What compares with one is NOT_APPLICABLE; all other gates judge it as any candidate."""
+    version = loop.candidate(trained)
+    model = trained.model
+    candidate = Candidate(version, model.labels, model.test_measures, model.probabilities)
+    data = TrainingData(LabeledTexts(), test=trained.test)
+    results = {each.gate: each for each in judged(loop.context, candidate, data, {})}
+    assert failed(results) == {}
+    assert results["export"].verdict is NOT_APPLICABLE
+    assert results["weights"].verdict is GateVerdict.PASSED
+
+
+def test_recent_texts_of_callers_are_sent_again(loop: Loop, trained: Trained) -> None:
+    """The gates on speed send what callers sent, where texts are stored."""
+    now = loop.context.clock()
+    asked = prediction("p", task=loop.context.task, text="transfer money", predict_time=now)
+    loop.context.storage.predictions.add([asked])
+    loop.context = replace(loop.context, clock=lambda: now.replace(year=now.year + 1))
+    held_out = loop.judge(loop.candidate(trained), trained)
+    assert "held-out texts" in held_out["latency"].reason
+    loop.context = replace(loop.context, clock=lambda: now.replace(microsecond=0) + _SECOND)
+    replayed = loop.judge(loop.candidate(trained), trained)
+    assert "recent texts of callers" in replayed["latency"].reason
