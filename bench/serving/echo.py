@@ -1,72 +1,45 @@
-"""The base cost of a gRPC call in Python: a bare grpc.aio server that echoes.
+"""The base cost of a gRPC call on each transport: servers that only send the request back.
 
-    python -m bench.serving.echo [--seconds 5]
+    python -m bench.serving.echo TRANSPORT PORT
 
-It is called as in `python -m bench.serving`, with 64 calls in flight, and runs as one and two
-processes with each of gRPC's two listeners. No front that is built on grpc.aio can be faster.
+serves one. They check no caller, call no model and store nothing, so no front on that transport can
+be cheaper.
 """
 
-import argparse
 import asyncio
-import os
+import contextlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import h2corn
 import psutil  # type: ignore[import-untyped]  # it has no types
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
-from bench.serving.load import h2load, require_programs
-from bench.serving.messages import GENERATORS, Prepared, chosen_texts, framed
+from bench.serving.callers import Crew
+from bench.serving.messages import distinct_texts, framed
 from bench.serving.workspace import TASK
 from tests.plugins.triton import free_ports
 from tidemill.v1 import prediction_service_pb2 as pb
 
-OLD_LISTENER = "-event_engine_listener"
-"""GRPC_EXPERIMENTS, as the front sets it."""
+TRANSPORTS = ("h2corn", "grpcio")
 _PATH = "/bench.Echo/Echo"
-_WARM_UP_SECONDS = 1
 
 
-@dataclass(frozen=True)
-class Echo:
-    """The result of a measurement.
+@contextlib.contextmanager
+def running_echo(transport: str, processes: int) -> Iterator[tuple[str, list[psutil.Process]]]:
+    """Yield address and processes of servers that share one port.
 
-    Attributes:
-        per_second: calls answered.
-        cpu_us: CPU time of the servers per call, in microseconds.
+    Raises:
+        RuntimeError: a server did not start.
     """
-
-    per_second: float
-    cpu_us: float
-
-
-def measured(processes: int, seconds: int, experiments: str = OLD_LISTENER) -> Echo:
-    """Measure echoing processes that share one port."""
-    request = pb.PredictRequest(task=TASK, text=chosen_texts()[0])
-    body = framed(request)
-    prepared = [Prepared(_PATH, body, len(body), 1)] * GENERATORS
-    with _servers(processes, experiments) as (address, servers):
-        h2load(address, prepared, _WARM_UP_SECONDS, (), 4, 4)
-        before = _cpu_seconds(servers)
-        found = h2load(address, prepared, seconds, (), 4, 4)
-        spent = _cpu_seconds(servers) - before
-    return Echo(found.rows_per_second, spent / (found.rows_per_second * seconds) * 1e6)
-
-
-@contextmanager
-def _servers(processes: int, experiments: str) -> Iterator[tuple[str, list[psutil.Process]]]:
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "bench.serving.echo", "--serve", str(port)]
-    environment = {**os.environ, "GRPC_EXPERIMENTS": experiments}
+    command = [sys.executable, "-m", "bench.serving.echo", transport, str(port)]
     running = [
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)  # noqa: S603
+        subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603 -- our own words
         for _ in range(processes)
     ]
     try:
@@ -80,41 +53,49 @@ def _servers(processes: int, experiments: str) -> Iterator[tuple[str, list[psuti
             each.communicate()
 
 
-def _cpu_seconds(servers: list[psutil.Process]) -> float:
-    times = [server.cpu_times() for server in servers]
-    return float(sum(each.user + each.system for each in times))
+def echoed(address: str, callers: int) -> Crew:
+    """Return callers of an echoing server."""
+    bodies = [framed(pb.PredictRequest(task=TASK, text=text)) for text in distinct_texts()]
+    return Crew(address, _PATH, (), itertools.cycle(bodies), callers)
 
 
-async def _serve(port: int) -> None:
+async def _answer(_scope: Any, receive: Any, send: Any) -> None:
+    """Answer a gRPC call as an ASGI application."""
+    body, more = b"", True
+    while more:
+        event = await receive()
+        body += event.get("body", b"")
+        more = event.get("more_body", False)
+    headers = [(b"content-type", b"application/grpc")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.trailers", "headers": [(b"grpc-status", b"0")]})
+
+
+async def _serve_h2corn(port: int) -> None:
+    config = h2corn.Config(
+        bind=(f"127.0.0.1:{port}",), reuse_port=True, lifespan="off", grpc=True, access_log=False
+    )
+    server = h2corn.Server(_answer, config)
+    serving = asyncio.create_task(server.serve())
+    await server.wait_started()
+    print("listening", flush=True)
+    await serving
+
+
+async def _serve_grpcio(port: int) -> None:
     async def echo(request: bytes, _context: object) -> bytes:
         return request
 
     server = grpc.aio.server(options=[("grpc.so_reuseport", 1)])
     handlers: dict[str, Any] = {"Echo": grpc.unary_unary_rpc_method_handler(echo)}
-    server.add_registered_method_handlers("bench.Echo", handlers)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("bench.Echo", handlers)])
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     print("listening", flush=True)
     await asyncio.Event().wait()
 
 
-def main() -> None:
-    """Measure and print, or serve."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=int, default=5, help="length of each measurement")
-    parser.add_argument("--serve", type=int, default=0, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        uvloop.run(_serve(options.serve))
-        return
-    require_programs()
-    table = Table("listener", "processes", "calls/s", "CPU us per call")
-    for name, experiments in (("older", OLD_LISTENER), ("newer", "")):
-        for processes in (1, 2):
-            found = measured(processes, options.seconds, experiments)
-            table.add_row(name, str(processes), f"{found.per_second:,.0f}", f"{found.cpu_us:.0f}")
-    Console().print(table)
-
-
 if __name__ == "__main__":
-    main()
+    serve = _serve_h2corn if sys.argv[1] == "h2corn" else _serve_grpcio
+    uvloop.run(serve(int(sys.argv[2])))

@@ -1,29 +1,35 @@
 """The measurements: a round measures all systems in turn, so that slow minutes affect all."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+import math
+import statistics
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import grpc
 from rich.console import Console
 
-from bench.serving import callers, messages
-from bench.serving.callers import Called
+from bench.serving import kinds, messages
+from bench.serving.callers import Crew, closed_loop
+from bench.serving.echo import TRANSPORTS, echoed, running_echo
 from bench.serving.environments import python_of
-from bench.serving.load import Load, h2load, wrk
-from bench.serving.peer import ALL, running_peer
-from bench.serving.workspace import TASK, Stack, Workspace, running_stack
+from bench.serving.load import Load, wrk
+from bench.serving.peer import ALL, Peer, running_peer
+from bench.serving.processes import FRONT, Processes, cpu_seconds, family, named
+from bench.serving.raw import raw_batches
+from bench.serving.workspace import TASK, Workspace, running_stack
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
-IN_FLIGHT = 64
-OVERLOAD_CALLERS = 192
-SHARE_OF_MAXIMUM = 0.7
-FLOOD = 3.0
 PROCESSES = (1, 2)
-SYSTEMS = ("tidemill", "triton", *ALL)
-_CONNECTIONS = _STREAMS = 4  # times the generators, that is IN_FLIGHT
-_WARM_UP_SECONDS = 2
+TRITON, RAW = "triton", "raw"
+TIDEMILL = {"tidemill": "h2corn", "tidemill-grpcio": "grpcio"}
+"""The systems that are Tidemill's front, and their transports."""
+DEFAULT = "tidemill"
+"""The front with its default transport, which the figures are about."""
+ECHO = {f"echo-{transport}": transport for transport in TRANSPORTS}
+SYSTEMS = (TRITON, *TIDEMILL, *ALL, RAW, *ECHO)
 _LOG_TOLERANCE = 0.01
 
 
@@ -41,138 +47,150 @@ class Sample:
     system: str
     processes: int
     kind: str
-    found: Load | Called
+    found: Load
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
-    """The inputs of a round.
+    """The inputs of all rounds, and their results so far.
 
     Attributes:
         workspace: a workspace with trained models.
         systems: the systems to measure.
         seconds: length of each measurement, whole seconds.
         console: for progress.
+        label: the model's label of the example's first text.
+        samples: the results.
     """
 
     workspace: Workspace
     systems: Collection[str]
     seconds: int
     console: Console
+    label: str
+    samples: list[Sample] = field(default_factory=list)
 
-    def round(self, label: str) -> Iterator[Sample]:
-        """Measure each system once with each number of processes.
+    def try_processes(self) -> None:
+        """Measure each system with each number of processes, to find its better one."""
+        for system in self.systems:
+            if system == TRITON:
+                continue
+            for processes in PROCESSES:
+                self._note(system, processes, self._measured(system, processes, False))
 
-        Args:
-            label: the model's label of the first chosen text.
-        """
-        for processes in PROCESSES:
-            if {"tidemill", "triton"} & set(self.systems):
-                with running_stack(self.workspace, processes) as stack:
-                    yield from self._stack(stack, processes)
-            for name in ALL:
-                if name in self.systems:
-                    yield self._show(
-                        Sample(name, processes, "unary", self._peer(name, processes, label))
-                    )
+    def round(self) -> None:
+        """Measure each system once, with the number of processes that answered more."""
+        for system in self.systems:
+            processes = better(self.samples, system)
+            self._note(system, processes, self._measured(system, processes, True))
 
-    def _peer(self, name: str, processes: int, label: str) -> Load:
-        peer, texts = ALL[name], messages.example_texts()
+    def _note(self, system: str, processes: int, found: Iterator[tuple[str, Load]]) -> None:
+        for kind, load in found:
+            self.samples.append(Sample(system, processes, kind, load))
+            self.console.print(
+                f"  {system:20} {processes or '':>2}  {kind:24}  {load.rows_per_second:>9,.0f}/s"
+                f"  p50 {load.p50_ms:.2f}  p99 {load.p99_ms:.1f} ms"
+            )
+
+    def _measured(self, system: str, processes: int, whole: bool) -> Iterator[tuple[str, Load]]:
+        """Measure 64 calls in flight, and everything else of the system if `whole`."""
+        if system in ALL:
+            return self._peer(ALL[system], processes, whole)
+        if system in TIDEMILL:
+            return self._tidemill(TIDEMILL[system], processes, whole, system == DEFAULT)
+        if system in ECHO:
+            return self._echo(ECHO[system], processes, whole)
+        return self._triton() if system == TRITON else self._raw(processes)
+
+    def _raw(self, processes: int) -> Iterator[tuple[str, Load]]:
+        yield kinds.BATCHES, raw_batches(self.workspace, processes, self.seconds, self.console)
+
+    def _peer(self, peer: Peer, processes: int, whole: bool) -> Iterator[tuple[str, Load]]:
+        texts = messages.distinct_texts()
         python = python_of(peer.environment, self.console)
-        question = messages.chosen_texts()[0]
         bodies = [json.dumps(peer.body(text)) for text in texts]
-        with running_peer(peer, python, processes, self.workspace, question, label) as url:
-            wrk(url, bodies, IN_FLIGHT, _WARM_UP_SECONDS)
-            return wrk(url, bodies, IN_FLIGHT, self.seconds)
+        with running_peer(peer, python, processes, self.workspace, texts[0], self.label) as (
+            url,
+            pid,
+        ):
+            wrk(url, bodies[::-1], kinds.IN_FLIGHT, kinds.WARM_UP_SECONDS)
+            load = partial(wrk, url, bodies, kinds.IN_FLIGHT, self.seconds)
+            yield kinds.MANY, self._counted(family(pid), load)
+            if whole:
+                yield kinds.ONE, wrk(url, bodies, 1, self.seconds)
 
-    def _stack(self, stack: Stack, processes: int) -> Iterator[Sample]:
-        if "triton" in self.systems:
-            prepared = messages.triton(stack, self.workspace)
-            ask = _Asking(stack.triton_address, (), _WARM_UP_SECONDS)
-            ask.many(prepared)
-            ask = _Asking(stack.triton_address, (), self.seconds)
-            yield self._show(Sample("triton", 0, "unary", ask.many(prepared)))
-            yield self._show(Sample("triton", 0, "one caller", ask.one(prepared)))
-        if "tidemill" in self.systems:
-            yield from map(self._show, self._tidemill(stack, processes))
+    def _echo(self, transport: str, processes: int, whole: bool) -> Iterator[tuple[str, Load]]:
+        with running_echo(transport, processes) as (address, servers):
+            yield from self._plain(echoed(address, kinds.IN_FLIGHT), servers, whole)
 
-    def _tidemill(self, stack: Stack, processes: int) -> Iterator[Sample]:
-        unary, batches = messages.unary(stack), messages.batches(stack)
-        streams = messages.streams(stack)
-        _Asking(stack.grpc_address, stack.metadata, _WARM_UP_SECONDS).many(unary)
-        ask = _Asking(stack.grpc_address, stack.metadata, self.seconds)
-        many = self._logged(lambda: ask.many(unary))
-        yield Sample("tidemill", processes, "unary", many)
-        loads = {
-            "stream": lambda: ask.singly(streams),
-            "batch": lambda: ask.singly(batches),
-            "one caller": lambda: ask.one(unary),
-        }
-        for kind, load in loads.items():
-            yield Sample("tidemill", processes, kind, self._logged(load))
-        for kind, number in (("closed 64", IN_FLIGHT), ("closed 192", OVERLOAD_CALLERS)):
-            called = callers.closed_loop(stack, unary, number, self.seconds)
-            yield Sample("tidemill", processes, kind, called)
-        for kind, share in (("open 70 %", SHARE_OF_MAXIMUM), ("flood", FLOOD)):
-            rate = share * many.rows_per_second
-            called = callers.open_loop(stack, unary, rate, self.seconds)
-            yield Sample("tidemill", processes, kind, called)
-        self.workspace.logged_rows()  # wait until the log is written
+    def _triton(self) -> Iterator[tuple[str, Load]]:
+        with running_stack(self.workspace, 1) as stack:
+            crew = messages.of_triton(stack, self.workspace, kinds.IN_FLIGHT)
+            servers = named(stack.pid)
+            yield from self._plain(crew, servers["Triton"] + servers["Triton's backend"], True)
 
-    def _logged(self, load: Callable[[], Load]) -> Load:
+    def _plain(self, crew: Crew, servers: Processes, whole: bool) -> Iterator[tuple[str, Load]]:
+        closed_loop([crew], kinds.WARM_UP_SECONDS)
+        yield kinds.MANY, self._counted(servers, lambda: closed_loop([crew], self.seconds)[0])
+        if whole:
+            yield kinds.ONE, closed_loop([replace(crew, callers=1)], self.seconds)[0]
+
+    def _tidemill(
+        self, transport: str, processes: int, whole: bool, default: bool
+    ) -> Iterator[tuple[str, Load]]:
+        environment = {"TIDEMILL_SERVER__TRANSPORT": transport}
+        with running_stack(self.workspace, processes, environment) as stack:
+            calls = messages.of_tidemill(stack)
+            counted = partial(self._logged, named(stack.pid)[FRONT])
+            many = kinds.unary(calls, self.seconds, counted)
+            yield kinds.MANY, many
+            if whole and default:
+                yield from kinds.other_loads(calls, many.rows_per_second, self.seconds, counted)
+            elif whole:
+                yield kinds.ONE, closed_loop([calls.predict(1)], self.seconds)[0]
+
+    def _counted(self, servers: Processes, load: Callable[[], Load]) -> Load:
+        """Measure, and count the CPU time of the servers."""
+        before = cpu_seconds(servers)
+        found = load()
+        spent = cpu_seconds(servers) - before
+        answered = found.rows_per_second * self.seconds
+        return replace(found, cpu_us=spent / answered * 1e6 if answered else math.nan)
+
+    def _logged(self, servers: Processes, load: Callable[[], Load]) -> Load:
         """Measure, and check that the log has as many predictions as there were answers.
 
         Raises:
             RuntimeError: the log has fewer.
         """
         before = self.workspace.logged_rows()
-        found = load()
+        found = self._counted(servers, load)
         logged = self.workspace.logged_rows() - before
         answered = found.rows_per_second * self.seconds
         if logged < answered * (1 - _LOG_TOLERANCE):
             raise RuntimeError(f"{answered:.0f} answers, but {logged} predictions in the log")
         return found
 
-    def _show(self, sample: Sample) -> Sample:
-        found = sample.found
-        rate = found.rows_per_second if isinstance(found, Load) else found.answered_per_second
-        name = f"{sample.system} {sample.kind}"
-        self.console.print(
-            f"  {name:32} {sample.processes or '':>2}  {rate:>9,.0f}/s  p99 {found.p99_ms:.1f} ms"
-        )
-        return sample
+
+def better(samples: Sequence[Sample], system: str) -> int:
+    """Return the number of processes that answered more texts; 0 for Triton."""
+    if system == TRITON:
+        return 0
+    kind = kinds.BATCHES if system == RAW else kinds.MANY
+    rates = {
+        processes: [
+            sample.found.rows_per_second
+            for sample in samples
+            if (sample.system, sample.processes, sample.kind) == (system, processes, kind)
+        ]
+        for processes in PROCESSES
+    }
+    return max(PROCESSES, key=lambda processes: statistics.median(rates[processes] or [0.0]))
 
 
-@dataclass(frozen=True)
-class _Asking:
-    """h2load with the kinds of callers that are compared.
-
-    Attributes:
-        address: host:port.
-        metadata: the metadata of each call.
-        seconds: duration.
-    """
-
-    address: str
-    metadata: tuple[tuple[str, str], ...]
-    seconds: int
-
-    def many(self, prepared: list[messages.Prepared]) -> Load:
-        """Keep 64 calls in flight on 16 connections."""
-        return h2load(self.address, prepared, self.seconds, self.metadata, _CONNECTIONS, _STREAMS)
-
-    def singly(self, prepared: list[messages.Prepared]) -> Load:
-        """Keep one call in flight per generator."""
-        return h2load(self.address, prepared, self.seconds, self.metadata)
-
-    def one(self, prepared: list[messages.Prepared]) -> Load:
-        """Keep one call in flight."""
-        return h2load(self.address, prepared[:1], self.seconds, self.metadata)
-
-
-def expected_label(workspace: Workspace) -> str:
-    """Return the model's label of the first chosen text; train the models if there are none."""
+def first_label(workspace: Workspace) -> str:
+    """Return the model's label of the example's first text; train the models if there are none."""
     with running_stack(workspace, 1) as stack, grpc.insecure_channel(stack.grpc_address) as channel:
-        request = pb.PredictRequest(task=TASK, text=messages.chosen_texts()[0])
+        request = pb.PredictRequest(task=TASK, text=messages.distinct_texts()[0])
         answer = PredictionServiceStub(channel).Predict(request, metadata=stack.metadata)
     return str(answer.prediction.label)

@@ -25,13 +25,10 @@ import numpy as np
 import psutil
 import uvloop
 from google.rpc import code_pb2
-from rich.console import Console
-from rich.table import Table
 
-from bench.serving.machine import machine
 from bench.serving.messages import example_texts
+from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.processes import named
-from bench.serving.report import DOCS, Rows, markdown
 from bench.serving.targets import Target
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
 from tidemill.v1 import job_service_pb2, job_service_pb2_grpc
@@ -207,12 +204,16 @@ def main() -> int:
     with _small_stack() as stack:
         observed = uvloop.run(observe(stack, minutes))
     rows = rows_of(observed, minutes)
-    table = Table(*_HEADER)
-    for row in rows:
-        table.add_row(*row, style="red" if "SHORT" in row else None)
-    Console().print(table, _summary(observed))
+    print_table(_HEADER, rows)
+    print(_summary(observed))
     if minutes >= _WORTH_A_PAGE_MINUTES:
-        _write(rows, _summary(observed))
+        write_page(
+            "memory",
+            "bench.serving.memory",
+            batch=str(_BATCH),
+            processes=markdown(_HEADER, rows),
+            summary=_summary(observed),
+        )
     return 1 if any("SHORT" in row for row in rows) else 0
 
 
@@ -220,26 +221,6 @@ def _summary(observed: Observed) -> str:
     failed = "; ".join(f"{n:,} {code}" for code, n in observed.failures.items()) or "none"
     versions = len(observed.versions)
     return f"{observed.rows:,} texts were answered by {versions} versions. Failures: {failed}."
-
-
-def _write(rows: Rows, summary: str) -> None:
-    command = " ".join(["python -m bench.serving.memory", *sys.argv[1:]])
-    page = f"""\
-# Memory under a mixed load, with a new version each minute
-
-Written by `{command}`. Machine: {machine()}. Two workers, everything switched on.
-
-The figures are resident sizes, summed over all processes of a kind. Callers use Predict,
-BatchPredict of {_BATCH} and StreamPredict. Each minute `retrain` trains, loads and promotes a
-version, and an older one is unloaded. The slope is that of a least-squares line after the first
-quarter of the time.
-
-{markdown(_HEADER, rows)}
-
-{summary}
-"""
-    DOCS.mkdir(parents=True, exist_ok=True)
-    (DOCS / "memory.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

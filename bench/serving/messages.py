@@ -1,42 +1,27 @@
-"""The gRPC messages that h2load sends again and again, prepared once."""
+"""The calls of the measurements: all texts of the example in turn, none twice."""
 
 import csv
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-import grpc
 from google.protobuf.message import Message
-from tritonclient.grpc import service_pb2_grpc
+from tritonclient.grpc import service_pb2
 
+from bench.serving.callers import Crew
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace
 from tidemill.v1 import prediction_service_pb2 as pb
-from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from tidemill_core.model_repository import ModelRepository
-from tidemill_core.triton import calls
 
 BATCH = 64
+LARGE_BATCH = 200
 STREAM_MESSAGES = 1024
-GENERATORS = 4
-"""The number of h2load processes. Each sends one body only, so each has its own text."""
+STREAMS = BATCHES = 4
+"""Streams or batches in flight."""
 _PREFIX = 5
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The calls of one h2load process.
-
-    Attributes:
-        path: the method, `/package.Service/Method`.
-        body: length-prefixed messages.
-        answer_bytes_per_row: bytes of DATA in the answer to one row. They count the answers,
-            because a refused call has HTTP status 200 and no DATA.
-        rows: texts in it.
-    """
-
-    path: str
-    body: bytes
-    answer_bytes_per_row: float
-    rows: int
+_PASSES = 8
+_SERVICE = "/tidemill.v1.PredictionService"
 
 
 def framed(message: Message) -> bytes:
@@ -51,71 +36,127 @@ def example_texts() -> list[str]:
         return [row["text"] for row in csv.DictReader(file)]
 
 
-def chosen_texts() -> list[str]:
-    """Return a text for each generator, with lengths spread evenly over the example's."""
-    ordered = sorted(example_texts(), key=len)
-    return [
-        ordered[(2 * number + 1) * len(ordered) // (2 * GENERATORS)] for number in range(GENERATORS)
-    ]
+@cache
+def distinct_texts() -> list[str]:
+    """Return the example's texts several times, from the second time on with a number."""
+    texts = example_texts()
+    again = (f"{text} {number}" for number in range(2, _PASSES + 1) for text in texts)
+    return [*texts, *again]
 
 
-def unary(stack: Stack) -> list[Prepared]:
-    """Prepare Predict with one text for each generator."""
-    with grpc.insecure_channel(stack.grpc_address) as channel:
-        stub = PredictionServiceStub(channel)
-        requests = [pb.PredictRequest(task=TASK, text=text) for text in chosen_texts()]
-        answers = [stub.Predict(request, metadata=stack.metadata) for request in requests]
-    return [
-        _prepared("Predict", [request], [answer], 1)
-        for request, answer in zip(requests, answers, strict=True)
-    ]
+@dataclass(frozen=True)
+class Calls:
+    """Prepared calls of one server, each kind in an endless cycle.
+
+    Attributes:
+        address: host:port of the server.
+        metadata: the metadata of each call.
+        unary: bodies of Predict.
+        batches: bodies of BatchPredict of 64 texts.
+        large_batches: bodies of BatchPredict of 200 texts.
+        streams: bodies of StreamPredict of 1,024 texts.
+    """
+
+    address: str
+    metadata: Sequence[tuple[str, str]]
+    unary: Iterator[bytes]
+    batches: Iterator[bytes]
+    large_batches: Iterator[bytes]
+    streams: Iterator[bytes]
+
+    def predict(self, callers: int) -> Crew:
+        """Return callers of Predict."""
+        path = f"{_SERVICE}/Predict"
+        return Crew(self.address, path, self.metadata, self.unary, callers)
+
+    def batch_predict(self) -> Crew:
+        """Return callers of BatchPredict of 64."""
+        return self._batches(self.batches, BATCH)
+
+    def large_batch_predict(self) -> Crew:
+        """Return callers of BatchPredict of 200."""
+        return self._batches(self.large_batches, LARGE_BATCH)
+
+    def stream_predict(self) -> Crew:
+        """Return callers that keep a stream of 1,024 texts open, and then open the next."""
+        path = f"{_SERVICE}/StreamPredict"
+        return Crew(
+            self.address, path, self.metadata, self.streams, STREAMS, STREAM_MESSAGES, _streamed
+        )
+
+    def _batches(self, bodies: Iterator[bytes], rows: int) -> Crew:
+        path = f"{_SERVICE}/BatchPredict"
+        return Crew(self.address, path, self.metadata, bodies, BATCHES, rows, _batched)
 
 
-def batches(stack: Stack) -> list[Prepared]:
-    """Prepare BatchPredict of 64 texts, different ones for each generator."""
-    prepared, texts = [], example_texts()
-    with grpc.insecure_channel(stack.grpc_address) as channel:
-        stub = PredictionServiceStub(channel)
-        for number in range(GENERATORS):
-            chosen = texts[number * BATCH : (number + 1) * BATCH]
-            request = pb.BatchPredictRequest(task=TASK, texts=chosen)
-            answer = stub.BatchPredict(request, metadata=stack.metadata)
-            prepared.append(_prepared("BatchPredict", [request], [answer], BATCH))
-    return prepared
+def of_tidemill(stack: Stack) -> Calls:
+    """Return the calls of a stack's front."""
+    return Calls(
+        stack.grpc_address,
+        stack.metadata,
+        unary=itertools.cycle(map(_predict, distinct_texts())),
+        batches=_cycled(BATCH, _batch),
+        large_batches=_cycled(LARGE_BATCH, _batch),
+        streams=_cycled(STREAM_MESSAGES, _stream),
+    )
 
 
-def streams(stack: Stack) -> list[Prepared]:
-    """Prepare StreamPredict with 1,024 texts in each stream, the same for each generator."""
-    requests = [
-        pb.StreamPredictRequest(id=f"{number:05d}", task=TASK, text=text)
-        for number, text in enumerate(example_texts()[:STREAM_MESSAGES])
-    ]
-    with grpc.insecure_channel(stack.grpc_address) as channel:
-        call = PredictionServiceStub(channel).StreamPredict(iter(requests), metadata=stack.metadata)
-        answers = list(call)
-    if any(answer.HasField("error") for answer in answers):
-        raise RuntimeError("a stream got an error for an answer")
-    return [_prepared("StreamPredict", requests, answers, len(requests))] * GENERATORS
-
-
-def triton(stack: Stack, workspace: Workspace) -> list[Prepared]:
-    """Prepare Triton's ModelInfer with the token ids of the texts of `unary`."""
+def of_triton(stack: Stack, workspace: Workspace, callers: int) -> Crew:
+    """Return callers of Triton's ModelInfer with ready token ids."""
     repository = ModelRepository(workspace.folder / "model_repository")
-    encoder = repository.encoder(TASK, "onnx", 1)
-    prepared = []
-    with grpc.insecure_channel(stack.triton_address) as channel:
-        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        for text in chosen_texts():
-            request = calls.infer_request(f"{TASK}-onnx", 1, encoder.encode([text]))
-            body, answer = framed(request), framed(stub.ModelInfer(request))
-            path = "/inference.GRPCInferenceService/ModelInfer"
-            prepared.append(Prepared(path, body, len(answer), 1))
-    return prepared
+    ids = repository.encoder(TASK, "onnx", 1).encode(distinct_texts())
+    request = service_pb2.ModelInferRequest(model_name=f"{TASK}-onnx", model_version="1")
+    request.inputs.add(name="input_ids", datatype="INT32", shape=(1, ids.shape[1]))
+    bodies = []
+    for row in ids:
+        request.raw_input_contents[:] = [row.tobytes()]
+        bodies.append(framed(request))
+    path = "/inference.GRPCInferenceService/ModelInfer"
+    return Crew(stack.triton_address, path, (), itertools.cycle(bodies), callers)
 
 
-def _prepared(
-    method: str, requests: Sequence[Message], answers: Sequence[Message], rows: int
-) -> Prepared:
-    answered = sum(answer.ByteSize() + _PREFIX for answer in answers)
-    body = b"".join(map(framed, requests))
-    return Prepared(f"/tidemill.v1.PredictionService/{method}", body, answered / rows, rows)
+def _predict(text: str) -> bytes:
+    return framed(pb.PredictRequest(task=TASK, text=text))
+
+
+def _batch(texts: Sequence[str]) -> bytes:
+    return framed(pb.BatchPredictRequest(task=TASK, texts=texts))
+
+
+def _stream(texts: Sequence[str]) -> bytes:
+    return b"".join(
+        framed(pb.StreamPredictRequest(id=f"{number:05d}", task=TASK, text=text))
+        for number, text in enumerate(texts)
+    )
+
+
+def _cycled(rows: int, body: Callable[[Sequence[str]], bytes]) -> Iterator[bytes]:
+    texts = distinct_texts()
+    whole = len(texts) // rows * rows
+    return itertools.cycle([body(texts[begin : begin + rows]) for begin in range(0, whole, rows)])
+
+
+def _batched(answer: bytes) -> int:
+    return sum(
+        result.HasField("prediction")
+        for message in messages(answer)
+        for result in pb.BatchPredictResponse.FromString(message).results
+    )
+
+
+def _streamed(answer: bytes) -> int:
+    return sum(
+        pb.StreamPredictResponse.FromString(message).HasField("prediction")
+        for message in messages(answer)
+    )
+
+
+def messages(body: bytes) -> Iterator[bytes]:
+    """Return the complete messages at the start of a body, without their prefixes."""
+    begin = 0
+    while begin + _PREFIX <= len(body):
+        end = begin + _PREFIX + int.from_bytes(body[begin + 1 : begin + _PREFIX], "big")
+        if end > len(body):
+            return
+        yield body[begin + _PREFIX : end]
+        begin = end

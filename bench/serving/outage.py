@@ -4,12 +4,14 @@
 
 It starts a PostgreSQL and a stack on it, sends calls at a steady rate, stops the PostgreSQL for the
 given time, starts it again, and compares the ids of all answers with those in the database. Exits
-with 1 if one is missing. Everything shares the machine's cores.
+with 1 if one is missing or there twice. A run of at least 300 seconds writes
+docs/benchmarks/outage.md.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import signal
 import sys
 import tempfile
@@ -25,9 +27,9 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]  # it has no types
 import psycopg
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
+from bench.serving.messages import distinct_texts
+from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
@@ -41,7 +43,7 @@ _BEFORE_SECONDS = 3.0
 _AFTER_SECONDS = 3.0
 _TICK_SECONDS = 0.02
 _REPLAY_SECONDS = 600.0
-_TEXT = "I am still waiting on my card"
+_WORTH_A_PAGE_SECONDS = 300
 
 
 @dataclass
@@ -80,6 +82,11 @@ class Outcome:
         """The number of answered predictions that are not stored."""
         return len(set(self.answers.ids) - set(self.stored))
 
+    @property
+    def stored_twice(self) -> int:
+        """The number of rows beyond one per prediction."""
+        return len(self.stored) - len(set(self.stored))
+
 
 @contextlib.contextmanager
 def postgres() -> Iterator["PostgresServer"]:
@@ -104,9 +111,11 @@ required = true
 """
 
 
-async def ask(stub: "PredictionServiceAsyncStub", stack: Stack, answers: Answers) -> None:
+async def ask(
+    stub: "PredictionServiceAsyncStub", text: str, stack: Stack, answers: Answers
+) -> None:
     """Send one call and record its outcome."""
-    request, start = pb.PredictRequest(task=TASK, text=_TEXT), time.perf_counter()
+    request, start = pb.PredictRequest(task=TASK, text=text), time.perf_counter()
     try:
         answer = await stub.Predict(request, timeout=5, metadata=stack.metadata)
     except grpc.aio.AioRpcError as error:
@@ -122,9 +131,10 @@ async def ask_steadily(stack: Stack, rate: int, seconds: float, answers: Answers
     async with channel, asyncio.TaskGroup() as calls:
         stub = PredictionServiceStub(channel)
         start, asked = time.perf_counter(), 0
+        texts = itertools.cycle(distinct_texts())
         while (passed := time.perf_counter() - start) < seconds:
             for _ in range(int(passed * rate) - asked):
-                calls.create_task(ask(stub, stack, answers))
+                calls.create_task(ask(stub, next(texts), stack, answers))
                 asked += 1
             await asyncio.sleep(_TICK_SECONDS)
 
@@ -165,27 +175,27 @@ def stored_ids(server: "PostgresServer") -> list[str]:
         return [row[0] for row in connection.execute("SELECT prediction_id FROM predictions")]
 
 
-def show(outcome: Outcome, rate: int, seconds: float) -> None:
-    """Print the result."""
+def rows_of(outcome: Outcome) -> Rows:
+    """Return the result in rows."""
     p50, p99 = np.percentile(outcome.answers.latencies, [50, 99]) * 1000
-    table = Table("", f"database gone for {seconds:.0f} s at {rate} predictions/s")
-    table.add_row("answered", f"{len(outcome.answers.ids):,}")
     failures = Counter(outcome.answers.failures)
-    shown = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
-    table.add_row("refused or failed", shown or "0")
-    table.add_row("latency p50 / p99", f"{p50:.1f} / {p99:.1f} ms")
-    table.add_row("spool at the end of the outage", f"{outcome.spool_bytes / 1e6:.1f} MB")
-    table.add_row("all stored after", f"{outcome.replay_seconds:.1f} s")
-    table.add_row("lost", f"{outcome.lost:,}")
-    table.add_row("stored twice", f"{len(outcome.stored) - len(set(outcome.stored)):,}")
-    Console().print(table)
+    failed = ", ".join(f"{count:,} {code}" for code, count in failures.most_common())
+    return [
+        ("answered", f"{len(outcome.answers.ids):,}"),
+        ("refused or failed", failed or "0"),
+        ("latency p50 / p99", f"{p50:.1f} / {p99:.1f} ms"),
+        ("spool at the end of the outage", f"{outcome.spool_bytes / 1e6:.1f} MB"),
+        ("all stored after", f"{outcome.replay_seconds:.1f} s"),
+        ("lost", f"{outcome.lost:,}"),
+        ("stored twice", f"{outcome.stored_twice:,}"),
+    ]
 
 
 def main() -> int:
-    """Measure and print; return 1 if a call failed or a prediction was lost."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--rate", type=int, default=500)
+    """Measure, print and write the page; return 1 if a prediction was lost or stored twice."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=300.0, help="length of the outage")
+    parser.add_argument("--rate", type=int, default=500, help="calls per second")
     options = parser.parse_args()
     with postgres() as server, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -195,8 +205,17 @@ def main() -> int:
             spool = folder / "var" / "spool"
             measuring = measure(server, stack, spool, options.rate, options.seconds)
             outcome = uvloop.run(measuring)
-    show(outcome, options.rate, options.seconds)
-    return 1 if outcome.lost or outcome.answers.failures else 0
+    header = ("", f"database gone for {options.seconds:g} s at {options.rate} texts/s")
+    print_table(header, rows_of(outcome))
+    if options.seconds >= _WORTH_A_PAGE_SECONDS:
+        write_page(
+            "outage",
+            "bench.serving.outage",
+            rate=str(options.rate),
+            seconds=f"{options.seconds:g}",
+            outcome=markdown(header, rows_of(outcome)),
+        )
+    return 1 if outcome.lost or outcome.stored_twice else 0
 
 
 if __name__ == "__main__":

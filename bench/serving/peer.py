@@ -104,15 +104,14 @@ ALL = {
         "/v2/models/support/infer",
         _inference_protocol,
     ),
-    "ray": Peer("Ray Serve", "ray", "ray", ("-m", "ray_app"), "/predict", _plain),
 }
 
 
 @contextlib.contextmanager
 def running_peer(
     peer: Peer, python: Path, processes: int, workspace: Workspace, question: str, label: str
-) -> Iterator[str]:
-    """Start a peer, wait until it labels a text, yield its URL, and stop it.
+) -> Iterator[tuple[str, int]]:
+    """Start a peer, wait until it labels a text, yield its URL and process id, and stop it.
 
     Raises:
         RuntimeError: it does not start, or answers another label.
@@ -142,7 +141,7 @@ def running_peer(
         )
         try:
             _wait(peer, process, url, question, label)
-            yield url
+            yield url, process.pid
         except Exception as error:
             log.seek(0)
             raise RuntimeError(f"{peer.title}: {error}\n{log.read()[-3000:]}") from error

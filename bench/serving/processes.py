@@ -1,11 +1,13 @@
-"""The processes of a running stack, by kind."""
+"""The processes of running servers, and their CPU time."""
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 import psutil
 
 FRONT = "front"
+Processes = Sequence[psutil.Process]
 _MARKS = (
     ("tidemill_server.main", FRONT),
     ("tidemill_jobs.main", "jobs"),
@@ -28,3 +30,19 @@ def named(pid: int) -> dict[str, list[psutil.Process]]:
             if name is not None and not forked:
                 found[name].append(process)
     return found
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """Return a process and all its descendants."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def cpu_seconds(processes: Processes) -> float:
+    """Return the CPU seconds that processes have used so far, without those that have ended."""
+    spent = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent

@@ -2,9 +2,9 @@
 
     python -m bench.serving.profile [--seconds 15]
 
-It loads one front as `python -m bench.serving` does, and measures the CPU time of each process per
-request and the front's activities by py-spy's samples. A bare grpc.aio server shows the lower limit
-for any front. Writes docs/benchmarks/profile.md.
+It loads one front with 64 calls of Predict in flight. It measures the CPU time per request of each
+process and of each thread of the front, and the activities of the front by py-spy samples. Servers
+that only echo show the lower limit of each transport. Writes docs/benchmarks/profile.md.
 """
 
 import argparse
@@ -12,20 +12,19 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-from rich.console import Console
-from rich.table import Table
+import psutil  # type: ignore[import-untyped]  # it has no types
 
-from bench.serving import messages
-from bench.serving.echo import measured
-from bench.serving.load import h2load, require_programs
-from bench.serving.machine import machine
+from bench.serving import kinds, messages
+from bench.serving.callers import closed_loop
+from bench.serving.echo import TRANSPORTS, echoed, running_echo
 from bench.serving.measure import PROCESSES
-from bench.serving.processes import FRONT, named
-from bench.serving.report import DOCS, Rows, markdown
+from bench.serving.pages import Rows, markdown, print_table, write_page
+from bench.serving.processes import FRONT, cpu_seconds, named
 from bench.serving.workspace import Stack, make_workspace, running_stack
 
 _SAMPLES_PER_SECOND = 200
@@ -36,17 +35,17 @@ _AREAS = (
     ("tidemill_core/storage", "prediction log"),
     ("tidemill_server/security", "authentication and limits"),
     ("tidemill_server/telemetry", "metrics, traces, access log"),
+    ("tidemill_server/transports", "transport"),
     ("tidemill_server/rpc", "pipeline around every call"),
-    ("tidemill_server/transports", "transport: gRPC over ASGI"),
     ("tidemill_core/text", "tokenizing"),
     ("tidemill_core/triton", "calling Triton"),
     ("tidemill_core/prediction_id", "signing the prediction id"),
     ("tidemill_server/inference", "routing, admission, coalescing"),
-    ("tidemill_server/handlers", "servicer and messages"),
-    ("tidemill_server/services", "servicer and messages"),
-    ("tidemill_server/convert", "servicer and messages"),
+    ("tidemill_server/handlers", "service and messages"),
+    ("tidemill_server/services", "service and messages"),
+    ("tidemill_server/convert", "service and messages"),
 )
-_BENEATH = "event loop and gRPC, compiled"
+_BENEATH = "event loop, gRPC client and other libraries"
 
 
 def main() -> None:
@@ -54,40 +53,73 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=15, help="duration")
     options = parser.parse_args()
-    require_programs()
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_workspace(Path(folder))
         with running_stack(workspace, 1) as stack:
-            processes = cpu_by_process(stack, options.seconds)
-            doing = front_by_area(stack, options.seconds)
-    floor: Rows = [
-        (str(processes), f"{echo.per_second:,.0f}", f"{echo.cpu_us:.0f}")
-        for processes in PROCESSES
-        for echo in [measured(processes, options.seconds)]
-    ]
-    command = " ".join(["python -m bench.serving.profile", *sys.argv[1:]])
-    _write(command, processes, doing, floor)
+            load = _Load(stack)
+            load.run(_WARM_UP_SECONDS)
+            processes, threads, front_us = cpu(stack, load, options.seconds)
+            doing = front_by_area(stack, load, options.seconds, front_us)
+    _show((processes, threads, doing, echoes(options.seconds)))
 
 
-def cpu_by_process(stack: Stack, seconds: int) -> Rows:
-    """Return (process, CPU microseconds per request, share of the machine) under full load."""
-    load = _Load(stack)
-    load.run(_WARM_UP_SECONDS)
-    before = _cpu_seconds(stack)
-    rate = load.run(seconds)
-    spent: dict[str, float] = defaultdict(float)
-    for (name, pid), after in _cpu_seconds(stack).items():
-        if (name, pid) in before:  # a process that came or went meanwhile is a job's
-            spent[name] += after - before[name, pid]
+def cpu(stack: Stack, load: "_Load", seconds: int) -> tuple[Rows, Rows, float]:
+    """Measure the CPU time per request under full load.
+
+    Returns:
+        (process, microseconds per request, share of the machine); (thread of the front,
+        microseconds per request); microseconds of the front per request.
+    """
+    (front,) = named(stack.pid)[FRONT]
+    before, threads_before = _cpu_seconds(stack), _thread_seconds(front)
+    requests = load.run(seconds) * seconds
+    spent = _grown(before, _cpu_seconds(stack))
+    threads = _grown(threads_before, _thread_seconds(front))
     available = seconds * (psutil.cpu_count() or 1)
-    return [
-        (name, f"{cpu / (rate * seconds) * 1e6:.0f}", f"{cpu / available:.0%}")
-        for name, cpu in sorted(spent.items(), key=lambda each: -each[1])
+    by_process = [
+        (name, f"{used / requests * 1e6:.0f}", f"{used / available:.0%}")
+        for name, used in spent.most_common()
     ]
+    by_thread = [(name, f"{used / requests * 1e6:.0f}") for name, used in threads.most_common()]
+    return by_process, by_thread, spent[FRONT] / requests * 1e6
 
 
-def front_by_area(stack: Stack, seconds: int) -> Rows:
-    """Return (activity of the front, share of its samples) under full load.
+def _grown(
+    before: Mapping[tuple[str, int], float], after: Mapping[tuple[str, int], float]
+) -> Counter[str]:
+    """Return the growth by name; what came or went meanwhile does not count."""
+    grown: Counter[str] = Counter()
+    for (name, number), value in after.items():
+        if (name, number) in before:
+            grown[name] += value - before[name, number]  # type: ignore[assignment]
+    return grown
+
+
+def echoes(seconds: int) -> Rows:
+    """Return (transport, processes, calls per second, CPU microseconds per call)."""
+    rows: Rows = []
+    for transport in TRANSPORTS:
+        for number in PROCESSES:
+            with running_echo(transport, number) as (address, servers):
+                crew = echoed(address, kinds.IN_FLIGHT)
+                closed_loop([crew], kinds.WARM_UP_SECONDS)
+                before = cpu_seconds(servers)
+                (found,) = closed_loop([crew], seconds)
+                spent = (cpu_seconds(servers) - before) / (found.rows_per_second * seconds)
+            rows.append(
+                (transport, str(number), f"{found.rows_per_second:,.0f}", f"{spent * 1e6:.0f}")
+            )
+    return rows
+
+
+def front_by_area(stack: Stack, load: "_Load", seconds: int, front_us: float) -> Rows:
+    """Return (activity of the front, its CPU microseconds per request, its share).
+
+    Args:
+        stack: that runs.
+        load: the calls.
+        seconds: duration.
+        front_us: CPU microseconds of the front per request.
 
     Raises:
         RuntimeError: py-spy failed.
@@ -97,31 +129,31 @@ def front_by_area(stack: Stack, seconds: int) -> Rows:
         output = Path(folder) / "stacks"
         command = [str(Path(sys.executable).with_name("py-spy")), "record", f"--pid={front.pid}"]
         command += [f"--rate={_SAMPLES_PER_SECOND}", "--format=raw", f"--output={output}"]
-        command += [f"--duration={seconds}", "--gil"]
+        command += [f"--duration={seconds}"]
         with subprocess.Popen(  # noqa: S603 -- our own words
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as spy:
-            _Load(stack).run(seconds + _WARM_UP_SECONDS)
+            load.run(seconds + _WARM_UP_SECONDS)
             said = spy.communicate()[0]
         if spy.returncode:
             raise RuntimeError(f"py-spy failed; it may need to run as root:\n{said}")
         counts = _counted(output.read_text())
     total = counts.total()
-    return [(area, f"{count / total:.0%}") for area, count in counts.most_common()]
+    return [
+        (area, f"{count / total * front_us:.0f}", f"{count / total:.0%}")
+        for area, count in counts.most_common()
+    ]
 
 
 class _Load:
     """Calls of Predict, 64 in flight."""
 
     def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._unary = messages.unary(stack)
+        self._crew = messages.of_tidemill(stack).predict(kinds.IN_FLIGHT)
 
     def run(self, seconds: int) -> float:
         """Return answers per second."""
-        stack = self._stack
-        found = h2load(stack.grpc_address, self._unary, seconds, stack.metadata, 4, 4)
-        return found.rows_per_second
+        return closed_loop([self._crew], seconds)[0].rows_per_second
 
 
 def _cpu_seconds(stack: Stack) -> dict[tuple[str, int], float]:
@@ -132,8 +164,18 @@ def _cpu_seconds(stack: Stack) -> dict[tuple[str, int], float]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 spent[name, process.pid] = times.user + times.system
-    mine = psutil.Process().cpu_times()
-    spent["load generator", 0] = mine.children_user + mine.children_system
+    spent["load generator", 0] = time.process_time()
+    return spent
+
+
+def _thread_seconds(process: psutil.Process) -> dict[tuple[str, int], float]:
+    """Return the CPU seconds of each thread of a process so far, by its name and id."""
+    spent: dict[tuple[str, int], float] = {}
+    for thread in process.threads():
+        with contextlib.suppress(FileNotFoundError):
+            name = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text().strip()
+            kind = "event loop" if thread.id == process.pid else name.rstrip("0123456789-_ ")
+            spent[kind, thread.id] = thread.user_time + thread.system_time
     return spent
 
 
@@ -154,40 +196,24 @@ def _area(frames: list[str]) -> str:
     return _BENEATH
 
 
-def _write(command: str, processes: Rows, doing: Rows, floor: Rows) -> None:
+def _show(tables: Sequence[Rows]) -> None:
     headers = (
         ("process", "CPU µs per request", "share of the machine"),
-        ("activity of the front", "share of its time"),
-        ("processes", "calls/s", "CPU µs per call"),
+        ("thread of the front", "CPU µs per request"),
+        ("activity of the front", "CPU µs per request", "share of its time"),
+        ("echo on", "processes", "calls/s", "CPU µs per call"),
     )
-    for header, rows in zip(headers, (processes, doing, floor), strict=True):
-        table = Table(*header)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-    page = f"""\
-# The CPU time of a unary request
-
-Written by `{command}`. Machine: {machine()}.
-
-The load is 64 calls of Predict in flight, with one worker and everything switched on. Load
-generator, front and Triton share the cores, so their CPU time per request bounds the rate.
-
-{markdown(headers[0], processes)}
-
-The next table shows the front's activities. py-spy samples the thread that holds the interpreter's
-lock, which is the front's bottleneck. A sample counts for the deepest frame of our code on its
-stack. A sample without our code belongs to the event loop or gRPC, which are compiled.
-
-{markdown(headers[1], doing)}
-
-The lower limit is a bare grpc.aio server that sends the same request back, under the same load
-(`python -m bench.serving.echo`). It checks no caller, calls no model and stores nothing.
-
-{markdown(headers[2], floor)}
-"""
-    DOCS.mkdir(parents=True, exist_ok=True)
-    (DOCS / "profile.md").write_text(page, encoding="utf-8")
+    for header, rows in zip(headers, tables, strict=True):
+        print_table(header, rows)
+    processes, threads, doing, floor = map(markdown, headers, tables)
+    write_page(
+        "profile",
+        "bench.serving.profile",
+        processes=processes,
+        threads=threads,
+        doing=doing,
+        floor=floor,
+    )
 
 
 if __name__ == "__main__":

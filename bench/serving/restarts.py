@@ -4,7 +4,8 @@
 
 Three kinds of callers call a stack of two workers meanwhile: plain callers, callers that retry
 UNAVAILABLE by gRPC's own retry policy, and callers that keep streams open. A stream that ends
-between two answers has not failed: its caller opens another one. Exits with 1 if a call failed.
+between two answers has not failed: its caller opens another one. Exits with 1 if a call failed. A
+run of at least 10 restarts writes docs/benchmarks/restarts.md.
 """
 
 import argparse
@@ -23,15 +24,16 @@ from typing import Any
 import grpc
 import grpc.aio
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from bench.serving.messages import example_texts
+from bench.serving.pages import markdown, print_table, write_page
 from bench.serving.workspace import TASK, Stack, make_workspace, running_stack
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
 CHANNELS, CALLERS, STREAMS = 4, 8, 8
+_WORTH_A_PAGE = 10
+_HEADER = ("callers", "OK", "other")
 RETRY = {
     "methodConfig": [
         {
@@ -74,6 +76,10 @@ class Callers:
         streams = itertools.islice(itertools.cycle(stubs), STREAMS)
         await asyncio.gather(*(self._stream(stub, stopping) for stub in streams))
         await self.close()
+
+    def others(self) -> list[str]:
+        """Return the outcomes other than OK, in words."""
+        return [f"{count:,} {what}" for what, count in self.outcomes.items() if what != "OK"]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,11 +136,22 @@ async def measure(stack: Stack, workspace: Path, restarts: int) -> bool:
     seconds = (time.monotonic() - begin) / restarts
     stopping.set()
     await asyncio.gather(*load)
-    table = Table("callers", "OK", "other")
-    for name, each in kinds.items():
-        others = [f"{count} {what}" for what, count in each.outcomes.items() if what != "OK"]
-        table.add_row(name, f"{each.outcomes['OK']:,}", "\n".join(others) or "0")
-    Console().print(table, f"{restarts} restarts of two workers, {seconds:.1f} s each")
+    rows = [
+        (name, f"{each.outcomes['OK']:,}", "; ".join(each.others()) or "0")
+        for name, each in kinds.items()
+    ]
+    summary = f"{restarts} restarts of two workers, {seconds:.1f} s each."
+    print_table(_HEADER, rows)
+    print(summary)
+    if restarts >= _WORTH_A_PAGE:
+        write_page(
+            "restarts",
+            "bench.serving.restarts",
+            callers=str(CALLERS),
+            streams=str(STREAMS),
+            outcomes=markdown(_HEADER, rows),
+            summary=summary,
+        )
     return all(set(kinds[name].outcomes) == {"OK"} for name in ("plain", "with retries"))
 
 

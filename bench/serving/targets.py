@@ -1,16 +1,15 @@
-"""The targets, and whether the results reach them."""
+"""The figures to reach, and whether the results reach them."""
 
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from bench.serving.callers import Called
+from bench.serving import kinds
 from bench.serving.load import Load
-from bench.serving.measure import PROCESSES, Sample
+from bench.serving.measure import DEFAULT, RAW, TRITON, Sample, better
 
-_Found = TypeVar("_Found", Load, Called)
+MUST, AIM = "must", "aim"
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Target:
         at_least: whether it is a lower limit; otherwise it is an upper one.
         unit: the unit of limit and value.
         value: the measured value; None if it was not measured.
+        level: MUST or AIM.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Target:
     at_least: bool
     unit: str
     value: float | None
+    level: str = MUST
 
     @property
     def verdict(self) -> str:
@@ -57,90 +58,100 @@ class Results:
 
     samples: Sequence[Sample]
 
-    def loads(self, system: str, kind: str, processes: int) -> list[Load]:
-        """Return the results of h2load or wrk."""
-        return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Load)]
+    def loads(self, system: str, kind: str) -> list[Load]:
+        """Return the results of a kind of load, with the better number of processes."""
+        wanted = (system, kind, self.processes(system))
+        return [s.found for s in self.samples if (s.system, s.kind, s.processes) == wanted]
 
-    def calls(self, system: str, kind: str, processes: int) -> list[Called]:
-        """Return the results of the callers."""
-        return [s.found for s in self._of(system, kind, processes) if isinstance(s.found, Called)]
+    def processes(self, system: str) -> int:
+        """Return the number of processes with which a system answers more."""
+        return better(self.samples, system)
 
-    def rate(self, system: str, kind: str, processes: int) -> float | None:
-        """Return the median of rows per second; None if it was not measured."""
-        loads = self.loads(system, kind, processes)
-        return statistics.median(load.rows_per_second for load in loads) if loads else None
+    def median(self, system: str, kind: str, value: Callable[[Load], float]) -> float | None:
+        """Return a median over the rounds; None if not measured, NaN if a round has no value."""
+        values = [value(load) for load in self.loads(system, kind)]
+        if any(map(math.isnan, values)):
+            return math.nan
+        return statistics.median(values) if values else None
 
-    def better(self, system: str) -> int:
-        """Return the number of processes with which a system answers more unary calls."""
-        if system == "triton":
-            return 0
-        return max(PROCESSES, key=lambda number: self.rate(system, "unary", number) or 0.0)
+    def rate(self, system: str, kind: str = kinds.MANY) -> float | None:
+        """Return the median of answered texts per second."""
+        return self.median(system, kind, lambda load: load.rows_per_second)
 
-    def best(self, system: str, kind: str = "unary") -> float | None:
-        """Return the median of rows per second with the better number of processes."""
-        return self.rate(system, kind, self.better(system))
-
-    def _of(self, system: str, kind: str, processes: int) -> list[Sample]:
-        wanted = (system, kind, processes)
-        return [s for s in self.samples if (s.system, s.kind, s.processes) == wanted]
+    def p99(self, kind: str) -> float | None:
+        """Return the median of Tidemill's 99th percentile in milliseconds."""
+        return self.median(DEFAULT, kind, lambda load: load.p99_ms)
 
 
 def targets(results: Results) -> list[Target]:
     """Return every target with its measured value."""
-    workers = results.better("tidemill")
-    unary = results.best("tidemill")
-    found = [
-        Target(f"Predict / {title}", limit, True, " x", _ratio(unary, results.best(system)))
-        for system, title, limit in (
-            ("fastapi-torchscript", "FastAPI + TorchScript", 1.5),
-            ("mlserver", "MLServer", 3.0),
-            ("litserve", "LitServe", 4.0),
-            ("bentoml", "BentoML", 4.0),
-            ("triton", "Triton called directly with ready ids", 0.40),
-        )
-    ]
-    found += [
-        Target(
-            f"{title} / Predict, rows",
-            limit,
-            True,
-            " x",
-            _ratio(results.best("tidemill", kind), unary),
-        )
-        for kind, title, limit in (
-            ("stream", "StreamPredict", 2.0),
-            ("batch", "BatchPredict of 64", 10.0),
-        )
-    ]
-    calls = {
-        kind: results.calls("tidemill", kind, workers)
-        for kind in ("open 70 %", "closed 64", "closed 192")
-    }
-    one = results.loads("tidemill", "one caller", workers)
-    beyond = _difference(
-        _median(one, lambda load: load.p50_ms),
-        _median(results.loads("triton", "one caller", 0), lambda load: load.p50_ms),
+    return [*_against_others(results), *_latencies(results), *_rows(results)]
+
+
+def _against_others(results: Results) -> list[Target]:
+    predict = results.rate(DEFAULT)
+    limits = (
+        ("fastapi-torchscript", "FastAPI + TorchScript", 1.7, MUST),
+        ("fastapi-torchscript", "FastAPI + TorchScript", 2.2, AIM),
+        ("fastapi-onnx", "FastAPI + ONNX Runtime", 1.3, MUST),
+        ("mlserver", "MLServer", 4.0, MUST),
+        ("litserve", "LitServe", 4.0, MUST),
+        ("bentoml", "BentoML", 4.0, MUST),
+        (TRITON, "Triton called directly with ready ids", 0.7, MUST),
+        (TRITON, "Triton called directly with ready ids", 0.85, AIM),
     )
-    rates = {
-        kind: _median(each, lambda call: call.answered_per_second) for kind, each in calls.items()
-    }
-    p99s = {kind: _median(each, lambda call: call.p99_ms) for kind, each in calls.items()}
-    overload = _ratio(rates["closed 192"], rates["closed 64"])
     return [
-        *found,
-        Target("p99 at 70 % of the maximum", 50.0, False, " ms", p99s["open 70 %"]),
-        Target("p50 of one caller beyond Triton's", 1.0, False, " ms", beyond),
-        Target("192 callers / 64 callers, answered", 0.85, True, " x", overload),
-        Target("p99 of the admitted among 192 callers", 50.0, False, " ms", p99s["closed 192"]),
+        Target(
+            f"Predict / {title}", limit, True, " x", _ratio(predict, results.rate(system)), level
+        )
+        for system, title, limit, level in limits
     ]
 
 
-def _median(found: Sequence[_Found], value: Callable[[_Found], float]) -> float | None:
-    """Return the median over the rounds; NaN if one of them had no answer."""
-    values = [value(each) for each in found]
-    if any(map(math.isnan, values)):
-        return math.nan
-    return statistics.median(values) if values else None
+def _latencies(results: Results) -> list[Target]:
+    predict = results.rate(DEFAULT)
+    p50 = {
+        system: results.median(system, kinds.ONE, lambda load: load.p50_ms)
+        for system in (DEFAULT, TRITON)
+    }
+    beyond = _difference(p50[DEFAULT], p50[TRITON])
+    overload = _ratio(results.rate(DEFAULT, kinds.OVERLOADED), predict)
+    in_time = _ratio(results.rate(DEFAULT, kinds.FLOODED), predict)
+    flooded = f"answered within {kinds.IN_TIME_SECONDS:g} s at 3 x the maximum / the maximum"
+    return [
+        Target("p50 of one caller beyond Triton's", 1.0, False, " ms", beyond),
+        Target("p99 at 70 % of the maximum", 20.0, False, " ms", results.p99(kinds.STEADY)),
+        Target("192 callers / 64 callers, answered", 0.95, True, " x", overload),
+        Target(
+            "p99 of the admitted among 192 callers", 50.0, False, " ms",
+            results.p99(kinds.OVERLOADED),
+        ),
+        Target(flooded, 0.7, True, " x", in_time),
+    ]  # fmt: skip
+
+
+def _rows(results: Results) -> list[Target]:
+    beside = [
+        target
+        for kind, alone, title in (
+            (kinds.MANY_BESIDE, kinds.MANY, "64 callers"),
+            (kinds.ONE_BESIDE, kinds.ONE, "one caller"),
+        )
+        for target in (
+            Target(
+                f"{title} beside four of BatchPredict(200) / without them", 0.5, True, " x",
+                _ratio(results.rate(DEFAULT, kind), results.rate(DEFAULT, alone)),
+            ),
+            Target(f"p99 of {title} beside them", 100.0, False, " ms", results.p99(kind)),
+        )
+    ]  # fmt: skip
+    batches = _ratio(results.rate(DEFAULT, kinds.BATCHES), results.rate(RAW, kinds.BATCHES))
+    streams = _ratio(results.rate(DEFAULT, kinds.STREAMS), results.rate(DEFAULT))
+    return [
+        *beside,
+        Target("BatchPredict of 64 / tokenizers + ONNX Runtime, rows", 0.8, True, " x", batches),
+        Target("StreamPredict / Predict, rows", 1.5, True, " x", streams, AIM),
+    ]
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,8 +91,15 @@ def make_workspace(folder: Path, settings: str = "") -> Workspace:
 
 
 @contextlib.contextmanager
-def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
+def running_stack(
+    workspace: Workspace, workers: int, variables: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """Start a stack on free ports, wait until it serves, and stop it after the block.
+
+    Args:
+        workspace: its folder.
+        workers: number of the server's processes.
+        variables: settings in the environment.
 
     Raises:
         RuntimeError: the stack did not get ready.
@@ -100,6 +107,7 @@ def running_stack(workspace: Workspace, workers: int) -> Iterator[Stack]:
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
     environment |= {"TIDEMILL_SERVER__WORKERS": str(workers), "TIDEMILL_API_KEY": _key(workspace)}
+    environment |= variables or {}
     with (workspace.folder / "up.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "tidemill_cli.main", "up"],

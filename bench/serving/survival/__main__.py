@@ -11,15 +11,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from bench.serving.machine import machine
-from bench.serving.report import DOCS, Rows, markdown
+from bench.serving.pages import Rows, markdown, print_table, write_page
 from bench.serving.survival.deaths import triton_killed, triton_stopped, worker_killed
 from bench.serving.survival.found import Found
 from bench.serving.survival.fuzzed import fuzzed
@@ -28,7 +25,6 @@ from bench.serving.workspace import Stack, Workspace, make_workspace, running_st
 
 CASES = ("worker", "triton-killed", "triton-stopped", "streams", "fuzz")
 _SEED = 1
-_PAGE = Path(__file__).parent / "survival.md.template"
 _HEADER = ("case", "requirement", "result", "")
 
 
@@ -46,17 +42,9 @@ def main() -> int:
         console.print(f"  {each.case}: {each.found}", style="" if each.reached else "red")
         found.append(each)
     rows: Rows = [(f.case, f.wanted, f.found, "reached" if f.reached else "SHORT") for f in found]
-    table = Table(*_HEADER)
-    for row in rows:
-        table.add_row(*row, style="red" if "SHORT" in row else None)
-    console.print(table)
+    print_table(_HEADER, rows, console)
     if set(chosen) == set(CASES):
-        command = " ".join(["python -m bench.serving.survival", *sys.argv[1:]])
-        page = Template(_PAGE.read_text(encoding="utf-8")).substitute(
-            command=command, machine=machine(), cases=markdown(_HEADER, rows)
-        )
-        DOCS.mkdir(parents=True, exist_ok=True)
-        (DOCS / "survival.md").write_text(page, encoding="utf-8")
+        write_page("survival", "bench.serving.survival", cases=markdown(_HEADER, rows))
     return 0 if all(each.reached for each in found) else 1
 
 
