@@ -1,6 +1,6 @@
 """Failures that the front must survive, inflicted on a running stack.
 
-    python -m bench.serving.survival [--cases 10000] [--only streams,fuzz]
+    python -m bench.serving.survival [--cases 10000] [--only streams,attacks]
 
 Everything shares the machine's cores. Exits with 1 if a requirement does not hold. A run of all
 cases writes docs/benchmarks/survival.md.
@@ -17,13 +17,14 @@ import uvloop
 from rich.console import Console
 
 from bench.serving.pages import Rows, markdown, print_table, write_page
+from bench.serving.survival.attacked import attacked, attacks
 from bench.serving.survival.deaths import triton_killed, triton_stopped, worker_killed
 from bench.serving.survival.found import Found
 from bench.serving.survival.fuzzed import fuzzed
 from bench.serving.survival.unread import unread_streams
 from bench.serving.workspace import Stack, Workspace, make_workspace, running_stack
 
-CASES = ("worker", "triton-killed", "triton-stopped", "streams", "fuzz")
+CASES = ("worker", "triton-killed", "triton-stopped", "streams", "attacks", "fuzz")
 _SEED = 1
 _HEADER = ("case", "requirement", "result", "")
 
@@ -55,13 +56,15 @@ def _cases(chosen: list[str], fuzz_cases: int) -> Iterator[Found]:
         "triton-stopped": lambda stack, _: triton_stopped(stack),
         "streams": lambda stack, _: unread_streams(stack),
     }
-    if on_a_stack.keys() & set(chosen):
+    if {*on_a_stack, "attacks"} & set(chosen):
         with tempfile.TemporaryDirectory() as folder:
             workspace = make_workspace(Path(folder))
             with running_stack(workspace, 2) as stack:
                 for name, case in on_a_stack.items():
                     if name in chosen:
                         yield uvloop.run(case(stack, workspace))
+                for words, attack in attacks() if "attacks" in chosen else ():
+                    yield uvloop.run(attacked(stack, words, attack))
     if "fuzz" in chosen:
         yield fuzzed(fuzz_cases, _SEED)
 

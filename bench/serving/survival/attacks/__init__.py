@@ -1,0 +1,1 @@
+"""Attacks on a front by HTTP/2 frames that no library would send."""
