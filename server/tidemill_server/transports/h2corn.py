@@ -59,7 +59,7 @@ class H2cornTransport(EmbeddedTransport):
         port = Port("grpc_port", settings.grpc_host, settings.grpc_port, share_port)
         super().__init__(EmbeddedServer(self._serve, _CONFIG, settings.tls), port)
         self._pipeline = pipeline
-        self._methods = methods
+        self._methods = {path.encode(): method for path, method in methods.items()}
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request: the ASGI application."""
@@ -69,7 +69,8 @@ class H2cornTransport(EmbeddedTransport):
             head = head_of(scope["headers"])
         except InvalidHead as error:
             return await _refuse(send, error.code, str(error))
-        method = self._methods.get(scope["path"])
+        # gRPC's paths have neither escapes nor queries, so the path counts as it was sent.
+        method = None if scope["query_string"] else self._methods.get(scope["raw_path"])
         if refused := _http_status(scope, head):
             return await _answer_http(send, refused)
         if method is None:

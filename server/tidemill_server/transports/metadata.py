@@ -95,9 +95,9 @@ def seconds_of(timeout: bytes) -> float:
 
 
 def _binary(name: bytes, value: bytes) -> bytes:
-    value = value.strip()
+    value = value.strip().rstrip(b"=")
     try:
-        return base64.b64decode(value.rstrip(b"=") + b"=" * (-len(value.rstrip(b"=")) % 4))
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error as error:
         raise InvalidHead(f"{name.decode('ascii')} must be Base64") from error
 

@@ -80,7 +80,7 @@ def fuzz(front: Front, count: int, number: int) -> Tally:
         number: a seed; the same one makes the same calls.
     """
     tally = Tally()
-    dictionary = _dictionary(front)
+    dictionary = dictionary_of(front)
     every = [cases_of(method, dictionary) for method in METHODS]
     by_chance = st.lists(cases(dictionary), min_size=BUNDLE, max_size=BUNDLE)
     with asyncio.Runner() as runner:
@@ -137,7 +137,7 @@ async def _ask_all(
     tally.add_neighbour(neighbour, outcomes[-1])
 
 
-def _dictionary(front: Front) -> Dictionary:
+def dictionary_of(front: Front) -> Dictionary:
     """Return values that mean something to this front, such as ids that exist."""
     made = front.predictions.Predict(pb.PredictRequest(task="support", text="card")).prediction
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
