@@ -44,5 +44,9 @@ def list_records(
 
 def _action(record: AuditRecord) -> str:
     request = ({"task": record.task} if record.task else {}) | dict(record.request)
-    fields = (f"{name}={value}" for name, value in request.items())
+    fields = (f"{name}={_value(each)}" for name, each in request.items() if each is not None)
     return " ".join([record.method.rpartition("/")[2], *fields])
+
+
+def _value(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

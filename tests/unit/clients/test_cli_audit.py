@@ -55,6 +55,20 @@ def test_the_trail_is_readable_in_100_columns(monkeypatch: pytest.MonkeyPatch) -
         assert any(value in line for line in lines), (value, lines)
 
 
+def test_lists_are_shown_as_words_and_what_is_unset_is_not(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record of a new key has its scopes and no time of its revocation."""
+    assert workspace.is_dir()
+    assert run(["keys", "create", "--name", "shop", "--scope", "predict", "--scope", "label"]) == 0
+    capsys.readouterr()
+    assert run(["audit", "list"]) == 0
+    action = capsys.readouterr().out.splitlines()[1]
+    assert " scopes=label,predict " in action
+    assert "None" not in action
+    assert "[" not in action
+
+
 def test_programs_get_everything(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json, a record has the peer, the authentication, and the request as an object."""
     assert run(["audit", "list", "--task", RECORD.task, "--json"]) == 0
