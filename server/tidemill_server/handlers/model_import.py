@@ -20,7 +20,7 @@ from tidemill_core.storage.jobs import JobStore, RunRequest
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.inference.router import Router
 
-MAX_CHUNK_BYTES = 4 << 20
+MAX_CHUNK_BYTES = 1 << 20
 MAX_LENGTH = 4096
 """The most token ids in a row."""
 STALL_SECONDS = 60.0

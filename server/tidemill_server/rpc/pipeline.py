@@ -139,16 +139,17 @@ class Pipeline:
             raise
 
     async def _act_and_record(self, method: Method, call: Call, request: Any) -> Any:
-        write = partial(
-            self.auditor.record, current_caller.get(), method.path, request, peer=call.peer
-        )
+        caller, seen = current_caller.get(), [] if method.takes_many else [request]
+        if method.takes_many:
+            request = _noted(request, seen)
+        write = partial(self.auditor.record, caller, method.path, peer=call.peer)
         try:
             response = await method.behavior(request, call)
         except Exception as error:
             reason = getattr(error, "reason", "")
-            await write(code=CODE_NAMES[code_of(error)], reason=reason)
+            await write(next(iter(seen), None), code=CODE_NAMES[code_of(error)], reason=reason)
             raise
-        await write(code=CODE_NAMES[OK.code], reason="")
+        await write(next(iter(seen), None), code=CODE_NAMES[OK.code], reason="")
         return response
 
     def _failed(self, record: CallRecord, call: Call, error: TidemillError) -> Status:
@@ -159,6 +160,14 @@ class Pipeline:
 
 def _encoded(answer: Any) -> bytes:
     return answer if type(answer) is bytes else answer.SerializeToString()
+
+
+async def _noted(requests: AsyncIterator[Any], seen: list[Any]) -> AsyncIterator[Any]:
+    """Yield a stream's requests, and add the first one to `seen`."""
+    async for request in requests:
+        if not seen:
+            seen.append(request)
+        yield request
 
 
 async def _messages(call: Call) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from tidemill.v1 import model_service_pb2 as pb
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.errors import ResourceExhausted
 from tidemill_core.model_uploads import MAX_UPLOADS, ModelUploads
+from tidemill_core.storage.database import Page
 from tidemill_server.convert_runs import import_message
 from tidemill_server.handlers.model_import import ImportChunk, ModelImporter, NewImport
 from tidemill_server.inference.router import Router
@@ -95,6 +96,12 @@ def test_a_model_is_stored_and_its_run_queued(front: Front, workspace: Workspace
         "support",
         job_service_pb2.JOB_RUN_STATE_QUEUED,
     )
+    [record], _ = workspace.storage.audit.page("support", "", Page(1))
+    assert (record.method, record.code) == (
+        "/tidemill.v1.ModelService/ImportModelVersion",
+        "OK",
+    )
+    assert record.request["description"]["format"] == "onnx"
     names = ("model", "tokenizer", "labels")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == dict(
         zip(names, FILES.values(), strict=True)
@@ -174,7 +181,7 @@ BAD: dict[str, tuple[list[pb.ImportModelVersionRequest], tuple[str, str]]] = {
         ("UNKNOWN_VALUE", "chunk.kind"),
     ),
     "a huge chunk": (
-        [described(), chunk(pb.IMPORT_FILE_KIND_MODEL, b"m" * ((4 << 20) + 1))],
+        [described(), chunk(pb.IMPORT_FILE_KIND_MODEL, b"m" * ((1 << 20) + 1))],
         ("CHUNK_TOO_LARGE", "chunk.data"),
     ),
 }

@@ -860,7 +860,7 @@ class ImportChunk(_message.Message):
     kind: Global___ImportFileKind.ValueType
     """The file."""
     data: _builtins.bytes
-    """The bytes that follow those already sent; up to 4 MiB."""
+    """The bytes that follow those already sent; up to 1 MiB."""
     def __init__(
         self,
         *,

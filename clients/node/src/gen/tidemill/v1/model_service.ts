@@ -328,7 +328,7 @@ export interface ImportDescription {
 export interface ImportChunk {
   /** The file. */
   kind: ImportFileKind;
-  /** The bytes that follow those already sent; up to 4 MiB. */
+  /** The bytes that follow those already sent; up to 1 MiB. */
   data: Uint8Array;
 }
 
