@@ -11,6 +11,7 @@ from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.job_run import follow, print_end, require_success
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import time_text
+from tidemill_cli.model_history import HISTORY_EXAMPLE, history
 from tidemill_cli.model_import import EXAMPLE, import_model
 from tidemill_cli.model_show import SHOW_EXAMPLE, print_version, show
 from tidemill_cli.options import (
@@ -29,6 +30,7 @@ from tidemill_cli.tasks import collect_of, task_and_version, the_task
 app = group("tidemill models list --task support")
 app.command("import", epilog=EXAMPLE)(import_model)
 app.command(epilog=SHOW_EXAMPLE)(show)
+app.command(epilog=HISTORY_EXAMPLE)(history)
 
 
 @app.command("list", epilog="Example: tidemill models list --task support --json")

@@ -65,6 +65,7 @@ def test_every_command_can_print_json(name: str) -> None:
         ["label", "export", "waiting.json"],
         ["models", "list"],
         ["models", "show", "support"],
+        ["models", "history", "support"],
         ["models", "promote", "support", "2"],
         ["models", "approve", "support", "2"],
         ["models", "reproduce", "support", "2"],

@@ -235,6 +235,10 @@ def learn(label: Label, rows: int = 210) -> Trained:
         LabeledTexts([text for text, _ in part], [found for _, found in part])
         for part in (parts[Split.TRAIN], parts[Split.VALIDATION], parts[Split.TEST])
     )
-    data = TrainingData(train_rows, validation, test)
+    return learn_from(TrainingData(train_rows, validation, test))
+
+
+def learn_from(data: TrainingData) -> Trained:
+    """Train on some rows, without a task or a database."""
     model = train(data, TrainingConfig(), lambda _done, _doing: None, Untracked())
-    return Trained(model, export_onnx(model.classifier, model.sequence_length), test)
+    return Trained(model, export_onnx(model.classifier, model.sequence_length), data.test)

@@ -1,22 +1,25 @@
 """Faults that must be caught before a version answers, with a real Triton."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 import onnx
 
+from bench.training.support import labeled, read, side
 from tests.integration.jobs.release.conftest import (
     Loop,
     Trained,
     failed,
     learn,
+    learn_from,
     right,
     rows_of,
 )
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.triton.tensors import OUTPUT_NAME
 from tidemill_jobs.training.export import export_onnx
-from tidemill_jobs.training.labeled_texts import LabeledTexts
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 
 A_LOAN = next(
     text
@@ -139,6 +142,27 @@ def test_weights_that_are_not_numbers(loop: Loop) -> None:
     assert (
         "weights are not numbers" in failed(loop.judge(loop.candidate(broken), broken))["weights"]
     )
+
+
+def test_a_champion_that_is_retrained_on_flipped_labels(loop: Loop) -> None:
+    """A tenth of the labels wrong costs accuracy on every kind of text, and it is no chance."""
+    rows, test = read("train.csv"), read("test.csv")
+    draw = random.Random(5)
+    draw.shuffle(rows)
+    rows = rows[:2000]
+    labels = sorted({label for _, label in rows})
+    flipped = [
+        (text, draw.choice(labels) if draw.random() < 0.1 else label) for text, label in rows
+    ]
+    parts = [(side(each, Split.TRAIN), side(each, Split.VALIDATION)) for each in (rows, flipped)]
+    champion, retrained = (
+        learn_from(TrainingData(labeled(learned), labeled(held_out), labeled(test)))
+        for learned, held_out in parts
+    )
+    loop.champion(champion)
+    reasons = failed(loop.judge(loop.candidate(retrained), retrained))
+    assert "against the champion's" in reasons["champion"]
+    assert "loads" not in reasons
 
 
 def without_loans(text: str, label: str) -> str:

@@ -1,0 +1,91 @@
+"""`tidemill models history`: what happened to a task's versions, and why."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tidemill.v1 import model_service_pb2 as pb
+from tidemill_cli.connection import connected
+from tidemill_cli.listing import Columns, print_list
+from tidemill_cli.messages import enum_name
+from tidemill_cli.options import Address, AsJson, LastTask, Limit
+from tidemill_cli.tasks import collect_of, the_task
+
+HISTORY_EXAMPLE = "Example: tidemill models history support"
+_JUDGED = ("VALIDATED", "REJECTED", "AWAITING_APPROVAL")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a version.
+
+    Attributes:
+        time: when.
+        version: the version.
+        event: PUBLISHED, what the gates made of it, CHAMPION, ROLLED_BACK or TRAFFIC.
+        by: who did it; empty for what a job did to its own version.
+        because: why.
+    """
+
+    time: datetime
+    version: int
+    event: str
+    by: str
+    because: str
+
+
+def history(
+    task: LastTask = "", limit: Limit = 20, address: Address = "", as_json: AsJson = False
+) -> None:
+    """List what happened to a task's versions, the newest first: published, judged, in traffic."""
+    with connected(address) as client:
+        named = the_task(client, task, address)
+        versions = collect_of(
+            client, client.models.ListModelVersions, pb.ListModelVersionsRequest(task=named), limit
+        )
+        changes = collect_of(
+            client, client.models.ListDeployments, pb.ListDeploymentsRequest(task=named), limit + 1
+        )
+    columns: Columns = {
+        "time (UTC)": "time",
+        "version": "version",
+        "event": "event",
+        "by": "by",
+        "because": "because",
+    }
+    empty = "no model versions yet; `tidemill jobs run retrain` trains one"
+    print_list(events(versions, changes)[:limit], columns, empty, as_json)
+
+
+def events(versions: Sequence[pb.ModelVersion], changes: Sequence[pb.Deployment]) -> list[Event]:
+    """Return what happened, newest first; both arguments are newest first too."""
+    found = [*_of_versions(versions), *_of_traffic(changes)]
+    return sorted(found, key=lambda event: event.time, reverse=True)
+
+
+def _of_versions(versions: Sequence[pb.ModelVersion]) -> Iterator[Event]:
+    for version in reversed(versions):
+        number, state = version.model_version, enum_name(version, "state")
+        published = f"trained on {version.dataset_version[:12]}"
+        yield Event(_moment(version.create_time), number, "PUBLISHED", "", published)
+        if state in _JUDGED:
+            reason = version.reason
+            yield Event(_moment(version.update_time), number, state, version.approved_by, reason)
+
+
+def _of_traffic(changes: Sequence[pb.Deployment]) -> Iterator[Event]:
+    oldest_first = [pb.Deployment(), *reversed(changes)]
+    for before, after in pairwise(oldest_first):
+        version, event = after.champion, "CHAMPION"
+        if before.champion == after.champion:
+            event = "TRAFFIC"
+        elif before.previous_champion == after.champion:
+            version, event = before.champion, "ROLLED_BACK"
+        yield Event(_moment(after.create_time), version, event, after.actor, after.comment)
+
+
+def _moment(time: Timestamp) -> datetime:
+    return time.ToDatetime(tzinfo=UTC)
