@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
-from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
+from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Answers, Trial
 from tidemill_jobs.training.evaluate import calibration_error, reliability
 
@@ -18,15 +18,16 @@ def calibration(trial: Trial) -> Finding:
 
     On few rows the error is large even for perfect confidences. So the limit is on top of a
     perfectly calibrated model's mean error, which is found by drawing right and wrong answers with
-    the probabilities of the confidences.
+    the probabilities of the confidences. Fewer than MIN_ROWS rows say nothing: a first model of a
+    dozen rows has two of them, and must not be rejected for one wrong answer.
     """
     return judge_calibration(trial.answers, trial.limits.gate.max_calibration_error)
 
 
 def judge_calibration(answers: Answers, largest: float) -> Finding:
     """Compare the calibration error of some answers with the largest that is allowed."""
-    if not len(answers.targets):
-        return not_applicable("the dataset has no hold-out rows")
+    if len(answers.targets) < MIN_ROWS:
+        return not_applicable(f"fewer than {MIN_ROWS} hold-out rows")
     bins = reliability(answers.probabilities, answers.targets)
     error, by_chance = calibration_error(bins), _by_chance(answers.probabilities.max(axis=1))
     reason = f"expected calibration error {error:.4f} on {len(answers.targets)} hold-out rows"

@@ -15,7 +15,7 @@ def answers(rows: int, confidence: float, accuracy: float) -> Answers:
     return Answers(("a", "b"), probabilities, np.where(right, 0, 1))
 
 
-@pytest.mark.parametrize("rows", [20, 1000])
+@pytest.mark.parametrize("rows", [30, 1000])
 def test_a_right_confidence_passes(rows: int) -> None:
     """Of answers with a confidence of 0.8, four in five are right."""
     found = judge_calibration(answers(rows, 0.8, 0.8), 0.05)
@@ -31,6 +31,14 @@ def test_a_wrong_confidence_fails() -> None:
 
 
 def test_few_rows_allow_for_chance() -> None:
-    """An error of 0.1 is chance on 10 rows, and too much on 1,000."""
-    assert judge_calibration(answers(10, 0.8, 0.7), 0.05).verdict is GateVerdict.PASSED
+    """An error of 0.1 is chance on 30 rows, and too much on 1,000."""
+    assert judge_calibration(answers(30, 0.8, 0.7), 0.05).verdict is GateVerdict.PASSED
     assert judge_calibration(answers(1000, 0.8, 0.7), 0.05).verdict is GateVerdict.FAILED
+
+
+@pytest.mark.parametrize("rows", [0, 2, 29])
+def test_a_handful_of_rows_rejects_no_model(rows: int) -> None:
+    """The first model of a small file is served, though each of its few answers may be wrong."""
+    found = judge_calibration(answers(rows, 0.95, 0.0), 0.05)
+    assert found.verdict is GateVerdict.NOT_APPLICABLE
+    assert found.reason == "fewer than 30 hold-out rows"
