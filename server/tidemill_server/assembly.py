@@ -1,6 +1,6 @@
 """The front's composition root."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -50,11 +50,6 @@ from tidemill_server.telemetry.opening import Telemetry
 from tidemill_server.transports.grpcio import GrpcioTransport
 from tidemill_server.transports.h2corn import H2cornTransport
 from tidemill_server.transports.transport import Transport
-
-_TRANSPORTS: Mapping[str, type[H2cornTransport] | type[GrpcioTransport]] = {
-    "h2corn": H2cornTransport,
-    "grpcio": GrpcioTransport,
-}
 
 Watcher = Callable[[], Coroutine[Any, Any, None]]
 
@@ -127,10 +122,14 @@ def assemble(
     )
     handlers = _handlers(settings, storage, router, signer, predictor, triton)
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
-    kinds = (_TRANSPORTS[settings.server.transport], HttpServer)
+    grpc: Transport = (
+        H2cornTransport(settings, pipeline, methods)
+        if settings.server.transport == "h2corn"
+        else GrpcioTransport(settings, pipeline, methods, share_port)
+    )
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
-        transports=[kind(settings, pipeline, methods, share_port) for kind in kinds],
+        transports=[grpc, HttpServer(settings, pipeline, methods)],
         router=router,
         api_keys=api_keys,
         health=health,

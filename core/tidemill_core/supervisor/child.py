@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidemill_core.supervisor.exec_with_parent import with_parent
+from tidemill_core.supervisor.listening import SharedPort, inheritance
 from tidemill_core.supervisor.readiness import VARIABLE, Readiness
 
 RETIRE_SIGNAL = signal.SIGUSR1
@@ -32,6 +33,8 @@ class ProcessSpec:
             and started again.
         retire_seconds: time to end after RETIRE_SIGNAL, in addition to the grace, for a process
             that can be replaced while it runs; None for any other.
+        ports: the ports that it shares with other processes.
+        files: it is replaced when they change.
     """
 
     name: str
@@ -40,6 +43,8 @@ class ProcessSpec:
     grace_seconds: float = 10.0
     watch: Callable[[int], Callable[[], bool]] | None = None
     retire_seconds: float | None = None
+    ports: tuple[SharedPort, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 class Child:
@@ -49,8 +54,10 @@ class Child:
         """Start the process. The kernel kills it when the calling thread ends."""
         bound_log(log)
         self._readiness = Readiness() if spec.retire_seconds is not None else None
-        variables = {} if self._readiness is None else {VARIABLE: str(self._readiness.descriptor)}
-        inherited = () if self._readiness is None else (self._readiness.descriptor,)
+        variables, inherited = inheritance(spec.ports)
+        if self._readiness is not None:
+            variables[VARIABLE] = str(self._readiness.descriptor)
+            inherited.append(self._readiness.descriptor)
         with _opened(log) as output:
             self._process = subprocess.Popen(  # noqa: S603 -- our own programs, no shell
                 with_parent(*spec.argv),

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from tidemill_core.settings import Settings
 from tidemill_core.supervisor.child import ProcessSpec
+from tidemill_core.supervisor.listening import SharedPort
 from tidemill_core.supervisor.ports import ListeningPort
 from tidemill_core.triton.process import StubWatch
 
 _LOOPBACK = "127.0.0.1"
 _SERVER = "tidemill_server.main"
 _SERVER_GRACE_SECONDS = 20.0
-# A little more than the time that a worker gives its callers: tidemill_server.drain.
+# A little more than the time that a worker gives its callers: tidemill_server.transports.
 _RETIRE_SECONDS = 15.0
 
 
@@ -24,8 +25,16 @@ def stack_processes(settings: Settings) -> list[ProcessSpec]:
     """
     triton = ProcessSpec("triton", _module("tidemill_core.triton.main"), watch=_lost_a_stub)
     jobs = ProcessSpec("jobs", _module("tidemill_jobs.main"))
-    workers = [_worker(settings, number + 1) for number in range(settings.server.workers)]
+    ports = _shared_ports(settings)
+    workers = [_worker(settings, number + 1, ports) for number in range(settings.server.workers)]
     return [*([] if settings.triton.url else [triton]), jobs, *workers]
+
+
+def _shared_ports(settings: Settings) -> tuple[SharedPort, ...]:
+    http = SharedPort("http_port", settings.http_host, settings.http_port)
+    if settings.server.transport == "grpcio":  # its workers bind their own, with SO_REUSEPORT
+        return (http,)
+    return SharedPort("grpc_port", settings.grpc_host, settings.grpc_port), http
 
 
 def metrics_folder(state_dir: Path) -> Path:
@@ -38,7 +47,7 @@ def _module(name: str, *options: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", name, *options)
 
 
-def _worker(settings: Settings, number: int) -> ProcessSpec:
+def _worker(settings: Settings, number: int, ports: tuple[SharedPort, ...]) -> ProcessSpec:
     # The settings that all workers of a stack must share. The workers of a rolling restart do not
     # read them again: a worker on another port would replace none.
     stack_wide = {
@@ -48,6 +57,7 @@ def _worker(settings: Settings, number: int) -> ProcessSpec:
         "TIDEMILL_HTTP_PORT": str(settings.http_port),
         "TIDEMILL_METRICS_HOST": settings.metrics_host,
         "TIDEMILL_METRICS_PORT": str(settings.metrics_port),
+        "TIDEMILL_SERVER__TRANSPORT": settings.server.transport,
         "TIDEMILL_SERVER__WORKERS": str(settings.server.workers),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(settings.state_dir)),
     }
@@ -58,6 +68,8 @@ def _worker(settings: Settings, number: int) -> ProcessSpec:
         env=stack_wide,
         grace_seconds=_SERVER_GRACE_SECONDS,
         retire_seconds=_RETIRE_SECONDS,
+        ports=ports,
+        files=tuple(file for file in vars(settings.tls).values() if file is not None),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tidemill_core.supervisor.child import Child, ProcessSpec
+from tidemill_core.supervisor.file_watch import FileWatch
 from tidemill_core.supervisor.kept import Ended, Kept
 from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
@@ -52,6 +53,7 @@ class Supervisor:
         self._restarts = 0
         self._report: RestartReport | None = None
         self._processes: list[ProcessStatus] = []
+        self._files = FileWatch([file for spec in processes for file in spec.files])
 
     def start(self) -> None:
         """Take the state directory, probe the ports and start every process.
@@ -79,10 +81,14 @@ class Supervisor:
     def poll(self) -> list[Ended]:
         """Restart the processes that died; call this several times a second.
 
+        When files of the workers change, the workers are replaced as by `restart`.
+
         Returns:
             The deaths that this call found.
         """
         deaths = [ended for kept in self._kept if (ended := kept.poll()) is not None]
+        if self._restart is None and self._files.have_changed():
+            self.restart()
         self._poll_restart()
         self._note_processes()
         return deaths
@@ -144,6 +150,8 @@ class Supervisor:
             if kept.child is not None:
                 self._end(kept.child, kept.spec.grace_seconds)
                 kept.child = None
+            for port in kept.spec.ports:
+                port.close()
         self._lock.release()
 
     def _end(self, child: Child, grace_seconds: float) -> None:

@@ -38,10 +38,9 @@ class HttpServer(EmbeddedTransport):
         settings: Settings,
         pipeline: Pipeline,
         methods: Mapping[str, Method],
-        share_port: bool,
     ) -> None:
         site = Site(settings.http_host, settings.http_allowed_hosts)
         default_task = next(iter(settings.tasks)) if len(settings.tasks) == 1 else ""
         app = gateway_app(Gateway(pipeline, methods, site), default_task)
-        port = Port("http_port", settings.http_host, settings.http_port, share_port)
+        port = Port("http_port", settings.http_host, settings.http_port)
         super().__init__(EmbeddedServer(app, _CONFIG, settings.tls), port)

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from h2corn import Config, Server
 
 from tidemill_core.settings import TlsSettings
+from tidemill_core.supervisor.listening import listening_sockets
 from tidemill_server.security.tls import read_tls
-from tidemill_server.transports.sockets import listening_sockets
+from tidemill_server.transports.lingering import LINGER_SECONDS, open_connections
 from tidemill_server.transports.transport import (
     CONNECTION_LIMIT,
     GRACE_SECONDS,
@@ -50,6 +51,7 @@ class EmbeddedServer:
         if tls.client_ca is not None:
             config = replace(config, ca_certs=tls.client_ca, cert_reqs="required")
         self._server = Server(app, config)
+        self._ports: set[int] = set()
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Sequence[socket]) -> None:
@@ -58,6 +60,7 @@ class EmbeddedServer:
         self._server.config = replace(self._server.config, bind=bind)
         self._serving = asyncio.create_task(self._server.serve())
         await self._server.wait_started()
+        self._ports = {each.getsockname()[1] for each in listeners}
         for listener in listeners:  # the server has its own copies
             listener.close()
 
@@ -68,9 +71,15 @@ class EmbeddedServer:
 
     async def stop(self, seconds: float) -> None:
         """Accept no new connections, tell callers to move, and let calls end for some time."""
-        if self._serving is not None:
-            self._server.shutdown()
-            await asyncio.wait([self._serving], timeout=seconds)
+        if self._serving is None:
+            return
+        held = open_connections(self._ports)
+        self._server.shutdown()
+        await asyncio.wait([self._serving], timeout=seconds)
+        if held:
+            await asyncio.sleep(LINGER_SECONDS)
+        for each in held:
+            each.close()
 
 
 class Port(NamedTuple):
@@ -79,7 +88,6 @@ class Port(NamedTuple):
     setting: str
     host: str
     number: int
-    is_shared: bool
 
 
 class EmbeddedTransport:

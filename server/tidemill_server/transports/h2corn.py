@@ -54,9 +54,8 @@ class H2cornTransport(EmbeddedTransport):
         settings: Settings,
         pipeline: Pipeline,
         methods: Mapping[str, Method],
-        share_port: bool,
     ) -> None:
-        port = Port("grpc_port", settings.grpc_host, settings.grpc_port, share_port)
+        port = Port("grpc_port", settings.grpc_host, settings.grpc_port)
         super().__init__(EmbeddedServer(self._serve, _CONFIG, settings.tls), port)
         self._pipeline = pipeline
         self._methods = {path.encode(): method for path, method in methods.items()}

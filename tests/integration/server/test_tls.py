@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.integration.server.certificates import Authority, Pair
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import TlsSettings
+from tidemill_core.supervisor.listening import listening_sockets
 from tidemill_server.security.tls import read_tls
 from tidemill_server.transports.embedded import LIMITS, EmbeddedServer
-from tidemill_server.transports.sockets import listening_sockets
 
 OK, REFUSED = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 OURS, OTHER = Authority("ours"), Authority("other")
@@ -69,7 +69,7 @@ async def _ok(_scope: Any, _receive: Any, send: Any) -> None:
 async def _server(tls: TlsSettings) -> AsyncIterator[int]:
     """A server on a free port, for a minute at most; the port."""
     server = EmbeddedServer(_ok, replace(LIMITS, grpc=True), tls)
-    listeners = listening_sockets("grpc_port", "127.0.0.1", 0, share_port=False)
+    listeners = listening_sockets("grpc_port", "127.0.0.1", 0)
     port = listeners[0].getsockname()[1]
     await server.start(listeners)
     try:

@@ -7,10 +7,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.integration.server.certificates import Authority
 from tests.integration.server.front import Workspace
 from tests.integration.server.load import TEXT
 from tests.integration.server.workers import Workers, running
@@ -46,8 +48,9 @@ def workers(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator
 class Caller(threading.Thread):
     """A caller that predicts and gives a verdict repeatedly, over its own connection."""
 
-    def __init__(self, address: str, service_config: str = "") -> None:
+    def __init__(self, address: str, service_config: str = "", roots: bytes = b"") -> None:
         super().__init__()
+        self.roots = roots
         self.address, self.service_config = address, service_config
         self.stopping = threading.Event()
         self.outcomes: Counter[str] = Counter()
@@ -59,7 +62,7 @@ class Caller(threading.Thread):
         options += [("grpc.initial_reconnect_backoff_ms", 100)]
         if self.service_config:
             options.append(("grpc.service_config", self.service_config))
-        with grpc.insecure_channel(self.address, options) as channel:
+        with _channel(self.address, options, self.roots) as channel:
             predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             feedback = feedback_service_pb2_grpc.FeedbackServiceStub(channel)
             while not self.stopping.wait(0.03):
@@ -81,6 +84,13 @@ class Caller(threading.Thread):
         )
         stored = feedback.SubmitFeedback(verdict, timeout=10).feedback
         self.feedback_ids.add(stored.feedback_id)
+
+
+def _channel(address: str, options: list[tuple[str, str | int]], roots: bytes) -> grpc.Channel:
+    """Open a channel, with TLS if there are roots to trust."""
+    if not roots:
+        return grpc.insecure_channel(address, options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
 
 
 def until_answered(callers: list[Caller]) -> None:
@@ -147,3 +157,39 @@ def test_a_killed_worker_loses_only_its_calls_and_nothing_acknowledged(workers: 
         kept = {each.feedback_id for each in stub.ListFeedback(request, timeout=10).feedback}
     assert acknowledged
     assert acknowledged <= kept
+
+
+def test_a_changed_certificate_is_used_without_a_failed_call(
+    frail_workspace: Workspace, frail_triton: RunningTriton, tmp_path: Path
+) -> None:
+    """New connections get the renewed certificate, and a broken one leaves the old in use."""
+    old, new = Authority("old"), Authority("new")
+    files = tmp_path / "server.crt", tmp_path / "server.key"
+    old.issue().write(*files)
+    names = "TIDEMILL_TLS__CERTIFICATE", "TIDEMILL_TLS__PRIVATE_KEY"
+    variables = dict(zip(names, map(str, files), strict=True))
+    with running(frail_workspace, frail_triton, variables=variables) as workers:
+        caller = Caller(workers.address, json.dumps(RETRY), old.certificate + new.certificate)
+        caller.start()
+        try:
+            until_answered([caller])
+            files[1].write_bytes(b"broken")
+            workers.wait_until(lambda: _restarted(workers, 1), "the broken key is refused", 30)
+            assert set(workers.supervisor.pids()) == {"server-1", "server-2"}
+            new.issue().write(*files)
+            workers.wait_until(lambda: _restarted(workers, 2), "the workers are replaced", 90)
+            until_answered([caller])
+        finally:
+            caller.stopping.set()
+            caller.join()
+        assert set(caller.outcomes) == {"OK"}
+        credentials = grpc.ssl_channel_credentials(new.certificate)
+        with grpc.secure_channel(workers.address, credentials) as channel:
+            request = pb.PredictRequest(task="support", text=TEXT)
+            ask = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+            assert ask(request, timeout=10).prediction.label
+
+
+def _restarted(workers: Workers, number: int) -> bool:
+    report = read_report(workers.state_dir)
+    return report is not None and report.number >= number and report.ended

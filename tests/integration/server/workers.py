@@ -1,7 +1,7 @@
 """Two of the front's real workers on one port."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -68,9 +68,19 @@ class Workers:
 
 @contextlib.contextmanager
 def running(
-    workspace: Workspace, triton: RunningTriton, names: tuple[str, ...] = ("server",)
+    workspace: Workspace,
+    triton: RunningTriton,
+    names: tuple[str, ...] = ("server",),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Workers]:
-    """Yield two workers that answer, and other processes of the stack if they are named."""
+    """Yield two workers that answer, and other processes of the stack if they are named.
+
+    Args:
+        workspace: where they run.
+        triton: the Triton that they ask.
+        names: how the names of the processes begin.
+        variables: more of their environment.
+    """
     grpc_port, http_port, metrics_port = free_ports(3)
     with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
         environment.setenv("TIDEMILL_TRITON__URL", triton.grpc_address)
@@ -78,6 +88,8 @@ def running(
         environment.setenv("TIDEMILL_HTTP_PORT", str(http_port))
         environment.setenv("TIDEMILL_METRICS_PORT", str(metrics_port))
         environment.setenv("TIDEMILL_SERVER__WORKERS", "2")
+        for name, value in (variables or {}).items():
+            environment.setenv(name, value)
         pair = Workers(workspace, names)
         pair.supervisor.start()
         try:
