@@ -54,6 +54,8 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     # A watcher never ends. If one fails, the process ends and the supervisor restarts it.
     ends = [stopped, retired, *serving, writer, *watchers]
     ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    if retiring.is_set():  # one port's calls have ended, perhaps not yet the other's
+        await asyncio.wait([retired, stopped], return_when=asyncio.FIRST_COMPLETED)
     for waiting in (retired, *serving):
         waiting.cancel()
     await _close(front, watchers, writer)
