@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-NetworkName = Literal["ngram"]
+NetworkName = Literal["ngram", "transformer", "sentence_encoder"]
 """The networks: the names of the files in `jobs/tidemill_jobs/training/networks/`."""
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Classifier(nn.Module):
@@ -20,6 +22,41 @@ class Classifier(nn.Module):
 
     def fold(self) -> None:
         """Drop what only training needs; the logits stay the same."""
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """The shape of a head.
+
+    Attributes:
+        hidden: the width of the hidden layer.
+        dropout: the share of given and of hidden units dropped in training.
+    """
+
+    hidden: int = 512
+    dropout: float = 0.3
+
+
+class Head(nn.Module):
+    """One hidden layer from a text's vector to logits.
+
+    Args:
+        shape: the shape.
+        width: the width of the vectors.
+        labels: the number of labels.
+    """
+
+    def __init__(self, shape: HeadShape, width: int, labels: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width, shape.hidden)
+        self.logits = nn.Linear(shape.hidden, labels)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return logits, float32 of shape [batch, labels], from vectors [batch, width]."""
+        hidden = functional.gelu(self.hidden(self.dropout(vectors)))
+        logits: Tensor = self.logits(self.dropout(hidden))
+        return logits
 
 
 class CalibratedClassifier(nn.Module):

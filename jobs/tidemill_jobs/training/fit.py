@@ -1,15 +1,16 @@
 """The training loop, on the CPU."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from tidemill_core.text import PADDING_ID
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier
 
@@ -17,6 +18,7 @@ EpochListener = Callable[[Mapping[str, float], int], None]
 """Takes the measures of an epoch, and its number from 1."""
 
 _WARM_UP = 0.1
+_ROWS_A_PASS = 512
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class FitConfig:
         weight_decay: of the dense layers.
         label_smoothing: the share of the target spread over all labels.
         patience: epochs without a lower validation loss before training stops.
+        similar_lengths: batches among which rows of similar length are brought together, for
+            networks whose time grows with the longest row of a batch; 0 leaves batches random.
     """
 
     steps: int = 2800
@@ -44,6 +48,7 @@ class FitConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     patience: int = 6
+    similar_lengths: int = 0
 
     def epochs(self, rows: int) -> int:
         """Return the number of epochs for `rows` rows."""
@@ -170,7 +175,7 @@ def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float
     """Train on all rows once, in random order, and return the mean loss."""
     lengths = (rows.input_ids != 0).sum(dim=1).clamp(min=1)
     total = 0.0
-    for chosen in torch.split(torch.randperm(len(rows)), config.batch_size):
+    for chosen in _batches(lengths, config):
         width = int(lengths[chosen].max())  # without the padding that no row of the batch needs
         batch = EncodedRows(
             rows.input_ids[chosen, :width], rows.targets[chosen], rows.weights[chosen]
@@ -179,19 +184,35 @@ def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float
     return total / len(rows)
 
 
+def _batches(lengths: Tensor, config: FitConfig) -> Sequence[Tensor]:
+    """Return the row numbers of each batch, in random order."""
+    order = torch.randperm(len(lengths))
+    if not config.similar_lengths:
+        return torch.split(order, config.batch_size)
+    windows = torch.split(order, config.similar_lengths * config.batch_size)
+    sorted_ = torch.cat([window[lengths[window].argsort()] for window in windows])
+    batches = torch.split(sorted_, config.batch_size)
+    return [batches[number] for number in torch.randperm(len(batches)).tolist()]
+
+
 def _validate(network: Classifier, rows: EncodedRows, config: FitConfig) -> dict[str, float]:
-    logits = logits_of(network, rows.input_ids)
+    logits = answers_of(network, rows.input_ids)
     return {
         "validation_loss": float(_loss(logits, rows, config.label_smoothing)),
         "validation_accuracy": float((logits.argmax(dim=1) == rows.targets).float().mean()),
     }
 
 
-def logits_of(network: Classifier, input_ids: Tensor) -> Tensor:
-    """Return the logits of any number of rows: float32 of shape [n, labels]."""
-    network.eval()
+def answers_of(module: nn.Module, input_ids: Tensor) -> Tensor:
+    """Return a module's answers to any number of rows: float32 of shape [n, labels].
+
+    Rows of similar length go together: some modules leave out padding that a whole pass has.
+    """
+    module.eval()
+    order = (input_ids != PADDING_ID).sum(dim=1).argsort()
     with torch.no_grad():
-        return torch.cat([network(piece) for piece in torch.split(input_ids, 512)])
+        answers = torch.cat([module(input_ids[some]) for some in torch.split(order, _ROWS_A_PASS)])
+    return torch.empty_like(answers).index_copy_(0, order, answers)
 
 
 def _loss(logits: Tensor, rows: EncodedRows, label_smoothing: float) -> Tensor:

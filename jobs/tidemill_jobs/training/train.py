@@ -16,13 +16,11 @@ from tidemill_jobs.training.abstain import find_threshold
 from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
 from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
-from tidemill_jobs.training.fit import EncodedRows, logits_of, reproducible
+from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
 from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
-
-_ROWS_A_PASS = 512
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,8 @@ class TrainedModel:
 
     def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the classifier's answers to n texts: float32 [n, labels]."""
-        return _probabilities(self.classifier, torch.from_numpy(self.encoder.encode(texts)))
+        input_ids = torch.from_numpy(self.encoder.encode(texts))
+        return cast("npt.NDArray[np.float32]", answers_of(self.classifier, input_ids).numpy())
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,11 @@ def train(
     labels, network = examples.labels(), load_network(config.network)
     progress(0.0, "learning the vocabulary")
     rows = _prepare(examples, labels, network)
-    learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
     values = {**network.defaults, **config.hyperparameters}
     sizes = {**rows.sizes(), "seed": config.seed, "threads": config.threads}
     tracker.log_parameters({"network": config.network, **sizes, **values})
     with reproducible(config.seed, config.threads):
+        learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
         learned = learner(values, part(progress, 0.2, 0.95), tracker.log_metrics)
         progress(0.95, "calibrating")
         classifier = _calibrate(learned, rows.lesson.held_out)
@@ -168,7 +167,7 @@ def _calibrate(classifier: Classifier, held_out: EncodedRows) -> CalibratedClass
     """Calibrate a classifier; without held-out rows its temperature is 1."""
     if not len(held_out):
         return CalibratedClassifier(classifier, 1.0)
-    logits = logits_of(classifier, held_out.input_ids).numpy()
+    logits = answers_of(classifier, held_out.input_ids).numpy()
     return CalibratedClassifier(classifier, fit_temperature(logits, held_out.targets.numpy()))
 
 
@@ -181,7 +180,9 @@ def _measured(
 ) -> TrainedModel:
     """Return the model with what its answers to the held-out splits show."""
     splits = {"validation": rows.validation, "test": rows.test}
-    answers = {name: _probabilities(classifier, split.input_ids) for name, split in splits.items()}
+    answers = {
+        name: answers_of(classifier, split.input_ids).numpy() for name, split in splits.items()
+    }
     targets = {name: split.targets.numpy() for name, split in splits.items()}
     measures = {name: evaluate(answers[name], targets[name]) for name in splits}
     for name, found in measures.items():
@@ -203,11 +204,3 @@ def _measured(
         reliability=reliability(answers["test"], targets["test"]),
         abstain_below=0.0 if precision is None else find_threshold(*held_out, precision),
     )
-
-
-def _probabilities(
-    classifier: CalibratedClassifier, input_ids: torch.Tensor
-) -> npt.NDArray[np.float32]:
-    with torch.no_grad():
-        parts = [classifier(piece) for piece in torch.split(input_ids, _ROWS_A_PASS)]
-    return cast("npt.NDArray[np.float32]", torch.cat(parts).numpy())

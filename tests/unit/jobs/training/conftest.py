@@ -37,7 +37,7 @@ def model(data: TrainingData) -> TrainedModel:
     return train(data, TrainingConfig(), lambda _done, _message: None, Untracked())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recorder() -> Untracked:
     """A tracker that keeps nothing."""
     return Untracked()

@@ -1,11 +1,14 @@
 """Exports."""
 
+from typing import get_args
+
 import numpy as np
 import onnx
 import pytest
 import torch
 
 from tidemill_core.onnx_session import open_session
+from tidemill_core.settings.training import NetworkName
 from tidemill_jobs.training.classifier import CalibratedClassifier
 from tidemill_jobs.training.export import (
     ExportMismatch,
@@ -13,10 +16,19 @@ from tidemill_jobs.training.export import (
     export_onnx,
     export_torchscript,
 )
-from tidemill_jobs.training.train import TrainedModel
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.tracking import Tracker
+from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 TEXTS = ["rain 3 and clouds", "", "sunny", "\0", "x" * 500, "no shade 😀"] * 50
 EXPORTS = {"onnx": export_onnx, "torchscript": export_torchscript}
+
+
+@pytest.fixture(scope="session", params=get_args(NetworkName))
+def model(request: pytest.FixtureRequest, data: TrainingData, recorder: Tracker) -> TrainedModel:
+    """A small model of each network."""
+    config = TrainingConfig(request.param)
+    return train(data, config, lambda _done, _message: None, recorder)
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,20 @@
 
 import torch
 
-from tidemill_jobs.training.networks.ngram import HashedNgramClassifier, Shape, spelling_buckets
+from tidemill_jobs.training.classifier import Head, HeadShape
+from tidemill_jobs.training.networks.ngram import NgramClassifier
+from tidemill_jobs.training.ngrams import BagShape, NgramBag, spelling_buckets
 
 VOCABULARY = ["[PAD]", "[UNK]", "##s", "card", "cards", "transfer"]
 
 
-def network() -> HashedNgramClassifier:
+def network() -> NgramClassifier:
     """A small network in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return HashedNgramClassifier(Shape(buckets=64), 3, spelling_buckets(VOCABULARY)).eval()
+        return NgramClassifier(
+            NgramBag(BagShape(buckets=64), spelling_buckets(VOCABULARY)), Head(HeadShape(), 128, 3)
+        ).eval()
 
 
 def test_folding_the_spelling_keeps_the_answers() -> None:

