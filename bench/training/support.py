@@ -8,21 +8,12 @@ from pathlib import Path
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_jobs.training.evaluate import Measures
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainingConfig, train
 
 SUPPORT = Path(__file__).parents[2] / "examples" / "support"
 
 Rows = list[tuple[str, str]]
-
-
-class Untracked:
-    """A tracker that keeps nothing."""
-
-    def log_parameters(self, parameters: object) -> None:
-        """Keep nothing."""
-
-    def log_metrics(self, metrics: object, epoch: int = 0) -> None:
-        """Keep nothing."""
 
 
 def read(name: str) -> Rows:
@@ -42,10 +33,12 @@ def labeled(rows: Rows, weights: Sequence[float] | None = None) -> LabeledTexts:
 
 
 def measure(
-    learned: LabeledTexts, validation: Rows, test: Rows, seed: int
+    learned: LabeledTexts, validation: Rows, test: Rows, seed: int, network: str = "ngram"
 ) -> tuple[Measures, float]:
     """Train; return measures on the test rows, and CPU seconds."""
     data = TrainingData(learned, labeled(validation), labeled(test))
     start = time.process_time()
-    trained = train(data, TrainingConfig(seed=seed), lambda _done, _doing: None, Untracked())
+    trained = train(
+        data, TrainingConfig(network, seed=seed), lambda _done, _doing: None, Untracked()
+    )
     return trained.test_measures, time.process_time() - start

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidemill_core.domain.job import IMPORT_MODEL, RETRAIN, Job
+from tidemill_core.domain.job import IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, Job
 from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
@@ -47,6 +47,11 @@ CATALOG = (
         IMPORT_MODEL,
         "Wraps a model that was made elsewhere, publishes and gates it, and promotes or rejects it",
         "tidemill_jobs.importing.import_model",
+    ),
+    JobDefinition(
+        REPRODUCE_MODEL,
+        "Trains a version again from its manifest, and compares the weights",
+        "tidemill_jobs.release.reproduce",
     ),
     JobDefinition(
         "check_feedback",

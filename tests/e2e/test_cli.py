@@ -25,6 +25,7 @@ ROWS = [(f"{text} {n}", label) for n in range(60) for label, text in WORDS.items
 JOBS = (
     "build_dataset",
     "retrain",
+    "reproduce_model",
     "check_feedback",
     "check_drift",
     "check_accuracy",
@@ -213,7 +214,7 @@ def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
 
 def test_jobs(tidemill: Tidemill) -> None:
     """Jobs and runs are listed, shown, watched and canceled; idle checks only on request."""
-    assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == set(JOBS)
+    assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == {*JOBS, "import_model"}
     assert "on demand" in tidemill("jobs", "list")
     runs = as_json(tidemill, "jobs", "runs", "--task", TASK)
     assert {run["job"] for run in runs} == set(JOBS) - {"check_feedback"}

@@ -15,6 +15,13 @@ class TrainingSettings(BaseModel):
 
     network: NetworkName = "ngram"
     """The kind of model."""
+    trials: int | None = Field(default=None, ge=1, le=10_000)
+    """Most trials of the search for better hyperparameters. Without `trials` and `budget_seconds`
+    there is no search: the network's defaults are used."""
+    budget_seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Longest time of the search, in seconds."""
+    parallel_trials: int = Field(default=1, ge=1, le=16)
+    """Trials at a time. Each uses one core."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of every random choice. The same dataset version, settings and seed give the same
     weights on one machine."""

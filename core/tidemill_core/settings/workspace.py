@@ -132,6 +132,20 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or _sqlite_url("sqlite+pysqlite", local)
 
     @property
+    def optuna_url(self) -> str:
+        """The SQLAlchemy URL of the searches' storage.
+
+        On PostgreSQL it is the schema `optuna`: Optuna and Tidemill have a table of one name.
+        """
+        if not self.database_url:
+            return _sqlite_url("sqlite", self.state_dir / "optuna.db")
+        from sqlalchemy import make_url
+
+        url = make_url(self.database_url)
+        options = f"{url.query.get('options', '')} -csearch_path=optuna".strip()
+        return url.update_query_dict({"options": options}).render_as_string(hide_password=False)
+
+    @property
     def triton_address(self) -> str:
         """host:port of Triton's gRPC endpoint."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"

@@ -2,7 +2,10 @@
 
 import polars as pl
 
+from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters
 from tidemill_core.domain.split import Split
+from tidemill_core.settings.problems import problems_named
+from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.build import build_for
@@ -13,6 +16,7 @@ from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.slices import slices_of
 from tidemill_jobs.training.export import EXPORTERS
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+from tidemill_jobs.training.search import SearchConfig
 from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
@@ -21,29 +25,58 @@ def run(context: JobContext) -> Result:
     """Build a dataset, train, export, publish and judge a version, and promote it if it passes.
 
     Raises:
+        ConfigurationError: a parameter of the run is out of range.
         DataError: there is nothing to train on.
         TritonUnavailable: Triton stayed away during the trial; the candidate is REJECTED.
         RunCanceled: someone stopped the run; the candidate is REJECTED.
     """
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
+    chosen = _training(task_settings.training, context.parameters)
     reject_abandoned(models, task, clock())
     dataset = build_for(context, part(progress, 0.0, 0.1)).version
     rows = read_dataset(dataset.uri)
     data = training_data(rows)
     uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
     tracking = TrackingConfig(uri, settings.state_dir / "mlflow", task, model_format, dataset)
-    chosen = TrainingConfig(
-        task_settings.training.network,
-        seed=task_settings.training.seed,
+    config = TrainingConfig(
+        chosen.network,
+        seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
+        search=_search(chosen, settings.optuna_url, f"{task}/{dataset.dataset_version}"),
     )
     with tracked_run(tracking) as tracker:
-        trained = train(data, chosen, part(progress, 0.1, 0.85), tracker)
+        trained = train(data, config, part(progress, 0.1, 0.85), tracker)
     progress(0.85, "exporting")
     model = EXPORTERS[model_format](trained.classifier, trained.sequence_length)
     candidate = _publish(context, trained, model, dataset.dataset_version)
     return release(context, candidate, data, slices_of(rows.filter(split=str(Split.TEST))))
+
+
+def _training(settings: TrainingSettings, parameters: JobParameters | None) -> TrainingSettings:
+    """Return the task's settings with the run's parameters instead, where it has some.
+
+    Raises:
+        ConfigurationError: a parameter is out of range; names it and the rule.
+    """
+    if not isinstance(parameters, RetrainParameters):
+        return settings
+    names = ("network", "trials", "budget_seconds", "seed")
+    given = {name: value for name in names if (value := getattr(parameters, name)) is not None}
+    with problems_named(TrainingSettings):
+        return TrainingSettings(**{**settings.model_dump(), **given})
+
+
+def _search(training: TrainingSettings, storage_url: str, name: str) -> SearchConfig | None:
+    if training.trials is None and training.budget_seconds is None:
+        return None
+    return SearchConfig(
+        training.trials,
+        training.budget_seconds,
+        training.parallel_trials,
+        storage_url,
+        f"{name}/{training.network}/{training.seed}",
+    )
 
 
 def _publish(

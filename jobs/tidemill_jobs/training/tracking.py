@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
@@ -48,6 +49,22 @@ class Tracker(Protocol):
     def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
         """Log one point of each curve, at an epoch from 1, or final measures at 0."""
 
+    def log_artifact(self, name: str, content: bytes) -> None:
+        """Keep a file."""
+
+
+class Untracked:
+    """A tracker that keeps nothing."""
+
+    def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
+        """Keep nothing."""
+
+    def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
+        """Keep nothing."""
+
+    def log_artifact(self, name: str, content: bytes) -> None:
+        """Keep nothing."""
+
 
 class MlflowTracker:
     """The tracker of one open MLflow run."""
@@ -70,6 +87,13 @@ class MlflowTracker:
         now = int(time.time() * 1000)
         points = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
         self._client.log_batch(self.run_id, metrics=points)
+
+    def log_artifact(self, name: str, content: bytes) -> None:
+        """Keep a file among the run's artifacts."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder, name)
+            path.write_bytes(content)
+            self._client.log_artifact(self.run_id, str(path))
 
 
 @contextmanager

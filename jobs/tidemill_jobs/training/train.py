@@ -19,6 +19,7 @@ from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
 from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
+from tidemill_jobs.training.search import SearchConfig, Subject, search
 from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
 
@@ -34,6 +35,7 @@ class TrainingConfig:
         threads: CPU threads. A second one gains little, because the steps are small, and costs
             much on a busy machine, because threads spin while they wait.
         abstain_for_precision: as in the task's settings.
+        search: how to search for better hyperparameters; None for no search.
     """
 
     network: str = "ngram"
@@ -41,6 +43,7 @@ class TrainingConfig:
     seed: int = 0
     threads: int = 1
     abstain_for_precision: float | None = None
+    search: SearchConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -141,11 +144,16 @@ def train(
     progress(0.0, "learning the vocabulary")
     rows = _prepare(examples, labels, network)
     values = {**network.defaults, **config.hyperparameters}
+    with reproducible(config.seed, config.threads):
+        learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
+    if config.search is not None and len(rows.lesson.held_out):
+        held_out = rows.lesson.held_out
+        subject = Subject(network, learner, held_out, config.seed, config.threads)
+        values |= search(subject, config.search, part(progress, 0.2, 0.8), tracker)
     sizes = {**rows.sizes(), "seed": config.seed, "threads": config.threads}
     tracker.log_parameters({"network": config.network, **sizes, **values})
     with reproducible(config.seed, config.threads):
-        learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
-        learned = learner(values, part(progress, 0.2, 0.95), tracker.log_metrics)
+        learned = learner(values, part(progress, 0.8, 0.95), tracker.log_metrics)
         progress(0.95, "calibrating")
         classifier = _calibrate(learned, rows.lesson.held_out)
         model = _measured(classifier, rows, config, values, tracker)

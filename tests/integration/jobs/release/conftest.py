@@ -11,7 +11,6 @@ import pytest
 
 from tests.integration.jobs.data.building import build
 from tests.plugins.triton import RunningTriton
-from tests.unit.jobs.training.conftest import Untracked
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
@@ -28,6 +27,7 @@ from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.serving import UNLOAD_AFTER, Reconciler, Serving, serve
 from tidemill_jobs.training.export import export_onnx
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 WORDS = {"pay": "transfer money account", "card": "plastic pin chip", "loan": "borrow rate house"}
@@ -94,6 +94,12 @@ class Loop:
         """Run the job once."""
         context = replace(self.context, run_id=f"run-{next(self._runs)}", **surroundings)  # type: ignore[arg-type]
         return retrain.run(context)
+
+    def change(self, **changed: object) -> None:
+        """Change settings of the task."""
+        task = self.context.task_settings.model_copy(update=changed)
+        settings = self.context.settings.model_copy(update={"tasks": {self.context.task: task}})
+        self.context = replace(self.context, settings=settings)
 
     @property
     def serving(self) -> Serving:

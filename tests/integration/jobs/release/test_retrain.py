@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from shutil import rmtree
 from threading import Event
@@ -12,9 +11,10 @@ from mlflow.tracking import MlflowClient
 
 from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
 from tests.plugins.triton import RunningTriton
+from tidemill_core.domain.job_parameters import RetrainParameters
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
-from tidemill_core.errors import DataError, TritonUnavailable
+from tidemill_core.errors import ConfigurationError, DataError, TritonUnavailable
 from tidemill_core.settings import LabelNames
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.triton.control import TritonControl
@@ -195,18 +195,11 @@ def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> No
     assert loop.ready() == set()
 
 
-def _set(loop: Loop, **changed: object) -> None:
-    """Change settings of the loop's task."""
-    task = loop.context.task_settings.model_copy(update=changed)
-    settings = loop.context.settings.model_copy(update={"tasks": {loop.context.task: task}})
-    loop.context = replace(loop.context, settings=settings)
-
-
 def test_the_tasks_training_settings_train_it(loop: Loop) -> None:
     """The manifest names the task's network and seed; another seed gives other weights."""
     records = []
     for seed in (5, 5, 6):
-        _set(loop, training=TrainingSettings(seed=seed))
+        loop.change(training=TrainingSettings(seed=seed))
         version = int(loop.retrain()["model_version"])
         record = loop.context.repository.manifest(loop.context.task, "onnx", version).training
         assert record is not None
@@ -216,10 +209,21 @@ def test_the_tasks_training_settings_train_it(loop: Loop) -> None:
     assert records[0].weights != records[2].weights
 
 
+def test_a_runs_parameters_stand_above_the_settings(loop: Loop) -> None:
+    """A run's parameters train its version, and one out of range is named with the rule."""
+    loop.change(training=TrainingSettings(seed=5))
+    version = int(loop.retrain(parameters=RetrainParameters(seed=6))["model_version"])
+    record = loop.context.repository.manifest(loop.context.task, "onnx", version).training
+    assert record is not None
+    assert record.seed == 6
+    with pytest.raises(ConfigurationError, match=r"network is 'forest': .*'transformer'"):
+        loop.retrain(parameters=RetrainParameters(network="forest"))
+
+
 def test_the_other_format(loop: Loop, trained: Trained) -> None:
     """A task may change its format: both serve while both are trusted, then the old is unloaded."""
     loop.champion(trained)
-    _set(loop, format="torchscript")
+    loop.change(format="torchscript")
     assert loop.retrain()["state"] == CHAMPION
     loop.reconcile()
     assert (loop.ready(), loop.ready("torchscript")) == ({1}, {2})

@@ -1,21 +1,10 @@
 """A small model, trained once."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
-
-
-class Untracked:
-    """A tracker that keeps nothing."""
-
-    def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
-        """Keep nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
-        """Keep nothing."""
 
 
 def weather(rows: int, offset: int = 0) -> LabeledTexts:

@@ -1,11 +1,12 @@
 """The seam of the networks."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from tidemill_core.settings.training import NetworkName
-from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.network import load_network
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainingConfig, train
@@ -27,3 +28,29 @@ def test_each_network_learns_and_its_record_trains_it_again(
     other = TrainingConfig(name, seed=4)
     third = train(data, other, lambda _done, _message: None, recorder)
     assert third.record.weights != record.weights
+
+
+@pytest.mark.parametrize("name", get_args(NetworkName))
+def test_each_network_learns_from_poor_data(
+    data: TrainingData, recorder: Tracker, name: str
+) -> None:
+    """A class of one row, a text of 100,000 characters and empty held-out splits are no problem."""
+    texts = [*data.train.texts, "hail " * 20_000, "x" * 100_000, "\u00e9"]
+    labels = [*data.train.labels, "wet", "dry", "hail"]
+    poor = TrainingData(LabeledTexts(texts, labels))
+    model = train(poor, TrainingConfig(name), lambda _done, _message: None, recorder)
+    assert model.labels == ("dry", "hail", "wet")
+    assert (model.test_measures.n, model.temperature) == (0, 1.0)
+    answers = model.probabilities(["", "hail " * 20_000, *data.test.texts])
+    assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    right = [model.labels[best] for best in answers[2:].argmax(axis=1)]
+    assert right == list(data.test.labels)
+
+
+@pytest.mark.parametrize("name", get_args(NetworkName))
+def test_labels_may_appear_and_vanish(data: TrainingData, recorder: Tracker, name: str) -> None:
+    """Held-out rows with labels that training has not seen count as errors and stop nothing."""
+    strange = LabeledTexts([*data.test.texts, "hail of stones"], [*data.test.labels, "hail"])
+    odd = replace(data, validation=strange, test=strange)
+    model = train(odd, TrainingConfig(name), lambda _done, _message: None, recorder)
+    assert model.test_measures.accuracy == pytest.approx(20 / 21)
