@@ -72,7 +72,7 @@ def probabilities(
     """Read the answer, float32 [rows, labels], read-only.
 
     Args:
-        response: the answer; grpc.aio returns None for a message that it cannot decode.
+        response: the answer; None for a message that cannot be decoded.
         model_name: the model that answered.
         version: its version.
         rows: the number of rows in the request.
@@ -100,10 +100,14 @@ def probabilities(
 
 
 def infer_error(
-    error: grpc.RpcError, address: str, model_name: str, version: int, timeout_seconds: float
+    code: grpc.StatusCode,
+    details: str,
+    address: str,
+    model_name: str,
+    version: int,
+    timeout_seconds: float,
 ) -> TidemillError:
     """Return our error for a failed inference call."""
-    code, details = status(error)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(timeout_seconds)
     if code is grpc.StatusCode.NOT_FOUND or _NOT_READY in details:

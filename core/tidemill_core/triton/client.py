@@ -1,24 +1,27 @@
 """The front's client of Triton: asynchronous, and without the control key."""
 
-import grpc
-import grpc.aio
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from google.protobuf.message import DecodeError, Message
+from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.triton import calls
+from tidemill_core.triton.connection import Connection
+from tidemill_core.triton.grpc_wire import CallFailed
+
+M = TypeVar("M", bound=Message)
 
 _PROBE_TIMEOUT_SECONDS = 1.0
 
 
 class TritonClient:
-    """One connection to one Triton, on the event loop that creates it."""
+    """One connection to one Triton, on one event loop."""
 
     def __init__(self, grpc_address: str) -> None:
         self._address = grpc_address
-        options = calls.channel_options(grpc_address)
-        self._channel = grpc.aio.insecure_channel(grpc_address, options=options)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._connection = Connection(grpc_address)
 
     async def infer(
         self,
@@ -50,33 +53,47 @@ class TritonClient:
         """
         request = calls.infer_request(model_name, version, input_ids, request_id)
         try:
-            response = await self._stub.ModelInfer(request, timeout=timeout_seconds)
-        except grpc.aio.AioRpcError as error:
-            raise calls.infer_error(
-                error, self._address, model_name, version, timeout_seconds
-            ) from error
+            response = await self._ask(
+                "ModelInfer", request, pb.ModelInferResponse, timeout_seconds
+            )
+        except CallFailed as error:
+            place = (self._address, model_name, version, timeout_seconds)
+            raise calls.infer_error(error.code, error.details, *place) from error
         return calls.probabilities(response, model_name, version, len(input_ids))
 
     async def ready(self) -> bool:
         """Return whether Triton answers calls; False too if it cannot be reached."""
-        try:
-            answer = await self._stub.ServerReady(
-                service_pb2.ServerReadyRequest(), timeout=_PROBE_TIMEOUT_SECONDS
-            )
-        except grpc.aio.AioRpcError:
-            return False
-        # grpc.aio returns None for a message that it cannot decode.
-        return answer is not None and bool(answer.ready)
+        return await self._is_ready("ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)
 
     async def model_ready(self, model_name: str, version: int) -> bool:
         """Return whether Triton serves the version; False too if it cannot be reached."""
-        request = service_pb2.ModelReadyRequest(name=model_name, version=str(version))
+        request = pb.ModelReadyRequest(name=model_name, version=str(version))
+        return await self._is_ready("ModelReady", request, pb.ModelReadyResponse)
+
+    async def _is_ready(
+        self,
+        method: str,
+        request: Message,
+        response: type[pb.ServerReadyResponse] | type[pb.ModelReadyResponse],
+    ) -> bool:
         try:
-            answer = await self._stub.ModelReady(request, timeout=_PROBE_TIMEOUT_SECONDS)
-        except grpc.aio.AioRpcError:
+            answer = await self._ask(method, request, response, _PROBE_TIMEOUT_SECONDS)
+        except CallFailed:
             return False
         return answer is not None and bool(answer.ready)
 
+    async def _ask(
+        self, method: str, request: Message, response: type[M], seconds: float
+    ) -> M | None:
+        """Return Triton's answer; None if it cannot be decoded."""
+        answer = await self._connection.call(
+            f"/inference.GRPCInferenceService/{method}", request.SerializeToString(), seconds
+        )
+        try:
+            return response.FromString(answer)
+        except DecodeError:
+            return None
+
     async def close(self) -> None:
         """Close the connection and cancel calls in flight."""
-        await self._channel.close()
+        await self._connection.close()

@@ -109,9 +109,9 @@ class TritonControl:
         try:
             response = self._stub.ModelInfer(request, timeout=timeout_seconds)
         except grpc.RpcError as error:
-            raise calls.infer_error(
-                error, self._address, model_name, version, timeout_seconds
-            ) from error
+            code, details = calls.status(error)
+            place = (self._address, model_name, version, timeout_seconds)
+            raise calls.infer_error(code, details, *place) from error
         return calls.probabilities(response, model_name, version, len(input_ids))
 
     def _is_ready(self) -> bool:

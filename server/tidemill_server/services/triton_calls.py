@@ -1,14 +1,13 @@
 """Calls to Triton whose answers are passed on as bytes."""
 
-from typing import Any
-
 import grpc
-import grpc.aio
 from google.protobuf.message import DecodeError, Message
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.errors import DeadlineExceeded, TritonUnavailable, Unavailable
 from tidemill_core.triton import calls
+from tidemill_core.triton.connection import Connection
+from tidemill_core.triton.grpc_wire import CallFailed
 from tidemill_server.rpc.status import PassedOn
 
 SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -34,13 +33,7 @@ class TritonCalls:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._channel = grpc.aio.insecure_channel(address, options=calls.channel_options(address))
-        self._calls: dict[str, Any] = {
-            method.name: self._channel.unary_unary(
-                f"/{SERVICE.full_name}/{method.name}", lambda request: request.SerializeToString()
-            )
-            for method in SERVICE.methods
-        }
+        self._connection = Connection(address)
 
     async def ask(
         self, method: str, request: Message, seconds: float, answer: Message | None = None
@@ -62,12 +55,14 @@ class TritonCalls:
         if answer is None:
             answer = getattr(pb, SERVICE.methods_by_name[method].output_type.name)()
         try:
-            found = bytes(await self._calls[method](request, timeout=seconds))
+            found = await self._connection.call(
+                f"/{SERVICE.full_name}/{method}", request.SerializeToString(), seconds
+            )
             answer.ParseFromString(found)
         except DecodeError as error:
             raise TritonUnreadable(method) from error
-        except grpc.aio.AioRpcError as error:
-            code, message = calls.status(error)
+        except CallFailed as error:
+            code, message = error.code, error.details
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(seconds) from error
             if calls.is_away(code, message):
@@ -77,7 +72,7 @@ class TritonCalls:
 
     async def close(self) -> None:
         """Close the connection; calls in flight are canceled."""
-        await self._channel.close()
+        await self._connection.close()
 
 
 def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:
