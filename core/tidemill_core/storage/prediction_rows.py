@@ -7,7 +7,7 @@ every statement. Statements of many rows avoid both.
 
 import json
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import chain
 
@@ -73,7 +73,6 @@ def _insert_sqlite(count: int) -> str:
 
 def _row(prediction: Prediction) -> Row:
     scores = [f'{{"label": {_quoted(s.label)}, "score": {s.score!r}}}' for s in prediction.scores]
-    predict_time = prediction.predict_time.astimezone(UTC).replace(tzinfo=None)
     return (
         prediction.prediction_id,
         prediction.task,
@@ -90,6 +89,11 @@ def _row(prediction: Prediction) -> Row:
         json.dumps(dict(prediction.attributes)) if prediction.attributes else "{}",
         prediction.propensity,
         prediction.latency_ms,
-        # The format of SQLAlchemy for SQLite: in UTC, without the zone.
-        predict_time.isoformat(" ", "microseconds"),
+        _stored_time(prediction.predict_time),
     )
+
+
+@lru_cache(maxsize=16)
+def _stored_time(time: datetime) -> str:
+    """Return SQLAlchemy's format for SQLite: in UTC, without the zone; a batch has one time."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
