@@ -121,12 +121,18 @@ def test_a_body_that_is_still_arriving_does_not_hold_the_end_up(
 
 
 def test_it_is_there_beside_grpcio(frail_workspace: Workspace, frail_triton: RunningTriton) -> None:
-    """Whichever transport carries gRPC, HTTP is answered, and the drain ends both."""
-    environment = {"TIDEMILL_SERVER__TRANSPORT": "grpcio"}
+    """Whichever transport carries gRPC, HTTP is answered, and the drain ends both.
+
+    A workspace of one task needs no task, and the settings name further hosts.
+    """
+    environment = {
+        "TIDEMILL_SERVER__TRANSPORT": "grpcio",
+        "TIDEMILL_HTTP_ALLOWED_HOSTS": '["mill.example"]',
+    }
     with Front(frail_workspace, frail_triton.grpc_address, environment=environment) as front:
         for version in VERSIONS:
-            with http(front, version) as client:
-                assert client.post(PREDICT, json=BODY).status_code == 200
+            with http(front, version, headers={"host": "mill.example"}) as client:
+                assert client.post("/predict", json=BODY).status_code == 200
         assert front.stop() == 0
 
 
