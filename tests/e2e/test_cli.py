@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -46,8 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("cli") / HARD_NAME
     folder.mkdir()
     source = write_rows(folder / "rows.csv", ROWS)
-    extra = "[schedule]\ncheck_feedback = ''\n[monitoring]\nmax_p99_latency_ms = 0.001\n"
-    extra += "min_predictions = 1\n"
+    extra = "[schedule]\ncheck_feedback = ''\n[monitoring]\nmin_predictions = 1\n"
     whole = Stack(write_workspace(folder, {TASK: source}, extra))
     whole.start()
     try:
@@ -84,7 +84,12 @@ def as_json(tidemill: Tidemill, *arguments: str) -> Any:
 @pytest.mark.parametrize("job", JOBS)
 def test_every_job_runs_to_its_end(stack: Stack, tidemill: Tidemill, job: str) -> None:
     """Each job that is started and followed through the front ends SUCCEEDED."""
+    settings = stack.workspace / "tidemill.toml"
+    usual = settings.read_text()
     if job == "check_latency":
+        # Not before: no model would pass its gates with this limit.
+        low = "[monitoring]\nmax_p99_latency_ms = 0.001\n"
+        settings.write_text(usual.replace("[monitoring]\n", low))
         answered = as_json(tidemill, "predict", TASK, TEXT)
         storage = stack.storage()
         is_stored = partial(storage.predictions.texts_and_labels, [answered["prediction_id"]])
@@ -97,6 +102,7 @@ def test_every_job_runs_to_its_end(stack: Stack, tidemill: Tidemill, job: str) -
         "SUCCEEDED",
         "rpc",
     )
+    settings.write_text(usual)
 
 
 def test_the_checks_have_written_their_reports(tidemill: Tidemill) -> None:
@@ -264,3 +270,14 @@ def test_the_shell_of_the_readme_runs(stack: Stack, tidemill: Tidemill) -> None:
     for line in lines:
         words = shlex.split(line.replace("PREDICTION_ID", prediction_id), comments=True)
         tidemill(*words)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_http_call_of_the_readme_runs(stack: Stack) -> None:
+    """It needs no task, because the workspace has one."""
+    [line] = re.findall(r"^\$ (curl .*)$", README.read_text(), re.MULTILINE)
+    command = line.replace("http://127.0.0.1:8080", stack.http_url)
+    done = subprocess.run(
+        ["bash", "-ec", command], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert json.loads(done.stdout)["label"] == "card_arrival"
