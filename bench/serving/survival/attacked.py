@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 import psutil  # type: ignore[import-untyped]  # it has no types
+from tritonclient.grpc import service_pb2
 
 from bench.serving.messages import distinct_texts
 from bench.serving.processes import FRONT, named
@@ -13,6 +15,7 @@ from bench.serving.survival.attacks.crowds import (
     SLOW_HEADERS,
     bombs,
     hold,
+    large_halves,
     many_streams,
     never_read,
     no_window,
@@ -30,7 +33,8 @@ _BEFORE_SECONDS = _AFTER_SECONDS = 2.0
 _MOST_MB = 400.0
 _SLOW_CALLERS = 200
 _SLOW_SECONDS = 30.0
-_BOMBS, _BOMB_MB = 64, 64
+_LARGE = 64
+_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 _PAUSE_SECONDS = 0.05
 
 
@@ -54,9 +58,24 @@ def attacks() -> Iterator[tuple[str, Attack]]:
         "10,000 streams without a message, 100 on each connection, for 8 s",
         lambda victim: many_streams(victim, 10_000, 100, 8.0),
     )
+    for path, message in (
+        ("/tidemill.v1.PredictionService/Predict", bytes(64 << 20)),
+        ("/inference.GRPCInferenceService/ModelInfer", large_inference()),
+        (_STREAM_INFER, large_inference()),
+    ):
+        yield (
+            f"{_LARGE} gzip messages at once to {path.rpartition('/')[2]} that grow to "
+            f"{len(message) >> 20} MB each",
+            _bombing(path, message),
+        )
     yield (
-        f"{_BOMBS} gzip messages at once that grow to {_BOMB_MB} MB each",
-        lambda victim: bombs(victim, _BOMBS, _BOMB_MB),
+        f"{_LARGE} calls at once of ModelStreamInfer that hold 17 of 19 MB, for 5 s",
+        lambda victim: large_halves(
+            replace(victim, path="/inference.GRPCInferenceService/ModelStreamInfer"),
+            _LARGE,
+            19,
+            5.0,
+        ),
     )
     yield (
         "50 callers that send 2,000 calls each and never read",
@@ -70,6 +89,18 @@ def attacks() -> Iterator[tuple[str, Attack]]:
 
 def _flooding(pieces: Flood, count: int, *, reads: bool) -> Attack:
     return lambda victim: flood(victim, pieces, count, reads=reads)
+
+
+def _bombing(path: str, message: bytes) -> Attack:
+    return lambda victim: bombs(replace(victim, path=path), _LARGE, message)
+
+
+def large_inference() -> bytes:
+    """Return a message of ModelInfer of almost the largest size."""
+    request = service_pb2.ModelInferRequest(model_name=f"{TASK}-onnx")
+    request.inputs.add(name="input_ids", datatype="INT32", shape=(1, 8))
+    request.raw_input_contents.append(bytes(19 << 20))
+    return bytes(request.SerializeToString())
 
 
 async def _slow(victim: Victim) -> str:

@@ -61,7 +61,11 @@ async def pipelined(
             while (waiting := await pending.get()) is not None:
                 found = waiting if isinstance(waiting, Exception) else await waiting
                 if isinstance(found, Exception):
-                    raise found
+                    try:
+                        raise found
+                    finally:
+                        # The error's traceback has this frame: a cycle would keep the request.
+                        del found, waiting
                 yield found
         finally:
             reader.cancel()

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tidemill_server.rpc.decoding import MalformedMessage, MessageTooLarge
+from tidemill_server.transports.room import SMALL_BYTES, Room
 
 PREFIX_BYTES = 5
 ENCODINGS = {b"gzip": 31, b"deflate": 15}
 """The encodings of compressed messages, with zlib's numbers for their windows."""
+_STEP_BYTES = 256 * 1024
+"""Bytes that are decompressed at once."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -21,14 +24,17 @@ class MessageReader:
         receive: returns the next event of the request's body.
         encoding: of compressed messages.
         max_bytes: the largest message, before and after it is decompressed.
+        room: bounds the bytes of this call's and all other calls' large messages.
     """
 
-    __slots__ = ("_buffer", "_encoding", "_is_over", "_max_bytes", "_receive")
+    __slots__ = ("_buffer", "_encoding", "_held", "_is_over", "_max_bytes", "_receive", "_room")
 
-    def __init__(self, receive: Receive, encoding: bytes, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, encoding: bytes, max_bytes: int, room: Room) -> None:
         self._receive = receive
         self._encoding = encoding
         self._max_bytes = max_bytes
+        self._room = room
+        self._held = 0
         self._buffer = bytearray()
         self._is_over = False
 
@@ -38,6 +44,7 @@ class MessageReader:
         Raises:
             MessageTooLarge: it is larger than `max_bytes`.
             MalformedMessage: it is incomplete or cannot be decompressed.
+            NoRoom: the large messages of other calls leave no room for it.
             CancelledError: the caller reset the stream, or its connection broke.
         """
         buffer = self._buffer
@@ -45,6 +52,7 @@ class MessageReader:
             part = await self._part()
             # Mostly, the first part of a body is one whole message.
             if part[:1] == b"\0" and len(part) == PREFIX_BYTES + int.from_bytes(part[1:5], "big"):
+                self._hold(len(part))
                 return self._bounded(part[PREFIX_BYTES:])
             buffer += part
         while len(buffer) < (size := self._frame_bytes()):
@@ -53,11 +61,20 @@ class MessageReader:
             if self._is_over:
                 raise MalformedMessage("is incomplete; the call was half-closed in the middle")
             buffer += await self._part()
+            self._hold(len(buffer))
         with memoryview(buffer) as view:
             message = bytes(view[PREFIX_BYTES:size])
         is_compressed = buffer[0] == 1
         del buffer[:size]
-        return self._decompressed(message) if is_compressed else message
+        return await self._decompressed(message) if is_compressed else message
+
+    def close(self) -> None:
+        """Hold no message any more."""
+        self._hold(0)
+
+    def _hold(self, size: int) -> None:
+        if size > SMALL_BYTES or self._held:
+            self._held = self._room.resize(self._held, size)
 
     async def _part(self) -> bytes:
         """Return the next part of the body; empty after the last."""
@@ -86,15 +103,25 @@ class MessageReader:
             raise MessageTooLarge(self._max_bytes)
         return message
 
-    def _decompressed(self, message: bytes) -> bytes:
+    async def _decompressed(self, message: bytes) -> bytes:
         window = ENCODINGS.get(self._encoding)
         if window is None:
             raise MalformedMessage("is compressed, but grpc-encoding names no encoding")
-        inflater = zlib.decompressobj(window)
+        inflater, content = zlib.decompressobj(window), bytearray()
         try:
-            content = self._bounded(inflater.decompress(message, self._max_bytes + 1))
+            while not inflater.eof:
+                part = inflater.decompress(message, _STEP_BYTES)
+                if not part and not inflater.eof:
+                    raise MalformedMessage("cannot be decompressed; it is incomplete")
+                message = inflater.unconsumed_tail
+                content += part
+                if len(content) > self._max_bytes:
+                    raise MessageTooLarge(self._max_bytes)
+                self._hold(len(self._buffer) + len(content))
+                if len(content) > SMALL_BYTES:
+                    await asyncio.sleep(0)  # other calls have their turn between two steps
+            return bytes(content)
         except zlib.error as error:
             raise MalformedMessage("cannot be decompressed") from error
-        if not inflater.eof:
-            raise MalformedMessage("cannot be decompressed; it is incomplete")
-        return content
+        finally:
+            content.clear()  # an error's traceback would keep it

@@ -20,6 +20,7 @@ from tidemill_server.transports.embedded import (
 )
 from tidemill_server.transports.framing import ENCODINGS, MessageReader, Receive
 from tidemill_server.transports.metadata import Head, InvalidHead, fields_of, head_of
+from tidemill_server.transports.room import Room
 from tidemill_server.transports.transport import MAX_METADATA_BYTES, MAX_STREAMS_A_CONNECTION
 
 _CONFIG = replace(
@@ -27,6 +28,9 @@ _CONFIG = replace(
     grpc=True,
     http1=False,
     max_concurrent_streams=MAX_STREAMS_A_CONNECTION,
+    # What a connection may send before its calls read it.
+    h2_initial_stream_window_size=256 * 1024,
+    h2_initial_connection_window_size=1024 * 1024,
     # Up to here, the answer to too much metadata is gRPC's; beyond it is HTTP's 431.
     h2_max_header_list_size=8 * MAX_METADATA_BYTES,
 )
@@ -58,6 +62,7 @@ class H2cornTransport(EmbeddedTransport):
         port = Port("grpc_port", settings.grpc_host, settings.grpc_port)
         super().__init__(EmbeddedServer(self._serve, _CONFIG, settings.tls), port)
         self._pipeline = pipeline
+        self._room = Room()
         self._methods = {path.encode(): method for path, method in methods.items()}
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,8 +84,12 @@ class H2cornTransport(EmbeddedTransport):
         if head.encoding != b"identity" and head.encoding not in ENCODINGS:
             message = "grpc-encoding names an encoding that is not accepted here"
             return await _refuse(send, code_pb2.UNIMPLEMENTED, message)
-        call = _Call(scope, head, method, receive, send)
-        status = await self._pipeline.serve(method, call)
+        reader = MessageReader(receive, head.encoding, method.max_bytes, self._room)
+        call = _Call(scope, head, method, reader, send)
+        try:
+            status = await self._pipeline.serve(method, call)
+        finally:
+            reader.close()
         return await call.end(status)
 
 
@@ -93,7 +102,7 @@ class _Call:
     )
 
     def __init__(
-        self, scope: Scope, head: Head, method: Method, receive: Receive, send: Send
+        self, scope: Scope, head: Head, method: Method, reader: MessageReader, send: Send
     ) -> None:
         self.metadata = head.metadata
         self.deadline: float | None = None
@@ -101,7 +110,7 @@ class _Call:
             now = asyncio.get_running_loop().time()
             self.deadline = now + min(head.timeout, MAX_SECONDS)
         self._client = scope.get("client")
-        self._reader = MessageReader(receive, head.encoding, method.max_bytes)
+        self._reader = reader
         self._send = send
         self._returns_many = method.returns_many
         self._is_started = False

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench.serving.survival.attacked import large_inference
 from bench.serving.survival.attacks.crowds import (
     SLOW,
     SLOW_HEADERS,
     bombs,
     hold,
+    large_halves,
     many_streams,
     never_read,
     no_window,
@@ -102,10 +105,28 @@ async def test_streams_that_are_held_open_leave_room_for_others(attacked: Front)
     await many_streams(victim(attacked), 1000, 100, 2.0)
 
 
-async def test_compressed_bombs_are_refused(attacked: Front, neighbor: Neighbor) -> None:
-    """64 messages of 64 KB that grow to 64 MB do not take the front's memory."""
-    found = await bombs(victim(attacked), 64, 64)
+@pytest.mark.parametrize("method", ["Predict", "ModelInfer", "ModelStreamInfer"])
+async def test_compressed_bombs_take_little_memory(
+    attacked: Front, neighbor: Neighbor, method: str
+) -> None:
+    """64 small messages that grow to 19 MB or more take less than 400 MB, whatever the method."""
+    target, message = victim(attacked), bytes(64 << 20)
+    if method != "Predict":
+        target = replace(target, path=f"/inference.GRPCInferenceService/{method}")
+        message = large_inference()
+    found = await bombs(target, 64, message)
     assert found.ended == 64
+    assert neighbor.megabytes < MOST_MB
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+async def test_large_messages_that_never_end_take_little_memory(
+    attacked: Front, neighbor: Neighbor, method: str
+) -> None:
+    """64 calls that each hold 17 MB of a message take less than 400 MB."""
+    path = f"/inference.GRPCInferenceService/{method}"
+    found = await large_halves(replace(victim(attacked), path=path), 64, 19, 1.0)
+    assert found.ended >= 56  # no room for more than three
     assert neighbor.megabytes < MOST_MB
 
 

@@ -20,6 +20,7 @@ from bench.serving.survival.attacks.wire import (
 )
 
 _DRIBBLE_SECONDS = 1.0
+_PART = 16_000
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ async def hold(victim: Victim, begin: Begin, callers: int, seconds: float) -> He
     loop = asyncio.get_running_loop()
     wires = [await Wire.connected(victim.address) for _ in range(callers)]
     start = loop.time()
-    doing = [asyncio.create_task(_until_done(begin(wire, victim))) for wire in wires]
+    doing = [asyncio.ensure_future(begin(wire, victim)) for wire in wires]
     ended = await asyncio.gather(*(wire.until_ended(1, seconds) for wire in wires))
     took = loop.time() - start
     for task, wire in zip(doing, wires, strict=True):
@@ -144,10 +145,6 @@ async def hold(victim: Victim, begin: Begin, callers: int, seconds: float) -> He
         await wire.close()
     await asyncio.gather(*doing, return_exceptions=True)
     return Held(callers, sum(ended), took)
-
-
-async def _until_done(doing: Awaitable[None]) -> None:
-    await doing
 
 
 async def many_streams(victim: Victim, streams: int, per_connection: int, seconds: float) -> Held:
@@ -161,9 +158,10 @@ async def many_streams(victim: Victim, streams: int, per_connection: int, second
     """
     wires: list[Wire] = []
     for begin in range(0, streams, per_connection):
-        wires.append(await Wire.opened(victim.address))
+        wire = await Wire.opened(victim.address)
+        wires.append(wire)
         numbers = range(1, 2 * min(per_connection, streams - begin), 2)
-        await wires[-1].send(b"".join(map(victim.opening, numbers)))
+        await wire.send(b"".join(map(victim.opening, numbers)))
     await asyncio.sleep(seconds)
     ended = sum(per_connection if wire.closed.is_set() else len(wire.ended) for wire in wires)
     for wire in wires:
@@ -171,18 +169,16 @@ async def many_streams(victim: Victim, streams: int, per_connection: int, second
     return Held(streams, ended, seconds)
 
 
-async def bombs(victim: Victim, count: int, megabytes: int) -> Held:
+async def bombs(victim: Victim, count: int, message: bytes) -> Held:
     """Send calls at once whose compressed messages are small and grow by decompression.
 
     Args:
         victim: the front.
         count: number of calls, on as many connections.
-        megabytes: size of each message once it is decompressed.
+        message: the message before it is compressed.
     """
     loop = asyncio.get_running_loop()
-    message = prefixed(bytes(megabytes << 20), compressed=True)
-    size = 16_000
-    parts = [message[begin : begin + size] for begin in range(0, len(message), size)]
+    parts = _parts(prefixed(message, compressed=True))
     frames = [
         frame(DATA, int(number == len(parts) - 1), 1, part) for number, part in enumerate(parts)
     ]
@@ -194,6 +190,37 @@ async def bombs(victim: Victim, count: int, megabytes: int) -> Held:
     for wire in wires:
         await wire.close()
     return Held(count, sum(ended), loop.time() - start)
+
+
+async def large_halves(victim: Victim, count: int, megabytes: int, seconds: float) -> Held:
+    """Send most of a large message in each of many calls, and hold them.
+
+    Args:
+        victim: the front.
+        count: number of calls, on as many connections.
+        megabytes: size of each message.
+        seconds: how long they are held.
+    """
+    size = megabytes << 20
+    frames = [frame(DATA, 0, 1, part) for part in _parts(prefixed(bytes(size))[: size * 9 // 10])]
+    wires = [await Wire.opened(victim.address) for _ in range(count)]
+
+    async def send(wire: Wire) -> None:
+        await wire.send(victim.opening(1))
+        for each in frames:
+            if 1 in wire.ended or not await wire.send(each):
+                return
+
+    await asyncio.gather(*map(send, wires))
+    await asyncio.sleep(seconds)
+    ended = sum(1 in wire.ended or wire.closed.is_set() for wire in wires)
+    for wire in wires:
+        await wire.close()
+    return Held(count, ended, seconds)
+
+
+def _parts(body: bytes) -> list[bytes]:
+    return [body[begin : begin + _PART] for begin in range(0, len(body), _PART)]
 
 
 async def never_read(victim: Victim, connections: int, calls: int) -> Held:
