@@ -4,7 +4,7 @@ from tidemill_core.errors import ResourceExhausted
 
 SMALL_BYTES = 64 * 1024
 """Up to this size, the bytes of a call are not counted."""
-ROOM_BYTES = 64 * 1024 * 1024
+ROOM_BYTES = 48 * 1024 * 1024
 _RETRY_SECONDS = 1.0
 
 
