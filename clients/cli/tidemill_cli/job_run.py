@@ -67,10 +67,14 @@ def _print(run: pb.JobRun, error: str, as_json: bool) -> None:
 
 
 def _parameters(run: pb.JobRun) -> dict[str, Any]:
-    """Return what a run was asked to do, by name, without what was left out."""
+    """Return what a run was asked to do, by name; 0 and "" were left out, except as a seed."""
     name = run.WhichOneof("parameters")
     values = {} if name is None else to_json(getattr(run, name))
-    return {field.replace("_", " "): value for field, value in values.items() if value}
+    return {
+        field.replace("_", " "): value
+        for field, value in values.items()
+        if value or field == "seed"
+    }
 
 
 def _flat(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ from tidemill_core.model_uploads import ImportFileKind, ModelUploads
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
-from tidemill_jobs.data.build import build_dataset
+from tidemill_jobs.data.build import build_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.importing.labels_file import read_labels, task_labels
 from tidemill_jobs.importing.measure import ImportedModel, OpenedModel, imported
@@ -55,36 +55,27 @@ def _import(context: JobContext, asked: ImportModelParameters, folder: Path) -> 
         raise DataError("UPLOAD_GONE", "the model waited for too long: import it again")
     if asked.format != (expected := context.task_settings.format):
         raise ModelRefused(f"the format {asked.format}", f"{expected}, the format of the task")
-    model, tokenizer, labels = (folder / kind.file_name for kind in ImportFileKind)
-    named = read_labels(labels.read_bytes())
+    model, tokenizer, listed = (folder / kind.file_name for kind in ImportFileKind)
+    named = read_labels(listed.read_bytes())
     read = read_tokenizer(tokenizer.read_bytes(), named.padding_id)
     reject_abandoned(context.storage.models, context.task, context.clock())
     with Sandbox(model, asked.format, read.vocabulary) as sandbox:
-        dataset = build_dataset(
-            context.task,
-            context.task_settings,
-            context.settings.feedback.trust,
-            context.settings.state_dir,
-            context.storage,
-            context.clock,
-            part(context.progress, 0.0, 0.1),
-        ).version
+        dataset = build_for(context, part(context.progress, 0.0, 0.1)).version
         rows = read_dataset(dataset.uri)
         data, names = training_data(rows), context.task_settings.labels
         known = {*dataset.label_counts, *names.accepted()}
         length = _length(asked, sandbox.fixed_length, read.tokenizer, data.train.texts)
-        repair = TextRepair(redact=tuple(context.task_settings.redact))
-        opened = OpenedModel(
-            sandbox,
-            read.tokenizer,
-            read.vocabulary.size,
-            TextEncoder(read.tokenizer.to_str(), length, repair),
-            task_labels(named.labels, known, set(data.train.labels), names.rename),
-        )
+        encoder = TextEncoder(read.tokenizer.to_str(), length, _repair(context))
+        labels = task_labels(named.labels, known, set(data.train.labels), names.rename)
+        opened = OpenedModel(sandbox, read.tokenizer, read.vocabulary.size, encoder, labels)
         precision = context.task_settings.abstain_for_precision
         made = imported(opened, data, precision, part(context.progress, 0.1, 0.9))
         candidate = _publish(context, opened, made, dataset.dataset_version)
         return release(context, candidate, data, slices_of(rows.filter(split=str(Split.TEST))))
+
+
+def _repair(context: JobContext) -> TextRepair:
+    return TextRepair(redact=tuple(context.task_settings.redact))
 
 
 def _length(
@@ -106,8 +97,8 @@ def _publish(
     version = models.add_candidate(task, form, dataset_version, context.clock(), above)
     with rejected_on_failure(models, version, context.clock):
         context.progress(0.9, "publishing")
-        repair = TextRepair(redact=tuple(context.task_settings.redact))
-        publish(context.repository, version, made, made.content, repair, context.run_id)
+        repair, run_id = _repair(context), context.run_id
+        publish(context.repository, version, made, made.content, repair, run_id)
     return Candidate(
         version=version,
         labels=made.labels,

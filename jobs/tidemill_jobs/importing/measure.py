@@ -91,13 +91,12 @@ class OpenedModel:
     def answer(
         self, texts: Sequence[str], progress: Progress = lambda *_: None, doing: str = ""
     ) -> Numbers:
-        """Return the answers to n texts: float32 [n, labels]."""
+        """Return the answers to n texts: float32 [n, labels]; all are finite."""
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(texts), _ROWS_A_CALL):
             progress(start / len(texts), doing)
-            parts.append(
-                self.sandbox.answer(self.encoder.encode(texts[start : start + _ROWS_A_CALL]))
-            )
+            rows = self.encoder.encode(texts[start : start + _ROWS_A_CALL])
+            parts.append(_finite(self.sandbox.answer(rows)))
         return np.concatenate(parts)
 
     def probe(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], Numbers]:
@@ -115,10 +114,7 @@ class OpenedModel:
                 f"the model answers {len(rows)} texts with numbers of the shape {found.shape}",
                 f"({len(rows)}, {len(self.labels)}): one number for each of the labels",
             )
-        if wrong := int((~np.isfinite(found)).any(axis=1).sum()):
-            what = f"the model answers {wrong} of {len(rows)} texts with NaN or infinity"
-            raise ModelRefused(what, "finite numbers")
-        self._check_alone(rows, found)
+        self._check_alone(rows, _finite(found))
         return rows, found
 
     def _check_alone(self, rows: npt.NDArray[np.int32], together: Numbers) -> None:
@@ -159,14 +155,29 @@ def imported(
     are_probabilities = _are_probabilities(raw)
     held_out = _first(data.validation, CALIBRATION_ROWS)
     outputs = opened.answer(held_out.texts, part(progress, 0.05, 0.4), "calibrating")
-    logits = np.log(np.maximum(outputs, SMALLEST)) if are_probabilities else outputs
-    targets = opened.targets(held_out)
+    logits, targets = _logits(outputs, are_probabilities), opened.targets(held_out)
     temperature = fit_temperature(logits[targets >= 0], targets[targets >= 0])
-    content = opened.sandbox.wrap(Calibration(are_probabilities, temperature, len(opened.labels)))
-    _check_wrapped(raw, opened.sandbox.answer(rows), are_probabilities, temperature)
+    calibration = Calibration(are_probabilities, temperature, len(opened.labels))
+    content = opened.sandbox.wrap(calibration)
+    wrapped = softmax(_logits(raw, are_probabilities) / temperature, axis=1)
+    _check_wrapped(wrapped, opened.sandbox.answer(rows))
     test = opened.answer(data.test.texts, part(progress, 0.4, 1.0), "measuring")
-    judged = opened.targets(data.test)
-    answers = np.concatenate([softmax(logits / temperature, axis=1), test])
+    judged, below = opened.targets(data.test), 0.0
+    if precision is not None:
+        answers = np.concatenate([softmax(logits / temperature, axis=1), test])
+        below = find_threshold(answers, np.concatenate([targets, judged]), precision)
+    return _measured(opened, (content, temperature), test, judged, below)
+
+
+def _measured(
+    opened: OpenedModel,
+    wrapped: tuple[bytes, float],
+    test: Numbers,
+    judged: npt.NDArray[np.int64],
+    abstain_below: float,
+) -> ImportedModel:
+    """Return a wrapped model, its temperature and its answers to the test rows as a value."""
+    content, temperature = wrapped
     return ImportedModel(
         content=content,
         labels=opened.labels,
@@ -177,10 +188,24 @@ def imported(
         test_measures=evaluate(test, judged),
         test_probabilities=test,
         reliability=reliability(test, judged),
-        abstain_below=0.0
-        if precision is None
-        else find_threshold(answers, np.concatenate([targets, judged]), precision),
+        abstain_below=abstain_below,
     )
+
+
+def _logits(outputs: Numbers, are_probabilities: bool) -> Numbers:
+    return np.log(np.maximum(outputs, SMALLEST)) if are_probabilities else outputs
+
+
+def _finite(answers: Numbers) -> Numbers:
+    """Return answers if all are finite numbers.
+
+    Raises:
+        ModelRefused: some are not.
+    """
+    if wrong := int((~np.isfinite(answers)).any(axis=1).sum()):
+        what = f"the model answers {wrong} of {len(answers)} texts with NaN or infinity"
+        raise ModelRefused(what, "finite numbers")
+    return answers
 
 
 def _first(rows: LabeledTexts, most: int) -> LabeledTexts:
@@ -205,11 +230,8 @@ def _are_probabilities(outputs: Numbers) -> bool:
     return True
 
 
-def _check_wrapped(
-    raw: Numbers, wrapped: Numbers, are_probabilities: bool, temperature: float
-) -> None:
-    logits = np.log(np.maximum(raw, SMALLEST)) if are_probabilities else raw
-    difference = float(np.abs(softmax(logits / temperature, axis=1) - wrapped).max())
+def _check_wrapped(expected: Numbers, found: Numbers) -> None:
+    difference = float(np.abs(expected - found).max())
     if not difference <= TOLERANCE:
         what = f"the wrapped model differs by {difference:.2g} from the model"
         raise ModelRefused(what, f"at most {TOLERANCE:.0e}")

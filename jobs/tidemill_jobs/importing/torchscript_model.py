@@ -33,6 +33,7 @@ from tidemill_jobs.importing.refusal import ModelRefused
 MAX_UNPACKED_BYTES = 2 << 30
 _EXPECTED = "an archive that torch.jit.save wrote"
 _FILES = ("save", "load", "from_file")
+_NETWORK = ("rpc_async", "rpc_sync", "rpc_remote")
 _IN_CODE = re.compile(
     rf"torch\s*\.\s*(?P<file>{'|'.join(_FILES)})\b|\bops\s*\.\s*(?!(?:prim|aten|quantized)\b)(?P<own>\w+)"
     r"|__torch__\s*\.\s*torch\s*\.\s*classes\s*\.\s*(?P<kind>\w+)"
@@ -180,7 +181,7 @@ def _check_code(code: str) -> None:
 def _check_operators(module: Any) -> None:
     for kind in _kinds(module.inlined_graph):
         namespace, _, name = kind.partition("::")
-        if namespace not in _NAMESPACES or name in _FILES or name == "PythonOp":
+        if namespace not in _NAMESPACES or name in (*_FILES, *_NETWORK, "PythonOp"):
             raise ModelRefused(f"the model has the operator {kind}", _OPERATORS)
 
 

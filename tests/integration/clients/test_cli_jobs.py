@@ -1,4 +1,4 @@
-"""`tidemill jobs` against the real front."""
+"""`tidemill jobs run` and its parameters, against the real front."""
 
 import json
 
@@ -6,27 +6,26 @@ import pytest
 
 from tests.integration.server.front import NOW, Front, Workspace
 from tidemill_cli.main import run
-from tidemill_core.storage.jobs import RunRequest
-
-ERROR = "SOURCE_UNREADABLE: the file is gone"
+from tidemill_core.domain.job import Job
 
 
-def test_a_failed_run_says_once_why(
+def test_parameters_of_a_retraining(
     front: Front, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`watch` fails with the error; `show`, which does not fail, prints it."""
-    jobs = workspace.storage.jobs
-    jobs.enqueue(RunRequest("build_dataset", "support", "rpc"), NOW)
-    claimed = jobs.claim(NOW)
-    assert claimed is not None
-    jobs.fail(claimed.run_id, ERROR, NOW)
-    watch = ["jobs", "watch", claimed.run_id, "--address", front.address]
-    assert run(watch) == 1
-    printed = capsys.readouterr()
-    assert "FAILED" in printed.out
-    assert ERROR not in printed.out
-    assert printed.err.count(ERROR) == 1
-    assert run(["jobs", "show", *watch[2:]]) == 0
-    assert capsys.readouterr().out.count(ERROR) == 1
-    assert run([*watch, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["error"] == ERROR
+    """The run has those that were given, and shows them again."""
+    workspace.storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
+    given = "--network transformer --trials 5 --budget-seconds 60 --seed 0 --on sagemaker"
+    place = ["--task", "support", "--address", front.address]
+    assert run(["jobs", "run", "retrain", *given.split(), "--no-follow", "--json", *place]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    assert asked["retrain"] == {
+        "network": "transformer",
+        "trials": 5,
+        "budget_seconds": 60,
+        "seed": 0,
+        "place": "SAGEMAKER",
+    }
+    assert run(["jobs", "show", asked["run_id"], "--address", front.address]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "network transformer trials 5 budget seconds 60 seed 0 place SAGEMAKER" in shown
+    workspace.storage.jobs.cancel(asked["run_id"], NOW)

@@ -1,6 +1,7 @@
 """ImportModelVersion: files arrive complete or not at all."""
 
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,25 @@ def test_a_model_is_stored_and_its_run_queued(front: Front, workspace: Workspace
     )
 
 
-def test_two_imports_are_two_runs(front: Front, workspace: Workspace) -> None:
-    """Imports that are sent at once do not mix; a repeated request id returns the first run."""
-    runs = [send(front, messages(described(request_id=name))) for name in ("i-1", "i-2", "i-1")]
-    assert runs[0] == runs[2]
-    assert {run.import_model.upload_id for run in runs} == {f.name for f in stored(workspace)}
-    assert len(stored(workspace)) == 2
+def test_imports_do_not_mix(front: Front, workspace: Workspace) -> None:
+    """Two that are sent at once are two runs; a repeated request id returns the first run."""
+    half = threading.Barrier(2, timeout=10)
+
+    def slowly(request_id: str) -> Iterator[pb.ImportModelVersionRequest]:
+        for number, each in enumerate(messages(described(request_id=request_id))):
+            if number == 2:
+                half.wait()  # both uploads are in the middle
+            yield each
+
+    calls = [
+        front.models.ImportModelVersion.future(slowly(name), timeout=20) for name in ("i-1", "i-2")
+    ]
+    runs = [call.result().job_run for call in calls]
+    assert send(front, messages(described(request_id="i-1"))) == runs[0]
+    folders = {folder.name: folder for folder in stored(workspace)}
+    assert {run.import_model.upload_id for run in runs} == folders.keys()
+    for folder in folders.values():
+        assert (folder / "model").read_bytes() == FILES[pb.IMPORT_FILE_KIND_MODEL]
 
 
 def _without(kind: pb.ImportFileKind.ValueType) -> pb.ImportModelVersionRequest:
