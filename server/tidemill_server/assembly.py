@@ -184,7 +184,9 @@ def _handlers(
             timedelta(minutes=settings.labeling.lease_minutes),
         ),
         dataset=DatasetHandler(storage.datasets),
-        model=ModelHandler(storage.models, router, system_clock, triton.model_ready),
+        model=ModelHandler(
+            storage.models, router, system_clock, triton.model_ready, storage.pauses
+        ),
         model_importer=ModelImporter(
             ModelUploads(settings.state_dir), storage.jobs, router, system_clock
         ),

@@ -13,6 +13,7 @@ from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import time_text
 from tidemill_cli.model_history import HISTORY_EXAMPLE, history
 from tidemill_cli.model_import import EXAMPLE, import_model
+from tidemill_cli.model_pause import PAUSE_EXAMPLE, RESUME_EXAMPLE, pause, resume
 from tidemill_cli.model_show import SHOW_EXAMPLE, print_version, show
 from tidemill_cli.options import (
     Address,
@@ -31,6 +32,8 @@ app = group("tidemill models list --task support")
 app.command("import", epilog=EXAMPLE)(import_model)
 app.command(epilog=SHOW_EXAMPLE)(show)
 app.command(epilog=HISTORY_EXAMPLE)(history)
+app.command(epilog=PAUSE_EXAMPLE)(pause)
+app.command(epilog=RESUME_EXAMPLE)(resume)
 
 
 @app.command("list", epilog="Example: tidemill models list --task support --json")

@@ -13,6 +13,7 @@ from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.migrate import migrate
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
@@ -30,6 +31,7 @@ class Storage:
     datasets: DatasetStore
     erasures: ErasureStore
     models: ModelStore
+    pauses: PauseStore
     jobs: JobStore
     reports: ReportStore
     leases: LeaseStore
@@ -55,6 +57,7 @@ def open_storage(url: str) -> Storage:
         DatasetStore(database),
         ErasureStore(database),
         ModelStore(database),
+        PauseStore(database),
         JobStore(database),
         ReportStore(database),
         LeaseStore(database),

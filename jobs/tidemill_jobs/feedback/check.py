@@ -33,8 +33,10 @@ def run(context: JobContext) -> Result:
     runs, nor within `REST` of one that failed or was canceled.
 
     Returns:
-        `new_examples`, `retrain_after`, `decision` (STARTED, TOO_FEW, UNDER_WAY or RESTING)
-        and `retrain_run_id`: the run that was started, is under way or failed; empty for TOO_FEW.
+        `new_examples`, `retrain_after`, `decision` (STARTED, TOO_FEW, PAUSED, UNDER_WAY
+        or RESTING)
+        and `retrain_run_id`: the run that was started, is under way or failed; empty for
+        TOO_FEW and PAUSED.
 
     Raises:
         StorageUnavailable: the database does not answer.
@@ -49,7 +51,9 @@ def run(context: JobContext) -> Result:
     new_examples = _count_new(labeled, cleaning, renames, folder / EXAMPLES_FILE)
     retrain_after = context.settings.feedback.retrain_after
     decision, retrain = "TOO_FEW", None
-    if new_examples >= retrain_after:
+    if context.storage.pauses.get(task) is not None:
+        decision = "PAUSED"
+    elif new_examples >= retrain_after:
         decision, retrain = _start(jobs, task, context.clock())
     return {
         "new_examples": new_examples,

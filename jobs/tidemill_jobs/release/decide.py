@@ -13,9 +13,11 @@ import structlog
 from tidemill_core.clock import Clock
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion
-from tidemill_core.errors import TritonUnavailable
+from tidemill_core.domain.pause import ReleasePause
+from tidemill_core.errors import FailedPrecondition, TritonUnavailable
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.predictions import Span
 from tidemill_core.triton.served import is_whole
 from tidemill_jobs.context import JobContext, Result, part
@@ -59,6 +61,21 @@ def release(
     with rejected_on_failure(context.storage.models, candidate.version, context.clock):
         results = judged(context, candidate, data, slices)
     return _settle(context, candidate, results)
+
+
+class ReleasesPaused(FailedPrecondition):
+    """A retraining of a task whose releases are paused."""
+
+    reason = "RELEASES_PAUSED"
+
+    def __init__(self, pause: ReleasePause) -> None:
+        super().__init__(f"{pause}; `tidemill models resume {pause.task}` resumes them")
+
+
+def refuse_paused(pauses: PauseStore, task: str) -> None:
+    """Raise ReleasesPaused if a task's releases are paused."""
+    if (pause := pauses.get(task)) is not None:
+        raise ReleasesPaused(pause)
 
 
 @contextmanager
@@ -140,11 +157,15 @@ def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateRes
     if not approval:
         results = [*results, NO_APPROVAL]
     state = _state(results, approval)
-    version, reason = candidate.version.version, reason_of(results)
+    version, pause = candidate.version.version, context.storage.pauses.get(task)
+    promotes = state is ModelState.VALIDATED and pause is None
+    reason = reason_of(results)
+    if state is ModelState.VALIDATED and pause is not None:
+        reason += f"; not promoted, because {pause}"
     measures = asdict(candidate.measures)
     decided = models.judge(task, version, state, measures, reason, now, results)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)
-    if state is ModelState.VALIDATED:
+    if promotes:
         models.promote(task, version, Change(candidate.made_by, reason, context.run_id, now))
     else:
         serve(serving_of(context), task)

@@ -11,7 +11,12 @@ from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.build import build_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.candidate import Candidate
-from tidemill_jobs.release.decide import reject_abandoned, rejected_on_failure, release
+from tidemill_jobs.release.decide import (
+    refuse_paused,
+    reject_abandoned,
+    rejected_on_failure,
+    release,
+)
 from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.slices import slices_of
 from tidemill_jobs.training.export import EXPORTERS
@@ -26,6 +31,7 @@ def run(context: JobContext) -> Result:
 
     Raises:
         ConfigurationError: a parameter of the run is out of range.
+        ReleasesPaused: the task's releases are paused.
         DataError: there is nothing to train on.
         TritonUnavailable: Triton stayed away during the trial; the candidate is REJECTED.
         RunCanceled: someone stopped the run; the candidate is REJECTED.
@@ -34,6 +40,7 @@ def run(context: JobContext) -> Result:
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
     chosen = _training(task_settings.training, context.parameters)
     reject_abandoned(models, task, clock())
+    refuse_paused(context.storage.pauses, task)
     dataset = build_for(context, part(progress, 0.0, 0.1)).version
     rows = read_dataset(dataset.uri)
     data = training_data(rows)

@@ -8,11 +8,13 @@ from functools import partial
 from tidemill_core.clock import Clock
 from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, model_name
+from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.errors import InvalidArgument, VersionNotLoaded
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.pauses import PauseStore
 from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
@@ -60,6 +62,7 @@ class ModelHandler:
     clock: Clock
     is_loaded: IsLoaded
     """Returns whether Triton serves a version of a model."""
+    pauses: PauseStore
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
@@ -106,6 +109,18 @@ class ModelHandler:
         if approved.state is ModelState.VALIDATED:
             await self.promote(change, model_version)
         return await asyncio.to_thread(self.store.get, task, model_version)
+
+    @in_thread
+    def pause(self, change: NewChange) -> None:
+        """Pause a task's releases."""
+        asked = self._checked(change)
+        self.pauses.pause(ReleasePause(change.task, asked.actor, asked.comment, asked.time))
+
+    @in_thread
+    def resume(self, change: NewChange) -> None:
+        """Resume a task's releases."""
+        self._checked(change)
+        self.pauses.resume(change.task)
 
     async def _wait_loaded(self, before: ModelVersion) -> None:
         name = model_name(before.task, before.model_format)

@@ -87,6 +87,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "RollbackModel": _CHANGE,
         "SetTraffic": _CHANGE,
         "ApproveModelVersion": _CHANGE,
+        "PauseReleases": _CHANGE,
+        "ResumeReleases": _CHANGE,
         "ImportModelVersion": _CHANGE,
     },
     "tidemill.v1.MonitoringService": {

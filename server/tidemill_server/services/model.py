@@ -73,6 +73,20 @@ class ModelServicer:
         found = await self._handler.approve(change, request.model_version)
         return pb.ApproveModelVersionResponse(model_version=convert.model_version(found))
 
+    async def PauseReleases(
+        self, request: pb.PauseReleasesRequest, _: object
+    ) -> pb.PauseReleasesResponse:
+        """Stop a task's retrainings and promotions."""
+        await self._handler.pause(NewChange(request.task, request.actor, request.comment, ""))
+        return pb.PauseReleasesResponse()
+
+    async def ResumeReleases(
+        self, request: pb.ResumeReleasesRequest, _: object
+    ) -> pb.ResumeReleasesResponse:
+        """Allow a task's retrainings and promotions again."""
+        await self._handler.resume(NewChange(request.task, request.actor, request.comment, ""))
+        return pb.ResumeReleasesResponse()
+
     async def ImportModelVersion(
         self, request_iterator: AsyncIterator[pb.ImportModelVersionRequest], _: object
     ) -> pb.ImportModelVersionResponse:

@@ -219,6 +219,21 @@ def test_versions_are_listed_in_pages_and_found(front: Front) -> None:
     assert dict(found.measures) == {"accuracy": 0.9}
 
 
+def test_releases_are_paused_and_resumed(front: Front, workspace: Workspace) -> None:
+    """A pause has who asked and why, and ends when it is resumed; an unknown task is refused."""
+    pauses = workspace.storage.pauses
+    asked = pb.PauseReleasesRequest(task="support", actor="ann", comment="labels are checked")
+    front.models.PauseReleases(asked, timeout=10)
+    paused = pauses.get("support")
+    assert paused is not None
+    assert (paused.actor, paused.comment) == ("ann", "labels are checked")
+    front.models.ResumeReleases(pb.ResumeReleasesRequest(task="support"), timeout=10)
+    assert pauses.get("support") is None
+    unknown = pb.PauseReleasesRequest(task="other")
+    refused = refusal(lambda: front.models.PauseReleases(unknown, timeout=10))
+    assert words(refused) == ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")
+
+
 def test_a_version_has_what_the_gates_found(front: Front, workspace: Workspace) -> None:
     """GetModelVersion has each verdict, with its figures only where the gate has them."""
     found = [

@@ -66,6 +66,8 @@ def test_every_command_can_print_json(name: str) -> None:
         ["models", "list"],
         ["models", "show", "support"],
         ["models", "history", "support"],
+        ["models", "pause", "support"],
+        ["models", "resume", "support"],
         ["models", "promote", "support", "2"],
         ["models", "approve", "support", "2"],
         ["models", "reproduce", "support", "2"],

@@ -13,6 +13,7 @@ from tidemill_core.storage.schema.lifecycle import (
     joined_requests,
     leases,
     model_versions,
+    release_pauses,
     reports,
 )
 from tidemill_core.storage.schema.preferences import preferences
@@ -44,5 +45,6 @@ __all__ = [
     "model_versions",
     "predictions",
     "preferences",
+    "release_pauses",
     "reports",
 ]

@@ -83,6 +83,15 @@ deployments = Table(
     Column("create_time", UtcDateTime, nullable=False),
 )
 
+release_pauses = Table(
+    "release_pauses",
+    metadata,
+    Column("task", String(40), primary_key=True),
+    Column("actor", String(200), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+)
+
 jobs = Table(
     "jobs",
     metadata,

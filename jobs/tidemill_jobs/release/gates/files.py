@@ -49,7 +49,7 @@ def memory(trial: Trial) -> Finding:
     if trial.candidate.original is None and published.version.model_format == "torchscript":
         return not_applicable("an imported TorchScript model is not opened outside Triton")
     length = str(published.manifest.sequence_length)
-    command = [sys.executable, "-m", _PROBE, str(published.file), length]
+    command = [sys.executable, "-P", "-m", _PROBE, str(published.file), length]
     try:
         probe = subprocess.run(  # noqa: S603 -- our own module
             command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True

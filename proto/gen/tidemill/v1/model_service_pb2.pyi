@@ -782,6 +782,100 @@ class ApproveModelVersionResponse(_message.Message):
 Global___ApproveModelVersionResponse: _TypeAlias = ApproveModelVersionResponse  # noqa: Y015
 
 @_typing.final
+class PauseReleasesRequest(_message.Message):
+    """A request for PauseReleases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    actor: _builtins.str
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
+    comment: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseReleasesRequest: _TypeAlias = PauseReleasesRequest  # noqa: Y015
+
+@_typing.final
+class PauseReleasesResponse(_message.Message):
+    """The response of PauseReleases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseReleasesResponse: _TypeAlias = PauseReleasesResponse  # noqa: Y015
+
+@_typing.final
+class ResumeReleasesRequest(_message.Message):
+    """A request for ResumeReleases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    actor: _builtins.str
+    """Who asks. For an authenticated caller, the caller's own name counts instead."""
+    comment: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeReleasesRequest: _TypeAlias = ResumeReleasesRequest  # noqa: Y015
+
+@_typing.final
+class ResumeReleasesResponse(_message.Message):
+    """The response of ResumeReleases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeReleasesResponse: _TypeAlias = ResumeReleasesResponse  # noqa: Y015
+
+@_typing.final
 class ImportFile(_message.Message):
     """A file that an import sends."""
 

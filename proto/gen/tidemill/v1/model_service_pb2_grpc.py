@@ -70,6 +70,16 @@ class ModelServiceStub:
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
                 _registered_method=True)
+        self.PauseReleases = channel.unary_unary(
+                '/tidemill.v1.ModelService/PauseReleases',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.PauseReleasesRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.PauseReleasesResponse.FromString,
+                _registered_method=True)
+        self.ResumeReleases = channel.unary_unary(
+                '/tidemill.v1.ModelService/ResumeReleases',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesResponse.FromString,
+                _registered_method=True)
         self.ImportModelVersion = channel.stream_unary(
                 '/tidemill.v1.ModelService/ImportModelVersion',
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.SerializeToString,
@@ -132,6 +142,21 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseReleases(self, request, context):
+        """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+        resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeReleases(self, request, context):
+        """Resumes a task's releases; repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportModelVersion(self, request_iterator, context):
         """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
         The first message describes the files; each further message has a part of one of them. Nothing
@@ -178,6 +203,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ApproveModelVersion,
                     request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.SerializeToString,
+            ),
+            'PauseReleases': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseReleases,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.PauseReleasesRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.PauseReleasesResponse.SerializeToString,
+            ),
+            'ResumeReleases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeReleases,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesResponse.SerializeToString,
             ),
             'ImportModelVersion': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportModelVersion,
@@ -375,6 +410,60 @@ class ModelService:
             '/tidemill.v1.ModelService/ApproveModelVersion',
             tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionRequest.SerializeToString,
             tidemill_dot_v1_dot_model__service__pb2.ApproveModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseReleases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/PauseReleases',
+            tidemill_dot_v1_dot_model__service__pb2.PauseReleasesRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.PauseReleasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeReleases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/ResumeReleases',
+            tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.ResumeReleasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,12 @@ class ModelServiceStub:
     """Approves a version that waits for a person, and makes it the champion. Repeating it changes
     nothing.
     """
+    PauseReleases: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]
+    """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+    resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+    """
+    ResumeReleases: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ResumeReleasesRequest, _model_service_pb2.ResumeReleasesResponse]
+    """Resumes a task's releases; repeating it changes nothing."""
     ImportModelVersion: _grpc.StreamUnaryMultiCallable[_model_service_pb2.ImportModelVersionRequest, _model_service_pb2.ImportModelVersionResponse]
     """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
     The first message describes the files; each further message has a part of one of them. Nothing
@@ -80,6 +86,12 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Approves a version that waits for a person, and makes it the champion. Repeating it changes
     nothing.
     """
+    PauseReleases: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]  # type: ignore[assignment]
+    """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+    resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+    """
+    ResumeReleases: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ResumeReleasesRequest, _model_service_pb2.ResumeReleasesResponse]  # type: ignore[assignment]
+    """Resumes a task's releases; repeating it changes nothing."""
     ImportModelVersion: _aio.StreamUnaryMultiCallable[_model_service_pb2.ImportModelVersionRequest, _model_service_pb2.ImportModelVersionResponse]  # type: ignore[assignment]
     """Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
     The first message describes the files; each further message has a part of one of them. Nothing
@@ -148,6 +160,24 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Approves a version that waits for a person, and makes it the champion. Repeating it changes
         nothing.
         """
+
+    @_abc_1.abstractmethod
+    def PauseReleases(
+        self,
+        request: _model_service_pb2.PauseReleasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.PauseReleasesResponse, _abc.Awaitable[_model_service_pb2.PauseReleasesResponse]]:
+        """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+        resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeReleases(
+        self,
+        request: _model_service_pb2.ResumeReleasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ResumeReleasesResponse, _abc.Awaitable[_model_service_pb2.ResumeReleasesResponse]]:
+        """Resumes a task's releases; repeating it changes nothing."""
 
     @_abc_1.abstractmethod
     def ImportModelVersion(

@@ -13,6 +13,7 @@ from tests.contract.storage.values import prediction, verdict
 from tests.integration.jobs.data.building import build
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.settings import FeedbackSettings
 from tidemill_core.storage.jobs import RunRequest
@@ -206,3 +207,13 @@ def test_what_the_last_retraining_learned_is_not_new(checking: JobContext, sourc
     assert run(checking)["new_examples"] == 2
     shutil.rmtree(dataset.uri)
     assert run(checking)["new_examples"] == 3
+
+
+def test_a_paused_task_is_not_retrained(checking: JobContext, give: Give) -> None:
+    """Enough examples start nothing while releases are paused."""
+    give(RETRAIN_AFTER, checking.clock())
+    pause = ReleasePause("support", "ann", "", checking.clock())
+    checking.storage.pauses.pause(pause)
+    assert run(checking)["decision"] == "PAUSED"
+    checking.storage.pauses.resume("support")
+    assert run(checking)["decision"] == "STARTED"

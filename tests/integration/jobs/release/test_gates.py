@@ -5,14 +5,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.contract.storage.values import prediction
 from tests.integration.jobs.release.conftest import Loop, Trained, failed
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.settings import GateSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.release.candidate import Candidate
-from tidemill_jobs.release.decide import judged
+from tidemill_jobs.release.decide import ReleasesPaused, judged
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 
 _SECOND = timedelta(seconds=1)
@@ -82,3 +85,24 @@ def test_recent_texts_of_callers_are_sent_again(loop: Loop, trained: Trained) ->
     loop.context = replace(loop.context, clock=lambda: now.replace(microsecond=0) + _SECOND)
     replayed = loop.judge(loop.candidate(trained), trained)
     assert "recent texts of callers" in replayed["latency"].reason
+
+
+def test_while_releases_are_paused_nothing_is_trained_or_promoted(
+    loop: Loop, trained: Trained
+) -> None:
+    """A retraining is refused with who paused it and why; one under way is judged, and waits."""
+    loop.champion(trained)
+    pauses, task = loop.context.storage.pauses, loop.context.task
+    pause = ReleasePause(task, "ann", "labels are checked", loop.context.clock())
+
+    def pause_now(_done: float, doing: str) -> None:
+        if doing == "publishing":
+            pauses.pause(pause)
+
+    result = loop.retrain(progress=pause_now)
+    assert result["state"] == ModelState.VALIDATED
+    reason = "not promoted, because ann paused releases: labels are checked"
+    assert str(result["reason"]).endswith(reason)
+    assert loop.state(1) is ModelState.CHAMPION
+    with pytest.raises(ReleasesPaused, match="ann paused releases: labels are checked"):
+        loop.retrain()

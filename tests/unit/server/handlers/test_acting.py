@@ -35,7 +35,9 @@ async def test_a_change_of_traffic_is_its_callers(
     async def is_loaded(_name: str, _version: int) -> bool:
         return True
 
-    handler = ModelHandler(workspace.storage.models, router, lambda: NOW, is_loaded)
+    handler = ModelHandler(
+        workspace.storage.models, router, lambda: NOW, is_loaded, workspace.storage.pauses
+    )
     change = NewChange("support", given, "", "")
     assert (await handler.set_traffic(change, [], [2])).actor == counts
 
@@ -49,7 +51,7 @@ async def test_an_approved_version_becomes_champion(workspace: Workspace, router
     models = workspace.storage.models
     waiting = models.add_candidate("support", "onnx", "d", NOW).version
     models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
-    handler = ModelHandler(models, router, lambda: NOW, is_loaded)
+    handler = ModelHandler(models, router, lambda: NOW, is_loaded, workspace.storage.pauses)
     change = NewChange("support", "bob", "looks right", "")
     approved = await handler.approve(change, waiting)
     assert (approved.state, approved.approved_by) == (ModelState.CHAMPION, "bob")

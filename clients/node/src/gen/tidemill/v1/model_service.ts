@@ -299,6 +299,34 @@ export interface ApproveModelVersionResponse {
   modelVersion: ModelVersion | undefined;
 }
 
+/** A request for PauseReleases. */
+export interface PauseReleasesRequest {
+  /** The task. */
+  task: string;
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+  /** Why. */
+  comment: string;
+}
+
+/** The response of PauseReleases. */
+export interface PauseReleasesResponse {
+}
+
+/** A request for ResumeReleases. */
+export interface ResumeReleasesRequest {
+  /** The task. */
+  task: string;
+  /** Who asks. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+  /** Why. */
+  comment: string;
+}
+
+/** The response of ResumeReleases. */
+export interface ResumeReleasesResponse {
+}
+
 /** A file that an import sends. */
 export interface ImportFile {
   /** Its part in the model. */
@@ -2047,6 +2075,250 @@ export const ApproveModelVersionResponse: MessageFns<ApproveModelVersionResponse
   },
 };
 
+function createBasePauseReleasesRequest(): PauseReleasesRequest {
+  return { task: "", actor: "", comment: "" };
+}
+
+export const PauseReleasesRequest: MessageFns<PauseReleasesRequest> = {
+  encode(message: PauseReleasesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(26).string(message.comment);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseReleasesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseReleasesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PauseReleasesRequest>, I>>(base?: I): PauseReleasesRequest {
+    return PauseReleasesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PauseReleasesRequest>, I>>(object: I): PauseReleasesRequest {
+    const message = createBasePauseReleasesRequest();
+    message.task = object.task ?? "";
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    return message;
+  },
+};
+
+function createBasePauseReleasesResponse(): PauseReleasesResponse {
+  return {};
+}
+
+export const PauseReleasesResponse: MessageFns<PauseReleasesResponse> = {
+  encode(_: PauseReleasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseReleasesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseReleasesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PauseReleasesResponse>, I>>(base?: I): PauseReleasesResponse {
+    return PauseReleasesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PauseReleasesResponse>, I>>(_: I): PauseReleasesResponse {
+    const message = createBasePauseReleasesResponse();
+    return message;
+  },
+};
+
+function createBaseResumeReleasesRequest(): ResumeReleasesRequest {
+  return { task: "", actor: "", comment: "" };
+}
+
+export const ResumeReleasesRequest: MessageFns<ResumeReleasesRequest> = {
+  encode(message: ResumeReleasesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(26).string(message.comment);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeReleasesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeReleasesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResumeReleasesRequest>, I>>(base?: I): ResumeReleasesRequest {
+    return ResumeReleasesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeReleasesRequest>, I>>(object: I): ResumeReleasesRequest {
+    const message = createBaseResumeReleasesRequest();
+    message.task = object.task ?? "";
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    return message;
+  },
+};
+
+function createBaseResumeReleasesResponse(): ResumeReleasesResponse {
+  return {};
+}
+
+export const ResumeReleasesResponse: MessageFns<ResumeReleasesResponse> = {
+  encode(_: ResumeReleasesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeReleasesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeReleasesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResumeReleasesResponse>, I>>(base?: I): ResumeReleasesResponse {
+    return ResumeReleasesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResumeReleasesResponse>, I>>(_: I): ResumeReleasesResponse {
+    const message = createBaseResumeReleasesResponse();
+    return message;
+  },
+};
+
 function createBaseImportFile(): ImportFile {
   return { kind: 0, sizeBytes: 0, sha256: "" };
 }
@@ -2525,6 +2797,32 @@ export const ModelServiceService = {
     responseDeserialize: (value: Buffer): ApproveModelVersionResponse => ApproveModelVersionResponse.decode(value),
   },
   /**
+   * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+   * resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+   */
+  pauseReleases: {
+    path: "/tidemill.v1.ModelService/PauseReleases" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PauseReleasesRequest): Buffer => Buffer.from(PauseReleasesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PauseReleasesRequest => PauseReleasesRequest.decode(value),
+    responseSerialize: (value: PauseReleasesResponse): Buffer =>
+      Buffer.from(PauseReleasesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PauseReleasesResponse => PauseReleasesResponse.decode(value),
+  },
+  /** Resumes a task's releases; repeating it changes nothing. */
+  resumeReleases: {
+    path: "/tidemill.v1.ModelService/ResumeReleases" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResumeReleasesRequest): Buffer =>
+      Buffer.from(ResumeReleasesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResumeReleasesRequest => ResumeReleasesRequest.decode(value),
+    responseSerialize: (value: ResumeReleasesResponse): Buffer =>
+      Buffer.from(ResumeReleasesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeReleasesResponse => ResumeReleasesResponse.decode(value),
+  },
+  /**
    * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
    * The first message describes the files; each further message has a part of one of them. Nothing
    * is stored unless all files arrive complete.
@@ -2563,6 +2861,13 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
    * nothing.
    */
   approveModelVersion: handleUnaryCall<ApproveModelVersionRequest, ApproveModelVersionResponse>;
+  /**
+   * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+   * resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+   */
+  pauseReleases: handleUnaryCall<PauseReleasesRequest, PauseReleasesResponse>;
+  /** Resumes a task's releases; repeating it changes nothing. */
+  resumeReleases: handleUnaryCall<ResumeReleasesRequest, ResumeReleasesResponse>;
   /**
    * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.
    * The first message describes the files; each further message has a part of one of them. Nothing
@@ -2689,6 +2994,41 @@ export interface ModelServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApproveModelVersionResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
+   * resumed. People may still promote and roll back. Repeating it replaces who paused it and why.
+   */
+  pauseReleases(
+    request: PauseReleasesRequest,
+    callback: (error: ServiceError | null, response: PauseReleasesResponse) => void,
+  ): ClientUnaryCall;
+  pauseReleases(
+    request: PauseReleasesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PauseReleasesResponse) => void,
+  ): ClientUnaryCall;
+  pauseReleases(
+    request: PauseReleasesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PauseReleasesResponse) => void,
+  ): ClientUnaryCall;
+  /** Resumes a task's releases; repeating it changes nothing. */
+  resumeReleases(
+    request: ResumeReleasesRequest,
+    callback: (error: ServiceError | null, response: ResumeReleasesResponse) => void,
+  ): ClientUnaryCall;
+  resumeReleases(
+    request: ResumeReleasesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResumeReleasesResponse) => void,
+  ): ClientUnaryCall;
+  resumeReleases(
+    request: ResumeReleasesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResumeReleasesResponse) => void,
   ): ClientUnaryCall;
   /**
    * Stores a model that was made elsewhere, and queues the run of "import_model" that judges it.

@@ -1,0 +1,25 @@
+"""Pauses of a task's retrainings and promotions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class ReleasePause:
+    """A pause: until it ends, the task is not retrained, and no job promotes a version.
+
+    Attributes:
+        task: the task.
+        actor: who paused it.
+        comment: why.
+        create_time: when.
+    """
+
+    task: str
+    actor: str
+    comment: str
+    create_time: datetime
+
+    def __str__(self) -> str:
+        """Say who paused the task and why, for people."""
+        return f"{self.actor} paused releases" + (self.comment and f": {self.comment}")
