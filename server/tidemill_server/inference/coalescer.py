@@ -32,7 +32,7 @@ from tidemill_server.telemetry.tracing import Tracing, current_span
 
 MAX_ROWS_A_CALL = 64
 """Larger calls cost more per row on a CPU, and delay what comes after them."""
-MAX_ROWS_A_WORK = 32
+MAX_ROWS_A_WORK = 16
 """So also the most rows of a small call."""
 MAX_IN_FLIGHT = 4
 ROWS_WORTH_A_CALL = 32
