@@ -45,14 +45,12 @@ def latency(trial: Trial) -> Finding:
     objective, texts = trial.limits.max_p99_latency_ms, _texts(trial)
     if not texts:
         return not_applicable("there are no texts to send")
-    best = float("inf")
-    for _ in range(_ROUNDS):
-        (pace,) = measure([trial.published], texts)
-        best = min(best, pace.p99_ms)
-        if best <= objective:
-            break
-    reason = f"p99 {best:.1f} ms over {_CALLS} calls with {_origin(trial)}"
-    return limit(best, objective, reason, asdict(pace))
+    rounds: list[Pace] = []
+    while len(rounds) < _ROUNDS and not any(pace.p99_ms <= objective for pace in rounds):
+        rounds += measure([trial.published], texts)
+    best = min(rounds, key=lambda pace: pace.p99_ms)
+    reason = f"p99 {best.p99_ms:.1f} ms over {_CALLS} calls with {_origin(trial)}"
+    return limit(best.p99_ms, objective, reason, asdict(best))
 
 
 def speed(trial: Trial) -> Finding:
@@ -72,13 +70,8 @@ def speed(trial: Trial) -> Finding:
             networks = f"the network is {ours or 'unknown'}, the champion's {theirs or 'unknown'}"
             return not_applicable(f"{networks}; gate.max_slowdown sets a limit for any network")
         allowed = DEFAULT_MAX_SLOWDOWN
-    found: list[tuple[float, Pace, Pace]] = []
-    for _ in range(_ROUNDS):
-        pace, theirs_pace = measure([trial.published, champion], texts)
-        found.append((slowdown(pace, theirs_pace), pace, theirs_pace))
-        if found[-1][0] <= allowed:
-            break
-    ratio, pace, theirs_pace = min(found, key=lambda each: each[0])
+    pace, theirs_pace = _quietest(trial.published, champion, texts, allowed)
+    ratio = slowdown(pace, theirs_pace)
     reason = (
         f"{ratio:.2f} times the champion's time with {_origin(trial)}: median "
         f"{pace.p50_ms:.2f} against {theirs_pace.p50_ms:.2f} ms, "
@@ -86,6 +79,18 @@ def speed(trial: Trial) -> Finding:
     )
     details: dict[str, Any] = {"candidate": asdict(pace), "champion": asdict(theirs_pace)}
     return limit(ratio, allowed, reason, details)
+
+
+def _quietest(
+    candidate: PublishedModel, champion: PublishedModel, texts: Sequence[str], allowed: float
+) -> list[Pace]:
+    """Return the paces of the round with the lowest ratio; the first that is allowed ends it."""
+    rounds: list[list[Pace]] = []
+    while len(rounds) < _ROUNDS:
+        rounds.append(measure([candidate, champion], texts))
+        if slowdown(*rounds[-1]) <= allowed:
+            break
+    return min(rounds, key=lambda paces: slowdown(*paces))
 
 
 def _network(model: PublishedModel) -> str:
