@@ -130,7 +130,7 @@ class FeedbackHandler:
                 try:
                     chunk[index] = self._checked(new)
                 except TidemillError as error:
-                    outcome.reject(index, error)
+                    outcome.reject(index, error.with_traceback(None))
                 index += 1
                 if len(chunk) == CHUNK:
                     await self._store_chunk(chunk, outcome)
@@ -152,7 +152,7 @@ class FeedbackHandler:
                 _check_request_id(checked, answer)
                 outcome.accepted_count += 1
             except RequestIdReused as error:
-                outcome.reject(index, error)
+                outcome.reject(index, error.with_traceback(None))
 
     @in_thread
     def list_feedback(

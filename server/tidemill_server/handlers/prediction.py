@@ -64,7 +64,7 @@ class PredictionHandler:
             check_words("id", query.request_id, MAX_KEY_LENGTH)
             return await self.predict(query, text)
         except TidemillError as error:
-            return error
+            return error.with_traceback(None)
 
     async def predict_batch(self, query: Query, texts: Sequence[str]) -> list[Answer]:
         """Answer texts in their order, each with a prediction or an error.
@@ -127,5 +127,6 @@ def _violation(text: str, index: int, limit: int) -> InvalidArgument | None:
     try:
         check_text(f"texts[{index}]", text, limit)
     except InvalidArgument as error:
-        return error
+        # A traceback has the frames that hold the error: a cycle, which keeps the texts in memory.
+        return error.with_traceback(None)
     return None
