@@ -16,7 +16,7 @@ from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.errors import ConfigurationError, DataError, TritonUnavailable
 from tidemill_core.settings import LabelNames
-from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.settings.training import NetworkName, TrainingSettings
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import RunCanceled
 
@@ -207,6 +207,16 @@ def test_the_tasks_training_settings_train_it(loop: Loop) -> None:
         records.append(record)
     assert records[0] == records[1]
     assert records[0].weights != records[2].weights
+
+
+@pytest.mark.parametrize("network", ["transformer", "sentence_encoder"])
+def test_each_network_goes_through_triton(loop: Loop, network: NetworkName) -> None:
+    """Triton answers as the trained module does, and the version becomes champion."""
+    loop.change(training=TrainingSettings(network=network))
+    settings = loop.context.settings
+    patient = settings.monitoring.model_copy(update={"max_p99_latency_ms": 10_000.0})
+    result = loop.retrain(settings=settings.model_copy(update={"monitoring": patient}))
+    assert result["state"] == CHAMPION, result["reason"]
 
 
 def test_a_runs_parameters_stand_above_the_settings(loop: Loop) -> None:

@@ -42,6 +42,7 @@ def test_a_run_is_recorded_with_its_dataset(
         tracker.log_metrics({"train_loss": 2.0}, 1)
         tracker.log_metrics({"train_loss": 1.0}, 2)
         tracker.log_metrics({"final_test_accuracy": 0.9})
+        tracker.log_artifact("plot.png", b"pixels")
     with pytest.raises(ValueError, match="broken"), tracked_run(config) as failed:
         raise ValueError("broken")
     assert capfd.readouterr() == ("", "")
@@ -64,6 +65,8 @@ def test_a_run_is_recorded_with_its_dataset(
     curve = client.get_metric_history(tracker.run_id, "train_loss")
     assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
     assert client.get_run(failed.run_id).info.status == "FAILED"
+    (plot,) = config.artifact_folder.rglob("plot.png")
+    assert plot.read_bytes() == b"pixels"
     client.log_text(tracker.run_id, "kept", "note.txt")
     (note,) = config.artifact_folder.rglob("note.txt")
     assert note.read_text() == "kept"
