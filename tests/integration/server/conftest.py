@@ -1,12 +1,27 @@
 """Two stacks: one that keeps running for the whole session, and one for outages."""
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.guarded import Guarded, running_guarded
 from tests.plugins.triton import RunningTriton
+
+
+@contextlib.contextmanager
+def started(workspace: Workspace, triton: RunningTriton) -> Iterator[Callable[[str], Front]]:
+    """Yield fronts by transport; each starts when a test first uses it."""
+    with contextlib.ExitStack() as running:
+
+        @functools.cache
+        def on(transport: str) -> Front:
+            front = Front(workspace, triton.grpc_address, transport=transport)
+            return running.enter_context(front)
+
+        yield on
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +39,23 @@ def triton(workspace: Workspace) -> Iterator[RunningTriton]:
         yield running
 
 
+@pytest.fixture
+def transport() -> str:
+    """Return the default; `BOTH_TRANSPORTS` runs a test on each."""
+    return "h2corn"
+
+
 @pytest.fixture(scope="session")
-def front(workspace: Workspace, triton: RunningTriton) -> Iterator[Front]:
-    """Yield a front that no test stops."""
-    with Front(workspace, triton.grpc_address) as running:
-        yield running
+def fronts(workspace: Workspace, triton: RunningTriton) -> Iterator[Callable[[str], Front]]:
+    """Yield fronts by transport, which no test stops."""
+    with started(workspace, triton) as fronts:
+        yield fronts
+
+
+@pytest.fixture
+def front(fronts: Callable[[str], Front], transport: str) -> Front:
+    """Return a front that no test stops."""
+    return fronts(transport)
 
 
 @pytest.fixture(scope="session")
@@ -46,10 +73,18 @@ def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
 
 
 @pytest.fixture(scope="session")
-def frail_front(frail_workspace: Workspace, frail_triton: RunningTriton) -> Iterator[Front]:
-    """Yield the front for outages."""
-    with Front(frail_workspace, frail_triton.grpc_address) as running:
-        yield running
+def frail_fronts(
+    frail_workspace: Workspace, frail_triton: RunningTriton
+) -> Iterator[Callable[[str], Front]]:
+    """Yield the fronts for outages, by transport."""
+    with started(frail_workspace, frail_triton) as fronts:
+        yield fronts
+
+
+@pytest.fixture
+def frail_front(frail_fronts: Callable[[str], Front], transport: str) -> Front:
+    """Return the front for outages."""
+    return frail_fronts(transport)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 
 from tests.integration.server.models import LABELS, LENGTH, WORDS, TinyModel, tokenizer_json
 from tests.plugins.triton import free_ports
@@ -33,6 +34,9 @@ from tidemill_core.triton.served import configure
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 MAX_TEXT_LENGTH = 500
+
+BOTH_TRANSPORTS = pytest.mark.parametrize("transport", ["h2corn", "grpcio"])
+"""Runs a test on each transport."""
 
 ABSTAIN_BELOW = defaultdict(float, {2: 2.0})
 """The manifests' thresholds, by version: version 2 is never sure enough."""
@@ -119,6 +123,7 @@ class Front:
         triton_address: str,
         port: int = 0,
         environment: Mapping[str, str] | None = None,
+        transport: str = "h2corn",
     ) -> None:
         free, self.http_port, self.metrics_port = free_ports(3)
         self.port = port or free
@@ -132,6 +137,7 @@ class Front:
             "TIDEMILL_METRICS_PORT": str(self.metrics_port),
             "TIDEMILL_TRITON__URL": triton_address,
             "TIDEMILL_SERVER__REFLECTION": "true",
+            "TIDEMILL_SERVER__TRANSPORT": transport,
             # High enough that a busy machine refuses no call of a test.
             "TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000",
             **(environment or {}),

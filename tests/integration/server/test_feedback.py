@@ -1,6 +1,7 @@
 """FeedbackService: checked, durable, and counted once."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -13,10 +14,10 @@ from tidemill.v1 import prediction_service_pb2
 
 
 @pytest.fixture(scope="module")
-def prediction_ids(front: Front) -> list[str]:
+def prediction_ids(fronts: Callable[[str], Front]) -> list[str]:
     """Return 1,000 new predictions' ids."""
     request = prediction_service_pb2.BatchPredictRequest(task="support", texts=["card"] * 1000)
-    results = front.predictions.BatchPredict(request, timeout=20).results
+    results = fronts("h2corn").predictions.BatchPredict(request, timeout=20).results
     return [result.prediction.prediction_id for result in results]
 
 

@@ -4,12 +4,13 @@ from functools import partial
 
 import pytest
 
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.refusal import refusal
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_server.rpc.methods import MAX_MESSAGE_BYTES, USUAL_MESSAGE_BYTES
 from tidemill_server.transports.transport import MAX_METADATA_BYTES
 
+pytestmark = BOTH_TRANSPORTS
 REQUEST = pb.PredictRequest(task="support", text="lost my card")
 ROOM = 1024
 """For what gRPC itself sends along."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import (
     dataset_service_pb2,
@@ -19,6 +19,7 @@ from tidemill.v1 import (
 )
 from tidemill.v1 import prediction_service_pb2 as pb
 
+pytestmark = BOTH_TRANSPORTS
 MODULES = (
     prediction_service_pb2,
     feedback_service_pb2,

@@ -9,13 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.integration.server.front import Front, Workspace
+from tests.integration.server.front import BOTH_TRANSPORTS, Front, Workspace
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_metrics import access_log, grown
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 
+pytestmark = BOTH_TRANSPORTS
 PREDICT = "PredictionService/Predict"
 WATCH = "JobService/WatchJobRun"
 Open = Callable[..., Any]
@@ -51,9 +52,12 @@ def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open
     wait_until(lambda: in_flight(front, PREDICT, WATCH) == [0, 0], "the calls under way are [0, 0]")
 
 
-def test_a_drain_ends_the_wait(tmp_path: Path, triton: RunningTriton, silently: Open) -> None:
+def test_a_drain_ends_the_wait(
+    tmp_path: Path, triton: RunningTriton, silently: Open, transport: str
+) -> None:
     """Calls without their message are SHUTTING_DOWN immediately, and do not delay the end."""
-    with Front(Workspace(tmp_path, {"support": 1}), triton.grpc_address) as front:
+    workspace = Workspace(tmp_path, {"support": 1})
+    with Front(workspace, triton.grpc_address, transport=transport) as front:
         calls = [silently(front.channel, PREDICT) for _ in range(20)]
         watch = silently(front.channel, WATCH)
         wait_until(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.models import WORDS
 from tests.integration.server.refusal import read, refusal, words
 from tests.plugins.triton import RunningTriton
@@ -15,6 +15,7 @@ from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2_grpc
 
+pytestmark = BOTH_TRANSPORTS
 TEXT = "lost my card"
 
 
