@@ -84,6 +84,11 @@ CATALOG = (
         "tidemill_jobs.feedback.label_requests",
     ),
     JobDefinition(
+        "send_tracking",
+        "Sends trainings to the trackers that did not take them before, and shows the champion",
+        "tidemill_jobs.release.tracking",
+    ),
+    JobDefinition(
         "expire_texts",
         "Removes texts that are older than the task keeps them",
         "tidemill_jobs.data.erasing.expire",

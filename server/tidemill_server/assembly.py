@@ -185,7 +185,12 @@ def _handlers(
         ),
         dataset=DatasetHandler(storage.datasets),
         model=ModelHandler(
-            storage.models, router, system_clock, triton.model_ready, storage.pauses
+            storage.models,
+            router,
+            system_clock,
+            triton.model_ready,
+            storage.pauses,
+            storage.tracked_runs,
         ),
         model_importer=ModelImporter(
             ModelUploads(settings.state_dir), storage.jobs, router, system_clock

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import iglob
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from tidemill_core.errors import TidemillError
+from tidemill_core.extras import installation
 from tidemill_core.loopback import is_loopback, proxy_variables
 from tidemill_core.settings import (
     WORKSPACE_FILE,
@@ -61,6 +63,7 @@ def examine() -> list[Check]:
     except TidemillError as error:
         return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
     checks += [_settings(settings), *_variables(settings)]
+    checks += _trackers(settings)
     checks += [_triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
     checks += _ports(settings)
@@ -95,6 +98,13 @@ def _variables(settings: Settings) -> Iterator[Check]:
     for name, variable in unset_variables(settings):
         remedy = "set it where `tidemill up` starts"
         yield Check("environment", "warn", f"{name}: {variable} is not set", remedy)
+
+
+def _trackers(settings: Settings) -> Iterator[Check]:
+    missing = [name for name in settings.tracking.trackers if find_spec(name) is None]
+    for name in missing:
+        remedy = installation("wandb" if name == "wandb" else "jobs")
+        yield Check("tracking", "warn", f"{name} is not installed; its runs wait", remedy)
 
 
 def _is_there(path: str) -> bool:

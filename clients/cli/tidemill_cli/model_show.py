@@ -38,14 +38,16 @@ def show(
         )
         found = client.models.GetModelVersion(request, timeout=CALL_SECONDS)
     version, gates = found.model_version, found.gate_results
+    fields = {**fields_of(version), **dict(sorted(found.tracked_runs.items()))}
     if html is not None:
-        content = page(fields_of(version), rows_of(gates), [to_json(each) for each in gates])
+        content = page(fields, rows_of(gates), [to_json(each) for each in gates])
         write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
         say(f"written to {html}")
     if as_json:
-        print_json({**to_json(version), "gate_results": [to_json(each) for each in gates]})
+        more = {"gate_results": [to_json(each) for each in gates]}
+        print_json({**to_json(version), **more, "tracked_runs": dict(found.tracked_runs)})
     elif html is None:
-        print_fields(fields_of(version))
+        print_fields(fields)
         if gates:
             stdout().print()
             print_table(GATE_COLUMNS, rows_of(gates), "")

@@ -157,6 +157,8 @@ class ScheduleSettings(_SettingsSection):
     """Chooses predictions for people to label."""
     expire_texts: str = "30 3 * * *"
     """Removes texts older than their task's `text_retention_days`."""
+    send_tracking: str = "15 5 * * *"
+    """Sends trainings that a tracker did not take before."""
     erase_texts: str = "45 3 * * *"
     """Erases texts that `tidemill erase` could not erase immediately."""
 

@@ -35,6 +35,7 @@ from tidemill_core.settings.sections import (
     TracingSettings,
     TritonSettings,
 )
+from tidemill_core.settings.tracking import TrackingSettings
 
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("state_dir", "model_repository")
     @classmethod

@@ -17,6 +17,7 @@ from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
+from tidemill_core.storage.tracked_runs import TrackedRunStore
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Storage:
     erasures: ErasureStore
     models: ModelStore
     pauses: PauseStore
+    tracked_runs: TrackedRunStore
     jobs: JobStore
     reports: ReportStore
     leases: LeaseStore
@@ -58,6 +60,7 @@ def open_storage(url: str) -> Storage:
         ErasureStore(database),
         ModelStore(database),
         PauseStore(database),
+        TrackedRunStore(database),
         JobStore(database),
         ReportStore(database),
         LeaseStore(database),

@@ -4,6 +4,7 @@ import polars as pl
 
 from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters
 from tidemill_core.domain.split import Split
+from tidemill_core.model_repository import MANIFEST_FILE
 from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.text_repair import TextRepair
@@ -19,10 +20,11 @@ from tidemill_jobs.release.decide import (
 )
 from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.slices import slices_of
+from tidemill_jobs.release.tracking import outboxes_of, sent_afterwards
 from tidemill_jobs.training.export import EXPORTERS
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
 from tidemill_jobs.training.search import SearchConfig
-from tidemill_jobs.training.tracking import TrackingConfig, tracked_run
+from tidemill_jobs.training.tracking import RunSubject, recorded_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 
@@ -44,20 +46,26 @@ def run(context: JobContext) -> Result:
     dataset = build_for(context, part(progress, 0.0, 0.1)).version
     rows = read_dataset(dataset.uri)
     data = training_data(rows)
-    uri, model_format = settings.effective_mlflow_tracking_uri, task_settings.format
-    tracking = TrackingConfig(uri, settings.state_dir / "mlflow", task, model_format, dataset)
+    model_format = task_settings.format
+    subject = RunSubject.of(context.run_id, model_format, dataset)
     config = TrainingConfig(
         chosen.network,
         seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
         search=_search(chosen, settings.optuna_url, f"{task}/{dataset.dataset_version}"),
     )
-    with tracked_run(tracking) as tracker:
-        trained = train(data, config, part(progress, 0.1, 0.85), tracker)
-    progress(0.85, "exporting")
-    model = EXPORTERS[model_format](trained.classifier, trained.sequence_length)
-    candidate = _publish(context, trained, model, dataset.dataset_version)
-    return release(context, candidate, data, slices_of(rows.filter(split=str(Split.TEST))))
+    outboxes = outboxes_of(settings, task)
+    with sent_afterwards(context), recorded_run(outboxes, subject) as record:
+        trained = train(data, config, part(progress, 0.1, 0.85), record)
+        progress(0.85, "exporting")
+        model = EXPORTERS[model_format](trained.classifier, trained.sequence_length)
+        candidate = _publish(context, trained, model, dataset.dataset_version)
+        slices = slices_of(rows.filter(split=str(Split.TEST)))
+        result = release(context, candidate, data, slices)
+        version = candidate.version.version
+        manifest = context.repository.folder(task, model_format, version) / MANIFEST_FILE
+        record.log_release(version, str(result["state"]), manifest.read_bytes())
+    return result
 
 
 def _training(settings: TrainingSettings, parameters: JobParameters | None) -> TrainingSettings:

@@ -1,43 +1,28 @@
-"""The tracking of trainings in MLflow, without telemetry."""
+"""The record of a training: what it logs goes to a file, from which trackers get it later.
 
+Therefore a tracker that does not answer never delays a training. A finished record stays in each
+tracker's outbox, `tracking/<tracker>/<task>/<run id>.jsonl` in the state directory, until it is
+sent.
+"""
+
+import base64
 import json
-import logging
-import os
+import shutil
 import time
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Protocol
-
-from filelock import FileLock
+from typing import Any, Protocol
 
 from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_jobs.context import RunCanceled
 
-if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput
-    from mlflow.tracking import MlflowClient
-
-
-@dataclass(frozen=True)
-class TrackingConfig:
-    """The run to track, and where.
-
-    Attributes:
-        tracking_uri: the URI of an MLflow store.
-        artifact_folder: the folder for the artifacts of a new experiment.
-        task: the task, which names the experiment.
-        model_format: `onnx` or `torchscript`.
-        dataset: the run's input.
-    """
-
-    tracking_uri: str
-    artifact_folder: Path
-    task: str
-    model_format: str
-    dataset: DatasetVersion
+MOST_WAITING = 100
+"""Runs in an outbox; the oldest above that are removed."""
+MANIFEST_FOLDER = "model"
+"""The folder of a version's manifest among its run's artifacts."""
+_RECORDING = "recording"
 
 
 class Tracker(Protocol):
@@ -50,7 +35,7 @@ class Tracker(Protocol):
         """Log one point of each curve, at an epoch from 1, or final measures at 0."""
 
     def log_artifact(self, name: str, content: bytes) -> None:
-        """Keep a file."""
+        """Keep a file; its name may have folders."""
 
 
 class Untracked:
@@ -66,117 +51,194 @@ class Untracked:
         """Keep nothing."""
 
 
-class MlflowTracker:
-    """The tracker of one open MLflow run."""
+@dataclass(frozen=True)
+class Outboxes:
+    """The records of one task's runs on disk.
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self.run_id = run_id
-        self._client = client
+    Attributes:
+        root: the folder of all of them.
+        task: the task.
+        trackers: the names of the trackers that get each run.
+    """
+
+    root: Path
+    task: str
+    trackers: Sequence[str]
+
+    def of(self, tracker: str) -> Path:
+        """Return the outbox of a tracker."""
+        return self.root / tracker / self.task
+
+    def collect(self) -> None:
+        """Put the records that are complete, or whose process died, into every outbox."""
+        for path in (self.root / _RECORDING / self.task).glob("*.jsonl"):
+            for tracker in self.trackers:
+                _copy(path, self.of(tracker))
+            path.unlink()
+
+
+@dataclass(frozen=True)
+class RunSubject:
+    """What a run trains.
+
+    Attributes:
+        run_id: the id of the job's run.
+        task: the task.
+        model_format: `onnx` or `torchscript`.
+        dataset_version: the dataset version, in hex.
+        dataset_uri: its folder.
+        counts: its counts of rows, by `row_counts`, `label_counts` and `label_source_counts`.
+    """
+
+    run_id: str
+    task: str
+    model_format: str
+    dataset_version: str
+    dataset_uri: str
+    counts: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def of(cls, run_id: str, model_format: str, dataset: DatasetVersion) -> "RunSubject":
+        """Return the subject of a run that trains on a dataset version."""
+        names = ("row_counts", "label_counts", "label_source_counts")
+        counts = {name: dict(getattr(dataset, name)) for name in names}
+        version, uri = dataset.dataset_version, dataset.uri
+        return cls(run_id, dataset.task, model_format, version, uri, counts)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Values that were logged together.
+
+    Attributes:
+        milliseconds: since 1970.
+        epoch: from 1; 0 for final measures.
+        values: by name.
+    """
+
+    milliseconds: int
+    epoch: int
+    values: Mapping[str, float]
+
+
+@dataclass
+class TrackedRun:
+    """A run as it was recorded.
+
+    Attributes:
+        subject: what it trained.
+        start: milliseconds since 1970.
+        end: milliseconds since 1970.
+        status: FINISHED, FAILED, or KILLED if it was canceled or its process died.
+        parameters: of the training.
+        points: of the curves.
+        artifacts: files by name.
+        model_version: the version that it published; 0 if it published none.
+        state: what the release made of that version.
+    """
+
+    subject: RunSubject
+    start: int
+    end: int
+    status: str = "KILLED"
+    parameters: dict[str, str | int | float] = field(default_factory=dict)
+    points: list[Point] = field(default_factory=list)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    model_version: int = 0
+    state: str = ""
+
+
+class RunRecord:
+    """A tracker that appends what it gets to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def log_parameters(self, parameters: Mapping[str, str | int | float]) -> None:
-        """Log the training's parameters."""
-        from mlflow.entities import Param
-
-        values = [Param(name, str(value)) for name, value in parameters.items()]
-        self._client.log_batch(self.run_id, params=values)
+        """Record the training's parameters."""
+        self.append(parameters=dict(parameters))
 
     def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
-        """Log one point of each curve, or final measures."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        points = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
-        self._client.log_batch(self.run_id, metrics=points)
+        """Record one point of each curve, or final measures."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self.append(values=values, epoch=epoch)
 
     def log_artifact(self, name: str, content: bytes) -> None:
-        """Keep a file among the run's artifacts."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder, name)
-            path.write_bytes(content)
-            self._client.log_artifact(self.run_id, str(path))
+        """Record a file."""
+        self.append(artifact=name, content=base64.b64encode(content).decode())
+
+    def log_release(self, model_version: int, state: str, manifest: bytes) -> None:
+        """Record the version that the run published, and what the release made of it."""
+        self.log_artifact(f"{MANIFEST_FOLDER}/manifest.json", manifest)
+        self.append(model_version=model_version, state=state)
+
+    def append(self, **event: Any) -> None:
+        """Append an event."""
+        line = json.dumps({"milliseconds": time.time_ns() // 1_000_000, **event})
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 @contextmanager
-def tracked_run(config: TrackingConfig) -> Iterator[MlflowTracker]:
-    """Open a run, and end it as FINISHED, FAILED or KILLED.
+def recorded_run(outboxes: Outboxes, subject: RunSubject) -> Iterator[RunRecord]:
+    """Record a run, which is FINISHED, FAILED or KILLED, and put it into the outboxes.
 
-    MLflow is imported late, because that takes seconds and its telemetry must be off before. A run
-    is KILLED by what is not an `Exception`, such as an interrupt.
-
-    Raises:
-        MlflowException: the store cannot be used.
+    A run is KILLED by what is not an error, such as a cancellation.
     """
-    config.artifact_folder.mkdir(parents=True, exist_ok=True)
-    # MLflow's migrations of a new store must not run twice at once.
-    with _silence(), FileLock(config.artifact_folder / ".lock"):
-        client, run_id = _start(config)
-    status = "FINISHED"
+    outboxes.collect()
+    folder = outboxes.root / _RECORDING / subject.task
+    folder.mkdir(parents=True, exist_ok=True)
+    record = RunRecord(folder / f"{subject.run_id}.jsonl")
+    record.append(subject=subject.__dict__)
     try:
-        yield MlflowTracker(client, run_id)
-    except Exception:
-        status = "FAILED"
+        yield record
+        record.append(status="FINISHED")
+    except RunCanceled:
         raise
-    except BaseException:
-        status = "KILLED"
+    except Exception:
+        record.append(status="FAILED")
         raise
     finally:
-        client.set_terminated(run_id, status)
+        outboxes.collect()
 
 
-def _start(config: TrackingConfig) -> tuple["MlflowClient", str]:
-    from mlflow.tracking import MlflowClient
+def read_run(path: Path) -> TrackedRun:
+    """Return a recorded run; a line that was cut when its process died is left out.
 
-    client = MlflowClient(config.tracking_uri)
-    experiment = client.get_experiment_by_name(config.task)
-    experiment_id = (
-        client.create_experiment(config.task, config.artifact_folder.resolve().as_uri())
-        if experiment is None
-        else experiment.experiment_id
-    )
-    tags = {
-        "task": config.task,
-        "format": config.model_format,
-        "dataset_version": config.dataset.dataset_version,
-    }
-    run_id: str = client.create_run(experiment_id, tags=tags).info.run_id
-    client.log_inputs(run_id, datasets=[_input(config.dataset)])
-    return client, run_id
-
-
-def _input(dataset: DatasetVersion) -> "DatasetInput":
-    """Return a dataset version as MLflow's: its folder as source, its counts as profile."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
-    profile = {
-        "num_rows": sum(dataset.row_counts.values()),
-        "row_counts": dict(dataset.row_counts),
-        "label_counts": dict(dataset.label_counts),
-        "label_source_counts": dict(dataset.label_source_counts),
-    }
-    entity = Dataset(
-        name=dataset.task,
-        digest=dataset.dataset_version[:_DIGEST_LENGTH],
-        source_type="local",
-        source=json.dumps({"uri": Path(dataset.uri).as_uri()}),
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(entity, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+    Raises:
+        ValueError: the file is no record.
+    """
+    first, *events = list(_events(path))
+    run = TrackedRun(RunSubject(**first["subject"]), first["milliseconds"], 0)
+    for event in events:
+        if "values" in event:
+            run.points.append(Point(event["milliseconds"], event["epoch"], event["values"]))
+        elif "artifact" in event:
+            run.artifacts[event["artifact"]] = base64.b64decode(event["content"])
+        else:
+            run.parameters |= event.get("parameters", {})
+            run.status = event.get("status", run.status)
+            run.model_version = event.get("model_version", run.model_version)
+            run.state = event.get("state", run.state)
+    run.end = [first, *events][-1]["milliseconds"]
+    return run
 
 
-_DIGEST_LENGTH = 36
-"""The most characters of a digest in MLflow's database; the tag has the whole digest."""
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)
 
 
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Turn telemetry off for good, and warnings off within the block."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 -- the import sets up its loggers
+def _copy(path: Path, outbox: Path) -> None:
+    outbox.mkdir(parents=True, exist_ok=True)
+    staged = outbox / f"{path.name}.part"
+    shutil.copyfile(path, staged)
+    staged.replace(outbox / path.name)
+    for old in waiting(outbox)[MOST_WAITING:]:
+        old.unlink()
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        yield
+
+def waiting(outbox: Path) -> list[Path]:
+    """Return the records in an outbox, newest first."""
+    return sorted(outbox.glob("*.jsonl"), key=lambda path: path.stat().st_mtime, reverse=True)

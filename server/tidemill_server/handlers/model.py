@@ -15,6 +15,7 @@ from tidemill_core.storage.database import Page
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.pauses import PauseStore
+from tidemill_core.storage.tracked_runs import TrackedRunStore
 from tidemill_server.handlers.fields import MAX_COMMENT_LENGTH, MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
@@ -63,6 +64,7 @@ class ModelHandler:
     is_loaded: IsLoaded
     """Returns whether Triton serves a version of a model."""
     pauses: PauseStore
+    tracked_runs: TrackedRunStore
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
@@ -70,8 +72,12 @@ class ModelHandler:
         return self.store.page(task, page)
 
     @in_thread
-    def get(self, task: str, model_version: int) -> tuple[ModelVersion, list[GateResult]]:
-        """Return one version, and what the gates found about it; 0 means the champion.
+    def get(
+        self, task: str, model_version: int
+    ) -> tuple[ModelVersion, list[GateResult], dict[str, str]]:
+        """Return one version, what the gates found, and where its training can be seen.
+
+        The version 0 is the champion.
 
         Raises:
             InvalidArgument: the task does not exist.
@@ -80,7 +86,8 @@ class ModelHandler:
         """
         self.router.task_settings(task)
         version = model_version or self.router.routes(task).deployment.champion
-        return self.store.get(task, version), self.store.gate_results(task, version)
+        gates = self.store.gate_results(task, version)
+        return self.store.get(task, version), gates, self.tracked_runs.links(task, version)
 
     async def promote(self, change: NewChange, model_version: int) -> Deployment:
         """Make a version the champion once Triton has loaded it.

@@ -28,10 +28,11 @@ class ModelServicer:
         self, request: pb.GetModelVersionRequest, _: object
     ) -> pb.GetModelVersionResponse:
         """Return one model version."""
-        found, gates = await self._handler.get(request.task, request.model_version)
+        found, gates, runs = await self._handler.get(request.task, request.model_version)
         return pb.GetModelVersionResponse(
             model_version=convert.model_version(found),
             gate_results=map(convert.gate_result, gates),
+            tracked_runs=runs,
         )
 
     async def PromoteModelVersion(

@@ -15,6 +15,7 @@ from tidemill_core.storage.schema.lifecycle import (
     model_versions,
     release_pauses,
     reports,
+    tracked_runs,
 )
 from tidemill_core.storage.schema.preferences import preferences
 from tidemill_core.storage.schema.serving import (
@@ -47,4 +48,5 @@ __all__ = [
     "preferences",
     "release_pauses",
     "reports",
+    "tracked_runs",
 ]

@@ -53,6 +53,15 @@ model_versions = Table(
     UniqueConstraint("task", "version"),
 )
 
+tracked_runs = Table(
+    "tracked_runs",
+    metadata,
+    Column("task", String(40), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("tracker", String(20), primary_key=True),
+    Column("link", Text, nullable=False),
+)
+
 gate_results = Table(
     "gate_results",
     metadata,

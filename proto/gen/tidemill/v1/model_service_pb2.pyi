@@ -445,8 +445,29 @@ class GetModelVersionResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TrackedRunsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     GATE_RESULTS_FIELD_NUMBER: _builtins.int
+    TRACKED_RUNS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model_version(self) -> Global___ModelVersion:
         """The version."""
@@ -455,15 +476,20 @@ class GetModelVersionResponse(_message.Message):
     def gate_results(self) -> _containers.RepeatedCompositeFieldContainer[Global___GateResult]:
         """What the gates found, in their order; empty before the version is judged."""
 
+    @_builtins.property
+    def tracked_runs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The URL or folder of its training in each tracker, by the tracker's name."""
+
     def __init__(
         self,
         *,
         model_version: Global___ModelVersion | None = ...,
         gate_results: _abc.Iterable[Global___GateResult] | None = ...,
+        tracked_runs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gate_results", b"gate_results", "model_version", b"model_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gate_results", b"gate_results", "model_version", b"model_version", "tracked_runs", b"tracked_runs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

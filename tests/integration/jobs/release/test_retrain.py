@@ -1,15 +1,17 @@
 """The job `retrain`, with a real Triton."""
 
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from shutil import rmtree
 from threading import Event
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
+from tests.plugins.mlflow_store import mlflow_client
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.job_parameters import RetrainParameters
 from tidemill_core.domain.model import ModelState
@@ -19,6 +21,8 @@ from tidemill_core.settings import LabelNames
 from tidemill_core.settings.training import NetworkName, TrainingSettings
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import RunCanceled
+from tidemill_jobs.release.tracking import outboxes_of
+from tidemill_jobs.training.tracking import read_run, waiting
 
 CHAMPION, RETIRED, REJECTED = ModelState.CHAMPION, ModelState.RETIRED, ModelState.REJECTED
 PUBLISHING = "publishing"
@@ -53,11 +57,15 @@ def test_round_the_loop(loop: Loop) -> None:
 
 def _check_tracking(loop: Loop, dataset_version: str) -> None:
     """Check that MLflow has the parameters, curves, final measures and dataset."""
-    client = MlflowClient(loop.context.settings.effective_mlflow_tracking_uri)
+    client = mlflow_client(loop.context.settings.effective_mlflow_tracking_uri)
     experiment = client.get_experiment_by_name(loop.context.task)
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
+    folder = loop.context.storage.tracked_runs.links(loop.context.task, 1)["mlflow"]
+    assert run.info.artifact_uri == Path(folder).as_uri()
+    champion = client.get_model_version_by_alias(loop.context.task, "champion")
+    assert (champion.run_id, champion.tags["tidemill.version"]) == (run.info.run_id, "1")
     assert run.data.tags["dataset_version"] == dataset_version
     assert run.inputs is not None
     assert dataset_version in run.inputs.dataset_inputs[0].dataset.source
@@ -67,6 +75,17 @@ def _check_tracking(loop: Loop, dataset_version: str) -> None:
     curves = [name for name in run.data.metrics if not name.startswith("final_")]
     assert curves
     assert all(len(client.get_metric_history(run.info.run_id, name)) > 1 for name in curves)
+
+
+def test_a_tracker_that_never_answers(loop: Loop) -> None:
+    """A training whose tracker is away all the time becomes champion, and its record waits."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = loop.context.settings.model_copy(update={"mlflow_tracking_uri": uri})
+        assert loop.retrain(settings=settings)["state"] == CHAMPION
+    outbox = outboxes_of(loop.context.settings, loop.context.task).of("mlflow")
+    (kept,) = map(read_run, waiting(outbox))
+    assert (kept.status, kept.model_version) == ("FINISHED", 1)
 
 
 def test_without_a_hold_out_answers_are_compared_all_the_same(loop: Loop, other: Trained) -> None:

@@ -36,7 +36,12 @@ async def test_a_change_of_traffic_is_its_callers(
         return True
 
     handler = ModelHandler(
-        workspace.storage.models, router, lambda: NOW, is_loaded, workspace.storage.pauses
+        workspace.storage.models,
+        router,
+        lambda: NOW,
+        is_loaded,
+        workspace.storage.pauses,
+        workspace.storage.tracked_runs,
     )
     change = NewChange("support", given, "", "")
     assert (await handler.set_traffic(change, [], [2])).actor == counts
@@ -51,7 +56,10 @@ async def test_an_approved_version_becomes_champion(workspace: Workspace, router
     models = workspace.storage.models
     waiting = models.add_candidate("support", "onnx", "d", NOW).version
     models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
-    handler = ModelHandler(models, router, lambda: NOW, is_loaded, workspace.storage.pauses)
+    storage = workspace.storage
+    handler = ModelHandler(
+        models, router, lambda: NOW, is_loaded, storage.pauses, storage.tracked_runs
+    )
     change = NewChange("support", "bob", "looks right", "")
     approved = await handler.approve(change, waiting)
     assert (approved.state, approved.approved_by) == (ModelState.CHAMPION, "bob")

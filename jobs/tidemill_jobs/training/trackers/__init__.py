@@ -1,0 +1,1 @@
+"""The trackers: a file for each, which sends recorded runs to it."""

@@ -1,0 +1,283 @@
+"""The trackers, with their own SDKs: what they keep, and what happens while they are away."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.plugins.mlflow_store import mlflow_client
+from tests.plugins.waiting import wait_until
+from tests.unit.jobs.training.test_tracking import SUBJECT
+from tidemill_core.domain.model import ModelState
+from tidemill_core.settings.tracking import TrackingSettings
+from tidemill_core.storage.deployments import Change
+from tidemill_jobs.context import JobContext, RunCanceled
+from tidemill_jobs.release import tracking
+from tidemill_jobs.release.tracking import outboxes_of, send_runs, sent_afterwards
+from tidemill_jobs.training.tracking import recorded_run
+
+BLOCK, HEADER = 32768, 7
+
+
+def tracked_by(context: JobContext, *trackers: str, uri: str = "") -> JobContext:
+    """Return a context with these trackers."""
+    chosen = {"tracking": TrackingSettings(trackers=trackers), "mlflow_tracking_uri": uri}  # type: ignore[arg-type]
+    return replace(context, settings=context.settings.model_copy(update=chosen))
+
+
+def record(context: JobContext, version: int = 1, run_id: str = "run1") -> None:
+    """Record a training that published a version."""
+    subject = replace(SUBJECT, run_id=run_id)
+    with recorded_run(outboxes_of(context.settings, "support"), subject) as run:
+        run.log_parameters({"seed": 3})
+        run.log_metrics({"train_loss": 2.0}, 1)
+        run.log_metrics({"train_loss": 1.0}, 2)
+        run.log_metrics({"final_test_accuracy": 0.9})
+        run.log_artifact("plot.png", b"png")
+        run.log_release(version, "CHAMPION", b'{"version": 1}')
+
+
+def links(context: JobContext, version: int = 1) -> Mapping[str, str]:
+    """Return where the training of a version can be seen."""
+    return context.storage.tracked_runs.links("support", version)
+
+
+def promote(context: JobContext, version: int) -> None:
+    """Make the next version the champion."""
+    models, now = context.storage.models, context.clock()
+    assert models.add_candidate("support", "onnx", "d", now).version == version
+    models.judge("support", version, ModelState.VALIDATED, {}, "passed", now)
+    models.promote("support", version, Change("test", "", "", now))
+
+
+def test_mlflow_keeps_the_run_its_dataset_and_the_champion(context: JobContext) -> None:
+    """Parameters, curves, files, dataset and version are there; the alias follows the champion."""
+    context = tracked_by(context, "mlflow")
+    for version in (1, 2):
+        promote(context, version)
+        record(context, version, f"run{version}")
+        assert send_runs(context) == {"mlflow": 0}
+    client = mlflow_client(context.settings.effective_mlflow_tracking_uri)
+    assert client.get_model_version_by_alias("support", "champion").tags["tidemill.version"] == "2"
+    context.storage.models.rollback("support", Change("test", "", "", context.clock()))
+    assert tracking.run(context) == {"waiting": {"mlflow": 0}}
+    registered = client.get_model_version_by_alias("support", "champion")
+    assert registered.tags["tidemill.version"] == "1"
+    run = client.get_run(registered.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "3"}
+    assert run.data.metrics["final_test_accuracy"] == 0.9
+    assert run.data.tags["dataset_version"] == SUBJECT.dataset_version
+    (logged,) = run.inputs.dataset_inputs
+    assert logged.dataset.digest == SUBJECT.dataset_version[:36]
+    assert json.loads(logged.dataset.source) == {"uri": "file:///datasets/c"}
+    assert json.loads(logged.dataset.profile)["num_rows"] == 10
+    assert [(tag.key, tag.value) for tag in logged.tags] == [("mlflow.data.context", "training")]
+    curve = client.get_metric_history(run.info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
+    folder = Path(links(context)["mlflow"])
+    assert (folder / "plot.png").read_bytes() == b"png"
+    assert (folder / "model" / "manifest.json").read_bytes() == b'{"version": 1}'
+
+
+def test_a_run_that_was_sent_by_half_is_there_once(context: JobContext) -> None:
+    """MLflow has one run after it was sent twice, because the first sender died at the end."""
+    context = tracked_by(context, "mlflow")
+    for _ in range(2):
+        record(context)
+        assert send_runs(context) == {"mlflow": 0}
+    client = mlflow_client(context.settings.effective_mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name("support").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert Path(links(context)["mlflow"]).parent.name == run.info.run_id
+
+
+def test_wandb_keeps_the_run_in_a_folder_without_a_key(
+    context: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its own log says: the parameters, each epoch, the measures and the files."""
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    context = tracked_by(context, "wandb", "mlflow")
+    record(context)
+    assert send_runs(context) == {"wandb": 0, "mlflow": 0}
+    found = links(context)
+    assert set(found) == {"mlflow", "wandb"}
+    folder = Path(found["wandb"])
+    assert folder.is_relative_to(context.settings.state_dir / "wandb")
+    (log,) = folder.glob("*.wandb")
+    records = list(wandb_records(log.read_bytes()))
+    (run,) = (each.run for each in records if each.WhichOneof("record_type") == "run")
+    config = {item.key: json.loads(item.value_json) for item in run.config.update}
+    assert (run.run_id, run.project, run.host) == ("run1", "tidemill", "tidemill")
+    assert (config["seed"], config["dataset_version"]) == (3, SUBJECT.dataset_version)
+    assert config["label_counts"] == {"card": 6, "refund": 4}
+    history = [values(each.history.item) for each in records if each.HasField("history")]
+    assert [(row["epoch"], row["train_loss"]) for row in history] == [(1, 2.0), (2, 1.0)]
+    summary: dict[str, Any] = {}
+    for each in records:
+        if each.HasField("summary"):
+            summary |= values(each.summary.update)
+    assert (summary["final_test_accuracy"], summary["model_version"]) == (0.9, 1)
+    assert (folder / "files" / "plot.png").read_bytes() == b"png"
+    assert not any(each.HasField("stats") for each in records)
+
+
+def values(items: Any) -> dict[str, Any]:
+    """Return the values of a record's items, by name."""
+    return {item.key or item.nested_key[0]: json.loads(item.value_json) for item in items}
+
+
+def wandb_records(content: bytes) -> Iterator[Any]:
+    """Yield the records of a .wandb file: LevelDB's log format after a header of 7 bytes."""
+    from wandb.proto import wandb_internal_pb2 as pb
+
+    assert content.startswith(b":W&B")
+    place, whole = HEADER, b""
+    while place + HEADER <= len(content):
+        if BLOCK - place % BLOCK < HEADER:
+            place += BLOCK - place % BLOCK
+            continue
+        length = int.from_bytes(content[place + 4 : place + 6], "little")
+        kind, place = content[place + 6], place + HEADER
+        whole += content[place : place + length]
+        place += length
+        if kind in (1, 4):  # full, or last
+            yield pb.Record.FromString(whole)
+            whole = b""
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """Open a port that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Return a port that nothing listens on."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextmanager
+def failing_port() -> Iterator[int]:
+    """Open a port whose every answer is 500."""
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        do_POST = do_GET  # noqa: N815 -- http.server names it
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("away", [closed_port, silent_port, failing_port])
+def test_trackers_that_are_away_get_the_run_later(
+    context: JobContext, monkeypatch: pytest.MonkeyPatch, away: Any
+) -> None:
+    """The job goes on within a bound, and the next one sends the run to both trackers."""
+    with away() as port:
+        url = f"http://127.0.0.1:{port}"
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        context = tracked_by(context, "mlflow", "wandb", uri=url)
+        record(context)
+        start = time.monotonic()
+        assert send_runs(context) == {"mlflow": 1, "wandb": 1}
+        assert time.monotonic() - start < 90
+    assert links(context) == {}
+    monkeypatch.delenv("WANDB_API_KEY")
+    context = tracked_by(context, "mlflow", "wandb")
+    assert tracking.run(context) == {"waiting": {"mlflow": 0, "wandb": 0}}
+    assert set(links(context)) == {"mlflow", "wandb"}
+
+
+def test_a_server_that_comes_back_gets_the_run(context: JobContext, tmp_path: Path) -> None:
+    """MLflow's server gets what waited; the link is the run's page, without the password."""
+    with closed_port() as port:
+        pass
+    url = f"127.0.0.1:{port}"
+    context = tracked_by(context, "mlflow", uri=f"http://ann:secret@{url}/")
+    record(context)
+    promote(context, 1)
+    assert send_runs(context) == {"mlflow": 1}
+    with mlflow_server(port, tmp_path):
+        assert send_runs(context) == {"mlflow": 0}
+        client = mlflow_client(context.settings.effective_mlflow_tracking_uri)
+        registered = client.get_model_version_by_alias("support", "champion")
+        experiment = client.get_experiment_by_name("support").experiment_id
+        page = f"http://{url}/#/experiments/{experiment}/runs/{registered.run_id}"
+        assert links(context) == {"mlflow": page}
+        assert {each.path for each in client.list_artifacts(registered.run_id)} == {
+            "plot.png",
+            "model",
+        }
+
+
+@contextmanager
+def mlflow_server(port: int, folder: Path) -> Iterator[None]:
+    """Run MLflow's own server."""
+    store, artifacts = f"sqlite:///{folder}/server.db", str(folder / "artifacts")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command += ["--artifacts-destination", artifacts, "--port", str(port), "--workers", "1"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, cwd=folder, **quiet)
+    try:
+        wait_until(lambda: answers(port), "MLflow's server answers", 120)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    """Return whether a server answers."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_a_failed_training_is_sent_and_a_canceled_one_waits(context: JobContext) -> None:
+    """A run that failed is sent; one that someone canceled ends without a delay."""
+    context = tracked_by(context, "mlflow")
+    outboxes = outboxes_of(context.settings, "support")
+    with (
+        pytest.raises(ValueError, match="broken"),
+        sent_afterwards(context),
+        recorded_run(outboxes, SUBJECT),
+    ):
+        raise ValueError("broken")
+    client = mlflow_client(context.settings.effective_mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name("support").experiment_id
+    assert [run.info.status for run in client.search_runs([experiment])] == ["FAILED"]
+    canceled = replace(SUBJECT, run_id="r2")
+    with pytest.raises(RunCanceled), sent_afterwards(context), recorded_run(outboxes, canceled):
+        raise RunCanceled
+    assert len(client.search_runs([experiment])) == 1
+    assert send_runs(context) == {"mlflow": 0}
+    assert len(client.search_runs([experiment])) == 2
