@@ -21,7 +21,7 @@ class Connection:
     def __init__(self, address: str) -> None:
         self._address = address
         self._link: Link | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Link] | None = None
 
     async def call(self, path: str, message: bytes, seconds: float) -> bytes:
         """Return the response to a message. Canceling the task cancels the call.
@@ -36,28 +36,38 @@ class Connection:
         """
         link = self._link
         if link is None or not link.is_open:
-            link = await self._connected(min(seconds, _CONNECT_SECONDS))
+            clock = asyncio.get_running_loop().time
+            begin = clock()
+            link = await self._connected(seconds)
+            seconds -= clock() - begin
         return await link.call(path, message, seconds)
 
     async def close(self) -> None:
         """Close the connection and cancel calls in flight."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._link is not None:
             self._link.close("the connection is closed")
 
-    async def _connected(self, seconds: float) -> "Link":
-        async with self._connecting:
-            if self._link is None or not self._link.is_open:
-                self._link = await self._connect(seconds)
-            return self._link
+    async def _connected(self, seconds: float) -> Link:
+        """Return a new connection; all calls that wait for one share one attempt."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._connecting)
+        except (OSError, TimeoutError) as error:
+            detail = f"cannot connect to {self._address}: {error or 'no answer'}"
+            raise CallFailed(grpc.StatusCode.UNAVAILABLE, detail) from error
 
-    async def _connect(self, seconds: float) -> "Link":
+    async def _connect(self) -> Link:
         place = urlsplit(f"//{self._address}")
         host, port = place.hostname or "", place.port or 0
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_CONNECT_SECONDS):
                 _, link = await loop.create_connection(lambda: Link(self._address), host, port)
-        except (OSError, TimeoutError) as error:
-            detail = f"cannot connect to {self._address}: {error or 'no answer'}"
-            raise CallFailed(grpc.StatusCode.UNAVAILABLE, detail) from error
+        finally:
+            self._connecting = None
+        self._link = link
         return link

@@ -35,7 +35,7 @@ class _Stream:
     def __init__(self, message: bytes, window: int) -> None:
         self.answer: asyncio.Future[bytes | CallFailed] = asyncio.get_running_loop().create_future()
         self.window = window
-        self.rest = framed(message)  # what is not sent yet
+        self.rest = memoryview(framed(message))  # what is not sent yet
         self.content = bytearray()
         self.block = b""  # headers whose frames have not all arrived
         self.is_ending = False
@@ -224,7 +224,7 @@ class Link(asyncio.Protocol):
         if not self.is_open and not self._streams:
             self._transport.close()
 
-    def _write(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+    def _write(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._flush)
         self._unsent += _frame_head(len(payload) << 8 | kind, flags, stream_id) + payload

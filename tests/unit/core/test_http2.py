@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 
@@ -140,7 +141,7 @@ async def test_a_call_has_its_path_and_deadline() -> None:
         headers = opened[0].headers
     assert headers[b":path"] == PATH.encode()
     assert headers[b"content-type"] == b"application/grpc"
-    assert headers[b"grpc-timeout"] == b"1500m"
+    assert 1000 < int(headers[b"grpc-timeout"].removesuffix(b"m")) <= 1500
 
 
 async def test_padding_and_headers_in_many_frames_are_understood() -> None:
@@ -225,3 +226,19 @@ async def test_a_connection_that_is_lost_before_its_call_fails_it_at_once() -> N
             await link.call(PATH, b"", 5.0)
         assert caught.value.code is grpc.StatusCode.UNAVAILABLE
         assert not link.is_open
+
+
+async def test_calls_that_cannot_connect_end_in_their_own_time() -> None:
+    """Many calls to a host that never answers fail together, not one after another."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        with contextlib.ExitStack() as filled:  # what the listener does not accept, it ignores
+            for _ in range(4):
+                waiting = filled.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+            client = Connection(f"127.0.0.1:{address[1]}")
+            async with asyncio.timeout(1.5):
+                failures = await asyncio.gather(*(failure_of(client, 0.3) for _ in range(10)))
+            await client.close()
+    assert {error.code for error in failures} == {grpc.StatusCode.UNAVAILABLE}
