@@ -57,6 +57,8 @@ class FairQueue:
 
     A caller who had nothing queued has the next turn, as in FQ-CoDel (RFC 8290). So few texts do
     not wait behind the many of others, and callers who always have texts queued get equal shares.
+    A caller whose last text was taken keeps its place behind the others for one round. Otherwise
+    callers with one text at a time could always come before them.
 
     Attributes:
         rows: queued texts.
@@ -81,6 +83,9 @@ class FairQueue:
         taken: list[Work] = []
         while self._turns:
             caller = self._callers[self._turns[0]]
+            if not caller.works:
+                del self._callers[self._turns.popleft()]
+                continue
             size = len(caller.works[0].texts)
             if caller.credit <= 0:
                 caller.credit += QUANTUM_ROWS
@@ -93,5 +98,5 @@ class FairQueue:
                 self.rows -= size
                 rows -= size
                 if not caller.works:
-                    del self._callers[self._turns.popleft()]
+                    self._turns.rotate(-1)
         return taken

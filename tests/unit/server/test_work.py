@@ -54,6 +54,16 @@ async def test_busy_callers_get_equal_rows() -> None:
     assert max(rows) - min(rows) <= 32 + QUANTUM_ROWS
 
 
+async def test_callers_with_one_work_at_a_time_do_not_starve_others() -> None:
+    """Two callers whose next work arrives after each call leave the third one its share."""
+    queue, taken = Queue(), []
+    queue.add("alice", 16, count=30)
+    for caller in ["bob", "carol"] * 15:
+        queue.add(caller, 16)
+        taken += queue.take(16)
+    assert taken.count("alice") >= 10
+
+
 async def test_a_work_that_does_not_fit_is_in_the_next_call() -> None:
     """A call is not filled beyond its rows, and no work is lost."""
     queue = Queue()
