@@ -49,6 +49,7 @@ from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.opening import Telemetry
 from tidemill_server.transports.grpcio import GrpcioTransport
 from tidemill_server.transports.h2corn import H2cornTransport
+from tidemill_server.transports.room import Room
 from tidemill_server.transports.transport import Transport
 
 Watcher = Callable[[], Coroutine[Any, Any, None]]
@@ -122,14 +123,15 @@ def assemble(
     )
     handlers = _handlers(settings, storage, router, signer, predictor, triton)
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
+    room = Room()
     grpc: Transport = (
-        H2cornTransport(settings, pipeline, methods)
+        H2cornTransport(settings, pipeline, methods, room)
         if settings.server.transport == "h2corn"
         else GrpcioTransport(settings, pipeline, methods, share_port)
     )
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
-        transports=[grpc, HttpServer(settings, pipeline, methods)],
+        transports=[grpc, HttpServer(settings, pipeline, methods, room)],
         router=router,
         api_keys=api_keys,
         health=health,

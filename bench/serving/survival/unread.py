@@ -19,7 +19,7 @@ from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
 
 STREAMS = 5000
-_CONNECTIONS = 2  # a connection may have 4,096
+_CONNECTIONS = 10  # a connection may have 512
 _MESSAGES = 20
 _BEFORE_SECONDS = 3.0
 _HELD_SECONDS = 20.0

@@ -33,6 +33,7 @@ from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.status import OK, failure
+from tidemill_server.transports.room import Room, Share
 
 _PREDICT = "/tidemill.v1.PredictionService/Predict"
 _SUBMIT_FEEDBACK = "/tidemill.v1.FeedbackService/SubmitFeedback"
@@ -46,11 +47,13 @@ class Gateway:
         pipeline: serves the calls.
         methods: the methods, by path.
         site: the names of this server.
+        room: the room for large bodies, which they share with gRPC's messages.
     """
 
     pipeline: Pipeline
     methods: Mapping[str, Method]
     site: Site
+    room: Room
 
     async def ask(self, path: str, request: Request, body: type[Body], **given: str) -> bytes:
         """Return the encoded answer of a method.
@@ -64,9 +67,12 @@ class Gateway:
         Raises:
             Failed: the call failed.
         """
-        method = self.methods[path]
-        call = JsonCall(request, method, body, given, self.site)
-        status = await self.pipeline.serve(method, call)
+        method, share = self.methods[path], Share(self.room)
+        call = JsonCall(request, method, body, given, self.site, share)
+        try:
+            status = await self.pipeline.serve(method, call)
+        finally:
+            share.close()
         if status.code != OK.code:
             raise Failed(status)
         return call.answer

@@ -13,6 +13,7 @@ from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.call import MAX_SECONDS, Metadata, peer_of
 from tidemill_server.rpc.decoding import MessageTooLarge
 from tidemill_server.rpc.methods import Method
+from tidemill_server.transports.room import Share
 
 TIMEOUT_HEADER = "request-timeout"
 """The header with the seconds that a caller waits for the answer."""
@@ -29,6 +30,7 @@ class JsonCall:
         body: the fields that the JSON may have.
         given: fields of the message that come from elsewhere; the JSON may set them too.
         site: the names of this server.
+        share: what the call holds of the room for large bodies.
 
     Attributes:
         answer: the answer's message, encoded; empty before it is there.
@@ -41,12 +43,14 @@ class JsonCall:
         body: type[Body],
         given: Mapping[str, str],
         site: Site,
+        share: Share,
     ) -> None:
         self._request = request
         self._method = method
         self._body = body
         self._given = given
         self._site = site
+        self._share = share
         self._is_read = False
         self.answer = b""
         self.metadata: Metadata = tuple(request.headers.items())
@@ -64,6 +68,7 @@ class JsonCall:
             PermissionDenied: the request comes from another site's page.
             InvalidArgument: UNSUPPORTED_MEDIA_TYPE, INVALID_TIMEOUT, or what `parsed` raises.
             MessageTooLarge: the body is larger than the method's messages may be.
+            NoRoom: the large bodies and messages of other calls leave no room for it.
             CancelledError: the caller is gone.
         """
         if self._is_read:
@@ -92,6 +97,7 @@ class JsonCall:
                 content += part
                 if len(content) > limit:
                     raise MessageTooLarge(limit)
+                self._share.hold(len(content))
         except ClientDisconnect as error:
             raise asyncio.CancelledError from error
         return bytes(content)

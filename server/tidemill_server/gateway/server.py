@@ -14,6 +14,7 @@ from tidemill_server.transports.embedded import (
     EmbeddedTransport,
     Port,
 )
+from tidemill_server.transports.room import Room
 from tidemill_server.transports.transport import (
     GRACE_SECONDS,
     MAX_METADATA_BYTES,
@@ -38,9 +39,10 @@ class HttpServer(EmbeddedTransport):
         settings: Settings,
         pipeline: Pipeline,
         methods: Mapping[str, Method],
+        room: Room,
     ) -> None:
         site = Site(settings.http_host, settings.http_allowed_hosts)
         default_task = next(iter(settings.tasks)) if len(settings.tasks) == 1 else ""
-        app = gateway_app(Gateway(pipeline, methods, site), default_task)
+        app = gateway_app(Gateway(pipeline, methods, site, room), default_task)
         port = Port("http_port", settings.http_host, settings.http_port)
         super().__init__(EmbeddedServer(app, _CONFIG, settings.tls), port)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tidemill_server.rpc.decoding import MalformedMessage, MessageTooLarge
-from tidemill_server.transports.room import SMALL_BYTES, Room
+from tidemill_server.transports.room import SMALL_BYTES, Share
 
 PREFIX_BYTES = 5
 ENCODINGS = {b"gzip": 31, b"deflate": 15}
@@ -24,17 +24,16 @@ class MessageReader:
         receive: returns the next event of the request's body.
         encoding: of compressed messages.
         max_bytes: the largest message, before and after it is decompressed.
-        room: bounds the bytes of this call's and all other calls' large messages.
+        share: what the call holds of the room for large messages.
     """
 
-    __slots__ = ("_buffer", "_encoding", "_held", "_is_over", "_max_bytes", "_receive", "_room")
+    __slots__ = ("_buffer", "_encoding", "_is_over", "_max_bytes", "_receive", "_share")
 
-    def __init__(self, receive: Receive, encoding: bytes, max_bytes: int, room: Room) -> None:
+    def __init__(self, receive: Receive, encoding: bytes, max_bytes: int, share: Share) -> None:
         self._receive = receive
         self._encoding = encoding
         self._max_bytes = max_bytes
-        self._room = room
-        self._held = 0
+        self._share = share
         self._buffer = bytearray()
         self._is_over = False
 
@@ -45,14 +44,14 @@ class MessageReader:
             MessageTooLarge: it is larger than `max_bytes`.
             MalformedMessage: it is incomplete or cannot be decompressed.
             NoRoom: the large messages of other calls leave no room for it.
-            CancelledError: the caller reset the stream, or its connection broke.
+            CancelledError: the caller reset the stream, its connection broke, or the call is over.
         """
         buffer = self._buffer
         if not buffer:
             part = await self._part()
             # Mostly, the first part of a body is one whole message.
             if part[:1] == b"\0" and len(part) == PREFIX_BYTES + int.from_bytes(part[1:5], "big"):
-                self._hold(len(part))
+                self._share.hold(len(part))
                 return self._bounded(part[PREFIX_BYTES:])
             buffer += part
         while len(buffer) < (size := self._frame_bytes()):
@@ -61,20 +60,12 @@ class MessageReader:
             if self._is_over:
                 raise MalformedMessage("is incomplete; the call was half-closed in the middle")
             buffer += await self._part()
-            self._hold(len(buffer))
+            self._share.hold(len(buffer))
         with memoryview(buffer) as view:
             message = bytes(view[PREFIX_BYTES:size])
         is_compressed = buffer[0] == 1
         del buffer[:size]
         return await self._decompressed(message) if is_compressed else message
-
-    def close(self) -> None:
-        """Hold no message any more."""
-        self._hold(0)
-
-    def _hold(self, size: int) -> None:
-        if size > SMALL_BYTES or self._held:
-            self._held = self._room.resize(self._held, size)
 
     async def _part(self) -> bytes:
         """Return the next part of the body; empty after the last."""
@@ -117,7 +108,7 @@ class MessageReader:
                 content += part
                 if len(content) > self._max_bytes:
                     raise MessageTooLarge(self._max_bytes)
-                self._hold(len(self._buffer) + len(content))
+                self._share.hold(len(self._buffer) + len(content))
                 if len(content) > SMALL_BYTES:
                     await asyncio.sleep(0)  # other calls have their turn between two steps
             return bytes(content)

@@ -20,7 +20,7 @@ from tidemill_server.transports.embedded import (
 )
 from tidemill_server.transports.framing import ENCODINGS, MessageReader, Receive
 from tidemill_server.transports.metadata import Head, InvalidHead, fields_of, head_of
-from tidemill_server.transports.room import Room
+from tidemill_server.transports.room import Room, Share
 from tidemill_server.transports.transport import MAX_METADATA_BYTES, MAX_STREAMS_A_CONNECTION
 
 _CONFIG = replace(
@@ -58,11 +58,12 @@ class H2cornTransport(EmbeddedTransport):
         settings: Settings,
         pipeline: Pipeline,
         methods: Mapping[str, Method],
+        room: Room,
     ) -> None:
         port = Port("grpc_port", settings.grpc_host, settings.grpc_port)
         super().__init__(EmbeddedServer(self._serve, _CONFIG, settings.tls), port)
         self._pipeline = pipeline
-        self._room = Room()
+        self._room = room
         self._methods = {path.encode(): method for path, method in methods.items()}
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,12 +85,13 @@ class H2cornTransport(EmbeddedTransport):
         if head.encoding != b"identity" and head.encoding not in ENCODINGS:
             message = "grpc-encoding names an encoding that is not accepted here"
             return await _refuse(send, code_pb2.UNIMPLEMENTED, message)
-        reader = MessageReader(receive, head.encoding, method.max_bytes, self._room)
+        share = Share(self._room)
+        reader = MessageReader(receive, head.encoding, method.max_bytes, share)
         call = _Call(scope, head, method, reader, send)
         try:
             status = await self._pipeline.serve(method, call)
         finally:
-            reader.close()
+            share.close()
         return await call.end(status)
 
 

@@ -1,8 +1,10 @@
 """A bound on the bytes of large messages that the calls of a process hold at once."""
 
+import asyncio
+
 from tidemill_core.errors import ResourceExhausted
 
-SMALL_BYTES = 64 * 1024
+SMALL_BYTES = 16 * 1024
 """Up to this size, the bytes of a call are not counted."""
 ROOM_BYTES = 48 * 1024 * 1024
 _RETRY_SECONDS = 1.0
@@ -19,26 +21,42 @@ class NoRoom(ResourceExhausted):
 class Room:
     """The room for large messages, which all calls of a process share.
 
-    Args:
+    Attributes:
         limit: bytes.
+        left: bytes that no call holds.
     """
 
     def __init__(self, limit: int = ROOM_BYTES) -> None:
-        self._limit = limit
-        self.left = limit
+        self.limit = self.left = limit
 
-    def resize(self, held: int, size: int) -> int:
-        """Change what a call holds, and return what it holds from now on.
 
-        Args:
-            held: bytes that the call holds, as returned before; 0 at its start.
-            size: bytes of its messages now.
+class Share:
+    """What one call holds of the room."""
+
+    __slots__ = ("_held", "_is_over", "_room")
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._held = 0
+        self._is_over = False
+
+    def hold(self, size: int) -> None:
+        """Hold room for the bytes of the call's messages, instead of what it held before.
 
         Raises:
             NoRoom: other calls leave too little; the call still holds what it held.
+            CancelledError: the call is over, but its handler still reads.
         """
-        size = size if size > SMALL_BYTES else 0
-        if size - held > self.left:
-            raise NoRoom(self._limit)
-        self.left -= size - held
-        return size
+        if self._is_over:
+            raise asyncio.CancelledError
+        more = (size if size > SMALL_BYTES else 0) - self._held
+        if more > self._room.left:
+            raise NoRoom(self._room.limit)
+        self._held += more
+        self._room.left -= more
+
+    def close(self) -> None:
+        """Give everything back, and hold nothing from now on."""
+        self._room.left += self._held
+        self._held = 0
+        self._is_over = True

@@ -5,7 +5,7 @@ from typing import Protocol
 CONNECTION_LIMIT = 10_000
 """Connections that a process accepts at a time."""
 MAX_METADATA_BYTES = 16 * 1024
-MAX_STREAMS_A_CONNECTION = 4096
+MAX_STREAMS_A_CONNECTION = 512
 RETIRE_SECONDS = 12.0
 """Time that callers get to move to another process."""
 GRACE_SECONDS = 10.0

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import select
 import shutil
 import signal
 import socket
@@ -47,6 +48,25 @@ def test_a_slow_body_is_given_up(front: Front) -> None:
                 received = slow.recv(4096)
         assert received.startswith(b"HTTP/1.1 408 ")
         assert 8 < time.monotonic() - begin < 15
+
+
+def test_large_bodies_share_the_room_of_large_messages(front: Front) -> None:
+    """Bodies that arrive at once have 48 MiB of the process; beyond, only small ones are read."""
+    head = HEAD.replace("Content-Length: 100", "Content-Length: 2000000").encode()
+    with contextlib.ExitStack() as open_until_the_end, http(front) as other:
+        callers = [
+            open_until_the_end.enter_context(
+                socket.create_connection(("127.0.0.1", front.http_port), 10)
+            )
+            for _ in range(30)
+        ]
+        for caller in callers:
+            with contextlib.suppress(OSError):  # it was refused before all was sent
+                caller.sendall(head + bytes(1_900_000))
+        refused, _, _ = select.select(callers, (), (), 5)
+        assert 0 < len(refused) < 10
+        assert {caller.recv(12) for caller in refused} == {b"HTTP/1.1 429"}
+        assert other.post(PREDICT, json=BODY).status_code == 200
 
 
 def test_a_caller_that_leaves_in_its_body_is_no_error(front: Front) -> None:

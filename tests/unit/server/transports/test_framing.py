@@ -1,5 +1,6 @@
 """Messages out of the parts of a body, and the room that large ones share."""
 
+import asyncio
 import gzip
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from tidemill_server.rpc.decoding import MalformedMessage, MessageTooLarge
 from tidemill_server.transports.framing import MessageReader
-from tidemill_server.transports.room import SMALL_BYTES, NoRoom, Room
+from tidemill_server.transports.room import SMALL_BYTES, NoRoom, Room, Share
 
 MAX_BYTES = 1_000_000
 
@@ -18,7 +19,7 @@ def framed(message: bytes, compressed: bool = False) -> bytes:
     return bytes((compressed,)) + len(content).to_bytes(4, "big") + content
 
 
-def reader(room: Room, *parts: bytes, more: bool = False) -> MessageReader:
+def reader(room: Room | Share, *parts: bytes, more: bool = False) -> MessageReader:
     """Return a reader of a body that arrives in parts."""
     left = list(parts)
 
@@ -26,7 +27,8 @@ def reader(room: Room, *parts: bytes, more: bool = False) -> MessageReader:
         part = left.pop(0) if left else b""
         return {"type": "http.request", "body": part, "more_body": more or bool(left)}
 
-    return MessageReader(receive, b"gzip", MAX_BYTES, room)
+    share = room if isinstance(room, Share) else Share(room)
+    return MessageReader(receive, b"gzip", MAX_BYTES, share)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -34,10 +36,10 @@ async def test_large_messages_share_room(compressed: bool) -> None:
     """A message that does not fit beside another is refused, until the other call has ended."""
     room, message = Room(150_000), bytes(100_000)
     body = framed(message, compressed)
-    first, second = reader(room, body), reader(room, body)
-    assert await first.next() == message
+    first, second = Share(room), Share(room)
+    assert await reader(first, body).next() == message
     with pytest.raises(NoRoom):
-        await second.next()
+        await reader(second, body).next()
     second.close()
     first.close()
     assert room.left == 150_000
@@ -47,12 +49,23 @@ async def test_large_messages_share_room(compressed: bool) -> None:
 async def test_parts_of_a_message_count_before_it_is_complete() -> None:
     """What has arrived of a large message takes room, and a call that ends gives it back."""
     room = Room(150_000)
+    share = Share(room)
     parts = [framed(bytes(300_000))[i : i + 16_000] for i in range(0, 300_005, 16_000)]
-    waiting = reader(room, *parts, more=True)
     with pytest.raises(NoRoom):
-        await waiting.next()
+        await reader(share, *parts, more=True).next()
     assert room.left < 150_000
-    waiting.close()
+    share.close()
+    assert room.left == 150_000
+
+
+async def test_a_call_that_is_over_holds_nothing() -> None:
+    """A handler that outlives its call cannot read on, so it takes no room that stays taken."""
+    room = Room(150_000)
+    share = Share(room)
+    reading = reader(share, framed(bytes(100_000)))
+    share.close()
+    with pytest.raises(asyncio.CancelledError):
+        await reading.next()
     assert room.left == 150_000
 
 
