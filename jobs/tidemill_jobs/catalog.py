@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tidemill_core.domain.job import IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, Job
+from tidemill_core.domain.rollout import ROLLOUT
 from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
@@ -54,6 +55,11 @@ CATALOG = (
         "tidemill_jobs.release.reproduce",
     ),
     JobDefinition(
+        ROLLOUT,
+        "Checks the version that is in a rollout, and moves it forward or out of traffic",
+        "tidemill_jobs.release.rollout.watch",
+    ),
+    JobDefinition(
         "check_feedback",
         "Starts a retraining once enough new labeled examples have come in",
         "tidemill_jobs.feedback.check",
@@ -100,8 +106,8 @@ CATALOG = (
     ),
 )
 
-CHECKS = tuple(known.job for known in CATALOG if known.job.startswith("check_"))
-"""The jobs that change nothing; their runs are pruned after some days."""
+CHECKS = (*(known.job for known in CATALOG if known.job.startswith("check_")), ROLLOUT)
+"""The jobs that run often and report what they find; their runs are pruned after some days."""
 
 
 def definition(job: str) -> JobDefinition:

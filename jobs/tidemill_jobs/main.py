@@ -32,6 +32,7 @@ from tidemill_jobs.catalog import CHECKS, catalog, definition
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.execute import execute
 from tidemill_jobs.first_model import queue_first_models
+from tidemill_jobs.release.rollout.queue import queue_rollouts
 from tidemill_jobs.release.serving import Reconciler
 from tidemill_jobs.runner import Runner
 from tidemill_jobs.schedule import Schedule
@@ -93,6 +94,7 @@ class JobsProcess:
         tasks = list(self._settings.tasks)
         self._schedule.tick()
         queue_first_models(self._storage, tasks, self._started, now)
+        queue_rollouts(self._storage, tasks, now)
         self._runner.start_queued()
 
     def _reconcile(self, stopping: threading.Event) -> None:

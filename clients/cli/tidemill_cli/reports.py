@@ -20,7 +20,7 @@ app = group("tidemill reports alerts --unacknowledged")
 def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
-        Literal["drift", "accuracy", "latency"] | None,
+        Literal["drift", "accuracy", "latency", "rollout"] | None,
         typer.Option(help="Only this check.", show_default=False),
     ] = None,
     limit: Limit = 20,

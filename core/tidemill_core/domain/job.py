@@ -43,6 +43,8 @@ class Trigger(StrEnum):
     """Enough new labeled examples from feedback."""
     FIRST_MODEL = "first_model"
     """A task without a champion."""
+    ROLLOUT = "rollout"
+    """A rollout that is not over."""
     RPC = "rpc"
     """A caller of RunJob."""
     ERASURE = "erasure"

@@ -28,7 +28,7 @@ _STEPS: Mapping[ModelState, frozenset[ModelState]] = {
     _S.CANDIDATE: frozenset({_S.VALIDATED, _S.REJECTED, _S.AWAITING_APPROVAL}),
     _S.AWAITING_APPROVAL: frozenset({_S.VALIDATED, _S.REJECTED}),
     _S.VALIDATED: frozenset({_S.SHADOW, _S.CHAMPION}),
-    _S.SHADOW: frozenset({_S.CANARY, _S.ROLLED_BACK}),
+    _S.SHADOW: frozenset({_S.CANARY, _S.CHAMPION, _S.ROLLED_BACK}),
     _S.CANARY: frozenset({_S.CHAMPION, _S.ROLLED_BACK}),
     _S.CHAMPION: frozenset({_S.RETIRED, _S.ROLLED_BACK}),
     _S.RETIRED: frozenset({_S.CHAMPION}),

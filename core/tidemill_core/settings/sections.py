@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from tidemill_core.settings.labels import LabelNames
+from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.training import TrainingSettings
 
@@ -45,6 +46,8 @@ class TaskSettings(_SettingsSection):
     """A CSV file with the columns `text` and `label`: examples that every model must get right."""
     approval: bool = False
     """Whether a person must approve a version that passed the gates before it may answer."""
+    rollout: RolloutSettings | None = None
+    """How a version that passed the gates gets its traffic; unset: it is champion immediately."""
     abstain_below: float = Field(default=0.0, ge=0.0, le=1.0)
     """Predictions with a lower confidence are marked as abstained."""
     abstain_for_precision: float | None = Field(default=None, gt=0.0, lt=1.0)

@@ -43,8 +43,13 @@ def gate_results_of(connection: Connection, task: str, version: int) -> list[Gat
     ]
 
 
-def approve(connection: Connection, task: str, version: int, change: Change) -> ModelVersion:
+def approve(
+    connection: Connection, task: str, version: int, change: Change
+) -> tuple[ModelVersion, bool]:
     """Make a version that waits for a person VALIDATED, and record the approval as a verdict.
+
+    Returns:
+        The version, and whether it was not approved before.
 
     Raises:
         NotFound: there is no such version.
@@ -53,7 +58,7 @@ def approve(connection: Connection, task: str, version: int, change: Change) -> 
     before = get_version(connection, task, version)
     if before.state is not ModelState.AWAITING_APPROVAL:
         if before.approved_by:
-            return before
+            return before, False
         raise IllegalTransition(before.state, "approved: it waits for no one")
     reason = f"approved by {change.actor}" + (change.comment and f": {change.comment}")
     set_state(connection, task, version, ModelState.VALIDATED, reason, change.time)
@@ -61,4 +66,4 @@ def approve(connection: Connection, task: str, version: int, change: Change) -> 
     connection.execute(approval.values(approved_by=change.actor))
     passed = GateResult("approval", GateVerdict.PASSED, None, None, reason)
     record_gate_results(connection, task, version, [passed])
-    return get_version(connection, task, version)
+    return get_version(connection, task, version), True

@@ -9,7 +9,12 @@ from sqlalchemy import Connection, func, select, update
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
 from tidemill_core.domain.traffic import versions_to_serve
 from tidemill_core.errors import IllegalTransition, NotFound, VersionNotLoaded
-from tidemill_core.storage.deployments import current_deployment, deployment_of_row
+from tidemill_core.storage.deployments import (
+    Change,
+    current_deployment,
+    deployment_of_row,
+    repeated_change,
+)
 from tidemill_core.storage.schema import deployments, model_versions
 
 
@@ -63,6 +68,25 @@ def require_loaded(connection: Connection, task: str, versions: Sequence[int]) -
             raise IllegalTransition(state, "CHAMPION except by a rollback")
         if state is ModelState.VALIDATED and version not in loaded:
             raise VersionNotLoaded(task, version, "a newer version is champion")
+
+
+def recall(connection: Connection, task: str, version: int, change: Change) -> ModelVersion | None:
+    """Make a ROLLED_BACK or unloaded version one that Triton loads; see `ModelStore.recall`."""
+    if repeated_change(connection, change) is not None:
+        return None
+    before = get_version(connection, task, version)
+    if before.state is ModelState.RETIRED:
+        raise IllegalTransition(before.state, "CHAMPION except by a rollback")
+    if before.state in (ModelState.ROLLED_BACK, ModelState.VALIDATED):
+        waiting = {
+            "state": ModelState.VALIDATED,
+            "reason": f"{change.actor} asked to make it champion",
+            "update_time": change.time,
+        }
+        connection.execute(update(model_versions).where(this(task, version)).values(waiting))
+    else:
+        step(before.state, ModelState.CHAMPION)
+    return before
 
 
 def set_state(

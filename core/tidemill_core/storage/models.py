@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from tidemill_core.domain.gate import GateResult
-from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
+from tidemill_core.domain.model import Deployment, ModelState, ModelVersion
 from tidemill_core.domain.traffic import Traffic, plan_traffic
-from tidemill_core.errors import FailedPrecondition, IllegalTransition
+from tidemill_core.errors import FailedPrecondition
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.deployments import (
     Change,
@@ -22,12 +22,14 @@ from tidemill_core.storage.gate_results import approve, gate_results_of, record_
 from tidemill_core.storage.model_rows import (
     current_deployments,
     get_version,
+    recall,
     require_loaded,
     served_versions,
     set_state,
     this,
     version_of_row,
 )
+from tidemill_core.storage.rollouts import keep_to_one_canary, request_rollout
 from tidemill_core.storage.schema import deployments, model_versions
 
 
@@ -68,26 +70,37 @@ class ModelStore:
         reason: str,
         now: datetime,
         gates: Sequence[GateResult] = (),
+        rollout: bool = False,
     ) -> ModelVersion:
-        """Make a candidate VALIDATED, REJECTED or AWAITING_APPROVAL, and store why."""
+        """Make a candidate VALIDATED, REJECTED or AWAITING_APPROVAL, and store why.
+
+        With `rollout`, a VALIDATED one then waits for its rollout, unless it is the task's first.
+        """
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
             row = this(task, version)
             connection.execute(update(model_versions).where(row).values(measures=dict(measures)))
             record_gate_results(connection, task, version, gates)
+            if rollout and target is ModelState.VALIDATED:
+                request_rollout(connection, task, version, now)
             return get_version(connection, task, version)
 
-    def approve(self, task: str, version: int, change: Change) -> ModelVersion:
+    def approve(
+        self, task: str, version: int, change: Change, rollout: bool = False
+    ) -> ModelVersion:
         """Make a version that waits for a person VALIDATED, and store who approved it.
 
-        A version that was approved before stays as it is.
+        A version that was approved before stays as it is. `rollout` is as in `judge`.
 
         Raises:
             NotFound: there is no such version.
             IllegalTransition: it does not wait for a person.
         """
         with self._database.write(alone_on=model_versions) as connection:
-            return approve(connection, task, version, change)
+            approved, is_new = approve(connection, task, version, change)
+            if rollout and is_new:
+                request_rollout(connection, task, version, change.time)
+            return approved
 
     def get(self, task: str, version: int) -> ModelVersion:
         """Return one version.
@@ -155,23 +168,7 @@ class ModelStore:
             IllegalTransition: it cannot become champion.
         """
         with self._database.write(alone_on=model_versions) as connection:
-            if repeated_change(connection, change) is not None:
-                return None
-            before = get_version(connection, task, version)
-            if before.state is ModelState.RETIRED:
-                raise IllegalTransition(before.state, "CHAMPION except by a rollback")
-            if before.state in (ModelState.ROLLED_BACK, ModelState.VALIDATED):
-                waiting = {
-                    "state": ModelState.VALIDATED,
-                    "reason": f"{change.actor} asked to make it champion",
-                    "update_time": change.time,
-                }
-                connection.execute(
-                    update(model_versions).where(this(task, version)).values(waiting)
-                )
-            else:
-                step(before.state, ModelState.CHAMPION)
-            return before
+            return recall(connection, task, version, change)
 
     def promote(self, task: str, version: int, change: Change) -> Deployment:
         """Make a version champion; the previous one retires and stays loaded.
@@ -229,6 +226,7 @@ class ModelStore:
         Raises:
             NoChampion: the task has no champion to share the traffic with.
             NotFound: there is no such version.
+            RolloutRunning: another version's rollout needs all callers that the champion leaves.
             IllegalTransition: a version's state does not allow the change.
             VersionNotLoaded: Triton does not keep a version loaded.
         """
@@ -236,6 +234,7 @@ class ModelStore:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
             current = require_deployment(connection, task)
+            keep_to_one_canary(connection, task, traffic)
             require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
             before = Traffic(current.canaries, current.shadows)
             reason = change.comment or f"traffic set by {change.actor}"

@@ -17,6 +17,7 @@ from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
+from tidemill_core.storage.rollouts import RolloutStore
 from tidemill_core.storage.tracked_runs import TrackedRunStore
 
 
@@ -33,6 +34,7 @@ class Storage:
     erasures: ErasureStore
     models: ModelStore
     pauses: PauseStore
+    rollouts: RolloutStore
     tracked_runs: TrackedRunStore
     jobs: JobStore
     reports: ReportStore
@@ -60,6 +62,7 @@ def open_storage(url: str) -> Storage:
         ErasureStore(database),
         ModelStore(database),
         PauseStore(database),
+        RolloutStore(database),
         TrackedRunStore(database),
         JobStore(database),
         ReportStore(database),

@@ -151,19 +151,24 @@ def _champion(serving: Serving, task: str) -> ModelVersion | None:
 
 
 def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateResult]) -> Result:
-    """Record the verdicts, promote or unload the candidate, and return the run's result."""
+    """Record the verdicts, promote or unload the candidate, and return the run's result.
+
+    A version that passed waits for its rollout where the task has one and a champion.
+    """
     models, task, now = context.storage.models, context.task, context.clock()
     approval = context.task_settings.approval
     if not approval:
         results = [*results, NO_APPROVAL]
     state = _state(results, approval)
+    watched = context.task_settings.rollout is not None and models.deployment(task) is not None
+    # A rollout waits for the end of a pause itself.
     version, pause = candidate.version.version, context.storage.pauses.get(task)
-    promotes = state is ModelState.VALIDATED and pause is None
+    promotes = state is ModelState.VALIDATED and pause is None and not watched
     reason = reason_of(results)
     if state is ModelState.VALIDATED and pause is not None:
         reason += f"; not promoted, because {pause}"
     measures = asdict(candidate.measures)
-    decided = models.judge(task, version, state, measures, reason, now, results)
+    decided = models.judge(task, version, state, measures, reason, now, results, watched)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)
     if promotes:
         models.promote(task, version, Change(candidate.made_by, reason, context.run_id, now))

@@ -105,15 +105,18 @@ class ModelHandler:
         return await asyncio.to_thread(store.promote, change.task, model_version, checked)
 
     async def approve(self, change: NewChange, model_version: int) -> ModelVersion:
-        """Approve a version that waits for a person, and make it the champion.
+        """Approve a version that waits for a person, and make it the champion or start its rollout.
 
         Raises:
             NotFound: the version does not exist.
             VersionNotLoaded: it is approved, but Triton did not load it within LOAD_SECONDS.
         """
         checked, task = self._checked(change), change.task
-        approved = await asyncio.to_thread(self.store.approve, task, model_version, checked)
-        if approved.state is ModelState.VALIDATED:
+        watched = self.router.task_settings(task).rollout is not None
+        approve, deployment = self.store.approve, self.store.deployment
+        approved = await asyncio.to_thread(approve, task, model_version, checked, watched)
+        first = await asyncio.to_thread(deployment, task) is None
+        if approved.state is ModelState.VALIDATED and (first or not watched):
             await self.promote(change, model_version)
         return await asyncio.to_thread(self.store.get, task, model_version)
 

@@ -208,15 +208,14 @@ def test_a_version_that_newer_ones_passed_over_comes_back(storage: Storage) -> N
 
 
 def test_what_cannot_be_champion_is_not_recalled(storage: Storage) -> None:
-    """A retired champion, the champion, a candidate and a shadow do not change."""
+    """A retired champion, the champion and a candidate do not change."""
     for _ in range(3):
         validated(storage)
     for version in (1, 2):
         storage.models.promote(TASK, version, change())
-    storage.models.set_traffic(TASK, Traffic(shadows=(3,)), change())
     storage.models.add_candidate(TASK, "onnx", "d1", NOW)
     before, _ = storage.models.page(TASK, Page())
-    for version in (1, 2, 3, 4):
+    for version in (1, 2, 4):
         with pytest.raises(IllegalTransition):
             storage.models.recall(TASK, version, change(seconds=9))
     with pytest.raises(NotFound):

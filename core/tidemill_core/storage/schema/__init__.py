@@ -18,6 +18,7 @@ from tidemill_core.storage.schema.lifecycle import (
     tracked_runs,
 )
 from tidemill_core.storage.schema.preferences import preferences
+from tidemill_core.storage.schema.rollouts import rollouts
 from tidemill_core.storage.schema.serving import (
     api_keys,
     audit_records,
@@ -48,5 +49,6 @@ __all__ = [
     "preferences",
     "release_pauses",
     "reports",
+    "rollouts",
     "tracked_runs",
 ]

@@ -1,0 +1,1 @@
+"""The watched rollout of a version: a sequential test, a decision, and the job that applies it."""

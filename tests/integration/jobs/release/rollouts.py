@@ -1,0 +1,184 @@
+"""A task with a champion and a version that waits for its rollout, behind a real front."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import chdir
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.integration.server.front import Front, Workspace
+from tests.plugins.triton import CONTROL_KEY, RunningTriton
+from tests.plugins.waiting import wait_until
+from tidemill.v1 import feedback_service_pb2 as feedback_pb
+from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_core.domain.model import Deployment, ModelState
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.settings import load_settings
+from tidemill_core.storage.rollouts import request_rollout
+from tidemill_core.storage.storage import Storage
+from tidemill_core.triton.control import TritonControl
+from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.release.rollout import watch
+
+TASK = "support"
+STEP_ANSWERS = 20
+SECTION = f"""
+[tasks.{TASK}.rollout]
+step_hours = 0
+step_answers = {STEP_ANSWERS}
+"""
+MAX_CALLS = 3000
+
+KILLED_AT = """
+import os, signal, sys
+from datetime import UTC, datetime
+from sqlalchemy import event
+from tests.integration.jobs.release.rollouts import open_context
+from tidemill_core.settings import load_settings
+from tidemill_core.storage.storage import open_storage
+from tidemill_core.storage.storage import Storage
+from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.control_key import control_key
+from tidemill_jobs.release.rollout import watch
+
+settings = load_settings()
+storage = open_storage(settings.effective_database_url)
+begun = 0
+
+@event.listens_for(storage.database.engine, "begin")
+def die(connection):
+    global begun
+    begun += 1
+    if begun == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with TritonControl(settings.triton_address, control_key(settings)) as triton:
+    watch.run(open_context(storage, triton))
+"""
+"""A check in its own process, killed as it begins the n-th transaction."""
+
+
+def open_context(storage: Storage, triton: TritonControl) -> JobContext:
+    """Return the context of a check, in the workspace's folder."""
+    settings = load_settings()
+    return JobContext(
+        task=TASK,
+        run_id="run",
+        settings=settings,
+        storage=storage,
+        repository=ModelRepository(settings.model_repository),
+        triton=triton,
+        clock=lambda: datetime.now(UTC),
+        progress=lambda _done, _doing: None,
+    )
+
+
+class RolledOut(Workspace):
+    """A workspace whose version 2 passed the gates after version 1 became champion."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, {TASK: 2})
+        with (folder / "tidemill.toml").open("a") as file:
+            file.write(SECTION)
+        self.let_wait(2)
+
+    def let_wait(self, version: int) -> None:
+        """Let a version wait for its rollout."""
+        with self.storage.database.write() as connection:
+            request_rollout(connection, TASK, version, datetime.now(UTC))
+
+
+@dataclass
+class Watched:
+    """The workspace, its servers, and checks of its rollout."""
+
+    workspace: RolledOut
+    triton: RunningTriton
+    front: Front
+
+    def check(self) -> Result:
+        """Run the job once."""
+        with chdir(self.workspace.folder), self.triton.control() as control:
+            return watch.run(open_context(self.workspace.storage, control))
+
+    def check_and_die(self, transaction: int) -> bool:
+        """Check in another process, which is killed as it begins a transaction.
+
+        Returns:
+            False if it ended before that.
+        """
+        environment = {
+            **os.environ,
+            "TIDEMILL_TRITON__URL": self.triton.grpc_address,
+            "TIDEMILL_TRITON__CONTROL_KEY": CONTROL_KEY,
+            "PYTHONPATH": str(Path(__file__).parents[4]),
+        }
+        command = [sys.executable, "-c", KILLED_AT, str(transaction)]
+        done = subprocess.run(
+            command, cwd=self.workspace.folder, env=environment, timeout=60, check=False
+        )
+        assert done.returncode in (0, -signal.SIGKILL)
+        return done.returncode != 0
+
+    @property
+    def deployment(self) -> Deployment:
+        """The current deployment."""
+        found = self.workspace.storage.models.deployment(TASK)
+        assert found is not None
+        return found
+
+    def state(self, version: int = 2) -> ModelState:
+        """Return the state of a version."""
+        return self.workspace.storage.models.get(TASK, version).state
+
+    def ask(self) -> pb.Prediction:
+        """Predict once, as a caller without a routing key."""
+        request = pb.PredictRequest(task=TASK, text="my card is lost")
+        return self.front.predictions.Predict(request, timeout=20).prediction
+
+    def wait_routed(self) -> None:
+        """Wait until the front has noticed the newest deployment."""
+        time.sleep(0.6)
+
+    def answers_until_enough(self, right: Callable[[int], bool]) -> list[int]:
+        """Call until the candidate has answered enough for a step, and judge each answer.
+
+        Args:
+            right: whether a version's answers are right.
+
+        Returns:
+            The versions that answered.
+        """
+        versions: list[int] = []
+        stored = len(self.workspace.stored())
+        while versions.count(2) < STEP_ANSWERS and len(versions) < MAX_CALLS:
+            answer = self.ask()
+            versions.append(answer.model_version)
+            self._judge(answer.prediction_id, right(answer.model_version))
+        wait_until(
+            lambda: len(self.workspace.stored()) >= stored + len(versions), "all are stored", 20
+        )
+        return versions
+
+    def copies_until_enough(self) -> None:
+        """Call until the shadow has got enough copies for its step."""
+
+        def copies() -> int:
+            return sum(row[1] == "Shadow" for row in self.workspace.stored())
+
+        for _ in range(MAX_CALLS):
+            self.ask()
+            if copies() >= STEP_ANSWERS:
+                return
+        raise AssertionError("no copies")
+
+    def _judge(self, prediction_id: str, right: bool) -> None:
+        request = feedback_pb.SubmitFeedbackRequest(
+            prediction_id=prediction_id, correct=right, source="test"
+        )
+        self.front.feedback.SubmitFeedback(request, timeout=20)
