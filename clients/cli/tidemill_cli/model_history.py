@@ -25,7 +25,8 @@ class Event:
     Attributes:
         time: when.
         version: the version.
-        event: PUBLISHED, what the gates made of it, CHAMPION, ROLLED_BACK or TRAFFIC.
+        event: PUBLISHED, what the gates made of it, SHADOW, CANARY and its percent of the callers,
+            CHAMPION or ROLLED_BACK.
         by: who did it; empty for what a job did to its own version.
         because: why.
     """
@@ -79,12 +80,26 @@ def _of_versions(versions: Sequence[pb.ModelVersion]) -> Iterator[Event]:
 def _of_traffic(changes: Sequence[pb.Deployment]) -> Iterator[Event]:
     oldest_first = [pb.Deployment(), *reversed(changes)]
     for before, after in pairwise(oldest_first):
-        version, event = after.champion, "CHAMPION"
         if before.champion == after.champion:
-            event = "TRAFFIC"
+            changed = _beside_champion(before, after)
         elif before.previous_champion == after.champion:
-            version, event = before.champion, "ROLLED_BACK"
-        yield Event(_moment(after.create_time), version, event, after.actor, after.comment)
+            changed = {before.champion: "ROLLED_BACK"}
+        else:
+            changed = {after.champion: "CHAMPION"}
+        for version, event in sorted(changed.items()):
+            yield Event(_moment(after.create_time), version, event, after.actor, after.comment)
+
+
+def _beside_champion(before: pb.Deployment, after: pb.Deployment) -> dict[int, str]:
+    """Return what became of the canaries and shadows, by version, if the champion stays."""
+    was, now = _roles(before), _roles(after)
+    gone = {version: "ROLLED_BACK" for version in was if version not in now}
+    return gone | {version: role for version, role in now.items() if was.get(version) != role}
+
+
+def _roles(deployment: pb.Deployment) -> dict[int, str]:
+    canaries = {share.model_version: f"CANARY {share.percent} %" for share in deployment.canaries}
+    return dict.fromkeys(deployment.shadows, "SHADOW") | canaries
 
 
 def _moment(time: Timestamp) -> datetime:

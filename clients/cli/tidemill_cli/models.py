@@ -64,7 +64,7 @@ def promote(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a VALIDATED, CANARY or ROLLED_BACK version the champion.
+    """Make a VALIDATED, SHADOW, CANARY or ROLLED_BACK version the champion.
 
     A version that was rolled back takes seconds to load.
     """
@@ -87,7 +87,7 @@ def approve(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Approve a version that is AWAITING_APPROVAL, and make it the champion."""
+    """Approve a version that is AWAITING_APPROVAL: it becomes champion, or its rollout starts."""
     task, model_version = task_and_version(which, least=1)
     with connected(address) as client:
         request = pb.ApproveModelVersionRequest(

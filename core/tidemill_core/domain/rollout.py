@@ -67,7 +67,7 @@ class Evidence:
         choices: answered choices, by the candidate's percent.
         wrong: choices with an answer that a person judged wrong, by the candidate's percent.
         judged: answers that a person judged.
-        timed: answers with a latency of their own, and copies.
+        timed: answers to callers with a latency of their own.
         slow: those above the latency objective.
     """
 

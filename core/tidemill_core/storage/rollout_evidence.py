@@ -49,7 +49,8 @@ def read_evidence(
         StorageUnavailable: the database does not answer.
     """
     with database.read() as connection:
-        timed, slow, copies = _latencies(connection, compared, max_latency_ms)
+        timed, slow = _latencies(connection, compared, max_latency_ms)
+        copies = _copies(connection, compared)
         answers, choices = _choices(connection, compared)
         judged = _verdicts(connection, compared, renames)
         judged |= _audits(connection, compared, renames)
@@ -97,17 +98,23 @@ def _chosen(compared: Comparison) -> ColumnElement[bool]:
 
 def _latencies(
     connection: Connection, compared: Comparison, max_latency_ms: float
-) -> tuple[Pair, Pair, int]:
-    """Return answers with a latency of their own, the slow ones, and the candidate's copies."""
+) -> tuple[Pair, Pair]:
+    """Return answers to callers with a latency of their own, and the slow ones of them.
+
+    Copies do not count: they wait behind callers, so they are slower.
+    """
     slow = func.count(case((_p.latency_ms > max_latency_ms, 1)))
-    copies = func.count(case((_p.method == SHADOW_METHOD, 1)))
-    query = select(_p.model_version, func.count(), slow, copies).group_by(_p.model_version)
-    made = _p.method.in_((*METHODS, SHADOW_METHOD))
-    rows = connection.execute(query.where(_of(compared), made))
+    query = select(_p.model_version, func.count(), slow).group_by(_p.model_version)
+    rows = connection.execute(query.where(_of(compared), _p.method.in_(METHODS)))
     found = {row[0]: row for row in rows}
-    none = (0, 0, 0, 0)
-    ours, theirs = (found.get(v, none) for v in (compared.candidate, compared.champion))
-    return Pair(ours[1], theirs[1]), Pair(ours[2], theirs[2]), ours[3]
+    ours, theirs = (found.get(v, (v, 0, 0)) for v in (compared.candidate, compared.champion))
+    return Pair(ours[1], theirs[1]), Pair(ours[2], theirs[2])
+
+
+def _copies(connection: Connection, compared: Comparison) -> int:
+    """Return how many copies of the traffic the candidate has answered."""
+    ours = (_of(compared), _p.model_version == compared.candidate, _p.method == SHADOW_METHOD)
+    return connection.execute(select(func.count()).where(*ours)).scalar_one()
 
 
 def _choices(

@@ -129,8 +129,8 @@ def test_answers_are_counted_by_the_share_of_the_callers(storage: Storage) -> No
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
     assert found.answers == {5: 1, 50: 1, 0: 1}
     assert found.choices == {5: Pair(1, 2), 50: Pair(1, 0)}
-    assert found.timed == Pair(4, 2)
-    assert found.slow == Pair(2, 1)
+    assert found.timed == Pair(3, 2)
+    assert found.slow == Pair(1, 1)
     assert (found.wrong, found.judged) == ({}, 0)
 
 

@@ -53,10 +53,34 @@ def test_versions_and_traffic_are_one_history() -> None:
         ("PUBLISHED", 3, ""),
         ("ROLLED_BACK", 2, "ann"),
         ("CHAMPION", 2, "ann"),
-        ("TRAFFIC", 1, "ann"),
+        ("CANARY 5 %", 2, "ann"),
         ("PUBLISHED", 2, ""),
         ("CHAMPION", 1, "ann"),
         ("PUBLISHED", 1, ""),
+    ]
+
+
+def test_the_way_of_a_rollout() -> None:
+    """Each step names the version on its way; what stays the same is no event."""
+
+    def share(percent: int) -> list[pb.TrafficShare]:
+        return [pb.TrafficShare(model_version=2, percent=percent)]
+
+    changes = [
+        change(5, 1, 0),
+        change(4, 1, 0, canaries=share(25), shadows=[3]),
+        change(3, 1, 0, canaries=share(5), shadows=[3]),
+        change(2, 1, 0, shadows=[2, 3]),
+        change(1, 1, 0, shadows=[3]),
+    ]
+    found = [(each.event, each.version) for each in events([], changes)]
+    assert found == [
+        ("ROLLED_BACK", 2),
+        ("ROLLED_BACK", 3),
+        ("CANARY 25 %", 2),
+        ("CANARY 5 %", 2),
+        ("SHADOW", 2),
+        ("CHAMPION", 1),
     ]
 
 

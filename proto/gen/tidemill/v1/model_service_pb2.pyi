@@ -509,7 +509,7 @@ class PromoteModelVersionRequest(_message.Message):
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
-    """A version that is VALIDATED, CANARY or ROLLED_BACK."""
+    """A version that is VALIDATED, SHADOW, CANARY or ROLLED_BACK."""
     actor: _builtins.str
     """Who asks. For an authenticated caller, the caller's own name counts instead."""
     comment: _builtins.str

@@ -135,8 +135,8 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ApproveModelVersion(self, request, context):
-        """Approves a version that waits for a person, and makes it the champion. Repeating it changes
-        nothing.
+        """Approves a version that waits for a person, and makes it the champion; where the task has a
+        rollout, it starts instead. Repeating it changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

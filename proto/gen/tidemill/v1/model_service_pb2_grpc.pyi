@@ -48,8 +48,8 @@ class ModelServiceStub:
     ListDeployments: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]
     """Lists the changes of traffic, newest first."""
     ApproveModelVersion: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ApproveModelVersionRequest, _model_service_pb2.ApproveModelVersionResponse]
-    """Approves a version that waits for a person, and makes it the champion. Repeating it changes
-    nothing.
+    """Approves a version that waits for a person, and makes it the champion; where the task has a
+    rollout, it starts instead. Repeating it changes nothing.
     """
     PauseReleases: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]
     """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
@@ -83,8 +83,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     ListDeployments: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListDeploymentsRequest, _model_service_pb2.ListDeploymentsResponse]  # type: ignore[assignment]
     """Lists the changes of traffic, newest first."""
     ApproveModelVersion: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ApproveModelVersionRequest, _model_service_pb2.ApproveModelVersionResponse]  # type: ignore[assignment]
-    """Approves a version that waits for a person, and makes it the champion. Repeating it changes
-    nothing.
+    """Approves a version that waits for a person, and makes it the champion; where the task has a
+    rollout, it starts instead. Repeating it changes nothing.
     """
     PauseReleases: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PauseReleasesRequest, _model_service_pb2.PauseReleasesResponse]  # type: ignore[assignment]
     """Pauses a task's releases: it is not retrained, and no job promotes a version, until they are
@@ -157,8 +157,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.ApproveModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ApproveModelVersionResponse, _abc.Awaitable[_model_service_pb2.ApproveModelVersionResponse]]:
-        """Approves a version that waits for a person, and makes it the champion. Repeating it changes
-        nothing.
+        """Approves a version that waits for a person, and makes it the champion; where the task has a
+        rollout, it starts instead. Repeating it changes nothing.
         """
 
     @_abc_1.abstractmethod

@@ -69,7 +69,7 @@ class Report(_message.Message):
     task: _builtins.str
     """The task that was checked."""
     kind: _builtins.str
-    """"drift", "accuracy" or "latency"."""
+    """"drift", "accuracy", "latency" or "rollout"."""
     model_version: _builtins.int
     """The version that was checked."""
     verdict: Global___ReportVerdict.ValueType

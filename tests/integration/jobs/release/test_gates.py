@@ -12,7 +12,9 @@ from tests.integration.jobs.release.conftest import Loop, Trained, failed
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.pause import ReleasePause
+from tidemill_core.domain.rollout import RolloutState
 from tidemill_core.settings import GateSettings
+from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.decide import ReleasesPaused, judged
@@ -60,6 +62,17 @@ def test_a_person_must_approve(loop: Loop, trained: Trained) -> None:
     settings = loop.context.settings.model_copy(update={"gate": GateSettings(max_model_mb=0.001)})
     loop.context = replace(loop.context, settings=settings)
     assert loop.retrain()["state"] == ModelState.REJECTED
+
+
+def test_a_version_that_passed_waits_for_its_rollout(loop: Loop) -> None:
+    """The first model is champion immediately; the next one stays loaded and gets no traffic."""
+    set_task(loop, rollout=RolloutSettings())
+    assert loop.retrain()["state"] == ModelState.CHAMPION
+    assert loop.retrain()["state"] == ModelState.VALIDATED
+    assert loop.state(1) is ModelState.CHAMPION
+    assert loop.ready() == {1, 2}
+    [waiting] = loop.context.storage.rollouts.of_task(loop.context.task)
+    assert (waiting.version, waiting.state) == (2, RolloutState.WAITING)
 
 
 def test_a_model_from_elsewhere_has_no_torch_module(loop: Loop, trained: Trained) -> None:

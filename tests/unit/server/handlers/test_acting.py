@@ -9,6 +9,8 @@ from tidemill_core.domain.access import ANONYMOUS, Authentication, Caller, Scope
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.errors import IllegalTransition
+from tidemill_core.settings import FilesSource, TaskSettings
+from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.inference.router import Router
@@ -66,6 +68,24 @@ async def test_an_approved_version_becomes_champion(workspace: Workspace, router
     assert await handler.approve(change, waiting) == approved
     with pytest.raises(IllegalTransition):
         await handler.approve(change, 2)
+
+
+async def test_an_approved_version_waits_for_its_rollout(workspace: Workspace) -> None:
+    """Where the task has a rollout, approval makes no champion, however often it is given."""
+
+    async def is_loaded(_name: str, _version: int) -> bool:
+        return True
+
+    storage = workspace.storage
+    task = TaskSettings(sources=[FilesSource(path="x.csv")], rollout=RolloutSettings())
+    router = Router(storage.models, workspace.repository, {"support": task})
+    waiting = storage.models.add_candidate("support", "onnx", "d", NOW).version
+    storage.models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
+    handler = ModelHandler(storage.models, router, lambda: NOW, is_loaded, storage.pauses)
+    for _ in range(2):
+        approved = await handler.approve(NewChange("support", "bob", "", ""), waiting)
+        assert approved.state is ModelState.VALIDATED
+    assert [each.version for each in storage.rollouts.of_task("support")] == [waiting]
 
 
 async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:

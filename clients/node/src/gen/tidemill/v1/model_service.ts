@@ -202,7 +202,7 @@ export interface GetModelVersionResponse {
 export interface PromoteModelVersionRequest {
   /** The task. */
   task: string;
-  /** A version that is VALIDATED, CANARY or ROLLED_BACK. */
+  /** A version that is VALIDATED, SHADOW, CANARY or ROLLED_BACK. */
   modelVersion: number;
   /** Who asks. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
@@ -2782,8 +2782,8 @@ export const ModelServiceService = {
     responseDeserialize: (value: Buffer): ListDeploymentsResponse => ListDeploymentsResponse.decode(value),
   },
   /**
-   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
-   * nothing.
+   * Approves a version that waits for a person, and makes it the champion; where the task has a
+   * rollout, it starts instead. Repeating it changes nothing.
    */
   approveModelVersion: {
     path: "/tidemill.v1.ModelService/ApproveModelVersion" as const,
@@ -2857,8 +2857,8 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
   /** Lists the changes of traffic, newest first. */
   listDeployments: handleUnaryCall<ListDeploymentsRequest, ListDeploymentsResponse>;
   /**
-   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
-   * nothing.
+   * Approves a version that waits for a person, and makes it the champion; where the task has a
+   * rollout, it starts instead. Repeating it changes nothing.
    */
   approveModelVersion: handleUnaryCall<ApproveModelVersionRequest, ApproveModelVersionResponse>;
   /**
@@ -2977,8 +2977,8 @@ export interface ModelServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListDeploymentsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Approves a version that waits for a person, and makes it the champion. Repeating it changes
-   * nothing.
+   * Approves a version that waits for a person, and makes it the champion; where the task has a
+   * rollout, it starts instead. Repeating it changes nothing.
    */
   approveModelVersion(
     request: ApproveModelVersionRequest,
