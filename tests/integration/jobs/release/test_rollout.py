@@ -83,16 +83,23 @@ def test_a_bad_version_is_rolled_back_within_one_check(watched: Watched) -> None
 
 
 def test_killed_at_each_step(watched: Watched) -> None:
-    """Killed between any two transactions, the task has a champion and the next check goes on."""
+    """Killed between any two transactions, the task has a champion and the next check goes on.
+
+    These are the checks that start the rollout, give it callers and make it champion.
+    """
     _die_everywhere(watched)
     assert watched.state() is ModelState.SHADOW
     watched.wait_routed()
     watched.copies_until_enough()
-    for percent in (5, 25, 50):
-        _die_everywhere(watched)
-        assert watched.deployment.canaries == {2: percent}
+    _die_everywhere(watched)
+    assert watched.deployment.canaries == {2: 5}
+    for _ in range(2):
         watched.wait_routed()
         watched.answers_until_enough(lambda version: version == 2)
+        watched.check()
+    assert watched.deployment.canaries == {2: 50}
+    watched.wait_routed()
+    watched.answers_until_enough(lambda version: version == 2)
     _die_everywhere(watched)
     assert watched.state() is ModelState.CHAMPION
     assert _rollout(watched)[0] is RolloutState.PROMOTED
