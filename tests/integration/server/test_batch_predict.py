@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import MAX_TEXT_LENGTH, Front
+from tests.integration.server.front import BOTH_TRANSPORTS, MAX_TEXT_LENGTH, Front
 from tests.integration.server.models import LABELS, WORDS, TinyModel
 from tests.integration.server.refusal import read, refusal, words
 from tidemill.v1 import prediction_service_pb2 as pb
+
+pytestmark = BOTH_TRANSPORTS
 
 
 def ask(front: Front, texts: Sequence[str], **fields: Any) -> list[pb.BatchPredictResult]:

@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.integration.server.front import Front, Workspace
+from tests.integration.server.front import BOTH_TRANSPORTS, Front, Workspace
 from tests.integration.server.refusal import refusal, words
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
@@ -25,6 +25,7 @@ def health(front: Front, service: str) -> int:
     return int(health_pb2_grpc.HealthStub(front.channel).Check(request, timeout=5).status)
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize(
     ("service", "status"),
     [
@@ -58,11 +59,13 @@ def test_one_damaged_task_leaves_the_others(tmp_path: Path, triton: RunningTrito
         assert front.process.poll() is None
 
 
+@BOTH_TRANSPORTS
 def test_an_unknown_service_is_not_found(front: Front) -> None:
     """An unknown service is NOT_FOUND, as the health protocol says."""
     assert refusal(lambda: health(front, "unheard.of")).code == grpc.StatusCode.NOT_FOUND.name
 
 
+@BOTH_TRANSPORTS
 def test_health_can_be_watched(front: Front) -> None:
     """Watch sends the state immediately and keeps the stream open."""
     stub = health_pb2_grpc.HealthStub(front.channel)
@@ -72,6 +75,7 @@ def test_health_can_be_watched(front: Front) -> None:
     assert "unexpected_error" not in front.log()
 
 
+@BOTH_TRANSPORTS
 def test_reflection_lists_every_service(front: Front) -> None:
     """Tools find all services and messages without the proto files."""
     database = ProtoReflectionDescriptorDatabase(front.channel)

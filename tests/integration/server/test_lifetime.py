@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from tests.integration.server.front import Front, Workspace
+from tests.integration.server.front import BOTH_TRANSPORTS, Front, Workspace
 from tests.integration.server.load import TEXT, Callers
 from tests.integration.server.refusal import of, refusal
 from tests.integration.server.scraping import samples, total
@@ -18,14 +18,17 @@ from tidemill.v1 import job_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.job import Job
 
+pytestmark = BOTH_TRANSPORTS
 REQUEST = pb.PredictRequest(task="support", text=TEXT)
 
 
 @pytest.fixture
-def house(tmp_path: Path, frail_triton: RunningTriton) -> Iterator[tuple[Workspace, Front]]:
+def house(
+    tmp_path: Path, frail_triton: RunningTriton, transport: str
+) -> Iterator[tuple[Workspace, Front]]:
     """Return a workspace and a front for one test; Triton is shared."""
     workspace = Workspace(tmp_path, {"support": 1})
-    with Front(workspace, frail_triton.grpc_address) as front:
+    with Front(workspace, frail_triton.grpc_address, transport=transport) as front:
         yield workspace, front
 
 
@@ -57,7 +60,7 @@ def test_calls_under_way_are_answered_before_the_end(
     assert refusal(lambda: front.predictions.Predict(REQUEST, timeout=2)).code == "UNAVAILABLE"
 
 
-def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> None:
+def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front], transport: str) -> None:
     """Under 32 callers, refused calls are UNAVAILABLE, and every answer is stored."""
     workspace, front = house
     children = psutil.Process(front.process.pid).children(recursive=True)
@@ -67,8 +70,9 @@ def test_a_drain_under_load_loses_no_answer(house: tuple[Workspace, Front]) -> N
         assert front.stop() == 0
         seconds = time.monotonic() - start
     assert seconds < 5
-    refusals = {(of(error).code, of(error).reason) for error in callers.load.failures}
-    assert {code for code, _reason in refusals} == {"UNAVAILABLE"}
+    codes = {of(error).code for error in callers.load.failures}
+    # grpcio answers CANCELLED to a call that arrives just as its server stops.
+    assert codes - ({"CANCELLED"} if transport == "grpcio" else set()) == {"UNAVAILABLE"}
     assert set(callers.load.ids) == workspace.stored_ids()
     assert not [child for child in children if child.is_running()]
 
@@ -89,10 +93,10 @@ def test_an_open_stream_does_not_keep_the_front_alive(house: tuple[Workspace, Fr
 
 
 def test_a_second_front_on_the_same_port_is_refused(
-    workspace: Workspace, front: Front, triton: RunningTriton
+    workspace: Workspace, front: Front, triton: RunningTriton, transport: str
 ) -> None:
     """It names the taken port and the setting, exits with 1, and the first one keeps running."""
-    second = Front(workspace, triton.grpc_address, port=front.port)
+    second = Front(workspace, triton.grpc_address, port=front.port, transport=transport)
     second.output = workspace.folder / "second.log"
     second.launch()
     assert second.process.wait(20) == 1

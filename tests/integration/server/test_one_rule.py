@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.integration.server.front import MAX_TEXT_LENGTH, Front
+from tests.integration.server.front import BOTH_TRANSPORTS, MAX_TEXT_LENGTH, Front
 from tests.integration.server.models import LABELS, POISON, TinyModel
 from tests.integration.server.refusal import of, read
 from tidemill.v1 import prediction_service_pb2 as pb
@@ -34,6 +34,7 @@ def stream_predict(front: Front, **fields: Any) -> Answer:
     return result.prediction if result.HasField("prediction") else read(result.error).reason
 
 
+pytestmark = BOTH_TRANSPORTS
 WAYS = [predict, batch_predict, stream_predict]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
 from tests.integration.server.test_health import NOT_SERVING, SERVING, health
@@ -17,6 +17,7 @@ from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 
+pytestmark = BOTH_TRANSPORTS
 PREDICT = "PredictionService/Predict"
 REQUEST = pb.PredictRequest(task="support", text="lost my card")
 
@@ -46,7 +47,9 @@ def seconds_of(call: Any) -> float:
 
 @pytest.fixture(autouse=True)
 def warm(frail_front: Front) -> None:
-    """Connect to Triton."""
+    """Connect to Triton, and to the front again: h2corn ends a connection after 200 resets."""
+    frail_front.channel.close()
+    frail_front.connect()
     wait_until(
         lambda: health(frail_front, "tidemill.task.support") == SERVING, "the task is SERVING", 10
     )

@@ -5,11 +5,12 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.integration.server.front import MAX_TEXT_LENGTH, Front
+from tests.integration.server.front import BOTH_TRANSPORTS, MAX_TEXT_LENGTH, Front
 from tests.integration.server.models import LABELS, TinyModel
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import prediction_service_pb2 as pb
 
+pytestmark = BOTH_TRANSPORTS
 TEXT = "lost my card"
 
 
