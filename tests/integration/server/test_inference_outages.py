@@ -1,0 +1,129 @@
+"""The Open Inference Protocol while Triton hangs, unloads a model, or dies."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+from tritonclient.grpc import service_pb2_grpc
+
+from tests.integration.server.front import Front
+from tests.integration.server.refusal import refusal, words
+from tests.integration.server.scraping import in_flight
+from tests.integration.server.test_inference_protocol import MODEL, TEXTS, WITH_KEY, request, stub
+from tests.integration.server.test_outages import halted, rows
+from tests.plugins.triton import RunningTriton
+from tests.plugins.waiting import wait_until
+
+INFER, STREAM = "GRPCInferenceService/ModelInfer", "GRPCInferenceService/ModelStreamInfer"
+AWAY = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
+
+
+@pytest.fixture
+def warm(frail_front: Front) -> None:
+    """Connect to Triton."""
+    wait_until(lambda: _answers(stub(frail_front)), "the front answers", 10)
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_callers_deadline_and_cancelling_reach_triton(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """Calls that time out or are canceled while Triton hangs do little work afterwards."""
+    before = rows(frail_triton)
+    infer = stub(frail_front).ModelInfer
+    with halted(frail_triton):
+        start = time.monotonic()
+        hurried = [infer.future(request(), timeout=0.2) for _ in range(50)]
+        cancelled = [infer.future(request()) for _ in range(50)]
+        assert {refusal(call.result).code for call in hurried} == {"DEADLINE_EXCEEDED"}
+        assert time.monotonic() - start < 1.5
+        for call in cancelled:
+            call.cancel()
+        wait_until(lambda: in_flight(frail_front, INFER) == [0], "no call is under way")
+    assert infer(request(), timeout=5).id == "n0"
+    assert rows(frail_triton) - before < 100 * len(TEXTS) / 2
+
+
+@pytest.mark.usefixtures("warm")
+def test_calls_and_streams_end_when_triton_hangs(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """Without a deadline, a Triton that does not answer has 10 s."""
+    calls = stub(frail_front)
+    with halted(frail_triton):
+        start = time.monotonic()
+        patient = calls.ModelInfer.future(request())
+        endless = (request(number) for number in iter(int, 1))
+        assert words(refusal(lambda: list(calls.ModelStreamInfer(endless)))) == AWAY
+        expected = ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "")
+        assert words(refusal(patient.result)) == expected
+        assert 9 < time.monotonic() - start < 12
+    assert calls.ModelInfer(request(), timeout=5).id == "n0"
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_cancelled_stream_does_not_pin_its_model(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """Triton can unload a model after a stream was canceled with requests in flight."""
+    calls = stub(frail_front)
+    for _ in range(5):
+        stream = calls.ModelStreamInfer(request() for _ in iter(int, 1))
+        for _ in range(50):
+            next(stream)
+        stream.cancel()
+    with frail_triton.control() as control, grpc.insecure_channel(frail_triton.grpc_address) as to:
+        index = service_pb2_grpc.GRPCInferenceServiceStub(to).RepositoryIndex
+
+        def unloaded() -> bool:
+            models = index(pb.RepositoryIndexRequest(), metadata=WITH_KEY, timeout=5).models
+            return [m.reason for m in models if m.name == MODEL] == ["unloaded"]
+
+        control.unload(MODEL)
+        wait_until(unloaded, "the model is unloaded", 10)
+        control.load(MODEL)
+    assert calls.ModelInfer(request(), timeout=5).id == "n0"
+
+
+@pytest.mark.usefixtures("warm")
+def test_tritons_death_ends_what_is_in_flight(
+    frail_front: Front, frail_triton: RunningTriton
+) -> None:
+    """Waiting calls and streams are UNAVAILABLE immediately; an idle stream works again later."""
+    calls, back = stub(frail_front), threading.Event()
+
+    def patiently() -> Iterator[pb.ModelInferRequest]:
+        yield request(1)
+        back.wait(20)
+        yield request(2)
+
+    idle = calls.ModelStreamInfer(patiently(), timeout=30)
+    assert next(idle).infer_response.id == "n1"
+    with contextlib.suppress(ProcessLookupError), halted(frail_triton):
+        waiting = [calls.ModelInfer.future(request(), timeout=5) for _ in range(8)]
+        busy = calls.ModelStreamInfer(map(request, range(100)), timeout=5)
+        wait_until(
+            lambda: in_flight(frail_front, INFER, STREAM) == [8, 2], "all calls are under way"
+        )
+        frail_triton.kill()
+    start = time.monotonic()
+    assert {words(refusal(call.result)) for call in waiting} == {AWAY}
+    assert words(refusal(lambda: list(busy))) == AWAY
+    assert words(refusal(lambda: calls.ModelInfer(request(), timeout=5))) == AWAY
+    assert words(refusal(lambda: calls.ServerReady(pb.ServerReadyRequest(), timeout=5))) == AWAY
+    assert time.monotonic() - start < 2
+    frail_triton.start()
+    wait_until(lambda: _answers(calls), "the front answers again", 10)
+    back.set()
+    assert next(idle).infer_response.id == "n2"
+
+
+def _answers(calls: Any) -> bool:
+    with contextlib.suppress(grpc.RpcError):
+        return bool(calls.ModelInfer(request(), timeout=5).id)
+    return False
