@@ -6,15 +6,16 @@ window. While texts do not wait long, it grows by one per round trip. When they 
 follows the real speed of Triton and this process, and the queue before them stays short.
 
 Unary calls above their limit are refused, because their callers can retry or go elsewhere. Batches
-and streams have a limit of their own, and wait above it.
+and streams have a limit of their own, and wait above it; their callers take turns.
 """
 
 import asyncio
 import random
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
+from tidemill_server.inference.work import FairQueue
+from tidemill_server.security.acting import current_caller
 
 MIN_LIMIT = 16.0
 MAX_LIMIT = 4096.0
@@ -52,19 +53,22 @@ class Admission:
     Attributes:
         limit: bound on the texts in flight.
         rows: texts in flight.
-        waiting_rows: texts that wait for admission.
     """
 
     def __init__(self, max_queue_delay: float) -> None:
         self.limit = FIRST_LIMIT
         self.rows = 0
-        self.waiting_rows = 0
         self._max_queue_delay = max_queue_delay
         self._queue_delay = 0.0  # smoothed, because one slow answer means little
         self._wait_a_row = 0.0  # smoothed; seconds of wait per text that waits already
-        self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
+        self._waiting = FairQueue[asyncio.Future[None]]()
         self._most_rows = 0  # most texts in flight since the last cut
         self._next_decrease = 0.0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Texts that wait for admission."""
+        return self._waiting.rows
 
     @property
     def is_half_full(self) -> bool:
@@ -93,26 +97,26 @@ class Admission:
                 room before the deadline.
             DeadlineExceeded: there was no room before the deadline.
         """
-        if not self._waiting and self.rows < self.limit:
+        if not self.waiting_rows and self.rows < self.limit:
             self.rows += rows
             return
         loop = asyncio.get_running_loop()
         begin = loop.time()
         self._refuse_queue(rows, deadline - begin)
         turn: asyncio.Future[None] = loop.create_future()
-        self._waiting[turn] = rows
-        self.waiting_rows += rows
+        caller_id = current_caller.get().caller_id
+        self._waiting.add(caller_id, turn, rows)
         queued = self.waiting_rows
         try:
             async with asyncio.timeout_at(deadline):
                 await turn
         except TimeoutError:
-            self._give_up(turn, rows)
+            self._give_up(caller_id, turn, rows)
             # The wait would have been at least this long.
             self._learn_wait(max(loop.time() - begin, queued * self._wait_a_row), queued)
             raise DeadlineExceeded(max(deadline - begin, 0.0)) from None
         except asyncio.CancelledError:
-            self._give_up(turn, rows)
+            self._give_up(caller_id, turn, rows)
             raise
         self._learn_wait(loop.time() - begin, queued)
 
@@ -161,9 +165,8 @@ class Admission:
             self._next_decrease = now + max(round_trip, _DECREASE_SECONDS)
 
     def _admit_waiting(self) -> None:
-        while self._waiting and self.rows < self.limit:
-            turn, rows = self._waiting.popitem(last=False)
-            self.waiting_rows -= rows
+        while self.rows < self.limit and (rows := self._waiting.next_rows()):
+            turn = self._waiting.pop()
             if not turn.done():
                 self.rows += rows
                 turn.set_result(None)
@@ -175,7 +178,7 @@ class Admission:
             )
         # With an empty queue nothing is refused, so the current speed is measured again.
         expected = (self.waiting_rows + rows) * self._wait_a_row
-        if self._waiting and expected > remaining:
+        if self.waiting_rows and expected > remaining:
             raise Overloaded(f"the wait would be {expected:.3f} s; {remaining:.3f} s are left")
 
     def _learn_wait(self, seconds: float, queued: int) -> None:
@@ -183,11 +186,9 @@ class Admission:
         weight = _WAIT_SMOOTHING * min(1.0, queued / _LONG_QUEUE)
         self._wait_a_row += weight * (seconds / queued - self._wait_a_row)
 
-    def _give_up(self, turn: asyncio.Future[None], rows: int) -> None:
+    def _give_up(self, caller_id: str, turn: asyncio.Future[None], rows: int) -> None:
         """Remove a canceled wait; if it was admitted at the same moment, release its room."""
-        if self._waiting.pop(turn, None) is not None:
-            self.waiting_rows -= rows
-        elif not turn.cancelled():
+        if not self._waiting.discard(caller_id, turn) and not turn.cancelled():
             self.leave(rows)
 
 

@@ -47,7 +47,7 @@ class _Lane:
     def __init__(self, model: ServedModel, is_unary: bool) -> None:
         self.model = model
         self.is_unary = is_unary
-        self.queue = FairQueue()
+        self.queue = FairQueue[Work]()
         self.dispatching = False
         self.pace = Pace()
 
@@ -116,7 +116,7 @@ class Coalescer:
         calls_before = (lane.queue.rows // MAX_ROWS_A_CALL + 1) / MAX_IN_FLIGHT
         lane.pace.refuse_late(calls_before + 1, query.deadline - now)
         work = Work(query, texts, propensity, current_span.get(), now)
-        lane.queue.add(current_caller.get().caller_id, work)
+        lane.queue.add(current_caller.get().caller_id, work, len(texts))
         if not lane.dispatching and self._has_call_to_make(lane):
             # Deferred, so that other requests of this turn of the loop join the call.
             lane.dispatching = True

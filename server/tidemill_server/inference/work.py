@@ -1,9 +1,10 @@
 """Texts on their way to the model and back, and the queue in which they take turns."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from math import inf
+from typing import Generic, TypeVar
 
 from opentelemetry.trace import Span
 
@@ -15,6 +16,7 @@ QUANTUM_ROWS = 16
 """Rows that a caller may send before the next one's turn."""
 
 Answer = Prediction | TidemillError
+Item = TypeVar("Item")
 
 
 class Work:
@@ -44,15 +46,15 @@ class Work:
         self.turn = inf
 
 
-class _Caller:
-    __slots__ = ("credit", "works")
+class _Caller(Generic[Item]):
+    __slots__ = ("credit", "items")
 
     def __init__(self) -> None:
-        self.works: deque[Work] = deque()
+        self.items: OrderedDict[Item, int] = OrderedDict()  # with their texts
         self.credit = QUANTUM_ROWS
 
 
-class FairQueue:
+class FairQueue(Generic[Item]):
     """A queue in which callers take turns: deficit round robin (Shreedhar and Varghese, 1995).
 
     A caller who had nothing queued has the next turn, as in FQ-CoDel (RFC 8290). So few texts do
@@ -66,37 +68,52 @@ class FairQueue:
 
     def __init__(self) -> None:
         self.rows = 0
-        self._callers: dict[str, _Caller] = {}
+        self._callers: dict[str, _Caller[Item]] = {}
         self._turns: deque[str] = deque()
 
-    def add(self, caller_id: str, work: Work) -> None:
-        """Queue a work of a caller."""
+    def add(self, caller_id: str, item: Item, rows: int) -> None:
+        """Queue an item of a caller, which has at least one text."""
         caller = self._callers.get(caller_id)
         if caller is None:
             caller = self._callers[caller_id] = _Caller()
             self._turns.appendleft(caller_id)
-        caller.works.append(work)
-        self.rows += len(work.texts)
+        caller.items[item] = rows
+        self.rows += rows
 
-    def take(self, rows: int) -> list[Work]:
-        """Remove and return the next works that have at most `rows` texts together."""
-        taken: list[Work] = []
+    def discard(self, caller_id: str, item: Item) -> bool:
+        """Remove an item; return whether it was still queued."""
+        caller = self._callers.get(caller_id)
+        rows = caller.items.pop(item, 0) if caller is not None else 0
+        self.rows -= rows
+        return rows > 0
+
+    def next_rows(self) -> int:
+        """Return how many texts the item whose turn it is has; 0 if the queue is empty."""
         while self._turns:
             caller = self._callers[self._turns[0]]
-            if not caller.works:
+            if not caller.items:
                 del self._callers[self._turns.popleft()]
-                continue
-            size = len(caller.works[0].texts)
-            if caller.credit <= 0:
+            elif caller.credit <= 0:
                 caller.credit += QUANTUM_ROWS
                 self._turns.rotate(-1)
-            elif size > rows:
-                break
             else:
-                taken.append(caller.works.popleft())
-                caller.credit -= size
-                self.rows -= size
-                rows -= size
-                if not caller.works:
-                    self._turns.rotate(-1)
+                return next(iter(caller.items.values()))
+        return 0
+
+    def pop(self) -> Item:
+        """Remove and return the item whose turn it is, right after `next_rows`."""
+        caller = self._callers[self._turns[0]]
+        item, rows = caller.items.popitem(last=False)
+        caller.credit -= rows
+        self.rows -= rows
+        if not caller.items:
+            self._turns.rotate(-1)
+        return item
+
+    def take(self, rows: int) -> list[Item]:
+        """Remove and return the next items that have at most `rows` texts together."""
+        taken: list[Item] = []
+        while 0 < (size := self.next_rows()) <= rows:
+            taken.append(self.pop())
+            rows -= size
         return taken

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from tidemill_core.domain.access import NOBODY
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
 from tidemill_server.inference.admission import (
     FIRST_LIMIT,
@@ -13,6 +15,7 @@ from tidemill_server.inference.admission import (
     MIN_LIMIT,
     Admission,
 )
+from tidemill_server.security.acting import current_caller
 
 DELAY = 0.03
 LONG = 60.0
@@ -136,7 +139,7 @@ def test_texts_that_are_given_up_teach_the_limit() -> None:
     assert admission.limit == pytest.approx(FIRST_LIMIT * 0.81)
 
 
-async def test_who_waits_is_let_in_first_come_first_served() -> None:
+async def test_the_texts_of_a_caller_are_admitted_in_their_order() -> None:
     """Each text that leaves admits the next one in order of arrival."""
     async with asyncio.timeout(10):
         admission, order = limited_to(16.0), list[int]()
@@ -155,6 +158,28 @@ async def test_who_waits_is_let_in_first_come_first_served() -> None:
         await asyncio.gather(*tasks)
         assert order == list(range(8))
         assert (admission.rows, admission.waiting_rows) == (16, 0)
+
+
+async def test_callers_who_wait_take_turns() -> None:
+    """A caller with few texts does not wait behind all texts of another."""
+    async with asyncio.timeout(10):
+        admission, order = limited_to(16.0), list[str]()
+        await admission.wait(16, now() + LONG)
+
+        async def wait(caller: str) -> None:
+            current_caller.set(replace(NOBODY, caller_id=caller))
+            await admission.wait(16, now() + LONG)
+            order.append(caller)
+
+        async with asyncio.TaskGroup() as waiting:
+            for caller in [*["alice"] * 20, "bob", "bob"]:
+                waiting.create_task(wait(caller))
+            await asyncio.sleep(0)
+            for _ in range(22):
+                admission.leave(16)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        assert order[:4].count("bob") == 2
 
 
 @pytest.mark.parametrize("ending", ["cancelled", "late"])

@@ -12,7 +12,7 @@ class Queue:
     """A queue whose works are known by their callers."""
 
     def __init__(self) -> None:
-        self.queue = FairQueue()
+        self.queue = FairQueue[Work]()
         self._callers: dict[Work, str] = {}
 
     def add(self, caller: str, rows: int, count: int = 1) -> None:
@@ -20,7 +20,7 @@ class Queue:
         for _ in range(count):
             work = Work(QUERY, ["card"] * rows, 1.0, INVALID_SPAN, 0.0)
             self._callers[work] = caller
-            self.queue.add(caller, work)
+            self.queue.add(caller, work, rows)
 
     def take(self, rows: int) -> list[str]:
         """Return the caller of each work of the next call."""
