@@ -76,8 +76,8 @@ def runs(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs; of check_feedback, which runs every minute, only those that started a run."""
-    keep = None if every or job else _started_something
+    """List runs; of check_feedback and rollout, which run often, only those that did something."""
+    keep = None if every or job else _did_something
     with connected(address) as client:
         request = pb.ListJobRunsRequest(job=job, task=task)
         found = collect_of(client, client.jobs.ListJobRuns, request, limit, keep)
@@ -96,18 +96,21 @@ def runs(
     }
     print_list(found, columns, "nothing has run yet", as_json)
     if keep is not None and not as_json:
-        say("check_feedback runs that started nothing are left out; --all shows them")
+        say("runs of check_feedback and rollout that did nothing are left out; --all shows them")
 
 
 def _jobs(client: TidemillClient) -> list[pb.Job]:
     return collect(client.jobs.ListJobs, pb.ListJobsRequest(), limit=1000)
 
 
-def _started_something(run: pb.JobRun) -> bool:
-    """Return False for a run of check_feedback that found nothing to do."""
-    if run.job != "check_feedback" or run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
+def _did_something(run: pb.JobRun) -> bool:
+    """Return False for a run of check_feedback or rollout that found nothing to do."""
+    if run.state != pb.JobRunState.JOB_RUN_STATE_SUCCEEDED:
         return True
-    return run.result.fields["decision"].string_value == "STARTED"
+    decision = run.result.fields["decision"].string_value
+    if run.job == "rollout":
+        return decision not in ("HOLD", "NOTHING")
+    return run.job != "check_feedback" or decision == "STARTED"
 
 
 @app.command(epilog="Example: tidemill jobs run retrain --task support --no-follow")

@@ -142,7 +142,8 @@ def test_a_champion_that_changes_ends_the_rollout(watched: Watched) -> None:
     models.rollback(TASK, Change("ann", "it is wrong", "", now))
     models.recall(TASK, 2, Change("ann", "", "", now))
     watched.workspace.let_wait(2)
-    watched.check()
+    assert watched.check()["decision"] == "HOLD"
+    wait_until(lambda: watched.check()["decision"] == "ADVANCE", "all fronts have noticed")
     assert watched.state() is ModelState.SHADOW
     models.set_traffic(TASK, Traffic(), Change("ann", "not now", "", now))
     assert watched.check()["decision"] == "ENDED"
