@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.clients.calls import BOTH, Asyncio, Threads
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 from tidemill.v1.model_service_pb2 import GetModelVersionRequest
 from tidemill.v1.prediction_service_pb2 import StreamPredictRequest
 from tidemill_client import (
@@ -22,6 +22,7 @@ from tidemill_client import (
     translated_errors,
 )
 
+pytestmark = BOTH_TRANSPORTS
 Client = Threads | Asyncio
 EXAMPLE = Path(__file__).parents[3] / "examples" / "grpc" / "predict.py"
 BOTH_CLIENTS = pytest.mark.parametrize("client", BOTH, ids=repr)
@@ -65,7 +66,11 @@ def test_many_texts_get_the_labels_that_single_calls_give(client: Client, front:
 def test_a_verdict_is_stored_and_can_be_repeated(client: Client, front: Front) -> None:
     """The same request id gets the first answer again."""
     made = client.call("predict", front.address, "support", "money")
-    options = {"label": "card", "source": "test", "request_id": f"verdict of {client!r}"}
+    options = {
+        "label": "card",
+        "source": "test",
+        "request_id": f"verdict of {client!r} on {front.address}",
+    }
     first = client.call("submit_feedback", front.address, made.prediction_id, **options)
     again = client.call("submit_feedback", front.address, made.prediction_id, **options)
     assert first == again

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server.front import Front
+from tests.integration.server.front import BOTH_TRANSPORTS, Front
 
 PACKAGE = Path(__file__).parents[3] / "clients" / "node"
 LOCK = PACKAGE / "package-lock.json"
@@ -65,10 +65,17 @@ def test_no_package_names_the_host_it_came_from() -> None:
     assert '"resolved"' not in LOCK.read_text()
 
 
-def test_the_client_works_against_the_real_front(front: Front) -> None:
-    """It compiles under strict, and its tests pass: unary, batch, stream, verdict, errors."""
+@pytest.fixture(scope="module")
+def _compiled(_installed: None) -> None:
+    """Compile the client and its tests, which must succeed under strict."""
     shutil.rmtree(PACKAGE / "dist", ignore_errors=True)
     run("node_modules/.bin/tsc")
+
+
+@pytest.mark.usefixtures("_compiled")
+@BOTH_TRANSPORTS
+def test_the_client_works_against_the_real_front(front: Front) -> None:
+    """Its tests pass: unary, batch, stream, verdict, errors."""
     said = run(
         *("node", "--test", "--test-reporter=tap", "dist/test/"),
         TIDEMILL_TEST_ADDRESS=front.address,
