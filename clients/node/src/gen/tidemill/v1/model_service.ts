@@ -196,6 +196,13 @@ export interface GetModelVersionResponse {
     | undefined;
   /** What the gates found, in their order; empty before the version is judged. */
   gateResults: GateResult[];
+  /** The URL or folder of its training in each tracker, by the tracker's name. */
+  trackedRuns: { [key: string]: string };
+}
+
+export interface GetModelVersionResponse_TrackedRunsEntry {
+  key: string;
+  value: string;
 }
 
 /** A request for PromoteModelVersion. */
@@ -1207,7 +1214,7 @@ export const GetModelVersionRequest: MessageFns<GetModelVersionRequest> = {
 };
 
 function createBaseGetModelVersionResponse(): GetModelVersionResponse {
-  return { modelVersion: undefined, gateResults: [] };
+  return { modelVersion: undefined, gateResults: [], trackedRuns: {} };
 }
 
 export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
@@ -1218,6 +1225,9 @@ export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
     for (const v of message.gateResults) {
       GateResult.encode(v!, writer.uint32(18).fork()).join();
     }
+    globalThis.Object.entries(message.trackedRuns).forEach(([key, value]: [string, string]) => {
+      GetModelVersionResponse_TrackedRunsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
     return writer;
   },
 
@@ -1250,6 +1260,17 @@ export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
             message.gateResults.push(GateResult.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = GetModelVersionResponse_TrackedRunsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.trackedRuns[entry3.key] = entry3.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1271,6 +1292,86 @@ export const GetModelVersionResponse: MessageFns<GetModelVersionResponse> = {
       ? ModelVersion.fromPartial(object.modelVersion)
       : undefined;
     message.gateResults = object.gateResults?.map((e) => GateResult.fromPartial(e)) || [];
+    message.trackedRuns = (globalThis.Object.entries(object.trackedRuns ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseGetModelVersionResponse_TrackedRunsEntry(): GetModelVersionResponse_TrackedRunsEntry {
+  return { key: "", value: "" };
+}
+
+export const GetModelVersionResponse_TrackedRunsEntry: MessageFns<GetModelVersionResponse_TrackedRunsEntry> = {
+  encode(message: GetModelVersionResponse_TrackedRunsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetModelVersionResponse_TrackedRunsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetModelVersionResponse_TrackedRunsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetModelVersionResponse_TrackedRunsEntry>, I>>(
+    base?: I,
+  ): GetModelVersionResponse_TrackedRunsEntry {
+    return GetModelVersionResponse_TrackedRunsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetModelVersionResponse_TrackedRunsEntry>, I>>(
+    object: I,
+  ): GetModelVersionResponse_TrackedRunsEntry {
+    const message = createBaseGetModelVersionResponse_TrackedRunsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };

@@ -41,7 +41,7 @@ export interface Report {
   reportId: string;
   /** The task that was checked. */
   task: string;
-  /** "drift", "accuracy" or "latency". */
+  /** "drift", "accuracy", "latency" or "rollout". */
   kind: string;
   /** The version that was checked. */
   modelVersion: number;
