@@ -73,11 +73,18 @@ def _compiled(_installed: None) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
+def test_the_client_works_against_scripted_servers() -> None:
+    """Its own tests of retries, deadlines and errors pass."""
+    said = run("node", "--test", "--test-reporter=tap", "dist/test/client.test.js")
+    assert "\n# fail 0" in said
+
+
+@pytest.mark.usefixtures("_compiled")
 @BOTH_TRANSPORTS
 def test_the_client_works_against_the_real_front(front: Front) -> None:
-    """Its tests pass: unary, batch, stream, verdict, errors."""
+    """Its own tests pass: unary, batch, stream, verdict, errors."""
     said = run(
-        *("node", "--test", "--test-reporter=tap", "dist/test/"),
+        *("node", "--test", "--test-reporter=tap", "dist/test/front.test.js"),
         TIDEMILL_TEST_ADDRESS=front.address,
     )
     assert "# SKIP" not in said
