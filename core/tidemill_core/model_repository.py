@@ -59,6 +59,7 @@ class TrainingRecord:
         threads: CPU threads.
         hyperparameters: all of the network's.
         weights: SHA-256 of the weights and the temperature, in hex.
+        int8: whether the weights are rounded to int8.
     """
 
     network: str
@@ -66,6 +67,7 @@ class TrainingRecord:
     threads: int
     hyperparameters: Mapping[str, int | float]
     weights: str
+    int8: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,16 @@
 """The sections of `tidemill.toml`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
@@ -72,6 +79,14 @@ class TaskSettings(_SettingsSection):
         if any(source in sources[:place] for place, source in enumerate(sources)):
             raise ValueError("two sources are the same: their rows would count twice")
         return sources
+
+    @model_validator(mode="after")
+    def _int8_is_onnx(self) -> Self:
+        if self.training.int8 and self.format != "onnx":
+            raise ValueError(
+                f"training.int8 needs the format 'onnx', and the format is '{self.format}'"
+            )
+        return self
 
 
 class FeedbackSettings(_SettingsSection):

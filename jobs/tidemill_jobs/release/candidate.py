@@ -25,6 +25,7 @@ class Candidate:
         offline: answers n texts without Triton: float32 [n, labels].
         made_by: the job that made it.
         original: the torch module that was exported; None for a model that was made elsewhere.
+        unrounded: the torch module before its weights were rounded to int8; None if they were not.
     """
 
     version: ModelVersion
@@ -33,3 +34,4 @@ class Candidate:
     offline: Callable[[Sequence[str]], Probabilities]
     made_by: str = RETRAIN
     original: nn.Module | None = None
+    unrounded: nn.Module | None = None

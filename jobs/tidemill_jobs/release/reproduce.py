@@ -92,4 +92,10 @@ def _version(models: ModelStore, task: str, parameters: object) -> ModelVersion:
 
 
 def _config(record: TrainingRecord) -> TrainingConfig:
-    return TrainingConfig(record.network, record.hyperparameters, record.seed, record.threads)
+    return TrainingConfig(
+        record.network,
+        record.hyperparameters,
+        record.seed,
+        record.threads,
+        int8=record.int8,
+    )

@@ -53,6 +53,7 @@ def run(context: JobContext) -> Result:
         seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
         search=_search(chosen, settings.optuna_url, f"{task}/{dataset.dataset_version}"),
+        int8=chosen.int8,
     )
     outboxes = outboxes_of(settings, task)
     with sent_afterwards(context), recorded_run(outboxes, subject) as record:
@@ -113,6 +114,7 @@ def _publish(
         measures=trained.test_measures,
         offline=trained.probabilities,
         original=trained.classifier,
+        unrounded=trained.unrounded,
     )
 
 

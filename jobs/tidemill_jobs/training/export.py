@@ -17,6 +17,7 @@ from tidemill_core.onnx_session import open_session
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
 from tidemill_jobs.training.classifier import CalibratedClassifier
+from tidemill_jobs.training.int8 import store_int8
 
 TOLERANCE = 1e-4
 _TIE = 1e-6
@@ -43,7 +44,8 @@ def export_onnx(classifier: CalibratedClassifier, sequence_length: int) -> bytes
     Returns:
         A serialized model from `input_ids`, int32 [batch, length], to `probabilities__0`, float32
         [batch, labels]. All three dimensions are symbolic, because lengths and label counts
-        differ between versions, and Triton's configuration has -1 for them.
+        differ between versions, and Triton's configuration has -1 for them. Weights that were
+        rounded to int8 are stored as such.
     """
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
@@ -62,6 +64,7 @@ def export_onnx(classifier: CalibratedClassifier, sequence_length: int) -> bytes
         raise RuntimeError("the dynamo exporter returned no program")
     model = program.model_proto
     _make_labels_symbolic(model)
+    store_int8(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 

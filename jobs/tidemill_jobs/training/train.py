@@ -1,7 +1,7 @@
 """The training of a calibrated model on labeled texts."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
 from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
 from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
+from tidemill_jobs.training.int8 import rounded
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
 from tidemill_jobs.training.search import SearchConfig, Subject, search
@@ -36,6 +37,7 @@ class TrainingConfig:
             much on a busy machine, because threads spin while they wait.
         abstain_for_precision: as in the task's settings.
         search: how to search for better hyperparameters; None for no search.
+        int8: whether to round the weights to int8 before the calibration.
     """
 
     network: str = "ngram"
@@ -44,6 +46,7 @@ class TrainingConfig:
     threads: int = 1
     abstain_for_precision: float | None = None
     search: SearchConfig | None = None
+    int8: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class TrainedModel:
         test_probabilities: float32 of shape [test rows, labels].
         reliability: of the test split.
         abstain_below: as in the manifest.
+        unrounded: the classifier before its weights were rounded to int8; None if they were not.
     """
 
     record: TrainingRecord
@@ -71,6 +75,7 @@ class TrainedModel:
     test_probabilities: npt.NDArray[np.float32]
     reliability: tuple[ReliabilityBin, ...]
     abstain_below: float
+    unrounded: Classifier | None = None
 
     @property
     def tokenizer_json(self) -> str:
@@ -151,14 +156,15 @@ def train(
         subject = Subject(network, learner, held_out, config.seed, config.threads)
         values |= search(subject, config.search, part(progress, 0.2, 0.8), tracker)
     sizes = {**rows.sizes(), "seed": config.seed, "threads": config.threads}
-    tracker.log_parameters({"network": config.network, **sizes, **values})
+    tracker.log_parameters({"network": config.network, "int8": config.int8, **sizes, **values})
     with reproducible(config.seed, config.threads):
         learned = learner(values, part(progress, 0.8, 0.95), tracker.log_metrics)
         progress(0.95, "calibrating")
-        classifier = _calibrate(learned, rows.lesson.held_out)
+        served = rounded(learned) if config.int8 else learned
+        classifier = _calibrate(served, rows.lesson.held_out)
         model = _measured(classifier, rows, config, values, tracker)
     progress(1.0, "trained")
-    return model
+    return replace(model, unrounded=learned if config.int8 else None)
 
 
 def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) -> _Prepared:
@@ -199,7 +205,12 @@ def _measured(
     held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
     precision = config.abstain_for_precision
     record = TrainingRecord(
-        config.network, config.seed, config.threads, values, classifier.fingerprint()
+        config.network,
+        config.seed,
+        config.threads,
+        values,
+        classifier.fingerprint(),
+        config.int8,
     )
     return TrainedModel(
         record=record,

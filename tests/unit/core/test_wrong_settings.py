@@ -91,6 +91,10 @@ def test_wrong_values(text: str, name: str) -> None:
         ("[feedback]\ntrust = { x = 1e-4 }", "feedback.trust.x is 0.0001: must be at least 0.001"),
         (TASK + "redact = 5", "tasks.support.redact is 5: must be a list"),
         (TASK + 'format = "pickle"', "is 'pickle': must be 'onnx' or 'torchscript'"),
+        (
+            TASK + 'format = "torchscript"\ntraining = { int8 = true }',
+            "tasks.support: training.int8 needs the format 'onnx', and the format is 'torchscript'",
+        ),
         ("[tasks.support]", "tasks.support.sources: missing"),
         ("[tasks.support]\nsources = []", "tasks.support.sources: must not be empty"),
         ("[tasks.Bad]", "tasks.Bad is 'Bad': must match the pattern '^[a-z]"),

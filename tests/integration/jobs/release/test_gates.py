@@ -87,6 +87,22 @@ def test_a_model_from_elsewhere_has_no_torch_module(loop: Loop, trained: Trained
     assert results["weights"].verdict is GateVerdict.PASSED
 
 
+def test_int8_weights_that_change_labels_fail(loop: Loop, trained: Trained, other: Trained) -> None:
+    """The gate asks the module before rounding, and counts the labels that Triton changes."""
+    version, model = loop.candidate(trained), trained.model
+    data = TrainingData(LabeledTexts(), test=trained.test)
+    before = {"same": model.classifier, "other": other.model.classifier}
+    found = {}
+    for name, unrounded in before.items():
+        candidate = Candidate(
+            version, model.labels, model.test_measures, model.probabilities, unrounded=unrounded
+        )
+        results = {each.gate: each for each in judged(loop.context, candidate, data, {})}
+        found[name] = failed(results)
+    assert found["same"] == {}
+    assert "weights in int8 change the label of" in found["other"]["int8"]
+
+
 def test_recent_texts_of_callers_are_sent_again(loop: Loop, trained: Trained) -> None:
     """The gates on speed send what callers sent, where texts are stored."""
     now = loop.context.clock()

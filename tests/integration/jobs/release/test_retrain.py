@@ -13,6 +13,7 @@ import pytest
 from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
 from tests.plugins.mlflow_store import mlflow_client
 from tests.plugins.triton import RunningTriton
+from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.domain.job_parameters import RetrainParameters
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.split import Split, content_hash, split_of
@@ -21,6 +22,7 @@ from tidemill_core.settings import LabelNames
 from tidemill_core.settings.training import NetworkName, TrainingSettings
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import RunCanceled
+from tidemill_jobs.release import reproduce
 from tidemill_jobs.release.tracking import outboxes_of
 from tidemill_jobs.training.tracking import read_run, waiting
 
@@ -236,6 +238,25 @@ def test_each_network_goes_through_triton(loop: Loop, network: NetworkName) -> N
     patient = settings.monitoring.model_copy(update={"max_p99_latency_ms": 10_000.0})
     result = loop.retrain(settings=settings.model_copy(update={"monitoring": patient}))
     assert result["state"] == CHAMPION, result["reason"]
+
+
+def test_weights_in_int8_go_through_triton(loop: Loop) -> None:
+    """Triton answers from an int8 file as was answered offline, and the version becomes champion.
+
+    The gate `int8` compared it with the weights before rounding, and it can be reproduced.
+    """
+    loop.change(training=TrainingSettings(int8=True))
+    result = loop.retrain()
+    assert result["state"] == CHAMPION, result["reason"]
+    manifest = loop.context.repository.manifest(loop.context.task, "onnx", 1)
+    assert manifest.training is not None
+    assert manifest.training.int8
+    results = loop.context.storage.models.gate_results(loop.context.task, 1)
+    gates = {each.gate: each for each in results}
+    for name in ("answers", "export", "int8"):
+        assert gates[name].verdict is GateVerdict.PASSED, gates[name]
+    assert gates["int8"].figure == 0
+    assert reproduce.run(loop.context)["weights"] == manifest.training.weights
 
 
 def test_a_runs_parameters_stand_above_the_settings(loop: Loop) -> None:
