@@ -32,6 +32,8 @@ from tidemill_jobs.catalog import CHECKS, catalog, definition
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.execute import execute
 from tidemill_jobs.first_model import queue_first_models
+from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
+from tidemill_jobs.monitoring.alerts.sender import Sender
 from tidemill_jobs.release.rollout.queue import queue_rollouts
 from tidemill_jobs.release.serving import Reconciler
 from tidemill_jobs.runner import Runner
@@ -43,7 +45,9 @@ TICK_SECONDS = 0.5
 KEEP_CHECKS = timedelta(days=7)
 """How long the runs of checks are kept; their findings are in reports."""
 PRUNE_EVERY = timedelta(days=1)
-_RECONCILER_STOP_SECONDS = 1.0
+ALERT_SECONDS = 2.0
+"""How often alerts are looked for and sent."""
+_THREAD_STOP_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -59,6 +63,7 @@ class JobsProcess:
         self._runner = Runner(storage.jobs, system_clock)
         repository = ModelRepository(settings.model_repository)
         self._reconciler = Reconciler(storage, repository, triton, system_clock)
+        self._sender = Sender(storage.alert_outbox, settings.alerts, system_clock)
         tasks = list(settings.tasks)
         self._schedule = Schedule(settings.schedule, tasks, storage.jobs, system_clock)
         self._leading = threading.Event()
@@ -66,9 +71,13 @@ class JobsProcess:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set."""
-        # A load may take minutes, and the lease must be renewed every few seconds.
-        reconciling = threading.Thread(target=self._reconcile, args=(stopping,), daemon=True)
-        reconciling.start()
+        # A load may take minutes, a receiver many seconds; the lease must be renewed meanwhile.
+        threads = [
+            threading.Thread(target=work, args=(stopping,), daemon=True)
+            for work in (self._reconcile, self._send_alerts)
+        ]
+        for thread in threads:
+            thread.start()
         while not stopping.wait(TICK_SECONDS):
             try:
                 self._tick()
@@ -77,7 +86,8 @@ class JobsProcess:
                 log.warning("database_away", detail=error.detail or str(error))
         self._stop_leading()
         self._runner.stop()
-        reconciling.join(_RECONCILER_STOP_SECONDS)
+        for thread in threads:
+            thread.join(_THREAD_STOP_SECONDS)
         self._storage.leases.release(LEASE, self._holder)
 
     def _tick(self) -> None:
@@ -105,6 +115,20 @@ class JobsProcess:
                 self._reconciler.tick(tasks)
             except Exception:  # an unexpected error must not end the thread
                 log.exception("not_reconciled")
+
+    def _send_alerts(self, stopping: threading.Event) -> None:
+        """Send alerts while this process leads, until `stopping` is set."""
+        while not stopping.wait(ALERT_SECONDS):
+            if not self._leading.is_set():
+                continue
+            try:
+                for task in self._settings.tasks:
+                    watch_retrainings(self._storage, self._settings.alerts, task, system_clock())
+                self._sender.tick()
+            except StorageUnavailable as error:
+                log.warning("alerts_wait", detail=error.detail or str(error))
+            except Exception:  # an unexpected error must not end the thread
+                log.exception("alerts_not_sent")
 
     def _prune(self, now: datetime) -> None:
         pruned = prune_runs(self._storage.database, CHECKS, now - KEEP_CHECKS)

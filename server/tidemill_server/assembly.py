@@ -197,6 +197,8 @@ def _handlers(
         model_importer=ModelImporter(
             ModelUploads(settings.state_dir), storage.jobs, router, system_clock
         ),
-        monitoring=MonitoringHandler(storage.reports, system_clock),
+        monitoring=MonitoringHandler(
+            storage.reports, storage.alerts, storage.silences, settings.tasks, system_clock
+        ),
         job=JobHandler(storage.jobs, router, system_clock),
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -14,6 +15,7 @@ from tidemill.v1 import (
     monitoring_service_pb2,
     prediction_service_pb2,
 )
+from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.gate import GateResult
 from tidemill_core.domain.labeling import LabelItem, LabelItemState, LabelReason
@@ -60,6 +62,20 @@ def page(request: Any) -> Page:
         InvalidArgument: page_size is negative, or the server did not issue page_token.
     """
     return Page.parse(request.page_size, request.page_token)
+
+
+def time(request: Message, field: str) -> datetime | None:
+    """Return a Timestamp of a request; None if it is not set.
+
+    Raises:
+        InvalidArgument: it is out of range.
+    """
+    if not request.HasField(field):
+        return None
+    try:
+        return cast("datetime", getattr(request, field).ToDatetime(tzinfo=UTC))
+    except (ValueError, OverflowError) as error:
+        raise InvalidArgument("INVALID_TIME", field, "is not a time that exists") from error
 
 
 def query(
@@ -216,3 +232,9 @@ def report(value: Report) -> monitoring_service_pb2.Report:
     """Convert a report."""
     verdict = f"REPORT_VERDICT_{value.verdict}"
     return message(monitoring_service_pb2.Report, value, verdict=verdict)
+
+
+def alert(value: Alert) -> monitoring_service_pb2.Alert:
+    """Convert an alert."""
+    severity = f"SEVERITY_{value.severity}"
+    return message(monitoring_service_pb2.Alert, value, severity=severity)

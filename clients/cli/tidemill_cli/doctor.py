@@ -1,5 +1,7 @@
 """`tidemill doctor`."""
 
+from typing import Annotated
+
 import typer
 from rich.text import Text
 
@@ -12,14 +14,21 @@ app = typer.Typer(add_completion=False)
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@app.command(epilog="Example: tidemill doctor --json")
-def doctor(as_json: AsJson = False) -> None:
+@app.command(epilog="Example: tidemill doctor --alerts")
+def doctor(
+    alerts: Annotated[
+        bool,
+        typer.Option("--alerts", help="Also send a test alert to each sink, and resolve it."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check whether this machine and this workspace can run Tidemill."""
     require_extras()
     # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.doctor_checks import examine
+    from tidemill_cli.doctor_sinks import try_sinks
 
-    checks = examine()
+    checks = [*examine(), *(try_sinks() if alerts else [])]
     if as_json:
         print_json(checks)
     else:

@@ -3,24 +3,24 @@
 from typing import Annotated, Literal
 
 import typer
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from tidemill.v1 import monitoring_service_pb2 as pb
-from tidemill_cli.connection import connected, current_user
+from tidemill_cli.alerts import acknowledge, list_alerts
+from tidemill_cli.connection import connected
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_table
 from tidemill_cli.tasks import collect_of
 
-app = group("tidemill reports alerts --unacknowledged")
+app = group("tidemill reports list --kind accuracy")
 
 
 @app.command("list", epilog="Example: tidemill reports list --task support --kind drift")
 def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
-        Literal["drift", "accuracy", "latency", "rollout"] | None,
+        Literal["drift", "accuracy", "latency", "rollout", "retraining"] | None,
         typer.Option(help="Only this check.", show_default=False),
     ] = None,
     limit: Limit = 20,
@@ -69,51 +69,6 @@ def show(
         print_table(("figure", "value"), figures, empty="the report has no figures")
 
 
-@app.command(epilog="Example: tidemill reports alerts --unacknowledged --json")
-def alerts(
-    task: OnlyTask = "",
-    unacknowledged: Annotated[
-        bool, typer.Option("--unacknowledged", help="Only alerts that no one has acknowledged.")
-    ] = False,
-    limit: Limit = 20,
-    address: Address = "",
-    as_json: AsJson = False,
-) -> None:
-    """List alerts."""
-    with connected(address) as client:
-        request = pb.ListAlertsRequest(task=task, unacknowledged_only=unacknowledged)
-        found = collect_of(client, client.monitoring.ListAlerts, request, limit)
-    columns: Columns = {
-        "alert id": "alert_id",
-        "raised (UTC)": "create_time",
-        "task": "task",
-        "kind": "kind",
-        "acknowledged": _acknowledged,
-        "found": "message",
-    }
-    print_list(found, columns, "no alerts", as_json)
-
-
-@app.command(epilog="Example: tidemill reports acknowledge ALERT_ID")
-def acknowledge(
-    alert_id: Annotated[str, typer.Argument(help="The alert's id.")],
-    address: Address = "",
-    as_json: AsJson = False,
-) -> None:
-    """Acknowledge an alert."""
-    request = pb.AcknowledgeAlertRequest(alert_id=alert_id, actor=current_user())
-    with connected(address) as client:
-        alert = client.monitoring.AcknowledgeAlert(request, timeout=CALL_SECONDS).alert
-    fields = {
-        "alert id": alert.alert_id,
-        "task": alert.task,
-        "found": alert.message,
-        "acknowledged": _acknowledged(alert),
-    }
-    print_one(alert, fields, as_json)
-
-
-def _acknowledged(alert: pb.Alert) -> str:
-    if alert.acknowledge_time == Timestamp():
-        return "no one"
-    return f"{alert.acknowledged_by}, {time_text(alert.acknowledge_time)} UTC"
+# The commands had these names before `tidemill alerts` existed.
+app.command("alerts", hidden=True, epilog="Example: tidemill alerts list")(list_alerts)
+app.command(hidden=True, epilog="Example: tidemill alerts acknowledge ALERT_ID")(acknowledge)

@@ -1,4 +1,4 @@
-"""Reports of checks, and the alerts that they raise."""
+"""Reports of checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Report:
     Attributes:
         report_id: its id.
         task: the task that was checked.
-        kind: `drift`, `accuracy` or `latency`.
-        model_version: the champion that was checked.
+        kind: `drift`, `accuracy`, `latency`, `rollout` or `retraining`.
+        model_version: the version that was checked; 0 if the report is about none.
         verdict: the conclusion.
         summary: the finding in a sentence.
         details: the figures behind it; each name includes the unit.
@@ -41,28 +41,3 @@ class Report:
     details: Mapping[str, Any]
     run_id: str
     create_time: datetime
-
-
-@dataclass(frozen=True)
-class Alert:
-    """A report that someone should look at.
-
-    Attributes:
-        alert_id: its id.
-        report_id: the report behind it.
-        task: the task.
-        kind: the report's kind.
-        message: the report's summary.
-        create_time: when it was raised.
-        acknowledge_time: when someone acknowledged it; None until then.
-        acknowledged_by: who acknowledged it; empty until then.
-    """
-
-    alert_id: str
-    report_id: str
-    task: str
-    kind: str
-    message: str
-    create_time: datetime
-    acknowledge_time: datetime | None
-    acknowledged_by: str

@@ -5,6 +5,7 @@ underscores: `TIDEMILL_FEEDBACK__RETRAIN_AFTER=500`. Relative paths are relative
 the folder in which Tidemill is started.
 """
 
+from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
@@ -34,6 +35,7 @@ from tidemill_core.settings.workspace import (
 __all__ = [
     "TASK_NAME",
     "WORKSPACE_FILE",
+    "AlertSettings",
     "AuthSettings",
     "FeedbackSettings",
     "FilesSource",

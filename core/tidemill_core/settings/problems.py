@@ -40,8 +40,12 @@ _MAY_BE_SECRET = {
     "control_key",
     "database_url",
     "mlflow_tracking_uri",
+    "password",
     "prediction_id_keys",
+    "routing_key",
+    "secret",
     "url",
+    "webhook_url",
 }
 _LONGEST_VALUE = 80
 _CLOSE = 0.8

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from tidemill_core.loopback import is_loopback
+from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.problems import (
     PREFIX,
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     labeling: LabelingSettings = LabelingSettings()
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
 

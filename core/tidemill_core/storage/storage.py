@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tidemill_core.storage.alert_outbox import AlertOutbox
+from tidemill_core.storage.alerts import AlertStore
 from tidemill_core.storage.api_keys import ApiKeyStore
 from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
@@ -18,6 +20,7 @@ from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
 from tidemill_core.storage.rollouts import RolloutStore
+from tidemill_core.storage.silences import SilenceStore
 from tidemill_core.storage.tracked_runs import TrackedRunStore
 
 
@@ -38,6 +41,9 @@ class Storage:
     tracked_runs: TrackedRunStore
     jobs: JobStore
     reports: ReportStore
+    alerts: AlertStore
+    alert_outbox: AlertOutbox
+    silences: SilenceStore
     leases: LeaseStore
     api_keys: ApiKeyStore
     audit: AuditStore
@@ -66,6 +72,9 @@ def open_storage(url: str) -> Storage:
         TrackedRunStore(database),
         JobStore(database),
         ReportStore(database),
+        AlertStore(database),
+        AlertOutbox(database),
+        SilenceStore(database),
         LeaseStore(database),
         ApiKeyStore(database),
         AuditStore(database),

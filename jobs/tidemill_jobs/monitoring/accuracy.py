@@ -49,7 +49,7 @@ def run(context: JobContext) -> Result:
     log_sample = context.task_settings.log_sample
     finding = _find(counts, manifest.measures["accuracy"], monitoring, log_sample)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
-    return report(storage.reports, subject, finding)
+    return report(storage, context.settings.alerts, subject, finding)
 
 
 def _find(

@@ -85,7 +85,7 @@ def run(context: JobContext) -> Result:
     context.progress(0.5, f"comparing {sum(labels.values())} predictions with the reference")
     finding = _find(manifest, labels, confidences, monitoring.min_predictions)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
-    return report(storage.reports, subject, finding)
+    return report(storage, context.settings.alerts, subject, finding)
 
 
 def measure_shift(reference: Counts, window: Counts, random: np.random.Generator) -> Shift:

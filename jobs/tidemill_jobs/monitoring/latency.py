@@ -37,7 +37,7 @@ def run(context: JobContext) -> Result:
     count, latencies_ms = storage.predictions.latency_percentiles(window, METHODS, (50, 99))
     finding = _find(count, latencies_ms, context.settings.monitoring)
     subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
-    return report(storage.reports, subject, finding)
+    return report(storage, context.settings.alerts, subject, finding)
 
 
 def _find(count: int, latencies_ms: Sequence[float], settings: MonitoringSettings) -> Finding:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.model_repository import ModelManifest, ModelRepository
+from tidemill_core.settings import AlertSettings
 from tidemill_core.storage.models import ModelStore
-from tidemill_core.storage.reports import ReportStore
+from tidemill_core.storage.storage import Storage
 from tidemill_jobs.context import Result
-
-_log = structlog.get_logger()
+from tidemill_jobs.monitoring.alerts.raising import raise_alert, resolve_alert
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,11 @@ def champion_manifest(
     return repository.manifest(task, version.model_format, version.version)
 
 
-def report(reports: ReportStore, subject: Subject, finding: Finding) -> Result:
-    """Store a finding as a report, log its alert if it is one, and return its figures."""
+def report(storage: Storage, alerts: AlertSettings, subject: Subject, finding: Finding) -> Result:
+    """Store a finding as a report, raise or resolve the alert of its kind, and return its figures.
+
+    The verdict ALERT raises an alert and OK resolves it; INSUFFICIENT leaves it as it is.
+    """
     written = Report(
         report_id=uuid.uuid4().hex,
         task=subject.task,
@@ -72,16 +73,12 @@ def report(reports: ReportStore, subject: Subject, finding: Finding) -> Result:
         run_id=subject.run_id,
         create_time=subject.time,
     )
-    alert = reports.add(written)
-    if alert is not None:
-        _log.warning(
-            "alert",
-            task=subject.task,
-            kind=subject.kind,
-            model_version=subject.model_version,
-            alert_id=alert.alert_id,
-            summary=finding.summary,
-        )
+    if finding.verdict is ReportVerdict.ALERT:
+        raise_alert(storage.alerts, alerts, written)
+    elif finding.verdict is ReportVerdict.OK:
+        resolve_alert(storage.alerts, written)
+    else:
+        storage.reports.add(written)
     return {
         "report_id": written.report_id,
         "model_version": subject.model_version,

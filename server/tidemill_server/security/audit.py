@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import Message
 
 from tidemill_core.clock import Clock
@@ -79,7 +79,10 @@ def request_fields(request: object) -> dict[str, Any]:
     """Return a message's fields for the record, without texts and with long values cut."""
     if not isinstance(request, Message):
         return {}
-    fields = MessageToDict(request, preserving_proto_field_name=True)
+    try:
+        fields = MessageToDict(request, preserving_proto_field_name=True)
+    except (ValueError, SerializeToJsonError):  # a time out of range
+        return {}
     return {name: _cut(value) for name, value in fields.items() if name not in _LEFT_OUT}
 
 

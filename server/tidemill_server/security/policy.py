@@ -96,6 +96,9 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "GetReport": _SEE_ANY,
         "ListAlerts": _SEE,
         "AcknowledgeAlert": _CHANGE_ANY,
+        "SilenceAlerts": _CHANGE,
+        "ListSilences": _SEE_ANY,
+        "EndSilence": _CHANGE_ANY,
     },
     "tidemill.v1.JobService": {
         "ListJobs": _SEE_ANY,

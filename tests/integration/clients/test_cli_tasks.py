@@ -28,7 +28,7 @@ from tidemill_cli.main import run
         "jobs runs --task",
         "jobs run retrain --task",
         "reports list --task",
-        "reports alerts --task",
+        "alerts list --task",
     ],
 )
 def test_a_task_that_does_not_exist_is_said(

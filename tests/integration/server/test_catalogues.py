@@ -1,10 +1,12 @@
 """DatasetService and MonitoringService, and the pages of every list."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal, words
@@ -15,6 +17,7 @@ from tidemill.v1 import (
     model_service_pb2,
     monitoring_service_pb2,
 )
+from tidemill_core.domain.alert import Severity
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.report import Report, ReportVerdict
 
@@ -28,6 +31,7 @@ LISTS: dict[str, tuple[Callable[[Front], Any], Any]] = {
     "ListDeployments": (lambda front: front.models, model_service_pb2.ListDeploymentsRequest),
     "ListReports": (lambda front: front.monitoring, monitoring_service_pb2.ListReportsRequest),
     "ListAlerts": (lambda front: front.monitoring, monitoring_service_pb2.ListAlertsRequest),
+    "ListSilences": (lambda front: front.monitoring, monitoring_service_pb2.ListSilencesRequest),
     "ListJobs": (lambda front: front.jobs, job_service_pb2.ListJobsRequest),
     "ListJobRuns": (lambda front: front.jobs, job_service_pb2.ListJobRunsRequest),
 }
@@ -129,8 +133,9 @@ def report(report_id: str, verdict: ReportVerdict) -> Report:
 def test_reports_and_alerts_are_shown_and_taken_on(front: Front, workspace: Workspace) -> None:
     """A report has its figures; only the first acknowledgment of an alert counts."""
     workspace.storage.reports.add(report("fine", ReportVerdict.OK))
-    alert = workspace.storage.reports.add(report("bad", ReportVerdict.ALERT))
-    assert alert is not None
+    alert = workspace.storage.alerts.raise_alert(
+        report("bad", ReportVerdict.ALERT), Severity.CRITICAL, "look", [], timedelta()
+    )
     monitoring, pb = front.monitoring, monitoring_service_pb2
     found = monitoring.GetReport(pb.GetReportRequest(report_id="bad"), timeout=10).report
     assert found.verdict == pb.REPORT_VERDICT_ALERT
@@ -140,13 +145,54 @@ def test_reports_and_alerts_are_shown_and_taken_on(front: Front, workspace: Work
     listed = monitoring.ListReports(pb.ListReportsRequest(task="support", kind="drift"), timeout=10)
     assert [each.report_id for each in listed.reports] == ["bad", "fine"]
     open_alerts = pb.ListAlertsRequest(task="support", unacknowledged_only=True)
-    assert len(monitoring.ListAlerts(open_alerts, timeout=10).alerts) == 1
+    [shown] = monitoring.ListAlerts(open_alerts, timeout=10).alerts
+    assert (shown.severity, shown.advice) == (pb.SEVERITY_CRITICAL, "look")
     for actor in ("ann", "bob"):
         asked = pb.AcknowledgeAlertRequest(alert_id=alert.alert_id, actor=actor)
         taken = monitoring.AcknowledgeAlert(asked, timeout=10).alert
         assert taken.acknowledged_by == "ann"
         assert taken.HasField("acknowledge_time")
     assert len(monitoring.ListAlerts(open_alerts, timeout=10).alerts) == 0
+    unresolved = pb.ListAlertsRequest(unresolved_only=True)
+    assert len(monitoring.ListAlerts(unresolved, timeout=10).alerts) == 1
+    workspace.storage.alerts.resolve_alert(report("good", ReportVerdict.OK))
+    assert len(monitoring.ListAlerts(unresolved, timeout=10).alerts) == 0
+
+
+def test_a_silence_has_an_end_and_a_reason(front: Front) -> None:
+    """It is listed until it is ended; one that cannot be is refused with the field and the rule."""
+    monitoring, pb = front.monitoring, monitoring_service_pb2
+    end = Timestamp()
+    end.FromDatetime(datetime.now(UTC) + timedelta(hours=2))
+    asked = pb.SilenceAlertsRequest(
+        task="support", kind="drift", end_time=end, reason="a campaign", actor="ann"
+    )
+    made = monitoring.SilenceAlerts(asked, timeout=10).silence
+    assert (made.task, made.kind, made.actor, made.reason) == (
+        *("support", "drift", "ann", "a campaign"),
+    )
+    active = pb.ListSilencesRequest(active_only=True)
+    assert list(monitoring.ListSilences(active, timeout=10).silences) == [made]
+    ended = monitoring.EndSilence(pb.EndSilenceRequest(silence_id=made.silence_id), timeout=10)
+    assert ended.silence.end_time.ToDatetime() < end.ToDatetime()
+    assert list(monitoring.ListSilences(active, timeout=10).silences) == []
+    assert len(monitoring.ListSilences(pb.ListSilencesRequest(), timeout=10).silences) == 1
+    past, distant, never = Timestamp(seconds=1), Timestamp(seconds=2**33), Timestamp(seconds=2**60)
+    for changed, wrong in (
+        ({"reason": " "}, ("INVALID_ARGUMENT", "BLANK_TEXT", "reason")),
+        ({"kind": "drfit"}, ("INVALID_ARGUMENT", "UNKNOWN_KIND", "kind")),
+        ({"task": "suport"}, ("NOT_FOUND", "TASK_NOT_FOUND", "")),
+        ({"end_time": past}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),
+        ({"end_time": distant}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),
+        ({"end_time": None}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),
+        ({"end_time": never}, ("INVALID_ARGUMENT", "INVALID_TIME", "end_time")),
+    ):
+        values = {"task": "", "kind": "", "end_time": end, "reason": "why", **changed}
+        request = pb.SilenceAlertsRequest(**values)
+        assert words(refusal(partial(monitoring.SilenceAlerts, request, timeout=10))) == wrong
+    end_none = pb.EndSilenceRequest(silence_id="none")
+    refused = refusal(partial(monitoring.EndSilence, end_none, timeout=10))
+    assert words(refused) == ("NOT_FOUND", "SILENCE_NOT_FOUND", "")
 
 
 def test_what_is_not_there_is_not_found(front: Front) -> None:

@@ -180,3 +180,16 @@ def test_settings_do_not_change() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.grpc_port = 1  # type: ignore[misc]  # the test assigns to a frozen value
+
+
+def test_alert_sinks_from_the_file_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A section may be in the file, in variables, or half in each; no secret is shown."""
+    _write('[alerts.webhook]\nurl = "https://hook.example/hush"\n')
+    monkeypatch.setenv("TIDEMILL_ALERTS__WEBHOOK__SECRET", "hush")
+    monkeypatch.setenv("TIDEMILL_ALERTS__SLACK__WEBHOOK_URL", "https://hooks.slack.com/hush")
+    monkeypatch.setenv("TIDEMILL_ALERTS__PAGERDUTY__ROUTING_KEY", "hush")
+    alerts = load_settings().alerts
+    assert alerts.configured == ["log", "slack", "pagerduty", "webhook"]
+    assert alerts.slack is not None
+    assert alerts.slack.webhook_url.get_secret_value() == "https://hooks.slack.com/hush"
+    assert "hush" not in repr(alerts)

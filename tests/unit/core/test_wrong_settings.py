@@ -208,3 +208,23 @@ def test_wrong_task_names(name: str) -> None:
     _write(TASK.replace("support", name))
     with pytest.raises(ConfigurationError, match="tasks"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[alerts.slack]\nwebhook_url = "hush"', "alerts.slack.webhook_url"),
+        ("[alerts.slack]\nwebhook = 1", "alerts.slack.webhook"),
+        ("[alerts.pagerduty]", "alerts.pagerduty.routing_key"),
+        ('[alerts.webhook]\nurl = "https://x/hush"', "alerts.webhook.secret"),
+        ('[[alerts.routes]]\nsinks = ["slack"]', "no section alerts.slack"),
+        ('[[alerts.routes]]\nsinks = ["fax"]', "alerts.routes.0.sinks.0"),
+        ('[alerts.smtp]\nhost = "h"\nsender = "a@b"\nrecipients = []', "alerts.smtp.recipients"),
+    ],
+)
+def test_wrong_alert_sinks(text: str, name: str) -> None:
+    """A sink that cannot work is refused with its setting's name, and no secret is shown."""
+    _write(text)
+    with pytest.raises(ConfigurationError, match=name) as raised:
+        load_settings()
+    assert "hush" not in str(raised.value)

@@ -1,10 +1,15 @@
 """The tables. `migrations/` creates them in a database, and a test compares the two."""
 
+from tidemill_core.storage.schema.alerts import (
+    alert_deliveries,
+    alert_silences,
+    alert_sinks,
+    alerts,
+)
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 from tidemill_core.storage.schema.erasures import erasures
 from tidemill_core.storage.schema.labeling import label_items, label_origins, labels
 from tidemill_core.storage.schema.lifecycle import (
-    alerts,
     dataset_versions,
     deployments,
     gate_results,
@@ -28,6 +33,9 @@ from tidemill_core.storage.schema.serving import (
 
 __all__ = [
     "UtcDateTime",
+    "alert_deliveries",
+    "alert_silences",
+    "alert_sinks",
     "alerts",
     "api_keys",
     "audit_records",

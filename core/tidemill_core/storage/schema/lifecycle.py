@@ -167,20 +167,6 @@ reports = Table(
     Column("create_time", UtcDateTime, nullable=False),
 )
 
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
-    Column("alert_id", String(32), nullable=False, unique=True),
-    Column("report_id", String(32), nullable=False),
-    Column("task", String(40), nullable=False, index=True),
-    Column("kind", String(20), nullable=False),
-    Column("message", Text, nullable=False),
-    Column("create_time", UtcDateTime, nullable=False),
-    Column("acknowledge_time", UtcDateTime),
-    Column("acknowledged_by", String(200), nullable=False),
-)
-
 leases = Table(
     "leases",
     metadata,

@@ -169,4 +169,4 @@ def _report(context: JobContext, number: int, decision: Decision, now: datetime)
         {"percent": decision.percent, **decision.figures},
     )
     subject = Subject(context.task, ROLLOUT, number, context.run_id, now)
-    report(context.storage.reports, subject, finding)
+    report(context.storage, context.settings.alerts, subject, finding)

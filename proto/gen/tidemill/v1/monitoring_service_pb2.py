@@ -26,35 +26,51 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tidemill/v1/monitoring_service.proto\x12\x0btidemill.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n\x06Report\x12\x11\n\treport_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12+\n\x07verdict\x18\x05 \x01(\x0e\x32\x1a.tidemill.v1.ReportVerdict\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12(\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x11\n\treport_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x61\x63knowledge_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\x08 \x01(\t\"W\n\x12ListReportsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"T\n\x13ListReportsResponse\x12$\n\x07reports\x18\x01 \x03(\x0b\x32\x13.tidemill.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"8\n\x11GetReportResponse\x12#\n\x06report\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.Report\"e\n\x11ListAlertsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x1b\n\x13unacknowledged_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x12ListAlertsResponse\x12\"\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x12.tidemill.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x17\x41\x63knowledgeAlertRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlertResponse\x12!\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x12.tidemill.v1.Alert*\x81\x01\n\rReportVerdict\x12\x1e\n\x1aREPORT_VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11REPORT_VERDICT_OK\x10\x01\x12\x18\n\x14REPORT_VERDICT_ALERT\x10\x02\x12\x1f\n\x1bREPORT_VERDICT_INSUFFICIENT\x10\x03\x32\xe1\x02\n\x11MonitoringService\x12P\n\x0bListReports\x12\x1f.tidemill.v1.ListReportsRequest\x1a .tidemill.v1.ListReportsResponse\x12J\n\tGetReport\x12\x1d.tidemill.v1.GetReportRequest\x1a\x1e.tidemill.v1.GetReportResponse\x12M\n\nListAlerts\x12\x1e.tidemill.v1.ListAlertsRequest\x1a\x1f.tidemill.v1.ListAlertsResponse\x12_\n\x10\x41\x63knowledgeAlert\x12$.tidemill.v1.AcknowledgeAlertRequest\x1a%.tidemill.v1.AcknowledgeAlertResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tidemill/v1/monitoring_service.proto\x12\x0btidemill.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf7\x01\n\x06Report\x12\x11\n\treport_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12+\n\x07verdict\x18\x05 \x01(\x0e\x32\x1a.tidemill.v1.ReportVerdict\x12\x0f\n\x07summary\x18\x06 \x01(\t\x12(\n\x07\x64\x65tails\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06run_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x03\n\x05\x41lert\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\x11\n\treport_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10\x61\x63knowledge_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63knowledged_by\x18\x08 \x01(\t\x12\'\n\x08severity\x18\t \x01(\x0e\x32\x15.tidemill.v1.Severity\x12\x15\n\rmodel_version\x18\n \x01(\x05\x12\x0e\n\x06\x61\x64vice\x18\x0b \x01(\t\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x07Silence\x12\x12\n\nsilence_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x12ListReportsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"T\n\x13ListReportsResponse\x12$\n\x07reports\x18\x01 \x03(\x0b\x32\x13.tidemill.v1.Report\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x10GetReportRequest\x12\x11\n\treport_id\x18\x01 \x01(\t\"8\n\x11GetReportResponse\x12#\n\x06report\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.Report\"~\n\x11ListAlertsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x1b\n\x13unacknowledged_only\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\x0funresolved_only\x18\x05 \x01(\x08\"Q\n\x12ListAlertsResponse\x12\"\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x12.tidemill.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x17\x41\x63knowledgeAlertRequest\x12\x10\n\x08\x61lert_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\"=\n\x18\x41\x63knowledgeAlertResponse\x12!\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x12.tidemill.v1.Alert\"\x7f\n\x14SilenceAlertsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\">\n\x15SilenceAlertsResponse\x12%\n\x07silence\x18\x01 \x01(\x0b\x32\x14.tidemill.v1.Silence\"Q\n\x13ListSilencesRequest\x12\x13\n\x0b\x61\x63tive_only\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x14ListSilencesResponse\x12&\n\x08silences\x18\x01 \x03(\x0b\x32\x14.tidemill.v1.Silence\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11\x45ndSilenceRequest\x12\x12\n\nsilence_id\x18\x01 \x01(\t\";\n\x12\x45ndSilenceResponse\x12%\n\x07silence\x18\x01 \x01(\x0b\x32\x14.tidemill.v1.Silence*\x81\x01\n\rReportVerdict\x12\x1e\n\x1aREPORT_VERDICT_UNSPECIFIED\x10\x00\x12\x15\n\x11REPORT_VERDICT_OK\x10\x01\x12\x18\n\x14REPORT_VERDICT_ALERT\x10\x02\x12\x1f\n\x1bREPORT_VERDICT_INSUFFICIENT\x10\x03*Q\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n\x10SEVERITY_WARNING\x10\x01\x12\x15\n\x11SEVERITY_CRITICAL\x10\x02\x32\xdd\x04\n\x11MonitoringService\x12P\n\x0bListReports\x12\x1f.tidemill.v1.ListReportsRequest\x1a .tidemill.v1.ListReportsResponse\x12J\n\tGetReport\x12\x1d.tidemill.v1.GetReportRequest\x1a\x1e.tidemill.v1.GetReportResponse\x12M\n\nListAlerts\x12\x1e.tidemill.v1.ListAlertsRequest\x1a\x1f.tidemill.v1.ListAlertsResponse\x12_\n\x10\x41\x63knowledgeAlert\x12$.tidemill.v1.AcknowledgeAlertRequest\x1a%.tidemill.v1.AcknowledgeAlertResponse\x12V\n\rSilenceAlerts\x12!.tidemill.v1.SilenceAlertsRequest\x1a\".tidemill.v1.SilenceAlertsResponse\x12S\n\x0cListSilences\x12 .tidemill.v1.ListSilencesRequest\x1a!.tidemill.v1.ListSilencesResponse\x12M\n\nEndSilence\x12\x1e.tidemill.v1.EndSilenceRequest\x1a\x1f.tidemill.v1.EndSilenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidemill.v1.monitoring_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPORTVERDICT']._serialized_start=1168
-  _globals['_REPORTVERDICT']._serialized_end=1297
+  _globals['_REPORTVERDICT']._serialized_start=2025
+  _globals['_REPORTVERDICT']._serialized_end=2154
+  _globals['_SEVERITY']._serialized_start=2156
+  _globals['_SEVERITY']._serialized_end=2237
   _globals['_REPORT']._serialized_start=117
   _globals['_REPORT']._serialized_end=364
   _globals['_ALERT']._serialized_start=367
-  _globals['_ALERT']._serialized_end=584
-  _globals['_LISTREPORTSREQUEST']._serialized_start=586
-  _globals['_LISTREPORTSREQUEST']._serialized_end=673
-  _globals['_LISTREPORTSRESPONSE']._serialized_start=675
-  _globals['_LISTREPORTSRESPONSE']._serialized_end=759
-  _globals['_GETREPORTREQUEST']._serialized_start=761
-  _globals['_GETREPORTREQUEST']._serialized_end=798
-  _globals['_GETREPORTRESPONSE']._serialized_start=800
-  _globals['_GETREPORTRESPONSE']._serialized_end=856
-  _globals['_LISTALERTSREQUEST']._serialized_start=858
-  _globals['_LISTALERTSREQUEST']._serialized_end=959
-  _globals['_LISTALERTSRESPONSE']._serialized_start=961
-  _globals['_LISTALERTSRESPONSE']._serialized_end=1042
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=1044
-  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=1102
-  _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_start=1104
-  _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_end=1165
-  _globals['_MONITORINGSERVICE']._serialized_start=1300
-  _globals['_MONITORINGSERVICE']._serialized_end=1653
+  _globals['_ALERT']._serialized_end=763
+  _globals['_SILENCE']._serialized_start=766
+  _globals['_SILENCE']._serialized_end=949
+  _globals['_LISTREPORTSREQUEST']._serialized_start=951
+  _globals['_LISTREPORTSREQUEST']._serialized_end=1038
+  _globals['_LISTREPORTSRESPONSE']._serialized_start=1040
+  _globals['_LISTREPORTSRESPONSE']._serialized_end=1124
+  _globals['_GETREPORTREQUEST']._serialized_start=1126
+  _globals['_GETREPORTREQUEST']._serialized_end=1163
+  _globals['_GETREPORTRESPONSE']._serialized_start=1165
+  _globals['_GETREPORTRESPONSE']._serialized_end=1221
+  _globals['_LISTALERTSREQUEST']._serialized_start=1223
+  _globals['_LISTALERTSREQUEST']._serialized_end=1349
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1351
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1432
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_start=1434
+  _globals['_ACKNOWLEDGEALERTREQUEST']._serialized_end=1492
+  _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_start=1494
+  _globals['_ACKNOWLEDGEALERTRESPONSE']._serialized_end=1555
+  _globals['_SILENCEALERTSREQUEST']._serialized_start=1557
+  _globals['_SILENCEALERTSREQUEST']._serialized_end=1684
+  _globals['_SILENCEALERTSRESPONSE']._serialized_start=1686
+  _globals['_SILENCEALERTSRESPONSE']._serialized_end=1748
+  _globals['_LISTSILENCESREQUEST']._serialized_start=1750
+  _globals['_LISTSILENCESREQUEST']._serialized_end=1831
+  _globals['_LISTSILENCESRESPONSE']._serialized_start=1833
+  _globals['_LISTSILENCESRESPONSE']._serialized_end=1920
+  _globals['_ENDSILENCEREQUEST']._serialized_start=1922
+  _globals['_ENDSILENCEREQUEST']._serialized_end=1961
+  _globals['_ENDSILENCERESPONSE']._serialized_start=1963
+  _globals['_ENDSILENCERESPONSE']._serialized_end=2022
+  _globals['_MONITORINGSERVICE']._serialized_start=2240
+  _globals['_MONITORINGSERVICE']._serialized_end=2845
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MonitoringServiceStub:
-    """Shows the reports of checks, and alerts.
+    """Shows the reports of checks, alerts and silences.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,25 @@ class MonitoringServiceStub:
                 request_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertResponse.FromString,
                 _registered_method=True)
+        self.SilenceAlerts = channel.unary_unary(
+                '/tidemill.v1.MonitoringService/SilenceAlerts',
+                request_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsResponse.FromString,
+                _registered_method=True)
+        self.ListSilences = channel.unary_unary(
+                '/tidemill.v1.MonitoringService/ListSilences',
+                request_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesResponse.FromString,
+                _registered_method=True)
+        self.EndSilence = channel.unary_unary(
+                '/tidemill.v1.MonitoringService/EndSilence',
+                request_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceResponse.FromString,
+                _registered_method=True)
 
 
 class MonitoringServiceServicer:
-    """Shows the reports of checks, and alerts.
+    """Shows the reports of checks, alerts and silences.
     """
 
     def ListReports(self, request, context):
@@ -89,6 +104,27 @@ class MonitoringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SilenceAlerts(self, request, context):
+        """Holds new alerts back until a time: they are recorded, and sent if they are unresolved then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSilences(self, request, context):
+        """Lists silences, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSilence(self, request, context):
+        """Ends a silence now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MonitoringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +148,21 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
                     request_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertResponse.SerializeToString,
             ),
+            'SilenceAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SilenceAlerts,
+                    request_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsResponse.SerializeToString,
+            ),
+            'ListSilences': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSilences,
+                    request_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesResponse.SerializeToString,
+            ),
+            'EndSilence': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSilence,
+                    request_deserializer=tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tidemill.v1.MonitoringService', rpc_method_handlers)
@@ -121,7 +172,7 @@ def add_MonitoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MonitoringService:
-    """Shows the reports of checks, and alerts.
+    """Shows the reports of checks, alerts and silences.
     """
 
     @staticmethod
@@ -222,6 +273,87 @@ class MonitoringService:
             '/tidemill.v1.MonitoringService/AcknowledgeAlert',
             tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertRequest.SerializeToString,
             tidemill_dot_v1_dot_monitoring__service__pb2.AcknowledgeAlertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SilenceAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.MonitoringService/SilenceAlerts',
+            tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsRequest.SerializeToString,
+            tidemill_dot_v1_dot_monitoring__service__pb2.SilenceAlertsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSilences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.MonitoringService/ListSilences',
+            tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesRequest.SerializeToString,
+            tidemill_dot_v1_dot_monitoring__service__pb2.ListSilencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSilence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.MonitoringService/EndSilence',
+            tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceRequest.SerializeToString,
+            tidemill_dot_v1_dot_monitoring__service__pb2.EndSilenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MonitoringServiceStub:
-    """Shows the reports of checks, and alerts."""
+    """Shows the reports of checks, alerts and silences."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,10 +41,16 @@ class MonitoringServiceStub:
     """Lists alerts, newest first."""
     AcknowledgeAlert: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.AcknowledgeAlertRequest, _monitoring_service_pb2.AcknowledgeAlertResponse]
     """Records that someone takes care of an alert."""
+    SilenceAlerts: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.SilenceAlertsRequest, _monitoring_service_pb2.SilenceAlertsResponse]
+    """Holds new alerts back until a time: they are recorded, and sent if they are unresolved then."""
+    ListSilences: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListSilencesRequest, _monitoring_service_pb2.ListSilencesResponse]
+    """Lists silences, newest first."""
+    EndSilence: _grpc.UnaryUnaryMultiCallable[_monitoring_service_pb2.EndSilenceRequest, _monitoring_service_pb2.EndSilenceResponse]
+    """Ends a silence now."""
 
 @_typing.type_check_only
 class MonitoringServiceAsyncStub(MonitoringServiceStub):
-    """Shows the reports of checks, and alerts."""
+    """Shows the reports of checks, alerts and silences."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListReports: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListReportsRequest, _monitoring_service_pb2.ListReportsResponse]  # type: ignore[assignment]
@@ -55,9 +61,15 @@ class MonitoringServiceAsyncStub(MonitoringServiceStub):
     """Lists alerts, newest first."""
     AcknowledgeAlert: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.AcknowledgeAlertRequest, _monitoring_service_pb2.AcknowledgeAlertResponse]  # type: ignore[assignment]
     """Records that someone takes care of an alert."""
+    SilenceAlerts: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.SilenceAlertsRequest, _monitoring_service_pb2.SilenceAlertsResponse]  # type: ignore[assignment]
+    """Holds new alerts back until a time: they are recorded, and sent if they are unresolved then."""
+    ListSilences: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.ListSilencesRequest, _monitoring_service_pb2.ListSilencesResponse]  # type: ignore[assignment]
+    """Lists silences, newest first."""
+    EndSilence: _aio.UnaryUnaryMultiCallable[_monitoring_service_pb2.EndSilenceRequest, _monitoring_service_pb2.EndSilenceResponse]  # type: ignore[assignment]
+    """Ends a silence now."""
 
 class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Shows the reports of checks, and alerts."""
+    """Shows the reports of checks, alerts and silences."""
 
     @_abc_1.abstractmethod
     def ListReports(
@@ -90,5 +102,29 @@ class MonitoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_service_pb2.AcknowledgeAlertResponse, _abc.Awaitable[_monitoring_service_pb2.AcknowledgeAlertResponse]]:
         """Records that someone takes care of an alert."""
+
+    @_abc_1.abstractmethod
+    def SilenceAlerts(
+        self,
+        request: _monitoring_service_pb2.SilenceAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_service_pb2.SilenceAlertsResponse, _abc.Awaitable[_monitoring_service_pb2.SilenceAlertsResponse]]:
+        """Holds new alerts back until a time: they are recorded, and sent if they are unresolved then."""
+
+    @_abc_1.abstractmethod
+    def ListSilences(
+        self,
+        request: _monitoring_service_pb2.ListSilencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_service_pb2.ListSilencesResponse, _abc.Awaitable[_monitoring_service_pb2.ListSilencesResponse]]:
+        """Lists silences, newest first."""
+
+    @_abc_1.abstractmethod
+    def EndSilence(
+        self,
+        request: _monitoring_service_pb2.EndSilenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_monitoring_service_pb2.EndSilenceResponse, _abc.Awaitable[_monitoring_service_pb2.EndSilenceResponse]]:
+        """Ends a silence now."""
 
 def add_MonitoringServiceServicer_to_server(servicer: MonitoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

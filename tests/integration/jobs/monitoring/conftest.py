@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import cycle
 
@@ -80,8 +79,7 @@ def answer(newcomer: JobContext) -> Answer:
         version: int = 1,
         time: datetime = HOUR_AGO,
     ) -> list[str]:
-        template = replace(
-            _PREDICTION,
+        template = _PREDICTION._replace(
             latency_ms=latency_ms,
             method=method,
             model_version=version,

@@ -74,7 +74,7 @@ def test_an_interval_below_the_limit_is_an_alert(
     result = run(context)
     assert result["verdict"] == "ALERT"
     assert result["accuracy_high"] < 0.87
-    [alert], _ = context.storage.reports.alerts_page("support", True, Page())
+    [alert], _ = context.storage.alerts.page("support", False, True, Page())
     assert (alert.kind, alert.report_id) == ("accuracy", result["report_id"])
 
 

@@ -11,6 +11,7 @@ from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.alerts.sender import Sender
 from tidemill_jobs.monitoring.drift import run
 
 Answer = Callable[..., list[str]]
@@ -22,14 +23,15 @@ def test_answers_like_the_hold_outs_are_ok(context: JobContext, answer: Answer) 
     result = run(context)
     assert result["verdict"] == "OK"
     assert result["label_distance"] < result["label_distance_limit"]
-    assert context.storage.reports.alerts_page("support", False, Page()) == ([], "")
+    assert context.storage.alerts.page("support", False, False, Page()) == ([], "")
 
 
 def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
     """A label that takes over raises one alert, which the report explains and the log has."""
     answer("abcd" * 50 + "a" * 100)
+    result = run(context)
     with capture_logs() as logs:
-        result = run(context)
+        Sender(context.storage.alert_outbox, context.settings.alerts, context.clock).tick()
     assert result["verdict"] == "ALERT"
     assert result["label_distance"] > result["label_distance_limit"]
     assert result["confidence_distance"] < result["confidence_distance_limit"]
@@ -38,7 +40,7 @@ def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
         "reference_share": 0.25,
         "window_share": 0.5,
     }
-    [alert], _ = context.storage.reports.alerts_page("support", True, Page())
+    [alert], _ = context.storage.alerts.page("support", False, True, Page())
     report = context.storage.reports.get(alert.report_id)
     assert (report.kind, report.model_version, report.verdict, report.run_id) == (
         "drift",

@@ -27,7 +27,7 @@ def test_a_slow_tail_is_an_alert(context: JobContext, answer: Answer) -> None:
     result = run(context)
     assert (result["verdict"], result["p50_latency_ms"]) == ("ALERT", 5.0)
     assert result["p99_latency_ms"] == 80.0
-    [alert], _ = context.storage.reports.alerts_page("support", True, Page())
+    [alert], _ = context.storage.alerts.page("support", False, True, Page())
     assert (alert.kind, alert.report_id) == ("latency", result["report_id"])
     assert "80.0 ms" in alert.message
 

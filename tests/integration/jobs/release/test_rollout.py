@@ -37,7 +37,7 @@ def _rollout(watched: Watched) -> tuple[RolloutState, str]:
 
 
 def _alerts(watched: Watched) -> list[Alert]:
-    return watched.workspace.storage.reports.alerts_page(TASK, False, Page())[0]
+    return watched.workspace.storage.alerts.page(TASK, False, False, Page())[0]
 
 
 def test_a_good_version_becomes_champion_step_by_step(watched: Watched) -> None:

@@ -1,11 +1,13 @@
 """The name that is stored with a caller's action."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.access import ANONYMOUS, Authentication, Caller, Scope
+from tidemill_core.domain.alert import Severity
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.errors import IllegalTransition
@@ -91,9 +93,11 @@ async def test_an_approved_version_waits_for_its_rollout(workspace: Workspace) -
 async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
     """An authenticated caller cannot acknowledge an alert under another name."""
     given, counts = acting
-    reports = workspace.storage.reports
-    alert = reports.add(Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW))
-    assert alert is not None
-    handler = MonitoringHandler(reports, lambda: NOW)
+    storage = workspace.storage
+    report = Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW)
+    alert = storage.alerts.raise_alert(report, Severity.WARNING, "", [], timedelta())
+    handler = MonitoringHandler(
+        storage.reports, storage.alerts, storage.silences, ["support"], lambda: NOW
+    )
     taken = await handler.acknowledge_alert(alert.alert_id, given)
     assert taken.acknowledged_by == counts

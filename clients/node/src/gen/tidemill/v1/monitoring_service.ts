@@ -35,15 +35,26 @@ export enum ReportVerdict {
   UNRECOGNIZED = -1,
 }
 
+/** How soon someone should look at an alert. */
+export enum Severity {
+  /** SEVERITY_UNSPECIFIED - Not set. */
+  SEVERITY_UNSPECIFIED = 0,
+  /** SEVERITY_WARNING - In working hours. */
+  SEVERITY_WARNING = 1,
+  /** SEVERITY_CRITICAL - Now. */
+  SEVERITY_CRITICAL = 2,
+  UNRECOGNIZED = -1,
+}
+
 /** The result of one check of one model version. */
 export interface Report {
   /** Its id. */
   reportId: string;
   /** The task that was checked. */
   task: string;
-  /** "drift", "accuracy", "latency" or "rollout". */
+  /** "drift", "accuracy", "latency", "rollout" or "retraining". */
   kind: string;
-  /** The version that was checked. */
+  /** The version that was checked; 0 if the report is about none. */
   modelVersion: number;
   /** The conclusion. */
   verdict: ReportVerdict;
@@ -59,11 +70,14 @@ export interface Report {
   createTime: Date | undefined;
 }
 
-/** A report that someone should look at. */
+/**
+ * A problem of a task, from its first sign until it is resolved. A task has at most one unresolved
+ * alert of a kind.
+ */
 export interface Alert {
   /** Its id. */
   alertId: string;
-  /** The report behind it. */
+  /** The newest report of the problem. */
   reportId: string;
   /** The task. */
   task: string;
@@ -81,6 +95,38 @@ export interface Alert {
     | undefined;
   /** Who acknowledged it; empty until then. */
   acknowledgedBy: string;
+  /** How soon someone should look at it. */
+  severity: Severity;
+  /** The version of the newest report; 0 if it is about none. */
+  modelVersion: number;
+  /** What to do. */
+  advice: string;
+  /** When the newest report was written; not set before a second one is. */
+  updateTime:
+    | Date
+    | undefined;
+  /** When it was resolved; not set until then. */
+  resolveTime: Date | undefined;
+}
+
+/** A time in which new alerts are recorded but not sent. */
+export interface Silence {
+  /** Its id. */
+  silenceId: string;
+  /** The task whose alerts it holds back; empty for all. */
+  task: string;
+  /** The kind of alerts that it holds back; empty for all. */
+  kind: string;
+  /** Who asked for it. */
+  actor: string;
+  /** Why. */
+  reason: string;
+  /** When it began. */
+  createTime:
+    | Date
+    | undefined;
+  /** When it ends. */
+  endTime: Date | undefined;
 }
 
 /** A request for ListReports. */
@@ -119,12 +165,14 @@ export interface GetReportResponse {
 export interface ListAlertsRequest {
   /** Only this task's alerts; empty lists all. */
   task: string;
-  /** Only unacknowledged alerts. */
+  /** Only unresolved alerts that no one has acknowledged. */
   unacknowledgedOnly: boolean;
   /** How many to return, up to 1,000; 0 means 100. */
   pageSize: number;
   /** next_page_token of the previous page. */
   pageToken: string;
+  /** Only unresolved alerts. */
+  unresolvedOnly: boolean;
 }
 
 /** The response of ListAlerts. */
@@ -147,6 +195,58 @@ export interface AcknowledgeAlertRequest {
 export interface AcknowledgeAlertResponse {
   /** The alert as it is now. */
   alert: Alert | undefined;
+}
+
+/** A request for SilenceAlerts. */
+export interface SilenceAlertsRequest {
+  /** The task whose alerts to hold back; empty for all. */
+  task: string;
+  /** The kind of alerts to hold back; empty for all. */
+  kind: string;
+  /** When the silence ends: in the next 90 days. */
+  endTime:
+    | Date
+    | undefined;
+  /** Why. Required. */
+  reason: string;
+  /** Who asks for it. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+}
+
+/** The response of SilenceAlerts. */
+export interface SilenceAlertsResponse {
+  /** The silence. */
+  silence: Silence | undefined;
+}
+
+/** A request for ListSilences. */
+export interface ListSilencesRequest {
+  /** Only silences that have not ended. */
+  activeOnly: boolean;
+  /** How many to return, up to 1,000; 0 means 100. */
+  pageSize: number;
+  /** next_page_token of the previous page. */
+  pageToken: string;
+}
+
+/** The response of ListSilences. */
+export interface ListSilencesResponse {
+  /** The silences, newest first. */
+  silences: Silence[];
+  /** Token of the next page; empty on the last page. */
+  nextPageToken: string;
+}
+
+/** A request for EndSilence. A silence that has ended stays as it is. */
+export interface EndSilenceRequest {
+  /** The silence's id. */
+  silenceId: string;
+}
+
+/** The response of EndSilence. */
+export interface EndSilenceResponse {
+  /** The silence as it is now. */
+  silence: Silence | undefined;
 }
 
 function createBaseReport(): Report {
@@ -320,6 +420,11 @@ function createBaseAlert(): Alert {
     createTime: undefined,
     acknowledgeTime: undefined,
     acknowledgedBy: "",
+    severity: 0,
+    modelVersion: 0,
+    advice: "",
+    updateTime: undefined,
+    resolveTime: undefined,
   };
 }
 
@@ -348,6 +453,21 @@ export const Alert: MessageFns<Alert> = {
     }
     if (message.acknowledgedBy !== "") {
       writer.uint32(66).string(message.acknowledgedBy);
+    }
+    if (message.severity !== 0) {
+      writer.uint32(72).int32(message.severity);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(80).int32(message.modelVersion);
+    }
+    if (message.advice !== "") {
+      writer.uint32(90).string(message.advice);
+    }
+    if (message.updateTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(98).fork()).join();
+    }
+    if (message.resolveTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.resolveTime), writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -429,6 +549,46 @@ export const Alert: MessageFns<Alert> = {
             message.acknowledgedBy = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.severity = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.advice = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.resolveTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -454,6 +614,138 @@ export const Alert: MessageFns<Alert> = {
     message.createTime = object.createTime ?? undefined;
     message.acknowledgeTime = object.acknowledgeTime ?? undefined;
     message.acknowledgedBy = object.acknowledgedBy ?? "";
+    message.severity = object.severity ?? 0;
+    message.modelVersion = object.modelVersion ?? 0;
+    message.advice = object.advice ?? "";
+    message.updateTime = object.updateTime ?? undefined;
+    message.resolveTime = object.resolveTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSilence(): Silence {
+  return { silenceId: "", task: "", kind: "", actor: "", reason: "", createTime: undefined, endTime: undefined };
+}
+
+export const Silence: MessageFns<Silence> = {
+  encode(message: Silence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.silenceId !== "") {
+      writer.uint32(10).string(message.silenceId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.kind !== "") {
+      writer.uint32(26).string(message.kind);
+    }
+    if (message.actor !== "") {
+      writer.uint32(34).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(50).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Silence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSilence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silenceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Silence>, I>>(base?: I): Silence {
+    return Silence.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Silence>, I>>(object: I): Silence {
+    const message = createBaseSilence();
+    message.silenceId = object.silenceId ?? "";
+    message.task = object.task ?? "";
+    message.kind = object.kind ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.createTime = object.createTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
     return message;
   },
 };
@@ -729,7 +1021,7 @@ export const GetReportResponse: MessageFns<GetReportResponse> = {
 };
 
 function createBaseListAlertsRequest(): ListAlertsRequest {
-  return { task: "", unacknowledgedOnly: false, pageSize: 0, pageToken: "" };
+  return { task: "", unacknowledgedOnly: false, pageSize: 0, pageToken: "", unresolvedOnly: false };
 }
 
 export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
@@ -745,6 +1037,9 @@ export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    if (message.unresolvedOnly !== false) {
+      writer.uint32(40).bool(message.unresolvedOnly);
     }
     return writer;
   },
@@ -794,6 +1089,14 @@ export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unresolvedOnly = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -815,6 +1118,7 @@ export const ListAlertsRequest: MessageFns<ListAlertsRequest> = {
     message.unacknowledgedOnly = object.unacknowledgedOnly ?? false;
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.unresolvedOnly = object.unresolvedOnly ?? false;
     return message;
   },
 };
@@ -1008,7 +1312,425 @@ export const AcknowledgeAlertResponse: MessageFns<AcknowledgeAlertResponse> = {
   },
 };
 
-/** Shows the reports of checks, and alerts. */
+function createBaseSilenceAlertsRequest(): SilenceAlertsRequest {
+  return { task: "", kind: "", endTime: undefined, reason: "", actor: "" };
+}
+
+export const SilenceAlertsRequest: MessageFns<SilenceAlertsRequest> = {
+  encode(message: SilenceAlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(26).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.actor !== "") {
+      writer.uint32(42).string(message.actor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SilenceAlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSilenceAlertsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SilenceAlertsRequest>, I>>(base?: I): SilenceAlertsRequest {
+    return SilenceAlertsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SilenceAlertsRequest>, I>>(object: I): SilenceAlertsRequest {
+    const message = createBaseSilenceAlertsRequest();
+    message.task = object.task ?? "";
+    message.kind = object.kind ?? "";
+    message.endTime = object.endTime ?? undefined;
+    message.reason = object.reason ?? "";
+    message.actor = object.actor ?? "";
+    return message;
+  },
+};
+
+function createBaseSilenceAlertsResponse(): SilenceAlertsResponse {
+  return { silence: undefined };
+}
+
+export const SilenceAlertsResponse: MessageFns<SilenceAlertsResponse> = {
+  encode(message: SilenceAlertsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.silence !== undefined) {
+      Silence.encode(message.silence, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SilenceAlertsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSilenceAlertsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silence = Silence.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SilenceAlertsResponse>, I>>(base?: I): SilenceAlertsResponse {
+    return SilenceAlertsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SilenceAlertsResponse>, I>>(object: I): SilenceAlertsResponse {
+    const message = createBaseSilenceAlertsResponse();
+    message.silence = (object.silence !== undefined && object.silence !== null)
+      ? Silence.fromPartial(object.silence)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListSilencesRequest(): ListSilencesRequest {
+  return { activeOnly: false, pageSize: 0, pageToken: "" };
+}
+
+export const ListSilencesRequest: MessageFns<ListSilencesRequest> = {
+  encode(message: ListSilencesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.activeOnly !== false) {
+      writer.uint32(8).bool(message.activeOnly);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSilencesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSilencesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.activeOnly = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSilencesRequest>, I>>(base?: I): ListSilencesRequest {
+    return ListSilencesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSilencesRequest>, I>>(object: I): ListSilencesRequest {
+    const message = createBaseListSilencesRequest();
+    message.activeOnly = object.activeOnly ?? false;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListSilencesResponse(): ListSilencesResponse {
+  return { silences: [], nextPageToken: "" };
+}
+
+export const ListSilencesResponse: MessageFns<ListSilencesResponse> = {
+  encode(message: ListSilencesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.silences) {
+      Silence.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSilencesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSilencesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silences.push(Silence.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListSilencesResponse>, I>>(base?: I): ListSilencesResponse {
+    return ListSilencesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListSilencesResponse>, I>>(object: I): ListSilencesResponse {
+    const message = createBaseListSilencesResponse();
+    message.silences = object.silences?.map((e) => Silence.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseEndSilenceRequest(): EndSilenceRequest {
+  return { silenceId: "" };
+}
+
+export const EndSilenceRequest: MessageFns<EndSilenceRequest> = {
+  encode(message: EndSilenceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.silenceId !== "") {
+      writer.uint32(10).string(message.silenceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSilenceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSilenceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silenceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndSilenceRequest>, I>>(base?: I): EndSilenceRequest {
+    return EndSilenceRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndSilenceRequest>, I>>(object: I): EndSilenceRequest {
+    const message = createBaseEndSilenceRequest();
+    message.silenceId = object.silenceId ?? "";
+    return message;
+  },
+};
+
+function createBaseEndSilenceResponse(): EndSilenceResponse {
+  return { silence: undefined };
+}
+
+export const EndSilenceResponse: MessageFns<EndSilenceResponse> = {
+  encode(message: EndSilenceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.silence !== undefined) {
+      Silence.encode(message.silence, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndSilenceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndSilenceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.silence = Silence.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EndSilenceResponse>, I>>(base?: I): EndSilenceResponse {
+    return EndSilenceResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EndSilenceResponse>, I>>(object: I): EndSilenceResponse {
+    const message = createBaseEndSilenceResponse();
+    message.silence = (object.silence !== undefined && object.silence !== null)
+      ? Silence.fromPartial(object.silence)
+      : undefined;
+    return message;
+  },
+};
+
+/** Shows the reports of checks, alerts and silences. */
 export type MonitoringServiceService = typeof MonitoringServiceService;
 export const MonitoringServiceService = {
   /** Lists reports, newest first. */
@@ -1053,6 +1775,38 @@ export const MonitoringServiceService = {
       Buffer.from(AcknowledgeAlertResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AcknowledgeAlertResponse => AcknowledgeAlertResponse.decode(value),
   },
+  /** Holds new alerts back until a time: they are recorded, and sent if they are unresolved then. */
+  silenceAlerts: {
+    path: "/tidemill.v1.MonitoringService/SilenceAlerts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SilenceAlertsRequest): Buffer => Buffer.from(SilenceAlertsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SilenceAlertsRequest => SilenceAlertsRequest.decode(value),
+    responseSerialize: (value: SilenceAlertsResponse): Buffer =>
+      Buffer.from(SilenceAlertsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SilenceAlertsResponse => SilenceAlertsResponse.decode(value),
+  },
+  /** Lists silences, newest first. */
+  listSilences: {
+    path: "/tidemill.v1.MonitoringService/ListSilences" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSilencesRequest): Buffer => Buffer.from(ListSilencesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSilencesRequest => ListSilencesRequest.decode(value),
+    responseSerialize: (value: ListSilencesResponse): Buffer =>
+      Buffer.from(ListSilencesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSilencesResponse => ListSilencesResponse.decode(value),
+  },
+  /** Ends a silence now. */
+  endSilence: {
+    path: "/tidemill.v1.MonitoringService/EndSilence" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndSilenceRequest): Buffer => Buffer.from(EndSilenceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndSilenceRequest => EndSilenceRequest.decode(value),
+    responseSerialize: (value: EndSilenceResponse): Buffer => Buffer.from(EndSilenceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndSilenceResponse => EndSilenceResponse.decode(value),
+  },
 } as const;
 
 export interface MonitoringServiceServer extends UntypedServiceImplementation {
@@ -1064,6 +1818,12 @@ export interface MonitoringServiceServer extends UntypedServiceImplementation {
   listAlerts: handleUnaryCall<ListAlertsRequest, ListAlertsResponse>;
   /** Records that someone takes care of an alert. */
   acknowledgeAlert: handleUnaryCall<AcknowledgeAlertRequest, AcknowledgeAlertResponse>;
+  /** Holds new alerts back until a time: they are recorded, and sent if they are unresolved then. */
+  silenceAlerts: handleUnaryCall<SilenceAlertsRequest, SilenceAlertsResponse>;
+  /** Lists silences, newest first. */
+  listSilences: handleUnaryCall<ListSilencesRequest, ListSilencesResponse>;
+  /** Ends a silence now. */
+  endSilence: handleUnaryCall<EndSilenceRequest, EndSilenceResponse>;
 }
 
 export interface MonitoringServiceClient extends Client {
@@ -1130,6 +1890,54 @@ export interface MonitoringServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AcknowledgeAlertResponse) => void,
+  ): ClientUnaryCall;
+  /** Holds new alerts back until a time: they are recorded, and sent if they are unresolved then. */
+  silenceAlerts(
+    request: SilenceAlertsRequest,
+    callback: (error: ServiceError | null, response: SilenceAlertsResponse) => void,
+  ): ClientUnaryCall;
+  silenceAlerts(
+    request: SilenceAlertsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SilenceAlertsResponse) => void,
+  ): ClientUnaryCall;
+  silenceAlerts(
+    request: SilenceAlertsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SilenceAlertsResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists silences, newest first. */
+  listSilences(
+    request: ListSilencesRequest,
+    callback: (error: ServiceError | null, response: ListSilencesResponse) => void,
+  ): ClientUnaryCall;
+  listSilences(
+    request: ListSilencesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSilencesResponse) => void,
+  ): ClientUnaryCall;
+  listSilences(
+    request: ListSilencesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSilencesResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a silence now. */
+  endSilence(
+    request: EndSilenceRequest,
+    callback: (error: ServiceError | null, response: EndSilenceResponse) => void,
+  ): ClientUnaryCall;
+  endSilence(
+    request: EndSilenceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndSilenceResponse) => void,
+  ): ClientUnaryCall;
+  endSilence(
+    request: EndSilenceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndSilenceResponse) => void,
   ): ClientUnaryCall;
 }
 
