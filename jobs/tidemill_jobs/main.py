@@ -122,9 +122,9 @@ class JobsProcess:
             if not self._leading.is_set():
                 continue
             try:
+                self._sender.tick()
                 for task in self._settings.tasks:
                     watch_retrainings(self._storage, self._settings.alerts, task, system_clock())
-                self._sender.tick()
             except StorageUnavailable as error:
                 log.warning("alerts_wait", detail=error.detail or str(error))
             except Exception:  # an unexpected error must not end the thread
