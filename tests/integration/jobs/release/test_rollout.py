@@ -10,9 +10,9 @@ from tests.integration.jobs.release.rollouts import TASK, RolledOut, Watched
 from tests.integration.server.front import Front
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
+from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.pause import ReleasePause
-from tidemill_core.domain.report import Alert
 from tidemill_core.domain.rollout import RolloutState
 from tidemill_core.domain.traffic import Traffic
 from tidemill_core.storage.database import Page
