@@ -133,6 +133,7 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
     },
     "grpc.health.v1.Health": {"Check": _OPEN, "Watch": _OPEN},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _PREDICT_ANY},
+    "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": _PREDICT_ANY},
 }
 
 POLICY: Mapping[str, Rule] = {

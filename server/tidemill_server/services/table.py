@@ -1,6 +1,7 @@
 """The table of all methods on the port."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from grpc_health.v1 import health_pb2
@@ -69,5 +70,7 @@ def method_table(
     if reflect:
         names = [*(service.full_name for service in SERVICES), REFLECTION.full_name]
         reflector = reflection.aio.ReflectionServicer(names)
-        table |= methods_of(REFLECTION, behaviors_of(REFLECTION, reflector))
+        for path, method in methods_of(REFLECTION, behaviors_of(REFLECTION, reflector)).items():
+            v1 = path.replace(".v1alpha.", ".v1.")  # its messages have the same bytes
+            table |= {path: method, v1: replace(method, path=v1)}
     return table

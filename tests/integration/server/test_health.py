@@ -1,10 +1,12 @@
 """Health and reflection, as load balancers and tools use them."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -89,3 +91,18 @@ def test_reflection_lists_every_service(front: Front) -> None:
     assert set(database.get_services()) == expected | others
     file = database.FindFileContainingSymbol("tidemill.v1.PredictionService")
     assert file.name == "tidemill/v1/prediction_service.proto"
+
+
+@BOTH_TRANSPORTS
+@pytest.mark.parametrize("version", ["v1alpha", "v1"])
+def test_both_versions_of_reflection_answer(front: Front, version: str) -> None:
+    """A tool that knows only `grpc.reflection.v1` sees the services, too."""
+    reflect: Any = front.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = reflect(iter([asked]), timeout=5)
+    names = {service.name for service in answer.list_services_response.service}
+    assert "tidemill.v1.PredictionService" in names

@@ -29,6 +29,11 @@ METHODS: dict[str, Any] = {
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
+METHODS |= {
+    path.replace(".v1alpha.", ".v1."): method
+    for path, method in METHODS.items()
+    if "ServerReflection" in path
+}
 
 
 def test_every_method_is_listed_and_no_other() -> None:
