@@ -128,7 +128,9 @@ class IllegalTransition(FailedPrecondition):
     reason = "ILLEGAL_TRANSITION"
 
     def __init__(self, current: str, target: str) -> None:
-        super().__init__(f"a version that is {current} cannot become {target}")
+        already = f"the version is {current} already"
+        no_step = f"a version that is {current} cannot become {target}"
+        super().__init__(already if current == target else no_step)
 
 
 class NoChampion(FailedPrecondition):

@@ -46,7 +46,7 @@ _TEMPLATE = """\
 # max_accuracy_drop = 0.0         # by how much a candidate may be worse than the champion
 # [monitoring]
 # max_accuracy_drop = 0.03        # alert when accuracy falls by more
-# max_p99_latency_ms = 50.0       # alert when the slowest 1 % take longer
+# max_p99_latency_ms = 50.0       # alert, or reject a version, when the slowest 1 % take longer
 """
 
 

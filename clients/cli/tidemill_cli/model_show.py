@@ -68,10 +68,14 @@ def fields_of(version: pb.ModelVersion) -> Mapping[str, Any]:
         "approved by": version.approved_by,
         "format": version.format,
         "trained on": version.dataset_version,
-        **{name.replace("_", " "): f"{x:.4g}" for name, x in sorted(version.measures.items())},
+        **{_measure(name): f"{x:.4g}" for name, x in sorted(version.measures.items())},
         "published": time_text(version.create_time) + " UTC",
         "state since": time_text(version.update_time) + " UTC",
     }
+
+
+def _measure(name: str) -> str:
+    return "hold-out rows" if name == "n" else name.replace("_", " ")
 
 
 def rows_of(gates: Sequence[pb.GateResult]) -> list[Sequence[str]]:

@@ -20,6 +20,7 @@ _EXAMPLE = (
     "cat texts.txt | tidemill predict support - --json"
 )
 _BATCH = 1024
+_ABSTAINED = "abstained: below the task's confidence limit, so a person should decide"
 
 Result = Prediction | TidemillError
 
@@ -70,7 +71,7 @@ def _to_json(result: Result) -> Any:
 
 
 def _print_one(prediction: Prediction) -> None:
-    note = "the confidence is low: a person should decide" if prediction.abstained else ""
+    note = _ABSTAINED if prediction.abstained else ""
     scores = [f"{percent(score.score)}  {score.label}" for score in prediction.scores]
     print_fields(
         {

@@ -6,11 +6,11 @@ from typing import Self
 from tidemill_cli.connection import new_client
 from tidemill_cli.status import health_of, task_service
 from tidemill_cli.target import target_of
-from tidemill_cli.unserved import damaged_champion, no_first_model, trouble_of
+from tidemill_cli.unserved import damaged_champion, no_first_model, trouble_of, unapproved
 from tidemill_client import TidemillError
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job import JobRun, JobRunState
-from tidemill_core.domain.model import ModelVersion
+from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.errors import StorageUnavailable
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
@@ -71,8 +71,13 @@ class Startup:
             if deployment is not None:
                 return self._with_champion(self._storage.models.get(task, deployment.champion))
             run = self._training(task)
+            waiting = self._storage.models.in_states(task, [ModelState.AWAITING_APPROVAL])
         except StorageUnavailable as error:
             return TaskStartup(task, serving=False, fraction=0.0, message=str(error))
+        if waiting and (run is None or run.state.ended):
+            version = waiting[-1].version
+            todo, cause = unapproved(task, version), f"{task}/{version}"
+            return self._unserved(task, "waits for an approval", todo, cause)
         if run is None:
             return TaskStartup(task, serving=False, fraction=0.0, message="starting")
         if trouble := trouble_of(run.state, run.error, run.result):

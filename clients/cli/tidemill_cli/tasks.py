@@ -75,9 +75,9 @@ def only_one(tasks: Sequence[str]) -> str:
 
 
 def tasks_of(client: TidemillClient, address: str) -> list[str]:
-    """Return the tasks in this folder's settings; for another server, those with models or runs."""
-    if not address:
-        return list(load_settings().tasks)
+    """Return the tasks in this folder's settings, or else the server's that have models or runs."""
+    if not address and (tasks := list(load_settings().tasks)):
+        return tasks
     deployed = collect(client.models.ListDeployments, ListDeploymentsRequest(), _RECENT)
     runs = collect(client.jobs.ListJobRuns, ListJobRunsRequest(), _RECENT)
     return sorted({one.task for one in (*deployed, *runs)})

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidemill.v1.job_service_pb2 import ListJobRunsRequest
-from tidemill.v1.model_service_pb2 import GetModelVersionRequest
+from tidemill.v1.model_service_pb2 import (
+    MODEL_STATE_AWAITING_APPROVAL,
+    GetModelVersionRequest,
+    ListModelVersionsRequest,
+)
 from tidemill_cli.listing import CALL_SECONDS
 from tidemill_cli.messages import to_json
 from tidemill_cli.output import percent
@@ -52,6 +56,10 @@ def why_unserved(client: TidemillClient, task: str) -> str:
 
 
 def _why_untrained(client: TidemillClient, task: str) -> str:
+    listed = ListModelVersionsRequest(task=task, page_size=1)
+    for newest in client.models.ListModelVersions(listed, timeout=CALL_SECONDS).model_versions:
+        if newest.state == MODEL_STATE_AWAITING_APPROVAL:
+            return unapproved(task, newest.model_version)
     request = ListJobRunsRequest(job="retrain", task=task, page_size=1)
     runs = client.jobs.ListJobRuns(request, timeout=CALL_SECONDS).job_runs
     if not runs:
@@ -74,6 +82,15 @@ def trouble_of(state: str, error: str, result: Mapping[str, Any]) -> str:
     if result.get("state") == ModelState.REJECTED:
         return f"its model was rejected: {result.get('reason', '')}"
     return ""
+
+
+def unapproved(task: str, version: int) -> str:
+    """Return what to do about a first version that passed its gates and waits for a person."""
+    return (
+        f"version {version} of {task} waits for an approval. To see what the gates found: "
+        f"tidemill models show {task} {version}; to let it answer: "
+        f"tidemill models approve {task} {version}"
+    )
 
 
 def damaged_champion(task: str, version: int, damage: str) -> str:

@@ -85,7 +85,7 @@ def test_approved(storage: Storage) -> None:
     assert (approved.state, approved.approved_by) == (ModelState.VALIDATED, "operator")
     assert approved.reason == "approved by operator: looks right"
     assert storage.models.approve(TASK, 1, change(seconds=9)) == approved
-    with pytest.raises(IllegalTransition, match="VALIDATED cannot become approved"):
+    with pytest.raises(IllegalTransition, match="VALIDATED cannot become approved; it must be"):
         storage.models.approve(TASK, 2, change())
 
 

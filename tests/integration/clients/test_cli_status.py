@@ -14,6 +14,7 @@ from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill_cli.main import run
 from tidemill_cli.startup import Startup
 from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.jobs import RunRequest
 
@@ -101,4 +102,29 @@ def test_a_start_names_a_damaged_champion_once(
         assert damaged.message == "its champion is damaged"
         assert str(model) in damaged.new_error
         assert "tidemill models rollback support" in damaged.new_error
+        assert startup.look()[0].new_error == ""
+
+
+def test_a_first_version_that_waits_for_an_approval(
+    tmp_path: Path,
+    triton: RunningTriton,
+    problems: Callable[[Front], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`status` and `up` name the version and the command that approves it, `up` once."""
+    workspace = Workspace(tmp_path, {"support": 0})
+    models, jobs = workspace.storage.models, workspace.storage.jobs
+    run_id = jobs.enqueue(RunRequest("retrain", "support", "first_model"), NOW).run_id
+    assert jobs.claim(NOW) is not None
+    models.add_candidate("support", "onnx", "d" * 64, NOW)
+    models.judge("support", 1, ModelState.AWAITING_APPROVAL, {}, "passed 10 gates", NOW)
+    jobs.succeed(run_id, {"state": "AWAITING_APPROVAL", "model_version": 1}, NOW)
+    approve = "tidemill models approve support 1"
+    with Front(workspace, triton.grpc_address) as front:
+        assert problems(front)["support"].endswith(approve)
+    monkeypatch.chdir(tmp_path)
+    with Startup(load_settings()) as startup:
+        (task,) = startup.look()
+        assert task.message == "waits for an approval"
+        assert task.new_error.endswith(approve)
         assert startup.look()[0].new_error == ""

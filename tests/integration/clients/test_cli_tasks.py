@@ -59,3 +59,16 @@ def test_a_filter_that_matches_nothing_by_mistake_is_said(
     """A job or a kind of report that does not exist is an error, never an empty list."""
     assert run([*command.split(), "--address", front.address]) == 2
     assert words in " ".join(capsys.readouterr().err.replace("\u2502", " ").split())
+
+
+def test_outside_a_workspace_the_server_names_its_tasks(
+    front: Front,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder without settings has no tasks, so those of the server that answers count."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", front.address.rpartition(":")[2])
+    assert run(["models", "show"]) == 2
+    assert "name the task; there are: mixed, " in capsys.readouterr().err

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tidemill_core.domain.job import JobRun
+from tidemill_core.domain.model import ModelState
 from tidemill_core.storage.database import Page
 from tidemill_jobs.first_model import queue_first_models
 
@@ -34,6 +35,14 @@ def test_a_first_model_is_queued_once(workspace: Workspace) -> None:
 def test_a_champion_needs_no_first_model(workspace: Workspace) -> None:
     """A task with a champion gets none."""
     workspace.champion(TASK)
+    assert _look(workspace, STARTED) == []
+
+
+def test_a_version_that_waits_for_an_approval_needs_no_first_model(workspace: Workspace) -> None:
+    """A restart trains no second version beside the one that a person has yet to approve."""
+    models = workspace.storage.models
+    version = models.add_candidate(TASK, "onnx", "d1", STARTED).version
+    models.judge(TASK, version, ModelState.AWAITING_APPROVAL, {}, "passed", STARTED)
     assert _look(workspace, STARTED) == []
 
 
