@@ -71,4 +71,6 @@ def test_outside_a_workspace_the_server_names_its_tasks(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TIDEMILL_GRPC_PORT", front.address.rpartition(":")[2])
     assert run(["models", "show"]) == 2
-    assert "name the task; there are: mixed, " in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "name the task; there are: " in error
+    assert "mixed, " in error
