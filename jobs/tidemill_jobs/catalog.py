@@ -21,11 +21,13 @@ class JobDefinition:
         job: its name, and the field of `ScheduleSettings` that schedules it, if it has one.
         description: what it does, in a sentence.
         module: the module of its `run(context)`. It is imported when it runs: some import torch.
+        needs_classes: whether it has nothing to do for a task of the kind preference.
     """
 
     job: str
     description: str
     module: str
+    needs_classes: bool = False
 
     def load(self) -> Callable[[JobContext], Result]:
         """Import and return the job's `run`."""
@@ -63,6 +65,7 @@ CATALOG = (
         "check_feedback",
         "Starts a retraining once enough new labeled examples have come in",
         "tidemill_jobs.feedback.check",
+        needs_classes=True,
     ),
     JobDefinition(
         "check_drift",
@@ -73,6 +76,7 @@ CATALOG = (
         "check_accuracy",
         "Estimates the champion's accuracy from feedback",
         "tidemill_jobs.monitoring.accuracy",
+        needs_classes=True,
     ),
     JobDefinition(
         "check_latency",
@@ -83,11 +87,13 @@ CATALOG = (
         "find_label_errors",
         "Finds examples of the newest dataset version that seem to have a wrong label",
         "tidemill_jobs.feedback.label_errors",
+        needs_classes=True,
     ),
     JobDefinition(
         QUEUE_LABELS,
         "Chooses predictions for people to label",
         "tidemill_jobs.feedback.label_requests",
+        needs_classes=True,
     ),
     JobDefinition(
         "send_tracking",

@@ -167,7 +167,10 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
             progress=progress,
             parameters=run.parameters,
         )
-        return definition(run.job).load()(context)
+        job = definition(run.job)
+        if job.needs_classes and context.task_settings.kind == "preference":
+            return {"skipped": "the task has preference pairs, and its models have no classes"}
+        return job.load()(context)
 
     return 0 if execute(run, work, storage.jobs, system_clock) else 1
 

@@ -23,6 +23,7 @@ from tidemill_core.domain.model import Deployment, ModelVersion
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.report import Report
 from tidemill_core.errors import InvalidArgument
+from tidemill_core.rewards import prompt_and_response
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.feedback import FeedbackOutcome, NewFeedback
 from tidemill_server.inference.query import BATCH_METHOD, Query
@@ -109,14 +110,21 @@ def batch_query(
 
 def prediction(value: Prediction) -> prediction_service_pb2.Prediction:
     """Convert a prediction."""
+    if not value.label:
+        return prediction_service_pb2.Prediction(
+            prediction_id=value.prediction_id,
+            model_version=value.model_version,
+            score=value.scores[0].score,
+        )
     scores = [message(prediction_service_pb2.Score, each) for each in value.scores]
-    return message(prediction_service_pb2.Prediction, value, scores=scores)
+    return message(prediction_service_pb2.Prediction, value, scores=scores, score=None)
 
 
 def stored_prediction(value: Prediction) -> prediction_service_pb2.GetPredictionResponse:
     """Convert a stored prediction, with its request."""
     kind = prediction_service_pb2.GetPredictionResponse
-    return message(kind, value, prediction=prediction(value))
+    text, response = (value.text, "") if value.label else prompt_and_response(value.text)
+    return message(kind, value, prediction=prediction(value), text=text, response=response)
 
 
 def new_feedback(

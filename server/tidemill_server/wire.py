@@ -33,6 +33,8 @@ def stream_response(request_id: str, value: Answer) -> bytes:
 
 def prediction(value: Prediction) -> bytes:
     """Return a Prediction."""
+    if not value.label:
+        return _reward(value)
     parts = [
         _string(b"\x0a", value.prediction_id),
         _label(b"\x12", value.label),
@@ -43,6 +45,15 @@ def prediction(value: Prediction) -> bytes:
         parts.append(b"\x28" + _varint(value.model_version))
     if value.abstained:
         parts.append(b"\x30\x01")
+    return b"".join(parts)
+
+
+def _reward(value: Prediction) -> bytes:
+    parts = (
+        _string(b"\x0a", value.prediction_id),
+        b"\x28" + _varint(value.model_version),
+        b"\x39" + _double(value.scores[0].score),
+    )
     return b"".join(parts)
 
 

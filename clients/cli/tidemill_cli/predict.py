@@ -32,19 +32,26 @@ def predict(
     model_version: Annotated[
         int, typer.Option(min=0, help="The version that answers; 0 lets the router choose.")
     ] = 0,
+    response: Annotated[
+        str, typer.Option(help="The answer to rate; the text is its prompt.", show_default=False)
+    ] = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Predict the label of each text."""
+    """Predict the label of each text, or rate an answer to a prompt."""
     task, texts = task_and_texts(arguments)
     with connected(address) as client:
         task = the_task(client, task, address)
         if texts == [task]:
             raise WrongUsage(f"name a text after the task: tidemill predict {task} TEXT")
         if len(texts) == 1 and texts != ["-"]:
-            prediction = client.predict(task, texts[0], top_k=top_k, model_version=model_version)
+            prediction = client.predict(
+                task, texts[0], top_k=top_k, model_version=model_version, response=response
+            )
             print_json(prediction) if as_json else _print_one(prediction)
             return
+        if response:
+            raise WrongUsage("with --response, give one prompt")
         asked = given_texts(texts, errors="surrogateescape")
         results = _predict_all(client, task, asked, top_k, model_version)
     if as_json:
@@ -71,6 +78,15 @@ def _to_json(result: Result) -> Any:
 
 
 def _print_one(prediction: Prediction) -> None:
+    if prediction.score is not None:
+        print_fields(
+            {
+                "score": f"{prediction.score:.3f}",
+                "model version": prediction.model_version,
+                "prediction id": prediction.prediction_id,
+            }
+        )
+        return
     note = _ABSTAINED if prediction.abstained else ""
     scores = [f"{percent(score.score)}  {score.label}" for score in prediction.scores]
     print_fields(

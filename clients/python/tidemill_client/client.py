@@ -46,6 +46,7 @@ class TidemillClient(Stubs):
         request_id: str = "",
         routing_key: str = "",
         attributes: Mapping[str, str] | None = None,
+        response: str = "",
         timeout: float | None = None,
     ) -> Prediction:
         """Predict the label of one text.
@@ -58,17 +59,18 @@ class TidemillClient(Stubs):
             request_id: an id that links the prediction to your records.
             routing_key: the same key always gets the same version in a canary release.
             attributes: stored with the prediction, for reports by slice.
+            response: the answer to rate, in a task of the kind preference; `text` is its prompt.
             timeout: seconds; None for the client's timeout.
 
         Raises:
             TidemillError: there is no answer; its class and `reason` say why.
         """
         request = predict_request(
-            task, text, top_k, model_version, request_id, routing_key, attributes
+            task, text, top_k, model_version, request_id, routing_key, attributes, response
         )
         with translated_errors(request_id):
-            response = self.predictions.Predict(request, timeout=self._seconds(timeout))
-        return prediction_of(response.prediction)
+            answer = self.predictions.Predict(request, timeout=self._seconds(timeout))
+        return prediction_of(answer.prediction)
 
     def predict_batch(
         self,

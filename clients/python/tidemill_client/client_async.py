@@ -52,15 +52,16 @@ class AsyncTidemillClient(AsyncStubs):
         request_id: str = "",
         routing_key: str = "",
         attributes: Mapping[str, str] | None = None,
+        response: str = "",
         timeout: float | None = None,
     ) -> Prediction:
         """See `TidemillClient.predict`."""
         request = predict_request(
-            task, text, top_k, model_version, request_id, routing_key, attributes
+            task, text, top_k, model_version, request_id, routing_key, attributes, response
         )
         with translated_errors(request_id):
-            response = await self.predictions.Predict(request, timeout=self._seconds(timeout))
-        return prediction_of(response.prediction)
+            answer = await self.predictions.Predict(request, timeout=self._seconds(timeout))
+        return prediction_of(answer.prediction)
 
     async def predict_batch(
         self,

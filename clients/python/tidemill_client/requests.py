@@ -82,14 +82,16 @@ def predict_request(
     request_id: str,
     routing_key: str,
     attributes: Mapping[str, str] | None,
+    response: str = "",
 ) -> PredictRequest:
     """Return the request for one text.
 
     Raises:
         InvalidRequest: see `built`.
     """
-    if (error := text_error(text, "text", request_id)) is not None:
-        raise error
+    for field, value in (("text", text), ("response", response)):
+        if (error := text_error(value, field, request_id)) is not None:
+            raise error
     return built(
         PredictRequest,
         request_id,
@@ -100,6 +102,7 @@ def predict_request(
         request_id=request_id,
         routing_key=routing_key,
         attributes=attributes,
+        response=response,
     )
 
 

@@ -32,6 +32,7 @@ class Prediction:
         scores: the `top_k` most probable labels, best first.
         model_version: the model version that answered.
         abstained: whether the confidence is under the task's threshold, so a person should decide.
+        score: the reward of an answer, in a task of the kind preference; None in other tasks.
     """
 
     prediction_id: str
@@ -40,6 +41,7 @@ class Prediction:
     scores: tuple[Score, ...]
     model_version: int
     abstained: bool
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def prediction_of(message: prediction_service_pb2.Prediction) -> Prediction:
         scores=tuple(Score(one.label, one.score) for one in message.scores),
         model_version=message.model_version,
         abstained=message.abstained,
+        score=message.score if message.HasField("score") else None,
     )
 
 

@@ -3,14 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
@@ -24,11 +17,23 @@ class _SettingsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TaskSettings(_SettingsSection):
-    """One classification problem."""
+TaskKind = Literal["classification", "preference"]
 
-    sources: list[SourceSettings] = Field(min_length=1)
-    """The sources of its examples."""
+_OF_CLASSES = (
+    *("sources", "labeling_functions", "labels", "golden_examples"),
+    *("abstain_below", "abstain_for_precision"),
+)
+"""Settings of tasks whose models answer with classes."""
+
+
+class TaskSettings(_SettingsSection):
+    """One problem that models learn."""
+
+    kind: TaskKind = "classification"
+    """What its models answer: the class of a text, or how good people find an answer to a prompt.
+    The latter learn from the task's preference pairs."""
+    sources: list[SourceSettings] = []
+    """The sources of its examples: at least one, unless the kind is preference."""
     format: Literal["onnx", "torchscript"] = "onnx"
     """The format of its models."""
     max_text_length: int = Field(default=4096, ge=1, le=100_000)
@@ -86,6 +91,16 @@ class TaskSettings(_SettingsSection):
             raise ValueError(
                 f"training.int8 needs the format 'onnx', and the format is '{self.format}'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "classification":
+            if not self.sources:
+                raise ValueError("sources: name at least one, as [[tasks.<task>.sources]]")
+            return self
+        if wrong := [name for name in _OF_CLASSES if name in self.model_fields_set]:
+            raise ValueError(f"{', '.join(wrong)}: not for a task of the kind preference")
         return self
 
 

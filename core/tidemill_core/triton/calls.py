@@ -35,8 +35,10 @@ _CHANNEL_OPTIONS = (
 )
 
 _FLOAT_BYTES = 4
-_TOLERANCE = 1e-3
-"""How far outside [0, 1] a probability may be: the rounding of half precision."""
+_PROBABILITIES = (-1e-3, 1 + 1e-3)
+"""The range of probabilities, with the rounding of half precision."""
+_REWARDS = (-1e6, 1e6)
+"""The range of rewards; a larger one would be a fault of the model."""
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 """CANCELLED means that Triton is ending: the error of a call that we canceled is not read."""
 _NOT_READY = "is not at ready state"
@@ -69,7 +71,7 @@ def infer_request(
 def probabilities(
     response: service_pb2.ModelInferResponse | None, model_name: str, version: int, rows: int
 ) -> npt.NDArray[np.float32]:
-    """Read the answer, float32 [rows, labels], read-only.
+    """Read the answer, float32 [rows, labels], read-only; a single column has rewards.
 
     Args:
         response: the answer; None for a message that cannot be decoded.
@@ -78,7 +80,8 @@ def probabilities(
         rows: the number of rows in the request.
 
     Raises:
-        ModelOutputInvalid: another tensor, another shape, or values that are no probabilities.
+        ModelOutputInvalid: another tensor, another shape, or values that are neither
+            probabilities nor rewards.
     """
     if response is None:
         raise ModelOutputInvalid(model_name, version, "a message that cannot be decoded")
@@ -93,9 +96,10 @@ def probabilities(
     if sizes != [_FLOAT_BYTES * math.prod(shape)]:
         raise ModelOutputInvalid(model_name, version, f"{sizes} bytes for shape {shape}")
     values = np.frombuffer(contents[0], dtype="<f4")
+    lowest, highest = _REWARDS if shape[1] == 1 else _PROBABILITIES
     # The minimum and maximum of values with NaN are NaN, and comparisons with NaN are false.
-    if not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
-        raise ModelOutputInvalid(model_name, version, "NaN, or values outside [0, 1]")
+    if not (values.min() >= lowest and values.max() <= highest):
+        raise ModelOutputInvalid(model_name, version, "NaN, or values out of range")
     return values.reshape(shape)
 
 

@@ -22,6 +22,7 @@ from tidemill_jobs.data.deciding.quarantine_share import check_share
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import open_weak_labels
 from tidemill_jobs.data.landing.feedback_rows import FEEDBACK, LABELS, landed_rows
 from tidemill_jobs.data.landing.intake import Intake, Segment
+from tidemill_jobs.data.preference_pairs import build_pairs
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.publishing.assemble import assemble
 from tidemill_jobs.data.publishing.dataset import publish
@@ -56,14 +57,12 @@ def run(context: JobContext) -> Result:
         ConfigurationError: as `build_dataset`.
         RunCanceled: someone stopped the run; nothing is published.
     """
+    if context.task_settings.kind == "preference":
+        return _counts(build_pairs(context, context.progress))
     built = build_for(context, context.progress)
     version = built.version
     return {
-        "dataset_version": version.dataset_version,
-        "rows_in": sum(version.outcome_counts.values()),
-        **{f"rows_{outcome}": count for outcome, count in version.outcome_counts.items()},
-        "excluded_by_rule": dict(version.quarantine_counts),
-        "row_counts": dict(version.row_counts),
+        **_counts(version),
         "label_source_counts": dict(version.label_source_counts),
         "labeling_functions": list(built.labeling_functions),
         "feedback_without_label": built.feedback.without_label,
@@ -71,6 +70,26 @@ def run(context: JobContext) -> Result:
         "feedback_without_text": built.feedback.without_text,
         "warnings": list(built.warnings),
     }
+
+
+def _counts(version: DatasetVersion) -> dict[str, Any]:
+    return {
+        "dataset_version": version.dataset_version,
+        "rows_in": sum(version.outcome_counts.values()),
+        **{f"rows_{outcome}": count for outcome, count in version.outcome_counts.items()},
+        "excluded_by_rule": dict(version.quarantine_counts),
+        "row_counts": dict(version.row_counts),
+    }
+
+
+def dataset_for(context: JobContext, progress: Progress) -> DatasetVersion:
+    """Build what a run's task learns from: examples, or preference pairs.
+
+    Raises as `build_dataset` and `build_pairs`.
+    """
+    if context.task_settings.kind == "preference":
+        return build_pairs(context, progress)
+    return build_for(context, progress).version
 
 
 def build_for(context: JobContext, progress: Progress) -> Build:

@@ -53,6 +53,8 @@ def _import(context: JobContext, asked: ImportModelParameters, folder: Path) -> 
     """Import a model whose labels and tokenizer can be read, in its confined process."""
     if not folder.is_dir():
         raise DataError("UPLOAD_GONE", "the model waited for too long: import it again")
+    if context.task_settings.kind == "preference":
+        raise ModelRefused("a task that learns from preference pairs", "a task with classes")
     if asked.format != (expected := context.task_settings.format):
         raise ModelRefused(f"the format {asked.format}", f"{expected}, the format of the task")
     model, tokenizer, listed = (folder / kind.file_name for kind in ImportFileKind)

@@ -15,6 +15,7 @@ from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.errors import FailedPrecondition, TritonUnavailable
+from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.pauses import PauseStore
@@ -128,7 +129,7 @@ def _trial(context: JobContext, candidate: Candidate, data: TrainingData, slices
     return Trial(
         serving=serving,
         candidate=candidate,
-        champion=_champion(serving, context.task),
+        champion=_champion(serving, context.task, data.are_pairs),
         data=data,
         slices=slices,
         traffic=storage.predictions.recent_texts(span, REPLAYED_TEXTS),
@@ -141,13 +142,20 @@ def serving_of(context: JobContext) -> Serving:
     return Serving(context.storage.models, context.repository, context.triton)
 
 
-def _champion(serving: Serving, task: str) -> ModelVersion | None:
-    """Return the champion to compare with; None if there is none, or its files are damaged."""
+def _champion(serving: Serving, task: str, are_pairs: bool) -> ModelVersion | None:
+    """Return the champion to compare with.
+
+    None if there is none, its files are damaged, or the task's kind has changed since.
+    """
     deployment = serving.models.deployment(task)
     if deployment is None:
         return None
     champion = serving.models.get(task, deployment.champion)
-    return champion if is_whole(serving.repository, champion) else None
+    if not is_whole(serving.repository, champion):
+        return None
+    place = (task, champion.model_format, champion.version)
+    rates = serving.repository.manifest(*place).labels == REWARD_LABELS
+    return champion if rates is are_pairs else None
 
 
 def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateResult]) -> Result:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
+from tidemill_core.rewards import confidences
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.measure import ImportedModel
 from tidemill_jobs.monitoring.reference import count_reference
@@ -46,7 +47,7 @@ def publish(
         reference=count_reference(
             trained.labels,
             [trained.labels[i] for i in best],
-            trained.test_probabilities.max(axis=1, initial=0.0).tolist(),
+            confidences(trained.test_probabilities, trained.labels).tolist(),
         ),
         dataset_version=candidate.dataset_version,
         run_id=run_id,

@@ -5,7 +5,9 @@ import hashlib
 from tidemill_core.domain.job_parameters import ReproduceModelParameters
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import DataError, FailedPrecondition, NoChampion
-from tidemill_core.model_repository import TOKENIZER_FILE, TrainingRecord
+from tidemill_core.model_repository import TOKENIZER_FILE, ModelManifest, TrainingRecord
+from tidemill_core.rewards import REWARD_LABELS
+from tidemill_core.settings import TaskKind
 from tidemill_core.storage.models import ModelStore
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.publishing.dataset import read_dataset
@@ -62,7 +64,7 @@ def run(context: JobContext) -> Result:
         raise NotTrainedHere(version)
     context.progress(0.0, "reading the dataset")
     dataset = context.storage.datasets.get(manifest.dataset_version)
-    data = training_data(read_dataset(dataset.uri))
+    data = training_data(read_dataset(dataset.uri), _kind(manifest))
     config = _config(record)
     trained = train(data, config, part(context.progress, 0.05, 1.0), Untracked())
     tokenizer = hashlib.sha256(trained.tokenizer_json.encode()).hexdigest()
@@ -89,6 +91,10 @@ def _version(models: ModelStore, task: str, parameters: object) -> ModelVersion:
             raise NoChampion(task)
         asked = deployment.champion
     return models.get(task, asked)
+
+
+def _kind(manifest: ModelManifest) -> TaskKind:
+    return "preference" if manifest.labels == REWARD_LABELS else "classification"
 
 
 def _config(record: TrainingRecord) -> TrainingConfig:

@@ -5,11 +5,12 @@ import polars as pl
 from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters
 from tidemill_core.domain.split import Split
 from tidemill_core.model_repository import MANIFEST_FILE
+from tidemill_core.settings import TaskKind
 from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
-from tidemill_jobs.data.build import build_for
+from tidemill_jobs.data.build import dataset_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.decide import (
@@ -43,9 +44,9 @@ def run(context: JobContext) -> Result:
     chosen = _training(task_settings.training, context.parameters)
     reject_abandoned(models, task, clock())
     refuse_paused(context.storage.pauses, task)
-    dataset = build_for(context, part(progress, 0.0, 0.1)).version
+    dataset = dataset_for(context, part(progress, 0.0, 0.1))
     rows = read_dataset(dataset.uri)
-    data = training_data(rows)
+    data = training_data(rows, task_settings.kind)
     model_format = task_settings.format
     subject = RunSubject.of(context.run_id, model_format, dataset)
     config = TrainingConfig(
@@ -118,11 +119,12 @@ def _publish(
     )
 
 
-def training_data(frame: pl.DataFrame) -> TrainingData:
+def training_data(frame: pl.DataFrame, kind: TaskKind = "classification") -> TrainingData:
     """Return a dataset's rows by split."""
 
     def rows(split: Split) -> LabeledTexts:
         part = frame.filter(pl.col("split") == split)
         return LabeledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
 
-    return TrainingData(rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
+    splits = (rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
+    return TrainingData(*splits, are_pairs=kind == "preference")

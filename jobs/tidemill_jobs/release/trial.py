@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import TidemillError
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
+from tidemill_core.rewards import PAIR_LABELS
 from tidemill_core.settings import GateSettings
 from tidemill_core.text import TextEncoder
 from tidemill_core.triton.control import TritonControl
@@ -183,10 +185,19 @@ class Trial:
 
     def _answers(self, model: PublishedModel, renames: Renames) -> Answers:
         labels, test = model.manifest.labels, self.data.test
+        if self.data.are_pairs:
+            return self._choices(model)
         named, probabilities = _renamed(labels, model.answer(test.texts), renames)
         index = {label: number for number, label in enumerate(named)}
         targets = np.array([index.get(label, -1) for label in test.labels], dtype=np.int64)
         return Answers(named, probabilities, targets)
+
+    def _choices(self, model: PublishedModel) -> Answers:
+        """Return which answer of each pair a reward model finds better, and how surely."""
+        test = self.data.test
+        rewards = np.hstack([model.answer(side) for side in test.sides()])
+        targets = np.array([PAIR_LABELS.index(label) for label in test.labels], dtype=np.int64)
+        return Answers(PAIR_LABELS, softmax(rewards, axis=1), targets)
 
 
 def _renamed(

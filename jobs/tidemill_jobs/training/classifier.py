@@ -89,3 +89,16 @@ class CalibratedClassifier(nn.Module):
             hashed.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
             hashed.update(weights.contiguous().numpy().tobytes())
         return hashed.hexdigest()
+
+
+class RewardModel(CalibratedClassifier):
+    """The served module of a reward model: token ids to rewards.
+
+    The temperature makes the logistic function of two rewards' difference the probability that
+    people prefer the first answer.
+    """
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """Return rewards, float32 of shape [batch, 1]."""
+        rewards: Tensor = self.network(input_ids) / self.temperature
+        return rewards

@@ -16,7 +16,6 @@ from tidemill_jobs.training.classifier import Classifier
 
 EpochListener = Callable[[Mapping[str, float], int], None]
 """Takes the measures of an epoch, and its number from 1."""
-
 _WARM_UP = 0.1
 _ROWS_A_PASS = 512
 
@@ -61,7 +60,7 @@ class EncodedRows:
     """Rows as tensors.
 
     Attributes:
-        input_ids: int32 of shape [n, sequence_length].
+        input_ids: int32 of shape [n, sequence_length]; of pairs, [n, sequence_length, 2].
         targets: label indices, int64 of shape [n]; -1 for a label that training has not seen.
         weights: the probability that a row's label is right, float32 of shape [n].
     """
@@ -154,7 +153,7 @@ class _Stepper:
         """Learn from one batch and return its loss."""
         self._set_rates()
         self._network.train()
-        loss = _loss(self._network(rows.input_ids), rows, self._config.label_smoothing)
+        loss = _loss(logits_of(self._network, rows.input_ids), rows, self._config.label_smoothing)
         for optimizer, _ in self._optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -173,7 +172,7 @@ class _Stepper:
 
 def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float:
     """Train on all rows once, in random order, and return the mean loss."""
-    lengths = (rows.input_ids != 0).sum(dim=1).clamp(min=1)
+    lengths = _lengths(rows.input_ids).clamp(min=1)
     total = 0.0
     for chosen in _batches(lengths, config):
         width = int(lengths[chosen].max())  # without the padding that no row of the batch needs
@@ -203,15 +202,32 @@ def _validate(network: Classifier, rows: EncodedRows, config: FitConfig) -> dict
     }
 
 
+def singles(input_ids: Tensor) -> Tensor:
+    """Return the texts of rows: [texts, length]. A pair has two, one after the other."""
+    return input_ids.movedim(1, -1).flatten(0, -2)
+
+
+def logits_of(module: nn.Module, input_ids: Tensor) -> Tensor:
+    """Return a module's answers to rows: [n, labels], or for n pairs [n, 2], the two rewards."""
+    answers: Tensor = module(singles(input_ids))
+    return answers.reshape(len(input_ids), answers.shape[1] * math.prod(input_ids.shape[2:]))
+
+
+def _lengths(input_ids: Tensor) -> Tensor:
+    """Return the number of tokens of each row; of a pair, those of the longer text."""
+    return (input_ids != PADDING_ID).sum(dim=1, keepdim=True).flatten(1).amax(dim=1)
+
+
 def answers_of(module: nn.Module, input_ids: Tensor) -> Tensor:
-    """Return a module's answers to any number of rows: float32 of shape [n, labels].
+    """Return a module's answers to any number of rows, as `logits_of`.
 
     Rows of similar length go together: some modules leave out padding that a whole pass has.
     """
     module.eval()
-    order = (input_ids != PADDING_ID).sum(dim=1).argsort()
+    order = _lengths(input_ids).argsort()
     with torch.no_grad():
-        answers = torch.cat([module(input_ids[some]) for some in torch.split(order, _ROWS_A_PASS)])
+        parts = [logits_of(module, input_ids[some]) for some in torch.split(order, _ROWS_A_PASS)]
+    answers = torch.cat(parts)
     return torch.empty_like(answers).index_copy_(0, order, answers)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from tidemill_core.domain.split import Split
 from tidemill_core.errors import DataError, TooFewLabels
+from tidemill_core.rewards import PAIR_LABELS, pair_sides
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.training.fit import EncodedRows
 
@@ -21,7 +22,7 @@ class LabeledTexts:
     """Texts with their labels and weights, in the same order.
 
     Attributes:
-        texts: valid Unicode without lone surrogates.
+        texts: valid Unicode without lone surrogates; of pairs, see `rewards.pair_text`.
         labels: the label of each text.
         weights: the probability that each label is right, in [0, 1]; None for 1.
     """
@@ -38,6 +39,18 @@ class LabeledTexts:
         if len(set(counts.values())) > 1:
             found = " and ".join(f"{count} {name}" for name, count in counts.items())
             raise DataError("ROWS_DO_NOT_MATCH", f"{split} has {found}")
+
+    def sides(self) -> tuple[list[str], list[str]]:
+        """Return the two texts of each pair."""
+        both = [pair_sides(text) for text in self.texts]
+        return [first for first, _ in both], [second for _, second in both]
+
+    def encode_pairs(self, encoder: TextEncoder) -> EncodedRows:
+        """Return pairs as tensors; the targets are indices of `PAIR_LABELS`."""
+        rows = [LabeledTexts(side, self.labels, self.weights) for side in self.sides()]
+        first, second = (side.encode(encoder, PAIR_LABELS) for side in rows)
+        ids = torch.stack([first.input_ids, second.input_ids], dim=2)
+        return EncodedRows(ids, first.targets, first.weights)
 
     def encode(self, encoder: TextEncoder, labels: Sequence[str]) -> EncodedRows:
         """Return the rows as tensors; a label that is not in `labels` has the index -1."""
@@ -63,19 +76,30 @@ class TrainingData:
         train: the rows to learn from; their labels are the model's labels.
         validation: for early stopping and calibration; may be empty.
         test: for the measures; may be empty, and may have other labels.
+        are_pairs: whether the rows are preference pairs.
     """
 
     train: LabeledTexts
     validation: LabeledTexts = field(default_factory=LabeledTexts)
     test: LabeledTexts = field(default_factory=LabeledTexts)
+    are_pairs: bool = False
 
     @property
     def proof_texts(self) -> Sequence[str]:
         """The texts on which every export must agree: the test split, or some of train."""
-        return self.test.texts or self.train.texts[:_PROOF_ROWS]
+        texts = self.test.texts or self.train.texts[:_PROOF_ROWS]
+        return [side for text in texts for side in pair_sides(text)] if self.are_pairs else texts
+
+    @property
+    def train_texts(self) -> Sequence[str]:
+        """The texts of the training rows, as the model reads them."""
+        if not self.are_pairs:
+            return self.train.texts
+        first, second = self.train.sides()
+        return first + second
 
     def labels(self) -> tuple[str, ...]:
-        """Check the splits and return the labels of the training rows, sorted.
+        """Check the splits and return the labels of the rows, sorted.
 
         Raises:
             DataError: there are no training rows (NO_TRAINING_ROWS), or a split has other numbers
@@ -83,10 +107,13 @@ class TrainingData:
             TooFewLabels: the training rows have fewer than two labels.
         """
         if not self.train.texts:
-            raise DataError("NO_TRAINING_ROWS", "the training split has no rows")
+            missing = "preference pairs: submit some" if self.are_pairs else "rows"
+            raise DataError("NO_TRAINING_ROWS", f"the training split has no {missing}")
         for split in Split:
             rows: LabeledTexts = getattr(self, split)
             rows.check(split)
+        if self.are_pairs:
+            return PAIR_LABELS
         labels = tuple(sorted(set(self.train.labels)))
         if len(labels) < 2:
             raise TooFewLabels(f"the training split has only the label {labels[0]!r}")

@@ -30,7 +30,7 @@ class Lesson:
 
     Attributes:
         tokenizer: as the network returned it.
-        labels: the number of labels.
+        labels: the number of labels; 1 for a reward, which is learned from pairs.
         train: at least one row.
         held_out: for early stopping; may be empty.
     """

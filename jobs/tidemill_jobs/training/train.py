@@ -10,13 +10,14 @@ import torch
 from tokenizers import Tokenizer
 
 from tidemill_core.model_repository import ReliabilityBin, TrainingRecord
+from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.abstain import find_threshold
 from tidemill_jobs.training.calibrate import fit_temperature
-from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
+from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier, RewardModel
 from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
-from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
+from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible, singles
 from tidemill_jobs.training.int8 import rounded
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
@@ -55,12 +56,13 @@ class TrainedModel:
 
     Attributes:
         record: how it was trained.
-        labels: the labels, in the order of the model's output.
+        labels: the labels, in the order of the model's output; REWARD_LABELS for a reward model.
         tokenizer: turns texts into pieces.
         encoder: turns texts into token ids, as in training.
-        classifier: token ids to calibrated probabilities.
+        classifier: token ids to calibrated probabilities, or to rewards.
         test_measures: the measures on the test split.
-        test_probabilities: float32 of shape [test rows, labels].
+        test_probabilities: float32 of shape [test rows, labels]; for a reward model, the rewards of
+            its texts: [2 * test rows, 1].
         reliability: of the test split.
         abstain_below: as in the manifest.
         unrounded: the classifier before its weights were rounded to int8; None if they were not.
@@ -105,7 +107,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """The splits, encoded for a network."""
+    """The splits, encoded for a network; `labels` are those of the model."""
 
     labels: tuple[str, ...]
     tokenizer: Tokenizer
@@ -161,28 +163,39 @@ def train(
         learned = learner(values, part(progress, 0.8, 0.95), tracker.log_metrics)
         progress(0.95, "calibrating")
         served = rounded(learned) if config.int8 else learned
-        classifier = _calibrate(served, rows.lesson.held_out)
+        kind = RewardModel if examples.are_pairs else CalibratedClassifier
+        classifier = kind(served, _temperature(served, rows.lesson.held_out))
         model = _measured(classifier, rows, config, values, tracker)
     progress(1.0, "trained")
     return replace(model, unrounded=learned if config.int8 else None)
 
 
 def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) -> _Prepared:
-    tokenizer = network.tokenizer(examples.train.texts)
-    encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, examples.train.texts))
+    texts, are_pairs = examples.train_texts, examples.are_pairs
+    tokenizer = network.tokenizer(texts)
+    encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, texts))
     train, validation, test = (
-        split.encode(encoder, labels)
+        split.encode_pairs(encoder) if are_pairs else split.encode(encoder, labels)
         for split in (examples.train, examples.validation, examples.test)
     )
-    return _Prepared(labels, tokenizer, encoder, train, validation, test)
+    answered = REWARD_LABELS if are_pairs else labels
+    return _Prepared(answered, tokenizer, encoder, train, validation, test)
 
 
-def _calibrate(classifier: Classifier, held_out: EncodedRows) -> CalibratedClassifier:
-    """Calibrate a classifier; without held-out rows its temperature is 1."""
+def _temperature(classifier: Classifier, held_out: EncodedRows) -> float:
+    """Return the temperature that calibrates a classifier; 1 without held-out rows."""
     if not len(held_out):
-        return CalibratedClassifier(classifier, 1.0)
+        return 1.0
     logits = answers_of(classifier, held_out.input_ids).numpy()
-    return CalibratedClassifier(classifier, fit_temperature(logits, held_out.targets.numpy()))
+    return fit_temperature(logits, held_out.targets.numpy())
+
+
+def _probabilities(classifier: CalibratedClassifier, rows: EncodedRows) -> npt.NDArray[np.float32]:
+    """Return the probability of each label of each row; of pairs, that of each answer."""
+    answers = answers_of(classifier, rows.input_ids)
+    if isinstance(classifier, RewardModel):
+        answers = torch.softmax(answers, dim=1)
+    return cast("npt.NDArray[np.float32]", answers.numpy())
 
 
 def _measured(
@@ -194,14 +207,15 @@ def _measured(
 ) -> TrainedModel:
     """Return the model with what its answers to the held-out splits show."""
     splits = {"validation": rows.validation, "test": rows.test}
-    answers = {
-        name: answers_of(classifier, split.input_ids).numpy() for name, split in splits.items()
-    }
+    answers = {name: _probabilities(classifier, split) for name, split in splits.items()}
     targets = {name: split.targets.numpy() for name, split in splits.items()}
     measures = {name: evaluate(answers[name], targets[name]) for name in splits}
     for name, found in measures.items():
         logged = {f"final_{name}_{measure}": value for measure, value in asdict(found).items()}
         tracker.log_metrics(logged)
+    served = answers["test"]
+    if rows.labels == REWARD_LABELS:
+        served = answers_of(classifier, singles(rows.test.input_ids)).numpy()
     held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
     precision = config.abstain_for_precision
     record = TrainingRecord(
@@ -219,7 +233,7 @@ def _measured(
         encoder=rows.encoder,
         classifier=classifier,
         test_measures=measures["test"],
-        test_probabilities=answers["test"],
+        test_probabilities=served,
         reliability=reliability(answers["test"], targets["test"]),
         abstain_below=0.0 if precision is None else find_threshold(*held_out, precision),
     )

@@ -13,7 +13,10 @@ class PredictBody(Body):
     """A text to predict the label of."""
 
     text: str
-    """The text; not blank, no longer than the task's limit in characters."""
+    """The text; not blank, no longer than the task's limit in characters. In tasks of the kind
+    preference, the prompt."""
+    response: str = ""
+    """The answer to rate; only in tasks of the kind preference."""
     top_k: Int32 = 0
     """How many scores to return; 0 means 1."""
     model_version: Int32 = 0
@@ -57,6 +60,8 @@ class PredictionBody(Body):
     """The model version that answered."""
     abstained: bool
     """Whether the confidence is so low that a person should decide."""
+    score: float | None = None
+    """The reward of an answer; only in tasks of the kind preference."""
 
 
 class FeedbackBody(Body):

@@ -198,6 +198,9 @@ class FeedbackHandler:
             raise InvalidArgument("MISSING_VERDICT", "verdict", "give either correct or label")
         if new.correct is not None and new.label is not None:
             raise InvalidArgument("TWO_VERDICTS", "verdict", "give correct or label, not both")
+        if self.router.task_settings(claims.task).kind == "preference":
+            rule = "rates an answer, which is neither right nor wrong: submit a preference instead"
+            raise InvalidArgument("NOT_A_LABEL", "prediction_id", rule)
         if new.label is not None:
             known = self.router.routes(claims.task).known_labels
             if new.label not in known:

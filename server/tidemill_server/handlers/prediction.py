@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.errors import InvalidArgument, NotFound, TidemillError
 from tidemill_core.prediction_id import PredictionIdSigner
+from tidemill_core.rewards import rated_text
+from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_words
 from tidemill_server.handlers.threads import in_thread
@@ -41,15 +43,19 @@ class PredictionHandler:
             raise NotFound("prediction", prediction_id)
         return found
 
-    async def predict(self, query: Query, text: str) -> Prediction:
-        """Answer one text.
+    async def predict(self, query: Query, text: str, response: str = "") -> Prediction:
+        """Answer one text, or rate a response to it.
 
         Raises:
             TidemillError: InvalidArgument, or what `Predictor.predict` raises.
         """
         try:
             check_query(query)
-            check_text("text", text, self.router.task_settings(query.task).max_text_length)
+            settings = self.router.task_settings(query.task)
+            check_text("text", text, settings.max_text_length)
+            if response or settings.kind == "preference":
+                _check_response(response, query.task, settings)
+                text = rated_text(text, response)
         except TidemillError as error:
             self.predictor.count_failed(query, error, 1)
             raise
@@ -58,11 +64,11 @@ class PredictionHandler:
             raise answer
         return answer
 
-    async def predict_item(self, query: Query, text: str) -> Answer:
+    async def predict_item(self, query: Query, text: str, response: str = "") -> Answer:
         """Answer one text of a stream, whose id is the query's request id."""
         try:
             check_words("id", query.request_id, MAX_KEY_LENGTH)
-            return await self.predict(query, text)
+            return await self.predict(query, text, response)
         except TidemillError as error:
             return error.with_traceback(None)
 
@@ -75,7 +81,10 @@ class PredictionHandler:
         try:
             check_batch_size(len(texts))
             check_query(query)
-            limit = self.router.task_settings(query.task).max_text_length
+            settings = self.router.task_settings(query.task)
+            if settings.kind == "preference":
+                _check_response("", query.task, settings)
+            limit = settings.max_text_length
         except TidemillError as error:
             self.predictor.count_failed(query, error, len(texts))
             raise
@@ -103,6 +112,19 @@ def check_query(query: Query) -> None:
     check_words("routing_key", query.routing_key, MAX_KEY_LENGTH)
     if query.attributes:
         _check_attributes(query.attributes)
+
+
+def _check_response(response: str, task: str, settings: TaskSettings) -> None:
+    if settings.kind != "preference":
+        rule = f"must be left out: task {task!r} predicts labels, and rates no answers"
+        raise InvalidArgument("RESPONSE_NOT_EXPECTED", "response", rule)
+    if not response:
+        rule = (
+            f"is missing: task {task!r} rates answers; give the prompt as text and the answer as "
+            "response, in Predict or StreamPredict"
+        )
+        raise InvalidArgument("RESPONSE_MISSING", "response", rule)
+    check_text("response", response, settings.max_text_length)
 
 
 def check_batch_size(count: int) -> None:

@@ -12,6 +12,7 @@ from tidemill_core.clock import Clock
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.errors import ModelOutputInvalid, TidemillError
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
+from tidemill_core.rewards import confidences
 from tidemill_server.inference.bisection import Probabilities, Rows
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.inference.work import Answer, Work
@@ -89,8 +90,8 @@ class Answers:
             for propensity, count in counts.items()
         }
         labels, best = model.labels, rows.probabilities.argmax(axis=1).tolist()
-        confidences = rows.probabilities.max(axis=1).tolist()
-        scores = [Score(labels[i], each) for i, each in zip(best, confidences, strict=True)]
+        found = confidences(rows.probabilities, labels).tolist()
+        scores = [Score(labels[i], each) for i, each in zip(best, found, strict=True)]
         now = asyncio.get_running_loop().time()
         return _Call(model, rows, scores, ids, predict_time, now)
 
@@ -128,7 +129,7 @@ def _answers(call: _Call, work: Work, start: int) -> list[Answer]:
             answers.append(errors[row])
             continue
         scores: tuple[Score, ...] = (best,)
-        if query.top_k > 1:
+        if query.top_k > 1 or not best.label:  # a reward is a score, and not its confidence
             scores = best_scores(call.rows.probabilities[row], model.labels, query.top_k)
         answer = (*best, scores, best.score < model.abstain_below)
         answers.append(

@@ -19,6 +19,7 @@ from tidemill_core.errors import (
     TidemillError,
 )
 from tidemill_core.model_repository import ModelRepository, ModelVersionMissing
+from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.text import TextEncoder
@@ -232,6 +233,10 @@ class Router:
     def _load(self, version: ModelVersion) -> ServedModel:
         place = (version.task, version.model_format, version.version)
         manifest, encoder = self._repository.manifest(*place), self._repository.encoder(*place)
+        rates = manifest.labels == REWARD_LABELS
+        if rates is not (self._tasks[version.task].kind == "preference"):
+            detail = f"version {version.version} of {version.task!r} is not of the task's kind"
+            raise DataError("KIND_CHANGED", f"{detail}: train a new version")
         name = model_name(version.task, version.model_format)
         threshold = max(self._tasks[version.task].abstain_below, manifest.abstain_below)
         return ServedModel(version.task, name, version.version, manifest.labels, encoder, threshold)

@@ -29,7 +29,7 @@ class PredictionServicer:
     async def Predict(self, request: pb.PredictRequest, call: Call) -> bytes:
         """Predict one text; the response is encoded."""
         query = convert.query(request, UNARY_METHOD, request.request_id, deadline_of(call), _now())
-        answer = await self._handler.predict(query, request.text)
+        answer = await self._handler.predict(query, request.text, request.response)
         return wire.predict_response(answer)
 
     async def BatchPredict(self, request: pb.BatchPredictRequest, call: Call) -> bytes:
@@ -45,9 +45,8 @@ class PredictionServicer:
 
     async def _answer(self, call: Call, request: pb.StreamPredictRequest) -> bytes | Exception:
         query = convert.query(request, STREAM_METHOD, request.id, item_deadline_of(call), _now())
-        return wire.stream_response(
-            request.id, await self._handler.predict_item(query, request.text)
-        )
+        answer = await self._handler.predict_item(query, request.text, request.response)
+        return wire.stream_response(request.id, answer)
 
 
 def _now() -> float:

@@ -21,7 +21,7 @@ predictions = st.builds(
     task=st.just("support"),
     model_version=st.integers(0, 2**31 - 1),
     text=st.just("a text"),
-    label=strings,
+    label=st.text(min_size=1, max_size=300),
     confidence=numbers,
     scores=st.lists(st.builds(Score, strings, numbers), max_size=20).map(tuple),
     abstained=st.booleans(),
@@ -36,7 +36,15 @@ predictions = st.builds(
 errors = st.builds(InvalidArgument, strings, strings, strings) | st.builds(
     ModelOutputInvalid, strings, st.integers(0, 9), strings
 )
-answers: st.SearchStrategy[Answer] = predictions | errors
+rewards = st.builds(
+    lambda answer, version, reward: answer._replace(
+        label="", model_version=version, scores=(Score("", reward),), abstained=False
+    ),
+    predictions,
+    st.integers(1, 2**31 - 1),
+    numbers,
+)
+answers: st.SearchStrategy[Answer] = predictions | rewards | errors
 
 
 def field_of(answer: Answer) -> dict[str, Any]:
@@ -46,7 +54,7 @@ def field_of(answer: Answer) -> dict[str, Any]:
     return {"error": to_status(answer)}
 
 
-@given(predictions)
+@given(predictions | rewards)
 def test_a_unary_answer_is_protobufs(prediction: Prediction) -> None:
     """The bytes are those that protobuf writes."""
     expected = pb.PredictResponse(prediction=convert.prediction(prediction))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.stats import binom, fisher_exact
 
 from tidemill_core.domain.gate import GateVerdict
-from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, not_applicable
+from tidemill_jobs.release.gates.gate import MIN_ROWS, NO_CLASSES, Finding, not_applicable
 from tidemill_jobs.release.trial import Trial
 
 ERROR_RATE = 0.01
@@ -25,6 +25,8 @@ def classes(trial: Trial) -> Finding:
 
     Without a champion, a class with at least MIN_ROWS rows fails if none of them is right.
     """
+    if trial.data.are_pairs:
+        return NO_CLASSES
     labels = np.array(trial.data.test.labels, dtype=object)
     parts = {str(label): labels == label for label in sorted(set(labels))}
     return _judge(trial, parts, "class")

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from tidemill_core.domain.dataset import Exclusion
 from tidemill_core.domain.split import Split
-from tidemill_jobs.data.deciding.near_duplicates import near_duplicates
-from tidemill_jobs.data.preparing.minhash import BAND_COLUMNS, signatures
-from tidemill_jobs.data.text_hashing import normalized, text_hashes, text_key
-from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
+from tidemill_jobs.data.deciding.held_out_repeats import repeat_held_out
+from tidemill_jobs.release.gates.gate import MIN_ROWS, NO_CLASSES, Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Trial
 from tidemill_jobs.training.labeled_texts import LabeledTexts
 
@@ -47,24 +44,13 @@ def count_leaked(train: LabeledTexts, test: LabeledTexts, similarity: float) -> 
         )
         for rows, split in parts
     )
-    texts = rows["text"]
-    hashes = text_hashes(texts)
-    bands = pl.DataFrame(signatures(normalized(texts)), schema=list(BAND_COLUMNS))
-    ranked = rows.select(
-        "label",
-        "split",
-        number=pl.int_range(pl.len(), dtype=pl.UInt32),
-        text_key=text_key(pl.lit(hashes)),
-        label_source=pl.lit(""),
-    )
-    found = near_duplicates(ranked, similarity, lambda numbers, names: bands[numbers].select(names))
-    near = found.filter(pl.col("rule") == Exclusion.NEAR_HELD_OUT)["number"]
-    exact = hashes.head(len(train.texts)).is_in(hashes.tail(len(test.texts)).implode())
-    return int((exact | pl.Series(np.isin(np.arange(len(train.texts)), near))).sum())
+    return int(repeat_held_out(rows, similarity).sum())
 
 
 def known_labels(trial: Trial) -> Finding:
     """Count the hold-out rows with a label that the candidate does not have."""
+    if trial.data.are_pairs:
+        return NO_CLASSES
     return judge_unknown(trial.data.test.labels, trial.published.manifest.labels)
 
 
@@ -90,6 +76,8 @@ def class_shares(trial: Trial) -> Finding:
     The two are halves of one set, so a larger distance than chance explains means that a source
     gives one class to one side only. Chance explains about √(classes / rows) / 2.
     """
+    if trial.data.are_pairs:
+        return NO_CLASSES
     return judge_shares(trial.data.train.labels, trial.data.test.labels)
 
 

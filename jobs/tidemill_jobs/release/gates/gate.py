@@ -34,6 +34,12 @@ class Gate(Protocol):
         """Judge a candidate."""
 
 
+NO_CLASSES = Finding(
+    GateVerdict.NOT_APPLICABLE, "the task has preference pairs, and its models have no classes"
+)
+"""What gates on classes find about a reward model."""
+
+
 def not_applicable(reason: str) -> Finding:
     """Return the finding that there is nothing to judge."""
     return Finding(GateVerdict.NOT_APPLICABLE, reason)

@@ -36,7 +36,10 @@ def accuracy(trial: Trial) -> Finding:
         return Finding(verdict, f"{measured}, which are too few to be sure", found, least, details)
     passed = found > commonest and found >= least - _ROUNDING
     if found <= commonest:
-        measured += f", but always answering the most common label gives {commonest:.4f}"
+        always = (
+            "choosing one answer" if trial.data.are_pairs else "answering the most common label"
+        )
+        measured += f", but always {always} gives {commonest:.4f}"
     verdict = GateVerdict.PASSED if passed else GateVerdict.FAILED
     return Finding(verdict, measured, found, max(least, commonest), details)
 

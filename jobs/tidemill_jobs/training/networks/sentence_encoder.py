@@ -22,7 +22,7 @@ from tidemill_core.text import PADDING_ID
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
 from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
-from tidemill_jobs.training.fit import EncodedRows, EpochListener, FitConfig, fit
+from tidemill_jobs.training.fit import EncodedRows, EpochListener, FitConfig, fit, singles
 from tidemill_jobs.training.network import Hyperparameters, Learner, Lesson, Network, chosen
 from tidemill_jobs.training.ngrams import BagShape, NgramBag, spelling_buckets
 from tidemill_jobs.training.tokenizer import pieces
@@ -138,10 +138,10 @@ class SentenceEncoderNetwork:
     def prepare(self, lesson: Lesson, progress: Progress) -> Learner:
         """Compute the sentence vectors of all rows, and return the learner."""
         encoder = load_encoder()
-        rows = torch.cat([lesson.train.input_ids, lesson.held_out.input_ids])
+        rows = singles(torch.cat([lesson.train.input_ids, lesson.held_out.input_ids]))
         sentences = _sentences(encoder, rows, progress)
         spelling = spelling_buckets(pieces(lesson.tokenizer))
-        first = len(lesson.train) + 1
+        first = len(singles(lesson.train.input_ids)) + 1
         train, held_out = _numbered(lesson.train, 1), _numbered(lesson.held_out, first)
 
         def learn(
@@ -218,8 +218,9 @@ def _sentences(encoder: Encoder, rows: Tensor, progress: Progress) -> Tensor:
 
 
 def _numbered(rows: EncodedRows, first: int) -> EncodedRows:
-    """Return rows whose only id is their number."""
-    numbers = torch.arange(first, first + len(rows), dtype=torch.int32).unsqueeze(1)
+    """Return rows with the number of each text instead of its ids."""
+    shape = rows.input_ids[:, :1].shape
+    numbers = torch.arange(first, first + shape.numel(), dtype=torch.int32).reshape(shape)
     return EncodedRows(numbers, rows.targets, rows.weights)
 
 

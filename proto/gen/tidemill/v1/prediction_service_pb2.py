@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tidemill/v1/prediction_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"%\n\x05Score\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"\x94\x01\n\nPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\"\n\x06scores\x18\x04 \x03(\x0b\x32\x12.tidemill.v1.Score\x12\x15\n\rmodel_version\x18\x05 \x01(\x05\x12\x11\n\tabstained\x18\x06 \x01(\x08\"-\n\x14GetPredictionRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\"\xde\x02\n\x15GetPredictionResponse\x12+\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Prediction\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x46\n\nattributes\x18\x06 \x03(\x0b\x32\x32.tidemill.v1.GetPredictionResponse.AttributesEntry\x12\x30\n\x0cpredict_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\x08 \x01(\x01\x12\x12\n\npropensity\x18\t \x01(\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xef\x01\n\x0ePredictRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12?\n\nattributes\x18\x07 \x03(\x0b\x32+.tidemill.v1.PredictRequest.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x0fPredictResponse\x12+\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Prediction\"l\n\x13\x42\x61tchPredictRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"r\n\x12\x42\x61tchPredictResult\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"H\n\x14\x42\x61tchPredictResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.tidemill.v1.BatchPredictResult\"\xf3\x01\n\x14StreamPredictRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05top_k\x18\x04 \x01(\x05\x12\x15\n\rmodel_version\x18\x05 \x01(\x05\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12\x45\n\nattributes\x18\x07 \x03(\x0b\x32\x31.tidemill.v1.StreamPredictRequest.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x81\x01\n\x15StreamPredictResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\nprediction\x18\x02 \x01(\x0b\x32\x17.tidemill.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xe2\x02\n\x11PredictionService\x12V\n\rGetPrediction\x12!.tidemill.v1.GetPredictionRequest\x1a\".tidemill.v1.GetPredictionResponse\x12\x44\n\x07Predict\x12\x1b.tidemill.v1.PredictRequest\x1a\x1c.tidemill.v1.PredictResponse\x12S\n\x0c\x42\x61tchPredict\x12 .tidemill.v1.BatchPredictRequest\x1a!.tidemill.v1.BatchPredictResponse\x12Z\n\rStreamPredict\x12!.tidemill.v1.StreamPredictRequest\x1a\".tidemill.v1.StreamPredictResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tidemill/v1/prediction_service.proto\x12\x0btidemill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"%\n\x05Score\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\"\xb2\x01\n\nPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x12\n\nconfidence\x18\x03 \x01(\x01\x12\"\n\x06scores\x18\x04 \x03(\x0b\x32\x12.tidemill.v1.Score\x12\x15\n\rmodel_version\x18\x05 \x01(\x05\x12\x11\n\tabstained\x18\x06 \x01(\x08\x12\x12\n\x05score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_score\"-\n\x14GetPredictionRequest\x12\x15\n\rprediction_id\x18\x01 \x01(\t\"\xf0\x02\n\x15GetPredictionResponse\x12+\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Prediction\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x46\n\nattributes\x18\x06 \x03(\x0b\x32\x32.tidemill.v1.GetPredictionResponse.AttributesEntry\x12\x30\n\x0cpredict_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_ms\x18\x08 \x01(\x01\x12\x12\n\npropensity\x18\t \x01(\x01\x12\x10\n\x08response\x18\n \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x81\x02\n\x0ePredictRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12?\n\nattributes\x18\x07 \x03(\x0b\x32+.tidemill.v1.PredictRequest.AttributesEntry\x12\x10\n\x08response\x18\x08 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x0fPredictResponse\x12+\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.Prediction\"l\n\x13\x42\x61tchPredictRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\x12\r\n\x05top_k\x18\x03 \x01(\x05\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"r\n\x12\x42\x61tchPredictResult\x12-\n\nprediction\x18\x01 \x01(\x0b\x32\x17.tidemill.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"H\n\x14\x42\x61tchPredictResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.tidemill.v1.BatchPredictResult\"\x85\x02\n\x14StreamPredictRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05top_k\x18\x04 \x01(\x05\x12\x15\n\rmodel_version\x18\x05 \x01(\x05\x12\x13\n\x0brouting_key\x18\x06 \x01(\t\x12\x45\n\nattributes\x18\x07 \x03(\x0b\x32\x31.tidemill.v1.StreamPredictRequest.AttributesEntry\x12\x10\n\x08response\x18\x08 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x81\x01\n\x15StreamPredictResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\nprediction\x18\x02 \x01(\x0b\x32\x17.tidemill.v1.PredictionH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result2\xe2\x02\n\x11PredictionService\x12V\n\rGetPrediction\x12!.tidemill.v1.GetPredictionRequest\x1a\".tidemill.v1.GetPredictionResponse\x12\x44\n\x07Predict\x12\x1b.tidemill.v1.PredictRequest\x1a\x1c.tidemill.v1.PredictResponse\x12S\n\x0c\x42\x61tchPredict\x12 .tidemill.v1.BatchPredictRequest\x1a!.tidemill.v1.BatchPredictResponse\x12Z\n\rStreamPredict\x12!.tidemill.v1.StreamPredictRequest\x1a\".tidemill.v1.StreamPredictResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,31 +42,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORE']._serialized_start=111
   _globals['_SCORE']._serialized_end=148
   _globals['_PREDICTION']._serialized_start=151
-  _globals['_PREDICTION']._serialized_end=299
-  _globals['_GETPREDICTIONREQUEST']._serialized_start=301
-  _globals['_GETPREDICTIONREQUEST']._serialized_end=346
-  _globals['_GETPREDICTIONRESPONSE']._serialized_start=349
-  _globals['_GETPREDICTIONRESPONSE']._serialized_end=699
-  _globals['_GETPREDICTIONRESPONSE_ATTRIBUTESENTRY']._serialized_start=650
-  _globals['_GETPREDICTIONRESPONSE_ATTRIBUTESENTRY']._serialized_end=699
-  _globals['_PREDICTREQUEST']._serialized_start=702
-  _globals['_PREDICTREQUEST']._serialized_end=941
-  _globals['_PREDICTREQUEST_ATTRIBUTESENTRY']._serialized_start=650
-  _globals['_PREDICTREQUEST_ATTRIBUTESENTRY']._serialized_end=699
-  _globals['_PREDICTRESPONSE']._serialized_start=943
-  _globals['_PREDICTRESPONSE']._serialized_end=1005
-  _globals['_BATCHPREDICTREQUEST']._serialized_start=1007
-  _globals['_BATCHPREDICTREQUEST']._serialized_end=1115
-  _globals['_BATCHPREDICTRESULT']._serialized_start=1117
-  _globals['_BATCHPREDICTRESULT']._serialized_end=1231
-  _globals['_BATCHPREDICTRESPONSE']._serialized_start=1233
-  _globals['_BATCHPREDICTRESPONSE']._serialized_end=1305
-  _globals['_STREAMPREDICTREQUEST']._serialized_start=1308
-  _globals['_STREAMPREDICTREQUEST']._serialized_end=1551
-  _globals['_STREAMPREDICTREQUEST_ATTRIBUTESENTRY']._serialized_start=650
-  _globals['_STREAMPREDICTREQUEST_ATTRIBUTESENTRY']._serialized_end=699
-  _globals['_STREAMPREDICTRESPONSE']._serialized_start=1554
-  _globals['_STREAMPREDICTRESPONSE']._serialized_end=1683
-  _globals['_PREDICTIONSERVICE']._serialized_start=1686
-  _globals['_PREDICTIONSERVICE']._serialized_end=2040
+  _globals['_PREDICTION']._serialized_end=329
+  _globals['_GETPREDICTIONREQUEST']._serialized_start=331
+  _globals['_GETPREDICTIONREQUEST']._serialized_end=376
+  _globals['_GETPREDICTIONRESPONSE']._serialized_start=379
+  _globals['_GETPREDICTIONRESPONSE']._serialized_end=747
+  _globals['_GETPREDICTIONRESPONSE_ATTRIBUTESENTRY']._serialized_start=698
+  _globals['_GETPREDICTIONRESPONSE_ATTRIBUTESENTRY']._serialized_end=747
+  _globals['_PREDICTREQUEST']._serialized_start=750
+  _globals['_PREDICTREQUEST']._serialized_end=1007
+  _globals['_PREDICTREQUEST_ATTRIBUTESENTRY']._serialized_start=698
+  _globals['_PREDICTREQUEST_ATTRIBUTESENTRY']._serialized_end=747
+  _globals['_PREDICTRESPONSE']._serialized_start=1009
+  _globals['_PREDICTRESPONSE']._serialized_end=1071
+  _globals['_BATCHPREDICTREQUEST']._serialized_start=1073
+  _globals['_BATCHPREDICTREQUEST']._serialized_end=1181
+  _globals['_BATCHPREDICTRESULT']._serialized_start=1183
+  _globals['_BATCHPREDICTRESULT']._serialized_end=1297
+  _globals['_BATCHPREDICTRESPONSE']._serialized_start=1299
+  _globals['_BATCHPREDICTRESPONSE']._serialized_end=1371
+  _globals['_STREAMPREDICTREQUEST']._serialized_start=1374
+  _globals['_STREAMPREDICTREQUEST']._serialized_end=1635
+  _globals['_STREAMPREDICTREQUEST_ATTRIBUTESENTRY']._serialized_start=698
+  _globals['_STREAMPREDICTREQUEST_ATTRIBUTESENTRY']._serialized_end=747
+  _globals['_STREAMPREDICTRESPONSE']._serialized_start=1638
+  _globals['_STREAMPREDICTRESPONSE']._serialized_end=1767
+  _globals['_PREDICTIONSERVICE']._serialized_start=1770
+  _globals['_PREDICTIONSERVICE']._serialized_end=2124
 # @@protoc_insertion_point(module_scope)

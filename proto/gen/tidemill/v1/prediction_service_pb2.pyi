@@ -48,7 +48,7 @@ Global___Score: _TypeAlias = Score  # noqa: Y015
 
 @_typing.final
 class Prediction(_message.Message):
-    """The prediction for one text."""
+    """The prediction for one text: a label, or the reward of an answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -58,6 +58,7 @@ class Prediction(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     ABSTAINED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     prediction_id: _builtins.str
     """Its signed id, to which feedback refers."""
     label: _builtins.str
@@ -68,6 +69,10 @@ class Prediction(_message.Message):
     """The model version that answered."""
     abstained: _builtins.bool
     """Whether the confidence is below the task's threshold, so that a person should decide."""
+    score: _builtins.float
+    """The reward of an answer; only in tasks of the kind preference, whose predictions have no label.
+    The difference of two rewards is the log odds that people prefer the first answer.
+    """
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
         """The most probable labels, best first; as many as top_k."""
@@ -81,12 +86,15 @@ class Prediction(_message.Message):
         scores: _abc.Iterable[Global___Score] | None = ...,
         model_version: _builtins.int = ...,
         abstained: _builtins.bool = ...,
+        score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abstained", b"abstained", "confidence", b"confidence", "label", b"label", "model_version", b"model_version", "prediction_id", b"prediction_id", "scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "abstained", b"abstained", "confidence", b"confidence", "label", b"label", "model_version", b"model_version", "prediction_id", b"prediction_id", "score", b"score", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Prediction: _TypeAlias = Prediction  # noqa: Y015
 
@@ -147,6 +155,7 @@ class GetPredictionResponse(_message.Message):
     PREDICT_TIME_FIELD_NUMBER: _builtins.int
     LATENCY_MS_FIELD_NUMBER: _builtins.int
     PROPENSITY_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The task."""
     text: _builtins.str
@@ -159,6 +168,8 @@ class GetPredictionResponse(_message.Message):
     """Time from the request's arrival to its response, in milliseconds."""
     propensity: _builtins.float
     """The probability with which the router chose this version, in (0, 1]."""
+    response: _builtins.str
+    """The answer that was rated; the text is its prompt. Only in tasks of the kind preference."""
     @_builtins.property
     def prediction(self) -> Global___Prediction:
         """The prediction as it was returned."""
@@ -183,10 +194,11 @@ class GetPredictionResponse(_message.Message):
         predict_time: _timestamp_pb2.Timestamp | None = ...,
         latency_ms: _builtins.float = ...,
         propensity: _builtins.float = ...,
+        response: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["predict_time", b"predict_time", "prediction", b"prediction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "latency_ms", b"latency_ms", "predict_time", b"predict_time", "prediction", b"prediction", "propensity", b"propensity", "request_id", b"request_id", "routing_key", b"routing_key", "task", b"task", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "latency_ms", b"latency_ms", "predict_time", b"predict_time", "prediction", b"prediction", "propensity", b"propensity", "request_id", b"request_id", "response", b"response", "routing_key", b"routing_key", "task", b"task", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,10 +237,13 @@ class PredictRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ROUTING_KEY_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The task."""
     text: _builtins.str
-    """The text; not blank, no longer than the task's limit in characters."""
+    """The text; not blank, no longer than the task's limit in characters. In tasks of the kind
+    preference, the prompt.
+    """
     top_k: _builtins.int
     """How many scores to return, at least 1; 0 means 1. More than there are labels returns all."""
     model_version: _builtins.int
@@ -237,6 +252,10 @@ class PredictRequest(_message.Message):
     """Correlates this request with the caller's records. It does not deduplicate requests."""
     routing_key: _builtins.str
     """Keeps a caller on one side of a canary: equal keys get the same version."""
+    response: _builtins.str
+    """The answer to rate, under the rules of text. Tasks of the kind preference require it; others
+    refuse it.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Stored with the prediction for reports by slice. At most 16."""
@@ -251,10 +270,11 @@ class PredictRequest(_message.Message):
         request_id: _builtins.str = ...,
         routing_key: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        response: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "model_version", b"model_version", "request_id", b"request_id", "routing_key", b"routing_key", "task", b"task", "text", b"text", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "model_version", b"model_version", "request_id", b"request_id", "response", b"response", "routing_key", b"routing_key", "task", b"task", "text", b"text", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -413,6 +433,7 @@ class StreamPredictRequest(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     ROUTING_KEY_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The caller's id for this message; returned in its response."""
     task: _builtins.str
@@ -424,6 +445,8 @@ class StreamPredictRequest(_message.Message):
     model_version: _builtins.int
     """As in PredictRequest."""
     routing_key: _builtins.str
+    """As in PredictRequest."""
+    response: _builtins.str
     """As in PredictRequest."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -439,10 +462,11 @@ class StreamPredictRequest(_message.Message):
         model_version: _builtins.int = ...,
         routing_key: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        response: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "id", b"id", "model_version", b"model_version", "routing_key", b"routing_key", "task", b"task", "text", b"text", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "id", b"id", "model_version", b"model_version", "response", b"response", "routing_key", b"routing_key", "task", b"task", "text", b"text", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

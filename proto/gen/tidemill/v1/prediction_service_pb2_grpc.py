@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PredictionServiceStub:
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.
@@ -61,7 +61,7 @@ class PredictionServiceStub:
 
 
 class PredictionServiceServicer:
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.
@@ -75,7 +75,7 @@ class PredictionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Predict(self, request, context):
-        """Predicts the label of one text.
+        """Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +83,7 @@ class PredictionServiceServicer:
 
     def BatchPredict(self, request, context):
         """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-        place; the others are not affected.
+        place; the others are not affected. Tasks of the kind preference do not have it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,7 +130,7 @@ def add_PredictionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PredictionService:
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.

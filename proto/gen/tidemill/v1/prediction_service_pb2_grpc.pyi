@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PredictionServiceStub:
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.
@@ -40,10 +40,10 @@ class PredictionServiceStub:
     GetPrediction: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.GetPredictionRequest, _prediction_service_pb2.GetPredictionResponse]
     """Returns an earlier prediction with its text."""
     Predict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]
-    """Predicts the label of one text."""
+    """Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt."""
     BatchPredict: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]
     """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-    place; the others are not affected.
+    place; the others are not affected. Tasks of the kind preference do not have it.
     """
     StreamPredict: _grpc.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]
     """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
@@ -53,7 +53,7 @@ class PredictionServiceStub:
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.
@@ -63,10 +63,10 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     GetPrediction: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.GetPredictionRequest, _prediction_service_pb2.GetPredictionResponse]  # type: ignore[assignment]
     """Returns an earlier prediction with its text."""
     Predict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictRequest, _prediction_service_pb2.PredictResponse]  # type: ignore[assignment]
-    """Predicts the label of one text."""
+    """Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt."""
     BatchPredict: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.BatchPredictRequest, _prediction_service_pb2.BatchPredictResponse]  # type: ignore[assignment]
     """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-    place; the others are not affected.
+    place; the others are not affected. Tasks of the kind preference do not have it.
     """
     StreamPredict: _aio.StreamStreamMultiCallable[_prediction_service_pb2.StreamPredictRequest, _prediction_service_pb2.StreamPredictResponse]  # type: ignore[assignment]
     """Predicts as long as the caller sends texts. Responses come in the order of the requests, and
@@ -75,7 +75,7 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     """
 
 class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Predicts the labels of texts.
+    """Predicts the labels of texts, and rates answers to prompts.
 
     Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
     they also have a google.rpc.BadRequest that names the field.
@@ -95,7 +95,7 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _prediction_service_pb2.PredictRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.PredictResponse, _abc.Awaitable[_prediction_service_pb2.PredictResponse]]:
-        """Predicts the label of one text."""
+        """Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt."""
 
     @_abc_1.abstractmethod
     def BatchPredict(
@@ -104,7 +104,7 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.BatchPredictResponse, _abc.Awaitable[_prediction_service_pb2.BatchPredictResponse]]:
         """Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-        place; the others are not affected.
+        place; the others are not affected. Tasks of the kind preference do not have it.
         """
 
     @_abc_1.abstractmethod

@@ -55,7 +55,7 @@ def test_what_is_not_json_or_could_be_read_in_two_ways(content: bytes) -> None:
         ({"text": "a", "top_k": -(2**40)}, "top_k", "must be greater than"),
         ({"text": "a", "attributes": []}, "attributes", "must be a valid dictionary"),
         ({"text": "a", "attributes": {"x": 1}}, "attributes.x", "must be a valid string"),
-        ({"text": "a", "Text": "b"}, "Text", "is not a field; there are: text, top_k"),
+        ({"text": "a", "Text": "b"}, "Text", "is not a field; there are: text, response"),
         ({"text": "a", "task": "other"}, "task", "is not a field"),
         ({"text": "a", "x" * 5000: 1}, "x" * 100, "is not a field"),
     ],
