@@ -19,10 +19,8 @@ class _SettingsSection(BaseModel):
 
 TaskKind = Literal["classification", "preference"]
 
-_OF_CLASSES = (
-    *("sources", "labeling_functions", "labels", "golden_examples"),
-    *("abstain_below", "abstain_for_precision"),
-)
+_OF_CLASSES = {"sources", "labeling_functions", "labels", "golden_examples"}
+_OF_CLASSES |= {"abstain_below", "abstain_for_precision", "rollout"}
 """Settings of tasks whose models answer with classes."""
 
 
@@ -99,7 +97,7 @@ class TaskSettings(_SettingsSection):
             if not self.sources:
                 raise ValueError("sources: name at least one, as [[tasks.<task>.sources]]")
             return self
-        if wrong := [name for name in _OF_CLASSES if name in self.model_fields_set]:
+        if wrong := sorted(_OF_CLASSES & self.model_fields_set):
             raise ValueError(f"{', '.join(wrong)}: not for a task of the kind preference")
         return self
 
