@@ -18,13 +18,13 @@ from tidemill_core.settings.sections import (
     PredictionLogSettings,
     ScheduleSettings,
     ServerSettings,
-    TaskKind,
     TaskSettings,
     TlsSettings,
     TracingSettings,
     TritonSettings,
 )
 from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettings, SqlSource
+from tidemill_core.settings.task_kind import TaskKind
 from tidemill_core.settings.workspace import (
     TASK_NAME,
     Port,

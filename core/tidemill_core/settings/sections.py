@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
+from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.training import TrainingSettings
 
 Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: round(trust, 3))]
@@ -15,13 +16,6 @@ Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: r
 
 class _SettingsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-TaskKind = Literal["classification", "preference"]
-
-_OF_CLASSES = {"sources", "labeling_functions", "labels", "golden_examples"}
-_OF_CLASSES |= {"abstain_below", "abstain_for_precision", "rollout"}
-"""Settings of tasks whose models answer with classes."""
 
 
 class TaskSettings(_SettingsSection):
@@ -93,12 +87,8 @@ class TaskSettings(_SettingsSection):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
-        if self.kind == "classification":
-            if not self.sources:
-                raise ValueError("sources: name at least one, as [[tasks.<task>.sources]]")
-            return self
-        if wrong := sorted(_OF_CLASSES & self.model_fields_set):
-            raise ValueError(f"{', '.join(wrong)}: not for a task of the kind preference")
+        given = self.model_fields_set if self.sources else self.model_fields_set - {"sources"}
+        check_kind(self.kind, given, self.training.int8)
         return self
 
 
