@@ -32,7 +32,7 @@ export interface Score {
   score: number;
 }
 
-/** The prediction for one text. */
+/** The prediction for one text: a label, or the reward of an answer. */
 export interface Prediction {
   /** Its signed id, to which feedback refers. */
   predictionId: string;
@@ -46,6 +46,11 @@ export interface Prediction {
   modelVersion: number;
   /** Whether the confidence is below the task's threshold, so that a person should decide. */
   abstained: boolean;
+  /**
+   * The reward of an answer; only in tasks of the kind preference, whose predictions have no label.
+   * The difference of two rewards is the log odds that people prefer the first answer.
+   */
+  score?: number | undefined;
 }
 
 /** A request for GetPrediction. */
@@ -78,6 +83,8 @@ export interface GetPredictionResponse {
   latencyMs: number;
   /** The probability with which the router chose this version, in (0, 1]. */
   propensity: number;
+  /** The answer that was rated; the text is its prompt. Only in tasks of the kind preference. */
+  response: string;
 }
 
 export interface GetPredictionResponse_AttributesEntry {
@@ -89,7 +96,10 @@ export interface GetPredictionResponse_AttributesEntry {
 export interface PredictRequest {
   /** The task. */
   task: string;
-  /** The text; not blank, no longer than the task's limit in characters. */
+  /**
+   * The text; not blank, no longer than the task's limit in characters. In tasks of the kind
+   * preference, the prompt.
+   */
   text: string;
   /** How many scores to return, at least 1; 0 means 1. More than there are labels returns all. */
   topK: number;
@@ -101,6 +111,11 @@ export interface PredictRequest {
   routingKey: string;
   /** Stored with the prediction for reports by slice. At most 16. */
   attributes: { [key: string]: string };
+  /**
+   * The answer to rate, under the rules of text. Tasks of the kind preference require it; others
+   * refuse it.
+   */
+  response: string;
 }
 
 export interface PredictRequest_AttributesEntry {
@@ -163,6 +178,8 @@ export interface StreamPredictRequest {
   routingKey: string;
   /** As in PredictRequest. */
   attributes: { [key: string]: string };
+  /** As in PredictRequest. */
+  response: string;
 }
 
 export interface StreamPredictRequest_AttributesEntry {
@@ -253,7 +270,15 @@ export const Score: MessageFns<Score> = {
 };
 
 function createBasePrediction(): Prediction {
-  return { predictionId: "", label: "", confidence: 0, scores: [], modelVersion: 0, abstained: false };
+  return {
+    predictionId: "",
+    label: "",
+    confidence: 0,
+    scores: [],
+    modelVersion: 0,
+    abstained: false,
+    score: undefined,
+  };
 }
 
 export const Prediction: MessageFns<Prediction> = {
@@ -275,6 +300,9 @@ export const Prediction: MessageFns<Prediction> = {
     }
     if (message.abstained !== false) {
       writer.uint32(48).bool(message.abstained);
+    }
+    if (message.score !== undefined) {
+      writer.uint32(57).double(message.score);
     }
     return writer;
   },
@@ -340,6 +368,14 @@ export const Prediction: MessageFns<Prediction> = {
             message.abstained = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -363,6 +399,7 @@ export const Prediction: MessageFns<Prediction> = {
     message.scores = object.scores?.map((e) => Score.fromPartial(e)) || [];
     message.modelVersion = object.modelVersion ?? 0;
     message.abstained = object.abstained ?? false;
+    message.score = object.score ?? undefined;
     return message;
   },
 };
@@ -433,6 +470,7 @@ function createBaseGetPredictionResponse(): GetPredictionResponse {
     predictTime: undefined,
     latencyMs: 0,
     propensity: 0,
+    response: "",
   };
 }
 
@@ -464,6 +502,9 @@ export const GetPredictionResponse: MessageFns<GetPredictionResponse> = {
     }
     if (message.propensity !== 0) {
       writer.uint32(73).double(message.propensity);
+    }
+    if (message.response !== "") {
+      writer.uint32(82).string(message.response);
     }
     return writer;
   },
@@ -556,6 +597,14 @@ export const GetPredictionResponse: MessageFns<GetPredictionResponse> = {
             message.propensity = reader.double();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.response = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -592,6 +641,7 @@ export const GetPredictionResponse: MessageFns<GetPredictionResponse> = {
     message.predictTime = object.predictTime ?? undefined;
     message.latencyMs = object.latencyMs ?? 0;
     message.propensity = object.propensity ?? 0;
+    message.response = object.response ?? "";
     return message;
   },
 };
@@ -668,7 +718,7 @@ export const GetPredictionResponse_AttributesEntry: MessageFns<GetPredictionResp
 };
 
 function createBasePredictRequest(): PredictRequest {
-  return { task: "", text: "", topK: 0, modelVersion: 0, requestId: "", routingKey: "", attributes: {} };
+  return { task: "", text: "", topK: 0, modelVersion: 0, requestId: "", routingKey: "", attributes: {}, response: "" };
 }
 
 export const PredictRequest: MessageFns<PredictRequest> = {
@@ -694,6 +744,9 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
       PredictRequest_AttributesEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
     });
+    if (message.response !== "") {
+      writer.uint32(66).string(message.response);
+    }
     return writer;
   },
 
@@ -769,6 +822,14 @@ export const PredictRequest: MessageFns<PredictRequest> = {
             }
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.response = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -801,6 +862,7 @@ export const PredictRequest: MessageFns<PredictRequest> = {
       },
       {},
     );
+    message.response = object.response ?? "";
     return message;
   },
 };
@@ -1171,7 +1233,7 @@ export const BatchPredictResponse: MessageFns<BatchPredictResponse> = {
 };
 
 function createBaseStreamPredictRequest(): StreamPredictRequest {
-  return { id: "", task: "", text: "", topK: 0, modelVersion: 0, routingKey: "", attributes: {} };
+  return { id: "", task: "", text: "", topK: 0, modelVersion: 0, routingKey: "", attributes: {}, response: "" };
 }
 
 export const StreamPredictRequest: MessageFns<StreamPredictRequest> = {
@@ -1197,6 +1259,9 @@ export const StreamPredictRequest: MessageFns<StreamPredictRequest> = {
     globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
       StreamPredictRequest_AttributesEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
     });
+    if (message.response !== "") {
+      writer.uint32(66).string(message.response);
+    }
     return writer;
   },
 
@@ -1272,6 +1337,14 @@ export const StreamPredictRequest: MessageFns<StreamPredictRequest> = {
             }
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.response = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1304,6 +1377,7 @@ export const StreamPredictRequest: MessageFns<StreamPredictRequest> = {
       },
       {},
     );
+    message.response = object.response ?? "";
     return message;
   },
 };
@@ -1473,7 +1547,7 @@ export const StreamPredictResponse: MessageFns<StreamPredictResponse> = {
 };
 
 /**
- * Predicts the labels of texts.
+ * Predicts the labels of texts, and rates answers to prompts.
  *
  * Errors have a google.rpc.ErrorInfo with the domain "tidemill" and a reason. For invalid arguments
  * they also have a google.rpc.BadRequest that names the field.
@@ -1491,7 +1565,7 @@ export const PredictionServiceService = {
       Buffer.from(GetPredictionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetPredictionResponse => GetPredictionResponse.decode(value),
   },
-  /** Predicts the label of one text. */
+  /** Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt. */
   predict: {
     path: "/tidemill.v1.PredictionService/Predict" as const,
     requestStream: false as const,
@@ -1503,7 +1577,7 @@ export const PredictionServiceService = {
   },
   /**
    * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-   * place; the others are not affected.
+   * place; the others are not affected. Tasks of the kind preference do not have it.
    */
   batchPredict: {
     path: "/tidemill.v1.PredictionService/BatchPredict" as const,
@@ -1535,11 +1609,11 @@ export const PredictionServiceService = {
 export interface PredictionServiceServer extends UntypedServiceImplementation {
   /** Returns an earlier prediction with its text. */
   getPrediction: handleUnaryCall<GetPredictionRequest, GetPredictionResponse>;
-  /** Predicts the label of one text. */
+  /** Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt. */
   predict: handleUnaryCall<PredictRequest, PredictResponse>;
   /**
    * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-   * place; the others are not affected.
+   * place; the others are not affected. Tasks of the kind preference do not have it.
    */
   batchPredict: handleUnaryCall<BatchPredictRequest, BatchPredictResponse>;
   /**
@@ -1567,7 +1641,7 @@ export interface PredictionServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetPredictionResponse) => void,
   ): ClientUnaryCall;
-  /** Predicts the label of one text. */
+  /** Predicts the label of one text. In a task of the kind preference, rates an answer to a prompt. */
   predict(
     request: PredictRequest,
     callback: (error: ServiceError | null, response: PredictResponse) => void,
@@ -1585,7 +1659,7 @@ export interface PredictionServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Predicts the labels of up to 1,024 texts. A text that cannot be predicted gets an error in its
-   * place; the others are not affected.
+   * place; the others are not affected. Tasks of the kind preference do not have it.
    */
   batchPredict(
     request: BatchPredictRequest,
