@@ -46,7 +46,7 @@ def main() -> None:
         trained = train(data, config, lambda _done, _doing: None, Untracked())
         for row in compared(trained, data):
             table.add_row(network, *row)
-    Console().print(table)
+    Console(width=100).print(table)
 
 
 def compared(trained: TrainedModel, data: TrainingData) -> list[list[str]]:
