@@ -22,6 +22,7 @@ from tidemill_core.settings import (
     load_settings,
     unset_variables,
 )
+from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor import (
     ListeningPort,
@@ -64,6 +65,7 @@ def examine() -> list[Check]:
         return [*checks, Check("settings", "fail", str(error), f"fix {WORKSPACE_FILE}")]
     checks += [_settings(settings), *_variables(settings)]
     checks += _trackers(settings)
+    checks += _sagemaker(settings.sagemaker)
     checks += [_triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
     checks += _ports(settings)
@@ -105,6 +107,19 @@ def _trackers(settings: Settings) -> Iterator[Check]:
     for name in missing:
         remedy = installation("wandb" if name == "wandb" else "jobs")
         yield Check("tracking", "warn", f"{name} is not installed; its runs wait", remedy)
+
+
+def _sagemaker(settings: SagemakerSettings) -> Iterator[Check]:
+    """Check the settings of SageMaker, if there are some."""
+    if settings == SagemakerSettings():
+        return
+    if settings.missing:
+        names = ", ".join(f"sagemaker.{name}" for name in settings.missing)
+        yield Check("sagemaker", "fail", f"not set: {names}", f"set them in {WORKSPACE_FILE}")
+    elif find_spec("boto3") is None:
+        yield Check("sagemaker", "fail", "boto3 is not installed", installation("sagemaker"))
+    else:
+        yield Check("sagemaker", "ok", f"trains with {settings.image} in {settings.bucket}")
 
 
 def _is_there(path: str) -> bool:

@@ -22,6 +22,7 @@ from tidemill_core.settings.problems import (
     problems_named,
     refuse_unknown_variables,
 )
+from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
+    sagemaker: SagemakerSettings = SagemakerSettings()
 
     @field_validator("state_dir", "model_repository")
     @classmethod

@@ -23,8 +23,8 @@ from tidemill_jobs.importing.tokenizer_file import read_tokenizer
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.decide import reject_abandoned, rejected_on_failure, release
 from tidemill_jobs.release.publish import highest_version, publish
-from tidemill_jobs.release.retrain import training_data
 from tidemill_jobs.release.slices import slices_of
+from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.tokenizer import sequence_length
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 from tokenizers import Tokenizer
 
-from tidemill_core.model_repository import ReliabilityBin
+from tidemill_core.model_repository import ReliabilityBin, TrainingRecord
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
 from tidemill_jobs.importing.foreign_model import SMALLEST, Calibration
@@ -48,6 +48,7 @@ class ImportedModel:
         test_probabilities: float32 of shape [test rows, labels].
         reliability: of the test split.
         abstain_below: as in the manifest.
+        record: how it was trained; None if Tidemill did not train it.
     """
 
     content: bytes
@@ -60,9 +61,7 @@ class ImportedModel:
     test_probabilities: Numbers
     reliability: tuple[ReliabilityBin, ...]
     abstain_below: float
-
-    record = None
-    """Tidemill did not train it."""
+    record: TrainingRecord | None = None
 
     @property
     def tokenizer_json(self) -> str:

@@ -11,7 +11,7 @@ from tidemill_core.settings import TaskKind
 from tidemill_core.storage.models import ModelStore
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.publishing.dataset import read_dataset
-from tidemill_jobs.release.retrain import training_data
+from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainingConfig, train
 

@@ -1,9 +1,15 @@
 """The job `retrain`: from the data to a new champion, or to a rejected version and the reason."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import polars as pl
 
-from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters
+from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters, TrainingPlace
+from tidemill_core.domain.model import ModelVersion
 from tidemill_core.domain.split import Split
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.model_repository import MANIFEST_FILE
 from tidemill_core.settings import TaskKind
 from tidemill_core.settings.problems import problems_named
@@ -12,6 +18,7 @@ from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.build import dataset_for
 from tidemill_jobs.data.publishing.dataset import read_dataset
+from tidemill_jobs.importing.measure import ImportedModel
 from tidemill_jobs.release.candidate import Candidate
 from tidemill_jobs.release.decide import (
     refuse_paused,
@@ -20,12 +27,15 @@ from tidemill_jobs.release.decide import (
     release,
 )
 from tidemill_jobs.release.publish import highest_version, publish
+from tidemill_jobs.release.sagemaker import trained_on_sagemaker
 from tidemill_jobs.release.slices import slices_of
 from tidemill_jobs.release.tracking import outboxes_of, sent_afterwards
+from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.export import EXPORTERS
-from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
-from tidemill_jobs.training.search import SearchConfig
-from tidemill_jobs.training.tracking import RunSubject, recorded_run
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.sagemaker.launcher import refuse_incomplete
+from tidemill_jobs.training.search import search_config
+from tidemill_jobs.training.tracking import RunRecord, RunSubject, recorded_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
 
@@ -33,41 +43,102 @@ def run(context: JobContext) -> Result:
     """Build a dataset, train, export, publish and judge a version, and promote it if it passes.
 
     Raises:
-        ConfigurationError: a parameter of the run is out of range.
+        ConfigurationError: a parameter of the run is out of range, or the settings of its place
+            are missing.
         ReleasesPaused: the task's releases are paused.
         DataError: there is nothing to train on.
+        SagemakerTrainingFailed, SagemakerUnavailable: it was to run on SageMaker, and did not.
         TritonUnavailable: Triton stayed away during the trial; the candidate is REJECTED.
         RunCanceled: someone stopped the run; the candidate is REJECTED.
     """
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
     chosen = _training(task_settings.training, context.parameters)
+    if _is_remote(context.parameters):
+        refuse_incomplete(settings.sagemaker)
+        _refuse_for_sagemaker(task, task_settings.kind, chosen)
     reject_abandoned(models, task, clock())
     refuse_paused(context.storage.pauses, task)
     dataset = dataset_for(context, part(progress, 0.0, 0.1))
     rows = read_dataset(dataset.uri)
     data = training_data(rows, task_settings.kind)
-    model_format = task_settings.format
-    subject = RunSubject.of(context.run_id, model_format, dataset)
+    material = _Material(dataset.dataset_version, rows, data)
+    subject = RunSubject.of(context.run_id, task_settings.format, dataset)
+    with (
+        sent_afterwards(context),
+        recorded_run(outboxes_of(settings, task), subject) as record,
+        _candidate(context, chosen, material, record) as candidate,
+    ):
+        slices = slices_of(rows.filter(split=str(Split.TEST)))
+        result = release(context, candidate, material.data, slices)
+        place = (task, task_settings.format, candidate.version.version)
+        manifest = context.repository.folder(*place) / MANIFEST_FILE
+        record.log_release(candidate.version.version, str(result["state"]), manifest.read_bytes())
+    return result
+
+
+@dataclass(frozen=True)
+class _Material:
+    """A dataset version: its rows, and the same by split."""
+
+    dataset_version: str
+    rows: pl.DataFrame
+    data: TrainingData
+
+
+@contextmanager
+def _candidate(
+    context: JobContext, chosen: TrainingSettings, material: _Material, record: RunRecord
+) -> Iterator[Candidate]:
+    """Train where the run asks for it, publish, and yield the candidate while it can answer."""
+    if not _is_remote(context.parameters):
+        yield _trained_here(context, chosen, material, record)
+        return
+    with trained_on_sagemaker(context, chosen, material.rows, material.data, record) as remote:
+        made = remote.model
+        version = _publish(context, made, made.content, material.dataset_version)
+        yield Candidate(version, made.labels, made.test_measures, remote.opened.answer)
+
+
+def _trained_here(
+    context: JobContext, chosen: TrainingSettings, material: _Material, record: RunRecord
+) -> Candidate:
+    task, task_settings, progress = context.task, context.task_settings, context.progress
+    study = f"{task}/{material.dataset_version}"
     config = TrainingConfig(
         chosen.network,
         seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
-        search=_search(chosen, settings.optuna_url, f"{task}/{dataset.dataset_version}"),
+        search=search_config(chosen, context.settings.optuna_url, study),
         int8=chosen.int8,
     )
-    outboxes = outboxes_of(settings, task)
-    with sent_afterwards(context), recorded_run(outboxes, subject) as record:
-        trained = train(data, config, part(progress, 0.1, 0.85), record)
-        progress(0.85, "exporting")
-        model = EXPORTERS[model_format](trained.classifier, trained.sequence_length)
-        candidate = _publish(context, trained, model, dataset.dataset_version)
-        slices = slices_of(rows.filter(split=str(Split.TEST)))
-        result = release(context, candidate, data, slices)
-        version = candidate.version.version
-        manifest = context.repository.folder(task, model_format, version) / MANIFEST_FILE
-        record.log_release(version, str(result["state"]), manifest.read_bytes())
-    return result
+    trained = train(material.data, config, part(progress, 0.1, 0.85), record)
+    progress(0.85, "exporting")
+    model = EXPORTERS[task_settings.format](trained.classifier, trained.sequence_length)
+    version = _publish(context, trained, model, material.dataset_version)
+    return Candidate(
+        version,
+        trained.labels,
+        trained.test_measures,
+        trained.probabilities,
+        original=trained.classifier,
+        unrounded=trained.unrounded,
+    )
+
+
+def _is_remote(parameters: JobParameters | None) -> bool:
+    return isinstance(parameters, RetrainParameters) and parameters.place is TrainingPlace.SAGEMAKER
+
+
+def _refuse_for_sagemaker(task: str, kind: TaskKind, training: TrainingSettings) -> None:
+    """Raise ConfigurationError if the training must run on the jobs' machine."""
+    if kind == "preference":
+        raise ConfigurationError(f"{task} learns from preferences: SageMaker trains classifiers")
+    if training.int8:
+        raise ConfigurationError(
+            f"tasks.{task}.training.int8 needs a training on this machine: the gate int8 compares "
+            "with the weights before the rounding, which stay on SageMaker"
+        )
 
 
 def _training(settings: TrainingSettings, parameters: JobParameters | None) -> TrainingSettings:
@@ -84,21 +155,9 @@ def _training(settings: TrainingSettings, parameters: JobParameters | None) -> T
         return TrainingSettings(**{**settings.model_dump(), **given})
 
 
-def _search(training: TrainingSettings, storage_url: str, name: str) -> SearchConfig | None:
-    if training.trials is None and training.budget_seconds is None:
-        return None
-    return SearchConfig(
-        training.trials,
-        training.budget_seconds,
-        training.parallel_trials,
-        storage_url,
-        f"{name}/{training.network}/{training.seed}",
-    )
-
-
 def _publish(
-    context: JobContext, trained: TrainedModel, model: bytes, dataset_version: str
-) -> Candidate:
+    context: JobContext, trained: TrainedModel | ImportedModel, model: bytes, dataset_version: str
+) -> ModelVersion:
     """Publish a trained model as the task's next version."""
     models, task, task_settings = context.storage.models, context.task, context.task_settings
     above = highest_version(context.repository, task)
@@ -109,22 +168,4 @@ def _publish(
         context.progress(0.9, "publishing")
         repair = TextRepair(redact=tuple(task_settings.redact))
         publish(context.repository, version, trained, model, repair, context.run_id)
-    return Candidate(
-        version=version,
-        labels=trained.labels,
-        measures=trained.test_measures,
-        offline=trained.probabilities,
-        original=trained.classifier,
-        unrounded=trained.unrounded,
-    )
-
-
-def training_data(frame: pl.DataFrame, kind: TaskKind = "classification") -> TrainingData:
-    """Return a dataset's rows by split."""
-
-    def rows(split: Split) -> LabeledTexts:
-        part = frame.filter(pl.col("split") == split)
-        return LabeledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
-
-    splits = (rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
-    return TrainingData(*splits, are_pairs=kind == "preference")
+    return version

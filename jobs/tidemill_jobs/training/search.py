@@ -16,6 +16,7 @@ from optuna.trial import Trial, TrialState
 from scipy.special import log_softmax
 from sqlalchemy import create_engine, make_url, text
 
+from tidemill_core.settings.training import TrainingSettings
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
@@ -49,6 +50,19 @@ class SearchConfig:
     parallel_trials: int
     storage_url: str
     study: str
+
+
+def search_config(training: TrainingSettings, storage_url: str, name: str) -> SearchConfig | None:
+    """Return how a task's settings ask to search; None if they ask for no search."""
+    if training.trials is None and training.budget_seconds is None:
+        return None
+    return SearchConfig(
+        training.trials,
+        training.budget_seconds,
+        training.parallel_trials,
+        storage_url,
+        f"{name}/{training.network}/{training.seed}",
+    )
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def read_run(path: Path) -> TrackedRun:
     Raises:
         ValueError: the file is no record.
     """
-    first, *events = list(_events(path))
+    first, *events = list(events_of(path))
     run = TrackedRun(RunSubject(**first["subject"]), first["milliseconds"], 0)
     for event in events:
         if "values" in event:
@@ -224,7 +224,8 @@ def read_run(path: Path) -> TrackedRun:
     return run
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
+def events_of(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a record; a line that was cut is left out."""
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             yield json.loads(line)

@@ -97,3 +97,21 @@ def test_a_variable_that_a_source_needs_is_missed_before_a_build_fails(
     )
     assert "DESK_TOKEN is not set: tasks.t.sources.1.token_env" in up.stderr
     assert "OTHER_TOKEN" not in up.stderr
+
+
+def test_doctor_names_what_sagemaker_needs(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings of SageMaker are checked as soon as one is set."""
+    assert run(["init"]) == 0
+    settings = workspace / "tidemill.toml"
+    before = settings.read_text()
+    for section, result, found in (
+        ('bucket = "b"', "fail", "not set: sagemaker.role, sagemaker.image"),
+        ('bucket = "b"\nrole = "r"\nimage = "i"', "ok", "trains with i in b"),
+    ):
+        settings.write_text(f"{before}\n[sagemaker]\n{section}\n")
+        capsys.readouterr()
+        run(["doctor", "--json"])
+        checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+        assert (checks["sagemaker"]["result"], checks["sagemaker"]["found"]) == (result, found)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from tidemill_jobs.release.retrain import training_data
+from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.labeled_texts import LabeledTexts
 
 

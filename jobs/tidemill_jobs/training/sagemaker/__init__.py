@@ -1,0 +1,1 @@
+"""Trainings on Amazon SageMaker: the container's entry point, and the launcher."""

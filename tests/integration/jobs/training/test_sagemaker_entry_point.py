@@ -1,0 +1,65 @@
+"""The entry point of SageMaker's container, in the layout of /opt/ml."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.plugins.sagemaker import run_entry_point
+from tidemill_jobs.training.export import open_export
+from tidemill_jobs.training.sagemaker.contract import RESULT_FILES, metric_definitions
+
+SPLITS = ("train", "train", "train", "validation", "test")
+
+
+def lay_out(root: Path, hyperparameters: dict[str, str], labels: int = 2) -> Path:
+    """Lay a folder out as SageMaker does, with rows in the channel `dataset`."""
+    rows = [
+        {"text": f"{'card' if n % labels else 'loan'} {n}", "label": str(n % labels), "weight": 1.0}
+        for n in range(100)
+    ]
+    channel, config = root / "input" / "data" / "dataset", root / "input" / "config"
+    for folder in (channel, config, root / "output"):
+        folder.mkdir(parents=True)
+    splits = pl.Series("split", [SPLITS[n // 2 % 5] for n in range(100)])
+    pl.DataFrame(rows).with_columns(splits).write_parquet(channel / "rows.parquet")
+    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    return root
+
+
+def test_it_keeps_the_contract(tmp_path: Path) -> None:
+    """The model is in `model`, its metrics are found by the expressions, and it can be opened."""
+    values = {"network": "ngram", "seed": "3", "trials": "2", "format": "onnx"}
+    ended = run_entry_point(lay_out(tmp_path, values))
+    assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in (tmp_path / "model").iterdir()} == set(RESULT_FILES)
+    assert not (tmp_path / "output" / "failure").exists()
+    for metric in metric_definitions():
+        assert re.search(metric["Regex"], ended.stdout), metric["Name"]
+    described = json.loads((tmp_path / "model" / "description.json").read_text())
+    assert described["labels"] == ["0", "1"]
+    assert described["record"]["seed"] == 3
+    answer = open_export((tmp_path / "model" / "model").read_bytes(), "onnx")
+    ids = np.ones((1, described["sequence_length"]), np.int32)
+    assert answer(ids).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "reason"),
+    [
+        ({"seed": "-1"}, 2, "seed"),
+        ({"network": "forest"}, 2, "network"),
+        ({}, 1, "TOO_FEW_LABELS: "),
+    ],
+)
+def test_a_failure_is_explained(
+    tmp_path: Path, values: dict[str, str], labels: int, reason: str
+) -> None:
+    """The failure file has the reason, the exit code is not 0, and there is no model."""
+    ended = run_entry_point(lay_out(tmp_path, values, labels))
+    assert ended.returncode == 1
+    assert reason in (tmp_path / "output" / "failure").read_text()
+    assert not (tmp_path / "model" / "model").exists()
