@@ -1,7 +1,6 @@
 """Triton's valid and invalid answers."""
 
 import grpc
-import grpc.aio
 import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as pb
@@ -83,6 +82,5 @@ def test_a_failed_call_is_what_it_means(
     code: grpc.StatusCode, words: str, expected: type[TidemillError]
 ) -> None:
     """An ending Triton, an unloading version, a deadline and a failed run are different errors."""
-    metadata = grpc.aio.Metadata()
-    error = grpc.aio.AioRpcError(code, metadata, metadata, words)
-    assert type(calls.infer_error(error, "triton:1", "support-onnx", 1, 0.5)) is expected
+    error = calls.infer_error(code, words, "triton:1", "support-onnx", 1, 0.5)
+    assert type(error) is expected

@@ -83,7 +83,9 @@ async def test_an_approved_version_waits_for_its_rollout(workspace: Workspace) -
     router = Router(storage.models, workspace.repository, {"support": task})
     waiting = storage.models.add_candidate("support", "onnx", "d", NOW).version
     storage.models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
-    handler = ModelHandler(storage.models, router, lambda: NOW, is_loaded, storage.pauses)
+    handler = ModelHandler(
+        storage.models, router, lambda: NOW, is_loaded, storage.pauses, storage.tracked_runs
+    )
     for _ in range(2):
         approved = await handler.approve(NewChange("support", "bob", "", ""), waiting)
         assert approved.state is ModelState.VALIDATED
