@@ -39,7 +39,7 @@ COMMANDS = {
     "up": "Start Triton, the server and the jobs, and keep them running until Ctrl-C.",
     "restart": "Replace the server's workers one at a time, without a failed request.",
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
-    "predict": "Predict the label of each text.",
+    "predict": "Predict the label of each text, or rate an answer to a prompt.",
     "feedback": "Say which predictions were right; the next version learns from it.",
     "preferences": "Say which of two answers is better, and export the pairs.",
     "label": "Label the texts that wait for people.",

@@ -51,10 +51,10 @@ def test_any_other_file_is_written_anew(
 def test_a_changed_setting_of_the_same_versions_is_written(
     config: Path, configured: Callable[[], list[str]]
 ) -> None:
-    """A file with the right versions and another queue delay is written again."""
+    """A file with the right versions and another batch size is written again."""
     configured()
     before = config.read_text()
-    config.write_text(ModelConfig("support-onnx", "onnx", (1,), 128, 100).render())
+    config.write_text(ModelConfig("support-onnx", "onnx", (1,), 64).render())
     configured()
     assert config.read_text() == before
 
