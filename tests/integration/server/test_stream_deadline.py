@@ -53,4 +53,5 @@ async def test_an_item_waits_no_longer_than_its_caller(
     triton.behave("support-onnx", 1, no_answer)
     async with asyncio.timeout(5):
         [answer] = [each async for each in servicer.StreamPredict(_items(), TimedCall(0.2))]
-    assert read(answer.error).code == "DEADLINE_EXCEEDED"
+    error = pb.StreamPredictResponse.FromString(answer).error
+    assert read(error).code == "DEADLINE_EXCEEDED"

@@ -25,10 +25,16 @@ class Connections:
 
     def __init__(self, workers: Workers, stack: contextlib.ExitStack) -> None:
         own: list[tuple[str, int]] = [("grpc.use_local_subchannel_pool", 1)]
-        channels = [grpc.insecure_channel(workers.address, own) for _ in range(16)]
-        self.channels = [stack.enter_context(channel) for channel in channels]
-        self.seen_by_all(self.outcome_is("version 1"))
-        assert workers.answering() == [True, True]
+        self.channels: list[grpc.Channel] = []
+
+        def both_answer() -> bool:
+            # Either worker may take a connection from the socket that they share.
+            channels = [grpc.insecure_channel(workers.address, own) for _ in range(16)]
+            self.channels += [stack.enter_context(channel) for channel in channels]
+            self.seen_by_all(self.outcome_is("version 1"))
+            return workers.answering() == [True, True]
+
+        wait_until(both_answer, "each worker has a connection", 30)
 
     @staticmethod
     def outcome_is(wanted: str, key: str = "") -> Callable[[grpc.Channel], bool]:

@@ -163,9 +163,10 @@ def _no_more_pages(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA max_page_count = 1")
 
 
-def _use_free_space(storage: Storage) -> None:
+def _use_free_space(storage: Storage, longest: int) -> None:
+    """Add rows, whose triggers have this many letters, until the database is full."""
     for number in range(100):
-        storage.jobs.enqueue(RunRequest(f"fill{number}", TASK, "x" * 200), NIGHT)
+        storage.jobs.enqueue(RunRequest(f"fill{longest}{number}", TASK, "x" * longest), NIGHT)
 
 
 def test_a_full_database_costs_no_moment(workspace: Workspace) -> None:
@@ -174,8 +175,9 @@ def test_a_full_database_costs_no_moment(workspace: Workspace) -> None:
     with _started(storage, NIGHTLY, clock) as schedule:
         storage.jobs.enqueue(RunRequest("retrain", TASK, "test"), NIGHT)
         _fill_up(storage.database)
-        with pytest.raises(StorageUnavailable, match="full"):
-            _use_free_space(storage)
+        for longest in (200, 1):
+            with pytest.raises(StorageUnavailable, match="full"):
+                _use_free_space(storage, longest)
         schedule.queue("check_drift", TASK, Trigger.SCHEDULE)
         assert _runs(storage) == []
         event.remove(storage.database.engine, "connect", _no_more_pages)
