@@ -131,7 +131,7 @@ class GateSettings(_SettingsSection):
     """How far the accuracy on a class or a slice may be below the champion's. A larger drop fails
     if it is not chance."""
     max_calibration_error: float = Field(default=0.05, gt=0.0, le=1.0)
-    """Largest expected calibration error, beyond what chance explains on so many rows."""
+    """Largest expected calibration error, beyond what chance explains."""
     max_slowdown: float | None = Field(default=None, gt=0.0)
     """How many times as long as the champion it may take in Triton. Unset: twice as long, and any
     time if it has another network."""

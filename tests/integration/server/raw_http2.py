@@ -62,7 +62,7 @@ class RawCaller:
         self._send()
 
     def ends(self, count: int) -> list[dict[str, str]]:
-        """Return the header fields with which calls end, with `:stream`, once so many ended."""
+        """Return the last header fields of ended calls, with `:stream`, once `count` have ended."""
         found: dict[int, dict[str, str]] = {}
         ended = 0
         for event in self._events():

@@ -132,5 +132,5 @@ async def test_large_messages_that_never_end_take_little_memory(
 
 @pytest.mark.usefixtures("neighbor")
 async def test_callers_that_never_read_do_not_fill_the_memory(attacked: Front) -> None:
-    """Answers that nobody reads stop the calls behind them."""
+    """Unread answers stop the calls behind them."""
     await never_read(victim(attacked), 50, 2000)

@@ -166,7 +166,7 @@ def priority(_victim: Victim) -> Pieces:
 
 
 def unknown_frames(_victim: Victim) -> Pieces:
-    """Send frames of a type that nobody knows."""
+    """Send frames of an unknown type."""
     while True:
         yield frame(_UNKNOWN_TYPE, 0, 0, bytes(100))
 

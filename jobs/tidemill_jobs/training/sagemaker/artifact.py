@@ -1,4 +1,4 @@
-"""The unpacking of a training's result, whose content nobody has checked."""
+"""The unpacking of a training's result, whose content is not checked yet."""
 
 import shutil
 import tarfile

@@ -84,7 +84,7 @@ def test_a_slack_that_answers_429_for_an_hour_loses_nothing(
     for kind in ("accuracy", "latency"):
         clock.now += timedelta(minutes=10)
         _raise(storage, settings, clock, kind)
-    # A process that starts anew leaves it alone too.
+    # A process that starts again leaves it alone too.
     _until(Sender(storage.alert_outbox, settings, clock), clock, timedelta(minutes=59))
     assert len(receiver.requests) == 1
     receiver.requests.clear()
