@@ -81,7 +81,7 @@ $(INSTALLED_DEV): $(SOURCES) | $(BIN)/python
 
 # Show pip's progress in one line of a terminal; pip's whole output is in the log.
 define install
-@echo "Installing Tidemill [$(1)$(if $(2),$(comma)$(2))]: the first time takes minutes and 2.5 GB"; \
+@echo "Installing Tidemill [$(1)$(if $(2),$(comma)$(2))]: the first time takes minutes and 3 GB"; \
 tty=0; if [ -t 1 ]; then tty=1; fi; \
 if ! $(PIP_ENVIRONMENT) $(BIN)/python -m pip install --progress-bar off --editable '.[$(1)$(if $(2),$(comma)$(2))]' 2>&1 \
 	| tee $(INSTALL_LOG) | awk -v tty=$$tty ' \
