@@ -1,6 +1,7 @@
 """The front over a Triton that is slow, ends, or answers garbage."""
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,11 +17,14 @@ from tests.integration.server.refusal import read, refusal, words
 from tests.integration.server.test_overload import metric
 from tests.plugins.fake_triton import (
     Behavior,
+    Context,
     FakeTriton,
+    Ids,
     fails,
     filled_with,
     healthy,
     label_of,
+    no_answer,
     no_contents,
     odd_size,
     slow,
@@ -202,6 +206,27 @@ def infer_request(text: str) -> Any:
     made.inputs.add(name="input_ids", datatype="INT32", shape=ids.shape)
     made.raw_input_contents.append(ids.tobytes())
     return made
+
+
+def test_a_callers_deadline_and_cancelling_reach_triton(fake: FakeTriton, victim: Front) -> None:
+    """Triton no longer works on calls that timed out or that their callers canceled."""
+    begun, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def held(ids: Ids, context: Context) -> bytes:
+        begun.release()
+        context.add_callback(ended.release)
+        return no_answer(ids, context)
+
+    fake.behave(MODEL, 1, held)
+    infer = service_pb2_grpc.GRPCInferenceServiceStub(victim.channel).ModelInfer
+    hurried = [infer.future(infer_request("my fee"), timeout=3) for _ in range(5)]
+    canceled = [infer.future(infer_request("my fee")) for _ in range(5)]
+    assert all(begun.acquire(timeout=10) for _ in range(10))
+    for call in canceled:
+        call.cancel()
+    assert all(ended.acquire(timeout=2) for _ in canceled)
+    assert {refusal(call.result).code for call in hurried} == {"DEADLINE_EXCEEDED"}
+    assert all(ended.acquire(timeout=10) for _ in hurried)
 
 
 def test_the_passthrough_tells_garbage_from_answers(fake: FakeTriton, victim: Front) -> None:

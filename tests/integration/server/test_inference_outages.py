@@ -14,8 +14,8 @@ from tritonclient.grpc import service_pb2_grpc
 from tests.integration.server.front import Front
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import in_flight
-from tests.integration.server.test_inference_protocol import MODEL, TEXTS, WITH_KEY, request, stub
-from tests.integration.server.test_outages import halted, rows
+from tests.integration.server.test_inference_protocol import MODEL, WITH_KEY, request, stub
+from tests.integration.server.test_outages import halted
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 
@@ -27,26 +27,6 @@ AWAY = ("UNAVAILABLE", "TRITON_UNAVAILABLE", "")
 def warm(frail_front: Front) -> None:
     """Connect to Triton."""
     wait_until(lambda: _answers(stub(frail_front)), "the front answers", 10)
-
-
-@pytest.mark.usefixtures("warm")
-def test_a_callers_deadline_and_cancelling_reach_triton(
-    frail_front: Front, frail_triton: RunningTriton
-) -> None:
-    """Calls that time out or are canceled while Triton hangs do little work afterwards."""
-    before = rows(frail_triton)
-    infer = stub(frail_front).ModelInfer
-    with halted(frail_triton):
-        start = time.monotonic()
-        hurried = [infer.future(request(), timeout=0.2) for _ in range(50)]
-        cancelled = [infer.future(request()) for _ in range(50)]
-        assert {refusal(call.result).code for call in hurried} == {"DEADLINE_EXCEEDED"}
-        assert time.monotonic() - start < 1.5
-        for call in cancelled:
-            call.cancel()
-        wait_until(lambda: in_flight(frail_front, INFER) == [0], "no call is under way")
-    assert infer(request(), timeout=5).id == "n0"
-    assert rows(frail_triton) - before < 100 * len(TEXTS) / 2
 
 
 @pytest.mark.usefixtures("warm")

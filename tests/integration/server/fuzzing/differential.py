@@ -110,8 +110,9 @@ def _shown(method: MethodDescriptor, body: bytes) -> list[Any]:
             prediction.confidence = round(prediction.confidence, 4)
         inferred = getattr(answer, "infer_response", answer)
         if contents := getattr(inferred, "raw_output_contents", ()):
-            numbers = [np.frombuffer(each, "<f4").round(3).tolist() for each in contents]
-            answers.append(numbers)
+            arrays = [np.frombuffer(each, "<f4").round(3) for each in contents]
+            # A row without tokens is NaN, which is unequal to itself.
+            answers.append([np.nan_to_num(array, nan=-1).tolist() for array in arrays])
             inferred.ClearField("raw_output_contents")
         answers.append(answer)
     return answers
