@@ -44,7 +44,7 @@ def list_alerts(
         "task": "task",
         "kind": "kind",
         "severity": "severity",
-        "state": _state,
+        "state": state_of,
         "found": "message",
     }
     print_list(found, columns, "no alerts", as_json)
@@ -67,7 +67,7 @@ def acknowledge(
         "found": alert.message,
         "what to do": alert.advice,
         "report": f"tidemill reports show {alert.report_id}",
-        "state": _state(alert),
+        "state": state_of(alert),
     }
     print_one(alert, fields, as_json)
 
@@ -147,7 +147,8 @@ def _length(text: str) -> timedelta:
     return timedelta(**{unit: int(number)})
 
 
-def _state(alert: pb.Alert) -> str:
+def state_of(alert: pb.Alert) -> str:
+    """Return whether an alert is open, acknowledged or resolved, and by whom and when."""
     if alert.resolve_time != Timestamp():
         return f"resolved {time_text(alert.resolve_time)}"
     if alert.acknowledge_time != Timestamp():

@@ -8,8 +8,8 @@ from tidemill.v1.dataset_service_pb2 import DatasetVersion
 from tidemill_cli.dataset_files import read_examples
 from tidemill_cli.local import missing_module
 from tidemill_cli.messages import to_json
-from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
-from tidemill_cli.section import Section
+from tidemill_cli.output import percent, print_fields, say
+from tidemill_cli.section import Section, print_section
 from tidemill_core.dataset_folder import has_rows, read_manifest
 from tidemill_core.domain.split import Split
 
@@ -17,8 +17,6 @@ Description = Mapping[str, Any]
 """A version as JSON: the fields of `DatasetVersion`, with `source_counts` by source and outcome;
 for a version in this workspace, everything in its manifest, and `rows_removed`."""
 
-_BAR_WIDTH = 30
-"""The width of the bar for all rows, in characters."""
 _OUTCOMES = ("kept", "merged", "left_out", "quarantined")
 
 
@@ -100,11 +98,7 @@ def print_description(version: Description) -> None:
         cure = f"`tidemill datasets rebuild {version['dataset_version'][:12]}` builds them again"
         say(f"its rows were removed: {cure}", style="yellow")
     for section in sections(version):
-        stdout().print(f"\n{section.title}", style="bold")
-        drawn = [(bar(length, _BAR_WIDTH),) for length in section.bars]
-        rows = section.rows if not drawn else map(tuple.__add__, map(tuple, section.rows), drawn)
-        columns = (*section.columns, "") if drawn else section.columns
-        print_table(columns, rows, empty="none")
+        print_section(section)
 
 
 def _shares(

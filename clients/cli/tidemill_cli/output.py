@@ -29,8 +29,10 @@ _UNSAFE = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
+_HEIGHTS = "▁▂▃▄▅▆▇█"
 _ASCII = str.maketrans(
-    {"…": "...", "→": "->", "·": "-", "─": "-", "█": "#", **dict.fromkeys("▏▎▍▌▋▊▉", "")}
+    {"…": "...", "→": "->", "·": "-", "─": "-", **dict.fromkeys("▏▎▍▌▋▊▉", "")}
+    | dict(zip(_HEIGHTS, "_.-:=+*#", strict=True))
 )
 
 
@@ -156,6 +158,16 @@ def bar(fraction: float, width: int) -> str:
     """Return a bar of a plot: `fraction`, in [0, 1], of `width` characters, in eighths of one."""
     eighths = round(8 * width * fraction)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return a line of characters, as high as the values, from the lowest to the highest."""
+    low, span = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    highest = len(_HEIGHTS) - 1
+    return "".join(
+        _HEIGHTS[round(highest * (value - low) / span) if span else highest // 2]
+        for value in values
+    )
 
 
 def _cell(value: Any) -> Text:

@@ -1,26 +1,43 @@
 """`tidemill reports`."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tidemill.v1 import monitoring_service_pb2 as pb
+from tidemill.v1.prediction_service_pb2 import GetPredictionRequest
 from tidemill_cli.alerts import acknowledge, list_alerts
 from tidemill_cli.connection import connected
-from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
+from tidemill_cli.dataset_files import require_suffix, write_whole
+from tidemill_cli.failure import WrongUsage
+from tidemill_cli.listing import CALL_SECONDS, Columns, print_list
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
-from tidemill_cli.output import print_table
-from tidemill_cli.tasks import collect_of
+from tidemill_cli.output import print_fields, print_json, say, shortened
+from tidemill_cli.report_page import page_of_report, page_of_task
+from tidemill_cli.report_sections import example_ids, sections
+from tidemill_cli.section import Section, print_section
+from tidemill_cli.task_overview import overview_json, overview_of, overview_sections
+from tidemill_cli.tasks import collect_of, the_task
+from tidemill_client import (
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    TidemillClient,
+    translated_errors,
+)
 
-app = group("tidemill reports list --kind accuracy")
+app = group("tidemill reports show --html today.html")
+_EXAMPLES = 5
 
 
 @app.command("list", epilog="Example: tidemill reports list --task support --kind drift")
 def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
-        Literal["drift", "accuracy", "latency", "rollout", "retraining"] | None,
+        Literal["drift", "accuracy", "latency", "feedback", "rollout", "retraining"] | None,
         typer.Option(help="Only this check.", show_default=False),
     ] = None,
     limit: Limit = 20,
@@ -43,17 +60,60 @@ def list_reports(
     print_list(found, columns, "no reports yet; the checks run on a schedule", as_json)
 
 
-@app.command(epilog="Example: tidemill reports show REPORT_ID --json")
+@app.command(epilog="Example: tidemill reports show --task support --html today.html")
 def show(
-    report_id: Annotated[str, typer.Argument(help="The report's id.")],
+    report_id: Annotated[
+        str, typer.Argument(help="The report's id; without it, a task's newest reports.")
+    ] = "",
+    task: OnlyTask = "",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
+    ] = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show one report with its figures."""
+    """Show one report, or how good a task is, what changed, and what is being done.
+
+    The terminal shows some texts behind a report, as far as they are still stored. A page has no
+    texts, because erasure cannot reach a file.
+    """
+    if html is not None:
+        require_suffix(html, (".html", ".htm"))
+    if report_id and task:
+        raise WrongUsage("give a report's id or --task, not both")
     with connected(address) as client:
-        request = pb.GetReportRequest(report_id=report_id)
-        report = client.monitoring.GetReport(request, timeout=CALL_SECONDS).report
-    fields = {
+        if report_id:
+            _show_report(client, report_id, html, as_json)
+        else:
+            _show_task(client, the_task(client, task, address), html, as_json)
+
+
+def _show_report(client: TidemillClient, report_id: str, html: Path | None, as_json: bool) -> None:
+    request = pb.GetReportRequest(report_id=report_id)
+    report = client.monitoring.GetReport(request, timeout=CALL_SECONDS).report
+    document = to_json(report)
+    details = document["details"] or {}
+    tables = list(sections(details))
+    if html is not None:
+        _write(html, page_of_report(_fields(report), tables))
+    if as_json:
+        print_json(document)
+    elif html is None:
+        _print(_fields(report), [*tables, *_examples(client, details)])
+
+
+def _show_task(client: TidemillClient, task: str, html: Path | None, as_json: bool) -> None:
+    overview = overview_of(client, task)
+    if html is not None:
+        _write(html, page_of_task(overview))
+    if as_json:
+        print_json(overview_json(overview))
+    elif html is None:
+        _print({"task": task}, list(overview_sections(overview)))
+
+
+def _fields(report: pb.Report) -> Mapping[str, Any]:
+    return {
         "report id": report.report_id,
         "task": report.task,
         "model version": report.model_version,
@@ -63,10 +123,35 @@ def show(
         "job run": report.run_id,
         "written": time_text(report.create_time) + " UTC",
     }
-    print_one(report, fields, as_json)
-    if not as_json:
-        figures = sorted((to_json(report)["details"] or {}).items())
-        print_table(("figure", "value"), figures, empty="the report has no figures")
+
+
+def _examples(client: TidemillClient, details: Mapping[str, Any]) -> Iterator[Section]:
+    """Yield the texts behind a report that are still stored and that the caller may see."""
+    for title, ids in example_ids(details).items():
+        found = [_text_and_label(client, each) for each in ids[:_EXAMPLES]]
+        if rows := [(label, shortened(text)) for text, label in found if text]:
+            yield Section(title.capitalize(), ("answer", "text"), rows)
+
+
+def _text_and_label(client: TidemillClient, prediction_id: str) -> tuple[str, str]:
+    request = GetPredictionRequest(prediction_id=prediction_id)
+    try:
+        with translated_errors():
+            found = client.predictions.GetPrediction(request, timeout=CALL_SECONDS)
+    except (NotFound, PermissionDenied, InvalidRequest):  # the last if its key is gone
+        return "", ""
+    return found.text, found.prediction.label
+
+
+def _print(fields: Mapping[str, Any], tables: Sequence[Section]) -> None:
+    print_fields(fields)
+    for table in tables:
+        print_section(table)
+
+
+def _write(html: Path, content: str) -> None:
+    write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
+    say(f"written to {html}")
 
 
 # The commands had these names before `tidemill alerts` existed.
