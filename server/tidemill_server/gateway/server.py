@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tidemill_core.clock import system_clock
 from tidemill_core.settings import Settings
+from tidemill_server.console.app import add_console, templates
+from tidemill_server.console.session import load_sessions
+from tidemill_server.console.visit import Console
 from tidemill_server.gateway.app import Gateway, gateway_app
 from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.methods import Method
@@ -44,5 +48,8 @@ class HttpServer(EmbeddedTransport):
         site = Site(settings.http_host, settings.http_allowed_hosts)
         default_task = next(iter(settings.tasks)) if len(settings.tasks) == 1 else ""
         app = gateway_app(Gateway(pipeline, methods, site, room), default_task)
+        sessions = load_sessions(settings.state_dir)
+        console = Console(pipeline, methods, site, sessions, settings, templates(), system_clock)
+        add_console(app, console)
         port = Port("http_port", settings.http_host, settings.http_port)
         super().__init__(EmbeddedServer(app, _CONFIG, settings.tls), port)

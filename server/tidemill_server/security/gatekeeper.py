@@ -66,6 +66,19 @@ class Gatekeeper:
         self.rate_limits.take(caller)
         return caller
 
+    async def identify(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        """Return who calls; waits like `admit` for an unknown API key to be looked up.
+
+        Raises:
+            Unauthenticated: the credential is missing or wrong.
+            ApiKeyNotLookedUp: the API key is unknown, and the database is away.
+        """
+        try:
+            return self._caller(metadata)
+        except UnknownApiKey as unknown:
+            await self.api_keys.look_up(unknown.key_id)
+            return self._caller(metadata)
+
     def authorize(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Return who calls a method, if they may; checks an open call again.
 

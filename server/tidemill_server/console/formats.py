@@ -1,0 +1,79 @@
+"""How pages write times, numbers and names."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from markupsafe import Markup
+
+from tidemill_core.clock import system_clock
+
+NOTHING = "\N{EN DASH}"
+_STEPS = ((60, "s"), (3600, "min"), (86400, "h"), (86400 * 60, "d"))
+
+
+def ago(time: Timestamp) -> Markup:
+    """Return how long ago a time was, with the time itself for those who point at it."""
+    if not time.seconds:
+        return Markup("<span class=faint>never</span>")
+    moment = time.ToDatetime(tzinfo=UTC)
+    text = _distance((system_clock() - moment).total_seconds())
+    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(
+        moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M:%S}", text
+    )
+
+
+def _distance(seconds: float) -> str:
+    if abs(seconds) < 5:
+        return "just now"
+    for limit, unit in _STEPS:
+        if abs(seconds) < limit:
+            size = {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
+            number = f"{int(abs(seconds) // size)} {unit}"
+            break
+    else:
+        number = f"{int(abs(seconds) // (86400 * 30))} months"
+    return f"{number} ago" if seconds > 0 else f"in {number}"
+
+
+def word(message: Message, field: str) -> str:
+    """Return the last part of an enum's value, in lower case: `rolled back`."""
+    values = cast("EnumDescriptor", message.DESCRIPTOR.fields_by_name[field].enum_type)
+    value = values.values_by_number[getattr(message, field)].name
+    prefix = values.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return str(value.removeprefix(prefix).replace("_", " ").lower())
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share as a percentage."""
+    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+
+
+def number(value: float | None) -> str:
+    """Return a number with at most three decimal places, and thousands apart."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """Return a message's fields, such as a report's details."""
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def iso(time: Timestamp) -> datetime:
+    """Return a time."""
+    return time.ToDatetime(tzinfo=UTC)
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "ago": ago,
+    "word": word,
+    "percent": percent,
+    "number": number,
+    "plain": plain,
+}

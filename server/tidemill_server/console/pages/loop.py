@@ -1,0 +1,138 @@
+"""Loop: the state of each task at a glance, and what the system does now."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+
+from tidemill.v1 import dataset_service_pb2, job_service_pb2, model_service_pb2
+from tidemill.v1 import monitoring_service_pb2 as monitoring_pb
+from tidemill_server.console import questions
+from tidemill_server.console.formats import plain, word
+from tidemill_server.console.routes import get
+from tidemill_server.console.visit import Visit
+
+_TREND = 20
+"""Reports in the small plot of accuracy."""
+_RUNS = 20
+_ACTIVE = ("queued", "running")
+_SOURCES = {
+    "combined": "from audits and feedback",
+    "audits": "from audits",
+    "feedback": "from users' feedback, which is biased",
+    "confidence": "from the model's confidence",
+}
+_REASONS = {
+    "schedule": "it was time",
+    "catch_up": "a missed night",
+    "check_feedback": "enough new feedback",
+    "first_model": "the first model",
+    "rpc": "someone asked",
+}
+
+
+@dataclass(frozen=True)
+class TaskLoop:
+    """One task's state.
+
+    Attributes:
+        task: the task.
+        champion: the version that answers; None before the first.
+        deployment: who answers whom; None before the first.
+        accuracy: the newest accuracy report's details; empty without one.
+        accuracy_report: the report.
+        trend: the accuracy of the last reports, oldest first.
+        drift: the newest report.
+        latency: the newest report.
+        dataset: the last built version.
+        retraining: the last run of it.
+        progress: the last count of new examples, and how many start a retraining.
+        active: the runs that wait or run.
+        alerts: the unresolved ones.
+    """
+
+    task: str
+    champion: model_service_pb2.ModelVersion | None
+    deployment: model_service_pb2.Deployment | None
+    accuracy: dict[str, Any]
+    accuracy_report: monitoring_pb.Report | None
+    trend: list[float]
+    drift: monitoring_pb.Report | None
+    latency: monitoring_pb.Report | None
+    dataset: dataset_service_pb2.DatasetVersion | None
+    retraining: job_service_pb2.JobRun | None
+    progress: dict[str, Any]
+    active: list[job_service_pb2.JobRun]
+    alerts: list[monitoring_pb.Alert]
+
+    @property
+    def accuracy_source(self) -> str:
+        """Where the accuracy comes from."""
+        source = self.accuracy.get("method", "feedback")
+        return _SOURCES.get(source, str(source))
+
+    @property
+    def latency_details(self) -> dict[str, Any]:
+        """The figures of the newest latency report."""
+        return plain(self.latency.details) if self.latency else {}
+
+    @property
+    def reason(self) -> str:
+        """Why the last retraining ran."""
+        trigger = self.retraining.trigger if self.retraining else ""
+        return _REASONS.get(trigger, trigger)
+
+
+async def show(visit: Visit) -> Response:
+    """Show all tasks, or the first page that the caller may open."""
+    if not visit.may("admin"):
+        places = visit.places
+        return visit.go(places[0].path) if places else visit.show("nothing.html")
+    states = await asyncio.gather(*(_loop(visit, task) for task in visit.tasks))
+    return visit.show("loop.html", states=states)
+
+
+async def fragment(visit: Visit) -> Response:
+    """Show one task, for a page that follows it."""
+    return visit.show("_loop.html", state=await _loop(visit, visit.task))
+
+
+async def _loop(visit: Visit, task: str) -> TaskLoop:
+    accuracy = await questions.reports(visit, task, "accuracy", _TREND)
+    drift = await questions.reports(visit, task, "drift", 1)
+    latency = await questions.reports(visit, task, "latency", 1)
+    retrainings = await questions.runs(visit, task, "retrain", 1)
+    counted = await questions.runs(visit, task, "check_feedback", 1)
+    runs = await questions.runs(visit, task, "", _RUNS)
+    measured = [plain(each.details) for each in accuracy]
+    settings = visit.console.settings
+    return TaskLoop(
+        task=task,
+        champion=await questions.champion(visit, task),
+        deployment=await questions.deployment(visit, task),
+        accuracy=measured[0] if measured else {},
+        accuracy_report=accuracy[0] if accuracy else None,
+        trend=[each["accuracy"] for each in reversed(measured) if "accuracy" in each],
+        drift=drift[0] if drift else None,
+        latency=latency[0] if latency else None,
+        dataset=await questions.dataset(visit, task),
+        retraining=retrainings[0] if retrainings else None,
+        progress=_progress(counted, settings.feedback.retrain_after),
+        active=[run for run in runs if word(run, "state") in _ACTIVE],
+        alerts=await questions.open_alerts(visit, task),
+    )
+
+
+def _progress(counted: list[job_service_pb2.JobRun], retrain_after: int) -> dict[str, Any]:
+    result = plain(counted[0].result) if counted else {}
+    new = int(result.get("new_examples", 0))
+    return {
+        "new": new,
+        "wanted": int(result.get("retrain_after", retrain_after)),
+        "decision": str(result.get("decision", "")),
+        "time": counted[0].end_time if counted else None,
+    }
+
+
+ROUTES = (get("/", show), get("/t/{task}/loop", fragment))

@@ -1,0 +1,101 @@
+"""The sessions of browsers: a cookie that only the server can read, and no table.
+
+The cookie holds the caller's API key or token, encrypted, because every page asks the services with
+it. A revoked key so ends its sessions at once, in every worker.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.secret_file import read_or_create
+
+KEY_FILE = "console_key"
+SESSION_SECONDS = 12 * 3600
+"""How long a browser stays signed in."""
+MAX_CREDENTIAL_LENGTH = 2500
+"""Browsers keep cookies of up to 4,096 bytes; encryption adds a third."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the server keeps about a browser.
+
+    Attributes:
+        nonce: random; the session's CSRF token is made from it.
+        credential: the API key or token of the person; empty if nobody signed in.
+        annotator: the name under which an unauthenticated person labels.
+    """
+
+    nonce: str
+    credential: str = ""
+    annotator: str = ""
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of calls for this session."""
+        return (("authorization", f"Bearer {self.credential}"),) if self.credential else ()
+
+
+def new_session(credential: str = "") -> Session:
+    """Return a new session."""
+    return Session(secrets.token_urlsafe(16), credential)
+
+
+def renamed(session: Session, annotator: str) -> Session:
+    """Return a session with another annotator's name."""
+    return replace(session, annotator=annotator)
+
+
+class Sessions:
+    """Cookies and CSRF tokens.
+
+    Args:
+        key: 32 bytes in URL-safe base64.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._fernet = Fernet(key)
+        self._key = key.encode()
+        # Browsers send cookies to all ports of a host: two stacks need two names.
+        self.cookie = f"tidemill_{hashlib.sha256(self._key).hexdigest()[:8]}"
+
+    def sealed(self, session: Session) -> str:
+        """Return a session as a cookie's value."""
+        return self._fernet.encrypt(json.dumps(asdict(session)).encode()).decode()
+
+    def opened(self, cookie: str) -> Session | None:
+        """Return the session of a cookie's value; None if it is not ours or too old."""
+        try:
+            return Session(**json.loads(self._fernet.decrypt(cookie, SESSION_SECONDS)))
+        except (InvalidToken, ValueError, TypeError):
+            return None
+
+    def csrf_token(self, session: Session) -> str:
+        """Return what a form of the session's pages sends back."""
+        return hmac.digest(self._key, f"csrf {session.nonce}".encode(), hashlib.sha256).hex()
+
+    def is_csrf_token(self, session: Session, shown: str) -> bool:
+        """Return whether a form comes from a page of the session."""
+        return hmac.compare_digest(self.csrf_token(session).encode(), shown.encode())
+
+
+def load_sessions(state_dir: Path) -> Sessions:
+    """Return the sessions of a state directory; the first caller creates their key.
+
+    Raises:
+        ConfigurationError: the file is damaged, cannot be read or written, or other users may
+            read it.
+    """
+    path = state_dir / KEY_FILE
+    try:
+        return Sessions(read_or_create(path, lambda: Fernet.generate_key().decode()).strip())
+    except ValueError as error:
+        message = f"{path} is damaged; remove it, and everyone signs in again"
+        raise ConfigurationError(message) from error

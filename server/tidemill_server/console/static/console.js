@@ -1,0 +1,48 @@
+// Keys and small comforts. Every page works without this file, except one-key labeling.
+(() => {
+  "use strict";
+  const typing = (at) => at.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
+  let went = 0;
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (Date.now() - went < 1200) {
+      went = 0;
+      const place = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
+      if (place) { event.preventDefault(); place.click(); return; }
+    }
+    if (event.key === "g") { went = Date.now(); return; }
+    const first = event.key === "/" && document.querySelector("[data-search]");
+    if (first) { event.preventDefault(); first.focus(); return; }
+    const pressed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not(:disabled):not([hidden])`);
+    if (pressed) { event.preventDefault(); pressed.click(); }
+  });
+
+  // Ctrl+Enter sends the form of a text area.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
+  });
+
+  // Pages that nobody looks at do not ask for news.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const when = event.target.getAttribute("hx-trigger") || "";
+    if (document.hidden && when.startsWith("every")) event.preventDefault();
+  });
+
+  // An action that changes something asks first.
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.confirm;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+
+  // A list is filtered while one types.
+  document.addEventListener("input", (event) => {
+    const list = event.target.dataset.search && document.getElementById(event.target.dataset.search);
+    if (!list) return;
+    const words = event.target.value.toLowerCase().split(/\s+/);
+    for (const each of list.children) {
+      const text = each.textContent.toLowerCase();
+      each.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+})();

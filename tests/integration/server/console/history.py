@@ -1,0 +1,355 @@
+"""Three weeks in the life of a task, written to a workspace's database in one go."""
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.integration.server.front import Workspace
+from tests.integration.server.models import LABELS
+from tidemill_core.domain.alert import Severity
+from tidemill_core.domain.dataset import DatasetVersion
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.gate import GateResult, GateVerdict
+from tidemill_core.domain.job import Job, Trigger
+from tidemill_core.domain.labeling import LabelReason, LabelRequest
+from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.domain.preference import Preference
+from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner, load_keys
+from tidemill_core.storage.deployments import Change
+from tidemill_core.storage.gate_results import record_gate_results
+from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.text_hash import load_text_key
+
+TASK = "support"
+PAIRS = "answers"
+CHAMPION = 2
+SCRIPT = "<script>alert(1)</script>"
+"""A text, a label and a comment that a page must not run."""
+TEXTS = (
+    "My card was stolen on the train, please block it",
+    "I was charged a fee twice for the same transfer",
+    "How do I get my money back for a wrong payment?",
+    "The app says that my password is wrong",
+    "Where is the refund that you promised last week?",
+    "My transfer to Spain has been pending for three days",
+    "I cannot find the code for the login",
+    "Why was my card declined at the petrol station?",
+)
+_DAYS = 21
+
+
+def write_history(workspace: Workspace, now: datetime) -> None:
+    """Write datasets, versions, runs, reports, alerts, predictions, verdicts and items."""
+    _datasets(workspace, now)
+    _versions(workspace, now)
+    _runs(workspace, now)
+    ids = _predictions(workspace, now)
+    _reports(workspace, now, ids)
+    _people(workspace, now, ids)
+
+
+def _datasets(workspace: Workspace, now: datetime) -> None:
+    counts = {"billing": 3120, "card": 2480, "login": 1490, "transfer": 1810}
+    for number, days in ((1, _DAYS), (2, 6)):
+        labels = {label: count * number // 2 for label, count in counts.items()}
+        total = sum(labels.values())
+        if number == 2:
+            labels |= {SCRIPT: 3}
+        workspace.storage.datasets.add(
+            DatasetVersion(
+                dataset_version=str(number) * 64,
+                task=TASK,
+                uri=str(workspace.folder / "var" / "datasets" / TASK / (str(number) * 64)),
+                row_counts={
+                    "train": total * 8 // 10,
+                    "validation": total // 10,
+                    "test": total // 10,
+                },
+                label_counts=labels,
+                label_source_counts={"source": total - 210, "feedback": 130, "human": 80},
+                quarantine_counts={"DUPLICATE": 412, "TEXT_BLANK": 12, "TEXT_TOO_LONG": 3},
+                create_time=now - timedelta(days=days),
+                build_time=now - timedelta(days=days),
+                source_counts={"train.csv": {"kept": total, "merged": 412, "quarantined": 15}},
+                parents=("1" * 64,) if number == 2 else (),
+                code_version="0.1.0",
+            )
+        )
+
+
+def _confusion(right: int) -> dict[str, Any]:
+    rows = [{"label": each, "answer": each, "rows": right} for each in LABELS]
+    rows += [
+        {"label": "billing", "answer": "transfer", "rows": 9},
+        {"label": "transfer", "answer": "billing", "rows": 14},
+        {"label": "login", "answer": "card", "rows": 5},
+    ]
+    return {"confusion": rows}
+
+
+def _gates(accuracy: float, failed: bool = False) -> list[GateResult]:
+    parts = [
+        {"name": label, "rows": 90, "accuracy": accuracy + shift, "champion_accuracy": 0.88}
+        for label, shift in zip(
+            LABELS, (-0.11 if failed else -0.02, 0.02, 0.01, -0.04), strict=True
+        )
+    ]
+    verdict = GateVerdict.FAILED if failed else GateVerdict.PASSED
+    reason = "accuracy falls on billing" if failed else "none of 4 falls beyond chance"
+    return [
+        GateResult("accuracy", GateVerdict.PASSED, accuracy, 0.35, "on 360 rows", _confusion(80)),
+        GateResult("classes", verdict, float(failed), 0.0, reason, {"parts": parts}),
+        GateResult("calibration", GateVerdict.PASSED, 0.021, 0.05, "calibrated"),
+        GateResult("speed", GateVerdict.NOT_APPLICABLE, None, None, "no champion to compare with"),
+    ]
+
+
+def _versions(workspace: Workspace, now: datetime) -> None:
+    models = workspace.storage.models
+    with workspace.storage.database.write() as connection:
+        record_gate_results(connection, TASK, CHAMPION, _gates(0.905))
+    models.promote(TASK, CHAMPION, Change("bo", "better on billing", "", now - timedelta(hours=29)))
+    for state, reason, failed in (
+        (ModelState.REJECTED, "accuracy falls on billing (88.0% to 77.0%)", True),
+        (ModelState.AWAITING_APPROVAL, "passed the gates; waits for an approval", False),
+    ):
+        version = models.add_candidate(TASK, "onnx", "2" * 64, now - timedelta(days=2)).version
+        measures = {"accuracy": 0.918, "macro_f1": 0.907, "expected_calibration_error": 0.021}
+        time = now - timedelta(days=1)
+        models.judge(TASK, version, state, measures, reason, time, _gates(0.918, failed))
+
+
+def _runs(workspace: Workspace, now: datetime) -> None:
+    jobs = workspace.storage.jobs
+    jobs.set_catalog(
+        [
+            Job("retrain", "Builds a dataset, trains, publishes, gates, and promotes", "at 02:00"),
+            Job("check_drift", "Compares the champion's predictions with its hold-out", "hourly"),
+            Job("check_feedback", "Starts a retraining once enough examples came in", "hourly"),
+        ]
+    )
+    time = now - timedelta(hours=50)
+    failed = jobs.enqueue(RunRequest("retrain", TASK, Trigger.SCHEDULE), time)
+    jobs.claim(time)
+    jobs.fail(failed.run_id, f"DATA_ERROR: no rows {SCRIPT}", time + timedelta(minutes=1))
+    done = {"new_examples": 642, "retrain_after": 1000, "decision": "TOO_FEW"}
+    for job, trigger, hours, result in (
+        ("retrain", Trigger.CHECK_FEEDBACK, 30.0, {"model_version": 5}),
+        ("check_drift", Trigger.SCHEDULE, 1.2, {}),
+        ("check_feedback", Trigger.SCHEDULE, 0.2, done),
+    ):
+        time = now - timedelta(hours=hours)
+        run = jobs.enqueue(RunRequest(job, TASK, trigger), time)
+        jobs.claim(time)
+        jobs.succeed(run.run_id, result, time + timedelta(minutes=4))
+    running = jobs.enqueue(RunRequest("check_drift", TASK, Trigger.RPC), now)
+    jobs.claim(now)
+    jobs.beat(running.run_id, 0.45, "comparing 4,812 predictions with the reference", now)
+
+
+def _predictions(workspace: Workspace, now: datetime) -> list[str]:
+    signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
+    load_text_key(workspace.folder / "var")
+    chance = random.Random(7)
+    batch = []
+    for number in range(400):
+        time = now - timedelta(minutes=3.4 * number + 1)
+        text = TEXTS[number % len(TEXTS)] if number % 50 else f"{SCRIPT} {number}"
+        label, confidence = chance.choice(LABELS), chance.uniform(0.45, 0.99)
+        claims = PredictionClaims(TASK, CHAMPION, time, 1.0)
+        scores = (Score(label, confidence),)
+        batch.append(
+            Prediction(
+                signer.sign(claims),
+                TASK,
+                CHAMPION,
+                text,
+                label,
+                confidence,
+                scores,
+                False,
+                "Predict",
+                "",
+                "",
+                {},
+                1.0,
+                chance.uniform(2.0, 9.0),
+                time,
+            )
+        )
+    workspace.storage.predictions.add(batch)
+    return [each.prediction_id for each in batch]
+
+
+def _reports(workspace: Workspace, now: datetime, ids: list[str]) -> None:
+    chance = random.Random(3)
+    for day in range(_DAYS, -1, -1):
+        time = now - timedelta(days=day, minutes=40)
+        accuracy = 0.905 + 0.012 * chance.uniform(-1, 1) - 0.035 * max(0, 4 - day) / 4
+        _report(workspace, "accuracy", time, _accuracy(accuracy, ids), accuracy < 0.88)
+        _report(workspace, "drift", time, _drift(day, ids), day == 0)
+    latency = {
+        "p50_latency_ms": 3.1,
+        "p95_latency_ms": 7.4,
+        "p99_latency_ms": 11.8,
+        "max_p99_latency_ms": 50.0,
+        "error_rate": 0.0004,
+    }
+    _report(workspace, "latency", now - timedelta(minutes=20), latency, False)
+
+
+def _accuracy(accuracy: float, ids: list[str]) -> dict[str, Any]:
+    def estimate(value: float, width: float, rows: int) -> dict[str, Any]:
+        return {
+            "accuracy": value,
+            "low": value - width,
+            "high": min(value + width, 1.0),
+            "row_count": rows,
+        }
+
+    sources = (
+        ("combined", 0.0, 0.018, 612),
+        ("audits", 0.004, 0.031, 180),
+        ("feedback", -0.041, 0.022, 432),
+        ("confidence", 0.012, 0.03, 9800),
+    )
+    classes = zip((*LABELS, SCRIPT), (-0.02, 0.03, 0.02, -0.07, 0.0), strict=True)
+    return {
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.018,
+        "accuracy_high": accuracy + 0.018,
+        "interval_confidence": 0.95,
+        "method": "combined",
+        "baseline_accuracy": 0.905,
+        "max_accuracy_drop": 0.03,
+        "estimates": [
+            {
+                "source": source,
+                **estimate(accuracy + shift, width, rows),
+                "biased": source == "feedback",
+                "note": "",
+            }
+            for source, shift, width, rows in sources
+        ],
+        "classes": [
+            {"label": label, **estimate(accuracy + shift, 0.04, 120), "baseline": 0.9}
+            for label, shift in classes
+        ],
+        "slices": [
+            {"slice": name, **estimate(accuracy + shift, 0.05, 80), "baseline": 0.9}
+            for name, shift in (("channel=app", 0.01), ("channel=mail", -0.05))
+        ],
+        "more_audits_needed": 40,
+        "example_prediction_ids": ids[:2],
+    }
+
+
+def _drift(day: int, ids: list[str]) -> dict[str, Any]:
+    shift = 0.11 if day == 0 else 0.01
+    return {
+        "prediction_count": 4812,
+        "signals": [
+            {
+                "signal": "label",
+                "distance": shift,
+                "p_value": 0.0004 if day == 0 else 0.4,
+                "drifted": day == 0,
+                "bins": list(LABELS),
+                "reference_shares": [0.35, 0.28, 0.17, 0.2],
+                "window_shares": [0.35 - shift, 0.28, 0.17, 0.2 + shift],
+                "example_prediction_ids": ids[:5],
+            },
+            {
+                "signal": "text_length",
+                "distance": 0.02,
+                "p_value": 0.6,
+                "drifted": False,
+                "bins": ["1-20", "21-60", "61-140", "141+"],
+                "reference_shares": [0.1, 0.5, 0.3, 0.1],
+                "window_shares": [0.12, 0.48, 0.3, 0.1],
+                "example_prediction_ids": ids[5:8],
+            },
+        ],
+        "new_topics": [
+            {
+                "terms": ["instant", "transfer", "weekend"],
+                "row_count": 212,
+                "share": 0.044,
+                "example_prediction_ids": ids[8:11],
+            }
+        ]
+        if day == 0
+        else [],
+        "accuracy_cost": 0.02,
+    }
+
+
+def _report(
+    workspace: Workspace, kind: str, time: datetime, details: dict[str, Any], is_alert: bool
+) -> None:
+    summary = {
+        "accuracy": f"accuracy {details.get('accuracy', 0):.3f}; baseline 0.905, limit 0.875",
+        "drift": "labels drifted: more transfer" if is_alert else "nothing drifted",
+        "latency": "p99 latency 11.8 ms over 1,204 predictions; limit 50 ms",
+    }[kind]
+    verdict = ReportVerdict.ALERT if is_alert else ReportVerdict.OK
+    name = f"{kind}-{time:%m%d%H%M}".ljust(32, "0")
+    report = Report(name, TASK, kind, CHAMPION, verdict, summary, details, "", time)
+    if is_alert:
+        advice = "Look at the texts behind the signal, and label some of them."
+        raise_alert = workspace.storage.alerts.raise_alert
+        raise_alert(report, Severity.CRITICAL, advice, [], timedelta(hours=1))
+    else:
+        workspace.storage.reports.add(report)
+
+
+def _people(workspace: Workspace, now: datetime, ids: list[str]) -> None:
+    storage = workspace.storage
+    storage.feedback.add(
+        [
+            Feedback(
+                f"{number:032d}",
+                ids[number],
+                TASK,
+                CHAMPION,
+                number % 3 > 0,
+                None,
+                "app",
+                SCRIPT if number == 0 else "",
+                "",
+                now - timedelta(minutes=number),
+            )
+            for number in range(30)
+        ]
+    )
+    reasons = (LabelReason.AUDIT, LabelReason.UNCERTAIN, LabelReason.DISAGREEMENT)
+    storage.label_items.add(
+        [
+            LabelRequest(
+                TASK,
+                f"{TEXTS[number % len(TEXTS)]} ({number})" if number else f"{SCRIPT} my card",
+                reasons[number % 3],
+                now,
+                ("card", "billing") if number % 3 else (),
+            )
+            for number in range(24)
+        ],
+        1,
+        now,
+    )
+    for number in range(3):
+        storage.preferences.add(
+            Preference(
+                f"{number:032d}",
+                PAIRS,
+                f"How do I block my card? ({number})",
+                "Open the app, choose the card, and press Block.",
+                f"You should have thought of that before. {SCRIPT}",
+                "ann",
+                "",
+                "",
+                now,
+            )
+        )
