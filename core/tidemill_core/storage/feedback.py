@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select,
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.feedback_holds import is_trusted
 from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
@@ -66,8 +67,8 @@ class FeedbackStore:
         return self._database.page(_feedback, feedback, page, **wanted)
 
     def latest_verdicts(self, task: str) -> list[Feedback]:
-        """Return each source's latest verdict on each prediction of a task, oldest first."""
-        latest = select(func.max(feedback.c.sequence)).where(feedback.c.task == task)
+        """Return each source's latest trusted verdict on each prediction, oldest first."""
+        latest = select(func.max(feedback.c.sequence)).where(feedback.c.task == task, is_trusted())
         latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         query = (
             select(feedback).where(feedback.c.sequence.in_(latest)).order_by(feedback.c.sequence)
@@ -78,15 +79,16 @@ class FeedbackStore:
     def count_verdicts(
         self, task: str, model_version: int, since: datetime, renames: Renames
     ) -> VerdictCounts:
-        """Count each source's latest verdict since a time on each of a version's predictions.
+        """Count the verdicts since a time on a version's predictions.
 
-        A prediction is right if the verdict confirms it or gives its label. Labels are compared
-        by their present names.
+        Each source's latest trusted verdict on a prediction counts. A prediction is right
+        if the verdict confirms it or gives its label. Labels are compared by their present names.
         """
         latest = select(func.max(feedback.c.sequence)).where(
             feedback.c.task == task,
             feedback.c.model_version == model_version,
             feedback.c.create_time >= since,
+            is_trusted(),
         )
         latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
         same = predictions.c.prediction_id == feedback.c.prediction_id
@@ -106,14 +108,16 @@ class FeedbackStore:
         return VerdictCounts(row[0], row[1], row[2] - row[1])
 
     def labeled_texts(self, task: str, since: datetime | None) -> list[tuple[str, str]]:
-        """Return the distinct texts and labels that verdicts after a time give.
+        """Return the distinct texts and labels that verdicts give after a time.
 
-        The latest verdict on a prediction counts: its label, or a confirmed stored prediction's.
-        The text is the stored one, or else one that came with a verdict.
+        The latest trusted verdict on a prediction counts: its label, or a confirmed stored
+        prediction's. The text is the stored one, or else one that came with a verdict.
         """
         newest, text_given = func.max(feedback.c.sequence), func.max(feedback.c.text)
         given = select(newest.label("sequence"), text_given.label("text"))
-        given = given.where(feedback.c.task == task).group_by(feedback.c.prediction_id)
+        given = given.where(feedback.c.task == task, is_trusted()).group_by(
+            feedback.c.prediction_id
+        )
         if since is not None:
             given = given.where(feedback.c.create_time > since)
         latest = given.subquery()

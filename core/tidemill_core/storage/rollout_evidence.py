@@ -12,6 +12,7 @@ from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
 from tidemill_core.domain.rollout import Evidence, Pair
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.feedback_holds import is_trusted
 from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.schema import feedback, label_items, label_origins, predictions
 
@@ -140,12 +141,12 @@ def _choices(
 
 
 def _verdicts(connection: Connection, compared: Comparison, renames: Renames) -> dict[str, _Choice]:
-    """Return the answers that users judged, by prediction id; the latest verdict counts."""
+    """Return the answers that users judged, by prediction id; the latest trusted verdict counts."""
     query = (
         select(feedback.c.prediction_id, feedback.c.correct, feedback.c.label, *_ROW)
         .join(predictions, _p.prediction_id == feedback.c.prediction_id)
         .where(feedback.c.task == compared.task, feedback.c.create_time >= compared.since)
-        .where(_chosen(compared))
+        .where(_chosen(compared), is_trusted())
         .order_by(feedback.c.sequence)
     )
     found: dict[str, _Choice] = {}

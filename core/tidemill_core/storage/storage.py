@@ -10,6 +10,7 @@ from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.storage.feedback_holds import FeedbackHoldStore
 from tidemill_core.storage.jobs import JobStore
 from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.leases import LeaseStore
@@ -31,6 +32,7 @@ class Storage:
     database: Database
     predictions: PredictionStore
     feedback: FeedbackStore
+    feedback_holds: FeedbackHoldStore
     preferences: PreferenceStore
     label_items: LabelItemStore
     datasets: DatasetStore
@@ -62,6 +64,7 @@ def open_storage(url: str) -> Storage:
         database,
         PredictionStore(database),
         FeedbackStore(database),
+        FeedbackHoldStore(database),
         PreferenceStore(database),
         LabelItemStore(database),
         DatasetStore(database),

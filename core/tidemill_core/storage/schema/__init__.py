@@ -28,6 +28,7 @@ from tidemill_core.storage.schema.serving import (
     api_keys,
     audit_records,
     feedback,
+    feedback_holds,
     predictions,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "deployments",
     "erasures",
     "feedback",
+    "feedback_holds",
     "gate_results",
     "job_runs",
     "jobs",

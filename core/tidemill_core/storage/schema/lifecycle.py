@@ -130,6 +130,7 @@ job_runs = Table(
     Column("heartbeat_time", UtcDateTime),
     Column("end_time", UtcDateTime),
     Column("parameters", JSON, nullable=False, server_default="{}"),
+    Column("reason", Text, nullable=False, server_default=""),
     UniqueConstraint("job", "task", "fire_time"),
     Index(None, "state"),
     Index(None, "job", "task", "sequence"),

@@ -1,4 +1,4 @@
-"""The tables of predictions, feedback, API keys and audit records."""
+"""The tables of predictions, feedback and its holds, API keys and audit records."""
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
@@ -53,6 +53,24 @@ feedback = Table(
     # The judged text, if the caller sent it again.
     Column("text", Text),
     Index(None, "task", "create_time"),
+)
+
+feedback_holds = Table(
+    "feedback_holds",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("feedback_id", String(32), nullable=False, unique=True),
+    Column("task", String(40), nullable=False),
+    Column("source", String(200), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("reason", String(20), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    Column("resolve_time", UtcDateTime),
+    Index(None, "task", "state"),
 )
 
 api_keys = Table(
