@@ -36,6 +36,7 @@ class JobContext:
     Attributes:
         triton: has model control, which only jobs may use.
         parameters: those of the run, of its job's class; None for the job's defaults.
+        reason: why the run was started, in a sentence; may be empty.
     """
 
     task: str
@@ -47,6 +48,7 @@ class JobContext:
     clock: Clock
     progress: Progress
     parameters: JobParameters | None = None
+    reason: str = ""
 
     @property
     def task_settings(self) -> TaskSettings:

@@ -166,6 +166,7 @@ def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonCon
             clock=system_clock,
             progress=progress,
             parameters=run.parameters,
+            reason=run.reason or f"requested by {run.trigger}",
         )
         job = definition(run.job)
         if job.needs_classes and context.task_settings.kind == "preference":

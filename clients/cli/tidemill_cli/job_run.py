@@ -57,6 +57,7 @@ def _print(run: pb.JobRun, error: str, as_json: bool) -> None:
         "progress": f"{percent(run.progress)}  {run.message}",
         "error": error,
         "requested by": run.trigger,
+        "because": run.reason,
         "queued": time_text(run.create_time),
         "started": time_text(run.start_time),
         "ended": time_text(run.end_time),

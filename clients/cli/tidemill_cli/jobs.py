@@ -91,6 +91,7 @@ def runs(
         "task": "task",
         "state": "state",
         "requested by": "trigger",
+        "because": "reason",
         "queued (UTC)": "create_time",
         "now": lambda run: run.error or run.message,
     }

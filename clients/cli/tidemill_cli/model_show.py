@@ -66,6 +66,7 @@ def fields_of(version: pb.ModelVersion) -> Mapping[str, Any]:
         "state": enum_name(version, "state"),
         "because": version.reason,
         "approved by": version.approved_by,
+        "trained because": version.trained_because,
         "format": version.format,
         "trained on": version.dataset_version,
         **{_measure(name): f"{x:.4g}" for name, x in sorted(version.measures.items())},

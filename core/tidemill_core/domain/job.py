@@ -40,7 +40,7 @@ class Trigger(StrEnum):
     CATCH_UP = "catch_up"
     """A scheduled time that passed while no jobs process ran."""
     CHECK_FEEDBACK = "check_feedback"
-    """Enough new labeled examples from feedback."""
+    """The retrain policy: see the run's reason."""
     FIRST_MODEL = "first_model"
     """A task without a champion."""
     ROLLOUT = "rollout"
@@ -90,6 +90,7 @@ class JobRun:
         start_time: when it started.
         end_time: when it ended.
         parameters: what it was asked to do; None for jobs without parameters.
+        reason: why it was started, in a sentence; empty if the trigger says it all.
     """
 
     run_id: str
@@ -107,3 +108,4 @@ class JobRun:
     start_time: datetime | None
     end_time: datetime | None
     parameters: "JobParameters | None" = None
+    reason: str = ""

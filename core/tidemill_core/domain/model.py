@@ -68,6 +68,7 @@ class ModelVersion:
         create_time: when it was published.
         update_time: when its state last changed.
         approved_by: who approved it; empty if no one did.
+        trained_because: why it was trained; empty for versions before this was stored.
     """
 
     task: str
@@ -80,6 +81,7 @@ class ModelVersion:
     create_time: datetime
     update_time: datetime
     approved_by: str = ""
+    trained_because: str = ""
 
 
 @dataclass(frozen=True)

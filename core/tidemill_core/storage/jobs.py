@@ -27,6 +27,7 @@ class RunRequest:
         fire_time: the scheduled time that it covers; a job's runs for a task have distinct ones.
         request_id: a repeated id returns the same run; empty makes each request a new one.
         parameters: what the run is to do; None for the job's defaults.
+        reason: why it is started, in a sentence; may be empty.
     """
 
     job: str
@@ -35,6 +36,7 @@ class RunRequest:
     fire_time: datetime | None = None
     request_id: str = ""
     parameters: JobParameters | None = None
+    reason: str = ""
 
 
 class JobStore:
@@ -241,8 +243,9 @@ def _join(connection: Connection, run: JobRun, request: RunRequest) -> JobRun:
     times = [time for time in (run.fire_time, request.fire_time) if time is not None]
     trigger = request.trigger if request.trigger in ASKED_BY_PEOPLE else run.trigger
     change = run_in(JobRunState.QUEUED, run.run_id)
-    connection.execute(change.values(trigger=trigger, fire_time=max(times, default=None)))
+    values = {"trigger": trigger, "reason": run.reason or request.reason}
+    connection.execute(change.values(**values, fire_time=max(times, default=None)))
     if request.request_id:
-        values = {"request_id": request.request_id, "run_id": run.run_id}
-        connection.execute(joined_requests.insert(), values)
+        joined = {"request_id": request.request_id, "run_id": run.run_id}
+        connection.execute(joined_requests.insert(), joined)
     return get_run(connection, run.run_id)

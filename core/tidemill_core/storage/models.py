@@ -40,7 +40,13 @@ class ModelStore:
         self._database = database
 
     def add_candidate(
-        self, task: str, model_format: str, dataset_version: str, now: datetime, above: int = 0
+        self,
+        task: str,
+        model_format: str,
+        dataset_version: str,
+        now: datetime,
+        above: int = 0,
+        trained_because: str = "",
     ) -> ModelVersion:
         """Add a candidate with the task's next version number, which is greater than `above`."""
         highest = select(func.coalesce(func.max(model_versions.c.version), 0))
@@ -57,6 +63,7 @@ class ModelStore:
                 reason="not judged yet",
                 create_time=now,
                 update_time=now,
+                trained_because=trained_because,
             )
             connection.execute(model_versions.insert(), vars(candidate))
         return candidate

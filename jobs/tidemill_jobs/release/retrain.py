@@ -162,7 +162,7 @@ def _publish(
     models, task, task_settings = context.storage.models, context.task, context.task_settings
     above = highest_version(context.repository, task)
     version = models.add_candidate(
-        task, task_settings.format, dataset_version, context.clock(), above
+        task, task_settings.format, dataset_version, context.clock(), above, context.reason
     )
     with rejected_on_failure(models, version, context.clock):
         context.progress(0.9, "publishing")

@@ -32,6 +32,7 @@ def test_enums_lose_their_types_name_and_times_are_rfc_3339() -> None:
         "create_time": "2023-11-14T22:13:20Z",
         "update_time": None,
         "approved_by": "",
+        "trained_because": "",
     }
 
 

@@ -50,6 +50,7 @@ model_versions = Table(
     Column("create_time", UtcDateTime, nullable=False),
     Column("update_time", UtcDateTime, nullable=False),
     Column("approved_by", String(200), nullable=False, server_default=""),
+    Column("trained_because", Text, nullable=False, server_default=""),
     UniqueConstraint("task", "version"),
 )
 

@@ -226,6 +226,7 @@ class JobRun(_message.Message):
     RETRAIN_FIELD_NUMBER: _builtins.int
     REPRODUCE_MODEL_FIELD_NUMBER: _builtins.int
     IMPORT_MODEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Its id."""
     job: _builtins.str
@@ -246,6 +247,10 @@ class JobRun(_message.Message):
     """Why it failed, as "REASON: message"."""
     cancel_requested: _builtins.bool
     """Whether someone asked it to stop."""
+    reason: _builtins.str
+    """Why it was started, such as "1,012 new trusted examples, limit 1,000"; empty if the trigger
+    says it all.
+    """
     @_builtins.property
     def fire_time(self) -> _timestamp_pb2.Timestamp:
         """The last scheduled time that it covers; not set if it covers none."""
@@ -298,10 +303,11 @@ class JobRun(_message.Message):
         retrain: Global___RetrainParameters | None = ...,
         reproduce_model: Global___ReproduceModelParameters | None = ...,
         import_model: Global___ImportModelParameters | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "fire_time", b"fire_time", "import_model", b"import_model", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "fire_time", b"fire_time", "import_model", b"import_model", "job", b"job", "message", b"message", "parameters", b"parameters", "progress", b"progress", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "fire_time", b"fire_time", "import_model", b"import_model", "job", b"job", "message", b"message", "parameters", b"parameters", "progress", b"progress", "reason", b"reason", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model", "import_model"]  # noqa: Y015
     _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015

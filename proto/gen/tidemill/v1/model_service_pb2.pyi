@@ -170,6 +170,7 @@ class ModelVersion(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
+    TRAINED_BECAUSE_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     """The task."""
     model_version: _builtins.int
@@ -184,6 +185,8 @@ class ModelVersion(_message.Message):
     """Why it is in this state."""
     approved_by: _builtins.str
     """Who approved it; empty if no one did."""
+    trained_because: _builtins.str
+    """Why it was trained: the reason of its run. Empty for imported models and old versions."""
     @_builtins.property
     def measures(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Measures on the hold-out, in [0, 1]: accuracy, macro_f1, expected_calibration_error."""
@@ -209,10 +212,11 @@ class ModelVersion(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         approved_by: _builtins.str = ...,
+        trained_because: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "create_time", b"create_time", "dataset_version", b"dataset_version", "format", b"format", "measures", b"measures", "model_version", b"model_version", "reason", b"reason", "state", b"state", "task", b"task", "trained_because", b"trained_because", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

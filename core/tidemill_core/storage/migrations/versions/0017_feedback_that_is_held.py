@@ -1,4 +1,4 @@
-"""Feedback that is held for review, and why a run was started."""
+"""Feedback that is held for review, and why a run was started and a version trained."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,3 +31,5 @@ def upgrade() -> None:
     op.create_index(op.f("ix_feedback_holds_task"), "feedback_holds", ["task", "state"])
     reason = sa.Column("reason", sa.Text(), nullable=False, server_default="")
     op.add_column("job_runs", reason)
+    because = sa.Column("trained_because", sa.Text(), nullable=False, server_default="")
+    op.add_column("model_versions", because)

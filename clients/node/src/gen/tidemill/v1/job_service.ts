@@ -149,6 +149,11 @@ export interface JobRun {
     /** Of "import_model". */
     { $case: "importModel"; value: ImportModelParameters }
     | undefined;
+  /**
+   * Why it was started, such as "1,012 new trusted examples, limit 1,000"; empty if the trigger
+   * says it all.
+   */
+  reason: string;
 }
 
 /** A request for ListJobs. */
@@ -581,6 +586,7 @@ function createBaseJobRun(): JobRun {
     startTime: undefined,
     endTime: undefined,
     parameters: undefined,
+    reason: "",
   };
 }
 
@@ -638,6 +644,9 @@ export const JobRun: MessageFns<JobRun> = {
       case "importModel":
         ImportModelParameters.encode(message.parameters.value, writer.uint32(138).fork()).join();
         break;
+    }
+    if (message.reason !== "") {
+      writer.uint32(146).string(message.reason);
     }
     return writer;
   },
@@ -794,6 +803,14 @@ export const JobRun: MessageFns<JobRun> = {
             message.parameters = { $case: "importModel", value: ImportModelParameters.decode(reader, reader.uint32()) };
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -851,6 +868,7 @@ export const JobRun: MessageFns<JobRun> = {
         break;
       }
     }
+    message.reason = object.reason ?? "";
     return message;
   },
 };

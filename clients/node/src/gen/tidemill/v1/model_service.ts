@@ -105,6 +105,8 @@ export interface ModelVersion {
     | undefined;
   /** Who approved it; empty if no one did. */
   approvedBy: string;
+  /** Why it was trained: the reason of its run. Empty for imported models and old versions. */
+  trainedBecause: string;
 }
 
 export interface ModelVersion_MeasuresEntry {
@@ -403,6 +405,7 @@ function createBaseModelVersion(): ModelVersion {
     createTime: undefined,
     updateTime: undefined,
     approvedBy: "",
+    trainedBecause: "",
   };
 }
 
@@ -437,6 +440,9 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     }
     if (message.approvedBy !== "") {
       writer.uint32(82).string(message.approvedBy);
+    }
+    if (message.trainedBecause !== "") {
+      writer.uint32(90).string(message.trainedBecause);
     }
     return writer;
   },
@@ -537,6 +543,14 @@ export const ModelVersion: MessageFns<ModelVersion> = {
             message.approvedBy = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.trainedBecause = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -572,6 +586,7 @@ export const ModelVersion: MessageFns<ModelVersion> = {
     message.createTime = object.createTime ?? undefined;
     message.updateTime = object.updateTime ?? undefined;
     message.approvedBy = object.approvedBy ?? "";
+    message.trainedBecause = object.trainedBecause ?? "";
     return message;
   },
 };
