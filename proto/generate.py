@@ -5,11 +5,15 @@ python proto/generate.py --check  lints, and fails if proto/gen is not up to dat
 """
 
 import filecmp
+import json
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 PROTO = Path(__file__).parent
 GENERATED = PROTO / "gen"
@@ -39,6 +43,33 @@ def generate(target: Path) -> None:
     (target / "tidemill" / "v1" / "__init__.py").touch()
     (target / "tidemill" / "v1" / "py.typed").touch()
     (target / "tidemill" / "__init__.py").touch()
+    text = json.dumps(descriptions(), indent=1, sort_keys=True) + "\n"
+    (target / "tidemill" / "v1" / "descriptions.json").write_text(text, encoding="utf-8")
+
+
+def descriptions() -> dict[str, str]:
+    """Return the contract's comments by full name, which the generated modules do not have."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.binpb"
+        protoc("--include_source_info", f"--descriptor_set_out={image}")
+        files = FileDescriptorSet.FromString(image.read_bytes()).file
+    return {name: comment for each in files for name, comment in comments(each)}
+
+
+def comments(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    """Yield each name in a file that has a comment, and the comment in one line."""
+    for location in file.source_code_info.location:
+        comment = " ".join(location.leading_comments.split())
+        if not comment or location.path[0] not in (4, 5, 6):
+            continue  # 4, 5, 6: messages, enums, services; others are about the file
+        # A path is field numbers of descriptor.proto and indices in turn: [4, 0, 2, 1] is the
+        # second field of the first message.
+        names, value = [file.package], file
+        for number, index in zip(location.path[::2], location.path[1::2], strict=True):
+            field = value.DESCRIPTOR.fields_by_number[number].name
+            value = getattr(value, field)[index]
+            names.append(value.name)
+        yield ".".join(names), comment
 
 
 def lint() -> bool:

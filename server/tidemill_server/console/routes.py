@@ -1,6 +1,5 @@
 """From a browser's request to a page: who asks, from where, and with which form."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -127,7 +126,7 @@ async def _form(request: Request) -> Mapping[str, str]:
 
 def problem(failed: Failed) -> Problem:
     """Return why a call failed, as REST says it."""
-    body = json.loads(bytes(problem_of(failed.status).body))
+    body = problem_of(failed.status)
     return Problem(body["status"], body["title"], body["detail"], body.get("reason", ""))
 
 

@@ -1,20 +1,23 @@
 """JSON bodies of requests, read strictly: what two parsers could read differently is refused."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from google.protobuf.message import Message
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tidemill_core.errors import InvalidArgument
+from tidemill_server.gateway.models import Body
 from tidemill_server.rpc.decoding import MalformedMessage
 
-
-class Body(BaseModel):
-    """A request's or an answer's fields; the docstrings of attributes are in the OpenAPI page."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+_SMALL_BYTES = 64 * 1024
+"""Bodies up to this size have no more values than can be read at once."""
+_MOST_STRUCTURE = 256 * 1024
+"""Bytes of a body that are in none of its strings; more could make gigabytes of small values."""
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_MOST_STRINGS = 20_000
 
 
 class InvalidField(InvalidArgument):
@@ -34,6 +37,15 @@ def parsed(content: bytes, body: type[Body]) -> dict[str, Any]:
     fields = _loaded(content)
     if not isinstance(fields, dict):
         raise MalformedMessage("is not a JSON object")
+    return checked(fields, body)
+
+
+def checked(fields: Mapping[str, Any], body: type[Body]) -> dict[str, Any]:
+    """Return the fields of a request that are set, as protobuf takes them.
+
+    Raises:
+        InvalidField: a field is unknown, missing or of the wrong type.
+    """
     try:
         return body.model_validate(fields).model_dump(exclude_unset=True)
     except ValidationError as error:
@@ -41,14 +53,14 @@ def parsed(content: bytes, body: type[Body]) -> dict[str, Any]:
         field, kind = ".".join(map(str, problem["loc"]))[:100], problem["type"]
         if kind == "extra_forbidden":
             rule = f"is not a field; there are: {', '.join(body.model_fields)}"
-        elif kind == "missing":
-            rule = "is missing"
         else:
             rule = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
         raise InvalidField(field, rule) from error
 
 
 def _loaded(content: bytes) -> Any:
+    if len(content) > _SMALL_BYTES and _structure_bytes(content) > _MOST_STRUCTURE:
+        raise MalformedMessage("has too many values")
     try:
         value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
         if b"\\u" in content:  # only an escape can be a lone surrogate
@@ -63,6 +75,11 @@ def _loaded(content: bytes) -> Any:
     except ValueError as error:
         raise MalformedMessage("has an integer with too many digits") from error
     return value
+
+
+def _structure_bytes(content: bytes) -> int:
+    """Return how many bytes are in no string; those after many strings count as such."""
+    return len(_STRING.sub(b"", content, _MOST_STRINGS))
 
 
 def encoded(kind: type[Message], fields: Mapping[str, Any]) -> bytes:

@@ -1,8 +1,11 @@
 """The page of the OpenAPI document: plain HTML that loads nothing."""
 
+import json
+import shlex
 from collections.abc import Iterator
 from html import escape
 from typing import Any
+from urllib.parse import quote, urlencode
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -11,17 +14,20 @@ HEADERS = {
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}"
     "td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}"
-    "code{font-family:ui-monospace,monospace}"
+    "code{font-family:ui-monospace,monospace}pre{overflow-x:auto;background:#8882;padding:.6rem}"
 )
 
+Json = dict[str, Any]
 
-def page_of(openapi: dict[str, Any]) -> str:
-    """Return the page of an OpenAPI document whose routes take and return JSON objects."""
+
+def page_of(openapi: Json) -> str:
+    """Return the page of an OpenAPI document."""
     title = escape(f"{openapi['info']['title']} {openapi['info']['version']}")
     return "".join(
         [
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
-            f"<style>{_STYLE}</style><h1>{title}</h1>",
+            '<!doctype html><html lang="en"><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width,initial-scale=1">',
+            f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>",
             f"<p>{escape(openapi['info']['description'])} ",
             'For programs: <a href="openapi.json">openapi.json</a>.</p>',
             *_routes(openapi),
@@ -30,36 +36,81 @@ def page_of(openapi: dict[str, Any]) -> str:
     )
 
 
-def _routes(openapi: dict[str, Any]) -> Iterator[str]:
+def curl_of(base: str, path: str, verb: str, operation: Json) -> str:
+    """Return the command that sends the example of an operation.
+
+    Args:
+        base: the server's URL.
+        path: the operation's path.
+        verb: its verb, in lower case.
+        operation: its description in the OpenAPI document.
+    """
+    query = []
+    for parameter in operation["parameters"]:
+        value = parameter.get("example", parameter["name"].upper())
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", quote(str(value), safe=""))
+        elif parameter["in"] == "query" and "example" in parameter:
+            text = str(value).lower() if isinstance(value, bool) else value
+            query.append((parameter["name"], text))
+    words = ["curl", "-s", base + path + (f"?{urlencode(query, doseq=True)}" if query else "")]
+    if body := operation.get("requestBody"):
+        ((kind, content),) = body["content"].items()
+        words += [] if verb == "post" else ["-X", verb.upper()]
+        words += ["-H", f"content-type: {kind}", "-d", json.dumps(content["example"])]
+    return shlex.join(words)
+
+
+def _routes(openapi: Json) -> Iterator[str]:
     for path, methods in openapi["paths"].items():
-        for method, route in methods.items():
-            yield f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
-            yield f"<p>{escape(route['description'])}</p>"
-            yield "<h3>Request</h3>" + _table(openapi, route["requestBody"])
-            for status, answer in route["responses"].items():
-                yield f"<h3>Answer ({escape(status)})</h3>" + _table(openapi, answer)
+        for verb, operation in methods.items():
+            command = curl_of("http://127.0.0.1:8080", path, verb, operation)
+            yield f'<h2 id="{operation["operationId"]}"><code>{verb.upper()} {escape(path)}</code>'
+            yield f"</h2><p>{escape(operation['description'])}</p>"
+            yield f"<pre><code>{escape(command)}</code></pre>"
+            if fields := [each for each in operation["parameters"] if each["in"] != "header"]:
+                yield "<h3>Path and query</h3>" + _table(
+                    {each["name"]: each for each in fields},
+                    [each["name"] for each in fields if each["in"] == "path"],
+                )
+            if body := operation.get("requestBody"):
+                yield "<h3>Body</h3>" + _content(openapi, body)
+            yield "<h3>Answer</h3>" + _content(openapi, operation["responses"]["200"])
 
 
-def _table(openapi: dict[str, Any], described: dict[str, Any]) -> str:
+def _content(openapi: Json, described: Json) -> str:
     """Return the fields of a body as a table."""
-    (content,) = described["content"].values()
-    schema = _resolved(openapi, content["schema"])
-    required = schema.get("required", [])
+    kind, content = next(iter(described["content"].items()))
+    schema = _resolved(openapi, content.get("itemSchema") or content["schema"])
+    return (
+        f"<p><code>{escape(' or '.join(described['content']) or kind)}</code>. "
+        f"{escape(schema.get('description', ''))}</p>"
+        + _table(schema.get("properties", {}), schema.get("required", []))
+    )
+
+
+def _table(fields: Json, required: list[str]) -> str:
     rows = [
-        f"<tr><td><code>{escape(name)}</code><td>{_kind(field)}"
-        f"<td>{'required' if name in required else ''}<td>{escape(field.get('description', ''))}"
-        for name, field in schema["properties"].items()
+        f"<tr><td><code>{escape(name)}</code><td>{_kind(field.get('schema', field))}"
+        f"<td>{'always' if name in required else ''}<td>{escape(field.get('description', ''))}"
+        for name, field in fields.items()
     ]
-    return f"<p>{escape(schema.get('description', ''))}</p><table>{''.join(rows)}</table>"
+    return f"<table>{''.join(rows)}</table>"
 
 
-def _kind(field: dict[str, Any]) -> str:
-    return escape(str(field.get("type", "object")))
+def _kind(schema: Json) -> str:
+    if "anyOf" in schema:
+        return " or ".join(map(_kind, schema["anyOf"]))
+    if "enum" in schema:
+        return "one of " + escape(", ".join(schema["enum"]))
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    return escape(str(schema.get("type") or schema.get("$ref", "object").rpartition("/")[2]))
 
 
-def _resolved(openapi: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _resolved(openapi: Json, schema: Json) -> Json:
     """Return a schema, or the one that it refers to."""
     if "$ref" not in schema:
         return schema
-    found: dict[str, Any] = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    found: Json = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return found

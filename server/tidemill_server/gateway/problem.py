@@ -1,14 +1,16 @@
 """Errors as problem documents (RFC 9457), from the same statuses as gRPC's."""
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
-from fastapi.responses import JSONResponse
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from pydantic import BaseModel, ConfigDict
 
-from tidemill_server.gateway.bodies import ProblemBody
 from tidemill_server.rpc.status import CODE_NAMES, DETAILS_KEY, Status
 
+PROBLEM_TYPE = "application/problem+json"
 # As google/rpc/code.proto maps them.
 _OF_CODE = {
     code_pb2.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -32,6 +34,27 @@ _OF_REASON = {
 }
 
 
+class Problem(BaseModel):
+    """Why a request or an item failed (RFC 9457)."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    title: str
+    """The HTTP status in words."""
+    status: int
+    """The HTTP status."""
+    detail: str
+    """What happened, for people."""
+    code: str = ""
+    """gRPC's canonical code, such as INVALID_ARGUMENT."""
+    reason: str = ""
+    """One word for programs, such as UNKNOWN_TASK; the same as over gRPC."""
+    field: str = ""
+    """The wrong field, if one is wrong."""
+    retry_after_seconds: float = 0.0
+    """When to try again, if that helps."""
+
+
 class Failed(Exception):
     """A call that failed.
 
@@ -44,40 +67,49 @@ class Failed(Exception):
         self.status = status
 
 
-def problem_of(status: Status) -> JSONResponse:
-    """Return the problem document of a failed call."""
+def problem_fields(status: status_pb2.Status) -> dict[str, Any]:
+    """Return the problem document of an error."""
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
-    binary = dict(status.metadata).get(DETAILS_KEY, b"")
-    for detail in status_pb2.Status.FromString(binary).details if isinstance(binary, bytes) else ():
+    for detail in status.details:
         detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
     http = _OF_REASON.get(info.reason) or _OF_CODE.get(
         status.code, HTTPStatus.INTERNAL_SERVER_ERROR
     )
-    seconds = retry.retry_delay.ToTimedelta().total_seconds()
-    headers = {}
-    if http is HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
+    fields = {
+        "title": http.phrase,
+        "status": http.value,
+        "detail": status.message,
+        "code": CODE_NAMES[status.code],
+    }
+    if info.reason:
+        fields["reason"] = info.reason
+    if bad.field_violations:
+        fields["field"] = bad.field_violations[0].field
     if retry.HasField("retry_delay"):
-        headers["retry-after"] = str(max(math.ceil(seconds), 1))
-    return _response(
-        http,
-        headers,
-        detail=status.message,
-        code=CODE_NAMES[status.code],
-        reason=info.reason,
-        field=bad.field_violations[0].field if bad.field_violations else "",
-        retry_after_seconds=seconds,
-    )
+        fields["retry_after_seconds"] = retry.retry_delay.ToTimedelta().total_seconds()
+    return fields
 
 
-def http_problem(status: int, headers: dict[str, str]) -> JSONResponse:
+def problem_of(end: Status) -> dict[str, Any]:
+    """Return the problem document of a failed call."""
+    details = dict(end.metadata).get(DETAILS_KEY)
+    if isinstance(details, bytes):
+        return problem_fields(status_pb2.Status.FromString(details))
+    return problem_fields(status_pb2.Status(code=end.code, message=end.message))
+
+
+def http_problem(status: int) -> dict[str, Any]:
     """Return the problem document of a request that is no call, such as one of an unknown path."""
     http = HTTPStatus(status)
-    return _response(http, headers, detail=http.description or http.phrase)
+    return {"title": http.phrase, "status": status, "detail": http.description or http.phrase}
 
 
-def _response(http: HTTPStatus, headers: dict[str, str], **fields: object) -> JSONResponse:
-    body = ProblemBody.model_validate({"title": http.phrase, "status": http.value, **fields})
-    content = body.model_dump(exclude_defaults=True)
-    return JSONResponse(content, http, headers, media_type="application/problem+json")
+def headers_of(problem: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of the answer with a problem document."""
+    headers = {"content-type": PROBLEM_TYPE}
+    if problem["status"] == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    if "retry_after_seconds" in problem:
+        headers["retry-after"] = str(max(math.ceil(problem["retry_after_seconds"]), 1))
+    return headers

@@ -8,7 +8,7 @@ from tidemill_core.settings import Settings
 from tidemill_server.console.app import add_console, templates
 from tidemill_server.console.session import load_sessions
 from tidemill_server.console.visit import Console
-from tidemill_server.gateway.app import Gateway, gateway_app
+from tidemill_server.gateway.app import Gateway, gateway_app, operations_of
 from tidemill_server.gateway.site import Site
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
@@ -46,8 +46,9 @@ class HttpServer(EmbeddedTransport):
         room: Room,
     ) -> None:
         site = Site(settings.http_host, settings.http_allowed_hosts)
-        default_task = next(iter(settings.tasks)) if len(settings.tasks) == 1 else ""
-        app = gateway_app(Gateway(pipeline, methods, site, room), default_task)
+        tasks = list(settings.tasks)
+        operations = operations_of(methods, tasks[0] if len(tasks) == 1 else "")
+        app = gateway_app(Gateway(pipeline, site, room), operations, tasks[0] if tasks else "TASK")
         sessions = load_sessions(settings.state_dir)
         console = Console(pipeline, methods, site, sessions, settings, templates(), system_clock)
         add_console(app, console)

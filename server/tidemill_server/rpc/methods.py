@@ -28,6 +28,7 @@ class Method:
         path: such as `/tidemill.v1.PredictionService/Predict`.
         label: such as `PredictionService/Predict`.
         request: the type of its requests.
+        response: the type of its responses.
         takes_many: whether the caller streams requests.
         returns_many: whether it streams responses.
         max_bytes: the largest request, in bytes.
@@ -37,6 +38,7 @@ class Method:
     path: str
     label: str
     request: type[Message]
+    response: type[Message]
     takes_many: bool
     returns_many: bool
     max_bytes: int
@@ -58,6 +60,7 @@ def methods_of(
             path=path,
             label=method_label(path),
             request=GetMessageClass(method.input_type),
+            response=GetMessageClass(method.output_type),
             takes_many=method.client_streaming,
             returns_many=method.server_streaming,
             max_bytes=MAX_MESSAGE_BYTES if method.name in large else USUAL_MESSAGE_BYTES,

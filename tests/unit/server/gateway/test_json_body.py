@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
+from tidemill.v1.monitoring_service_pb2 import SilenceAlertsRequest
 from tidemill.v1.prediction_service_pb2 import PredictRequest
 from tidemill_core.errors import InvalidArgument
-from tidemill_server.gateway.bodies import FeedbackBody, PredictBody
 from tidemill_server.gateway.json_body import InvalidField, encoded, parsed
+from tidemill_server.gateway.models import request_model
 from tidemill_server.rpc.decoding import MalformedMessage
+
+PredictBody = request_model(PredictRequest.DESCRIPTOR, ["task"])
+FeedbackBody = request_model(SubmitFeedbackRequest.DESCRIPTOR)
+SilenceBody = request_model(SilenceAlertsRequest.DESCRIPTOR)
 
 
 def test_the_fields_that_a_body_sets() -> None:
@@ -44,7 +50,6 @@ def test_what_is_not_json_or_could_be_read_in_two_ways(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "rule"),
     [
-        ({}, "text", "is missing"),
         ({"text": None}, "text", "must be a valid string"),
         ({"text": 1}, "text", "must be a valid string"),
         ({"text": ["a"]}, "text", "must be a valid string"),
@@ -55,7 +60,7 @@ def test_what_is_not_json_or_could_be_read_in_two_ways(content: bytes) -> None:
         ({"text": "a", "top_k": -(2**40)}, "top_k", "must be greater than"),
         ({"text": "a", "attributes": []}, "attributes", "must be a valid dictionary"),
         ({"text": "a", "attributes": {"x": 1}}, "attributes.x", "must be a valid string"),
-        ({"text": "a", "Text": "b"}, "Text", "is not a field; there are: text, response"),
+        ({"text": "a", "Text": "b"}, "Text", "is not a field; there are: text, top_k"),
         ({"text": "a", "task": "other"}, "task", "is not a field"),
         ({"text": "a", "x" * 5000: 1}, "x" * 100, "is not a field"),
     ],
@@ -71,8 +76,31 @@ def test_a_field_that_is_wrong(fields: dict[str, object], field: str, rule: str)
 def test_feedback_has_one_verdict() -> None:
     """Both are refused; which one is missing is the service's own rule."""
     assert parsed(b'{"prediction_id": "a", "correct": false}', FeedbackBody)["correct"] is False
-    with pytest.raises(InvalidField, match="either correct or label"):
+    with pytest.raises(InvalidField, match="only one of correct, label"):
         parsed(b'{"prediction_id": "a", "correct": true, "label": "b"}', FeedbackBody)
+
+
+@pytest.mark.parametrize("content", [b"[],", b"{},", b"1000,", b'"",'])
+def test_a_body_of_many_small_values(content: bytes) -> None:
+    """It is refused before it is read, because it would take many times its size in memory."""
+    with pytest.raises(MalformedMessage, match="too many values"):
+        parsed(b'{"texts": [' + content * 300_000 + b"1]}", PredictBody)
+
+
+def test_a_large_body_is_read() -> None:
+    """What is in its strings does not count as values."""
+    text = '[{"a": 1}, \\" ' * 100_000
+    assert parsed(json.dumps({"text": text}).encode(), PredictBody) == {"text": text}
+
+
+def test_times() -> None:
+    """RFC 3339, with any offset; a number or a day that does not exist is refused."""
+    fields = parsed(b'{"end_time": "2026-02-01T10:30:00+01:00"}', SilenceBody)
+    message = SilenceAlertsRequest.FromString(encoded(SilenceAlertsRequest, fields))
+    assert message.end_time.ToJsonString() == "2026-02-01T09:30:00Z"
+    for wrong in ('"soon"', "1", "null", '"2026-02-30T10:00:00Z"', '"9999999-01-01T00:00:00Z"'):
+        with pytest.raises(InvalidField, match="end_time"):
+            parsed(f'{{"end_time": {wrong}}}'.encode(), SilenceBody)
 
 
 JSON = st.recursive(
@@ -89,4 +117,4 @@ def test_any_body_is_read_or_refused_in_an_orderly_way(content: bytes) -> None:
     except InvalidArgument as error:
         str(error).encode()
         return
-    assert PredictRequest.FromString(encoded(PredictRequest, fields)).text == fields["text"]
+    assert PredictRequest.FromString(encoded(PredictRequest, fields)).text == fields.get("text", "")
