@@ -80,7 +80,7 @@ CATALOG = (
     ),
     JobDefinition(
         "check_latency",
-        "Compares the 99th percentile of the champion's latency with its limit",
+        "Compares the champion's latency and errors with their limits and their past",
         "tidemill_jobs.monitoring.latency",
     ),
     JobDefinition(

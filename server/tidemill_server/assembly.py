@@ -47,6 +47,7 @@ from tidemill_server.services.pipeline import StreamWindows
 from tidemill_server.services.table import method_table
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.opening import Telemetry
+from tidemill_server.telemetry.outcome_counts import OutcomeCounts
 from tidemill_server.transports.grpcio import GrpcioTransport
 from tidemill_server.transports.h2corn import H2cornTransport
 from tidemill_server.transports.room import Room
@@ -129,6 +130,7 @@ def assemble(
         if settings.server.transport == "h2corn"
         else GrpcioTransport(settings, pipeline, methods, share_port)
     )
+    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, system_clock)
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
         transports=[grpc, HttpServer(settings, pipeline, methods, room)],
@@ -140,7 +142,7 @@ def assemble(
         inference=inference,
         triton=triton,
         watchers=[
-            *(router.watch, health.run, load, api_keys.watch, open_streams.watch),
+            *(router.watch, health.run, load, api_keys.watch, open_streams.watch, outcomes.run),
             *([tokens.watch] if tokens else []),
         ],
     )

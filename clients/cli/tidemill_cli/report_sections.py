@@ -19,12 +19,19 @@ _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "slices": ("Accuracy by slice", ("slice", *_ESTIMATE, "baseline")),
     "signals": ("Drift by signal", ("signal", "distance", "p_value", "drifted")),
     "new_topics": ("New topics", ("terms", "row_count", "share")),
+    "burn_rates": (
+        "Error budget: how many times too fast it is used up",
+        (
+            *("long_hours", "short_hours", "max_burn_rate", "long_burn_rate", "short_burn_rate"),
+            *("failed_count", "total_count", "alerts"),
+        ),
+    ),
     "most_moved_labels": ("Labels that moved most", ("label", "reference_share", "window_share")),
 }
 _BARS = ("accuracy", "window_share", "share", "distance")
 _PARTS_OF_BINS = ("bins", "reference_shares", "window_shares")
 _EXAMPLES = "example_prediction_ids"
-_SHARES = ("accuracy", "low", "high", "baseline", "share", "rate", "drop", "confidence")
+_SHARES = ("accuracy", "low", "high", "baseline", "share", "drop", "confidence")
 """The last words of names whose values are shares of one."""
 
 
@@ -63,7 +70,8 @@ def shown_value(name: str, value: Any) -> str:
         return ", ".join(f"{key}: {shown_value(key, each)}" for key, each in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(shown_value(name, each) for each in value)
-    if isinstance(value, int | float) and name.rpartition("_")[2] in _SHARES:
+    is_share = name.rpartition("_")[2] in _SHARES or name.endswith("error_rate")
+    if isinstance(value, int | float) and is_share:
         return percent(value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

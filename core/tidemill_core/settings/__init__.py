@@ -20,11 +20,11 @@ from tidemill_core.settings.sections import (
     ServerSettings,
     TaskSettings,
     TlsSettings,
-    TracingSettings,
     TritonSettings,
 )
 from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettings, SqlSource
 from tidemill_core.settings.task_kind import TaskKind
+from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.workspace import (
     TASK_NAME,
     Port,

@@ -154,6 +154,9 @@ class MonitoringSettings(_SettingsSection):
     """Alert if the whole interval is more than this below the version's baseline."""
     max_p99_latency_ms: float = Field(default=50.0, gt=0)
     """Alert if the 99th percentile of the latency is above this, in milliseconds."""
+    max_error_rate: float = Field(default=0.001, gt=0, lt=1)
+    """The error budget: the share of texts that may fail through no fault of the caller. Alert if
+    failures use it up too fast."""
 
 
 class ScheduleSettings(_SettingsSection):
@@ -171,7 +174,7 @@ class ScheduleSettings(_SettingsSection):
     check_accuracy: str = "15 2 * * *"
     """Estimates accuracy from the day's feedback."""
     check_latency: str = "*/10 * * * *"
-    """Compares the latency with its limit."""
+    """Compares the latency and the errors with their limits."""
     find_label_errors: str = "0 4 * * 0"
     """Looks for wrong labels in the newest dataset version."""
     queue_labels: str = "30 2 * * *"
@@ -191,6 +194,8 @@ class TritonSettings(_SettingsSection):
     """host:port of the gRPC endpoint of a running Triton; empty starts the embedded one."""
     control_key: str = ""
     """Key of its model control, if it requires one; the embedded Triton creates its own."""
+    metrics_url: str = ""
+    """URL of the Prometheus metrics of a running Triton, such as http://triton:8002/metrics."""
 
 
 class ServerSettings(_SettingsSection):
@@ -239,12 +244,3 @@ class PredictionLogSettings(_SettingsSection):
     """Most rows in the memory of each worker, if the disk cannot be written either."""
     max_spool_mb: int = Field(default=4096, ge=1)
     """Most megabytes on disk, for all workers together."""
-
-
-class TracingSettings(_SettingsSection):
-    """OpenTelemetry traces."""
-
-    otlp_endpoint: str = ""
-    """URL of an OTLP/gRPC receiver, such as http://localhost:4317; empty turns tracing off."""
-    sample: float = Field(default=0.01, ge=0.0, le=1.0)
-    """Share of the calls that are traced if the caller does not decide."""

@@ -34,9 +34,9 @@ from tidemill_core.settings.sections import (
     ServerSettings,
     TaskSettings,
     TlsSettings,
-    TracingSettings,
     TritonSettings,
 )
+from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.tracking import TrackingSettings
 
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
@@ -155,6 +155,12 @@ class Settings(BaseSettings):
     def triton_address(self) -> str:
         """host:port of Triton's gRPC endpoint."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
+
+    @property
+    def triton_metrics_url(self) -> str:
+        """URL of Triton's metrics; empty if it is not known."""
+        embedded = "" if self.triton.url else f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
+        return self.triton.metrics_url or embedded
 
 
 def _sqlite_url(scheme: str, path: Path) -> str:

@@ -16,6 +16,7 @@ from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.leases import LeaseStore
 from tidemill_core.storage.migrate import migrate
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.storage.outcome_counts import OutcomeCountStore
 from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
@@ -31,6 +32,7 @@ class Storage:
 
     database: Database
     predictions: PredictionStore
+    outcome_counts: OutcomeCountStore
     feedback: FeedbackStore
     feedback_holds: FeedbackHoldStore
     preferences: PreferenceStore
@@ -63,6 +65,7 @@ def open_storage(url: str) -> Storage:
     return Storage(
         database,
         PredictionStore(database),
+        OutcomeCountStore(database),
         FeedbackStore(database),
         FeedbackHoldStore(database),
         PreferenceStore(database),

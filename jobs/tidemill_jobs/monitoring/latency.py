@@ -1,12 +1,21 @@
-"""The job `check_latency`: compares the champion's latency with its limit."""
+"""The job `check_latency`: the champion's latency and errors, against their limits and their past.
 
-from collections.abc import Sequence
-from datetime import timedelta
+Latencies are those of the stored predictions. Failures are not stored, so the front's workers count
+them in the database (`outcome_counts`). Triton's own figures come from its metrics endpoint; the
+counters of the last report are in its details.
+"""
 
-from tidemill_core.domain.report import ReportVerdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any
+
+from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.settings import MonitoringSettings
+from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.monitoring.error_budget import KEPT, Burn, burns
 from tidemill_jobs.monitoring.reporting import (
     NO_CHAMPION,
     Finding,
@@ -14,16 +23,21 @@ from tidemill_jobs.monitoring.reporting import (
     champion_manifest,
     report,
 )
+from tidemill_jobs.monitoring.triton_metrics import Counters, read_counters, since
 
 KIND = "latency"
 METHODS = ("Predict", "StreamPredict")
 """The methods with a latency of their own per prediction; the rows of a batch share one."""
 LOOK_BACK = timedelta(hours=1)
 """The time that the check covers: short, so a slow hour shows and soon passes."""
+PAST = timedelta(days=7)
+"""The past that the percentiles are compared with."""
+PERCENTS = (50, 95, 99)
+_COUNTERS = "triton_counters"
 
 
 def run(context: JobContext) -> Result:
-    """Compare the last hour's 99th percentile of the latency with its limit, and write a report.
+    """Compare the last hour's latency and errors with their limits, and write a report.
 
     Raises:
         DataError: the champion's manifest is missing or damaged.
@@ -33,21 +47,84 @@ def run(context: JobContext) -> Result:
     manifest = champion_manifest(storage.models, context.repository, context.task)
     if manifest is None:
         return NO_CHAMPION
-    window = PredictionWindow(context.task, manifest.version, now - LOOK_BACK)
-    count, latencies_ms = storage.predictions.latency_percentiles(window, METHODS, (50, 99))
-    finding = _find(count, latencies_ms, context.settings.monitoring)
-    subject = Subject(context.task, KIND, manifest.version, context.run_id, now)
-    return report(storage, context.settings.alerts, subject, finding)
+    task, version, monitoring = context.task, manifest.version, context.settings.monitoring
+    window = PredictionWindow(task, version, now - LOOK_BACK)
+    count, latencies_ms = storage.predictions.latency_percentiles(window, METHODS, PERCENTS)
+    past, _ = storage.reports.page(task, KIND, Page(MAX_PAGE_SIZE))
+    counts = storage.outcome_counts
+    found = burns(lambda start, end: counts.sums(task, start, end), monitoring.max_error_rate, now)
+    model = f"{task}-{manifest.model_format}"
+    counters = read_counters(context.settings.triton_metrics_url, model, version)
+    details = {
+        **_percentiles(count, latencies_ms, monitoring),
+        **_usual(past, now),
+        **_errors(found, monitoring.max_error_rate),
+        **_triton(counters, past, version),
+    }
+    counts.prune(task, now - KEPT)
+    subject = Subject(task, KIND, version, context.run_id, now)
+    return report(storage, context.settings.alerts, subject, _judge(details, found))
 
 
-def _find(count: int, latencies_ms: Sequence[float], settings: MonitoringSettings) -> Finding:
-    limit = settings.max_p99_latency_ms
+def _percentiles(
+    count: int, latencies_ms: Sequence[float], settings: MonitoringSettings
+) -> Mapping[str, Any]:
     counted = {"prediction_count": count, "min_prediction_count": settings.min_predictions}
     if count < settings.min_predictions:
-        summary = f"{count} predictions are too few; {settings.min_predictions} are needed"
-        return Finding(ReportVerdict.INSUFFICIENT, summary, counted)
-    p50, p99 = latencies_ms
-    figures = {"p50_latency_ms": p50, "p99_latency_ms": p99, "max_p99_latency_ms": limit}
-    summary = f"p99 latency {p99:.1f} ms over {count} predictions; limit {limit:g} ms"
-    verdict = ReportVerdict.ALERT if p99 > limit else ReportVerdict.OK
-    return Finding(verdict, summary, {**counted, **figures})
+        return counted
+    named = zip(PERCENTS, latencies_ms, strict=True)
+    figures = {f"p{percent}_latency_ms": latency for percent, latency in named}
+    return {**counted, **figures, "max_p99_latency_ms": settings.max_p99_latency_ms}
+
+
+def _usual(past: Sequence[Report], now: datetime) -> Mapping[str, float]:
+    """Return the medians of the percentiles in the past, of any version; empty without a past."""
+    recent = [each.details for each in past if each.create_time >= now - PAST]
+    usual = {}
+    for name in (f"p{percent}_latency_ms" for percent in PERCENTS):
+        if known := [details[name] for details in recent if name in details]:
+            usual[f"usual_{name}"] = float(median(known))
+    return usual
+
+
+def _errors(found: Sequence[Burn], budget: float) -> Mapping[str, Any]:
+    last_hour = found[0]
+    rate = last_hour.failed_count / last_hour.total_count if last_hour.total_count else 0.0
+    return {
+        "error_rate": rate,
+        "max_error_rate": budget,
+        "burn_rates": [burn.details() for burn in found],
+    }
+
+
+def _triton(counters: Counters | None, past: Sequence[Report], version: int) -> Mapping[str, Any]:
+    """Return Triton's figures since the last report on the version, and its counters now."""
+    if not counters:
+        return {}
+    same = past[0].details if past and past[0].model_version == version else {}
+    return {**since(same.get(_COUNTERS), counters), _COUNTERS: counters}
+
+
+def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:
+    burning = [burn for burn in found if burn.alerts]
+    p99 = details.get("p99_latency_ms")
+    failures = (
+        f"; {burn.failed_count} of {burn.total_count} texts failed in {burn.long_hours:g} h, "
+        f"{burn.long_burn_rate:.1f} times the error budget"
+        for burn in burning
+    )
+    summary = "".join((_latency_summary(details, p99), *failures))
+    if burning or (p99 is not None and p99 > details["max_p99_latency_ms"]):
+        return Finding(ReportVerdict.ALERT, summary, details)
+    verdict = ReportVerdict.INSUFFICIENT if p99 is None else ReportVerdict.OK
+    return Finding(verdict, summary, details)
+
+
+def _latency_summary(details: Mapping[str, Any], p99: float | None) -> str:
+    count = details["prediction_count"]
+    if p99 is None:
+        return f"{count} predictions are too few; {details['min_prediction_count']} are needed"
+    usual = details.get("usual_p99_latency_ms")
+    limit = f"limit {details['max_p99_latency_ms']:g} ms"
+    past = "" if usual is None else f", usually {usual:.1f} ms"
+    return f"p99 latency {p99:.1f} ms over {count} predictions; {limit}{past}"

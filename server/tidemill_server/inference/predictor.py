@@ -73,6 +73,9 @@ class Predictor:
             if isinstance(error, ResourceExhausted):
                 self._metrics.shed(query.task, error.reason).inc()
             raise
+        except Exception:
+            self.count_failed(query, TidemillError("unexpected"), len(texts))
+            raise
         for shadow in choice.shadows:
             self._copy_to(shadow, query, texts)
         return answers

@@ -29,6 +29,7 @@ from tidemill_core.storage.schema.serving import (
     audit_records,
     feedback,
     feedback_holds,
+    outcome_counts,
     predictions,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "leases",
     "metadata",
     "model_versions",
+    "outcome_counts",
     "predictions",
     "preferences",
     "release_pauses",

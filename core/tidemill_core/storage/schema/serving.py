@@ -1,4 +1,4 @@
-"""The tables of predictions, feedback and its holds, API keys and audit records."""
+"""The tables of predictions, their outcomes, feedback and its holds, API keys and audit records."""
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text, text
 
@@ -33,6 +33,17 @@ Index(
     predictions.c.predict_time,
     sqlite_where=text("text <> '' OR text_hash IS NOT NULL"),
     postgresql_where=text("text <> '' OR text_hash IS NOT NULL"),
+)
+
+outcome_counts = Table(
+    "outcome_counts",
+    metadata,
+    Column("count_id", String(32), primary_key=True),
+    Column("task", String(40), nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("count_time", UtcDateTime, nullable=False),
+    Index(None, "task", "count_time"),
 )
 
 feedback = Table(

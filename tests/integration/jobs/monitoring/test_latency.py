@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from tidemill_core.domain.outcomes import OutcomeCount
 from tidemill_core.storage.database import Page
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.latency import run
@@ -63,3 +64,30 @@ def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
     """Without a champion the result says so, and no report is written."""
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")
+
+
+def test_the_percentiles_are_compared_with_their_past(context: JobContext, answer: Answer) -> None:
+    """The report has the medians of the last seven days' reports, whatever their details have."""
+    answer("a" * 200, latency_ms=5.0)
+    first = run(context)
+    assert "usual_p99_latency_ms" not in first
+    answer("a" * 200, latency_ms=20.0)
+    second = run(context)
+    assert (second["p95_latency_ms"], second["usual_p95_latency_ms"]) == (20.0, 5.0)
+    assert "usually 5.0 ms" in str(second["summary"])
+
+
+def test_failures_that_use_the_error_budget_up_are_an_alert(context: JobContext) -> None:
+    """It needs no stored predictions, resolves nothing by itself, and removes old counts."""
+    now, counts = context.clock(), context.storage.outcome_counts
+    counts.add(
+        [
+            OutcomeCount("now", "support", 900, 100, now - timedelta(minutes=1)),
+            OutcomeCount("old", "support", 1, 1, now - timedelta(days=8)),
+        ]
+    )
+    result = run(context)
+    assert (result["verdict"], result["error_rate"]) == ("ALERT", 0.1)
+    assert "100 of 1000 texts failed in 1 h, 100.0 times the error budget" in result["summary"]
+    assert [burn["alerts"] for burn in result["burn_rates"]] == [True, True, True]
+    assert counts.sums("support", now - timedelta(days=9), now).total == 1000
