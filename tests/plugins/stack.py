@@ -49,7 +49,16 @@ class Stack:
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         # On a busy machine the stack must not refuse a test's calls.
         patient = {"TIDEMILL_SERVER__MAX_QUEUE_DELAY_MS": "5000"}
-        self.env = {**os.environ, "NO_COLOR": "1", **patient, **ports, **self.environment}
+        # Sending a training to a tracker takes a process that imports its SDK, which is seconds.
+        untracked = {"TIDEMILL_TRACKING__TRACKERS": "[]"}
+        self.env = {
+            **os.environ,
+            "NO_COLOR": "1",
+            **patient,
+            **untracked,
+            **ports,
+            **self.environment,
+        }
         self.output = self.workspace / "up.txt"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -250,7 +250,7 @@ def test_the_client_does_not_wait_where_its_time_would_be_up(guarded: Guarded) -
         start = time.monotonic()
         with pytest.raises(Overloaded) as caught:
             client.predict("support", TEXT, timeout=2)
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 1.5
         assert caught.value.reason == "RATE_LIMITED"
         assert 3 < (caught.value.retry_after_seconds or 0) <= 5
 

@@ -158,7 +158,7 @@ def test_random_keys_delay_no_one(guarded: Guarded) -> None:
         for _ in range(5):
             begin = time.monotonic()
             assert guarded.predict(bearer(known)).label
-            assert time.monotonic() - begin < 1
+            assert time.monotonic() - begin < 3
             assert guarded.predict(bearer(guarded.key(Scope.PREDICT))).label
     finally:
         stopping.set()

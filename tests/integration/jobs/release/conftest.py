@@ -16,6 +16,7 @@ from tidemill_core.domain.model import ModelState, ModelVersion, model_name
 from tidemill_core.domain.split import Split, content_hash, split_of
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
+from tidemill_core.settings.tracking import TrackingSettings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.text_repair import TextRepair
@@ -184,6 +185,8 @@ def triton(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 _tasks = count()
+UNTRACKED = TrackingSettings(trackers=())
+"""Sending a training to a tracker takes a process that imports its SDK, which is seconds."""
 
 
 def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator[Loop]:
@@ -195,6 +198,7 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
             tasks={task: TaskSettings(sources=[FilesSource(path=source)])},
             state_dir=folder / "var",
             model_repository=repository,
+            tracking=UNTRACKED,
         )
     storage = open_storage(settings.effective_database_url)
     with triton.control() as control:
@@ -218,6 +222,14 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
 def loop(tmp_path: Path, repository: Path, triton: RunningTriton) -> Iterator[Loop]:
     """A task that has no model yet."""
     yield from open_loop(tmp_path, repository, triton)
+
+
+@pytest.fixture
+def tracked_loop(loop: Loop) -> Loop:
+    """The same, and its trainings go to MLflow."""
+    settings = loop.context.settings.model_copy(update={"tracking": TrackingSettings()})
+    loop.context = replace(loop.context, settings=settings)
+    return loop
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,9 @@ def _when(step: str, act: Callable[[], None]) -> Callable[[float, str], None]:
     return progress
 
 
-def test_round_the_loop(loop: Loop) -> None:
+def test_round_the_loop(tracked_loop: Loop) -> None:
     """The first model answers; on the same data the second replaces it, and the first stays."""
+    loop = tracked_loop
     first = loop.retrain()
     assert (first["model_version"], first["state"]) == (1, CHAMPION)
     assert loop.version(1).measures == first["measures"]
@@ -79,13 +80,13 @@ def _check_tracking(loop: Loop, dataset_version: str) -> None:
     assert all(len(client.get_metric_history(run.info.run_id, name)) > 1 for name in curves)
 
 
-def test_a_tracker_that_never_answers(loop: Loop) -> None:
+def test_a_tracker_that_never_answers(tracked_loop: Loop) -> None:
     """A training whose tracker is away all the time becomes champion, and its record waits."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        settings = loop.context.settings.model_copy(update={"mlflow_tracking_uri": uri})
-        assert loop.retrain(settings=settings)["state"] == CHAMPION
-    outbox = outboxes_of(loop.context.settings, loop.context.task).of("mlflow")
+        settings = tracked_loop.context.settings.model_copy(update={"mlflow_tracking_uri": uri})
+        assert tracked_loop.retrain(settings=settings)["state"] == CHAMPION
+    outbox = outboxes_of(tracked_loop.context.settings, tracked_loop.context.task).of("mlflow")
     (kept,) = map(read_run, waiting(outbox))
     assert (kept.status, kept.model_version) == ("FINISHED", 1)
 

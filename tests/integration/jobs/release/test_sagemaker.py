@@ -44,8 +44,9 @@ def retrain(loop: Loop, settings: SagemakerSettings, **surroundings: Any) -> Res
     return loop.retrain(settings=changed, parameters=REMOTE, **surroundings)
 
 
-def test_a_version_comes_back_into_the_gates(loop: Loop, aws: FakeAws) -> None:
+def test_a_version_comes_back_into_the_gates(tracked_loop: Loop, aws: FakeAws) -> None:
     """It becomes champion by the same gates, with the seed of the run, and its course is kept."""
+    loop = tracked_loop
     result = retrain(loop, aws.settings)
     assert result["state"] == ModelState.CHAMPION
     task, models = loop.context.task, loop.context.storage.models

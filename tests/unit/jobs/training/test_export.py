@@ -20,7 +20,7 @@ from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
 
-TEXTS = ["rain 3 and clouds", "", "sunny", "\0", "x" * 500, "no shade 😀"] * 50
+TEXTS = ["rain 3 and clouds", "", "sunny", "\0", "x" * 500, "no shade 😀"] * 10
 EXPORTS = {"onnx": export_onnx, "torchscript": export_torchscript}
 
 
