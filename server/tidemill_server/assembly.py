@@ -131,6 +131,7 @@ def assemble(
         else GrpcioTransport(settings, pipeline, methods, share_port)
     )
     outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, system_clock)
+    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, system_clock)
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
         transports=[grpc, HttpServer(settings, pipeline, methods, room)],
@@ -142,7 +143,8 @@ def assemble(
         inference=inference,
         triton=triton,
         watchers=[
-            *(router.watch, health.run, load, api_keys.watch, open_streams.watch, outcomes.run),
+            *(router.watch, health.run, load, api_keys.watch, open_streams.watch),
+            *(outcomes.run, signals),
             *([tokens.watch] if tokens else []),
         ],
     )

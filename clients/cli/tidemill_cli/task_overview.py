@@ -154,10 +154,14 @@ def _alert(alert: monitoring_service_pb2.Alert) -> tuple[str, ...]:
 
 def _work(overview: Overview) -> Iterator[tuple[str, str, str, str]]:
     for run in overview.under_way:
-        yield run.job, enum_name(run, "state"), run.trigger, f"{run.progress:.0%} {run.message}"
+        yield run.job, *_why(run), f"{run.progress:.0%} {run.message}"
     if (last := overview.retraining) is not None:
-        ended = f"{time_text(last.end_time)} UTC: {_outcome(last)}"
-        yield "last retraining", enum_name(last, "state"), last.trigger, ended
+        yield "last retraining", *_why(last), f"{time_text(last.end_time)} UTC: {_outcome(last)}"
+
+
+def _why(run: job_service_pb2.JobRun) -> tuple[str, str]:
+    """Return a run's state, and why it was started."""
+    return enum_name(run, "state"), run.reason or run.trigger
 
 
 def _outcome(run: job_service_pb2.JobRun) -> str:

@@ -107,6 +107,18 @@ class FeedbackStore:
             row = connection.execute(query.where(feedback.c.sequence.in_(latest))).one()
         return VerdictCounts(row[0], row[1], row[2] - row[1])
 
+    def verdict_counts(self, task: str, since: datetime) -> dict[str, int]:
+        """Return how many verdicts since a time said `right` or `wrong`, or gave a `label`."""
+        said = case(
+            (feedback.c.label.is_not(None), "label"), (feedback.c.correct, "right"), else_="wrong"
+        ).label("said")
+        given = select(said).where(feedback.c.task == task, feedback.c.create_time >= since)
+        counted = given.subquery()
+        query = select(counted.c.said, func.count()).group_by(counted.c.said)
+        with self._database.read() as connection:
+            found = {row[0]: row[1] for row in connection.execute(query)}
+        return {verdict: found.get(verdict, 0) for verdict in ("right", "wrong", "label")}
+
     def labeled_texts(self, task: str, since: datetime | None) -> list[tuple[str, str]]:
         """Return the distinct texts and labels that verdicts give after a time.
 

@@ -1,10 +1,10 @@
 """Reports of checks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.errors import NotFound
@@ -35,6 +35,15 @@ class ReportStore:
         if row is None:
             raise NotFound("report", report_id)
         return _report(row)
+
+    def newest(self, tasks: Collection[str], kinds: Collection[str]) -> list[Report]:
+        """Return the newest report of each task and kind that has any."""
+        place = (reports.c.task, reports.c.kind)
+        newest = select(func.max(reports.c.sequence)).group_by(*place)
+        newest = newest.where(reports.c.task.in_(tasks), reports.c.kind.in_(kinds))
+        query = select(reports).where(reports.c.sequence.in_(newest)).order_by(*place)
+        with self._database.read() as connection:
+            return [_report(row) for row in connection.execute(query).mappings()]
 
     def page(self, task: str, kind: str, page: Page) -> tuple[list[Report], str]:
         """Return a page of reports, newest first, and the next page's token."""

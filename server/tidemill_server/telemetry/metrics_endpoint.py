@@ -9,7 +9,7 @@ import errno
 import glob
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from socketserver import TCPServer
 from typing import Any
@@ -39,11 +39,18 @@ class MetricsEndpoint:
         workers_folder: the workers' PROMETHEUS_MULTIPROC_DIR. The workers also share the port, and
             each of them answers for all. None for a process without other workers, which does not
             share the port.
+        others: more collectors, whose values are the same in all workers.
     """
 
-    def __init__(self, metrics: Metrics, workers_folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        workers_folder: Path | None = None,
+        others: Sequence[Collector] = (),
+    ) -> None:
         self._metrics = metrics
         self._folder = workers_folder
+        self._others = others
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -59,6 +66,8 @@ class MetricsEndpoint:
         """
         try:
             self._server = _Server(host, port, self._metrics, self._folder)
+            for other in self._others:
+                self._server.registry.register(other)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 message = f"port {port} on {host} is taken; set TIDEMILL_METRICS_PORT to a free one"
@@ -119,9 +128,9 @@ class _Server(ThreadingWSGIServer):
         self._save = metrics.save
         self._room = threading.Semaphore(MAX_CONNECTIONS)
         super().__init__(address, _Handler)  # type: ignore[arg-type]
-        registry = CollectorRegistry()
-        registry.register(_AllWorkers(metrics, folder))
-        self.set_app(make_wsgi_app(registry))
+        self.registry = CollectorRegistry()
+        self.registry.register(_AllWorkers(metrics, folder))
+        self.set_app(make_wsgi_app(self.registry))
 
     def server_bind(self) -> None:
         """Bind the port without wsgiref's DNS query for the host's name."""

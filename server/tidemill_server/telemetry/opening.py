@@ -14,6 +14,7 @@ from tidemill_server.telemetry.labels import Labels, method_labels
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.metrics_endpoint import MetricsEndpoint
 from tidemill_server.telemetry.shared_values import SharedValues
+from tidemill_server.telemetry.signals import Signals
 from tidemill_server.telemetry.tracing import Tracing, open_tracing
 
 WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -22,9 +23,10 @@ WORKERS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 @dataclass
 class Telemetry:
-    """Metrics, traces and the access log."""
+    """Metrics, the gauges of reports, traces and the access log."""
 
     metrics: Metrics
+    signals: Signals
     endpoint: MetricsEndpoint
     tracing: Tracing
     access_log: AccessLog
@@ -48,8 +50,9 @@ def open_telemetry(settings: Settings) -> Telemetry:
     labels = Labels(method_labels(SERVICES), methods, settings.tasks)
     folder = Path(os.environ[WORKERS_METRICS]) if WORKERS_METRICS in os.environ else None
     metrics = Metrics(labels, release, SharedValues(folder) if folder else None)
-    endpoint = MetricsEndpoint(metrics, folder)
+    signals = Signals(settings.tasks)
+    endpoint = MetricsEndpoint(metrics, folder, [signals])
     endpoint.start(settings.metrics_host, settings.metrics_port)
     tracing = open_tracing(settings.tracing, release)
     access_log = AccessLog(settings.state_dir / "logs" / "access.log", metrics)
-    return Telemetry(metrics, endpoint, tracing, access_log)
+    return Telemetry(metrics, signals, endpoint, tracing, access_log)

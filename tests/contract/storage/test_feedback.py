@@ -203,3 +203,18 @@ def test_verdicts_are_counted_by_the_current_names_of_labels(storage: Storage) -
     assert storage.feedback.count_verdicts("support", 1, NOW, {}).right == 0
     renames = {"old": "new", "one": "merged", "two": "merged"}
     assert storage.feedback.count_verdicts("support", 1, NOW, renames) == VerdictCounts(3, 4, 0)
+
+
+def test_verdicts_are_counted_by_what_they_say(storage: Storage) -> None:
+    """Verdicts from before the time and of other tasks do not count."""
+    said = [
+        verdict("p1", label=None, correct=True),
+        verdict("p2", label=None, correct=False),
+        verdict("p3", label="card"),
+        verdict("p4", label="fees"),
+    ]
+    storage.feedback.add(said)
+    counts = storage.feedback.verdict_counts("support", NOW)
+    assert counts == {"right": 1, "wrong": 1, "label": 2}
+    assert sum(storage.feedback.verdict_counts("support", later(86_400)).values()) == 0
+    assert sum(storage.feedback.verdict_counts("other", NOW).values()) == 0

@@ -35,3 +35,12 @@ def test_pages(storage: Storage) -> None:
         rows, token = storage.reports.page("support", "drift", Page.parse(2, token))
         seen += rows
     assert [one.report_id for one in seen] == ["r4", "r3", "r2", "r1", "r0"]
+
+
+def test_the_newest_of_each_task_and_kind(storage: Storage) -> None:
+    """Only the wanted tasks and kinds count, and one without a report is left out."""
+    for name, kind in (("a", "drift"), ("b", "accuracy"), ("c", "drift"), ("d", "rollout")):
+        storage.reports.add(report(name, kind=kind))
+    found = storage.reports.newest(["support", "other"], ["drift", "accuracy", "latency"])
+    assert [each.report_id for each in found] == ["b", "c"]
+    assert storage.reports.newest(["other"], ["drift"]) == []
