@@ -42,7 +42,7 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
 
 
 def gauges(signals: Signals, storage: Storage) -> dict[str, float]:
-    """Read the reports and return the page's samples by name and the values of its labels, by their names."""
+    """Read the reports and return the samples by name and label values, in order of the labels."""
     signals.read(storage.reports, storage.feedback, lambda: NOW)
     registry = CollectorRegistry()
     registry.register(signals)
