@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidemill_server.console import formats, plots
 from tidemill_server.console.navigation import ROOT, task_path
-from tidemill_server.console.pages import loop, sign_in
+from tidemill_server.console.pages import alerts, jobs, label, loop, sign_in, try_it, versions
 from tidemill_server.console.routes import HEADERS, no_page
 from tidemill_server.console.visit import Console
 
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
-_PAGES = (sign_in, loop)
+_PAGES = (sign_in, loop, try_it, versions, label, jobs, alerts)
 
 
 def templates() -> Environment:
@@ -31,7 +31,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= formats.FILTERS
+    found.filters |= {**formats.FILTERS, "zip": zip}
     found.globals |= {"plots": plots, "root": ROOT, "static": _static_path, "task_path": task_path}
     return found
 

@@ -1,5 +1,6 @@
 """How pages write times, numbers and names."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -12,6 +13,8 @@ from markupsafe import Markup
 
 from tidemill_core.clock import system_clock
 
+MAX_PRETTY = 20_000
+"""Characters of a value that a page shows."""
 NOTHING = "\N{EN DASH}"
 _STEPS = ((60, "s"), (3600, "min"), (86400, "h"), (86400 * 60, "d"))
 
@@ -70,10 +73,16 @@ def iso(time: Timestamp) -> datetime:
     return time.ToDatetime(tzinfo=UTC)
 
 
+def pretty(value: Any) -> str:
+    """Return a value of a run's result or a report as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)[:MAX_PRETTY]
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "ago": ago,
     "word": word,
     "percent": percent,
     "number": number,
     "plain": plain,
+    "pretty": pretty,
 }

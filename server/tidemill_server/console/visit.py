@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.access import Caller, Scope
+from tidemill_core.domain.access import Authentication, Caller, Scope
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.settings import Settings, TaskSettings
-from tidemill_server.console.navigation import Place, places
+from tidemill_server.console.navigation import Place, places, task_path
 from tidemill_server.console.page_call import PageCall
 from tidemill_server.console.session import Session, Sessions
 from tidemill_server.gateway.problem import Failed
@@ -139,6 +140,32 @@ class Visit:
             Failed: the call failed.
         """
         return answer.FromString(await self.console.ask(self.request, self.session, path, message))
+
+    def number(self, name: str) -> int:
+        """Return a field of the form, or of the page's address, that is a number; 0 if empty.
+
+        Raises:
+            InvalidArgument: it is not one.
+        """
+        value = self.form.get(name) or self.request.query_params.get(name) or "0"
+        try:
+            found = int(str(self.request.path_params.get(name, value)))
+        except ValueError as error:
+            raise InvalidArgument("NOT_A_NUMBER", name, "must be a whole number") from error
+        if not 0 <= found < 2**31:
+            raise InvalidArgument("NOT_A_NUMBER", name, "is too large, or negative")
+        return found
+
+    @property
+    def annotator(self) -> str:
+        """The name under which the person acts: the key's, or the one they chose."""
+        is_proven = self.caller.authentication is not Authentication.NONE
+        return self.caller.name if is_proven else self.session.annotator or "console"
+
+    @property
+    def here(self) -> str:
+        """The address of the task's page: forms lead back to it."""
+        return task_path(self.task, self.page)
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page."""

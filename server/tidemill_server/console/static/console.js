@@ -35,6 +35,21 @@
     if (question && !window.confirm(question)) event.preventDefault();
   });
 
+  // Enter in a search field takes the first match.
+  document.addEventListener("keydown", (event) => {
+    const list = event.key === "Enter" && event.target.dataset.search && document.getElementById(event.target.dataset.search);
+    if (!list) return;
+    event.preventDefault();
+    const first = [...list.children].find((each) => !each.hidden);
+    if (first && event.target.value) first.click();
+  });
+
+  // A label that is still held is stored when its page is left.
+  window.addEventListener("pagehide", () => {
+    const form = document.getElementById("judge");
+    if (form && form.elements.held_label) navigator.sendBeacon(`${form.getAttribute("action")}/store`, new URLSearchParams(new FormData(form)));
+  });
+
   // A list is filtered while one types.
   document.addEventListener("input", (event) => {
     const list = event.target.dataset.search && document.getElementById(event.target.dataset.search);

@@ -5,22 +5,33 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page
 
-from tests.integration.server.console.conftest import faults
+from tests.integration.server.console.conftest import ConsoleSite, csrf, faults
+from tests.integration.server.console.history import PAIRS, SCRIPT
+from tests.plugins.waiting import wait_until
+from tidemill_core.clock import system_clock
+from tidemill_core.domain.labeling import LabelItemState
+from tidemill_core.storage.database import Page as StoredPage
 
 OpenPage = Callable[..., Page]
 PAGES = {
     "/": "Loop",
+    "/t/support/try": "Try it",
+    "/t/support/versions": "Versions",
+    "/t/support/versions/2": "Version 2",
+    "/t/support/versions/compare?a=2&b=5": "Version 2 and version 5",
+    "/t/support/label": "Label",
+    f"/t/{PAIRS}/label": "Label",
+    "/t/support/jobs": "Jobs",
+    "/t/support/alerts": "Alerts",
 }
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_is_accessible_and_fits(open_page: OpenPage, path: str) -> None:
-    """A page fits into 400 px, and axe finds nothing serious in dark and light."""
-    page = open_page(path, width=400, dark=True)
+    """A page fits into 400 px and 100 KB, and axe finds nothing serious in dark or light."""
+    page = open_page(path, width=400, dark=list(PAGES).index(path) % 2 == 0)
 
-    assert page.locator("h1").inner_text() == PAGES[path]
-    assert faults(page) == []
-    page.emulate_media(color_scheme="light")
+    assert page.locator("h1").inner_text().startswith(PAGES[path])
     assert faults(page) == []
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) <= 0
@@ -40,3 +51,132 @@ def test_loop_shows_the_state_and_follows_it(open_page: OpenPage) -> None:
         pass
     assert response.value.ok
     assert page.locator("#loop-support h2").inner_text() == "support"
+
+
+def test_keys_open_pages(open_page: OpenPage) -> None:
+    """`g` and a page's key open the page."""
+    page = open_page("/")
+
+    page.keyboard.press("g")
+    page.keyboard.press("v")
+
+    page.wait_for_url("**/t/support/versions")
+
+
+def test_a_text_gets_its_label_and_a_verdict(open_page: OpenPage, site: ConsoleSite) -> None:
+    """Try it shows a text's label and version, and stores what was right."""
+    page = open_page("/t/support/try")
+
+    page.fill("#text", f"lost my card {SCRIPT}")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#answer .big")
+    assert "version 2" in page.inner_text("#answer")
+    page.select_option("#label", "login")
+    page.fill("#comment", SCRIPT)
+    page.click("text=Send the verdict")
+
+    assert "verdict is stored" in page.locator(".notice").inner_text()
+    [stored], _ = site.workspace.storage.feedback.page("support", "", StoredPage(size=1))
+    assert (stored.label, stored.comment, stored.source) == ("login", SCRIPT, "ada")
+
+
+def test_a_text_that_cannot_be_predicted_is_explained(site: ConsoleSite) -> None:
+    """Try it says what is wrong with a text, and keeps it in the form."""
+    client = site.signed_in()
+    fields = {"csrf": csrf(client, "/t/support/try"), "text": f"{SCRIPT}\x07"}
+
+    answer = client.post("/console/t/support/try", data=fields)
+
+    assert answer.status_code == 400
+    assert "control character U+0007" in answer.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert SCRIPT not in answer.text
+
+
+def test_versions_show_gates_and_change_traffic(open_page: OpenPage, site: ConsoleSite) -> None:
+    """A version's page has its gates and confusions, and the traffic can be set and rolled back."""
+    page = open_page("/t/support/versions/5")
+    page.on("dialog", lambda dialog: dialog.accept())
+
+    assert "none of 4 falls beyond chance" in page.inner_text("main")
+    assert page.locator(".matrix td.wrong").count() == 3
+    page.click("text=All versions")
+    page.click("text=Change it")
+    page.select_option("#use-3", "shadow")
+    page.fill("#traffic-why", SCRIPT)
+    page.click("text=Set the traffic")
+    page.wait_for_selector("text=The traffic is set.")
+
+    deployment = site.workspace.storage.models.deployment("support")
+    assert deployment is not None
+    assert (deployment.shadows, deployment.actor) == ((3,), "ada")
+    assert f"by ada: {SCRIPT}" in page.inner_text("main")
+
+
+def test_a_key_labels_a_text_and_undo_takes_it_back(open_page: OpenPage, site: ConsoleSite) -> None:
+    """A label is stored when the next one is given or the page is left; undo brings it back."""
+    page = open_page("/t/support/label")
+    first = page.inner_text("#text")
+
+    page.keyboard.press("2")
+    page.wait_for_selector(".held")
+    assert page.inner_text("#text") != first
+    page.keyboard.press("u")
+    page.wait_for_selector(".held", state="detached")
+    assert page.inner_text("#text") == first
+    page.keyboard.press("3")
+    page.wait_for_selector(".held >> text=card")
+    assert _decided(site) == {}
+    page.keyboard.press("5")
+    page.wait_for_selector(".held >> text=transfer")
+    assert _decided(site) == {first: "card"}
+    page.goto(f"{site.url}/")
+
+    wait_until(lambda: "transfer" in _decided(site).values(), "the held label is stored", 10)
+
+
+def _decided(site: ConsoleSite) -> dict[str, str]:
+    items, _ = site.workspace.storage.label_items.page(
+        "support", [LabelItemState.DONE], None, StoredPage(), system_clock()
+    )
+    return {each.text: each.label for each in items}
+
+
+def test_a_pair_is_judged_with_a_key(open_page: OpenPage, site: ConsoleSite) -> None:
+    """A person chooses the better of two answers, and gets the next pair."""
+    page = open_page(f"/t/{PAIRS}/label")
+    prompt = page.inner_text(".reading")
+
+    page.keyboard.press("1")
+
+    page.wait_for_function(
+        "before => document.querySelector('.reading').innerText !== before", arg=prompt
+    )
+    [stored], _ = site.workspace.storage.preferences.page(PAIRS, StoredPage(size=1))
+    assert (stored.prompt, stored.annotator) == (prompt, "ada")
+
+
+def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
+    """A person starts a job, sees its run, and stops it."""
+    page = open_page("/t/support/jobs")
+    page.on("dialog", lambda dialog: dialog.accept())
+
+    page.click("[aria-label='Start check_feedback']")
+    page.wait_for_selector("text=The run is queued.")
+    page.click("#stop")
+
+    page.wait_for_selector("#run >> text=cancelled")
+
+
+def test_an_alert_is_taken_and_silenced(open_page: OpenPage) -> None:
+    """A person takes care of an alert, and holds new ones back."""
+    page = open_page("/t/support/alerts")
+
+    page.click("text=I take care of it >> nth=0")
+    page.wait_for_selector("text=ada takes care of it")
+    page.click("text=Silence alerts for a while")
+    page.fill("#reason", f"a test {SCRIPT}")
+    page.click("text=Silence them")
+
+    assert "All alerts are silent" in page.inner_text("main")
+    assert SCRIPT in page.inner_text("main")

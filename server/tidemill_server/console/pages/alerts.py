@@ -1,0 +1,78 @@
+"""Alerts: what someone should look at, and silences."""
+
+from datetime import timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from starlette.responses import Response
+
+from tidemill.v1 import monitoring_service_pb2 as pb
+from tidemill_core.domain.alert import ALERT_KINDS
+from tidemill_server.console import questions
+from tidemill_server.console.routes import get, post
+from tidemill_server.console.visit import Visit
+
+_PAGE = 50
+
+
+async def show(visit: Visit) -> Response:
+    """Show the open alerts, the silences, and earlier alerts."""
+    request = pb.ListAlertsRequest(
+        task=visit.task, page_size=_PAGE, page_token=visit.request.query_params.get("after", "")
+    )
+    found = await visit.ask("MonitoringService/ListAlerts", request, pb.ListAlertsResponse)
+    silences: list[pb.Silence] = []
+    if not visit.caller.tasks:  # a silence may be for all tasks, so only their callers see them
+        every = await visit.ask(
+            "MonitoringService/ListSilences",
+            pb.ListSilencesRequest(active_only=True),
+            pb.ListSilencesResponse,
+        )
+        silences = [each for each in every.silences if each.task in ("", visit.task)]
+    return visit.show(
+        "alerts.html",
+        open_alerts=await questions.open_alerts(visit, visit.task),
+        earlier=[each for each in found.alerts if each.HasField("resolve_time")],
+        after=found.next_page_token,
+        silences=silences,
+        kinds=ALERT_KINDS,
+    )
+
+
+async def acknowledge(visit: Visit) -> Response:
+    """Take care of an alert."""
+    request = pb.AcknowledgeAlertRequest(
+        alert_id=visit.form.get("alert_id", ""), actor=visit.annotator
+    )
+    answer = pb.AcknowledgeAlertResponse
+    await visit.ask("MonitoringService/AcknowledgeAlert", request, answer)
+    return visit.go(visit.here, "acknowledged")
+
+
+async def silence(visit: Visit) -> Response:
+    """Hold new alerts back."""
+    end = Timestamp()
+    end.FromDatetime(visit.console.clock() + timedelta(hours=min(visit.number("hours"), 10_000)))
+    request = pb.SilenceAlertsRequest(
+        task=visit.task,
+        kind=visit.form.get("kind", ""),
+        end_time=end,
+        reason=visit.form.get("reason", ""),
+        actor=visit.annotator,
+    )
+    await visit.ask("MonitoringService/SilenceAlerts", request, pb.SilenceAlertsResponse)
+    return visit.go(visit.here, "silenced")
+
+
+async def end_silence(visit: Visit) -> Response:
+    """End a silence."""
+    request = pb.EndSilenceRequest(silence_id=visit.form.get("silence_id", ""))
+    await visit.ask("MonitoringService/EndSilence", request, pb.EndSilenceResponse)
+    return visit.go(visit.here, "silence_ended")
+
+
+ROUTES = (
+    get("/t/{task}/alerts", show),
+    post("/t/{task}/alerts/acknowledge", acknowledge),
+    post("/t/{task}/alerts/silence", silence),
+    post("/t/{task}/alerts/end-silence", end_silence),
+)
