@@ -74,8 +74,8 @@ CATALOG = (
     ),
     JobDefinition(
         "check_accuracy",
-        "Estimates the champion's accuracy from feedback",
-        "tidemill_jobs.monitoring.accuracy",
+        "Estimates the champion's accuracy from audits, feedback and confidence",
+        "tidemill_jobs.monitoring.accuracy.check",
         needs_classes=True,
     ),
     JobDefinition(

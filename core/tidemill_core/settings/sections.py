@@ -149,9 +149,10 @@ class MonitoringSettings(_SettingsSection):
     min_predictions: int = Field(default=200, ge=1)
     """Fewest predictions for a conclusion on drift and latency; with fewer: INSUFFICIENT."""
     min_verdicts: int = Field(default=30, ge=1)
-    """Fewest verdicts for a conclusion on accuracy; with fewer: INSUFFICIENT."""
+    """Fewest audited predictions with a label for a conclusion on accuracy; with fewer:
+    INSUFFICIENT. Users' verdicts alone are biased and do not count."""
     max_accuracy_drop: float = Field(default=0.03, gt=0, lt=1)
-    """Alert if the whole interval is more than this below the version's baseline."""
+    """Alert if the whole interval of the accuracy is more than this below the baseline."""
     max_p99_latency_ms: float = Field(default=50.0, gt=0)
     """Alert if the 99th percentile of the latency is above this, in milliseconds."""
     max_error_rate: float = Field(default=0.001, gt=0, lt=1)
@@ -172,7 +173,7 @@ class ScheduleSettings(_SettingsSection):
     check_drift: str = "0 2 * * *"
     """Compares the day's predictions with the version's reference."""
     check_accuracy: str = "15 2 * * *"
-    """Estimates accuracy from the day's feedback."""
+    """Estimates accuracy from audits, feedback and confidence."""
     check_latency: str = "*/10 * * * *"
     """Compares the latency and the errors with their limits."""
     find_label_errors: str = "0 4 * * 0"

@@ -1,34 +1,17 @@
 """Feedback: durable once written, and written once even if it is sent several times."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from tidemill_core.domain.feedback import Feedback
-from tidemill_core.domain.label_names import Renames
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.feedback_holds import is_trusted
 from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
-
-
-@dataclass(frozen=True)
-class VerdictCounts:
-    """Counts of users' verdicts on a version.
-
-    Attributes:
-        right: verdicts that a stored prediction is right.
-        judged: verdicts on stored predictions.
-        without_prediction: verdicts on predictions that are not stored (yet).
-    """
-
-    right: int
-    judged: int
-    without_prediction: int
 
 
 class FeedbackStore:
@@ -75,37 +58,6 @@ class FeedbackStore:
         )
         with self._database.read() as connection:
             return [_feedback(row) for row in connection.execute(query).mappings()]
-
-    def count_verdicts(
-        self, task: str, model_version: int, since: datetime, renames: Renames
-    ) -> VerdictCounts:
-        """Count the verdicts since a time on a version's predictions.
-
-        Each source's latest trusted verdict on a prediction counts. A prediction is right
-        if the verdict confirms it or gives its label. Labels are compared by their present names.
-        """
-        latest = select(func.max(feedback.c.sequence)).where(
-            feedback.c.task == task,
-            feedback.c.model_version == model_version,
-            feedback.c.create_time >= since,
-            is_trusted(),
-        )
-        latest = latest.group_by(feedback.c.prediction_id, feedback.c.source)
-        same = predictions.c.prediction_id == feedback.c.prediction_id
-        confirmed = and_(feedback.c.label.is_(None), feedback.c.correct.is_(True))
-        said, predicted = (
-            _current(label, renames) for label in (feedback.c.label, predictions.c.label)
-        )
-        right = and_(same, or_(confirmed, said == predicted))
-        counts = (
-            func.count(case((right, 1))),
-            func.count(predictions.c.prediction_id),
-            func.count(),
-        )
-        query = select(*counts).select_from(feedback.outerjoin(predictions, same))
-        with self._database.read() as connection:
-            row = connection.execute(query.where(feedback.c.sequence.in_(latest))).one()
-        return VerdictCounts(row[0], row[1], row[2] - row[1])
 
     def verdict_counts(self, task: str, since: datetime) -> dict[str, int]:
         """Return how many verdicts since a time said `right` or `wrong`, or gave a `label`."""
@@ -161,10 +113,6 @@ class FeedbackStore:
         blank = update(feedback).where(feedback.c.sequence.in_(oldest)).values(text=None)
         with self._database.write() as connection:
             return connection.execute(blank).rowcount
-
-
-def _current(label: ColumnElement[str], renames: Renames) -> ColumnElement[str]:
-    return case(dict(renames), value=label, else_=label) if renames else label
 
 
 def _key(item: Feedback) -> tuple[str, ...]:

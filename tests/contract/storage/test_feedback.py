@@ -6,7 +6,6 @@ import pytest
 
 from tests.contract.storage.values import NOW, at_once, later, prediction, verdict
 from tidemill_core.storage.database import Page
-from tidemill_core.storage.feedback import VerdictCounts
 from tidemill_core.storage.storage import Storage
 
 
@@ -83,28 +82,6 @@ def test_latest_verdicts(storage: Storage) -> None:
     newer = verdict("p1", source="ben", label="b", create_time=later(1))
     storage.feedback.add([old, kept, newer, verdict("p3", task="arxiv")])
     assert storage.feedback.latest_verdicts("support") == [old, kept, newer]
-
-
-def test_count_verdicts(storage: Storage) -> None:
-    """Each source's latest verdict on a stored prediction of the version and window counts."""
-    storage.predictions.add([prediction(f"p{number}") for number in range(1, 6)])
-    yes, no = ({"label": None, "correct": correct} for correct in (True, False))
-    storage.feedback.add(
-        [
-            verdict("p1", **yes),
-            verdict("p1", source="ben", **no),
-            verdict("p2", **no),
-            verdict("p2", label="card_arrival"),
-            verdict("p3", label="lost_card"),
-            verdict("p4", create_time=later(-1), **yes),
-            verdict("p5", model_version=2, **yes),
-            verdict("p5", task="arxiv", source="ben", **yes),
-            verdict("not stored", **yes),
-            verdict("not stored either", label="card_arrival"),
-        ]
-    )
-    assert storage.feedback.count_verdicts("support", 1, NOW, {}) == VerdictCounts(2, 4, 2)
-    assert storage.feedback.count_verdicts("support", 3, NOW, {}) == VerdictCounts(0, 0, 0)
 
 
 def test_labeled_texts(storage: Storage) -> None:
@@ -191,18 +168,6 @@ def test_one_verdict_from_many_threads(storage: Storage, second_storage: Storage
     answers = at_once(lambda n: stores[n % 2].add([verdict()])[0], range(16))
     assert len(set(map(repr, answers))) == 1
     assert _count(storage) == 1
-
-
-def test_verdicts_are_counted_by_the_current_names_of_labels(storage: Storage) -> None:
-    """A prediction is right if its label and the verdict's have the same current name."""
-    storage.predictions.add(
-        [prediction(f"p{n}", label=label) for n, label in enumerate(["old", "new", "one", "x"])]
-    )
-    given = ("new", "old", "two", "old")
-    storage.feedback.add([verdict(f"p{n}", label=label) for n, label in enumerate(given)])
-    assert storage.feedback.count_verdicts("support", 1, NOW, {}).right == 0
-    renames = {"old": "new", "one": "merged", "two": "merged"}
-    assert storage.feedback.count_verdicts("support", 1, NOW, renames) == VerdictCounts(3, 4, 0)
 
 
 def test_verdicts_are_counted_by_what_they_say(storage: Storage) -> None:

@@ -55,7 +55,7 @@ label_origins = Table(
     Column("task", String(40), primary_key=True),
     Column("reason", String(20), primary_key=True),
     Column("origin", Text, primary_key=True),
-    Column("label_item_id", String(32), nullable=False),
+    Column("label_item_id", String(32), nullable=False, index=True),
 )
 
 labels = Table(

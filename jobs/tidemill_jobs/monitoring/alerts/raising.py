@@ -22,7 +22,7 @@ class Problem:
 PROBLEMS: Mapping[str, Problem] = {
     "accuracy": Problem(
         Severity.CRITICAL,
-        "See which labels users correct in the report. Retrain with their feedback "
+        "See in the report which classes and slices fell. Retrain with the new labels "
         "(`tidemill jobs run retrain --task {task}`), or roll the version back "
         "(`tidemill models rollback {task}`).",
     ),

@@ -1,16 +1,22 @@
-"""The job `check_accuracy`: its verdicts on a real database."""
+"""The job `check_accuracy`: its reports on a real database."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.gate import GateResult, GateVerdict
+from tidemill_core.domain.labeling import Judgement, LabelReason, LabelRequest
+from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.monitoring.accuracy import run
+from tidemill_jobs.monitoring.accuracy.check import run
 
 Answer = Callable[..., list[str]]
 Judge = Callable[..., None]
@@ -18,27 +24,21 @@ Judge = Callable[..., None]
 
 @pytest.fixture
 def judge(context: JobContext) -> Judge:
-    """Store a verdict on each of some predictions: a label, a confirmation or a denial."""
+    """Store a user's verdict on each of some predictions: a label, a confirmation or a denial."""
 
-    def store(
-        prediction_ids: list[str],
-        given: str | bool,
-        source: str = "user",
-        version: int = 1,
-        time: datetime | None = None,
-    ) -> None:
+    def store(prediction_ids: list[str], given: str | bool, source: str = "user") -> None:
         verdicts = [
             Feedback(
                 feedback_id=uuid.uuid4().hex,
                 prediction_id=prediction_id,
                 task="support",
-                model_version=version,
+                model_version=1,
                 correct=given if isinstance(given, bool) else None,
                 label=given if isinstance(given, str) else None,
                 source=source,
                 comment="",
                 request_id="",
-                create_time=time or context.clock(),
+                create_time=context.clock(),
             )
             for prediction_id in prediction_ids
         ]
@@ -47,102 +47,222 @@ def judge(context: JobContext) -> Judge:
     return store
 
 
-def test_an_interval_that_reaches_the_limit_is_ok(
-    context: JobContext, answer: Answer, judge: Judge
-) -> None:
-    """Confirmations and the predicted label count as right; the interval is Wilson's."""
-    judge(answer("a" * 60), True)
-    judge(answer("a" * 25), "a")
-    judge(answer("a" * 10), "b")
-    judge(answer("a" * 5), False)
-    result = run(context)
-    assert (result["verdict"], result["right_count"], result["verdict_count"]) == ("OK", 85, 100)
-    assert result["accuracy"] == 0.85
-    # Wilson 1927 for 85 of 100 at 95 %.
-    assert result["accuracy_low"] == pytest.approx(0.7671, abs=1e-4)
-    assert result["accuracy_high"] == pytest.approx(0.9069, abs=1e-4)
-    assert result["biased"] is True
-    assert "choose what they judge" in result["bias"]
+@pytest.fixture
+def audit(context: JobContext) -> Judge:
+    """Draw predictions for an audit, and let a person give them all one label."""
+
+    def store(prediction_ids: list[str], label: str = "") -> None:
+        text, now, items = uuid.uuid4().hex, context.clock(), context.storage.label_items
+        items.add(
+            [
+                LabelRequest("support", text, LabelReason.AUDIT, now, (), 0.1, each)
+                for each in prediction_ids
+            ],
+            1,
+            now,
+        )
+        [newest], _ = items.page("support", [], None, Page(1), now)
+        if label:
+            given = Judgement(newest.label_item_id, "ana", label, "", now)
+            items.submit("support", given, {})
+
+    return store
 
 
-def test_an_interval_below_the_limit_is_an_alert(
-    context: JobContext, answer: Answer, judge: Judge
-) -> None:
-    """At 70 of 100 even the upper end of the interval is below 0.9 - 0.03."""
-    judge(answer("a" * 70), True)
-    judge(answer("a" * 30), "b")
+def _sources(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {each["source"]: each for each in result["estimates"]}
+
+
+def test_verdicts_alone_never_decide(context: JobContext, answer: Answer, judge: Judge) -> None:
+    """A hundred denials are reported, marked as biased, with the audits that would settle it."""
+    judge(answer("a" * 100), False)
+    judge(answer("a" * 20), "a")
     result = run(context)
-    assert result["verdict"] == "ALERT"
-    assert result["accuracy_high"] < 0.87
+    assert (result["verdict"], result["method"]) == ("INSUFFICIENT", "none")
+    assert "accuracy" not in result
+    found = _sources(result)
+    assert set(found) == {"feedback", "confidence"}
+    assert found["feedback"]["accuracy"] == pytest.approx(20 / 120)
+    assert found["feedback"]["biased"]
+    assert found["confidence"]["biased"]
+    # 1.96² * 0.9 * 0.1 / 0.03².
+    assert result["more_audits_needed"] == 385
+    assert "385 more audits" in result["summary"]
+
+
+def test_audits_below_the_limit_are_an_alert(
+    context: JobContext, answer: Answer, judge: Judge, audit: Judge
+) -> None:
+    """At 70 of 100 audits even the upper end of the interval is below 0.9 - 0.03."""
+    wrong = answer("a" * 30)
+    audit(answer("a" * 70), "a")
+    audit(wrong, "b")
+    judge(wrong[:10], "b")
+    result = run(context)
+    assert (result["verdict"], result["method"]) == ("ALERT", "combined")
+    assert result["accuracy_low"] < 0.7 < result["accuracy_high"] < 0.87
     [alert], _ = context.storage.alerts.page("support", False, True, Page())
     assert (alert.kind, alert.report_id) == ("accuracy", result["report_id"])
 
 
-def test_few_verdicts_are_insufficient(context: JobContext, answer: Answer, judge: Judge) -> None:
-    """29 denials are too few to conclude anything."""
-    judge(answer("a" * 29), False)
+def test_audits_at_the_baseline_are_ok(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """The interval of the audits alone is Wilson's (1927): 90 of 100 at 95 %."""
+    audit(answer("a" * 90), "a")
+    audit(answer("a" * 10), "b")
     result = run(context)
-    assert (result["verdict"], result["verdict_count"]) == ("INSUFFICIENT", 29)
-    assert result["biased"] is True
+    audits = _sources(result)["audits"]
+    assert (result["verdict"], audits["row_count"], audits["accuracy"]) == ("OK", 100, 0.9)
+    assert (audits["low"], audits["high"]) == pytest.approx((0.8256, 0.9448), abs=1e-4)
 
 
-def test_only_verdicts_of_the_window_on_the_champion_count(
+def test_an_interval_around_the_limit_is_insufficient(
+    context: JobContext, answer: Answer, audit: Judge
+) -> None:
+    """An accuracy below the limit that may be above it needs more audits."""
+    audit(answer("a" * 85), "a")
+    audit(answer("a" * 15), "b")
+    result = run(context)
+    assert result["verdict"] == "INSUFFICIENT"
+    assert result["accuracy"] < 0.87 < result["accuracy_high"]
+    assert 500 < result["more_audits_needed"] < 2000
+
+
+def test_few_audits_are_insufficient(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """29 wrong answers are too few to conclude anything, and one more is missing."""
+    audit(answer("a" * 29), "b")
+    result = run(context)
+    assert (result["verdict"], result["audit_count"]) == ("INSUFFICIENT", 29)
+    assert result["more_audits_needed"] == 1
+
+
+def test_one_audit(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """A single label gives an estimate with a wide interval, and no conclusion."""
+    audit(answer("a"), "a")
+    result = run(context)
+    assert (result["verdict"], result["accuracy"]) == ("INSUFFICIENT", 1.0)
+    assert result["accuracy_low"] < 0.25
+
+
+def test_without_predictions(context: JobContext) -> None:
+    """A version that answered nothing gets a report without estimates."""
+    result = run(context)
+    assert (result["verdict"], result["estimates"]) == ("INSUFFICIENT", [])
+    assert (result["classes"], result["slices"], result["prediction_count"]) == ([], [], 0)
+
+
+def test_labels_that_come_late(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """The newest windows with enough labels decide, and every window is estimated again."""
+    day = timedelta(days=1)
+    now = context.clock()
+    answer("a" * 50, time=now - 0.5 * day)
+    audit(answer("a" * 20, time=now - 2.5 * day), "a")
+    audit(answer("a" * 20, time=now - 3.5 * day), "a")
+    audit(answer("a" * 40, time=now - 5.5 * day), "b")
+    audit(answer("a" * 40, time=now - 9 * day), "b")
+    result = run(context)
+    assert (result["verdict"], result["accuracy"]) == ("OK", 1.0)
+    assert (result["audit_count"], result["prediction_count"]) == (40, 40)
+    spans = [datetime.fromisoformat(result[end]) for end in ("since", "until")]
+    assert spans == [now - 4 * day, now - 2 * day]
+    assert [each["accuracy"] for each in result["windows"]] == [1.0, 1.0, 0.0]
+
+
+def test_audits_that_wait_are_counted(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """Drawn predictions without a label are in the report, and decide nothing."""
+    audit(answer("a" * 30), "a")
+    audit(answer("a" * 7))
+    result = run(context)
+    assert (result["audit_count"], result["waiting_audit_count"]) == (30, 7)
+
+
+def test_feedback_is_corrected_where_audits_overlap(
+    context: JobContext, answer: Answer, judge: Judge, audit: Judge
+) -> None:
+    """Audited predictions with verdicts show that users judge wrong answers far more often."""
+    right, wrong = answer("ab" * 400), answer("ab" * 100)
+    judge(right[:80], True)
+    judge(wrong[:100], False)
+    audit(right[60:160], "a")
+    audit(wrong[90:115], "c")
+    feedback = _sources(run(context))["feedback"]
+    assert not feedback["biased"]
+    # Audits label half of `right` otherwise, so the ratio is not exact; the plain share is 0.44.
+    assert feedback["low"] < feedback["accuracy"] < feedback["high"]
+    assert "times as often" in feedback["note"]
+
+
+def test_a_class_that_fell_is_an_alert(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """A class far below its hold-out alerts, though the accuracy as a whole does not."""
+    models = context.storage.models
+    models.add_candidate("support", "onnx", "dataset", context.clock())
+    parts = [{"name": name, "rows": 100, "accuracy": 0.95} for name in ("a", "b")]
+    gates = [GateResult("classes", GateVerdict.PASSED, 0.0, 0.0, "", {"parts": parts})]
+    models.judge("support", 2, ModelState.VALIDATED, {"accuracy": 0.9}, "", context.clock(), gates)
+    _publish_again(context, 2)
+    audit(answer("a" * 360, version=2), "a")
+    audit(answer("a" * 20, version=2), "b")
+    audit(answer("b" * 5, version=2), "b")
+    result = run(context)
+    assert result["verdict"] == "ALERT"
+    assert result["accuracy"] > 0.9
+    worst, other = result["classes"]
+    assert (worst["label"], worst["accuracy"], worst["baseline"]) == ("b", 0.2, 0.95)
+    assert (worst["fell"], other["fell"], other["row_count"]) == (True, False, 360)
+    assert "fell most: b" in result["summary"]
+
+
+def test_slices_and_versions(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """Audits are reported by method and by version, with the slice's accuracy before."""
+    earlier = context.clock() - timedelta(days=3)
+    audit(answer("a" * 40, method="StreamPredict", time=earlier), "a")
+    audit(answer("a" * 40), "a")
+    audit(answer("a" * 30, method="StreamPredict"), "b")
+    audit(answer("a" * 12, version=2), "b")
+    result = run(context)
+    stream = next(each for each in result["slices"] if each["slice"] == "method=StreamPredict")
+    assert (stream["accuracy"], stream["baseline"], stream["fell"]) == (0.0, 1.0, True)
+    versions = {each["model_version"]: each for each in result["versions"]}
+    assert (versions[1]["row_count"], versions[1]["baseline"]) == (70, 0.9)
+    assert (versions[2]["accuracy"], versions[2]["baseline"]) == (0.0, None)
+
+
+def test_a_version_without_a_hold_out(context: JobContext, answer: Answer, audit: Judge) -> None:
+    """Without a baseline there is an estimate and no verdict."""
+    _publish_again(context, 2, measures={"accuracy": 0.0, "n": 0})
+    audit(answer("a" * 100, version=2), "b")
+    result = run(context)
+    assert (result["verdict"], result["baseline_accuracy"]) == ("INSUFFICIENT", None)
+    assert (result["accuracy"], result["more_audits_needed"]) == (0.0, 0)
+    assert "no accuracy on a hold-out" in result["summary"]
+
+
+def test_contradicting_and_repeated_verdicts(
     context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """Older verdicts and those on other versions do not count."""
-    judge(answer("a" * 40), True)
-    judge(answer("a" * 40), False, time=context.clock() - timedelta(hours=25))
-    judge(answer("a" * 40, version=2), False, version=2)
-    result = run(context)
-    assert (result["verdict"], result["accuracy"], result["verdict_count"]) == ("OK", 1.0, 40)
-
-
-def test_each_source_counts_once_on_a_prediction(
-    context: JobContext, answer: Answer, judge: Judge
-) -> None:
-    """A source's later verdict replaces its earlier one; another source's counts too."""
-    predictions = answer("a" * 30)
+    """A source's later verdict replaces its earlier one; sources that differ share a verdict."""
+    predictions = answer("a" * 40)
     judge(predictions, False)
     judge(predictions, True)
     judge(predictions[:10], False, source="other")
     result = run(context)
-    assert (result["right_count"], result["verdict_count"]) == (30, 40)
+    assert result["verdict_count"] == 40
+    assert _sources(result)["feedback"]["accuracy"] == pytest.approx(35 / 40)
 
 
-@pytest.mark.parametrize("yeses", [120, 0])
-def test_verdicts_on_predictions_that_are_not_stored_do_not_count(
-    context: JobContext, answer: Answer, judge: Judge, yeses: int
+def test_verdicts_on_predictions_that_are_not_stored(
+    context: JobContext, answer: Answer, judge: Judge
 ) -> None:
-    """Of a sample of the predictions accuracy is the sample's, and the report says what is missing.
-
-    120 yeses and 120 corrections, of which one in three is on a stored prediction, are an
-    accuracy of 0.5, whatever was said of the others.
-    """
+    """They do not count, and the summary says so with the reason."""
     context.settings.tasks["support"] = context.task_settings.model_copy(
         update={"log_sample": 1 / 3}
     )
     judge(answer("a" * 40), True)
-    judge(answer("a" * 40), "b")
-    judge([f"unstored yes {number}" for number in range(yeses)], True)
-    judge([f"unstored correction {number}" for number in range(80)], "b")
+    judge([f"unstored {number}" for number in range(80)], "b")
     result = run(context)
-    assert (result["accuracy"], result["right_count"], result["verdict_count"]) == (0.5, 40, 80)
-    left_out = yeses + 80
-    assert result["verdict_count_without_prediction"] == left_out
-    assert f"{left_out} verdicts do not count" in result["summary"]
+    assert (result["verdict_count"], result["verdict_count_without_prediction"]) == (40, 80)
+    assert _sources(result)["feedback"]["accuracy"] == 1.0
+    assert "80 verdicts do not count" in result["summary"]
     assert "not stored (log_sample is 0.333333)" in result["left_out"]
-
-
-def test_too_few_verdicts_on_stored_predictions_say_why(
-    context: JobContext, answer: Answer, judge: Judge
-) -> None:
-    """If most predictions are not stored, the report gives that as the reason for no conclusion."""
-    judge(answer("a" * 29), True)
-    judge([f"unstored {number}" for number in range(1000)], True)
-    result = run(context)
-    assert (result["verdict"], result["verdict_count"]) == ("INSUFFICIENT", 29)
-    assert "1000 verdicts do not count because" in result["summary"]
-    assert "log_sample" not in result["summary"]
 
 
 def test_where_all_verdicts_count_nothing_is_said_of_others(
@@ -162,15 +282,29 @@ def test_no_champion_makes_no_report(newcomer: JobContext) -> None:
 
 
 def test_labels_count_by_their_current_names(
-    context: JobContext, answer: Answer, judge: Judge
+    context: JobContext, answer: Answer, audit: Judge
 ) -> None:
     """A champion that answers the old name of a label is right, also if labels were merged."""
-    judge(answer("a" * 10), "new")
-    judge(answer("b" * 20), "c")
-    judge(answer("d" * 10), "new")
-    before = run(context)
-    assert (before["right_count"], before["verdict_count"]) == (0, 40)
+    audit(answer("a" * 10), "new")
+    audit(answer("b" * 20), "c")
+    audit(answer("d" * 10), "new")
+    assert run(context)["accuracy"] == 0.0
     labels = LabelNames(rename={"a": "new", "b": "c"})
     context.settings.tasks["support"] = context.task_settings.model_copy(update={"labels": labels})
     result = run(context)
-    assert (result["right_count"], result["verdict_count"]) == (30, 40)
+    assert _sources(result)["audits"]["accuracy"] == 0.75
+    assert {each["label"] for each in result["classes"]} == {"new", "c"}
+
+
+def _publish_again(
+    context: JobContext, version: int, measures: Mapping[str, float] | None = None
+) -> None:
+    """Make a copy of the champion's folder the champion."""
+    models, now = context.storage.models, context.clock()
+    manifest = context.repository.manifest("support", "onnx", 1)
+    found = dict(measures or manifest.measures)
+    context.repository.publish(replace(manifest, version=version, measures=found), b"m", "t")
+    if measures is not None:
+        models.add_candidate("support", "onnx", "dataset", now)
+        models.judge("support", version, ModelState.VALIDATED, found, "passed", now)
+    models.promote("support", version, Change("test", "", "", now))
