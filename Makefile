@@ -19,7 +19,7 @@ BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer be
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
 	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
 
-.PHONY: help run test check bench proto compose-check clean
+.PHONY: help run replay test check bench proto compose-check clean
 
 help: ## Show this list
 	@echo "Tidemill keeps a text classifier good after launch. Targets:"
@@ -32,6 +32,17 @@ help: ## Show this list
 # exec: an interrupt or a SIGTERM reaches tidemill itself, and make waits for it.
 run: $(INSTALLED) ## Start everything: Triton, server and jobs, on the shipped example
 	@exec $(BIN)/tidemill up
+
+# A replay of another file: make replay DATA=titles.tsv FROM=2015-01-01 UNTIL=2018-12-31
+DATA ?= examples/arxiv/titles_1989_2014.tsv.xz
+FROM ?= 2011-01-01
+UNTIL ?= 2014-12-31
+SEED ?= 0
+
+replay: $(INSTALLED) ## Replay four years of paper titles through the loop; writes replay.html (half an hour)
+	@cd examples/arxiv && exec $(CURDIR)/$(BIN)/tidemill replay $(abspath $(DATA)) --task arxiv \
+		--text-column title --time-column created --train-before $(FROM) --until $(UNTIL) \
+		--seed $(SEED) --html $(CURDIR)/replay.html
 
 test: $(INSTALLED_DEV) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder

@@ -1,4 +1,4 @@
-"""The execution of one claimed run, in its own process."""
+"""The execution of one claimed run."""
 
 import os
 import threading
@@ -9,9 +9,14 @@ import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun
-from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
+from tidemill_core.model_repository import ModelRepository
+from tidemill_core.settings import Settings
 from tidemill_core.storage.jobs import JobStore
-from tidemill_jobs.context import Progress, Result, RunCanceled
+from tidemill_core.storage.storage import Storage
+from tidemill_core.triton.control import TritonControl
+from tidemill_jobs.catalog import definition
+from tidemill_jobs.context import JobContext, Progress, Result, RunCanceled
 
 HEARTBEAT_SECONDS = 1.0
 _CLOSE_ATTEMPTS = 60
@@ -97,3 +102,31 @@ def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, cl
         return False
     _close(heart, lambda: store.succeed(run.run_id, result, clock()))
     return True
+
+
+def run_claimed(
+    run: JobRun, settings: Settings, storage: Storage, triton: TritonControl, clock: Clock
+) -> bool:
+    """Do the work of a claimed run, and return whether it succeeded."""
+
+    def work(progress: Progress) -> Result:
+        if run.task not in settings.tasks:
+            raise TaskGone(run.task)
+        context = JobContext(
+            task=run.task,
+            run_id=run.run_id,
+            settings=settings,
+            storage=storage,
+            repository=ModelRepository(settings.model_repository),
+            triton=triton,
+            clock=clock,
+            progress=progress,
+            parameters=run.parameters,
+            reason=run.reason or f"requested by {run.trigger}",
+        )
+        job = definition(run.job)
+        if job.needs_classes and context.task_settings.kind == "preference":
+            return {"skipped": "the task has preference pairs, and its models have no classes"}
+        return job.load()(context)
+
+    return execute(run, work, storage.jobs, clock)

@@ -1,8 +1,9 @@
 """The processes that schedule jobs and run them.
 
 `python -m tidemill_jobs.main` schedules: it holds the lease, queues due runs and starts a process
-for each. `… --run RUN_ID` is such a process. `… --rebuild FOLDER` writes the rows of the dataset
-version in that folder again, and prints its progress and its result as lines of JSON.
+for each. `… --run RUN_ID` is such a process. `… --clock FILE` does the runs of a replay itself.
+`… --rebuild FOLDER` writes the rows of the dataset version in that folder again, and prints its
+progress and its result as lines of JSON.
 """
 
 import argparse
@@ -23,19 +24,20 @@ from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
+from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.job_pruning import prune_runs
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
-from tidemill_jobs.catalog import CHECKS, catalog, definition
-from tidemill_jobs.context import JobContext, Progress, Result
-from tidemill_jobs.execute import execute
+from tidemill_jobs.catalog import CHECKS, catalog
+from tidemill_jobs.execute import run_claimed
 from tidemill_jobs.first_model import queue_first_models
 from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
 from tidemill_jobs.monitoring.alerts.sender import Sender
 from tidemill_jobs.release.rollout.queue import queue_rollouts
 from tidemill_jobs.release.serving import Reconciler
+from tidemill_jobs.replay import ReplayedJobs
 from tidemill_jobs.runner import Runner
 from tidemill_jobs.schedule import Schedule
 
@@ -149,33 +151,6 @@ class JobsProcess:
             self._schedule.stop()
 
 
-def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonControl) -> int:
-    """Do the work of one claimed run and return the exit code."""
-    run = storage.jobs.get(run_id)
-
-    def work(progress: Progress) -> Result:
-        if run.task not in settings.tasks:
-            raise TaskGone(run.task)
-        context = JobContext(
-            task=run.task,
-            run_id=run_id,
-            settings=settings,
-            storage=storage,
-            repository=ModelRepository(settings.model_repository),
-            triton=triton,
-            clock=system_clock,
-            progress=progress,
-            parameters=run.parameters,
-            reason=run.reason or f"requested by {run.trigger}",
-        )
-        job = definition(run.job)
-        if job.needs_classes and context.task_settings.kind == "preference":
-            return {"skipped": "the task has preference pairs, and its models have no classes"}
-        return job.load()(context)
-
-    return 0 if execute(run, work, storage.jobs, system_clock) else 1
-
-
 def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
     """Write the rows of a dataset version again and return the exit code."""
     # It imports Polars, which the process that schedules does not need.
@@ -210,6 +185,7 @@ def main() -> int:
     parser.add_argument(
         "--rebuild", metavar="FOLDER", type=Path, help="write a dataset version's rows again"
     )
+    parser.add_argument("--clock", metavar="FILE", type=Path, help="the clock of a replay")
     asked = parser.parse_args()
     run_id: str | None = asked.run
     configure_logging("jobs" if run_id is None else "run")
@@ -223,7 +199,10 @@ def main() -> int:
             return rebuild_one(asked.rebuild, settings, storage)
         with TritonControl(settings.triton_address, control_key(settings)) as triton:
             if run_id is not None:
-                return run_one(run_id, settings, storage, triton)
+                run = storage.jobs.get(run_id)
+                return 0 if run_claimed(run, settings, storage, triton, system_clock) else 1
+            if asked.clock is not None:  # a signal ends it, in the middle of a run too
+                ReplayedJobs(settings, storage, triton, SimulatedClock(asked.clock)).run()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stopping.set())
             JobsProcess(settings, storage, triton).run(stopping)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from tidemill_core.clock import system_clock
+from tidemill_core.clock import Clock
 from tidemill_core.domain.access import Caller
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.model_uploads import ModelUploads
@@ -76,7 +76,12 @@ class Front:
 
 
 def assemble(
-    settings: Settings, storage: Storage, telemetry: Telemetry, *, share_port: bool
+    settings: Settings,
+    storage: Storage,
+    telemetry: Telemetry,
+    clock: Clock,
+    *,
+    share_port: bool,
 ) -> Front:
     """Wire the front inside a running event loop.
 
@@ -84,6 +89,7 @@ def assemble(
         settings: the workspace's settings.
         storage: the workspace's database.
         telemetry: metrics, traces and the access log.
+        clock: the source of time.
         share_port: whether other workers listen on the same port.
 
     Raises:
@@ -96,7 +102,7 @@ def assemble(
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: TaskAdmission.of(delay) for task in settings.tasks}
-    answers = Answers(signer, prediction_log, system_clock, telemetry.metrics)
+    answers = Answers(signer, prediction_log, clock, telemetry.metrics)
     coalescer = Coalescer(triton, answers, admissions, telemetry.metrics, telemetry.tracing)
     predictor = Predictor(router, coalescer, admissions, telemetry.metrics)
     windows = StreamWindows()
@@ -117,12 +123,12 @@ def assemble(
     open_streams = OpenStreams(gatekeeper)
     pipeline = Pipeline(
         gatekeeper,
-        Auditor(storage.audit, system_clock),
+        Auditor(storage.audit, clock),
         drain,
         open_streams,
         Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
     )
-    handlers = _handlers(settings, storage, router, signer, predictor, triton)
+    handlers = _handlers(settings, storage, router, signer, predictor, triton, clock)
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
     room = Room()
     grpc: Transport = (
@@ -175,34 +181,31 @@ def _handlers(
     signer: PredictionIdSigner,
     predictor: Predictor,
     triton: TritonClient,
+    clock: Clock,
 ) -> Handlers:
     return Handlers(
         prediction=PredictionHandler(predictor, router, storage.predictions, signer),
-        feedback=FeedbackHandler(
-            storage.feedback, storage.preferences, signer, router, system_clock
-        ),
+        feedback=FeedbackHandler(storage.feedback, storage.preferences, signer, router, clock),
         labeling=LabelingHandler(
             storage.label_items,
             storage.datasets,
             router,
             {task: each.labels for task, each in settings.tasks.items()},
-            system_clock,
+            clock,
             timedelta(minutes=settings.labeling.lease_minutes),
         ),
         dataset=DatasetHandler(storage.datasets),
         model=ModelHandler(
             storage.models,
             router,
-            system_clock,
+            clock,
             triton.model_ready,
             storage.pauses,
             storage.tracked_runs,
         ),
-        model_importer=ModelImporter(
-            ModelUploads(settings.state_dir), storage.jobs, router, system_clock
-        ),
+        model_importer=ModelImporter(ModelUploads(settings.state_dir), storage.jobs, router, clock),
         monitoring=MonitoringHandler(
-            storage.reports, storage.alerts, storage.silences, settings.tasks, system_clock
+            storage.reports, storage.alerts, storage.silences, settings.tasks, clock
         ),
-        job=JobHandler(storage.jobs, router, system_clock),
+        job=JobHandler(storage.jobs, router, clock),
     )

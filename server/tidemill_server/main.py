@@ -1,11 +1,13 @@
 """The front's process: `python -m tidemill_server.main`."""
 
+import argparse
 import asyncio
 import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 # With many small calls, the tokenizer's own threads only slow each other down.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -13,10 +15,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import structlog
 import uvloop
 
+from tidemill_core.clock import Clock, system_clock
 from tidemill_core.errors import TidemillError
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
+from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
 from tidemill_core.supervisor.readiness import report_ready
@@ -26,13 +30,12 @@ from tidemill_server.security.exposure import check_exposure
 from tidemill_server.telemetry.opening import Telemetry, open_telemetry
 from tidemill_server.transports.transport import Transport
 
-SHARE_PORTS = "--share-ports"
-"""Command-line argument: other workers listen on the same ports."""
-
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> None:
+async def serve(
+    settings: Settings, storage: Storage, telemetry: Telemetry, clock: Clock, *, share_port: bool
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
@@ -43,8 +46,7 @@ async def serve(settings: Settings, storage: Storage, telemetry: Telemetry) -> N
     asyncio.get_running_loop().add_signal_handler(RETIRE_SIGNAL, retiring.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    share_port = SHARE_PORTS in sys.argv[1:]
-    front = assemble(settings, storage, telemetry, share_port=share_port)
+    front = assemble(settings, storage, telemetry, clock, share_port=share_port)
     await _open(front, settings)
     watchers = [asyncio.create_task(watcher()) for watcher in front.watchers]
     writer = asyncio.create_task(front.prediction_log.run())
@@ -105,6 +107,12 @@ async def _retired(asked: asyncio.Event, transports: Sequence[Transport]) -> Non
 
 def main() -> int:
     """Run the process and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tidemill_server.main", description=__doc__)
+    parser.add_argument(
+        "--share-ports", action="store_true", help="other workers listen on the same ports"
+    )
+    parser.add_argument("--clock", metavar="FILE", type=Path, help="the clock of a replay")
+    asked = parser.parse_args()
     configure_logging("server")
     keep_files_private()
     keep_loopback_direct()
@@ -113,7 +121,9 @@ def main() -> int:
         storage = open_storage(settings.effective_database_url)
         telemetry = open_telemetry(settings)
         try:
-            uvloop.run(serve(settings, storage, telemetry))
+            clock = system_clock if asked.clock is None else SimulatedClock(asked.clock)
+            share_port: bool = asked.share_ports
+            uvloop.run(serve(settings, storage, telemetry, clock, share_port=share_port))
         finally:
             telemetry.close()
     except TidemillError as error:

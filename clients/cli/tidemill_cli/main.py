@@ -47,6 +47,7 @@ COMMANDS = {
     "datasets": "Show, compare, export and remove the data that models were trained on.",
     "jobs": "Start and follow batch jobs.",
     "reports": "Show what the checks found.",
+    "replay": "Replay a dated dataset through Tidemill: how accurate would it have stayed?",
     "alerts": "Show, acknowledge and silence alerts.",
     "erase": "Erase a person's texts, and show erased ones.",
     "keys": "Create and revoke the API keys of callers.",

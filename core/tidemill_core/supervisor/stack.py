@@ -17,16 +17,23 @@ _SERVER_GRACE_SECONDS = 20.0
 _RETIRE_SECONDS = 15.0
 
 
-def stack_processes(settings: Settings) -> list[ProcessSpec]:
+def stack_processes(settings: Settings, clock: Path | None = None) -> list[ProcessSpec]:
     """Return the processes in the order of their start; each needs those before it.
 
     Triton is left out if the settings name one that already runs. The server has `server.workers`
     processes, from `server-1` on.
+
+    Args:
+        settings: the settings of the stack.
+        clock: the file of a `SimulatedClock`, for a replay; None for the machine's time.
     """
     triton = ProcessSpec("triton", _module("tidemill_core.triton.main"), watch=_lost_a_stub)
-    jobs = ProcessSpec("jobs", _module("tidemill_jobs.main"))
-    ports = _shared_ports(settings)
-    workers = [_worker(settings, number + 1, ports) for number in range(settings.server.workers)]
+    options = () if clock is None else ("--clock", str(clock))
+    jobs = ProcessSpec("jobs", _module("tidemill_jobs.main", *options))
+    server, ports = _module(_SERVER, "--share-ports", *options), _shared_ports(settings)
+    workers = [
+        _worker(settings, number + 1, server, ports) for number in range(settings.server.workers)
+    ]
     return [*([] if settings.triton.url else [triton]), jobs, *workers]
 
 
@@ -47,7 +54,9 @@ def _module(name: str, *options: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", name, *options)
 
 
-def _worker(settings: Settings, number: int, ports: tuple[SharedPort, ...]) -> ProcessSpec:
+def _worker(
+    settings: Settings, number: int, argv: tuple[str, ...], ports: tuple[SharedPort, ...]
+) -> ProcessSpec:
     # The settings that all workers of a stack must share. The workers of a rolling restart do not
     # read them again: a worker on another port would replace none.
     stack_wide = {
@@ -64,7 +73,7 @@ def _worker(settings: Settings, number: int, ports: tuple[SharedPort, ...]) -> P
     return ProcessSpec(
         name=f"server-{number}",
         # Even a single worker shares its ports: with the worker that replaces it.
-        argv=_module(_SERVER, "--share-ports"),
+        argv=argv,
         env=stack_wide,
         grace_seconds=_SERVER_GRACE_SECONDS,
         retire_seconds=_RETIRE_SECONDS,

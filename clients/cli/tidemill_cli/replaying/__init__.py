@@ -1,0 +1,1 @@
+"""The replay of a dated dataset through a stack of its own."""
