@@ -136,8 +136,8 @@ def assemble(
         if settings.server.transport == "h2corn"
         else GrpcioTransport(settings, pipeline, methods, share_port)
     )
-    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, system_clock)
-    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, system_clock)
+    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, clock)
+    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, clock)
     load = partial(watch_load, admissions, coalescer, telemetry.metrics)
     return Front(
         transports=[grpc, HttpServer(settings, pipeline, methods, room)],
