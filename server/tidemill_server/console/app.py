@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,21 +13,34 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidemill_server.console import formats, plots
 from tidemill_server.console.navigation import ROOT, task_path
-from tidemill_server.console.pages import alerts, jobs, label, loop, sign_in, try_it, versions
+from tidemill_server.console.pages import (
+    alerts,
+    data,
+    jobs,
+    label,
+    loop,
+    quality,
+    sign_in,
+    try_it,
+    versions,
+)
 from tidemill_server.console.routes import HEADERS, no_page
 from tidemill_server.console.visit import Console
 
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
-_PAGES = (sign_in, loop, try_it, versions, label, jobs, alerts)
+_PAGES = (sign_in, loop, try_it, versions, quality, label, data, jobs, alerts)
 
 
 def templates() -> Environment:
-    """Return the pages' templates; every value that they show is escaped."""
+    """Return the pages' templates; every value that they show is escaped.
+
+    A missing value shows as nothing: reports of other releases have other figures.
+    """
     found = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=ChainableUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -51,14 +51,14 @@ def word(message: Message, field: str) -> str:
     return str(value.removeprefix(prefix).replace("_", " ").lower())
 
 
-def percent(value: float | None, digits: int = 1) -> str:
+def percent(value: object, digits: int = 1) -> str:
     """Return a share as a percentage."""
-    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
+    return f"{100 * value:.{digits}f} %" if isinstance(value, int | float) else NOTHING
 
 
-def number(value: float | None) -> str:
+def number(value: object) -> str:
     """Return a number with at most three decimal places, and thousands apart."""
-    if value is None:
+    if not isinstance(value, int | float):
         return NOTHING
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
 
@@ -73,6 +73,12 @@ def iso(time: Timestamp) -> datetime:
     return time.ToDatetime(tzinfo=UTC)
 
 
+def estimate(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of an accuracy report with all its fields; those it does not have are None."""
+    names = ("source", "label", "slice", "accuracy", "low", "high", "row_count", "baseline")
+    return {**dict.fromkeys((*names, "biased", "note")), **found}
+
+
 def pretty(value: Any) -> str:
     """Return a value of a run's result or a report as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)[:MAX_PRETTY]
@@ -85,4 +91,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "plain": plain,
     "pretty": pretty,
+    "estimate": estimate,
 }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 8, 22
 
 
 class Point(NamedTuple):
@@ -111,11 +111,11 @@ def bars(shares: Sequence[Bar], label: str) -> Markup:
     """Return two bars for each name: its share of the reference, and of the window."""
     if not shares:
         return Markup("")
-    width, row, left = 640, 26, 190
+    width, row, left = 640, 26, 210
     most = max(max(each.reference, each.window) for each in shares) or 1.0
     parts = []
     for i, each in enumerate(shares):
-        name = each.name if len(each.name) <= 28 else f"{each.name[:27]}…"
+        name = each.name if len(each.name) <= 22 else f"{each.name[:21]}…"
         top = i * row
         parts.append(f'<text class="name" x="{left - 8}" y="{top + 16}">{escape(name)}</text>')
         for offset, share, kind in ((4, each.reference, "before"), (13, each.window, "now")):
@@ -144,9 +144,10 @@ def share(value: float, label: str, low: float | None = None, high: float | None
 
 def _rounded(low: float, high: float, is_share: bool) -> tuple[float, float]:
     """Return an axis's ends, a little outside of the values."""
-    room = max((high - low) * 0.1, 0.005 if is_share else 1e-9)
-    low, high = low - room, high + room
-    return (max(low, 0.0), min(high, 1.0)) if is_share and high <= 1.5 else (max(low, 0.0), high)
+    if not is_share:
+        return 0.0, high * 1.1 or 1.0
+    room = max((high - low) * 0.1, 0.005)
+    return max(low - room, 0.0), min(high + room, 1.0)
 
 
 def _axis(

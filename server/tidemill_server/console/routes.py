@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -15,7 +16,7 @@ from tidemill_server.console.session import SESSION_SECONDS, Session, new_sessio
 from tidemill_server.console.visit import Console, Visit
 from tidemill_server.gateway.problem import Failed, problem_of
 from tidemill_server.rpc.decoding import MessageTooLarge
-from tidemill_server.rpc.status import failure
+from tidemill_server.rpc.status import UNEXPECTED, failure
 
 MAX_FORM_BYTES = 1024 * 1024
 MAX_FORM_FIELDS = 100
@@ -34,6 +35,8 @@ HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
 }
 _UNAUTHENTICATED = 401
+
+log = structlog.get_logger()
 
 Answer = Callable[[Visit], Awaitable[Response]]
 
@@ -82,6 +85,9 @@ def _route(path: str, answer: Answer, method: str, is_open: bool) -> Route:
             response = _failed(console, request, fresh, problem(failed))
         except TidemillError as error:
             response = _failed(console, request, fresh, problem(Failed(failure(error, None))))
+        except Exception:
+            log.exception("page_failed", path=path)
+            response = _failed(console, request, fresh, problem(Failed(UNEXPECTED)))
         if session is None and "set-cookie" not in response.headers:
             keep(response, console, request, fresh)
         return response

@@ -19,6 +19,10 @@ PAGES = {
     "/t/support/versions": "Versions",
     "/t/support/versions/2": "Version 2",
     "/t/support/versions/compare?a=2&b=5": "Version 2 and version 5",
+    "/t/support/quality": "Quality",
+    "/t/support/data": "Data",
+    f"/t/support/data/{'2' * 64}": "Dataset 222222222222",
+    f"/t/support/data/diff?a={'1' * 64}&b={'2' * 64}": "What changed",
     "/t/support/label": "Label",
     f"/t/{PAIRS}/label": "Label",
     "/t/support/jobs": "Jobs",
@@ -111,6 +115,23 @@ def test_versions_show_gates_and_change_traffic(open_page: OpenPage, site: Conso
     assert deployment is not None
     assert (deployment.shadows, deployment.actor) == ((3,), "ada")
     assert f"by ada: {SCRIPT}" in page.inner_text("main")
+
+
+def test_a_signal_leads_to_its_texts_and_their_origin(open_page: OpenPage) -> None:
+    """From an alert on drift, a person reaches the texts behind it, and where each came from."""
+    page = open_page("/t/support/alerts")
+
+    page.click("article:has-text('labels drifted') >> text=See the report")
+    assert "instant, transfer, weekend" in page.inner_text("main")
+    assert f"{SCRIPT} 0" in page.inner_text(".texts >> nth=0")
+    assert faults(page) == []
+    page.click(".texts a >> nth=0")
+
+    origin = page.inner_text(".lineage")
+    assert SCRIPT in origin
+    assert "Version 2" in origin
+    assert "classes: passed" in origin
+    assert faults(page) == []
 
 
 def test_a_key_labels_a_text_and_undo_takes_it_back(open_page: OpenPage, site: ConsoleSite) -> None:
