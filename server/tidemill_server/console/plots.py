@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 8, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 8, 16, 22
 
 
 class Point(NamedTuple):
@@ -118,7 +118,7 @@ def bars(shares: Sequence[Bar], label: str) -> Markup:
         name = each.name if len(each.name) <= 22 else f"{each.name[:21]}…"
         top = i * row
         parts.append(f'<text class="name" x="{left - 8}" y="{top + 16}">{escape(name)}</text>')
-        for offset, share, kind in ((4, each.reference, "before"), (13, each.window, "now")):
+        for offset, share, kind in ((4, each.reference, "bar-before"), (13, each.window, "bar-now")):
             parts.append(
                 f'<rect class="{kind}" x="{left}" y="{top + offset}" height="8" '
                 f'width="{(width - left - 60) * share / most:.1f}">'
@@ -157,7 +157,7 @@ def _axis(
     for part in range(4):
         value = bottom + (top - bottom) * part / 3
         at = y(value)
-        text = f"{value:.1%}" if is_share else f"{value:,.3g}"
+        text = f"{value:.1%}" if is_share else f"{value:,.2g}"
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
             f'<text class="tick end" x="{_LEFT - 6}" y="{at + 4:.1f}">{text}</text>'
