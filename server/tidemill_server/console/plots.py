@@ -118,7 +118,8 @@ def bars(shares: Sequence[Bar], label: str) -> Markup:
         name = each.name if len(each.name) <= 22 else f"{each.name[:21]}…"
         top = i * row
         parts.append(f'<text class="name" x="{left - 8}" y="{top + 16}">{escape(name)}</text>')
-        for offset, share, kind in ((4, each.reference, "bar-before"), (13, each.window, "bar-now")):
+        pair = ((4, each.reference, "bar-before"), (13, each.window, "bar-now"))
+        for offset, share, kind in pair:
             parts.append(
                 f'<rect class="{kind}" x="{left}" y="{top + offset}" height="8" '
                 f'width="{(width - left - 60) * share / most:.1f}">'
