@@ -19,7 +19,7 @@ BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer be
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
 	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
 
-.PHONY: help run replay test check bench proto compose-check clean
+.PHONY: help run replay test check bench proto compose-check helm-check clean
 
 help: ## Show this list
 	@echo "Tidemill keeps a text classifier good after launch. Targets:"
@@ -70,6 +70,13 @@ compose-check: ## Check the compose file, where docker compose is installed
 	$$compose config -q; \
 	$$compose --profile gpu config -q; \
 	echo "docker-compose.yml is valid, with and without the gpu profile"
+
+$(BIN)/helm: deploy/helm/fetch_helm.py | $(INSTALLED_DEV)
+	@echo "Installing Helm into .venv"; $(BIN)/python $< $@
+
+helm-check: $(BIN)/helm ## Check the Helm chart against the schemas of Kubernetes
+	@$(BIN)/helm lint --quiet deploy/helm/tidemill --set-file settings=tidemill.toml
+	@$(BIN)/python -m pytest -q tests/unit/deploy/test_helm.py
 
 clean: ## Remove .venv and caches, but not var/ or the models
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

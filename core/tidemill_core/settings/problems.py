@@ -32,6 +32,7 @@ OTHER_VARIABLES = (
     "TIDEMILL_LISTENERS",
     "TIDEMILL_READY_FD",
     "TIDEMILL_ROOT_CERTIFICATES",
+    "TIDEMILL_SECRETS_DIR",
 )
 """Variables that are not settings: commands and worker processes read them."""
 

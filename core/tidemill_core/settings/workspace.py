@@ -23,6 +23,7 @@ from tidemill_core.settings.problems import (
     refuse_unknown_variables,
 )
 from tidemill_core.settings.sagemaker import SagemakerSettings
+from tidemill_core.settings.secret_files import read_secret_files
 from tidemill_core.settings.sections import (
     AuthSettings,
     FeedbackSettings,
@@ -176,6 +177,7 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a setting is unknown or wrong; names it and the rule.
     """
+    read_secret_files()
     with problems_named(Settings):
         settings = Settings()
     refuse_unknown_variables(Settings, _variables_of_sources(settings))

@@ -57,11 +57,16 @@ def open_storage(url: str) -> Storage:
     """Connect to a database and migrate it to the current schema.
 
     Raises:
-        ConfigurationError: the URL is not of SQLite or PostgreSQL.
+        ConfigurationError: the URL is not of SQLite or PostgreSQL, or a newer release has migrated
+            the database.
         StorageUnavailable: the database cannot be reached.
     """
     database = Database(url)
-    migrate(database)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
     return Storage(
         database,
         PredictionStore(database),

@@ -4,14 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import column, insert, inspect, table
+from sqlalchemy import column, insert, inspect, table, text
 
 from tests.contract.storage.values import dataset, verdict
 from tests.plugins.postgres import Postgres
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.migrate import MIGRATIONS
 from tidemill_core.storage.schema import dataset_versions, metadata
@@ -60,6 +62,20 @@ def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
     second = open_storage(empty_database_url)
     assert second.feedback.page("", "", Page())[0] == [stored]
     second.database.close()
+
+
+def test_a_newer_database_is_refused(empty_database_url: str) -> None:
+    """The error of an older release says what to do, and the database stays as it is."""
+    database = open_storage(empty_database_url).database
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(
+        ConfigurationError, match="newer release of Tidemill has migrated the database to 9999"
+    ):
+        open_storage(empty_database_url)
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    database.close()
 
 
 def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None:

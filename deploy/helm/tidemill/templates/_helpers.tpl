@@ -1,0 +1,55 @@
+{{- define "tidemill.labels" -}}
+app.kubernetes.io/name: tidemill
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* Labels that select the pods of a component: a dict of root and component. */}}
+{{- define "tidemill.selector" -}}
+app.kubernetes.io/name: tidemill
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "tidemill.image" -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end }}
+
+{{/* The image's own user in both of Tidemill's images and in NVIDIA's. */}}
+{{- define "tidemill.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "tidemill.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* Settings of fronts and jobs. */}}
+{{- define "tidemill.environment" -}}
+- { name: TIDEMILL_SECRETS_DIR, value: /secrets }
+- { name: TIDEMILL_STATE_DIR, value: /state }
+- { name: TIDEMILL_MODEL_REPOSITORY, value: /models }
+- { name: TIDEMILL_TRITON__URL, value: {{ printf "%s-triton:8001" .Release.Name | quote }} }
+- { name: TIDEMILL_TRITON__METRICS_URL, value: {{ printf "http://%s-triton:8002/metrics" .Release.Name | quote }} }
+{{- end }}
+
+{{- define "tidemill.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,148 @@
+"""The Helm chart, rendered by Helm, against the schemas of Kubernetes and the compose file."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.unit.deploy.test_compose import ROOT, SERVICES, settings_of
+
+CHART = ROOT / "deploy" / "helm" / "tidemill"
+HELM = shutil.which("helm", path=str(Path(sys.executable).parent)) or shutil.which("helm")
+pytestmark = pytest.mark.skipif(HELM is None, reason="Helm is not installed: make helm-check")
+VERSIONS = ("1.29", "1.33", "1.37")
+OPTIONS = {
+    "default": {},
+    "everything": {
+        "tlsSecretName": "tls",
+        "front.autoscaling.enabled": "true",
+        "triton.gpus": "1",
+        "storage.className": "nfs",
+        "storage.spoolClassName": "fast",
+        "imagePullSecrets[0].name": "registry",
+        "httpAllowedHosts[0]": "tidemill.example.org",
+        "frontSecrets[0]": "TIDEMILL_DATABASE_URL",
+        "frontSecrets[1]": "TIDEMILL_PREDICTION_ID_KEYS",
+        "networkPolicy.monitoring[0].namespaceSelector.matchLabels.name": "monitoring",
+        "networkPolicy.callers[0].namespaceSelector.matchLabels.name": "shop",
+        "front.nodeSelector.pool": "serving",
+    },
+    "nothing that can be left out": {"networkPolicy.enabled": "false"},
+}
+
+
+def render(values: dict[str, str], *, settings: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Render the chart as the release `demo`."""
+    assert HELM is not None
+    given = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
+    if settings:
+        given += ["--set-file", f"settings={ROOT / 'tidemill.toml'}"]
+    command = [HELM, "template", "demo", str(CHART), *given]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def manifests(values: dict[str, str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the chart's manifests by kind and name."""
+    done = render(values)
+    assert done.returncode == 0, done.stderr
+    found = [each for each in yaml.safe_load_all(done.stdout) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+
+def pods(rendered: dict[tuple[str, str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the specifications of the pods, by component."""
+    return {
+        name.removeprefix("demo-"): each["spec"]["template"]["spec"]
+        for (_, name), each in rendered.items()
+        if "template" in each.get("spec", {})
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("values", OPTIONS.values(), ids=OPTIONS)
+def test_manifests_are_valid(values: dict[str, str], version: str) -> None:
+    """Kubernetes' strict schemas accept each manifest."""
+    for manifest in manifests(values).values():
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_settings_must_be_given() -> None:
+    """Without the text of tidemill.toml the error says how to give it."""
+    done = render({}, settings=False)
+    assert done.returncode != 0
+    assert "--set-file settings=tidemill.toml" in done.stderr
+
+
+def test_settings_arrive_unchanged() -> None:
+    """The ConfigMap has the file's settings."""
+    text = manifests({})["ConfigMap", "demo-settings"]["data"]["tidemill.toml"]
+    assert tomllib.loads(text) == tomllib.loads((ROOT / "tidemill.toml").read_text("utf-8"))
+
+
+def test_variables_are_settings() -> None:
+    """Each variable of a container sets something that exists."""
+    for pod in pods(manifests(OPTIONS["everything"])).values():
+        names = [each["name"] for each in pod["containers"][0].get("env", [])]
+        ours = [name for name in names if name.startswith("TIDEMILL_")]
+        settings_of({name: "" for name in ours if name != "TIDEMILL_SECRETS_DIR"})
+
+
+def test_containers_have_few_rights() -> None:
+    """No pod runs as root, writes to its image, keeps capabilities, or has a token of the API."""
+    for pod in pods(manifests({})).values():
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        rights = container["securityContext"]
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_only_jobs_and_triton_have_the_control_key() -> None:
+    """Fronts get only the keys of the Secret that are listed for them."""
+    (front,) = (
+        volume["secret"]
+        for volume in pods(manifests({}))["front"]["volumes"]
+        if volume["name"] == "secrets"
+    )
+    assert [item["key"] for item in front["items"]] == ["TIDEMILL_DATABASE_URL"]
+
+
+def test_triton_starts_as_in_compose() -> None:
+    """Its options and its release are those of the compose file."""
+    (triton,) = pods(manifests({}))["triton"]["containers"]
+    compose = SERVICES["triton"]
+    assert triton["image"] == compose["image"]
+    plain = [re.sub(r"\$\{[^}]*\}", "$(CONTROL_KEY)", each) for each in compose["command"]]
+    assert triton["command"] == plain
+
+
+def test_gpus_are_a_limit() -> None:
+    """`triton.gpus` adds NVIDIA's resource to the other limits."""
+    (triton,) = pods(manifests({"triton.gpus": "2"}))["triton"]["containers"]
+    assert triton["resources"]["limits"] == {"nvidia.com/gpu": 2, "memory": "4Gi"}
+
+
+def test_every_value_is_explained() -> None:
+    """The guide's table has every value."""
+    guide = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+
+    def names(values: dict[str, Any], before: str = "") -> list[str]:
+        found = []
+        for name, value in values.items():
+            path = f"{before}{name}"
+            whole = not isinstance(value, dict) or not value or name in {"resources", "image"}
+            found += [path] if whole else names(value, f"{path}.")
+        return found
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
+    assert [name for name in names(values) if f"`{name}`" not in guide] == []
