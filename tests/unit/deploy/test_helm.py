@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,12 @@ def render(values: dict[str, str], *, settings: bool = True) -> "subprocess.Comp
 
 def manifests(values: dict[str, str]) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the chart's manifests by kind and name."""
-    done = render(values)
+    return _rendered(tuple(values.items()))
+
+
+@cache
+def _rendered(values: tuple[tuple[str, str], ...]) -> dict[tuple[str, str], dict[str, Any]]:
+    done = render(dict(values))
     assert done.returncode == 0, done.stderr
     found = [each for each in yaml.safe_load_all(done.stdout) if each]
     return {(each["kind"], each["metadata"]["name"]): each for each in found}
