@@ -11,6 +11,7 @@ from tidemill_core.settings import ScheduleSettings
 from tidemill_jobs.context import JobContext, Result
 
 QUEUE_LABELS = "queue_labels"
+CHECK_FEEDBACK = "check_feedback"
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,9 @@ CATALOG = (
         "tidemill_jobs.release.rollout.watch",
     ),
     JobDefinition(
-        "check_feedback",
-        "Starts a retraining once enough new labeled examples have come in",
+        CHECK_FEEDBACK,
+        "Reviews feedback, and starts a retraining if there is a reason",
         "tidemill_jobs.feedback.check",
-        needs_classes=True,
     ),
     JobDefinition(
         "check_drift",

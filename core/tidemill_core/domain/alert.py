@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-ALERT_KINDS = ("accuracy", "drift", "latency", "retraining", "rollout")
+ALERT_KINDS = ("accuracy", "drift", "feedback", "latency", "retraining", "rollout")
 """The kinds of problems."""
 
 

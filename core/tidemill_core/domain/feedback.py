@@ -36,6 +36,49 @@ class Feedback:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPrediction:
+    """A source's latest verdict on a prediction, and what else is known about the prediction.
+
+    Labels have their current names.
+
+    Attributes:
+        feedback_id: the verdict.
+        prediction_id: the prediction.
+        source: who gave the verdict.
+        label: the label that it gives, or that it confirms; None if it only denies the label.
+        predicted: the predicted label; None if the prediction is not stored.
+        confidence: the model's confidence; None if the prediction is not stored.
+        truth: the label that people decided on; None if they did not.
+        create_time: when the verdict was stored.
+        hold: why it was held; None if it was not.
+        hold_state: the state of its hold; None without one.
+    """
+
+    feedback_id: str
+    prediction_id: str
+    source: str
+    label: str | None
+    predicted: str | None
+    confidence: float | None
+    truth: str | None
+    create_time: datetime
+    hold: "HoldReason | None"
+    hold_state: "HoldState | None"
+
+    @property
+    def contests(self) -> bool:
+        """Whether it says that the predicted label is wrong, as far as that is known."""
+        return self.label is None or self.label != self.predicted
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether people's label says that it is right; None if they gave none."""
+        if self.truth is None:
+            return None
+        return self.truth == self.label if self.label is not None else self.truth != self.predicted
+
+
 class HoldReason(StrEnum):
     """Why a verdict is held."""
 

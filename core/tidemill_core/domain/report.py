@@ -23,7 +23,7 @@ class Report:
     Attributes:
         report_id: its id.
         task: the task that was checked.
-        kind: `drift`, `accuracy`, `latency`, `rollout` or `retraining`.
+        kind: `drift`, `accuracy`, `latency`, `feedback`, `rollout` or `retraining`.
         model_version: the version that was checked; 0 if the report is about none.
         verdict: the conclusion.
         summary: the finding in a sentence.

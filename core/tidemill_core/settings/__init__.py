@@ -6,14 +6,13 @@ the folder in which Tidemill is started.
 """
 
 from tidemill_core.settings.alerts import AlertSettings
+from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
 from tidemill_core.settings.sections import (
     AuthSettings,
-    FeedbackSettings,
     GateSettings,
-    LabelingSettings,
     MonitoringSettings,
     PredictionLogSettings,
     ScheduleSettings,

@@ -1,17 +1,15 @@
 """The sections of `tidemill.toml`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.training import TrainingSettings
-
-Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: round(trust, 3))]
 
 
 class _SettingsSection(BaseModel):
@@ -92,33 +90,6 @@ class TaskSettings(_SettingsSection):
         return self
 
 
-class FeedbackSettings(_SettingsSection):
-    """Feedback: when it starts a retraining, and how far it is trusted."""
-
-    retrain_after: int = Field(default=1000, ge=1)
-    """New labeled examples from feedback that start a retraining. A text counts once. It does not
-    count if the split holds it out, or if the last retraining learned it with the same label."""
-    trust: dict[str, Trust] = {}
-    """Probability that a feedback source's verdicts are right, by the source's name; 1 for others.
-    It is the weight of the verdicts in training and where verdicts contradict each other, in whole
-    thousandths."""
-    max_suspects: int = Field(default=100, ge=1, le=10_000)
-    """Most label errors that `find_label_errors` reports, the least likely labels first."""
-
-
-class LabelingSettings(_SettingsSection):
-    """Texts that people label."""
-
-    judgements: int = Field(default=1, ge=1, le=9)
-    """Annotators that judge a text; up to two more are asked if they disagree."""
-    lease_minutes: float = Field(default=30.0, gt=0)
-    """How long a leased text is reserved for its annotator, in minutes."""
-    audit_share: float = Field(default=0.01, ge=0.0, le=1.0)
-    """Share of the predictions that people label for an unbiased estimate of accuracy."""
-    uncertain_per_run: int = Field(default=50, ge=0)
-    """Least confident predictions that each run of `queue_labels` queues for people."""
-
-
 class GateSettings(_SettingsSection):
     """The gates that a candidate must pass before it may answer."""
 
@@ -169,7 +140,7 @@ class ScheduleSettings(_SettingsSection):
     """
 
     check_feedback: str = "* * * * *"
-    """Counts new labeled examples and starts `retrain`."""
+    """Reviews feedback, and starts `retrain` if the retrain policy has a reason."""
     check_drift: str = "0 2 * * *"
     """Compares the day's predictions with the version's reference."""
     check_accuracy: str = "15 2 * * *"

@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.alerts import AlertSettings
+from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.problems import (
     PREFIX,
@@ -26,9 +27,7 @@ from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.settings.secret_files import read_secret_files
 from tidemill_core.settings.sections import (
     AuthSettings,
-    FeedbackSettings,
     GateSettings,
-    LabelingSettings,
     MonitoringSettings,
     PredictionLogSettings,
     ScheduleSettings,

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from tidemill_core.domain.feedback import FeedbackHold, HoldReason, HoldState
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.schema import feedback, feedback_holds
+
+_HOLDS_A_TRANSACTION = 500
 
 
 def is_trusted() -> ColumnElement[bool]:
@@ -60,12 +62,18 @@ class FeedbackHoldStore:
     def add(self, holds: Sequence[FeedbackHold]) -> None:
         """Hold verdicts. One that was held before, even if it was released, stays as it is.
 
+        Only one that is held because others contradict it can be held for another reason.
+
         Raises:
-            StorageUnavailable: nothing was held.
+            StorageUnavailable: the transactions before the failed one remain.
         """
-        if holds:
-            with self._database.write() as connection:
-                rows = [asdict(hold) for hold in holds]
+        columns = feedback_holds.c
+        weak = (columns.state == HoldState.HELD, columns.reason == HoldReason.CONTRADICTION)
+        for start in range(0, len(holds), _HOLDS_A_TRANSACTION):
+            rows = [asdict(hold) for hold in holds[start : start + _HOLDS_A_TRANSACTION]]
+            these = columns.feedback_id.in_([row["feedback_id"] for row in rows])
+            with self._database.write(alone_on=feedback_holds) as connection:
+                connection.execute(delete(feedback_holds).where(these, *weak))
                 self._database.insert_ignoring_repeats(connection, feedback_holds, rows)
 
     def page(

@@ -152,6 +152,18 @@ class LabelItemStore:
             rows = connection.execute(query.order_by(label_items.c.sequence)).mappings()
             return items_of(connection, list(rows), _NEVER)
 
+    def labeled_texts(self, task: str, since: datetime | None) -> list[tuple[str, str]]:
+        """Return the texts and labels that people decided after a time and that are still kept."""
+        query = select(label_items.c.text, label_items.c.label).where(
+            label_items.c.task == task,
+            label_items.c.state == LabelItemState.DONE,
+            label_items.c.text != "",
+        )
+        if since is not None:
+            query = query.where(label_items.c.resolve_time > since)
+        with self._database.read() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query)]
+
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
         """Remove the texts and hashes of a task's oldest items before a time.
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from tidemill_core.domain.preference import Preference
 from tidemill_core.storage.database import Database, Page
@@ -45,6 +46,15 @@ class PreferenceStore:
                     item = replace(item, replaced_preference_id=latest.preference_id)
             connection.execute(preferences.insert(), _row(item))
         return item
+
+    def count_pairs(self, task: str, since: datetime | None) -> int:
+        """Count the pairs of a task that were judged after a time, or ever."""
+        query = select(func.count(preferences.c.pair_hash.distinct()))
+        query = query.where(preferences.c.task == task)
+        if since is not None:
+            query = query.where(preferences.c.create_time > since)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
 
     def page(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """Return a page of judgements, newest first, and the next page's token."""

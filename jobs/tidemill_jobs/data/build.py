@@ -33,6 +33,7 @@ from tidemill_jobs.data.sources.source import Source
 from tidemill_jobs.data.task_folders import TaskFolders
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 from tidemill_jobs.feedback.labels import label_examples
+from tidemill_jobs.feedback.review import review_feedback
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,9 @@ def dataset_for(context: JobContext, progress: Progress) -> DatasetVersion:
 
 
 def build_for(context: JobContext, progress: Progress) -> Build:
-    """Build the dataset version of a run's task, as `build_dataset`."""
+    """Review the task's feedback, and build its dataset version as `build_dataset`."""
     settings = context.settings
+    review_feedback(context)
     return build_dataset(
         context.task,
         context.task_settings,

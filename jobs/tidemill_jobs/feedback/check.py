@@ -1,4 +1,4 @@
-"""The job `check_feedback`: starts a retraining once enough new feedback has come in."""
+"""The job `check_feedback`: reviews new feedback, and starts a retraining if the policy says so."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,56 +11,108 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.job import RETRAIN, JobRun, JobRunState, Trigger
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.split import Split
+from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.storage.jobs import JobStore, RunRequest
+from tidemill_core.storage.judged_predictions import evidence_mark
+from tidemill_core.storage.storage import Storage
+from tidemill_jobs.catalog import CHECK_FEEDBACK
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.deciding.split import place
 from tidemill_jobs.data.preparing.clean import Cleaning, clean
 from tidemill_jobs.data.text_hashing import text_hashes, text_key
+from tidemill_jobs.feedback.retrain_policy import Evidence, retrain_reason
+from tidemill_jobs.feedback.review import review_feedback
 
 REST = timedelta(hours=1)
 """How long no retraining is started after one that failed or was canceled."""
 
 _UNDER_WAY = (JobRunState.QUEUED, JobRunState.RUNNING)
 _UNSUCCESSFUL = (JobRunState.FAILED, JobRunState.CANCELLED)
+_ENDED = (JobRunState.SUCCEEDED, *_UNSUCCESSFUL)
 
 
 def run(context: JobContext) -> Result:
-    """Count the new texts that feedback labeled, and start `retrain` if they are enough.
+    """Review new feedback, and start `retrain` if the retrain policy has a reason.
 
-    Only predictions labeled since the last successful retraining began are looked at. A text counts
-    once, however many verdicts it has. It does not count where the split holds it out, or where
-    that retraining learned it with the same label. No retraining is started while another waits or
-    runs, nor within `REST` of one that failed or was canceled.
+    No retraining is started while another waits or runs, nor within `REST` of one that failed or
+    was canceled, nor while the task's releases are paused.
 
     Returns:
-        `new_examples`, `retrain_after`, `decision` (STARTED, TOO_FEW, PAUSED, UNDER_WAY
-        or RESTING)
-        and `retrain_run_id`: the run that was started, is under way or failed; empty for
-        TOO_FEW and PAUSED.
+        `new_examples`, `retrain_after`, `held_verdicts`, `decision` (STARTED, TOO_FEW, PAUSED,
+        UNDER_WAY or RESTING; TOO_FEW if there is no reason), `reason`, and `retrain_run_id`: the
+        run that was started, is under way or failed; empty for TOO_FEW and PAUSED. `reviewed`
+        marks the feedback that was reviewed.
 
     Raises:
         StorageUnavailable: the database does not answer.
     """
-    jobs, task = context.storage.jobs, context.task
-    last = jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED])
-    labeled = context.storage.feedback.labeled_texts(task, last.start_time if last else None)
-    learned = str(last.result.get("dataset_version", "")) if last else ""
+    storage, task, now = context.storage, context.task, context.clock()
+    reviewed = _review(context)
+    evidence = _evidence(context)
+    policy = context.settings.feedback
+    reason = retrain_reason(evidence, policy, now)
+    decision, retrain = "TOO_FEW", None
+    if storage.pauses.get(task) is not None:
+        decision = "PAUSED"
+    elif reason:
+        decision, retrain = _start(storage.jobs, task, reason, now)
+    return {
+        "new_examples": evidence.new_examples,
+        "retrain_after": policy.retrain_after,
+        "held_verdicts": sum(storage.feedback_holds.count_held(task).values()),
+        "decision": decision,
+        "reason": reason,
+        "retrain_run_id": "" if retrain is None else retrain.run_id,
+        "reviewed": reviewed,
+    }
+
+
+def _review(context: JobContext) -> str:
+    """Review the feedback if it, or what is known about it, changed since the last check."""
+    storage, task = context.storage, context.task
+    mark = evidence_mark(storage.database, task)
+    last = storage.jobs.latest(CHECK_FEEDBACK, task, [JobRunState.SUCCEEDED])
+    if last is None or last.result.get("reviewed") != mark:
+        review_feedback(context)
+    return mark
+
+
+def _evidence(context: JobContext) -> Evidence:
+    storage, task = context.storage, context.task
+    last = storage.jobs.latest(RETRAIN, task, _ENDED)
+    success = storage.jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED])
+    alerts, _ = storage.alerts.page(task, False, True, Page(MAX_PAGE_SIZE))
+    drift, _ = storage.reports.page(task, "drift", Page(1))
+    return Evidence(
+        new_examples=_new_examples(context, success),
+        last=last,
+        last_success=success,
+        alert=next((alert for alert in alerts if alert.kind == "accuracy"), None),
+        drift=drift[0] if drift else None,
+    )
+
+
+def _new_examples(context: JobContext, success: JobRun | None) -> int:
+    """Count the new trusted examples, or preference pairs, since a retraining began.
+
+    A text counts once, however many verdicts it has. It does not count where the split holds it
+    out, or where that retraining learned it with the same label.
+    """
+    storage, task = context.storage, context.task
+    since = None if success is None else success.start_time
+    if context.task_settings.kind == "preference":
+        return storage.preferences.count_pairs(task, since)
+    learned = "" if success is None else str(success.result.get("dataset_version", ""))
     folder = context.settings.state_dir / "datasets" / task / learned
     cleaning = Cleaning.of(dict(context.task_settings))
     renames = context.task_settings.labels.rename
-    new_examples = _count_new(labeled, cleaning, renames, folder / EXAMPLES_FILE)
-    retrain_after = context.settings.feedback.retrain_after
-    decision, retrain = "TOO_FEW", None
-    if context.storage.pauses.get(task) is not None:
-        decision = "PAUSED"
-    elif new_examples >= retrain_after:
-        decision, retrain = _start(jobs, task, context.clock())
-    return {
-        "new_examples": new_examples,
-        "retrain_after": retrain_after,
-        "decision": decision,
-        "retrain_run_id": "" if retrain is None else retrain.run_id,
-    }
+    return _count_new(_labeled(storage, task, since), cleaning, renames, folder / EXAMPLES_FILE)
+
+
+def _labeled(storage: Storage, task: str, since: datetime | None) -> list[tuple[str, str]]:
+    """Return the texts that feedback or people labeled since a time, with their labels."""
+    by_people = storage.label_items.labeled_texts(task, since)
+    return storage.feedback.labeled_texts(task, since) + by_people
 
 
 def _count_new(
@@ -89,14 +141,15 @@ def _count_new(
     return new.join(known, on=["text_hash", "label"], how="anti")["text_hash"].n_unique()
 
 
-def _start(jobs: JobStore, task: str, now: datetime) -> tuple[str, JobRun | None]:
+def _start(jobs: JobStore, task: str, reason: str, now: datetime) -> tuple[str, JobRun | None]:
     """Start a retraining, unless one is under way or failed a short time ago."""
     if (current := jobs.latest(RETRAIN, task, _UNDER_WAY)) is not None:
         return "UNDER_WAY", current
-    ended = jobs.latest(RETRAIN, task, [JobRunState.SUCCEEDED, *_UNSUCCESSFUL])
+    ended = jobs.latest(RETRAIN, task, _ENDED)
     if ended is not None and _is_fresh_failure(ended, now):
         return "RESTING", ended
-    return "STARTED", jobs.enqueue(RunRequest(RETRAIN, task, Trigger.CHECK_FEEDBACK), now)
+    request = RunRequest(RETRAIN, task, Trigger.CHECK_FEEDBACK, reason=reason)
+    return "STARTED", jobs.enqueue(request, now)
 
 
 def _is_fresh_failure(ended: JobRun, now: datetime) -> bool:

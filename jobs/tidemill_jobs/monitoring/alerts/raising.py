@@ -41,6 +41,12 @@ PROBLEMS: Mapping[str, Problem] = {
         "The champion answers all calls again. See why in the report, and what the version did "
         "(`tidemill models list {task}`), before you release another one.",
     ),
+    "feedback": Problem(
+        Severity.WARNING,
+        "The held verdicts do not train and are not counted. See them "
+        "(`tidemill feedback held --task {task}`), and release or drop them "
+        "(`tidemill feedback release`, `tidemill feedback drop`).",
+    ),
     RETRAINING: Problem(
         Severity.WARNING,
         "The champion stays as it is. See what went wrong "

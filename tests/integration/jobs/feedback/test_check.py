@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.storage.values import prediction, verdict
+from tests.contract.storage.values import judgement, prediction, preference, verdict
 from tests.integration.jobs.data.building import build
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRun, JobRunState
+from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.pause import ReleasePause
 from tidemill_core.domain.split import Split, content_hash, split_of
-from tidemill_core.settings import FeedbackSettings
+from tidemill_core.settings import FeedbackSettings, TaskSettings
+from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.feedback.check import run
@@ -80,10 +82,14 @@ def _retrain(context: JobContext, start: datetime) -> JobRun:
 def test_too_few_examples_start_nothing(checking: JobContext, give: Give) -> None:
     """One below the threshold is only counted."""
     give(RETRAIN_AFTER - 1, checking.clock())
-    assert run(checking) == {
+    result = dict(run(checking))
+    assert result.pop("reviewed")
+    assert result == {
         "new_examples": RETRAIN_AFTER - 1,
         "retrain_after": RETRAIN_AFTER,
+        "held_verdicts": 0,
         "decision": "TOO_FEW",
+        "reason": "",
         "retrain_run_id": "",
     }
 
@@ -94,11 +100,12 @@ def test_enough_examples_start_a_retraining(checking: JobContext, give: Give) ->
     result = run(checking)
     assert result["decision"] == "STARTED"
     queued = checking.storage.jobs.get(result["retrain_run_id"])
-    assert (queued.job, queued.task, queued.trigger, queued.state) == (
+    assert (queued.job, queued.task, queued.trigger, queued.state, queued.reason) == (
         "retrain",
         "support",
         "check_feedback",
         JobRunState.QUEUED,
+        "3 new trusted examples (feedback.retrain_after is 3)",
     )
 
 
@@ -217,3 +224,34 @@ def test_a_paused_task_is_not_retrained(checking: JobContext, give: Give) -> Non
     assert run(checking)["decision"] == "PAUSED"
     checking.storage.pauses.resume("support")
     assert run(checking)["decision"] == "STARTED"
+
+
+def test_texts_that_people_labeled_are_examples_too(checking: JobContext) -> None:
+    """A text that feedback and people labeled counts once; their labels add to the others."""
+    texts = [text for n in range(20) if split_of(content_hash(text := f"t{n}")) is Split.TRAIN]
+    asked = [
+        LabelRequest("support", text, LabelReason.AUDIT, checking.clock()) for text in texts[:3]
+    ]
+    checking.storage.label_items.add(asked, 1, checking.clock())
+    items, _ = checking.storage.label_items.page("support", (), None, Page(), checking.clock())
+    for item in items:
+        said = judgement(item.label_item_id, label="a", create_time=checking.clock())
+        checking.storage.label_items.submit("support", said, {})
+    _say(checking, (texts[0], "a"))
+    result = run(checking)
+    assert (result["new_examples"], result["decision"]) == (3, "STARTED")
+
+
+def test_new_preference_pairs_start_a_retraining(checking: JobContext) -> None:
+    """A task of the kind preference counts pairs, each once, since its last retraining."""
+    task = TaskSettings(kind="preference")
+    settings = checking.settings.model_copy(update={"tasks": {"support": task}})
+    context = replace(checking, settings=settings)
+    now = checking.clock()
+    for number in range(RETRAIN_AFTER - 1):
+        for annotator in ("ann", "ben"):
+            pair = preference(prompt=f"q{number}", annotator=annotator, create_time=now)
+            context.storage.preferences.add(pair)
+    assert run(context)["new_examples"] == RETRAIN_AFTER - 1
+    context.storage.preferences.add(preference(prompt="another", create_time=now))
+    assert run(context)["decision"] == "STARTED"
