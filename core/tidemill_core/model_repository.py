@@ -42,11 +42,15 @@ class Reference:
 
     Attributes:
         label_counts: predictions by label, in the order of the manifest's labels.
-        confidence_counts: predictions by confidence, in equal bins over [0, 1].
+        confidence_counts: predictions by confidence, in the bins of `domain.signals`.
+        text_length_counts: predictions by text length; empty if it was not measured.
+        unknown_piece_counts: predictions by unknown pieces; empty if they were not measured.
     """
 
     label_counts: tuple[int, ...]
     confidence_counts: tuple[int, ...]
+    text_length_counts: tuple[int, ...] = ()
+    unknown_piece_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

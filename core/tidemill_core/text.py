@@ -1,5 +1,6 @@
 """Text to token ids, by the same code in training and in serving."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
+from tokenizers.models import Unigram
 
 from tidemill_core.errors import DataError
 from tidemill_core.text_repair import TextRepair
@@ -77,6 +79,7 @@ class TextEncoder:
         self._tokenizer = _load(tokenizer_json)
         padding = self._tokenizer.padding
         self.padding_id: int = PADDING_ID if padding is None else padding["pad_id"]
+        self._unknown_id = _unknown_id(self._tokenizer)
         self._tokenizer.enable_truncation(sequence_length)
         self._tokenizer.no_padding()  # ours in `encode` takes a fifth of its time
 
@@ -98,6 +101,27 @@ class TextEncoder:
             ids = encoding.ids
             row[: len(ids)] = ids
         return rows
+
+    def count_pieces(self, rows: npt.NDArray[np.int32]) -> tuple[list[int], list[float]]:
+        """Return the number of pieces of each encoded text, and the share that is unknown.
+
+        Args:
+            rows: what `encode` returned.
+        """
+        pieces = np.count_nonzero(rows != self.padding_id, axis=1)
+        unknown = np.zeros(len(rows))
+        if self._unknown_id is not None:
+            unknown = np.count_nonzero(rows == self._unknown_id, axis=1) / np.maximum(pieces, 1)
+        return pieces.tolist(), unknown.tolist()
+
+
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of unknown pieces; None if the tokenizer has none."""
+    if isinstance(tokenizer.model, Unigram):  # which shows its id in its file only
+        unknown: int | None = json.loads(tokenizer.to_str())["model"]["unk_id"]
+        return unknown
+    token = getattr(tokenizer.model, "unk_token", None)
+    return None if token is None else tokenizer.token_to_id(token)
 
 
 def _load(tokenizer_json: Path | str) -> Tokenizer:

@@ -70,7 +70,7 @@ CATALOG = (
     JobDefinition(
         "check_drift",
         "Compares the champion's predictions with those on its hold-out",
-        "tidemill_jobs.monitoring.drift",
+        "tidemill_jobs.monitoring.drift.check",
     ),
     JobDefinition(
         "check_accuracy",

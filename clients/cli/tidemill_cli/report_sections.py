@@ -17,7 +17,7 @@ _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "estimates": ("Accuracy by source", ("source", *_ESTIMATE, "biased", "note")),
     "classes": ("Accuracy by class", ("label", *_ESTIMATE, "baseline")),
     "slices": ("Accuracy by slice", ("slice", *_ESTIMATE, "baseline")),
-    "signals": ("Drift by signal", ("signal", "distance", "p_value", "drifted")),
+    "signals": ("Drift by signal", ("signal", "distance", "p_value", "drifted", "note")),
     "new_topics": ("New topics", ("terms", "row_count", "share")),
     "burn_rates": (
         "Error budget: how many times too fast it is used up",

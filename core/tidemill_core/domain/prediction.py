@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+SHADOW_METHOD = "Shadow"
+"""The method of answers that no caller received."""
+
 
 class Score(NamedTuple):
     """A label and its calibrated probability in [0, 1]."""
@@ -33,6 +36,9 @@ class Prediction(NamedTuple):
         predict_time: when it was answered.
         text_hash: keyed hash of the text, see `tidemill_core.text_hash`, if the task stores it
             instead of the text; otherwise empty.
+        text_length: the pieces of the text that the model read; None if they were not counted.
+        unknown_pieces: the share of them that the tokenizer does not know, in [0, 1]; None if they
+            were not counted.
     """
 
     prediction_id: str
@@ -51,3 +57,5 @@ class Prediction(NamedTuple):
     latency_ms: float
     predict_time: datetime
     text_hash: str = ""
+    text_length: int | None = None
+    unknown_pieces: float | None = None

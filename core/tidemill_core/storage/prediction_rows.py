@@ -6,14 +6,16 @@ every statement. Statements of many rows avoid both.
 """
 
 import json
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import chain
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from tidemill_core.domain.prediction import Prediction
+from tidemill_core.storage.schema import predictions
 
 Row = tuple[object, ...]
 """One prediction's values, in the order of `_COLUMNS`; scores and attributes as JSON."""
@@ -35,9 +37,16 @@ _COLUMNS = {
     "propensity": "float8",
     "latency_ms": "float8",
     "predict_time": "timestamp AT TIME ZONE 'UTC'",
+    "text_length": "integer",
+    "unknown_pieces": "float8",
+    "sample_key": "integer",
 }
+SAMPLE_KEYS = 1 << 16
+"""The keys of a random sample lie in [0, SAMPLE_KEYS)."""
+_SAMPLE_SHIFT = 16  # leaves 16 of the 32 bits of a CRC
 # SQLite before 3.32 takes at most 999 values in a statement.
 _ROWS_A_STATEMENT = 999 // len(_COLUMNS)
+_IDS_A_QUERY = 500
 _NAMES = ", ".join(_COLUMNS)
 _FIELDS = ", ".join(
     f"(item->>{position})::{kind}" for position, kind in enumerate(_COLUMNS.values())
@@ -52,15 +61,39 @@ _INSERT_POSTGRESQL = (
 _quoted = lru_cache(maxsize=4096)(json.dumps)
 
 
-def insert_rows(connection: Connection, batch: Sequence[Prediction]) -> None:
-    """Insert predictions, except those whose id exists already."""
+def insert_rows(connection: Connection, batch: Sequence[Prediction]) -> Sequence[Prediction]:
+    """Insert predictions, except those whose id exists already, and return those inserted."""
+    with connection.begin_nested() as attempt:
+        if _insert(connection, batch) == len(batch):
+            return batch
+        attempt.rollback()
+    unique = {each.prediction_id: each for each in reversed(batch)}
+    known = _known(connection, list(unique))
+    new = [each for each in reversed(unique.values()) if each.prediction_id not in known]
+    _insert(connection, new)
+    return new
+
+
+def _insert(connection: Connection, batch: Sequence[Prediction]) -> int:
+    """Insert predictions, and return how many were new."""
     rows = [_row(prediction) for prediction in batch]
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_INSERT_POSTGRESQL, (json.dumps(rows),))
-        return
+        return connection.exec_driver_sql(_INSERT_POSTGRESQL, (json.dumps(rows),)).rowcount
+    count = 0
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         chunk = rows[start : start + _ROWS_A_STATEMENT]
-        connection.exec_driver_sql(_insert_sqlite(len(chunk)), tuple(chain.from_iterable(chunk)))
+        values = tuple(chain.from_iterable(chunk))
+        count += connection.exec_driver_sql(_insert_sqlite(len(chunk)), values).rowcount
+    return count
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    """Return the ids of stored predictions among some ids."""
+    column, found = predictions.c.prediction_id, set[str]()
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        query = select(column).where(column.in_(ids[start : start + _IDS_A_QUERY]))
+        found.update(connection.execute(query).scalars())
+    return found
 
 
 @cache
@@ -89,11 +122,14 @@ def _row(prediction: Prediction) -> Row:
         json.dumps(dict(prediction.attributes)) if prediction.attributes else "{}",
         prediction.propensity,
         prediction.latency_ms,
-        _stored_time(prediction.predict_time),
+        stored_time(prediction.predict_time),
+        prediction.text_length,
+        prediction.unknown_pieces,
+        zlib.crc32(prediction.prediction_id.encode()) >> _SAMPLE_SHIFT,
     )
 
 
 @lru_cache(maxsize=16)
-def _stored_time(time: datetime) -> str:
+def stored_time(time: datetime) -> str:
     """Return SQLAlchemy's format for SQLite: in UTC, without the zone; a batch has one time."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -1,5 +1,6 @@
 """Predictions: written once each, in batches; read by id and counted by window."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,6 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
-    case,
     func,
     literal,
     literal_column,
@@ -18,15 +18,18 @@ from sqlalchemy import (
     update,
 )
 
-from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction, Score
+from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.prediction_rows import insert_rows
+from tidemill_core.storage.prediction_counts import count_predictions
+from tidemill_core.storage.prediction_rows import SAMPLE_KEYS, insert_rows
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
-SHADOW_METHOD = "Shadow"
 # Below the number of parameters that SQLite allows in a statement.
 _IDS_A_QUERY = 500
 _IDS_A_READ = 5000
+_NEWEST_SEARCHED = 10_000
+_INDEXED_KEYS = 1024  # as in the index `ix_predictions_sample`
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,14 @@ class PredictionStore:
         self._database = database
 
     def add(self, batch: Sequence[Prediction]) -> None:
-        """Write predictions, except those whose id exists already.
+        """Write and count predictions, except those whose id exists already.
 
         Raises:
             StorageUnavailable: no prediction was written.
         """
         if batch:
             with self._database.write() as connection:
-                insert_rows(connection, batch)
+                count_predictions(connection, insert_rows(connection, batch))
 
     def get(self, prediction_id: str) -> Prediction | None:
         """Return the prediction with an id; None if there is none."""
@@ -148,28 +151,52 @@ class PredictionStore:
         with self._database.write() as connection:
             return connection.execute(blank.values(text="", text_hash=None)).rowcount
 
-    def label_counts(self, window: PredictionWindow) -> dict[str, int]:
-        """Return the number of predictions by label, without those of shadows."""
-        label = predictions.c.label
-        query = select(label, func.count()).where(*_answered(window)).group_by(label)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
-
-    def confidence_counts(self, window: PredictionWindow, edges: Sequence[float]) -> list[int]:
-        """Return the number of predictions by confidence, without those of shadows.
+    def sample(self, window: PredictionWindow, count: int, limit: int) -> list[Prediction]:
+        """Return a random sample of a window's answers that have a text; always the same one.
 
         Args:
             window: which predictions.
-            edges: ascending edges of the bins: [bins + 1]. A bin includes its lower edge. Values
-                below the first edge, or not below the last, count in the nearest bin.
+            count: about how many the window has, with or without a text.
+            limit: the most predictions to return.
         """
-        inner = [(predictions.c.confidence < edge, bin_) for bin_, edge in enumerate(edges[1:-1])]
-        bins = select(case(*inner, else_=len(edges) - 2).label("bin")).where(*_answered(window))
-        binned = bins.subquery()
-        query = select(binned.c.bin, func.count()).group_by(binned.c.bin)
+        # A few more, because the number of keys below a bound varies.
+        bound = min(SAMPLE_KEYS, math.ceil(1.2 * limit / max(count, 1) * SAMPLE_KEYS))
+        key = predictions.c.sample_key
+        wanted = [*_answered(window), key < bound, predictions.c.text != literal_column("''")]
+        if bound <= _INDEXED_KEYS:
+            # A literal, so that the index of these rows is used.
+            wanted.append(key < literal_column(str(_INDEXED_KEYS)))
+        query = select(predictions).where(*wanted).order_by(key, predictions.c.prediction_id)
         with self._database.read() as connection:
-            found = {row[0]: row[1] for row in connection.execute(query)}
-        return [found.get(bin_, 0) for bin_ in range(len(edges) - 1)]
+            return [_prediction(row) for row in connection.execute(query.limit(limit)).mappings()]
+
+    def examples(
+        self, window: PredictionWindow, signal: Signal, name: str, limit: int
+    ) -> list[str]:
+        """Return the ids of up to `limit` of a window's newest answers in one bin of a signal.
+
+        Args:
+            window: which predictions; only its newest are searched.
+            signal: not the representation.
+            name: the label, or the number of the bin.
+            limit: the most ids to return.
+        """
+        columns = {
+            Signal.CONFIDENCE: predictions.c.confidence,
+            Signal.TEXT_LENGTH: predictions.c.text_length,
+            Signal.UNKNOWN_PIECES: predictions.c.unknown_pieces,
+        }
+        value = columns.get(signal, predictions.c.label).label("value")
+        newest = select(predictions.c.prediction_id, value).where(*_answered(window))
+        newest = newest.order_by(predictions.c.predict_time.desc()).limit(_NEWEST_SEARCHED)
+        of = newest.subquery().c
+        is_in = [of.value == name]
+        if signal in columns:
+            low, high = bin_bounds(signal, int(name))
+            is_in = [of.value >= low, of.value < high]
+        query = select(of.prediction_id).where(*is_in).limit(limit)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
 
     def latency_percentiles(
         self, window: PredictionWindow, methods: Sequence[str], percents: Sequence[int]
@@ -216,7 +243,7 @@ def _answered(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
 
 
 def _prediction(row: Mapping[Any, Any]) -> Prediction:
-    values = dict(row)
+    values = {name: value for name, value in row.items() if name in Prediction._fields}
     scores = tuple(Score(**score) for score in values.pop("scores"))
     text_hash = values.pop("text_hash") or ""
     return Prediction(scores=scores, text_hash=text_hash, **values)

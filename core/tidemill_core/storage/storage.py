@@ -18,6 +18,7 @@ from tidemill_core.storage.migrate import migrate
 from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.outcome_counts import OutcomeCountStore
 from tidemill_core.storage.pauses import PauseStore
+from tidemill_core.storage.prediction_counts import PredictionCountStore
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
@@ -33,6 +34,7 @@ class Storage:
     database: Database
     predictions: PredictionStore
     outcome_counts: OutcomeCountStore
+    prediction_counts: PredictionCountStore
     feedback: FeedbackStore
     feedback_holds: FeedbackHoldStore
     preferences: PreferenceStore
@@ -71,6 +73,7 @@ def open_storage(url: str) -> Storage:
         database,
         PredictionStore(database),
         OutcomeCountStore(database),
+        PredictionCountStore(database),
         FeedbackStore(database),
         FeedbackHoldStore(database),
         PreferenceStore(database),

@@ -72,7 +72,7 @@ def _import(context: JobContext, asked: ImportModelParameters, folder: Path) -> 
         opened = OpenedModel(sandbox, read.tokenizer, read.vocabulary.size, encoder, labels)
         precision = context.task_settings.abstain_for_precision
         made = imported(opened, data, precision, part(context.progress, 0.1, 0.9))
-        candidate = _publish(context, opened, made, dataset.dataset_version)
+        candidate = _publish(context, opened, made, dataset.dataset_version, data.test.texts)
         return release(context, candidate, data, slices_of(rows.filter(split=str(Split.TEST))))
 
 
@@ -91,7 +91,11 @@ def _length(
 
 
 def _publish(
-    context: JobContext, opened: OpenedModel, made: ImportedModel, dataset_version: str
+    context: JobContext,
+    opened: OpenedModel,
+    made: ImportedModel,
+    dataset_version: str,
+    held_out: Sequence[str],
 ) -> Candidate:
     """Publish a wrapped model as the task's next version."""
     models, task, form = context.storage.models, context.task, context.task_settings.format
@@ -100,7 +104,7 @@ def _publish(
     with rejected_on_failure(models, version, context.clock):
         context.progress(0.9, "publishing")
         repair, run_id = _repair(context), context.run_id
-        publish(context.repository, version, made, made.content, repair, run_id)
+        publish(context.repository, version, made, made.content, repair, held_out, run_id)
     return Candidate(
         version=version,
         labels=made.labels,

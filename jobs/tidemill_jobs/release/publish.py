@@ -1,5 +1,6 @@
 """The publication of a model in the model repository."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from tidemill_core.domain.model import ModelVersion, model_name
@@ -7,7 +8,7 @@ from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepo
 from tidemill_core.rewards import confidences
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.measure import ImportedModel
-from tidemill_jobs.monitoring.reference import count_reference
+from tidemill_jobs.monitoring.drift.reference import count_pieces, count_reference
 from tidemill_jobs.training.train import TrainedModel
 
 
@@ -27,9 +28,19 @@ def publish(
     trained: TrainedModel | ImportedModel,
     model: bytes,
     text_repair: TextRepair,
+    held_out: Sequence[str],
     run_id: str,
 ) -> None:
-    """Write the folder of a candidate's version; `model` is the file of `trained`.
+    """Write the folder of a candidate's version.
+
+    Args:
+        repository: where.
+        candidate: the version.
+        trained: what is published.
+        model: its file.
+        text_repair: applied to its training texts.
+        held_out: the texts of the test split, as the model reads them.
+        run_id: the run that made it.
 
     Raises:
         DataError: the folder exists already.
@@ -48,6 +59,7 @@ def publish(
             trained.labels,
             [trained.labels[i] for i in best],
             confidences(trained.test_probabilities, trained.labels).tolist(),
+            *count_pieces(held_out, trained.encoder),
         ),
         dataset_version=candidate.dataset_version,
         run_id=run_id,

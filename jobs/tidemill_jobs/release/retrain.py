@@ -96,7 +96,7 @@ def _candidate(
         return
     with trained_on_sagemaker(context, chosen, material.rows, material.data, record) as remote:
         made = remote.model
-        version = _publish(context, made, made.content, material.dataset_version)
+        version = _publish(context, made, made.content, material)
         yield Candidate(version, made.labels, made.test_measures, remote.opened.answer)
 
 
@@ -115,7 +115,7 @@ def _trained_here(
     trained = train(material.data, config, part(progress, 0.1, 0.85), record)
     progress(0.85, "exporting")
     model = EXPORTERS[task_settings.format](trained.classifier, trained.sequence_length)
-    version = _publish(context, trained, model, material.dataset_version)
+    version = _publish(context, trained, model, material)
     return Candidate(
         version,
         trained.labels,
@@ -156,16 +156,17 @@ def _training(settings: TrainingSettings, parameters: JobParameters | None) -> T
 
 
 def _publish(
-    context: JobContext, trained: TrainedModel | ImportedModel, model: bytes, dataset_version: str
+    context: JobContext, trained: TrainedModel | ImportedModel, model: bytes, material: _Material
 ) -> ModelVersion:
     """Publish a trained model as the task's next version."""
     models, task, task_settings = context.storage.models, context.task, context.task_settings
     above = highest_version(context.repository, task)
     version = models.add_candidate(
-        task, task_settings.format, dataset_version, context.clock(), above, context.reason
+        task, task_settings.format, material.dataset_version, context.clock(), above, context.reason
     )
     with rejected_on_failure(models, version, context.clock):
         context.progress(0.9, "publishing")
         repair = TextRepair(redact=tuple(task_settings.redact))
-        publish(context.repository, version, trained, model, repair, context.run_id)
+        held_out = material.data.texts_of(material.data.test)
+        publish(context.repository, version, trained, model, repair, held_out, context.run_id)
     return version

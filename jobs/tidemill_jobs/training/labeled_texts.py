@@ -90,12 +90,11 @@ class TrainingData:
         texts = self.test.texts or self.train.texts[:_PROOF_ROWS]
         return [side for text in texts for side in pair_sides(text)] if self.are_pairs else texts
 
-    @property
-    def train_texts(self) -> Sequence[str]:
-        """The texts of the training rows, as the model reads them."""
+    def texts_of(self, rows: LabeledTexts) -> Sequence[str]:
+        """Return the texts of a split as the model reads them."""
         if not self.are_pairs:
-            return self.train.texts
-        first, second = self.train.sides()
+            return rows.texts
+        first, second = rows.sides()
         return first + second
 
     def labels(self) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def train(
 
 
 def _prepare(examples: TrainingData, labels: tuple[str, ...], network: Network) -> _Prepared:
-    texts, are_pairs = examples.train_texts, examples.are_pairs
+    texts, are_pairs = examples.texts_of(examples.train), examples.are_pairs
     tokenizer = network.tokenizer(texts)
     encoder = TextEncoder(tokenizer.to_str(), sequence_length(tokenizer, texts))
     train, validation, test = (

@@ -13,7 +13,7 @@ from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.errors import ModelOutputInvalid, TidemillError
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.rewards import confidences
-from tidemill_server.inference.bisection import Probabilities, Rows
+from tidemill_server.inference.bisection import Probabilities, Rows, TokenIds
 from tidemill_server.inference.router import ServedModel
 from tidemill_server.inference.work import Answer, Work
 from tidemill_server.prediction_log import PredictionLog
@@ -21,11 +21,19 @@ from tidemill_server.telemetry.metrics import Metrics
 
 
 class _Call(NamedTuple):
-    """What all answers of a Triton call share; `best` has each row's best label."""
+    """What all answers of a Triton call share; lists have an item for each row.
+
+    Attributes:
+        best: the best labels.
+        lengths: the texts' pieces.
+        unknown: the shares of unknown pieces.
+    """
 
     model: ServedModel
     rows: Rows
     best: list[Score]
+    lengths: list[int]
+    unknown: list[float]
     ids: dict[float, Iterator[str]]
     predict_time: datetime
     now: float
@@ -53,12 +61,14 @@ class Answers:
         self._clock = clock
         self._metrics = metrics
 
-    def give(self, model: ServedModel, batch: Sequence[Work], rows: Rows) -> None:
-        """Answer the works of a call, whose texts have `rows` in their order.
+    def give(
+        self, model: ServedModel, batch: Sequence[Work], token_ids: TokenIds, rows: Rows
+    ) -> None:
+        """Answer the works of a call, whose texts have `token_ids` and `rows` in their order.
 
         A work whose caller is gone is skipped.
         """
-        call = self._call(model, batch, rows)
+        call = self._call(model, batch, token_ids, rows)
         made: list[Prediction] = []
         latencies: dict[str, list[float]] = defaultdict(list)
         start = 0
@@ -76,7 +86,9 @@ class Answers:
         self._log.add(made)
         self._count(model, made, latencies)
 
-    def _call(self, model: ServedModel, batch: Sequence[Work], rows: Rows) -> _Call:
+    def _call(
+        self, model: ServedModel, batch: Sequence[Work], token_ids: TokenIds, rows: Rows
+    ) -> _Call:
         predict_time = self._clock()
         counts: Counter[float] = Counter()
         for work in batch:
@@ -92,8 +104,9 @@ class Answers:
         labels, best = model.labels, rows.probabilities.argmax(axis=1).tolist()
         found = confidences(rows.probabilities, labels).tolist()
         scores = [Score(labels[i], each) for i, each in zip(best, found, strict=True)]
+        pieces = model.encoder.count_pieces(token_ids)
         now = asyncio.get_running_loop().time()
-        return _Call(model, rows, scores, ids, predict_time, now)
+        return _Call(model, rows, scores, *pieces, ids, predict_time, now)
 
     def _count(
         self,
@@ -132,9 +145,9 @@ def _answers(call: _Call, work: Work, start: int) -> list[Answer]:
         if query.top_k > 1 or not best.label:  # a reward is a score, and not its confidence
             scores = best_scores(call.rows.probabilities[row], model.labels, query.top_k)
         answer = (*best, scores, best.score < model.abstain_below)
-        answers.append(
-            Prediction(prediction_id, query.task, model.version, text, *answer, *origin, *made)
-        )
+        of_text = ("", call.lengths[row], call.unknown[row])
+        served = (prediction_id, query.task, model.version, text)
+        answers.append(Prediction(*served, *answer, *origin, *made, *of_text))
     return answers
 
 

@@ -16,8 +16,8 @@ from functools import partial
 
 import structlog
 
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.errors import DeadlineExceeded, ModelOutputInvalid, TidemillError
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
@@ -155,7 +155,7 @@ class Coalescer:
 
     async def _answer(self, lane: _Lane, batch: Sequence[Work]) -> None:
         try:
-            self._answers.give(lane.model, batch, await self._rows(lane, batch))
+            self._answers.give(lane.model, batch, *await self._rows(lane, batch))
         except TidemillError as error:
             _refuse(batch, error)
         except Exception as error:
@@ -165,7 +165,7 @@ class Coalescer:
             lane.pace.in_flight -= 1
             self._dispatch(lane)
 
-    async def _rows(self, lane: _Lane, batch: Sequence[Work]) -> Rows:
+    async def _rows(self, lane: _Lane, batch: Sequence[Work]) -> tuple[TokenIds, Rows]:
         clock, model = asyncio.get_running_loop().time, lane.model
         begin = clock()
         for work in batch:
@@ -176,7 +176,7 @@ class Coalescer:
         deadline = max(work.query.deadline for work in batch)
         rows = await answered(partial(self._call, lane, deadline, batch), ids, len(model.labels))
         self._observe(lane, batch, begin, sent - begin)
-        return rows
+        return ids, rows
 
     def _observe(self, lane: _Lane, batch: Sequence[Work], begin: float, encoding: float) -> None:
         now, task = asyncio.get_running_loop().time(), lane.model.task

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.errors import (
     DeadlineExceeded,
     ModelVersionNotServed,
     ResourceExhausted,
     TidemillError,
 )
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_server.inference.admission import Admission, TaskAdmission
 from tidemill_server.inference.coalescer import MAX_ROWS_A_WORK, Coalescer
 from tidemill_server.inference.query import UNARY_METHOD, Query

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.settings import Settings
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_server.inference.query import METHODS
 from tidemill_server.services.table import SERVICES
 from tidemill_server.telemetry.access_log import AccessLog

@@ -18,7 +18,6 @@ from tidemill_core.errors import ConfigurationError, StorageUnavailable
 from tidemill_core.storage.database import BUSY_TIMEOUT_SECONDS, Database, Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.migrate import ADVISORY_LOCK
-from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_core.storage.schema import feedback
 from tidemill_core.storage.storage import Storage, open_storage
 
@@ -136,7 +135,7 @@ def test_postgresql_away(postgres: Postgres, postgres_url: str) -> None:
             lambda: storage.feedback.add([verdict("p2")]),
             lambda: storage.feedback.page("", "", Page()),
             lambda: storage.predictions.add([prediction("p1")]),
-            lambda: storage.predictions.label_counts(PredictionWindow("support", 1, NOW)),
+            lambda: storage.prediction_counts.of_window("support", 1, NOW),
             lambda: storage.jobs.enqueue(RunRequest("retrain", "support", "a"), NOW),
             lambda: storage.models.promote("support", 1, change()),
             lambda: open_storage(postgres_url),

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from tests.contract.storage.values import NOW, later, prediction
-from tidemill_core.domain.prediction import Score
-from tidemill_core.storage.predictions import SHADOW_METHOD, PredictionWindow, Span
+from tidemill_core.domain.prediction import SHADOW_METHOD, Score
+from tidemill_core.storage.predictions import PredictionWindow, Span
 from tidemill_core.storage.storage import Storage
 
 WINDOW = PredictionWindow("support", 1, NOW)
@@ -63,7 +63,7 @@ def test_unknown_id_is_none(storage: Storage) -> None:
 def test_nothing_to_write(storage: Storage) -> None:
     """An empty batch writes nothing and does not fail."""
     storage.predictions.add([])
-    assert storage.predictions.label_counts(WINDOW) == {}
+    assert storage.prediction_counts.of_window("support", 1, NOW) == {}
 
 
 def test_repeats_leave_the_first(storage: Storage) -> None:
@@ -100,36 +100,6 @@ def test_texts_and_labels_of_many(storage: Storage, count: int) -> None:
     storage.predictions.add([prediction(id_, text=f"text of {id_}") for id_ in ids])
     found = storage.predictions.texts_and_labels([*ids, "missing"])
     assert found == {id_: (f"text of {id_}", "card_arrival") for id_ in ids}
-
-
-def test_labels_of_a_window(storage: Storage) -> None:
-    """A window has one version's answers of one task since a time, inclusive."""
-    storage.predictions.add(
-        [
-            prediction("old", predict_time=later(-0.000001)),
-            prediction("edge", label="edge", predict_time=NOW),
-            *(prediction(f"new{n}", label="new", predict_time=later(5)) for n in range(3)),
-            prediction("shadow", label="new", method="Shadow"),
-            prediction("version", model_version=2),
-            prediction("task", task="arxiv"),
-        ]
-    )
-    assert storage.predictions.label_counts(WINDOW) == {"edge": 1, "new": 3}
-    assert storage.predictions.label_counts(PredictionWindow("support", 3, NOW)) == {}
-
-
-def test_confidences_of_a_window(storage: Storage) -> None:
-    """A bin includes its lower edge, the last one both; values outside are counted too."""
-    confidences = [0.0, 0.2499, 0.25, 0.5, 0.99, 1.0, 1.0000001]
-    storage.predictions.add(
-        [prediction(f"p{n}", confidence=confidence) for n, confidence in enumerate(confidences)]
-    )
-    storage.predictions.add([prediction("shadow", confidence=0.6, method="Shadow")])
-    edges = [0.0, 0.25, 0.5, 0.75, 1.0]
-    assert storage.predictions.confidence_counts(WINDOW, edges) == [2, 1, 1, 3]
-    assert (
-        storage.predictions.confidence_counts(PredictionWindow("arxiv", 1, NOW), edges) == [0] * 4
-    )
 
 
 @pytest.mark.parametrize(

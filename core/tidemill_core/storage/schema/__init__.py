@@ -30,6 +30,7 @@ from tidemill_core.storage.schema.serving import (
     feedback,
     feedback_holds,
     outcome_counts,
+    prediction_counts,
     predictions,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "metadata",
     "model_versions",
     "outcome_counts",
+    "prediction_counts",
     "predictions",
     "preferences",
     "release_pauses",

@@ -1,6 +1,18 @@
 """The tables of predictions, their outcomes, feedback and its holds, API keys and audit records."""
 
-from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, String, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 
@@ -24,6 +36,10 @@ predictions = Table(
     Column("predict_time", UtcDateTime, nullable=False),
     # Instead of the text, if the task stores only the hash.
     Column("text_hash", String(64)),
+    Column("text_length", Integer),
+    Column("unknown_pieces", Float),
+    # Random, from the id: rows below a bound are a random sample.
+    Column("sample_key", Integer),
     Index(None, "task", "model_version", "predict_time"),
 )
 # Only rows that can still expire, so that the nightly search is cheap.
@@ -33,6 +49,29 @@ Index(
     predictions.c.predict_time,
     sqlite_where=text("text <> '' OR text_hash IS NOT NULL"),
     postgresql_where=text("text <> '' OR text_hash IS NOT NULL"),
+)
+# Few rows, so that a sample of many predictions is found without reading the others.
+Index(
+    "ix_predictions_sample",
+    predictions.c.task,
+    predictions.c.model_version,
+    predictions.c.predict_time,
+    predictions.c.sample_key,
+    sqlite_where=text("sample_key < 1024"),
+    postgresql_where=text("sample_key < 1024"),
+)
+
+# Predictions by hour and bin, without those of shadows: see `domain.signals`.
+prediction_counts = Table(
+    "prediction_counts",
+    metadata,
+    Column("task", String(40), primary_key=True),
+    Column("model_version", Integer, primary_key=True),
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("signal", String(20), primary_key=True),
+    # A label, or the number of a bin.
+    Column("bin", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 outcome_counts = Table(

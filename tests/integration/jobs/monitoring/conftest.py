@@ -13,7 +13,7 @@ from tidemill_core.domain.prediction import Prediction
 from tidemill_core.model_repository import ModelManifest
 from tidemill_core.storage.deployments import Change
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.monitoring.reference import count_reference
+from tidemill_jobs.monitoring.drift.reference import count_reference
 
 HOUR_AGO = NOW - timedelta(hours=1)
 LABELS = ("a", "b", "c", "d")

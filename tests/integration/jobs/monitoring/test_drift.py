@@ -10,11 +10,20 @@ from structlog.testing import capture_logs
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
-from tidemill_jobs.context import JobContext
+from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.monitoring.alerts.sender import Sender
-from tidemill_jobs.monitoring.drift import run
+from tidemill_jobs.monitoring.drift.check import run
 
 Answer = Callable[..., list[str]]
+
+
+def drifted(result: Result) -> dict[str, bool]:
+    """Return whether each signal drifted, of those that were measured."""
+    return {
+        signal["signal"]: signal["drifted"]
+        for signal in result["signals"]
+        if signal["p_value"] is not None
+    }
 
 
 def test_answers_like_the_hold_outs_are_ok(context: JobContext, answer: Answer) -> None:
@@ -22,7 +31,7 @@ def test_answers_like_the_hold_outs_are_ok(context: JobContext, answer: Answer) 
     answer("abcd" * 100)
     result = run(context)
     assert result["verdict"] == "OK"
-    assert result["label_distance"] < result["label_distance_limit"]
+    assert drifted(result) == {"label": False, "confidence": False}
     assert context.storage.alerts.page("support", False, False, Page()) == ([], "")
 
 
@@ -33,13 +42,12 @@ def test_other_labels_are_an_alert(context: JobContext, answer: Answer) -> None:
     with capture_logs() as logs:
         Sender(context.storage.alert_outbox, context.settings.alerts, context.clock).tick()
     assert result["verdict"] == "ALERT"
-    assert result["label_distance"] > result["label_distance_limit"]
-    assert result["confidence_distance"] < result["confidence_distance_limit"]
-    assert result["most_moved_labels"][0] == {
-        "label": "a",
-        "reference_share": 0.25,
-        "window_share": 0.5,
-    }
+    assert drifted(result) == {"label": True, "confidence": False}
+    label = result["signals"][0]
+    assert label["bins"] == list("abcd")
+    assert (label["reference_shares"][0], label["window_shares"][0]) == (0.25, 0.5)
+    examples = map(context.storage.predictions.get, label["example_prediction_ids"])
+    assert [each and each.label for each in examples] == ["a"] * 2
     [alert], _ = context.storage.alerts.page("support", False, True, Page())
     report = context.storage.reports.get(alert.report_id)
     assert (report.kind, report.model_version, report.verdict, report.run_id) == (
@@ -59,8 +67,9 @@ def test_other_confidences_are_an_alert(context: JobContext, answer: Answer) -> 
     answer("abcd" * 100, confidences=(0.42, 0.72, 0.92))
     result = run(context)
     assert result["verdict"] == "ALERT"
-    assert result["label_distance"] < result["label_distance_limit"]
-    assert result["confidence_distance"] > result["confidence_distance_limit"]
+    assert drifted(result) == {"label": False, "confidence": True}
+    assert result["accuracy_cost"] == pytest.approx(0.13, abs=0.01)
+    assert result["accuracy_cost_source"] == "confidence"
 
 
 def test_predictions_that_are_all_alike_can_be_compared(
@@ -70,7 +79,8 @@ def test_predictions_that_are_all_alike_can_be_compared(
     answer("a" * 300, confidences=(1.0,))
     result = run(context)
     assert result["verdict"] == "ALERT"
-    assert 0.5 < result["label_distance"] < result["confidence_distance"] <= 1.0
+    label, confidence = result["signals"][:2]
+    assert 0.5 < label["distance"] < confidence["distance"] <= 1.0
 
 
 def test_few_predictions_are_insufficient(context: JobContext, answer: Answer) -> None:

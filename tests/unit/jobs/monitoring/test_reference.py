@@ -2,13 +2,9 @@
 
 import pytest
 
+from tidemill_core.domain.signals import BIN_STARTS, Signal, bin_bounds, bin_names
 from tidemill_core.errors import DataError
-from tidemill_jobs.monitoring.reference import (
-    CONFIDENCE_BINS,
-    confidence_edges,
-    count_confidences,
-    count_reference,
-)
+from tidemill_jobs.monitoring.drift.reference import count_reference
 
 
 def test_labels_are_counted_in_the_models_order() -> None:
@@ -16,22 +12,28 @@ def test_labels_are_counted_in_the_models_order() -> None:
     assert count_reference(["b", "a", "c"], ["a", "b", "a"], [0.5] * 3).label_counts == (1, 2, 0)
 
 
-def test_confidences_are_counted_in_equal_bins() -> None:
-    """Both ends of [0, 1] belong to a bin, as do values that rounding put outside."""
-    counts = count_reference(["a"], ["a"] * 4, [0.0, 0.05, 1.0, 1.0000001]).confidence_counts
-    assert len(counts) == CONFIDENCE_BINS
-    assert (counts[0], counts[1], counts[-1]) == (1, 1, 2)
+def test_values_are_counted_in_the_bins_of_their_signal() -> None:
+    """Each value has one bin; rounding above 1 has the last one, and lengths have no end."""
+    confidences, lengths, unknown = [0.0, 0.05, 1.0, 1.0000001], [0, 1, 2, 10**6], [0.0, 0.5, 1.0]
+    found = count_reference(["a"], ["a"] * 4, confidences, lengths, unknown)
+    assert found.confidence_counts == (1, 1, *[0] * 17, 2)
+    assert (found.text_length_counts[:2], found.text_length_counts[-1]) == ((2, 1), 1)
+    assert found.unknown_piece_counts == (1, *[0] * 5, 2)
 
 
-def test_no_confidence_is_lost() -> None:
-    """The counts add up to the number of predictions, for any number of bins."""
-    assert count_confidences([number / 999 for number in range(1000)], 7).sum() == 1000
+def test_what_was_not_measured_has_no_counts() -> None:
+    """A reference without text lengths is one of an earlier release."""
+    found = count_reference(["a"], ["a"], [0.5])
+    assert (found.text_length_counts, found.unknown_piece_counts) == ((), ())
 
 
-def test_the_edges_are_those_that_a_reference_was_counted_by() -> None:
-    """A confidence on an edge counts in the bin above it, however the edge is rounded."""
-    for place, edge in enumerate(confidence_edges(CONFIDENCE_BINS)[:-1]):
-        assert count_confidences([edge], CONFIDENCE_BINS)[place] == 1
+@pytest.mark.parametrize("signal", list(BIN_STARTS))
+def test_bins_have_names_and_bounds(signal: Signal) -> None:
+    """The bounds of a bin are where it and the next one start, and each bin has its own name."""
+    bounds = [bin_bounds(signal, number) for number in range(len(BIN_STARTS[signal]))]
+    assert [low for low, _ in bounds] == list(BIN_STARTS[signal])
+    assert [high for _, high in bounds] == [*BIN_STARTS[signal][1:], float("inf")]
+    assert len(set(bin_names(signal))) == len(bounds)
 
 
 def test_an_unknown_label_is_refused() -> None:

@@ -1,0 +1,103 @@
+"""What stored texts show: whether the model reads other texts, and which topics are new."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tidemill_core.dataset_folder import EXAMPLES_FILE
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.domain.signals import Signal
+from tidemill_core.errors import NotFound
+from tidemill_core.model_repository import ModelManifest
+from tidemill_core.rewards import REWARD_LABELS
+from tidemill_core.storage.predictions import PredictionWindow
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.drift.representation import FEWEST, SAMPLE, Regions, find_regions
+from tidemill_jobs.monitoring.drift.signals import Samples, unmeasured
+from tidemill_jobs.monitoring.drift.topics import find_topics
+
+
+@dataclass(frozen=True)
+class TextFinding:
+    """The representation's samples, and the new topics as a report has them."""
+
+    samples: Samples
+    topics: Sequence[dict[str, Any]] = ()
+
+
+def read_texts(
+    context: JobContext, manifest: ModelManifest, window: PredictionWindow, count: int
+) -> TextFinding:
+    """Read a random sample of the window's stored texts as the model does.
+
+    Args:
+        context: the run.
+        manifest: the version's.
+        window: the window.
+        count: how many predictions it has.
+
+    Raises:
+        StorageUnavailable: the database does not answer.
+    """
+    sample = context.storage.predictions.sample(window, count, SAMPLE)
+    minimum = min(context.settings.monitoring.min_predictions, SAMPLE)
+    if len(sample) < minimum:
+        return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")
+    if manifest.model_format != "onnx" or manifest.labels == REWARD_LABELS:
+        return _without("it is measured for classifiers in the format onnx only")
+    dataset = _dataset(context, manifest)
+    if dataset is None:
+        return _without("the rows of the version's dataset version are gone")
+    regions = find_regions(
+        context.repository.folder(manifest.task, manifest.model_format, manifest.version),
+        manifest.sequence_length,
+        manifest.text_repair,
+        dataset,
+        (dataset / EXAMPLES_FILE).stat().st_mtime_ns,
+    )
+    if regions is None:
+        return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
+    return _compare(sample, regions, manifest)
+
+
+def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
+    """Return the folder of the version's dataset version, if its rows are there."""
+    try:
+        folder = Path(context.storage.datasets.get(manifest.dataset_version).uri)
+    except NotFound:
+        return None
+    return folder if (folder / EXAMPLES_FILE).is_file() else None
+
+
+def _compare(
+    sample: Sequence[Prediction], regions: Regions, manifest: ModelManifest
+) -> TextFinding:
+    # Personal data is redacted, so that no topic is named after it.
+    texts = [manifest.text_repair(each.text) for each in sample]
+    vectors = regions.reader.read(texts)
+    ids: dict[int, list[str]] = defaultdict(list)
+    for region, prediction in zip(regions.sort(vectors).tolist(), sample, strict=True):
+        ids[region].append(prediction.prediction_id)
+    places = range(len(regions.centers))
+    samples = Samples(
+        Signal.REPRESENTATION,
+        [f"region {place + 1}" for place in places],
+        regions.reference,
+        np.array([len(ids[place]) for place in places], dtype=np.int64),
+        lambda place, limit: ids[place][:limit],
+    )
+    topics = find_topics(
+        texts,
+        [each.prediction_id for each in sample],
+        regions.are_unfamiliar(vectors),
+        regions.known_texts,
+    )
+    return TextFinding(samples, topics)
+
+
+def _without(note: str) -> TextFinding:
+    return TextFinding(unmeasured(Signal.REPRESENTATION, note))
