@@ -26,14 +26,14 @@ def counted(storage: Storage, signal: Signal) -> dict[str, int]:
 def test_each_prediction_counts_in_one_bin_of_each_signal(storage: Storage) -> None:
     """A prediction counts by its label, confidence, text length and unknown pieces."""
     made = [
-        prediction("p1", label="a", confidence=0.0, text_length=3, unknown_pieces=0.0),
+        prediction("p1", label="a", confidence=0.0, text_length=1, unknown_pieces=0.0),
         prediction("p2", label="a", confidence=0.05, text_length=10**6, unknown_pieces=0.001),
-        prediction("p3", label="b", confidence=1.0000001, text_length=8, unknown_pieces=1.0),
+        prediction("p3", label="b", confidence=1.0000001, text_length=2, unknown_pieces=1.0),
     ]
     storage.predictions.add(made)
     assert counted(storage, Signal.LABEL) == {"a": 2, "b": 1}
     assert counted(storage, Signal.CONFIDENCE) == {"0": 1, "1": 1, "19": 1}
-    assert counted(storage, Signal.TEXT_LENGTH) == {"0": 1, "1": 1, "26": 1}
+    assert counted(storage, Signal.TEXT_LENGTH) == {"0": 1, "1": 1, "22": 1}
     assert counted(storage, Signal.UNKNOWN_PIECES) == {"0": 1, "1": 1, "6": 1}
 
 
@@ -109,8 +109,8 @@ def _as_stored(database: Database) -> object:
 def test_examples_of_a_bin(storage: Storage, signal: Signal, name: str, expected: set[str]) -> None:
     """The examples of a bin are predictions that count in it, without shadows and old ones."""
     given = {
-        "a1": {"label": "a", "confidence": 0.95, "text_length": 7},
-        "a2": {"label": "a", "confidence": 0.9499, "text_length": 8, "unknown_pieces": 0.0},
+        "a1": {"label": "a", "confidence": 0.95, "text_length": 1},
+        "a2": {"label": "a", "confidence": 0.9499, "text_length": 2, "unknown_pieces": 0.0},
         "b1": {"label": "b", "confidence": 1.0, "unknown_pieces": 0.019},
         "shadow": {"label": "a", "method": SHADOW_METHOD},
         "old": {"label": "a", "predict_time": later(-1)},

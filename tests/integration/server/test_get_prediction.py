@@ -46,6 +46,17 @@ def test_a_prediction_comes_back_as_it_was_answered(front: Front, workspace: Wor
     assert abs(found.predict_time.ToDatetime(UTC) - datetime.now(UTC)).total_seconds() < 60
 
 
+def test_what_the_model_read_is_stored(front: Front, workspace: Workspace) -> None:
+    """A prediction has the number of its text's pieces, and the share that is unknown."""
+    request = pb.PredictRequest(task="support", text="card card \U0001f0a1")
+    answer = front.predictions.Predict(request, timeout=10).prediction
+    wait_until(lambda: answer.prediction_id in workspace.stored_ids(), "the prediction is stored")
+    found = workspace.storage.predictions.get(answer.prediction_id)
+    assert found is not None
+    assert found.text_length == 3
+    assert found.unknown_pieces == pytest.approx(1 / 3)
+
+
 @pytest.mark.parametrize(
     "change", ["empty", "cut", "flipped", "longer", "words", "huge", "foreign"]
 )
