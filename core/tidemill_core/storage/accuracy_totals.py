@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 
 from tidemill_core.domain.label_names import Renames, current
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.schema import feedback, predictions
 
 _p, _f = predictions.c, feedback.c

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.storage.accuracy_totals import AnsweredSpan, is_in
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.schema import feedback, label_items, label_origins, predictions
 
 _IDS_A_QUERY = 500

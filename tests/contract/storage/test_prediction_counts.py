@@ -72,7 +72,7 @@ def test_predictions_from_before_are_counted_once(empty_database_url: str) -> No
     new = {"text_length", "unknown_pieces"}
     with database.write() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0017")
+        command.upgrade(config, "0019")
         names = [name for name in Prediction._fields if name not in new]
         for number, method in enumerate(["Predict", "BatchPredict", SHADOW_METHOD]):
             made = prediction(str(number), method=method, confidence=0.05 * (number + 1))

@@ -5,8 +5,8 @@ from alembic import op
 
 from tidemill_core.storage.schema import UtcDateTime
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 
 _CONFIDENCE_BINS = 20
 
