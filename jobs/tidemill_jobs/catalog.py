@@ -84,6 +84,18 @@ CATALOG = (
         "tidemill_jobs.monitoring.latency",
     ),
     JobDefinition(
+        "write_evidently",
+        "Writes the drift check's window as a report of Evidently, as HTML and JSON",
+        "tidemill_jobs.monitoring.tools.evidently_report",
+        needs_classes=True,
+    ),
+    JobDefinition(
+        "send_arize",
+        "Sends predictions and feedback to Arize",
+        "tidemill_jobs.monitoring.tools.arize_export",
+        needs_classes=True,
+    ),
+    JobDefinition(
         "find_label_errors",
         "Finds examples of the newest dataset version that seem to have a wrong label",
         "tidemill_jobs.feedback.label_errors",

@@ -6,6 +6,7 @@ the folder in which Tidemill is started.
 """
 
 from tidemill_core.settings.alerts import AlertSettings
+from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.labels import LabelNames
@@ -36,6 +37,7 @@ __all__ = [
     "TASK_NAME",
     "WORKSPACE_FILE",
     "AlertSettings",
+    "ArizeSettings",
     "AuthSettings",
     "FeedbackSettings",
     "FilesSource",

@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.alerts import AlertSettings
+from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.problems import (
@@ -96,6 +97,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     alerts: AlertSettings = AlertSettings()
+    arize: ArizeSettings = ArizeSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
     sagemaker: SagemakerSettings = SagemakerSettings()

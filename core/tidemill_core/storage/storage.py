@@ -9,6 +9,7 @@ from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.erasures import ErasureStore
+from tidemill_core.storage.exports import ExportStore
 from tidemill_core.storage.feedback import FeedbackStore
 from tidemill_core.storage.feedback_holds import FeedbackHoldStore
 from tidemill_core.storage.jobs import JobStore
@@ -41,6 +42,7 @@ class Storage:
     label_items: LabelItemStore
     datasets: DatasetStore
     erasures: ErasureStore
+    exports: ExportStore
     models: ModelStore
     pauses: PauseStore
     rollouts: RolloutStore
@@ -80,6 +82,7 @@ def open_storage(url: str) -> Storage:
         LabelItemStore(database),
         DatasetStore(database),
         ErasureStore(database),
+        ExportStore(database),
         ModelStore(database),
         PauseStore(database),
         RolloutStore(database),

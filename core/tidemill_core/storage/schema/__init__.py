@@ -8,6 +8,7 @@ from tidemill_core.storage.schema.alerts import (
 )
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 from tidemill_core.storage.schema.erasures import erasures
+from tidemill_core.storage.schema.exports import export_positions
 from tidemill_core.storage.schema.labeling import label_items, label_origins, labels
 from tidemill_core.storage.schema.lifecycle import (
     dataset_versions,
@@ -45,6 +46,7 @@ __all__ = [
     "dataset_versions",
     "deployments",
     "erasures",
+    "export_positions",
     "feedback",
     "feedback_holds",
     "gate_results",

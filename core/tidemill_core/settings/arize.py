@@ -1,0 +1,20 @@
+"""The section `[arize]`: predictions and feedback in Arize."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class ArizeSettings(BaseModel):
+    """An Arize space."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    api_key: SecretStr = SecretStr("")
+    """The space's API key; empty: nothing is sent."""
+    space_id: str = ""
+    """The space's id."""
+    url: Annotated[str, Field(pattern=r"^https?://[^/]+.*[^/]$")] = "https://api.arize.com/v1"
+    """Address of its API."""
+    send_texts: bool = False
+    """Whether stored texts are sent too. What is sent, `tidemill erase` cannot erase."""

@@ -1,0 +1,105 @@
+"""The job `send_arize`: predictions, and the labels that verdicts give them, in Arize.
+
+Each batch that Arize accepted moves a position in the database, so a run that fails or is killed is
+continued by the next one, and rows are sent at least once. Arize knows a prediction by its id, so a
+second copy replaces the first.
+"""
+
+import warnings
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.extras import installation
+from tidemill_core.settings import ArizeSettings
+from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
+from tidemill_core.text_repair import TextRepair
+from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.monitoring.tools.arize_rows import prediction_rows, verdict_rows
+
+if TYPE_CHECKING:  # part of the extra [arize]
+    from tidemill_jobs.monitoring.tools.arize_client import ArizeClient
+
+RECEIVER = "arize"
+BATCH_ROWS = 10_000
+LAG = timedelta(minutes=10)
+"""Rows are sent when they are this old, because some reach the database late."""
+_VERDICTS = "verdicts"
+
+
+def run(context: JobContext) -> Result:
+    """Send what Arize does not have yet.
+
+    Returns:
+        `prediction_count` and `verdict_count`: the rows that were sent.
+
+    Raises:
+        ConfigurationError: `[arize]` has no api_key or space_id, or the SDK is not installed.
+        ArizeUnavailable: Arize did not answer, or refused the rows.
+        StorageUnavailable: the database does not answer.
+    """
+    task, settings = context.task, context.settings.arize
+    client = _client(settings, task)
+    repair = TextRepair(redact=tuple(context.task_settings.redact))
+    texts = repair if settings.send_texts else None
+    until = context.clock() - LAG
+    versions, _ = context.storage.models.page(task, Page(MAX_PAGE_SIZE))
+    sent = 0
+    for version in sorted(each.version for each in versions):
+        for count in _send_predictions(context, client, version, until, texts):
+            sent += count
+            context.progress(0.5, f"sent {sent} predictions")
+    context.progress(0.8, "sending verdicts")
+    return {"prediction_count": sent, "verdict_count": _send_verdicts(context, client, until)}
+
+
+def _send_predictions(
+    context: JobContext,
+    client: "ArizeClient",
+    version: int,
+    until: datetime,
+    texts: TextRepair | None,
+) -> Iterator[int]:
+    """Send a version's answers, and yield the size of each batch that was taken."""
+    store, stream = context.storage.exports, f"predictions {version}"
+    while True:
+        place = _place(store.position(RECEIVER, context.task, stream))
+        batch = store.predictions(context.task, version, place, until, BATCH_ROWS)
+        if not batch:
+            return
+        client.send(prediction_rows(batch, texts), str(version))
+        last = f"{batch[-1].predict_time.isoformat()} {batch[-1].prediction_id}"
+        store.advance(RECEIVER, context.task, stream, last)
+        yield len(batch)
+
+
+def _place(position: str) -> tuple[datetime, str] | None:
+    time, _, prediction_id = position.partition(" ")
+    return (datetime.fromisoformat(time), prediction_id) if position else None
+
+
+def _send_verdicts(context: JobContext, client: "ArizeClient", until: datetime) -> int:
+    store, task, sent = context.storage.exports, context.task, 0
+    while True:
+        after = int(store.position(RECEIVER, task, _VERDICTS) or 0)
+        batch = store.verdicts(task, after, until, BATCH_ROWS)
+        if not batch:
+            return sent
+        if labeled := [each for each in batch if each.label is not None]:
+            client.send(verdict_rows(labeled), "")
+        store.advance(RECEIVER, task, _VERDICTS, str(batch[-1].sequence))
+        sent += len(labeled)
+
+
+def _client(settings: ArizeSettings, task: str) -> "ArizeClient":
+    if not (settings.api_key.get_secret_value() and settings.space_id):
+        raise ConfigurationError("arize.api_key and arize.space_id are not set: nothing is sent")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from tidemill_jobs.monitoring.tools.arize_client import ArizeClient
+    except ImportError as error:
+        missing = f"Arize's SDK is not installed here: {installation('arize')}"
+        raise ConfigurationError(missing) from error
+    return ArizeClient(settings, task)

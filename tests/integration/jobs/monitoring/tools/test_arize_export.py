@@ -1,0 +1,122 @@
+"""The job `send_arize`, with Arize's SDK and a local receiver that reads what it sends."""
+
+import base64
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tests.plugins.receivers import HttpReceiver, Request, http_receiver
+from tidemill_core.domain.feedback import Feedback
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings import ArizeSettings
+from tidemill_jobs.context import JobContext
+from tidemill_jobs.monitoring.tools.arize_client import ArizeUnavailable
+from tidemill_jobs.monitoring.tools.arize_export import run
+
+Answer = Callable[..., list[str]]
+
+
+@pytest.fixture
+def arize() -> Iterator[HttpReceiver]:
+    """Yield a receiver in Arize's place."""
+    with http_receiver() as receiver:
+        yield receiver
+
+
+def sending(context: JobContext, arize: HttpReceiver, **changes: Any) -> JobContext:
+    """Return a run whose settings name the receiver."""
+    settings = ArizeSettings(api_key="the-key", space_id="the-space", url=arize.url, **changes)
+    changed = context.settings.model_copy(update={"arize": settings})
+    return dataclasses.replace(context, settings=changed)
+
+
+def rows(request: Request) -> dict[str, list[Any]]:
+    """Return the columns of a request, after a check of its form."""
+    assert request.path == "/pandas_arrow"
+    assert request.headers["authorization"] == "the-key"
+    assert request.headers["arize-space-id"] == "the-space"
+    table = pa.ipc.open_stream(request.body).read_all()
+    assert b"support" in base64.b64decode(table.schema.metadata[b"arize-schema"])
+    return {str(name): column for name, column in table.to_pydict().items()}
+
+
+def judge(context: JobContext, prediction_id: str, label: str | None) -> None:
+    """Store a verdict: a label, or that the answer is right."""
+    correct = None if label else True
+    given = (prediction_id, "support", 1, correct, label, "ana", "", "")
+    before = context.clock() - timedelta(hours=1)
+    context.storage.feedback.add([Feedback(f"f{prediction_id}"[:32], *given, before)])
+
+
+def test_predictions_and_labels_are_sent_once(
+    context: JobContext, answer: Answer, arize: HttpReceiver
+) -> None:
+    """Shadows and texts are not sent; a run sends what is new since the last one."""
+    ids = answer("ab")
+    answer("c", method="Shadow")
+    answer("d", time=context.clock())
+    judge(context, ids[0], "c")
+    judge(context, ids[1], None)
+    sent = run(sending(context, arize))
+    assert sent == {"prediction_count": 2, "verdict_count": 2}
+    predicted, labels = map(rows, arize.requests)
+    by_id = dict(zip(predicted["prediction_id"], predicted["label"], strict=True))
+    assert by_id == dict(zip(ids, "ab", strict=True))
+    assert set(predicted["confidence"]) == {0.72, 0.92}
+    assert "text" not in predicted
+    assert dict(zip(labels["prediction_id"], labels["actual_label"], strict=True)) == {
+        ids[0]: "c",
+        ids[1]: "b",
+    }
+    assert run(sending(context, arize)) == {"prediction_count": 0, "verdict_count": 0}
+    [newer] = answer("d", time=context.clock() - timedelta(minutes=30))
+    assert run(sending(context, arize))["prediction_count"] == 1
+    assert rows(arize.requests[-1])["prediction_id"] == [newer]
+
+
+def test_an_arize_that_is_away_loses_nothing(
+    context: JobContext, answer: Answer, arize: HttpReceiver
+) -> None:
+    """The run fails with a reason of its own, and the next one sends the same rows."""
+    ids = answer("ab")
+    arize.answer = lambda _: (503, {}, b"")
+    with pytest.raises(ArizeUnavailable, match="503"):
+        run(sending(context, arize))
+    arize.answer = lambda _: (200, {}, b"{}")
+    assert run(sending(context, arize))["prediction_count"] == 2
+    assert sorted(rows(arize.requests[-1])["prediction_id"]) == sorted(ids)
+    away = HttpReceiver("http://127.0.0.1:9")
+    answer("a")
+    with pytest.raises(ArizeUnavailable, match="ConnectionError"):
+        run(sending(context, away))
+
+
+def test_texts_are_sent_only_if_a_setting_says_so(
+    context: JobContext, answer: Answer, arize: HttpReceiver
+) -> None:
+    """They are those that are still stored, without what the task redacts."""
+    kept, expired = answer("ab")
+    predictions = context.storage.predictions
+    mail = predictions.get(kept)
+    assert mail is not None
+    predictions.expire_texts("support", context.clock(), 10)
+    predictions.add([mail._replace(prediction_id="new", text="write to ana@example.org")])
+    asked = sending(context, arize, send_texts=True)
+    task = context.task_settings.model_copy(update={"redact": ["email"]})
+    settings = asked.settings.model_copy(update={"tasks": {"support": task}})
+    run(dataclasses.replace(asked, settings=settings))
+    sent = rows(arize.requests[0])
+    texts = dict(zip(sent["prediction_id"], sent["text"], strict=True))
+    assert texts[kept] == texts[expired] == ""
+    assert "ana@example.org" not in texts["new"]
+    assert texts["new"].startswith("write to ")
+
+
+def test_without_a_key_nothing_is_sent(context: JobContext) -> None:
+    """The run says which settings are missing."""
+    with pytest.raises(ConfigurationError, match=r"arize\.api_key and arize\.space_id"):
+        run(context)
