@@ -16,7 +16,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 LINES_TYPE, EVENTS_TYPE = "application/x-ndjson", "text/event-stream"
 _HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _JSON_HEADERS = [(b"content-type", b"application/json"), *_HEADERS]
-_HEARTBEAT_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 2.0
 """Seconds between comments among events; a browser that went away is noticed when they fail."""
 
 

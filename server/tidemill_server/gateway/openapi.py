@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from tidemill_server.gateway.answer import EVENTS_TYPE, LINES_TYPE
-from tidemill_server.gateway.http_call import TIMEOUT_HEADER
 from tidemill_server.gateway.models import description
 from tidemill_server.gateway.operation import Operation
 from tidemill_server.gateway.problem import PROBLEM_TYPE, Problem
@@ -19,13 +18,6 @@ _ABOUT = (
 )
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_TIMEOUT = {
-    "name": TIMEOUT_HEADER,
-    "in": "header",
-    "description": "Seconds that the caller waits for the answer; 10 if it is left out.",
-    "schema": {"type": "string", "pattern": r"^\d{1,9}(\.\d{1,9})?$"},
-}
-
 Json = dict[str, Any]
 
 
@@ -65,7 +57,7 @@ def _operation(operation: Operation, schemas: Json, task: str) -> Json:
         "tags": [service.removesuffix("Service")],
         "summary": words,
         "description": description(f"tidemill.v1.{service}.{rpc}") or words,
-        "parameters": [*_parameters(operation, schemas, task), _TIMEOUT],
+        "parameters": list(_parameters(operation, schemas, task)),
         **({} if operation.reads_query else {"requestBody": _body(operation, schemas, task)}),
         "responses": _responses(operation, schemas),
     }

@@ -68,7 +68,7 @@ def _routes(openapi: Json) -> Iterator[str]:
             yield f'<h2 id="{operation["operationId"]}"><code>{verb.upper()} {escape(path)}</code>'
             yield f"</h2><p>{escape(operation['description'])}</p>"
             yield f"<pre><code>{escape(command)}</code></pre>"
-            if fields := [each for each in operation["parameters"] if each["in"] != "header"]:
+            if fields := operation["parameters"]:
                 yield "<h3>Path and query</h3>" + _table(
                     {each["name"]: each for each in fields},
                     [each["name"] for each in fields if each["in"] == "path"],

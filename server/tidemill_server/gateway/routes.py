@@ -125,6 +125,13 @@ ROUTES = (
     ),
     Route("GET", "/v1/models", "ModelService/ListModelVersions", example={"task": "TASK"}),
     Route(
+        "PUT",
+        "/v1/tasks/{task}/traffic",
+        "ModelService/SetTraffic",
+        "deployment",
+        {"shadows": [2], "actor": "ann"},
+    ),
+    Route(
         "POST",
         "/v1/tasks/{task}/models/{model_version}:promote",
         "ModelService/PromoteModelVersion",
@@ -145,13 +152,6 @@ ROUTES = (
         "ModelService/RollbackModel",
         "deployment",
         {"actor": "ann", "comment": "wrong labels since noon"},
-    ),
-    Route(
-        "PUT",
-        "/v1/tasks/{task}/traffic",
-        "ModelService/SetTraffic",
-        "deployment",
-        {"canaries": [{"model_version": 2, "percent": 5}], "actor": "ann"},
     ),
     Route("POST", "/v1/tasks/{task}:pauseReleases", "ModelService/PauseReleases", "", _PAUSE),
     Route("POST", "/v1/tasks/{task}:resumeReleases", "ModelService/ResumeReleases", "", _PAUSE),

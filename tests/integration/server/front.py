@@ -64,12 +64,13 @@ class Workspace:
         self.storage = open_storage(f"sqlite:///{self.database}")
         for task, count in versions.items():
             for _ in range(count):
-                self._publish(task)
+                self.publish(task)
         served = [self.storage.models.versions_to_serve(task) for task in versions]
         configure(self.repository, [version for group in served for version in group])
         self.models = tuple(model_name(task, "onnx") for task, n in versions.items() if n)
 
-    def _publish(self, task: str) -> None:
+    def publish(self, task: str, state: ModelState = ModelState.VALIDATED) -> None:
+        """Publish a task's next version, in a state; the first becomes champion."""
         models = self.storage.models
         version = models.add_candidate(task, "onnx", "d" * 64, NOW).version
         manifest = ModelManifest(
@@ -88,7 +89,7 @@ class Workspace:
             abstain_below=ABSTAIN_BELOW[version],
         )
         self.repository.publish(manifest, TinyModel(version).onnx(), tokenizer_json())
-        models.judge(task, version, ModelState.VALIDATED, {"accuracy": 0.9}, "passed", NOW)
+        models.judge(task, version, state, {"accuracy": 0.9}, "passed", NOW)
         if version == 1:
             models.promote(task, version, Change("test", "first", "", NOW))
 

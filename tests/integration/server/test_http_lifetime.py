@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import select
 import shutil
 import signal
@@ -204,7 +205,7 @@ def test_the_certificate_is_grpcs(
 def test_two_workers_are_replaced_without_a_failed_call(
     frail_workspace: Workspace, frail_triton: RunningTriton
 ) -> None:
-    """Whoever tries again after a broken connection gets every answer during a restart."""
+    """Whoever tries again after a broken connection gets every answer, also after kill -9."""
     with running(frail_workspace, frail_triton) as workers, ThreadPoolExecutor(4) as pool:
         asked, stopping = [0], threading.Event()
 
@@ -220,6 +221,13 @@ def test_two_workers_are_replaced_without_a_failed_call(
             assert workers.supervisor.restart()
             workers.wait_until(
                 lambda: not before & set(workers.supervisor.pids().values()), "both are new", 60
+            )
+            workers.until_all_run()
+            os.kill(workers.supervisor.pids()["server-1"], signal.SIGKILL)
+            workers.wait_until(
+                lambda: workers.supervisor.pids().get("server-1", 0) not in (0, *before),
+                "it is there again",
+                60,
             )
             workers.until_all_run()
         finally:

@@ -1,0 +1,96 @@
+"""The examples of the OpenAPI document, as the commands that the page /docs shows."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.storage.values import label_request
+from tests.integration.server.asking_http import http
+from tests.integration.server.front import NOW, Front, Workspace
+from tests.integration.server.test_catalogues import dataset
+from tests.plugins.triton import RunningTriton
+from tests.plugins.waiting import wait_until
+from tidemill_core.domain.alert import Severity
+from tidemill_core.domain.job import Job
+from tidemill_core.domain.model import ModelState
+from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_server.gateway.page import curl_of
+from tidemill_server.gateway.routes import ROUTES
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+TASK = "mixed"
+VERSIONS = {"PromoteModelVersion": "2", "ApproveModelVersion": "3", "GetModelVersion": "1"}
+"""The model versions that fit the examples."""
+
+
+@pytest.fixture
+def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
+    """Yield a front with its own database, which has one of everything."""
+    workspace = Workspace(tmp_path, {TASK: 2})
+    workspace.publish(TASK, ModelState.AWAITING_APPROVAL)
+    storage = workspace.storage
+    storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
+    for number in (1, 2):
+        storage.datasets.add(dataset(number, card=number))
+    report = Report("r" * 32, TASK, "drift", 1, ReportVerdict.ALERT, "It drifts.", {}, "", NOW)
+    storage.alerts.raise_alert(report, Severity.WARNING, "Look.", [], timedelta(0))
+    now = datetime.now(UTC)
+    storage.label_items.add([label_request("where is it", task=TASK, text_time=now)], 1, now)
+    with Front(workspace, triton.grpc_address) as running:
+        yield running
+
+
+def test_every_example_works(front: Front) -> None:
+    """Each command is answered with 200, in the order of the page."""
+    with http(front) as client:
+        document = client.get("/openapi.json").json()
+        alert = client.get("/v1/alerts").json()["alerts"][0]
+        item = client.get("/v1/label-items").json()["label_items"][0]
+    values = {
+        "DATASET_VERSION": "02" * 32,
+        "REPORT_ID": alert["report_id"],
+        "ALERT_ID": alert["alert_id"],
+        "LABEL_ITEM_ID": item["label_item_id"],
+        "JOB:run": "retrain:run",
+        "END_TIME": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+    }
+    for route in ROUTES:
+        operation = document["paths"][route.path][route.verb.lower()]
+        base = f"http://127.0.0.1:{front.http_port}"
+        command = curl_of(base, route.path, route.verb.lower(), operation)
+        command = command.replace("BASE_DATASET_VERSION", "01" * 32)
+        version = VERSIONS.get(operation["operationId"], "")
+        for name, value in {**values, "MODEL_VERSION": version}.items():
+            command = command.replace(name, value)
+        answer = answered(command)
+        for field in ("prediction_id", "silence_id", "run_id"):
+            if field in answer:
+                values[field.upper()] = answer[field]
+
+
+def answered(command: str) -> dict[str, Any]:
+    """Run a command until it is answered with 200, and return the JSON of its first line."""
+    found: list[str] = []
+
+    def is_ok() -> bool:
+        done = subprocess.run(
+            ["bash", "-ec", f"{command} -w '\n%{{http_code}}'"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        found[:] = done.stdout.splitlines()
+        # A prediction is stored a moment after it is answered.
+        return found[-1] != "404"
+
+    wait_until(is_ok, command, 5)
+    assert found[-1] == "200", (command, found)
+    answer: dict[str, Any] = json.loads(found[0].removeprefix("data: "))
+    return answer
