@@ -1,6 +1,6 @@
 """Predictions that were drawn for an audit, with the labels that people gave."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,16 +78,18 @@ def read_audits(
     return [_audited(row, said.get(row.prediction_id), renames) for row in found]
 
 
-def count_waiting_audits(database: Database, span: AnsweredSpan) -> int:
-    """Return how many audited predictions of a span people have not decided on.
+def count_undecided_audits(database: Database, span: AnsweredSpan) -> Counter[LabelItemState]:
+    """Return how many drawn predictions of a span have no label, by the state of their item.
 
     Raises:
         StorageUnavailable: the database does not answer.
     """
-    waiting = (label_items.c.state == LabelItemState.OPEN, is_in(span))
-    query = _audits(span.task, span.since, func.count()).where(*waiting)
+    state = label_items.c.state
+    query = _audits(span.task, span.since, state, func.count()).where(is_in(span))
+    query = query.where(state != LabelItemState.DONE).group_by(state)
     with database.read() as connection:
-        return int(connection.execute(query).scalar_one())
+        found = connection.execute(query)
+        return Counter({LabelItemState(name): count for name, count in found})
 
 
 _ROW = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.contract.storage.labeling import all_items, say
 from tests.contract.storage.values import NOW, label_request, later, prediction, verdict
-from tidemill_core.domain.labeling import LabelReason
+from tidemill_core.domain.labeling import LabelItemState, LabelReason
 from tidemill_core.storage.accuracy_totals import (
     AnsweredSpan,
     LabelTotals,
@@ -12,7 +12,7 @@ from tidemill_core.storage.accuracy_totals import (
     count_unstored_verdicts,
     read_totals,
 )
-from tidemill_core.storage.audited_predictions import count_waiting_audits, read_audits
+from tidemill_core.storage.audited_predictions import count_undecided_audits, read_audits
 from tidemill_core.storage.storage import Storage
 
 SPAN = AnsweredSpan("support", 1, NOW, later(60))
@@ -115,7 +115,7 @@ def test_audited_predictions(storage: Storage) -> None:
     assert (one.attributes, one.text_length) == ({"channel": "mail"}, len("text of one"))
     assert (one.inclusion_probability, one.predict_time) == (0.01, NOW)
     assert (two.predicted, two.is_right, two.said_right) == ("card_arrival", False, 0.0)
-    assert count_waiting_audits(storage.database, SPAN) == 1
+    assert count_undecided_audits(storage.database, SPAN) == {LabelItemState.OPEN: 1}
 
 
 def test_an_audited_text_covers_all_its_predictions(storage: Storage) -> None:
@@ -124,7 +124,7 @@ def test_an_audited_text_covers_all_its_predictions(storage: Storage) -> None:
     for name in ("p1", "p2"):
         request = label_request("one text", reason=LabelReason.AUDIT, origin=name)
         storage.label_items.add([replace(request, inclusion_probability=0.5)], 1, NOW)
-    assert count_waiting_audits(storage.database, SPAN) == 2
+    assert count_undecided_audits(storage.database, SPAN) == {LabelItemState.OPEN: 2}
     [item] = all_items(storage)
     say(storage, item, "card_arrival", "ana")
     found = read_audits(storage.database, "support", NOW, {})

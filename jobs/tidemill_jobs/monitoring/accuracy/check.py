@@ -36,13 +36,13 @@ def run(context: JobContext) -> Result:
     if manifest is None:
         return NO_CHAMPION
     monitoring, renames = context.settings.monitoring, context.task_settings.labels.rename
-    answers = Answers(task, manifest.version, renames)
-    window = timedelta(hours=monitoring.window_hours)
-    evidence = read_evidence(storage.database, answers, now, window, monitoring.min_verdicts)
-    context.progress(0.8, f"estimating from {len(evidence.audited)} audits")
     limits = Limits(
         hold_out_accuracy(manifest.measures), monitoring.max_accuracy_drop, monitoring.min_verdicts
     )
+    answers = Answers(task, manifest.version, renames)
+    window = timedelta(hours=monitoring.window_hours)
+    evidence = read_evidence(storage.database, answers, now, window, limits)
+    context.progress(0.8, f"estimating from {len(evidence.audited)} audits")
     baselines = _baselines(storage.models, manifest, renames)
     finding = find(evidence, limits, baselines, context.task_settings.log_sample)
     subject = Subject(task, KIND, manifest.version, context.run_id, now)

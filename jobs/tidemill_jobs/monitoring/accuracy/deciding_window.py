@@ -2,13 +2,21 @@
 
 People label audits days after the predictions were made. So the newest window often has no label
 yet: then the newest one that has is judged, together with the windows before it if it has too few.
-Each check looks at the last windows again, so late labels count when they come.
+If that many leave open whether the accuracy fell, more windows before it may show that it did: a
+task with few audits notices a lasting fall so. Each check looks at the last windows again, so late
+labels count when they come.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
+
+from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.storage.audited_predictions import AuditedPrediction
+from tidemill_jobs.monitoring.accuracy.guesses import audits_of
+from tidemill_jobs.monitoring.accuracy.judging import Limits, verdict_on
+from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate
 
 WINDOWS = 8
 """How many windows a check looks at: the newest, and those before it."""
@@ -30,24 +38,35 @@ def windows_before(now: datetime, length: timedelta) -> list[Window]:
     return [Window(now - (age + 1) * length, now - age * length) for age in range(WINDOWS)]
 
 
-def choose(windows: list[Window], times: Iterable[datetime], fewest: int) -> list[Window]:
-    """Return the windows to judge: the newest with a label, and older ones until it is enough.
+def choose(
+    windows: Sequence[Window], audited: Sequence[AuditedPrediction], limits: Limits
+) -> Sequence[Window]:
+    """Return the neighboring windows to judge, the newest first.
 
     Args:
         windows: the newest first.
-        times: when the predictions with a label were made.
-        fewest: how many labels are enough.
+        audited: the version's.
+        limits: what its accuracy is compared with.
 
     Returns:
-        Neighboring windows, the newest first; the newest window if there is no label.
+        The shortest span with enough audits, or a longer one that shows a fall which the shortest
+        leaves open. All windows with an audit if they have too few; the newest if none has one.
     """
-    counts = Counter(next((w for w in windows if time in w), None) for time in times)
-    labeled = [number for number, window in enumerate(windows) if counts[window]]
+    within = [[each for each in audited if each.predict_time in window] for window in windows]
+    labeled = [number for number, members in enumerate(within) if members]
     if not labeled:
         return windows[:1]
-    first, found = labeled[0], 0
-    for last in range(first, labeled[-1] + 1):
-        found += counts[windows[last]]
-        if found >= fewest:
-            break
-    return windows[first : last + 1]
+    first, last = labeled[0], labeled[-1]
+    spans = [(first, end) for end in range(first + 1, last + 2)]
+    counts = {span: list(chain.from_iterable(within[slice(*span)])) for span in spans}
+    enough = [span for span in spans if len(counts[span]) >= limits.fewest]
+    if not enough:
+        return windows[first : last + 1]
+    verdicts = {span: _verdict(counts[span], limits) for span in enough}
+    falls = [span for span in enough if verdicts[span] is ReportVerdict.ALERT]
+    is_open = verdicts[enough[0]] is ReportVerdict.INSUFFICIENT
+    return windows[slice(*(falls[0] if is_open and falls else enough[0]))]
+
+
+def _verdict(audited: Sequence[AuditedPrediction], limits: Limits) -> ReportVerdict:
+    return verdict_on(audit_estimate(audits_of(audited)), limits, part_fell=False)

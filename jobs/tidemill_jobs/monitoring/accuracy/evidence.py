@@ -1,11 +1,12 @@
 """The evidence about a version's accuracy, read from the database."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidemill_core.domain.label_names import Renames
+from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.accuracy_totals import (
     AnsweredSpan,
     Totals,
@@ -14,11 +15,12 @@ from tidemill_core.storage.accuracy_totals import (
 )
 from tidemill_core.storage.audited_predictions import (
     AuditedPrediction,
-    count_waiting_audits,
+    count_undecided_audits,
     read_audits,
 )
 from tidemill_core.storage.database import Database
 from tidemill_jobs.monitoring.accuracy.deciding_window import Window, choose, windows_before
+from tidemill_jobs.monitoring.accuracy.judging import Limits
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Evidence:
         deciding: neighboring windows whose predictions are judged, the newest first.
         audits: all versions' audited predictions of the windows.
         totals: sums over the version's predictions of the deciding windows.
-        waiting: audited predictions of the deciding windows that people have not decided on.
+        undecided: drawn predictions of the deciding windows without a label, by their state.
         unstored: verdicts on predictions that are not stored.
     """
 
@@ -48,7 +50,7 @@ class Evidence:
     deciding: Sequence[Window]
     audits: Sequence[AuditedPrediction]
     totals: Totals
-    waiting: int
+    undecided: Mapping[LabelItemState, int]
     unstored: int
 
     @property
@@ -85,7 +87,7 @@ class Evidence:
 
 
 def read_evidence(
-    database: Database, answers: Answers, now: datetime, window: timedelta, fewest: int
+    database: Database, answers: Answers, now: datetime, window: timedelta, limits: Limits
 ) -> Evidence:
     """Return the evidence about a version.
 
@@ -94,7 +96,7 @@ def read_evidence(
         answers: the version's.
         now: the end of the newest window.
         window: the length of a window.
-        fewest: how many audits are enough for a conclusion.
+        limits: what the accuracy is compared with.
 
     Raises:
         StorageUnavailable: the database does not answer.
@@ -102,8 +104,7 @@ def read_evidence(
     windows = windows_before(now, window)
     audits = read_audits(database, answers.task, windows[-1].since, answers.renames)
     version = answers.model_version
-    times = [each.predict_time for each in audits if each.model_version == version]
-    deciding = choose(windows, times, fewest)
+    deciding = choose(windows, [each for each in audits if each.model_version == version], limits)
     spans = [AnsweredSpan(answers.task, version, each.since, each.until) for each in deciding]
     totals = [read_totals(database, span, answers.renames) for span in spans]
     return Evidence(
@@ -112,6 +113,6 @@ def read_evidence(
         deciding,
         audits,
         Totals.merged(totals),
-        sum(count_waiting_audits(database, span) for span in spans),
+        sum((count_undecided_audits(database, span) for span in spans), Counter()),
         count_unstored_verdicts(database, answers.task, version, spans[-1].since),
     )

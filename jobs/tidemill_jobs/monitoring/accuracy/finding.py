@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_jobs.monitoring.accuracy.baselines import Baselines, earlier_parts
 from tidemill_jobs.monitoring.accuracy.estimate import CONFIDENCE_LEVEL, Estimate
@@ -138,7 +139,8 @@ def _counts(evidence: Evidence) -> dict[str, Any]:
         "until": evidence.span.until.isoformat(),
         "prediction_count": whole(evidence.totals.answered).count,
         "audit_count": len(evidence.audited),
-        "waiting_audit_count": evidence.waiting,
+        "waiting_audit_count": evidence.undecided.get(LabelItemState.OPEN, 0),
+        "unresolved_audit_count": evidence.undecided.get(LabelItemState.UNRESOLVED, 0),
         "verdict_count": whole(evidence.totals.judged).count,
         "verdict_count_without_prediction": evidence.unstored,
     }

@@ -1,5 +1,6 @@
 """The verdict on an estimate, and the audits that would settle it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.baselines import hold_out_accuracy, hold_out_classes
 from tidemill_jobs.monitoring.accuracy.deciding_window import choose, windows_before
 from tidemill_jobs.monitoring.accuracy.estimate import Estimate, wilson
@@ -15,6 +17,7 @@ from tidemill_jobs.monitoring.accuracy.prediction_powered import Audits, audit_e
 
 LIMITS = Limits(baseline=0.9, max_drop=0.03, fewest=30)
 NOW = datetime(2026, 3, 29, 12, tzinfo=UTC)
+PREDICTION = AuditedPrediction(1, "a", "a", 0.9, "Predict", False, {}, 0, NOW, 0.01, None)
 
 
 def _estimate(right: int, count: int) -> Estimate:
@@ -74,21 +77,33 @@ def test_an_accuracy_at_the_limit_needs_a_finite_number() -> None:
     assert 4000 < more_audits_needed(_estimate(87, 100), LIMITS) < 5000
 
 
+def _span(*rights: tuple[float, int, int]) -> list[int]:
+    """Return the ages of the windows to judge: each item is an age in days, rights and wrongs."""
+    windows = windows_before(NOW, timedelta(hours=24))
+    audited = [
+        replace(PREDICTION, predict_time=NOW - timedelta(days=age), label=label)
+        for age, right, wrong in rights
+        for label in ["a"] * right + ["b"] * wrong
+    ]
+    return [windows.index(each) for each in choose(windows, audited, LIMITS)]
+
+
 def test_the_newest_windows_with_enough_labels_are_judged() -> None:
     """Windows without labels are skipped, and older ones are added until it is enough."""
-    windows = windows_before(NOW, timedelta(hours=24))
-    assert [window.until - window.since for window in windows] == [timedelta(hours=24)] * 8
+    assert _span() == [0]
+    assert _span((9.5, 30, 0)) == [0]
+    assert _span((0.5, 30, 0), (1.5, 30, 0)) == [0]
+    assert _span((1.5, 29, 0), (2.5, 1, 0), (3.5, 30, 0)) == [1, 2]
+    assert _span((2.5, 2, 0), (5.5, 1, 0)) == [2, 3, 4, 5]
 
-    def ages(*days: float, fewest: int = 3) -> list[int]:
-        times = [NOW - timedelta(days=each) for each in days]
-        return [windows.index(each) for each in choose(windows, times, fewest)]
 
-    assert ages() == [0]
-    assert ages(9.5) == [0]
-    assert ages(0.5, 0.6, 0.7) == [0]
-    assert ages(2.5, 2.6, 5.5) == [2, 3, 4, 5]
-    assert ages(1.5, 1.6, 1.7, 2.5) == [1]
-    assert ages(1.5) == [1]
+def test_a_lasting_fall_is_found_over_more_windows() -> None:
+    """Where the newest audits leave it open, a longer span that shows a fall is judged."""
+    fall = [(age + 0.5, 24, 6) for age in range(8)]
+    assert _span(fall[0]) == [0]
+    assert _span(*fall[:6]) == [0, 1, 2]
+    assert _span(fall[0], (1.5, 29, 1)) == [0]
+    assert _span((0.5, 27, 3), *fall[1:]) == [0]
 
 
 def test_a_version_without_a_hold_out_has_no_baseline() -> None:
