@@ -15,8 +15,10 @@ Details = Mapping[str, Any]
 _ESTIMATE = ("accuracy", "low", "high", "row_count")
 _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "estimates": ("Accuracy by source", ("source", *_ESTIMATE, "biased", "note")),
-    "classes": ("Accuracy by class", ("label", *_ESTIMATE, "baseline")),
-    "slices": ("Accuracy by slice", ("slice", *_ESTIMATE, "baseline")),
+    "classes": ("Accuracy by class", ("label", *_ESTIMATE, "baseline", "fell")),
+    "slices": ("Accuracy by slice", ("slice", *_ESTIMATE, "baseline", "fell")),
+    "versions": ("Accuracy by version", ("model_version", *_ESTIMATE, "baseline")),
+    "windows": ("Accuracy of the last windows", ("since", "until", *_ESTIMATE)),
     "signals": ("Drift by signal", ("signal", "distance", "p_value", "drifted", "note")),
     "new_topics": ("New topics", ("terms", "row_count", "share")),
     "burn_rates": (

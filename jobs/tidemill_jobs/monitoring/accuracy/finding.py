@@ -41,6 +41,7 @@ def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: f
     ]
     verdict = verdict_on(deciding, limits, part_fell=bool(fallen))
     needed = more_audits_needed(deciding, limits)
+    waiting = evidence.undecided.get(LabelItemState.OPEN, 0)
     left_out = _left_out(evidence.unstored, log_sample)
     details = {
         **_decided(deciding, limits),
@@ -52,7 +53,12 @@ def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: f
         **_counts(evidence),
         "left_out": left_out,
     }
-    said = [_said(deciding, limits, evidence), _fell(fallen), _missing(verdict, needed), left_out]
+    said = [
+        _said(deciding, limits, evidence),
+        _fell(fallen),
+        _missing(verdict, needed, waiting),
+        left_out,
+    ]
     return Finding(verdict, "; ".join(filter(None, said)), details)
 
 
@@ -149,7 +155,7 @@ def _counts(evidence: Evidence) -> dict[str, Any]:
 def _said(deciding: Estimate | None, limits: Limits, evidence: Evidence) -> str:
     if deciding is None:
         verdicts = whole(evidence.totals.judged).count
-        alone = f"; {verdicts} users' verdicts alone are biased" if verdicts else ""
+        alone = f"; {verdicts} verdicts of users alone are biased" if verdicts else ""
         return f"no audited prediction has a label yet{alone}"
     found = (
         f"accuracy {deciding.accuracy:.3f} by {deciding.row_count} audits and all verdicts "
@@ -165,9 +171,11 @@ def _fell(parts: Sequence[str]) -> str:
     return f"fell most: {', '.join(parts[:_NAMED])}{more}" if parts else ""
 
 
-def _missing(verdict: ReportVerdict, needed: int) -> str:
-    unsettled = verdict is ReportVerdict.INSUFFICIENT and needed
-    return f"about {needed} more audits would settle it" if unsettled else ""
+def _missing(verdict: ReportVerdict, needed: int, waiting: int) -> str:
+    if verdict is not ReportVerdict.INSUFFICIENT or not needed:
+        return ""
+    drawn = f" ({waiting} drawn ones wait for a label)" if waiting else ""
+    return f"about {needed} more audits would settle it{drawn}"
 
 
 def _left_out(count: int, log_sample: float) -> str:

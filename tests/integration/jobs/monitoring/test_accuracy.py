@@ -169,10 +169,11 @@ def test_labels_that_come_late(context: JobContext, answer: Answer, audit: Judge
 
 def test_audits_that_wait_are_counted(context: JobContext, answer: Answer, audit: Judge) -> None:
     """Drawn predictions without a label are in the report, and decide nothing."""
-    audit(answer("a" * 30), "a")
+    audit(answer("a" * 20), "b")
     audit(answer("a" * 7))
     result = run(context)
-    assert (result["audit_count"], result["waiting_audit_count"]) == (30, 7)
+    assert (result["audit_count"], result["waiting_audit_count"]) == (20, 7)
+    assert "10 more audits would settle it (7 drawn ones wait for a label)" in result["summary"]
 
 
 def test_feedback_is_corrected_where_audits_overlap(
