@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, case, delete, literal, select, tuple_
 
+from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
-from tidemill_core.storage.predictions import SHADOW_METHOD
 from tidemill_core.storage.schema import UtcDateTime, export_positions, feedback, predictions
 
 

@@ -1,26 +1,27 @@
 """The job `write_evidently`: the window of `check_drift` as a report of Evidently.
 
-The reference is the champion's answers on its hold-out, of which the manifest keeps counts, so both
-sides are written out from counts: labels as they are, confidences as the middles of their bins.
-They need no texts, and a window costs the same however long it is. Evidently judges each column by
-itself, so it does not matter which label had which confidence.
+Both sides are the counts that `check_drift` compares, written out as rows: labels as they are,
+numbers as the middles of their bins. They need no texts, and a window costs the same however long
+it is. Evidently judges each column by itself, so it does not matter which label had which
+confidence.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.durable import written_whole
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
-from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.monitoring.reference import align_labels, confidence_edges
+from tidemill_jobs.monitoring.drift.shift import Counts
+from tidemill_jobs.monitoring.drift.signals import Samples, counted_signals
 from tidemill_jobs.monitoring.reporting import NO_CHAMPION, champion_manifest
 
 MAX_ROWS = 1_000_000
@@ -35,7 +36,7 @@ def run(context: JobContext) -> Result:
 
     Returns:
         `html` and `json`: the files; `prediction_count`, and `drifted_columns`: how many of the
-        columns label and confidence drifted by Evidently's rules.
+        signals drifted by Evidently's rules.
 
     Raises:
         ConfigurationError: Evidently is not installed.
@@ -47,29 +48,24 @@ def run(context: JobContext) -> Result:
     if manifest is None:
         return NO_CHAMPION
     start = now - timedelta(hours=monitoring.window_hours)
-    window = PredictionWindow(context.task, manifest.version, start)
-    edges = confidence_edges(len(manifest.reference.confidence_counts))
-    counts = align_labels(manifest.labels, storage.predictions.label_counts(window))
-    confidences = storage.predictions.confidence_counts(window, edges)
-    reference = manifest.reference
-    if not counts.sum() or not sum(reference.label_counts):
-        return {"summary": "the window or the hold-out has no predictions", "prediction_count": 0}
-    context.progress(0.3, f"comparing {counts.sum()} predictions")
+    counts = storage.prediction_counts.of_window(context.task, manifest.version, start)
+    signals = counted_signals(manifest, counts, 1, lambda *_: [])
+    measured = [each for each in signals if not each.note]
+    count = int(signals[0].window.sum())
+    if not measured:
+        return {"summary": signals[0].note, "prediction_count": count}
+    context.progress(0.3, f"comparing {count} predictions")
     named = {"task": context.task, "model_version": str(manifest.version)}
-    snapshot = compare(
-        _columns(manifest.labels, reference.label_counts, reference.confidence_counts, edges),
-        _columns(manifest.labels, counts.tolist(), confidences, edges),
-        {**named, "since": start.isoformat(), "until": now.isoformat()},
-    )
+    snapshot = compare(measured, {**named, "since": start.isoformat(), "until": now.isoformat()})
     stem = context.settings.state_dir / FOLDER / context.task / f"evidently-{now:%Y%m%dT%H%M%SZ}"
     html, json = _write(snapshot, stem)
     drifted = int(snapshot.dict()["metrics"][0]["value"]["count"])
     written = {"html": str(html), "json": str(json), "model_version": manifest.version}
-    return {**written, "prediction_count": int(counts.sum()), "drifted_columns": drifted}
+    return {**written, "prediction_count": count, "drifted_columns": drifted}
 
 
-def compare(reference: Columns, window: Columns, metadata: Mapping[str, str]) -> Any:
-    """Return Evidently's report, a Snapshot, on the columns `label` and `confidence`.
+def compare(signals: Sequence[Samples], metadata: Mapping[str, str]) -> Any:
+    """Return Evidently's report, a Snapshot, with a column for each signal.
 
     Raises:
         ConfigurationError: Evidently is not installed.
@@ -90,38 +86,41 @@ def compare(reference: Columns, window: Columns, metadata: Mapping[str, str]) ->
         except ImportError as error:
             missing = f"Evidently is not installed here: {installation('evidently')}"
             raise ConfigurationError(missing) from error
-        columns = DataDefinition(categorical_columns=["label"], numerical_columns=["confidence"])
-        sides = [
-            Dataset.from_pandas(pd.DataFrame(dict(side)), data_definition=columns)
-            for side in (window, reference)
-        ]
+        numbers = [str(each.signal) for each in signals if each.signal is not Signal.LABEL]
+        labels = [str(each.signal) for each in signals if each.signal is Signal.LABEL]
+        columns = DataDefinition(categorical_columns=labels, numerical_columns=numbers)
+        # Texts that were not counted leave a column shorter, which is filled with missing values.
+        window, reference = (
+            pd.DataFrame({name: pd.Series(values) for name, values in side.items()})
+            for side in _sides(signals)
+        )
+        sides = [Dataset.from_pandas(each, data_definition=columns) for each in (window, reference)]
         report = Report([DataDriftPreset(), DataSummaryPreset()], metadata=dict(metadata))
         return report.run(*sides)
 
 
-def _columns(
-    labels: Sequence[str],
-    label_counts: Sequence[int],
-    confidence_counts: Sequence[int],
-    edges: Sequence[float],
-) -> Columns:
-    """Return rows with these counts, at most MAX_ROWS."""
-    middles = [(low + high) / 2 for low, high in pairwise(edges)]
-    total = sum(label_counts)
-    label_rows, confidence_rows = (
-        _written_out(values, counts, total)
-        for values, counts in ((labels, label_counts), (middles, confidence_counts))
+def _sides(signals: Sequence[Samples]) -> tuple[Columns, Columns]:
+    """Return the rows of the window and of the reference, by signal."""
+    values = {each.signal: _values(each) for each in signals}
+    return (
+        {str(each.signal): _rows(values[each.signal], each.window) for each in signals},
+        {str(each.signal): _rows(values[each.signal], each.reference) for each in signals},
     )
-    rows = min(len(label_rows), len(confidence_rows))  # they may differ by rounding
-    return {"label": label_rows[:rows], "confidence": confidence_rows[:rows]}
 
 
-def _written_out(values: Sequence[Any], counts: Sequence[int], total: int) -> Sequence[Any]:
-    kept = np.array(counts, dtype=np.int64)
-    if total > MAX_ROWS:
-        kept = np.ceil(kept * (MAX_ROWS / total)).astype(np.int64)
-    written: Sequence[Any] = np.repeat(np.array(values, dtype=object), kept).tolist()
-    return written
+def _values(samples: Samples) -> Sequence[Any]:
+    """Return the value that stands for each bin: its label, or its middle."""
+    if samples.signal is Signal.LABEL:
+        return samples.bins
+    bounds = (bin_bounds(samples.signal, number) for number in range(len(samples.bins)))
+    return [low if math.isinf(high) else (low + high) / 2 for low, high in bounds]
+
+
+def _rows(values: Sequence[Any], counts: Counts) -> Sequence[Any]:
+    total = int(counts.sum())
+    kept = np.ceil(counts * (MAX_ROWS / total)).astype(np.int64) if total > MAX_ROWS else counts
+    rows: Sequence[Any] = np.array(values, dtype=object).repeat(kept).tolist()
+    return rows
 
 
 def _write(snapshot: Any, stem: Path) -> tuple[Path, Path]:
