@@ -1,8 +1,9 @@
-"""What the model makes of texts: the input of its last layer.
+"""What the model makes of texts: the input of its last layer, and the regions of its values.
 
-Regions are the cells of k-means clusters of training texts. Neither the hold-out nor the window
-chose them, so the permutation test between these two stays exact. They follow from the version's
-files and its dataset, so each check finds the same ones.
+Most regions are the cells of k-means clusters of training texts. Texts that are further from all
+training texts than these are from each other have regions of their own. Neither the hold-out nor
+the window chose the regions, so the permutation test between these two stays exact. They follow
+from the version's files and its dataset, so each check finds the same ones.
 """
 
 from collections.abc import Sequence
@@ -29,10 +30,13 @@ SAMPLE = 1000
 """The most texts of the training split, of the hold-out and of the window."""
 FEWEST = 50
 """The fewest texts of the training split and of the hold-out."""
-_REGIONS = 16
-_ROWS_A_REGION = 25
+UNFAMILIAR = ("unfamiliar", "unusual")
+"""The first regions: the texts that are as far from the training texts as 2 % of these are from
+each other, and as 10 % of them are."""
+_FAR_PERCENTS = (2, 10)
+_CLUSTERS = 16
+_ROWS_A_CLUSTER = 25
 _ROWS_A_CALL = 64
-_UNFAMILIAR_PERCENT = 95
 
 Vectors = npt.NDArray[np.float32]
 
@@ -67,42 +71,69 @@ class TextReader:
 
 @dataclass(frozen=True)
 class Regions:
-    """The regions of a version's training texts, and how familiar its hold-out looks.
+    """The regions that a version's training texts make.
 
     Attributes:
         reader: reads texts.
-        centers: the center of each region: [regions, width].
-        reference: the hold-out's texts by region.
         training: the vectors of training texts: [n, width].
-        least_similar: the similarity to the nearest training text that 95 % of the hold-out have.
-        known_texts: texts of the training split and the hold-out.
+        centers: the center of each cluster of them: [clusters, width].
+        limits: for each region of `UNFAMILIAR`, the similarity to the nearest training text below
+            which a text belongs to it.
     """
 
     reader: TextReader
-    centers: Vectors
-    reference: Counts
     training: Vectors
-    least_similar: float
-    known_texts: Sequence[str]
+    centers: Vectors
+    limits: tuple[float, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the regions."""
+        return [*UNFAMILIAR, *(f"cluster {place + 1}" for place in range(len(self.centers)))]
 
     def sort(self, vectors: Vectors) -> npt.NDArray[np.int64]:
-        """Return the region of each vector: [n]."""
-        nearest: npt.NDArray[np.int64] = np.argmax(_closeness(vectors, self.centers), axis=1)
-        return nearest
+        """Return the number of the region of each vector: [n]."""
+        closeness = vectors @ self.centers.T - (self.centers**2).sum(axis=1) / 2
+        similarity = (vectors @ self.training.T).max(axis=1)
+        clusters = len(UNFAMILIAR) + np.argmax(closeness, axis=1)
+        far = np.searchsorted(self.limits, similarity, side="right")
+        regions: npt.NDArray[np.int64] = np.where(far < len(UNFAMILIAR), far, clusters)
+        return regions
 
-    def are_unfamiliar(self, vectors: Vectors) -> npt.NDArray[np.bool_]:
-        """Return which vectors are further from all training texts than 95 % of the hold-out."""
-        far: npt.NDArray[np.bool_] = _similarity(vectors, self.training) < self.least_similar
-        return far
+
+@dataclass(frozen=True)
+class Reading:
+    """How a version reads its dataset.
+
+    Attributes:
+        regions: the regions of the training texts.
+        reference: the hold-out's texts by region.
+        known_texts: texts of the training split and the hold-out.
+    """
+
+    regions: Regions
+    reference: Counts
+    known_texts: Sequence[str]
+
+
+def learn_regions(reader: TextReader, training: Sequence[str]) -> Regions:
+    """Return the regions of some training texts."""
+    vectors = reader.read(training)
+    count = min(_CLUSTERS, -(-len(np.unique(vectors, axis=0)) // _ROWS_A_CLUSTER))
+    clusters = KMeans(count, n_init=1, random_state=0).fit(vectors)
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -1.0)
+    limits = np.percentile(similarity.max(axis=1), _FAR_PERCENTS)
+    return Regions(reader, vectors, clusters.cluster_centers_, tuple(limits.tolist()))
 
 
 @lru_cache(maxsize=4)
-def find_regions(
+def read_dataset(
     folder: Path, sequence_length: int, repair: TextRepair, dataset: Path, changed_ns: int
-) -> Regions | None:
-    """Return a version's regions; None if its dataset has too few texts.
+) -> Reading | None:
+    """Read a version's dataset as the version does; None if it has too few texts.
 
-    A process that checks every night keeps them.
+    A process that checks every night keeps the result.
 
     Args:
         folder: the version's folder; its format is onnx.
@@ -122,31 +153,10 @@ def find_regions(
         return None
     encoder = TextEncoder(folder / TOKENIZER_FILE, sequence_length, repair)
     reader = TextReader(folder / MODEL_FILES["onnx"], encoder)
-    vectors, references = reader.read(training), reader.read(held_out)
-    centers = _centers(vectors)
-    counts = np.bincount(np.argmax(_closeness(references, centers), axis=1), minlength=len(centers))
-    least = np.percentile(_similarity(references, vectors), 100 - _UNFAMILIAR_PERCENT)
-    known = [*training, *held_out]
-    return Regions(reader, centers, counts.astype(np.int64), vectors, float(least), known)
-
-
-def _centers(vectors: Vectors) -> Vectors:
-    distinct = np.unique(vectors, axis=0)
-    count = min(_REGIONS, -(-len(distinct) // _ROWS_A_REGION))
-    centers: Vectors = KMeans(count, n_init=1, random_state=0).fit(vectors).cluster_centers_
-    return centers
-
-
-def _closeness(vectors: Vectors, centers: Vectors) -> Vectors:
-    """Return what is largest for the nearest center: [n, centers]."""
-    closeness: Vectors = vectors @ centers.T - (centers**2).sum(axis=1) / 2
-    return closeness
-
-
-def _similarity(vectors: Vectors, others: Vectors) -> Vectors:
-    """Return the cosine similarity of each vector to the most similar one of some others: [n]."""
-    similarity: Vectors = (vectors @ others.T).max(axis=1)
-    return similarity
+    regions = learn_regions(reader, training)
+    places = regions.sort(reader.read(held_out))
+    reference = np.bincount(places, minlength=len(regions.names)).astype(np.int64)
+    return Reading(regions, reference, [*training, *held_out])
 
 
 def _last_layers_input(graph: onnx.GraphProto) -> str:

@@ -1,6 +1,5 @@
 """What stored texts show: whether the model reads other texts, and which topics are new."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,13 @@ from tidemill_core.model_repository import ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext
-from tidemill_jobs.monitoring.drift.representation import FEWEST, SAMPLE, Regions, find_regions
+from tidemill_jobs.monitoring.drift.representation import (
+    FEWEST,
+    SAMPLE,
+    UNFAMILIAR,
+    Reading,
+    read_dataset,
+)
 from tidemill_jobs.monitoring.drift.signals import Samples, unmeasured
 from tidemill_jobs.monitoring.drift.topics import find_topics
 
@@ -52,16 +57,16 @@ def read_texts(
     dataset = _dataset(context, manifest)
     if dataset is None:
         return _without("the rows of the version's dataset version are gone")
-    regions = find_regions(
+    reading = read_dataset(
         context.repository.folder(manifest.task, manifest.model_format, manifest.version),
         manifest.sequence_length,
         manifest.text_repair,
         dataset,
         (dataset / EXAMPLES_FILE).stat().st_mtime_ns,
     )
-    if regions is None:
+    if reading is None:
         return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
-    return _compare(sample, regions, manifest)
+    return _compare(sample, reading, manifest)
 
 
 def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
@@ -74,29 +79,22 @@ def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
 
 
 def _compare(
-    sample: Sequence[Prediction], regions: Regions, manifest: ModelManifest
+    sample: Sequence[Prediction], reading: Reading, manifest: ModelManifest
 ) -> TextFinding:
     # Personal data is redacted, so that no topic is named after it.
     texts = [manifest.text_repair(each.text) for each in sample]
-    vectors = regions.reader.read(texts)
-    ids: dict[int, list[str]] = defaultdict(list)
-    for region, prediction in zip(regions.sort(vectors).tolist(), sample, strict=True):
-        ids[region].append(prediction.prediction_id)
-    places = range(len(regions.centers))
+    regions = reading.regions
+    places = regions.sort(regions.reader.read(texts))
+    ids = [each.prediction_id for each in sample]
     samples = Samples(
         Signal.REPRESENTATION,
-        [f"region {place + 1}" for place in places],
-        regions.reference,
-        np.array([len(ids[place]) for place in places], dtype=np.int64),
-        lambda place, limit: ids[place][:limit],
+        regions.names,
+        reading.reference,
+        np.bincount(places, minlength=len(regions.names)).astype(np.int64),
+        lambda place, limit: [ids[row] for row in np.flatnonzero(places == place)[:limit]],
     )
-    topics = find_topics(
-        texts,
-        [each.prediction_id for each in sample],
-        regions.are_unfamiliar(vectors),
-        regions.known_texts,
-    )
-    return TextFinding(samples, topics)
+    unfamiliar = places < len(UNFAMILIAR)
+    return TextFinding(samples, find_topics(texts, ids, unfamiliar, reading.known_texts))
 
 
 def _without(note: str) -> TextFinding:

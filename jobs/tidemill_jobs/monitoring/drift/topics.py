@@ -7,6 +7,7 @@ clustering", 2002, https://doi.org/10.1145/775047.775110), so a topic's name is 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,22 +32,24 @@ def find_topics(
 ) -> list[dict[str, Any]]:
     """Return the new topics of a window, the largest first, as a report has them.
 
+    Texts that differ by case only count once for a term, but each is a row of its topic.
+
     Args:
         texts: a sample of the window's texts, redacted.
         ids: the id of each text's prediction.
         unfamiliar: whether each text is unfamiliar to the model.
         known_texts: texts of the training split and the hold-out.
     """
-    words = [frozenset(_WORD.findall(text.casefold())) for text in texts]
-    new = _new_terms(words, [_WORD.findall(text.casefold()) for text in known_texts])
+    words = [_words(text) for text in texts]
+    new = _new_terms(_distinct(texts), _distinct(known_texts))
     left = [place for place in range(len(texts)) if unfamiliar[place] and words[place] & new]
     topics: list[dict[str, Any]] = []
     while len(topics) < _TOPICS:
-        shared = _terms(((texts[place], words[place] & new) for place in left), MIN_TEXTS)
+        shared = _shared([texts[place] for place in left], new)
         if not shared:
             break
         members = [place for place in left if shared[0] in words[place]]
-        terms = _terms(((texts[place], words[place] & new) for place in members), MIN_TEXTS)
+        terms = _shared([texts[place] for place in members], new)
         topics.append(
             {
                 "terms": terms[:_TERMS],
@@ -59,23 +62,30 @@ def find_topics(
     return topics
 
 
-def _new_terms(words: Sequence[frozenset[str]], known: Sequence[Iterable[str]]) -> frozenset[str]:
-    """Return the terms that are more frequent than in the known texts, beyond chance."""
-    before = Counter(term for found in known for term in set(found))
-    now = Counter(term for found in words for term in found)
-    tried = {term: count for term, count in now.items() if count >= MIN_TEXTS}
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _distinct(texts: Iterable[str]) -> list[frozenset[str]]:
+    """Return the words of each text that differs from the others by more than case."""
+    return [_words(text) for text in {text.casefold() for text in texts}]
+
+
+def _new_terms(now: Sequence[frozenset[str]], before: Sequence[frozenset[str]]) -> frozenset[str]:
+    """Return the terms of distinct texts that are more frequent than before, beyond chance."""
+    counts, known = (Counter(chain.from_iterable(words)) for words in (now, before))
+    tried = [term for term, count in counts.items() if count >= MIN_TEXTS]
 
     def chance(term: str) -> float:
-        count, other = tried[term], before[term]
-        table = [[count, len(words) - count], [other, len(known) - other]]
+        rows = [(counts[term], len(now)), (known[term], len(before))]
+        table = [[count, total - count] for count, total in rows]
         return float(fisher_exact(table, alternative="greater").pvalue)
 
     return frozenset(term for term in tried if chance(term) * len(tried) <= _FALSE_TERMS)
 
 
-def _terms(texts: Iterable[tuple[str, frozenset[str]]], fewest: int) -> list[str]:
-    """Return the terms that at least `fewest` distinct texts share, the most frequent first."""
-    distinct = {text.casefold(): terms for text, terms in texts}
-    counts = Counter(term for terms in distinct.values() for term in terms)
-    found = [(-count, term) for term, count in counts.items() if count >= fewest]
+def _shared(texts: Iterable[str], new: frozenset[str]) -> list[str]:
+    """Return the new terms that enough distinct texts share, the most frequent first."""
+    counts = Counter(term for words in _distinct(texts) for term in words & new)
+    found = [(-count, term) for term, count in counts.items() if count >= MIN_TEXTS]
     return [term for _, term in sorted(found)]
