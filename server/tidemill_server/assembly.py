@@ -19,6 +19,7 @@ from tidemill_server.gateway.server import HttpServer
 from tidemill_server.handlers import Handlers
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
+from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.handlers.model import ModelHandler
@@ -186,6 +187,7 @@ def _handlers(
     return Handlers(
         prediction=PredictionHandler(predictor, router, storage.predictions, signer),
         feedback=FeedbackHandler(storage.feedback, storage.preferences, signer, router, clock),
+        held_feedback=HeldFeedbackHandler(storage.feedback_holds, router, clock),
         labeling=LabelingHandler(
             storage.label_items,
             storage.datasets,

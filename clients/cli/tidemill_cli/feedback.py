@@ -9,6 +9,14 @@ from tidemill.v1.feedback_service_pb2 import Feedback, ListFeedbackRequest
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.feedback_file import send_file
+from tidemill_cli.feedback_held import (
+    DROP_EXAMPLE,
+    HELD_EXAMPLE,
+    RELEASE_EXAMPLE,
+    drop,
+    held,
+    release,
+)
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.rejections import print_outcome
@@ -100,6 +108,11 @@ def import_file(
     with connected(address) as client:
         outcome = send_file(client, file)
     print_outcome(outcome, as_json)
+
+
+app.command(epilog=HELD_EXAMPLE)(held)
+app.command(epilog=RELEASE_EXAMPLE)(release)
+app.command(epilog=DROP_EXAMPLE)(drop)
 
 
 def _verdict(feedback: Feedback) -> str:

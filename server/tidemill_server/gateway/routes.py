@@ -79,6 +79,18 @@ ROUTES = (
     ),
     Route("GET", "/v1/feedback", "FeedbackService/ListFeedback", example={"task": "TASK"}),
     Route(
+        "GET",
+        "/v1/held-feedback",
+        "FeedbackService/ListHeldFeedback",
+        example={"task": "TASK", "state": "HOLD_STATE_HELD"},
+    ),
+    Route(
+        "POST",
+        "/v1/tasks/{task}/held-feedback:resolve",
+        "FeedbackService/ResolveHeldFeedback",
+        example={"state": "HOLD_STATE_RELEASED", "source": "agent-7", "comment": "a new team"},
+    ),
+    Route(
         "POST",
         "/v1/preferences",
         "FeedbackService/SubmitPreference",

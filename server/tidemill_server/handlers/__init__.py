@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
+from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.handlers.model import ModelHandler
@@ -18,10 +19,11 @@ from tidemill_server.handlers.prediction import PredictionHandler
 
 @dataclass(frozen=True)
 class Handlers:
-    """One handler per service."""
+    """The handlers of the services."""
 
     prediction: PredictionHandler
     feedback: FeedbackHandler
+    held_feedback: HeldFeedbackHandler
     labeling: LabelingHandler
     dataset: DatasetHandler
     model: ModelHandler

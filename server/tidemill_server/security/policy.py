@@ -66,6 +66,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "SubmitFeedback": _FEEDBACK,
         "StreamFeedback": _FEEDBACK,
         "ListFeedback": _SEE,
+        "ListHeldFeedback": _SEE,
+        "ResolveHeldFeedback": _CHANGE,
         "SubmitPreference": Rule(Scope.FEEDBACK, TaskSource.TASK),
         "ListPreferences": _SEE,
     },

@@ -3,15 +3,18 @@
 from collections.abc import AsyncIterator
 
 from tidemill.v1 import feedback_service_pb2 as pb
-from tidemill_server import convert
+from tidemill_core.storage.feedback_holds import HoldFilter
+from tidemill_server import convert, convert_holds
 from tidemill_server.handlers.feedback import FeedbackHandler, NewPreference
+from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
 
 
 class FeedbackServicer:
     """Feedback on predictions, and preferences between two answers."""
 
-    def __init__(self, handler: FeedbackHandler) -> None:
+    def __init__(self, handler: FeedbackHandler, held: HeldFeedbackHandler) -> None:
         self._handler = handler
+        self._held = held
 
     async def SubmitFeedback(
         self, request: pb.SubmitFeedbackRequest, _: object
@@ -37,6 +40,29 @@ class FeedbackServicer:
         return pb.ListFeedbackResponse(
             feedback=[convert.message(pb.Feedback, each) for each in found], next_page_token=token
         )
+
+    async def ListHeldFeedback(
+        self, request: pb.ListHeldFeedbackRequest, _: object
+    ) -> pb.ListHeldFeedbackResponse:
+        """List held verdicts, newest first."""
+        which = HoldFilter(request.task, request.source, convert_holds.hold_reason(request.reason))
+        found, token = await self._held.list_held(
+            which, convert_holds.hold_state(request.state), convert.page(request)
+        )
+        return pb.ListHeldFeedbackResponse(
+            held=map(convert_holds.held_feedback, found), next_page_token=token
+        )
+
+    async def ResolveHeldFeedback(
+        self, request: pb.ResolveHeldFeedbackRequest, _: object
+    ) -> pb.ResolveHeldFeedbackResponse:
+        """Release or drop held verdicts."""
+        reason = convert_holds.hold_reason(request.reason)
+        which = HoldFilter(request.task, request.source, reason, tuple(request.feedback_ids))
+        count = await self._held.resolve(
+            which, convert_holds.hold_state(request.state), request.actor, request.comment
+        )
+        return pb.ResolveHeldFeedbackResponse(resolved_count=count)
 
     async def SubmitPreference(
         self, request: pb.SubmitPreferenceRequest, _: object

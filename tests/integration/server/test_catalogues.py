@@ -12,6 +12,7 @@ from tests.integration.server.front import NOW, Front, Workspace
 from tests.integration.server.refusal import refusal, words
 from tidemill.v1 import (
     dataset_service_pb2,
+    feedback_service_pb2,
     job_service_pb2,
     labeling_service_pb2,
     model_service_pb2,
@@ -27,6 +28,10 @@ LISTS: dict[str, tuple[Callable[[Front], Any], Any]] = {
         dataset_service_pb2.ListDatasetVersionsRequest,
     ),
     "ListLabelItems": (lambda front: front.labeling, labeling_service_pb2.ListLabelItemsRequest),
+    "ListHeldFeedback": (
+        lambda front: front.feedback,
+        feedback_service_pb2.ListHeldFeedbackRequest,
+    ),
     "ListModelVersions": (lambda front: front.models, model_service_pb2.ListModelVersionsRequest),
     "ListDeployments": (lambda front: front.models, model_service_pb2.ListDeploymentsRequest),
     "ListReports": (lambda front: front.monitoring, monitoring_service_pb2.ListReportsRequest),

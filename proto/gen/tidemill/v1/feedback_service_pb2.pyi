@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,66 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _HoldReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLD_REASON_UNSPECIFIED: _HoldReason.ValueType  # 0
+    """Not set."""
+    HOLD_REASON_BURST: _HoldReason.ValueType  # 1
+    """A few sources give one label, or take one away, far more often than all others."""
+    HOLD_REASON_REPUTATION: _HoldReason.ValueType  # 2
+    """People's labels show that its source is often wrong."""
+    HOLD_REASON_LIMIT: _HoldReason.ValueType  # 3
+    """Its source gave more verdicts in a day than one source may."""
+    HOLD_REASON_CONTRADICTION: _HoldReason.ValueType  # 4
+    """Other sources, or people, give the prediction another label."""
+
+class HoldReason(_HoldReason, metaclass=_HoldReasonEnumTypeWrapper):
+    """Why a verdict was held."""
+
+HOLD_REASON_UNSPECIFIED: HoldReason.ValueType  # 0
+"""Not set."""
+HOLD_REASON_BURST: HoldReason.ValueType  # 1
+"""A few sources give one label, or take one away, far more often than all others."""
+HOLD_REASON_REPUTATION: HoldReason.ValueType  # 2
+"""People's labels show that its source is often wrong."""
+HOLD_REASON_LIMIT: HoldReason.ValueType  # 3
+"""Its source gave more verdicts in a day than one source may."""
+HOLD_REASON_CONTRADICTION: HoldReason.ValueType  # 4
+"""Other sources, or people, give the prediction another label."""
+Global___HoldReason: _TypeAlias = HoldReason  # noqa: Y015
+
+class _HoldState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLD_STATE_UNSPECIFIED: _HoldState.ValueType  # 0
+    """Not set."""
+    HOLD_STATE_HELD: _HoldState.ValueType  # 1
+    """It does not count, and waits for review."""
+    HOLD_STATE_RELEASED: _HoldState.ValueType  # 2
+    """It counts."""
+    HOLD_STATE_DROPPED: _HoldState.ValueType  # 3
+    """It never counts."""
+
+class HoldState(_HoldState, metaclass=_HoldStateEnumTypeWrapper):
+    """The state of a held verdict."""
+
+HOLD_STATE_UNSPECIFIED: HoldState.ValueType  # 0
+"""Not set."""
+HOLD_STATE_HELD: HoldState.ValueType  # 1
+"""It does not count, and waits for review."""
+HOLD_STATE_RELEASED: HoldState.ValueType  # 2
+"""It counts."""
+HOLD_STATE_DROPPED: HoldState.ValueType  # 3
+"""It never counts."""
+Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
 
 @_typing.final
 class Feedback(_message.Message):
@@ -327,6 +388,216 @@ class ListFeedbackResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListFeedbackResponse: _TypeAlias = ListFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class HeldFeedback(_message.Message):
+    """A verdict that was held for review. Until it is released it neither trains nor counts in
+    estimates of accuracy.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEEDBACK_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    RESOLVE_TIME_FIELD_NUMBER: _builtins.int
+    feedback_id: _builtins.str
+    """The verdict's id."""
+    task: _builtins.str
+    """Its task."""
+    source: _builtins.str
+    """Its source."""
+    label: _builtins.str
+    """The label that its source pushes, for a burst; otherwise the label that the verdict gives."""
+    reason: Global___HoldReason.ValueType
+    """Why it was held."""
+    detail: _builtins.str
+    """The same in a sentence, with the figures."""
+    state: Global___HoldState.ValueType
+    """Its state."""
+    actor: _builtins.str
+    """Who released or dropped it: a caller, "people's labels" or "other sources"; empty until then."""
+    comment: _builtins.str
+    """Why they did."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was held."""
+
+    @_builtins.property
+    def resolve_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was released or dropped; not set until then."""
+
+    def __init__(
+        self,
+        *,
+        feedback_id: _builtins.str = ...,
+        task: _builtins.str = ...,
+        source: _builtins.str = ...,
+        label: _builtins.str = ...,
+        reason: Global___HoldReason.ValueType = ...,
+        detail: _builtins.str = ...,
+        state: Global___HoldState.ValueType = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        resolve_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "resolve_time", b"resolve_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "create_time", b"create_time", "detail", b"detail", "feedback_id", b"feedback_id", "label", b"label", "reason", b"reason", "resolve_time", b"resolve_time", "source", b"source", "state", b"state", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldFeedback: _TypeAlias = HeldFeedback  # noqa: Y015
+
+@_typing.final
+class ListHeldFeedbackRequest(_message.Message):
+    """A request for ListHeldFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """Only this task's; empty lists all."""
+    source: _builtins.str
+    """Only verdicts of this source; empty lists all."""
+    reason: Global___HoldReason.ValueType
+    """Only those held for this reason; unspecified lists all."""
+    state: Global___HoldState.ValueType
+    """Only those in this state; unspecified lists all."""
+    page_size: _builtins.int
+    """How many to return, up to 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """next_page_token of the previous page."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        source: _builtins.str = ...,
+        reason: Global___HoldReason.ValueType = ...,
+        state: Global___HoldState.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "source", b"source", "state", b"state", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldFeedbackRequest: _TypeAlias = ListHeldFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class ListHeldFeedbackResponse(_message.Message):
+    """The response of ListHeldFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELD_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last page."""
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldFeedback]:
+        """The held verdicts, newest first."""
+
+    def __init__(
+        self,
+        *,
+        held: _abc.Iterable[Global___HeldFeedback] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHeldFeedbackResponse: _TypeAlias = ListHeldFeedbackResponse  # noqa: Y015
+
+@_typing.final
+class ResolveHeldFeedbackRequest(_message.Message):
+    """A request for ResolveHeldFeedback. It is about the verdicts of the task that are held and that
+    have the source, the reason and an id of those given.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FEEDBACK_IDS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task; required."""
+    state: Global___HoldState.ValueType
+    """RELEASED or DROPPED."""
+    source: _builtins.str
+    """Only verdicts of this source; empty: of any."""
+    reason: Global___HoldReason.ValueType
+    """Only those held for this reason; unspecified: for any."""
+    actor: _builtins.str
+    """Who decides. For an authenticated caller, the caller's own name counts instead."""
+    comment: _builtins.str
+    """Why; up to 2,000 characters."""
+    @_builtins.property
+    def feedback_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these verdicts, up to 1,000; empty: those of the source and reason."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        state: Global___HoldState.ValueType = ...,
+        feedback_ids: _abc.Iterable[_builtins.str] | None = ...,
+        source: _builtins.str = ...,
+        reason: Global___HoldReason.ValueType = ...,
+        actor: _builtins.str = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "comment", b"comment", "feedback_ids", b"feedback_ids", "reason", b"reason", "source", b"source", "state", b"state", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveHeldFeedbackRequest: _TypeAlias = ResolveHeldFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class ResolveHeldFeedbackResponse(_message.Message):
+    """The response of ResolveHeldFeedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOLVED_COUNT_FIELD_NUMBER: _builtins.int
+    resolved_count: _builtins.int
+    """How many verdicts were released or dropped."""
+    def __init__(
+        self,
+        *,
+        resolved_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolved_count", b"resolved_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveHeldFeedbackResponse: _TypeAlias = ResolveHeldFeedbackResponse  # noqa: Y015
 
 @_typing.final
 class Preference(_message.Message):

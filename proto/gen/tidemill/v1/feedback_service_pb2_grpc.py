@@ -51,6 +51,16 @@ class FeedbackServiceStub:
                 request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.FromString,
                 _registered_method=True)
+        self.ListHeldFeedback = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/ListHeldFeedback',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackResponse.FromString,
+                _registered_method=True)
+        self.ResolveHeldFeedback = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/ResolveHeldFeedback',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackResponse.FromString,
+                _registered_method=True)
         self.SubmitPreference = channel.unary_unary(
                 '/tidemill.v1.FeedbackService/SubmitPreference',
                 request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferenceRequest.SerializeToString,
@@ -89,6 +99,20 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListHeldFeedback(self, request, context):
+        """Lists verdicts that were held for review, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveHeldFeedback(self, request, context):
+        """Decides about held verdicts of a task: they count from now on, or never.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitPreference(self, request, context):
         """Stores which of two answers to a prompt is better. It is durable once the call returns.
         """
@@ -120,6 +144,16 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     servicer.ListFeedback,
                     request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.SerializeToString,
+            ),
+            'ListHeldFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHeldFeedback,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackResponse.SerializeToString,
+            ),
+            'ResolveHeldFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveHeldFeedback,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackResponse.SerializeToString,
             ),
             'SubmitPreference': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitPreference,
@@ -215,6 +249,60 @@ class FeedbackService:
             '/tidemill.v1.FeedbackService/ListFeedback',
             tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackRequest.SerializeToString,
             tidemill_dot_v1_dot_feedback__service__pb2.ListFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHeldFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/ListHeldFeedback',
+            tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.ListHeldFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveHeldFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/ResolveHeldFeedback',
+            tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.ResolveHeldFeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

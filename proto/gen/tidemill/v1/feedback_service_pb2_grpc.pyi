@@ -41,6 +41,10 @@ class FeedbackServiceStub:
     """Stores many verdicts. The response lists the rejected ones; the others are stored."""
     ListFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]
     """Lists feedback, newest first."""
+    ListHeldFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListHeldFeedbackRequest, _feedback_service_pb2.ListHeldFeedbackResponse]
+    """Lists verdicts that were held for review, newest first."""
+    ResolveHeldFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveHeldFeedbackRequest, _feedback_service_pb2.ResolveHeldFeedbackResponse]
+    """Decides about held verdicts of a task: they count from now on, or never."""
     SubmitPreference: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]
     """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]
@@ -59,6 +63,10 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """Stores many verdicts. The response lists the rejected ones; the others are stored."""
     ListFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListFeedbackRequest, _feedback_service_pb2.ListFeedbackResponse]  # type: ignore[assignment]
     """Lists feedback, newest first."""
+    ListHeldFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListHeldFeedbackRequest, _feedback_service_pb2.ListHeldFeedbackResponse]  # type: ignore[assignment]
+    """Lists verdicts that were held for review, newest first."""
+    ResolveHeldFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveHeldFeedbackRequest, _feedback_service_pb2.ResolveHeldFeedbackResponse]  # type: ignore[assignment]
+    """Decides about held verdicts of a task: they count from now on, or never."""
     SubmitPreference: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferenceRequest, _feedback_service_pb2.SubmitPreferenceResponse]  # type: ignore[assignment]
     """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]  # type: ignore[assignment]
@@ -92,6 +100,22 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.ListFeedbackResponse]]:
         """Lists feedback, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListHeldFeedback(
+        self,
+        request: _feedback_service_pb2.ListHeldFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.ListHeldFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.ListHeldFeedbackResponse]]:
+        """Lists verdicts that were held for review, newest first."""
+
+    @_abc_1.abstractmethod
+    def ResolveHeldFeedback(
+        self,
+        request: _feedback_service_pb2.ResolveHeldFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.ResolveHeldFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.ResolveHeldFeedbackResponse]]:
+        """Decides about held verdicts of a task: they count from now on, or never."""
 
     @_abc_1.abstractmethod
     def SubmitPreference(

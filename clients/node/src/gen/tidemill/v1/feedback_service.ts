@@ -24,6 +24,34 @@ export const protobufPackage = "tidemill.v1";
 
 export const protobufFileName = "tidemill/v1/feedback_service.proto";
 
+/** Why a verdict was held. */
+export enum HoldReason {
+  /** HOLD_REASON_UNSPECIFIED - Not set. */
+  HOLD_REASON_UNSPECIFIED = 0,
+  /** HOLD_REASON_BURST - A few sources give one label, or take one away, far more often than all others. */
+  HOLD_REASON_BURST = 1,
+  /** HOLD_REASON_REPUTATION - People's labels show that its source is often wrong. */
+  HOLD_REASON_REPUTATION = 2,
+  /** HOLD_REASON_LIMIT - Its source gave more verdicts in a day than one source may. */
+  HOLD_REASON_LIMIT = 3,
+  /** HOLD_REASON_CONTRADICTION - Other sources, or people, give the prediction another label. */
+  HOLD_REASON_CONTRADICTION = 4,
+  UNRECOGNIZED = -1,
+}
+
+/** The state of a held verdict. */
+export enum HoldState {
+  /** HOLD_STATE_UNSPECIFIED - Not set. */
+  HOLD_STATE_UNSPECIFIED = 0,
+  /** HOLD_STATE_HELD - It does not count, and waits for review. */
+  HOLD_STATE_HELD = 1,
+  /** HOLD_STATE_RELEASED - It counts. */
+  HOLD_STATE_RELEASED = 2,
+  /** HOLD_STATE_DROPPED - It never counts. */
+  HOLD_STATE_DROPPED = 3,
+  UNRECOGNIZED = -1,
+}
+
 /** One stored verdict. */
 export interface Feedback {
   /** Its id. */
@@ -150,6 +178,88 @@ export interface ListFeedbackResponse {
   feedback: Feedback[];
   /** Token of the next page; empty on the last page. */
   nextPageToken: string;
+}
+
+/**
+ * A verdict that was held for review. Until it is released it neither trains nor counts in
+ * estimates of accuracy.
+ */
+export interface HeldFeedback {
+  /** The verdict's id. */
+  feedbackId: string;
+  /** Its task. */
+  task: string;
+  /** Its source. */
+  source: string;
+  /** The label that its source pushes, for a burst; otherwise the label that the verdict gives. */
+  label: string;
+  /** Why it was held. */
+  reason: HoldReason;
+  /** The same in a sentence, with the figures. */
+  detail: string;
+  /** Its state. */
+  state: HoldState;
+  /** Who released or dropped it: a caller, "people's labels" or "other sources"; empty until then. */
+  actor: string;
+  /** Why they did. */
+  comment: string;
+  /** When it was held. */
+  createTime:
+    | Date
+    | undefined;
+  /** When it was released or dropped; not set until then. */
+  resolveTime: Date | undefined;
+}
+
+/** A request for ListHeldFeedback. */
+export interface ListHeldFeedbackRequest {
+  /** Only this task's; empty lists all. */
+  task: string;
+  /** Only verdicts of this source; empty lists all. */
+  source: string;
+  /** Only those held for this reason; unspecified lists all. */
+  reason: HoldReason;
+  /** Only those in this state; unspecified lists all. */
+  state: HoldState;
+  /** How many to return, up to 1,000; 0 means 100. */
+  pageSize: number;
+  /** next_page_token of the previous page. */
+  pageToken: string;
+}
+
+/** The response of ListHeldFeedback. */
+export interface ListHeldFeedbackResponse {
+  /** The held verdicts, newest first. */
+  held: HeldFeedback[];
+  /** Token of the next page; empty on the last page. */
+  nextPageToken: string;
+}
+
+/**
+ * A request for ResolveHeldFeedback. It is about the verdicts of the task that are held and that
+ * have the source, the reason and an id of those given.
+ */
+export interface ResolveHeldFeedbackRequest {
+  /** The task; required. */
+  task: string;
+  /** RELEASED or DROPPED. */
+  state: HoldState;
+  /** Only these verdicts, up to 1,000; empty: those of the source and reason. */
+  feedbackIds: string[];
+  /** Only verdicts of this source; empty: of any. */
+  source: string;
+  /** Only those held for this reason; unspecified: for any. */
+  reason: HoldReason;
+  /** Who decides. For an authenticated caller, the caller's own name counts instead. */
+  actor: string;
+  /** Why; up to 2,000 characters. */
+  comment: string;
+}
+
+/** The response of ResolveHeldFeedback. */
+export interface ResolveHeldFeedbackResponse {
+  /** How many verdicts were released or dropped. */
+  resolvedCount: number;
 }
 
 /**
@@ -1050,6 +1160,557 @@ export const ListFeedbackResponse: MessageFns<ListFeedbackResponse> = {
   },
 };
 
+function createBaseHeldFeedback(): HeldFeedback {
+  return {
+    feedbackId: "",
+    task: "",
+    source: "",
+    label: "",
+    reason: 0,
+    detail: "",
+    state: 0,
+    actor: "",
+    comment: "",
+    createTime: undefined,
+    resolveTime: undefined,
+  };
+}
+
+export const HeldFeedback: MessageFns<HeldFeedback> = {
+  encode(message: HeldFeedback, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.feedbackId !== "") {
+      writer.uint32(10).string(message.feedbackId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.source !== "") {
+      writer.uint32(26).string(message.source);
+    }
+    if (message.label !== "") {
+      writer.uint32(34).string(message.label);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(40).int32(message.reason);
+    }
+    if (message.detail !== "") {
+      writer.uint32(50).string(message.detail);
+    }
+    if (message.state !== 0) {
+      writer.uint32(56).int32(message.state);
+    }
+    if (message.actor !== "") {
+      writer.uint32(66).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(74).string(message.comment);
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(82).fork()).join();
+    }
+    if (message.resolveTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.resolveTime), writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldFeedback {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldFeedback();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.feedbackId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.resolveTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<HeldFeedback>, I>>(base?: I): HeldFeedback {
+    return HeldFeedback.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HeldFeedback>, I>>(object: I): HeldFeedback {
+    const message = createBaseHeldFeedback();
+    message.feedbackId = object.feedbackId ?? "";
+    message.task = object.task ?? "";
+    message.source = object.source ?? "";
+    message.label = object.label ?? "";
+    message.reason = object.reason ?? 0;
+    message.detail = object.detail ?? "";
+    message.state = object.state ?? 0;
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    message.createTime = object.createTime ?? undefined;
+    message.resolveTime = object.resolveTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseListHeldFeedbackRequest(): ListHeldFeedbackRequest {
+  return { task: "", source: "", reason: 0, state: 0, pageSize: 0, pageToken: "" };
+}
+
+export const ListHeldFeedbackRequest: MessageFns<ListHeldFeedbackRequest> = {
+  encode(message: ListHeldFeedbackRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.source !== "") {
+      writer.uint32(18).string(message.source);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(24).int32(message.reason);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(40).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(50).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHeldFeedbackRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHeldFeedbackRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListHeldFeedbackRequest>, I>>(base?: I): ListHeldFeedbackRequest {
+    return ListHeldFeedbackRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHeldFeedbackRequest>, I>>(object: I): ListHeldFeedbackRequest {
+    const message = createBaseListHeldFeedbackRequest();
+    message.task = object.task ?? "";
+    message.source = object.source ?? "";
+    message.reason = object.reason ?? 0;
+    message.state = object.state ?? 0;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListHeldFeedbackResponse(): ListHeldFeedbackResponse {
+  return { held: [], nextPageToken: "" };
+}
+
+export const ListHeldFeedbackResponse: MessageFns<ListHeldFeedbackResponse> = {
+  encode(message: ListHeldFeedbackResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.held) {
+      HeldFeedback.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHeldFeedbackResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHeldFeedbackResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.held.push(HeldFeedback.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListHeldFeedbackResponse>, I>>(base?: I): ListHeldFeedbackResponse {
+    return ListHeldFeedbackResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListHeldFeedbackResponse>, I>>(object: I): ListHeldFeedbackResponse {
+    const message = createBaseListHeldFeedbackResponse();
+    message.held = object.held?.map((e) => HeldFeedback.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveHeldFeedbackRequest(): ResolveHeldFeedbackRequest {
+  return { task: "", state: 0, feedbackIds: [], source: "", reason: 0, actor: "", comment: "" };
+}
+
+export const ResolveHeldFeedbackRequest: MessageFns<ResolveHeldFeedbackRequest> = {
+  encode(message: ResolveHeldFeedbackRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    for (const v of message.feedbackIds) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.source !== "") {
+      writer.uint32(34).string(message.source);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(40).int32(message.reason);
+    }
+    if (message.actor !== "") {
+      writer.uint32(50).string(message.actor);
+    }
+    if (message.comment !== "") {
+      writer.uint32(58).string(message.comment);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveHeldFeedbackRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveHeldFeedbackRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.feedbackIds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveHeldFeedbackRequest>, I>>(base?: I): ResolveHeldFeedbackRequest {
+    return ResolveHeldFeedbackRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveHeldFeedbackRequest>, I>>(object: I): ResolveHeldFeedbackRequest {
+    const message = createBaseResolveHeldFeedbackRequest();
+    message.task = object.task ?? "";
+    message.state = object.state ?? 0;
+    message.feedbackIds = object.feedbackIds?.map((e) => e) || [];
+    message.source = object.source ?? "";
+    message.reason = object.reason ?? 0;
+    message.actor = object.actor ?? "";
+    message.comment = object.comment ?? "";
+    return message;
+  },
+};
+
+function createBaseResolveHeldFeedbackResponse(): ResolveHeldFeedbackResponse {
+  return { resolvedCount: 0 };
+}
+
+export const ResolveHeldFeedbackResponse: MessageFns<ResolveHeldFeedbackResponse> = {
+  encode(message: ResolveHeldFeedbackResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.resolvedCount !== 0) {
+      writer.uint32(8).int64(message.resolvedCount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveHeldFeedbackResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveHeldFeedbackResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.resolvedCount = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ResolveHeldFeedbackResponse>, I>>(base?: I): ResolveHeldFeedbackResponse {
+    return ResolveHeldFeedbackResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ResolveHeldFeedbackResponse>, I>>(object: I): ResolveHeldFeedbackResponse {
+    const message = createBaseResolveHeldFeedbackResponse();
+    message.resolvedCount = object.resolvedCount ?? 0;
+    return message;
+  },
+};
+
 function createBasePreference(): Preference {
   return {
     preferenceId: "",
@@ -1582,6 +2243,30 @@ export const FeedbackServiceService = {
       Buffer.from(ListFeedbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListFeedbackResponse => ListFeedbackResponse.decode(value),
   },
+  /** Lists verdicts that were held for review, newest first. */
+  listHeldFeedback: {
+    path: "/tidemill.v1.FeedbackService/ListHeldFeedback" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListHeldFeedbackRequest): Buffer =>
+      Buffer.from(ListHeldFeedbackRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListHeldFeedbackRequest => ListHeldFeedbackRequest.decode(value),
+    responseSerialize: (value: ListHeldFeedbackResponse): Buffer =>
+      Buffer.from(ListHeldFeedbackResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListHeldFeedbackResponse => ListHeldFeedbackResponse.decode(value),
+  },
+  /** Decides about held verdicts of a task: they count from now on, or never. */
+  resolveHeldFeedback: {
+    path: "/tidemill.v1.FeedbackService/ResolveHeldFeedback" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveHeldFeedbackRequest): Buffer =>
+      Buffer.from(ResolveHeldFeedbackRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveHeldFeedbackRequest => ResolveHeldFeedbackRequest.decode(value),
+    responseSerialize: (value: ResolveHeldFeedbackResponse): Buffer =>
+      Buffer.from(ResolveHeldFeedbackResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolveHeldFeedbackResponse => ResolveHeldFeedbackResponse.decode(value),
+  },
   /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference: {
     path: "/tidemill.v1.FeedbackService/SubmitPreference" as const,
@@ -1615,6 +2300,10 @@ export interface FeedbackServiceServer extends UntypedServiceImplementation {
   streamFeedback: handleClientStreamingCall<StreamFeedbackRequest, StreamFeedbackResponse>;
   /** Lists feedback, newest first. */
   listFeedback: handleUnaryCall<ListFeedbackRequest, ListFeedbackResponse>;
+  /** Lists verdicts that were held for review, newest first. */
+  listHeldFeedback: handleUnaryCall<ListHeldFeedbackRequest, ListHeldFeedbackResponse>;
+  /** Decides about held verdicts of a task: they count from now on, or never. */
+  resolveHeldFeedback: handleUnaryCall<ResolveHeldFeedbackRequest, ResolveHeldFeedbackResponse>;
   /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference: handleUnaryCall<SubmitPreferenceRequest, SubmitPreferenceResponse>;
   /** Lists judgements of preference pairs, newest first. */
@@ -1670,6 +2359,38 @@ export interface FeedbackServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  /** Lists verdicts that were held for review, newest first. */
+  listHeldFeedback(
+    request: ListHeldFeedbackRequest,
+    callback: (error: ServiceError | null, response: ListHeldFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  listHeldFeedback(
+    request: ListHeldFeedbackRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListHeldFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  listHeldFeedback(
+    request: ListHeldFeedbackRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListHeldFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  /** Decides about held verdicts of a task: they count from now on, or never. */
+  resolveHeldFeedback(
+    request: ResolveHeldFeedbackRequest,
+    callback: (error: ServiceError | null, response: ResolveHeldFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  resolveHeldFeedback(
+    request: ResolveHeldFeedbackRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolveHeldFeedbackResponse) => void,
+  ): ClientUnaryCall;
+  resolveHeldFeedback(
+    request: ResolveHeldFeedbackRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolveHeldFeedbackResponse) => void,
   ): ClientUnaryCall;
   /** Stores which of two answers to a prompt is better. It is durable once the call returns. */
   submitPreference(
