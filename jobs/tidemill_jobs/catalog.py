@@ -4,7 +4,14 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tidemill_core.domain.job import IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, Job
+from tidemill_core.domain.job import (
+    EVALUATE,
+    IMPORT_MODEL,
+    REPRODUCE_MODEL,
+    RETRAIN,
+    SCORE,
+    Job,
+)
 from tidemill_core.domain.rollout import ROLLOUT
 from tidemill_core.errors import NotFound
 from tidemill_core.settings import ScheduleSettings
@@ -61,6 +68,16 @@ CATALOG = (
         ROLLOUT,
         "Checks the version that is in a rollout, and moves it forward or out of traffic",
         "tidemill_jobs.release.rollout.watch",
+    ),
+    JobDefinition(
+        SCORE,
+        "Predicts the label of each row of a file or a table, and writes a file or a table",
+        "tidemill_jobs.scoring.score",
+    ),
+    JobDefinition(
+        EVALUATE,
+        "Measures a version on labeled rows, and compares it with another version",
+        "tidemill_jobs.evaluation.evaluate",
     ),
     JobDefinition(
         CHECK_FEEDBACK,
@@ -126,6 +143,9 @@ CATALOG = (
 
 CHECKS = (*(known.job for known in CATALOG if known.job.startswith("check_")), ROLLOUT)
 """The jobs that run often and report what they find; their runs are pruned after some days."""
+
+YIELDING = (SCORE, EVALUATE)
+"""The jobs that get the CPU only while nothing else wants it."""
 
 
 def definition(job: str) -> JobDefinition:

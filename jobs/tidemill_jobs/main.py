@@ -9,6 +9,7 @@ progress and its result as lines of JSON.
 import argparse
 import itertools
 import json
+import os
 import signal
 import sys
 import threading
@@ -30,7 +31,7 @@ from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
-from tidemill_jobs.catalog import CHECKS, catalog
+from tidemill_jobs.catalog import CHECKS, YIELDING, catalog
 from tidemill_jobs.execute import run_claimed
 from tidemill_jobs.first_model import queue_first_models
 from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
@@ -50,6 +51,7 @@ PRUNE_EVERY = timedelta(days=1)
 ALERT_SECONDS = 2.0
 """How often alerts are looked for and sent."""
 _THREAD_STOP_SECONDS = 1.0
+_NICEST = 19
 
 log = structlog.get_logger()
 
@@ -200,6 +202,8 @@ def main() -> int:
         with TritonControl(settings.triton_address, control_key(settings)) as triton:
             if run_id is not None:
                 run = storage.jobs.get(run_id)
+                if run.job in YIELDING:
+                    os.nice(_NICEST)
                 return 0 if run_claimed(run, settings, storage, triton, system_clock) else 1
             if asked.clock is not None:  # a signal ends it, in the middle of a run too
                 ReplayedJobs(settings, storage, triton, SimulatedClock(asked.clock)).run()

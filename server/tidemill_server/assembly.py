@@ -8,6 +8,7 @@ from typing import Any
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.access import Caller
+from tidemill_core.log_policy import LogPolicy
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.model_uploads import ModelUploads
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
@@ -32,7 +33,7 @@ from tidemill_server.inference.coalescer import Coalescer
 from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
-from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.rpc.drain import Drain
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.record import Recorder

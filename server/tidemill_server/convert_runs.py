@@ -6,16 +6,25 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tidemill.v1 import job_service_pb2, model_service_pb2
-from tidemill_core.domain.job import IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, JobRun
+from tidemill_core.domain.job import (
+    EVALUATE,
+    IMPORT_MODEL,
+    REPRODUCE_MODEL,
+    RETRAIN,
+    SCORE,
+    JobRun,
+)
 from tidemill_core.domain.job_parameters import (
+    EvaluateParameters,
     JobParameters,
     ReproduceModelParameters,
     RetrainParameters,
+    ScoreParameters,
     TrainingPlace,
 )
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.model_uploads import ImportFileKind
-from tidemill_server.convert import known_value, message
+from tidemill_server.convert import known_value, message, value_of
 from tidemill_server.handlers.model_import import ImportChunk, ImportFile, NewImport
 
 _PLACES: Mapping[int, TrainingPlace] = {
@@ -31,7 +40,15 @@ _MESSAGES: Mapping[str, type[Message]] = {
     RETRAIN: job_service_pb2.RetrainParameters,
     REPRODUCE_MODEL: job_service_pb2.ReproduceModelParameters,
     IMPORT_MODEL: job_service_pb2.ImportModelParameters,
+    SCORE: job_service_pb2.ScoreParameters,
+    EVALUATE: job_service_pb2.EvaluateParameters,
 }
+
+_READ_AS_SENT: Mapping[str, type[ScoreParameters] | type[EvaluateParameters]] = {
+    SCORE: ScoreParameters,
+    EVALUATE: EvaluateParameters,
+}
+"""The parameters with the same fields in the contract and in the domain."""
 
 
 def job_run(value: JobRun) -> job_service_pb2.JobRun:
@@ -62,6 +79,8 @@ def job_parameters(request: job_service_pb2.RunJobRequest) -> JobParameters | No
         raise InvalidArgument("PARAMETERS_OF_ANOTHER_JOB", name, rule)
     if name == REPRODUCE_MODEL:
         return ReproduceModelParameters(request.reproduce_model.model_version)
+    if name in _READ_AS_SENT:
+        return value_of(_READ_AS_SENT[name], getattr(request, name))
     asked = request.retrain
     return RetrainParameters(
         network=asked.network or None,

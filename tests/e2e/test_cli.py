@@ -224,7 +224,8 @@ def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
 
 def test_jobs(tidemill: Tidemill) -> None:
     """Jobs and runs are listed, shown, watched and canceled; idle checks only on request."""
-    assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == {*JOBS, "import_model"}
+    every_job = {*JOBS, "import_model", "score", "evaluate"}
+    assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == every_job
     assert "on demand" in tidemill("jobs", "list")
     runs = as_json(tidemill, "jobs", "runs", "--task", TASK)
     assert {run["job"] for run in runs} == {*JOBS} - {*IDLE}
@@ -286,3 +287,29 @@ def test_the_http_call_of_the_readme_runs(stack: Stack) -> None:
         ["bash", "-ec", command], capture_output=True, text=True, timeout=30, check=True
     )
     assert json.loads(done.stdout)["label"] == "card_arrival"
+
+
+def test_score_and_evaluate(stack: Stack, tidemill: Tidemill) -> None:
+    """A file is scored, and the champion is evaluated on it; the paths are the caller's."""
+    tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, "--log")
+    lines = (stack.workspace / "scored.jsonl").read_text().splitlines()
+    assert len(lines) == len(ROWS)
+    first = json.loads(lines[0])
+    assert tidemill("feedback", "submit", first["prediction_id"], "--correct")
+    refused = tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, ends_with=1)
+    assert "add --overwrite to replace it" in refused
+    summary = tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, "--overwrite")
+    assert re.search(rf"^rows +{len(ROWS)}$", summary, re.MULTILINE)
+    assert "card_arrival" in summary
+    found = as_json(tidemill, "evaluate", "rows.csv", "--task", TASK)
+    assert found["accuracy"] > 0.9
+    assert {each["label"] for each in found["classes"]} == {*WORDS}
+    html = ("--html", "evaluation.html")
+    assert tidemill("evaluate", "rows.csv", "--task", TASK, *html) == ""
+    page = (stack.workspace / "evaluation.html").read_text()
+    assert "confusion matrix" in page
+    assert "reliability diagram" in page
+    table = tidemill("evaluate", "rows.csv", "--task", TASK)
+    assert re.search(r"^accuracy +[0-9.]+ % \(95 % interval", table, re.MULTILINE)
+    assert "Classes" in tidemill("models", "show", TASK)
+    assert {each["label"] for each in as_json(tidemill, "models", "show", TASK)["classes"]}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidemill_cli.failure import CannotWrite, CommandFailed, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
 from tidemill_core.durable import written_whole
 
@@ -14,13 +15,6 @@ if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
 
 EXPORTS = (".parquet", ".jsonl", ".csv")
 """The suffixes that give the format of the rows."""
-_UNSEEN = r"'\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-FORMULA = (
-    rf"^(?:[{_UNSEEN}]*[=+@\uff0b\uff0d\uff1d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212-]|'*[\t\r\n])"
-)
-"""Cells that spreadsheets run as formulas, for the engines of Python and Rust: with full-width and
-small signs too, and after spaces and invisible characters, which some spreadsheets remove.
-Apostrophes may be first, so that the one of an export can be recognized."""
 
 
 def write_whole(target: Path, write: Callable[[Path], object]) -> None:

@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tidemill_cli.dataset_files import FORMULA
 from tidemill_cli.example_file import format_of, text_lines
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.csv_padding import PADDING, csv_reader, without_padding
 from tidemill_core.domain.split import content_hash
 from tidemill_core.settings import FilesSource

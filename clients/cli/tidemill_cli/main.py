@@ -40,6 +40,8 @@ COMMANDS = {
     "restart": "Replace the server's workers one at a time, without a failed request.",
     "status": "Show whether the server and each task answer; exit code 0 only if all do.",
     "predict": "Predict the label of each text, or rate an answer to a prompt.",
+    "score": "Predict the label of each row of a file or a table, and write another one.",
+    "evaluate": "Measure a version on labeled rows; without a version, the champion.",
     "feedback": "Say which predictions were right; the next version learns from it.",
     "preferences": "Say which of two answers is better, and export the pairs.",
     "label": "Label the texts that wait for people.",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tidemill_cli import html_page
+from tidemill_cli.class_measures import classes_section, measures_of_confusion
 from tidemill_cli.html_page import text
 from tidemill_cli.output import percent
 from tidemill_cli.section import Section
@@ -35,10 +36,11 @@ def _plots(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         if parts := details.get(gate, {}).get("parts"):
             yield html_page.table(_parts(title, parts))
     if bins := details.get("calibration", {}).get("bins"):
-        yield _reliability(bins)
+        yield reliability_plot(bins)
     if pairs := details.get("accuracy", {}).get("confusion"):
-        yield _confusion_matrix(pairs)
-        yield html_page.table(_confusions(pairs))
+        yield html_page.table(classes_section(measures_of_confusion(pairs)))
+        yield confusion_matrix(pairs)
+        yield html_page.table(confusions(pairs))
 
 
 def _parts(title: str, parts: Sequence[Mapping[str, Any]]) -> Section:
@@ -60,7 +62,7 @@ def _compared(before: float | None, now: float) -> tuple[str, str]:
     return ("", "") if before is None else (percent(before), f"{100 * (now - before):+.1f}")
 
 
-def _reliability(bins: Sequence[Mapping[str, float]]) -> str:
+def reliability_plot(bins: Sequence[Mapping[str, float]]) -> str:
     """Return a reliability diagram: accuracy over confidence, a point for each bin."""
     most = max(each["n"] for each in bins)
     points = "".join(
@@ -79,7 +81,7 @@ def _reliability(bins: Sequence[Mapping[str, float]]) -> str:
     )
 
 
-def _confusion_matrix(pairs: Sequence[Mapping[str, Any]]) -> str:
+def confusion_matrix(pairs: Sequence[Mapping[str, Any]]) -> str:
     """Return a matrix: a row for each true label, a column for each answer in the same order."""
     labels = sorted({pair[side] for pair in pairs for side in ("label", "answer")})
     place = {label: number for number, label in enumerate(labels)}
@@ -108,7 +110,8 @@ def _confusion_matrix(pairs: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _confusions(pairs: Sequence[Mapping[str, Any]]) -> Section:
+def confusions(pairs: Sequence[Mapping[str, Any]]) -> Section:
+    """Return the most frequent wrong answers."""
     wrong = [pair for pair in pairs if pair["label"] != pair["answer"]]
     wrong.sort(key=lambda pair: -pair["rows"])
     rows = [(pair["label"], pair["answer"], pair["rows"]) for pair in wrong[:_CONFUSIONS]]

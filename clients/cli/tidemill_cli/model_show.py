@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tidemill.v1 import model_service_pb2 as pb
+from tidemill_cli.class_measures import classes_of_gates, classes_section
 from tidemill_cli.connection import connected
 from tidemill_cli.dataset_files import require_suffix, write_whole
 from tidemill_cli.listing import CALL_SECONDS, print_one
@@ -14,6 +15,7 @@ from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.model_page import page
 from tidemill_cli.options import Address, AsJson, TaskAndVersion
 from tidemill_cli.output import print_fields, print_json, print_table, say, stdout
+from tidemill_cli.section import print_section
 from tidemill_cli.tasks import task_and_version, the_task
 
 SHOW_EXAMPLE = "Example: tidemill models show support 3 --html version.html"
@@ -38,19 +40,23 @@ def show(
         )
         found = client.models.GetModelVersion(request, timeout=CALL_SECONDS)
     version, gates = found.model_version, found.gate_results
+    results = [to_json(each) for each in gates]
+    classes = classes_of_gates(results)
     fields = {**fields_of(version), **dict(sorted(found.tracked_runs.items()))}
     if html is not None:
-        content = page(fields, rows_of(gates), [to_json(each) for each in gates])
+        content = page(fields, rows_of(gates), results)
         write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
         say(f"written to {html}")
     if as_json:
-        more = {"gate_results": [to_json(each) for each in gates]}
+        more = {"gate_results": results, "classes": classes}
         print_json({**to_json(version), **more, "tracked_runs": dict(found.tracked_runs)})
     elif html is None:
         print_fields(fields)
         if gates:
             stdout().print()
             print_table(GATE_COLUMNS, rows_of(gates), "")
+        if classes:
+            print_section(classes_section(classes))
 
 
 def print_version(version: pb.ModelVersion, as_json: bool) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 RETRAIN = "retrain"
 IMPORT_MODEL = "import_model"
 REPRODUCE_MODEL = "reproduce_model"
+SCORE = "score"
+EVALUATE = "evaluate"
 
 PUBLISHING_JOBS = (RETRAIN, IMPORT_MODEL)
 """Jobs that publish a version. Only one of them runs for a task at a time: a candidate is loaded

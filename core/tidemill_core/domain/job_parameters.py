@@ -1,11 +1,11 @@
 """The parameters of the jobs that have some, by job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from tidemill_core.domain.job import IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN
+from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, REPRODUCE_MODEL, RETRAIN, SCORE
 
 
 class TrainingPlace(StrEnum):
@@ -61,12 +61,67 @@ class ImportModelParameters:
     max_length: int = 0
 
 
-JobParameters = RetrainParameters | ReproduceModelParameters | ImportModelParameters
+@dataclass(frozen=True)
+class ScoreParameters:
+    """The parameters of `score`. Paths are read on the machine of the jobs.
+
+    Attributes:
+        input: a file, folder, glob or URL; or `DATABASE#TABLE`, see `docs/scoring.md`.
+        output: a file or URL; or `DATABASE#TABLE`.
+        text_column: the column with the text; empty is `text`.
+        model_version: the version that answers; 0 is the champion.
+        overwrite: whether an output that exists is replaced.
+        log_predictions: whether the predictions are stored.
+    """
+
+    input: str
+    output: str
+    text_column: str = ""
+    model_version: int = 0
+    overwrite: bool = False
+    log_predictions: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text_column", self.text_column or "text")
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """The parameters of `evaluate`. The path is read on the machine of the jobs.
+
+    Attributes:
+        input: labeled rows, as the input of `score`.
+        text_column: the column with the text; empty is `text`.
+        label_column: the column with the right label; empty is `label`.
+        model_version: the version to evaluate; 0 is the champion.
+        against: another version to compare it with; 0 compares with none.
+    """
+
+    input: str
+    text_column: str = ""
+    label_column: str = ""
+    model_version: int = 0
+    against: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text_column", self.text_column or "text")
+        object.__setattr__(self, "label_column", self.label_column or "label")
+
+
+JobParameters = (
+    RetrainParameters
+    | ReproduceModelParameters
+    | ImportModelParameters
+    | ScoreParameters
+    | EvaluateParameters
+)
 
 PARAMETERS: Mapping[str, type[JobParameters]] = {
     RETRAIN: RetrainParameters,
     REPRODUCE_MODEL: ReproduceModelParameters,
     IMPORT_MODEL: ImportModelParameters,
+    SCORE: ScoreParameters,
+    EVALUATE: EvaluateParameters,
 }
 """The class of each job's parameters. Other jobs have none."""
 
@@ -77,7 +132,7 @@ def parameters_of(job: str, values: Mapping[str, Any]) -> JobParameters | None:
     Values that this release does not know are left out: a later one stored them.
     """
     kind = PARAMETERS.get(job)
-    if kind is None or (kind is ImportModelParameters and not values):
+    if kind is None or (not values and any(each.default is MISSING for each in fields(kind))):
         return None
     known = {each.name for each in fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in known})

@@ -114,6 +114,15 @@ class TritonControl:
             raise calls.infer_error(code, details, *place) from error
         return calls.probabilities(response, model_name, version, len(input_ids))
 
+    def answered_calls(self) -> int:
+        """Return how many inference calls Triton has answered since it started, of all models.
+
+        Raises:
+            TritonUnavailable: Triton cannot be reached.
+        """
+        found = self._call(self._stub.ModelStatistics, service_pb2.ModelStatisticsRequest())
+        return sum(each.inference_stats.success.count for each in found.model_stats)
+
     def _is_ready(self) -> bool:
         try:
             request = service_pb2.ServerReadyRequest()

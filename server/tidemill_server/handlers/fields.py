@@ -1,8 +1,8 @@
 """Rules for fields that several services share."""
 
 from tidemill_core.errors import InvalidArgument
-from tidemill_core.text import HAS_CONTROLS, IS_BLANK, IS_TOO_LONG, control_character, is_blank
-from tidemill_core.text_repair import longest_raw_length, repair
+from tidemill_core.text import HAS_CONTROLS, IS_BLANK, is_blank
+from tidemill_core.text_rules import BLANK_RULE, controls_problem, text_problem
 
 MAX_KEY_LENGTH = 200
 MAX_COMMENT_LENGTH = 2000
@@ -14,20 +14,9 @@ def check_text(field: str, text: str, max_length: int) -> None:
     Raises:
         InvalidArgument: it is blank, too long, or has control characters.
     """
-    # In a printable text within the limit, a repair changes nothing that a rule checks.
-    if not text.isprintable() or len(text) > max_length:
-        if len(text) > longest_raw_length(max_length):
-            raise _too_long(field, text, max_length)
-        text = repair(text)
-    _check_controls(field, text)
-    _check_not_blank(field, text)
-    if len(text) > max_length:
-        raise _too_long(field, text, max_length)
-
-
-def _too_long(field: str, text: str, max_length: int) -> InvalidArgument:
-    rule = f"has {len(text)} characters; the task's limit is {max_length}"
-    return InvalidArgument(IS_TOO_LONG, field, rule)
+    if (found := text_problem(text, max_length)) is not None:
+        reason, rule = found
+        raise InvalidArgument(reason, field, rule)
 
 
 def check_words(field: str, value: str, max_length: int) -> None:
@@ -53,12 +42,10 @@ def check_visible(field: str, value: str, max_length: int) -> None:
 
 
 def _check_controls(field: str, value: str) -> None:
-    found = control_character(value)
-    if found is not None:
-        rule = f"has the control character U+{ord(found):04X}"
+    if (rule := controls_problem(value)) is not None:
         raise InvalidArgument(HAS_CONTROLS, field, rule)
 
 
 def _check_not_blank(field: str, value: str) -> None:
     if is_blank(value):
-        raise InvalidArgument(IS_BLANK, field, "is empty or has no visible characters")
+        raise InvalidArgument(IS_BLANK, field, BLANK_RULE)

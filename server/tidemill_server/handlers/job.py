@@ -1,20 +1,23 @@
 """Batch jobs: start and follow runs. The server reaches the jobs process through the database."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tidemill_core.clock import Clock
-from tidemill_core.domain.job import IMPORT_MODEL, Job, JobRun, Trigger
+from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, SCORE, Job, JobRun, Trigger
 from tidemill_core.domain.job_parameters import (
+    EvaluateParameters,
     JobParameters,
     ReproduceModelParameters,
     RetrainParameters,
+    ScoreParameters,
 )
 from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.database import Page, page_token
 from tidemill_core.storage.jobs import JobStore, RunRequest
-from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 
@@ -22,6 +25,8 @@ WATCH_SECONDS = 0.25
 MAX_NETWORK_LENGTH = 40
 MAX_TRIALS = 10_000
 MAX_BUDGET_SECONDS = 7 * 24 * 3600
+MAX_PLACE_LENGTH = 2000
+_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ class JobHandler:
         if job == IMPORT_MODEL:
             rule = "is started by ImportModelVersion, which sends its files: tidemill models import"
             raise InvalidArgument("JOB_NEEDS_FILES", "job", rule)
+        if parameters is None and job in (SCORE, EVALUATE):
+            rule = f"is missing: name the rows to read; `tidemill {job} --help` shows how"
+            raise InvalidArgument("MISSING_INPUT", f"{job}.input", rule)
         _check_parameters(parameters)
         run = RunRequest(job, task, Trigger.RPC, request_id=request_id, parameters=parameters)
         return self.store.enqueue(run, self.clock())
@@ -91,9 +99,33 @@ def _check_parameters(parameters: JobParameters | None) -> None:
         check_words("retrain.network", parameters.network or "", MAX_NETWORK_LENGTH)
         _check_range("retrain.trials", parameters.trials, MAX_TRIALS)
         _check_range("retrain.budget_seconds", parameters.budget_seconds, MAX_BUDGET_SECONDS)
-    if isinstance(parameters, ReproduceModelParameters) and parameters.model_version < 0:
-        rule = f"{parameters.model_version} is not a version: versions start at 1"
-        raise InvalidArgument("UNKNOWN_VERSION", "reproduce_model.model_version", rule)
+    if isinstance(parameters, ReproduceModelParameters):
+        _check_version("reproduce_model.model_version", parameters.model_version)
+    if isinstance(parameters, ScoreParameters):
+        _check_place("score.input", parameters.input)
+        _check_place("score.output", parameters.output)
+        check_words("score.text_column", parameters.text_column, MAX_KEY_LENGTH)
+        _check_version("score.model_version", parameters.model_version)
+    if isinstance(parameters, EvaluateParameters):
+        _check_place("evaluate.input", parameters.input)
+        check_words("evaluate.text_column", parameters.text_column, MAX_KEY_LENGTH)
+        check_words("evaluate.label_column", parameters.label_column, MAX_KEY_LENGTH)
+        _check_version("evaluate.model_version", parameters.model_version)
+        _check_version("evaluate.against", parameters.against)
+
+
+def _check_version(field: str, version: int) -> None:
+    if version < 0:
+        rule = f"{version} is not a version: versions start at 1"
+        raise InvalidArgument("UNKNOWN_VERSION", field, rule)
+
+
+def _check_place(field: str, place: str) -> None:
+    """Check a path or URL of rows. Runs are stored and shown, so it must not have a password."""
+    check_visible(field, place, MAX_PLACE_LENGTH)
+    if _PASSWORD.search(place):
+        rule = "has a password: set the URL in an environment variable of the jobs, env:VARIABLE"
+        raise InvalidArgument("PASSWORD_IN_URL", field, rule)
 
 
 def _check_range(field: str, value: int | None, highest: int) -> None:

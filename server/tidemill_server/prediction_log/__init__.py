@@ -1,6 +1,5 @@
 """The prediction log, which stores every prediction without delaying requests.
 
-    policy   what is stored of a task's predictions
     held     predictions in memory, up to a bound
     spool    files for predictions that the database cannot accept, up to a bound
     replay   from the spool to the database, once it is back
@@ -10,7 +9,6 @@ Rows are idempotent by prediction_id, so a prediction that is written twice coun
 docs/prediction-log.md describes every case.
 """
 
-from tidemill_server.prediction_log.policy import LogPolicy
 from tidemill_server.prediction_log.writer import PredictionLog
 
-__all__ = ["LogPolicy", "PredictionLog"]
+__all__ = ["PredictionLog"]

@@ -13,10 +13,10 @@ import structlog
 
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.errors import StorageUnavailable, TidemillError
+from tidemill_core.log_policy import LogPolicy
 from tidemill_core.settings import PredictionLogSettings
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_server.prediction_log.held import HeldPredictions
-from tidemill_server.prediction_log.policy import LogPolicy
 from tidemill_server.prediction_log.replay import replay
 from tidemill_server.prediction_log.spool import Spool
 from tidemill_server.telemetry.families import Families

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 from tests.contract.storage.values import prediction
 from tests.plugins.waiting import until
 from tidemill_core.domain.prediction import Prediction
+from tidemill_core.log_policy import LogPolicy
 from tidemill_core.settings import FilesSource, PredictionLogSettings, TaskSettings
 from tidemill_core.storage.storage import Storage, open_storage
 from tidemill_core.text_hash import text_hash
-from tidemill_server.prediction_log import LogPolicy, PredictionLog
+from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.telemetry.families import Families
 
 KEY = b"k" * 32

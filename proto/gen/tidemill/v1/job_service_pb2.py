@@ -26,17 +26,17 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtidemill/v1/job_service.proto\x12\x0btidemill.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n\x03Job\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08schedule\x18\x03 \x01(\t\"\x93\x01\n\x11RetrainParameters\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x01(\x05\x12\x16\n\x0e\x62udget_seconds\x18\x03 \x01(\x05\x12\x11\n\x04seed\x18\x04 \x01(\rH\x00\x88\x01\x01\x12)\n\x05place\x18\x05 \x01(\x0e\x32\x1a.tidemill.v1.TrainingPlaceB\x07\n\x05_seed\"1\n\x18ReproduceModelParameters\x12\x15\n\rmodel_version\x18\x01 \x01(\x05\"N\n\x15ImportModelParameters\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x12\n\nmax_length\x18\x03 \x01(\x05\"\xef\x04\n\x06JobRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.tidemill.v1.JobRunState\x12\x0f\n\x07trigger\x18\x05 \x01(\t\x12-\n\tfire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08progress\x18\x07 \x01(\x01\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\'\n\x06result\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07retrain\x18\x0f \x01(\x0b\x32\x1e.tidemill.v1.RetrainParametersH\x00\x12@\n\x0freproduce_model\x18\x10 \x01(\x0b\x32%.tidemill.v1.ReproduceModelParametersH\x00\x12:\n\x0cimport_model\x18\x11 \x01(\x0b\x32\".tidemill.v1.ImportModelParametersH\x00\x12\x0e\n\x06reason\x18\x12 \x01(\tB\x0c\n\nparameters\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.tidemill.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc1\x01\n\rRunJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x31\n\x07retrain\x18\x04 \x01(\x0b\x32\x1e.tidemill.v1.RetrainParametersH\x00\x12@\n\x0freproduce_model\x18\x05 \x01(\x0b\x32%.tidemill.v1.ReproduceModelParametersH\x00\x42\x0c\n\nparameters\"6\n\x0eRunJobResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"\"\n\x10GetJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"9\n\x11GetJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"V\n\x12ListJobRunsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListJobRunsResponse\x12%\n\x08job_runs\x18\x01 \x03(\x0b\x32\x13.tidemill.v1.JobRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12WatchJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x13WatchJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"%\n\x13\x43\x61ncelJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"<\n\x14\x43\x61ncelJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun*\xb5\x01\n\x0bJobRunState\x12\x1d\n\x19JOB_RUN_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14JOB_RUN_STATE_QUEUED\x10\x01\x12\x19\n\x15JOB_RUN_STATE_RUNNING\x10\x02\x12\x1b\n\x17JOB_RUN_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14JOB_RUN_STATE_FAILED\x10\x04\x12\x1b\n\x17JOB_RUN_STATE_CANCELLED\x10\x05*g\n\rTrainingPlace\x12\x1e\n\x1aTRAINING_PLACE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRAINING_PLACE_LOCAL\x10\x01\x12\x1c\n\x18TRAINING_PLACE_SAGEMAKER\x10\x02\x32\xdf\x03\n\nJobService\x12G\n\x08ListJobs\x12\x1c.tidemill.v1.ListJobsRequest\x1a\x1d.tidemill.v1.ListJobsResponse\x12\x41\n\x06RunJob\x12\x1a.tidemill.v1.RunJobRequest\x1a\x1b.tidemill.v1.RunJobResponse\x12J\n\tGetJobRun\x12\x1d.tidemill.v1.GetJobRunRequest\x1a\x1e.tidemill.v1.GetJobRunResponse\x12P\n\x0bListJobRuns\x12\x1f.tidemill.v1.ListJobRunsRequest\x1a .tidemill.v1.ListJobRunsResponse\x12R\n\x0bWatchJobRun\x12\x1f.tidemill.v1.WatchJobRunRequest\x1a .tidemill.v1.WatchJobRunResponse0\x01\x12S\n\x0c\x43\x61ncelJobRun\x12 .tidemill.v1.CancelJobRunRequest\x1a!.tidemill.v1.CancelJobRunResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtidemill/v1/job_service.proto\x12\x0btidemill.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"9\n\x03Job\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x10\n\x08schedule\x18\x03 \x01(\t\"\x93\x01\n\x11RetrainParameters\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0e\n\x06trials\x18\x02 \x01(\x05\x12\x16\n\x0e\x62udget_seconds\x18\x03 \x01(\x05\x12\x11\n\x04seed\x18\x04 \x01(\rH\x00\x88\x01\x01\x12)\n\x05place\x18\x05 \x01(\x0e\x32\x1a.tidemill.v1.TrainingPlaceB\x07\n\x05_seed\"1\n\x18ReproduceModelParameters\x12\x15\n\rmodel_version\x18\x01 \x01(\x05\"N\n\x15ImportModelParameters\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x12\n\nmax_length\x18\x03 \x01(\x05\"\x88\x01\n\x0fScoreParameters\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0e\n\x06output\x18\x02 \x01(\t\x12\x13\n\x0btext_column\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x11\n\toverwrite\x18\x05 \x01(\x08\x12\x17\n\x0flog_predictions\x18\x06 \x01(\x08\"v\n\x12\x45valuateParameters\x12\r\n\x05input\x18\x01 \x01(\t\x12\x13\n\x0btext_column\x18\x02 \x01(\t\x12\x14\n\x0clabel_column\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\x05\x12\x0f\n\x07\x61gainst\x18\x05 \x01(\x05\"\xd3\x05\n\x06JobRun\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03job\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.tidemill.v1.JobRunState\x12\x0f\n\x07trigger\x18\x05 \x01(\t\x12-\n\tfire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08progress\x18\x07 \x01(\x01\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\'\n\x06result\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05\x65rror\x18\n \x01(\t\x12\x18\n\x10\x63\x61ncel_requested\x18\x0b \x01(\x08\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07retrain\x18\x0f \x01(\x0b\x32\x1e.tidemill.v1.RetrainParametersH\x00\x12@\n\x0freproduce_model\x18\x10 \x01(\x0b\x32%.tidemill.v1.ReproduceModelParametersH\x00\x12:\n\x0cimport_model\x18\x11 \x01(\x0b\x32\".tidemill.v1.ImportModelParametersH\x00\x12-\n\x05score\x18\x13 \x01(\x0b\x32\x1c.tidemill.v1.ScoreParametersH\x00\x12\x33\n\x08\x65valuate\x18\x14 \x01(\x0b\x32\x1f.tidemill.v1.EvaluateParametersH\x00\x12\x0e\n\x06reason\x18\x12 \x01(\tB\x0c\n\nparameters\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.tidemill.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x02\n\rRunJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x31\n\x07retrain\x18\x04 \x01(\x0b\x32\x1e.tidemill.v1.RetrainParametersH\x00\x12@\n\x0freproduce_model\x18\x05 \x01(\x0b\x32%.tidemill.v1.ReproduceModelParametersH\x00\x12-\n\x05score\x18\x06 \x01(\x0b\x32\x1c.tidemill.v1.ScoreParametersH\x00\x12\x33\n\x08\x65valuate\x18\x07 \x01(\x0b\x32\x1f.tidemill.v1.EvaluateParametersH\x00\x42\x0c\n\nparameters\"6\n\x0eRunJobResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"\"\n\x10GetJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"9\n\x11GetJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"V\n\x12ListJobRunsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"U\n\x13ListJobRunsResponse\x12%\n\x08job_runs\x18\x01 \x03(\x0b\x32\x13.tidemill.v1.JobRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12WatchJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x13WatchJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun\"%\n\x13\x43\x61ncelJobRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"<\n\x14\x43\x61ncelJobRunResponse\x12$\n\x07job_run\x18\x01 \x01(\x0b\x32\x13.tidemill.v1.JobRun*\xb5\x01\n\x0bJobRunState\x12\x1d\n\x19JOB_RUN_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14JOB_RUN_STATE_QUEUED\x10\x01\x12\x19\n\x15JOB_RUN_STATE_RUNNING\x10\x02\x12\x1b\n\x17JOB_RUN_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14JOB_RUN_STATE_FAILED\x10\x04\x12\x1b\n\x17JOB_RUN_STATE_CANCELLED\x10\x05*g\n\rTrainingPlace\x12\x1e\n\x1aTRAINING_PLACE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRAINING_PLACE_LOCAL\x10\x01\x12\x1c\n\x18TRAINING_PLACE_SAGEMAKER\x10\x02\x32\xdf\x03\n\nJobService\x12G\n\x08ListJobs\x12\x1c.tidemill.v1.ListJobsRequest\x1a\x1d.tidemill.v1.ListJobsResponse\x12\x41\n\x06RunJob\x12\x1a.tidemill.v1.RunJobRequest\x1a\x1b.tidemill.v1.RunJobResponse\x12J\n\tGetJobRun\x12\x1d.tidemill.v1.GetJobRunRequest\x1a\x1e.tidemill.v1.GetJobRunResponse\x12P\n\x0bListJobRuns\x12\x1f.tidemill.v1.ListJobRunsRequest\x1a .tidemill.v1.ListJobRunsResponse\x12R\n\x0bWatchJobRun\x12\x1f.tidemill.v1.WatchJobRunRequest\x1a .tidemill.v1.WatchJobRunResponse0\x01\x12S\n\x0c\x43\x61ncelJobRun\x12 .tidemill.v1.CancelJobRunRequest\x1a!.tidemill.v1.CancelJobRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tidemill.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBRUNSTATE']._serialized_start=1933
-  _globals['_JOBRUNSTATE']._serialized_end=2114
-  _globals['_TRAININGPLACE']._serialized_start=2116
-  _globals['_TRAININGPLACE']._serialized_end=2219
+  _globals['_JOBRUNSTATE']._serialized_start=2392
+  _globals['_JOBRUNSTATE']._serialized_end=2573
+  _globals['_TRAININGPLACE']._serialized_start=2575
+  _globals['_TRAININGPLACE']._serialized_end=2678
   _globals['_JOB']._serialized_start=109
   _globals['_JOB']._serialized_end=166
   _globals['_RETRAINPARAMETERS']._serialized_start=169
@@ -45,32 +45,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPRODUCEMODELPARAMETERS']._serialized_end=367
   _globals['_IMPORTMODELPARAMETERS']._serialized_start=369
   _globals['_IMPORTMODELPARAMETERS']._serialized_end=447
-  _globals['_JOBRUN']._serialized_start=450
-  _globals['_JOBRUN']._serialized_end=1073
-  _globals['_LISTJOBSREQUEST']._serialized_start=1075
-  _globals['_LISTJOBSREQUEST']._serialized_end=1131
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1133
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1208
-  _globals['_RUNJOBREQUEST']._serialized_start=1211
-  _globals['_RUNJOBREQUEST']._serialized_end=1404
-  _globals['_RUNJOBRESPONSE']._serialized_start=1406
-  _globals['_RUNJOBRESPONSE']._serialized_end=1460
-  _globals['_GETJOBRUNREQUEST']._serialized_start=1462
-  _globals['_GETJOBRUNREQUEST']._serialized_end=1496
-  _globals['_GETJOBRUNRESPONSE']._serialized_start=1498
-  _globals['_GETJOBRUNRESPONSE']._serialized_end=1555
-  _globals['_LISTJOBRUNSREQUEST']._serialized_start=1557
-  _globals['_LISTJOBRUNSREQUEST']._serialized_end=1643
-  _globals['_LISTJOBRUNSRESPONSE']._serialized_start=1645
-  _globals['_LISTJOBRUNSRESPONSE']._serialized_end=1730
-  _globals['_WATCHJOBRUNREQUEST']._serialized_start=1732
-  _globals['_WATCHJOBRUNREQUEST']._serialized_end=1768
-  _globals['_WATCHJOBRUNRESPONSE']._serialized_start=1770
-  _globals['_WATCHJOBRUNRESPONSE']._serialized_end=1829
-  _globals['_CANCELJOBRUNREQUEST']._serialized_start=1831
-  _globals['_CANCELJOBRUNREQUEST']._serialized_end=1868
-  _globals['_CANCELJOBRUNRESPONSE']._serialized_start=1870
-  _globals['_CANCELJOBRUNRESPONSE']._serialized_end=1930
-  _globals['_JOBSERVICE']._serialized_start=2222
-  _globals['_JOBSERVICE']._serialized_end=2701
+  _globals['_SCOREPARAMETERS']._serialized_start=450
+  _globals['_SCOREPARAMETERS']._serialized_end=586
+  _globals['_EVALUATEPARAMETERS']._serialized_start=588
+  _globals['_EVALUATEPARAMETERS']._serialized_end=706
+  _globals['_JOBRUN']._serialized_start=709
+  _globals['_JOBRUN']._serialized_end=1432
+  _globals['_LISTJOBSREQUEST']._serialized_start=1434
+  _globals['_LISTJOBSREQUEST']._serialized_end=1490
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1492
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1567
+  _globals['_RUNJOBREQUEST']._serialized_start=1570
+  _globals['_RUNJOBREQUEST']._serialized_end=1863
+  _globals['_RUNJOBRESPONSE']._serialized_start=1865
+  _globals['_RUNJOBRESPONSE']._serialized_end=1919
+  _globals['_GETJOBRUNREQUEST']._serialized_start=1921
+  _globals['_GETJOBRUNREQUEST']._serialized_end=1955
+  _globals['_GETJOBRUNRESPONSE']._serialized_start=1957
+  _globals['_GETJOBRUNRESPONSE']._serialized_end=2014
+  _globals['_LISTJOBRUNSREQUEST']._serialized_start=2016
+  _globals['_LISTJOBRUNSREQUEST']._serialized_end=2102
+  _globals['_LISTJOBRUNSRESPONSE']._serialized_start=2104
+  _globals['_LISTJOBRUNSRESPONSE']._serialized_end=2189
+  _globals['_WATCHJOBRUNREQUEST']._serialized_start=2191
+  _globals['_WATCHJOBRUNREQUEST']._serialized_end=2227
+  _globals['_WATCHJOBRUNRESPONSE']._serialized_start=2229
+  _globals['_WATCHJOBRUNRESPONSE']._serialized_end=2288
+  _globals['_CANCELJOBRUNREQUEST']._serialized_start=2290
+  _globals['_CANCELJOBRUNREQUEST']._serialized_end=2327
+  _globals['_CANCELJOBRUNRESPONSE']._serialized_start=2329
+  _globals['_CANCELJOBRUNRESPONSE']._serialized_end=2389
+  _globals['_JOBSERVICE']._serialized_start=2681
+  _globals['_JOBSERVICE']._serialized_end=3160
 # @@protoc_insertion_point(module_scope)

@@ -204,6 +204,88 @@ class ImportModelParameters(_message.Message):
 Global___ImportModelParameters: _TypeAlias = ImportModelParameters  # noqa: Y015
 
 @_typing.final
+class ScoreParameters(_message.Message):
+    """Parameters of the job "score". Paths are read on the machine of the jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    TEXT_COLUMN_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    OVERWRITE_FIELD_NUMBER: _builtins.int
+    LOG_PREDICTIONS_FIELD_NUMBER: _builtins.int
+    input: _builtins.str
+    """A file, a folder, a glob or a URL; or DATABASE#TABLE, where DATABASE is an SQLAlchemy URL
+    without a password, or env:VARIABLE for one in the jobs' environment.
+    """
+    output: _builtins.str
+    """A file or a URL; or DATABASE#TABLE."""
+    text_column: _builtins.str
+    """The column with the text; empty means "text"."""
+    model_version: _builtins.int
+    """The version that answers; 0 asks for the champion."""
+    overwrite: _builtins.bool
+    """Whether an output that exists is replaced."""
+    log_predictions: _builtins.bool
+    """Whether the predictions are stored, so that they can get feedback."""
+    def __init__(
+        self,
+        *,
+        input: _builtins.str = ...,
+        output: _builtins.str = ...,
+        text_column: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+        overwrite: _builtins.bool = ...,
+        log_predictions: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "log_predictions", b"log_predictions", "model_version", b"model_version", "output", b"output", "overwrite", b"overwrite", "text_column", b"text_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoreParameters: _TypeAlias = ScoreParameters  # noqa: Y015
+
+@_typing.final
+class EvaluateParameters(_message.Message):
+    """Parameters of the job "evaluate". The path is read on the machine of the jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    TEXT_COLUMN_FIELD_NUMBER: _builtins.int
+    LABEL_COLUMN_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    AGAINST_FIELD_NUMBER: _builtins.int
+    input: _builtins.str
+    """Labeled rows: as the input of "score"."""
+    text_column: _builtins.str
+    """The column with the text; empty means "text"."""
+    label_column: _builtins.str
+    """The column with the right label; empty means "label"."""
+    model_version: _builtins.int
+    """The version to evaluate; 0 asks for the champion."""
+    against: _builtins.int
+    """Another version to compare it with; 0 compares with none."""
+    def __init__(
+        self,
+        *,
+        input: _builtins.str = ...,
+        text_column: _builtins.str = ...,
+        label_column: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+        against: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "input", b"input", "label_column", b"label_column", "model_version", b"model_version", "text_column", b"text_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateParameters: _TypeAlias = EvaluateParameters  # noqa: Y015
+
+@_typing.final
 class JobRun(_message.Message):
     """One run of a job for one task."""
 
@@ -226,6 +308,8 @@ class JobRun(_message.Message):
     RETRAIN_FIELD_NUMBER: _builtins.int
     REPRODUCE_MODEL_FIELD_NUMBER: _builtins.int
     IMPORT_MODEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    EVALUATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     """Its id."""
@@ -283,6 +367,14 @@ class JobRun(_message.Message):
     def import_model(self) -> Global___ImportModelParameters:
         """Of "import_model"."""
 
+    @_builtins.property
+    def score(self) -> Global___ScoreParameters:
+        """Of "score"."""
+
+    @_builtins.property
+    def evaluate(self) -> Global___EvaluateParameters:
+        """Of "evaluate"."""
+
     def __init__(
         self,
         *,
@@ -303,13 +395,15 @@ class JobRun(_message.Message):
         retrain: Global___RetrainParameters | None = ...,
         reproduce_model: Global___ReproduceModelParameters | None = ...,
         import_model: Global___ImportModelParameters | None = ...,
+        score: Global___ScoreParameters | None = ...,
+        evaluate: Global___EvaluateParameters | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "fire_time", b"fire_time", "import_model", b"import_model", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "evaluate", b"evaluate", "fire_time", b"fire_time", "import_model", b"import_model", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "score", b"score", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "fire_time", b"fire_time", "import_model", b"import_model", "job", b"job", "message", b"message", "parameters", b"parameters", "progress", b"progress", "reason", b"reason", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "run_id", b"run_id", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "evaluate", b"evaluate", "fire_time", b"fire_time", "import_model", b"import_model", "job", b"job", "message", b"message", "parameters", b"parameters", "progress", b"progress", "reason", b"reason", "reproduce_model", b"reproduce_model", "result", b"result", "retrain", b"retrain", "run_id", b"run_id", "score", b"score", "start_time", b"start_time", "state", b"state", "task", b"task", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model", "import_model"]  # noqa: Y015
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model", "import_model", "score", "evaluate"]  # noqa: Y015
     _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
 
@@ -380,6 +474,8 @@ class RunJobRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RETRAIN_FIELD_NUMBER: _builtins.int
     REPRODUCE_MODEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    EVALUATE_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     """The job to run."""
     task: _builtins.str
@@ -394,6 +490,14 @@ class RunJobRequest(_message.Message):
     def reproduce_model(self) -> Global___ReproduceModelParameters:
         """Of "reproduce_model"."""
 
+    @_builtins.property
+    def score(self) -> Global___ScoreParameters:
+        """Of "score"; it needs an input and an output."""
+
+    @_builtins.property
+    def evaluate(self) -> Global___EvaluateParameters:
+        """Of "evaluate"; it needs an input."""
+
     def __init__(
         self,
         *,
@@ -402,12 +506,14 @@ class RunJobRequest(_message.Message):
         request_id: _builtins.str = ...,
         retrain: Global___RetrainParameters | None = ...,
         reproduce_model: Global___ReproduceModelParameters | None = ...,
+        score: Global___ScoreParameters | None = ...,
+        evaluate: Global___EvaluateParameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters", "reproduce_model", b"reproduce_model", "retrain", b"retrain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluate", b"evaluate", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "retrain", b"retrain", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "request_id", b"request_id", "retrain", b"retrain", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluate", b"evaluate", "job", b"job", "parameters", b"parameters", "reproduce_model", b"reproduce_model", "request_id", b"request_id", "retrain", b"retrain", "score", b"score", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model"]  # noqa: Y015
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["retrain", "reproduce_model", "score", "evaluate"]  # noqa: Y015
     _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
 

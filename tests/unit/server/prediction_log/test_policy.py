@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import prediction
+from tidemill_core.log_policy import LogPolicy
 from tidemill_core.settings import FilesSource, TaskSettings
 from tidemill_core.text_hash import text_hash
-from tidemill_server.prediction_log import LogPolicy
 
 KEY = b"k" * 32
 PREDICTION = prediction("p1", "a text")

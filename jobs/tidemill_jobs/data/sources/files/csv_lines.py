@@ -48,10 +48,10 @@ class CsvLines:
 
     def __init__(self, stream: LineStream, name: str, settings: FilesSource) -> None:
         self._name = name
-        delimiter = settings.delimiter or ("\t" if ".tsv" in name.lower() else ",")
-        names, place = _header(stream, name, delimiter)
+        delimiter = settings.delimiter or delimiter_of(name)
+        names, place = take_header(stream, name, delimiter)
         self._columns = {
-            role: _index(names, wanted, place, delimiter)
+            role: column_index(names, wanted, place, delimiter)
             for role, wanted in names_by_role(settings).items()
         }
         self._shape = Shape(delimiter, len(names), self._columns.get("label"))
@@ -110,8 +110,17 @@ class CsvLines:
         return RawRow(origin, None, **values)
 
 
-def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:
-    """Take the header; return the names of the columns and the header's place."""
+def delimiter_of(name: str) -> str:
+    """Return the delimiter of a file by its name."""
+    return "\t" if ".tsv" in name.lower() else ","
+
+
+def take_header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], str]:
+    """Take the header; return the names of the columns and the header's place.
+
+    Raises:
+        DataError: BROKEN_HEADER or NOT_UTF8.
+    """
     block = stream.block() or stream.rest()
     lines = without_padding(block.lines, delimiter) if block else []
     header = first_record(lines, delimiter)
@@ -126,8 +135,12 @@ def _header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str], s
     return names, place
 
 
-def _index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
-    """Return the index of a column."""
+def column_index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
+    """Return the index of a column.
+
+    Raises:
+        DataError: MISSING_COLUMN or AMBIGUOUS_COLUMN.
+    """
     if names.count(wanted) > 1:
         raise AmbiguousColumn(place, wanted)
     if wanted in names:

@@ -55,9 +55,9 @@ def read_parquet(file: IO[bytes], part: str, done: int, settings: FilesSource) -
         DataError: EMPTY_FILE, SOURCE_UNREADABLE, MISSING_COLUMN, AMBIGUOUS_COLUMN or
             WRONG_COLUMN_TYPE; names the file and the column.
     """
-    parquet = _opened(file, part)
+    parquet = opened_parquet(file, part)
     names = names_by_role(settings)
-    _check_columns(parquet, part, names)
+    check_columns(parquet, part, names)
     if done >= parquet.metadata.num_rows:
         return
     start = 0
@@ -74,7 +74,7 @@ def _grouped(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[list[pa.Re
     """Yield all rows, in lists of at most BATCH_ROWS and BATCH_BYTES."""
     group: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in parquet.iter_batches(_rows_at_once(parquet, columns), columns=columns):
+    for batch in parquet.iter_batches(rows_at_once(parquet, columns), columns=columns):
         if group and (rows + len(batch) > BATCH_ROWS or size + batch.nbytes > BATCH_BYTES):
             yield group
             group, rows, size = [], 0, 0
@@ -85,7 +85,7 @@ def _grouped(parquet: pq.ParquetFile, columns: list[str]) -> Iterator[list[pa.Re
         yield group
 
 
-def _rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
+def rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
     """Return how many rows to decode together: fewer if the file's metadata say that they are long.
 
     The size in the metadata is a lower bound: a repeated value counts once.
@@ -99,7 +99,8 @@ def _rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
     return fewest
 
 
-def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
+def opened_parquet(file: IO[bytes], part: str) -> pq.ParquetFile:
+    """Return a file's reader, or raise DataError: EMPTY_FILE or SOURCE_UNREADABLE."""
     try:
         return pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     except pa.ArrowInvalid as error:
@@ -109,7 +110,12 @@ def _opened(file: IO[bytes], part: str) -> pq.ParquetFile:
         raise SourceUnreadable(part, f"it may be cut off: {error}", _CURE) from error
 
 
-def _check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) -> None:
+def check_columns(parquet: pq.ParquetFile, part: str, names: dict[str, str]) -> None:
+    """Check that the columns of some roles are there and have types of these roles.
+
+    Raises:
+        DataError: MISSING_COLUMN, AMBIGUOUS_COLUMN or WRONG_COLUMN_TYPE.
+    """
     schema = parquet.schema_arrow
     for role, name in names.items():
         if schema.names.count(name) > 1:

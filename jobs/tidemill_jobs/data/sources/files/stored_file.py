@@ -63,11 +63,13 @@ class StoredFile:
         part: its name, for people and in landed rows.
         stamp: changes with the file; empty if the storage has nothing that changes.
         is_named: whether the path names this file, and not a folder or glob.
+        size: bytes as stored; None if the storage does not say.
     """
 
     part: str
     stamp: str
     is_named: bool
+    size: int | None
     _name: str
     _file_system: Any = field(repr=False)
 
@@ -84,8 +86,11 @@ class StoredFile:
         return suffix if suffix in _DECOMPRESSORS else ""
 
     @contextmanager
-    def opened(self) -> Iterator[IO[bytes]]:
+    def opened(self, watched: list[IO[bytes]] | None = None) -> Iterator[IO[bytes]]:
         """Open the file for its bytes without compression.
+
+        Args:
+            watched: gets the file as stored, whose position shows how much of it was read.
 
         Raises:
             DataError: SOURCE_MISSING or SOURCE_UNREADABLE, also for errors in the block.
@@ -93,6 +98,8 @@ class StoredFile:
         with read_errors(self.part), ExitStack() as opened:
             with _any_error(self.part):
                 file = opened.enter_context(self._file_system.open(self._name, "rb"))
+            if watched is not None:
+                watched.append(file)
             if self.compression:
                 file = opened.enter_context(_DECOMPRESSORS[self.compression](file))
             yield file
@@ -171,7 +178,9 @@ def _stored(path: str, file_system: Any, info: Mapping[str, Any], is_named: bool
     stamp = "|".join(str(info[key]) for key in _STAMPS if info.get(key) is not None)
     # A file's name may not be UTF-8.
     part = without_secrets(part).encode(errors="backslashreplace").decode()
-    return StoredFile(part, stamp if shows_changes else "", is_named, name, file_system)
+    return StoredFile(
+        part, stamp if shows_changes else "", is_named, info.get("size"), name, file_system
+    )
 
 
 def _is_ours(file: StoredFile, format_set: bool) -> bool:

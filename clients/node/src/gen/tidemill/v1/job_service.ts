@@ -94,6 +94,39 @@ export interface ImportModelParameters {
   maxLength: number;
 }
 
+/** Parameters of the job "score". Paths are read on the machine of the jobs. */
+export interface ScoreParameters {
+  /**
+   * A file, a folder, a glob or a URL; or DATABASE#TABLE, where DATABASE is an SQLAlchemy URL
+   * without a password, or env:VARIABLE for one in the jobs' environment.
+   */
+  input: string;
+  /** A file or a URL; or DATABASE#TABLE. */
+  output: string;
+  /** The column with the text; empty means "text". */
+  textColumn: string;
+  /** The version that answers; 0 asks for the champion. */
+  modelVersion: number;
+  /** Whether an output that exists is replaced. */
+  overwrite: boolean;
+  /** Whether the predictions are stored, so that they can get feedback. */
+  logPredictions: boolean;
+}
+
+/** Parameters of the job "evaluate". The path is read on the machine of the jobs. */
+export interface EvaluateParameters {
+  /** Labeled rows: as the input of "score". */
+  input: string;
+  /** The column with the text; empty means "text". */
+  textColumn: string;
+  /** The column with the right label; empty means "label". */
+  labelColumn: string;
+  /** The version to evaluate; 0 asks for the champion. */
+  modelVersion: number;
+  /** Another version to compare it with; 0 compares with none. */
+  against: number;
+}
+
 /** One run of a job for one task. */
 export interface JobRun {
   /** Its id. */
@@ -148,6 +181,12 @@ export interface JobRun {
     | //
     /** Of "import_model". */
     { $case: "importModel"; value: ImportModelParameters }
+    | //
+    /** Of "score". */
+    { $case: "score"; value: ScoreParameters }
+    | //
+    /** Of "evaluate". */
+    { $case: "evaluate"; value: EvaluateParameters }
     | undefined;
   /**
    * Why it was started, such as "1,012 new trusted examples, limit 1,000"; empty if the trigger
@@ -188,6 +227,12 @@ export interface RunJobRequest {
     | //
     /** Of "reproduce_model". */
     { $case: "reproduceModel"; value: ReproduceModelParameters }
+    | //
+    /** Of "score"; it needs an input and an output. */
+    { $case: "score"; value: ScoreParameters }
+    | //
+    /** Of "evaluate"; it needs an input. */
+    { $case: "evaluate"; value: EvaluateParameters }
     | undefined;
 }
 
@@ -569,6 +614,224 @@ export const ImportModelParameters: MessageFns<ImportModelParameters> = {
   },
 };
 
+function createBaseScoreParameters(): ScoreParameters {
+  return { input: "", output: "", textColumn: "", modelVersion: 0, overwrite: false, logPredictions: false };
+}
+
+export const ScoreParameters: MessageFns<ScoreParameters> = {
+  encode(message: ScoreParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.input !== "") {
+      writer.uint32(10).string(message.input);
+    }
+    if (message.output !== "") {
+      writer.uint32(18).string(message.output);
+    }
+    if (message.textColumn !== "") {
+      writer.uint32(26).string(message.textColumn);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(32).int32(message.modelVersion);
+    }
+    if (message.overwrite !== false) {
+      writer.uint32(40).bool(message.overwrite);
+    }
+    if (message.logPredictions !== false) {
+      writer.uint32(48).bool(message.logPredictions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScoreParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScoreParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.input = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.output = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.textColumn = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.overwrite = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.logPredictions = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ScoreParameters>, I>>(base?: I): ScoreParameters {
+    return ScoreParameters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ScoreParameters>, I>>(object: I): ScoreParameters {
+    const message = createBaseScoreParameters();
+    message.input = object.input ?? "";
+    message.output = object.output ?? "";
+    message.textColumn = object.textColumn ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    message.overwrite = object.overwrite ?? false;
+    message.logPredictions = object.logPredictions ?? false;
+    return message;
+  },
+};
+
+function createBaseEvaluateParameters(): EvaluateParameters {
+  return { input: "", textColumn: "", labelColumn: "", modelVersion: 0, against: 0 };
+}
+
+export const EvaluateParameters: MessageFns<EvaluateParameters> = {
+  encode(message: EvaluateParameters, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.input !== "") {
+      writer.uint32(10).string(message.input);
+    }
+    if (message.textColumn !== "") {
+      writer.uint32(18).string(message.textColumn);
+    }
+    if (message.labelColumn !== "") {
+      writer.uint32(26).string(message.labelColumn);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(32).int32(message.modelVersion);
+    }
+    if (message.against !== 0) {
+      writer.uint32(40).int32(message.against);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EvaluateParameters {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEvaluateParameters();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.input = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.textColumn = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labelColumn = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.against = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<EvaluateParameters>, I>>(base?: I): EvaluateParameters {
+    return EvaluateParameters.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<EvaluateParameters>, I>>(object: I): EvaluateParameters {
+    const message = createBaseEvaluateParameters();
+    message.input = object.input ?? "";
+    message.textColumn = object.textColumn ?? "";
+    message.labelColumn = object.labelColumn ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    message.against = object.against ?? 0;
+    return message;
+  },
+};
+
 function createBaseJobRun(): JobRun {
   return {
     runId: "",
@@ -643,6 +906,12 @@ export const JobRun: MessageFns<JobRun> = {
         break;
       case "importModel":
         ImportModelParameters.encode(message.parameters.value, writer.uint32(138).fork()).join();
+        break;
+      case "score":
+        ScoreParameters.encode(message.parameters.value, writer.uint32(154).fork()).join();
+        break;
+      case "evaluate":
+        EvaluateParameters.encode(message.parameters.value, writer.uint32(162).fork()).join();
         break;
     }
     if (message.reason !== "") {
@@ -803,6 +1072,22 @@ export const JobRun: MessageFns<JobRun> = {
             message.parameters = { $case: "importModel", value: ImportModelParameters.decode(reader, reader.uint32()) };
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.parameters = { $case: "score", value: ScoreParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.parameters = { $case: "evaluate", value: EvaluateParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 18: {
             if (tag !== 146) {
               break;
@@ -864,6 +1149,18 @@ export const JobRun: MessageFns<JobRun> = {
             $case: "importModel",
             value: ImportModelParameters.fromPartial(object.parameters.value),
           };
+        }
+        break;
+      }
+      case "score": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "score", value: ScoreParameters.fromPartial(object.parameters.value) };
+        }
+        break;
+      }
+      case "evaluate": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "evaluate", value: EvaluateParameters.fromPartial(object.parameters.value) };
         }
         break;
       }
@@ -1029,6 +1326,12 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
       case "reproduceModel":
         ReproduceModelParameters.encode(message.parameters.value, writer.uint32(42).fork()).join();
         break;
+      case "score":
+        ScoreParameters.encode(message.parameters.value, writer.uint32(50).fork()).join();
+        break;
+      case "evaluate":
+        EvaluateParameters.encode(message.parameters.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1089,6 +1392,22 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
             };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.parameters = { $case: "score", value: ScoreParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.parameters = { $case: "evaluate", value: EvaluateParameters.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1122,6 +1441,18 @@ export const RunJobRequest: MessageFns<RunJobRequest> = {
             $case: "reproduceModel",
             value: ReproduceModelParameters.fromPartial(object.parameters.value),
           };
+        }
+        break;
+      }
+      case "score": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "score", value: ScoreParameters.fromPartial(object.parameters.value) };
+        }
+        break;
+      }
+      case "evaluate": {
+        if (object.parameters?.value !== undefined && object.parameters?.value !== null) {
+          message.parameters = { $case: "evaluate", value: EvaluateParameters.fromPartial(object.parameters.value) };
         }
         break;
       }

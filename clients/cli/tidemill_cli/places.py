@@ -1,0 +1,22 @@
+"""Paths and URLs of rows, which the jobs' machine reads and writes."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_NOT_A_PATH = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
+
+TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
+ModelVersion = Annotated[
+    int, typer.Option(min=0, help="The version that answers; 0 is the champion.")
+]
+Follow = Annotated[bool, typer.Option(help="Wait until it ends, and show its progress.")]
+
+
+def absolute(place: str) -> str:
+    """Return a path in full, because the jobs run in another folder; leave URLs as they are."""
+    if _NOT_A_PATH.match(place):
+        return place
+    return str(Path(place).expanduser().absolute())

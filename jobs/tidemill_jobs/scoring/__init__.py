@@ -1,0 +1,10 @@
+"""Batch scoring: predictions for the rows of a file or a table.
+
+place     where rows are read and written: files, URLs and tables
+reading   rows with all their columns, from any place
+chunks    rows that are scored and kept together
+scorer    the answers of one version, at low priority: pace
+answers   what was answered about a chunk, as it is kept until the output is complete
+writing   the output, which appears complete or not at all
+score     the job
+"""

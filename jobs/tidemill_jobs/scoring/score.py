@@ -1,0 +1,244 @@
+"""The job `score`: the predictions of one version for the rows of a file or a table.
+
+The answers to each chunk of rows are kept in the state directory until the output is complete. If
+the run is killed, the same run started again takes them from there. So each row is in the output
+exactly once, and the output appears complete or not at all.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tidemill_core.domain.job import JobRunState
+from tidemill_core.domain.job_parameters import ScoreParameters
+from tidemill_core.errors import DataError, InvalidArgument, NotFound
+from tidemill_core.log_policy import LogPolicy
+from tidemill_core.prediction_id import PredictionIdSigner, load_keys
+from tidemill_core.text_hash import load_text_key
+from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.data.sources.errors import NoRows
+from tidemill_jobs.data.sources.files.stored_file import without_secrets
+from tidemill_jobs.data.whole_files import remove_left_over, written_whole
+from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
+from tidemill_jobs.scoring.chunks import Chunk, chunks
+from tidemill_jobs.scoring.pace import Pace
+from tidemill_jobs.scoring.predictions import PredictionLogger
+from tidemill_jobs.scoring.reading import Wanted, read_rows
+from tidemill_jobs.scoring.scorer import (
+    Pending,
+    Scorer,
+    ServedVersion,
+    asked_version,
+    served_version,
+)
+from tidemill_jobs.scoring.summary import Summary
+from tidemill_jobs.scoring.writing import Output, open_output
+from tidemill_jobs.scoring.writing.output import PREDICTION_COLUMNS, OutputExists
+
+FOLDER = "scoring"
+"""The folder in the state directory."""
+_COMMITTED = "result.json"
+_AHEAD = 2
+"""Chunks that Triton is asked about while an earlier one is written."""
+
+
+def run(context: JobContext) -> Result:
+    """Score the rows of a place.
+
+    Raises:
+        DataError: the input or the output cannot be used; names it, and says what to do.
+        NoChampion: the task has no champion.
+        NoClasses: the task's models have no labels.
+        VersionNotLoaded: Triton does not serve the version.
+        TritonUnavailable: Triton is away for a minute.
+        RunCanceled: someone asked the run to stop.
+    """
+    asked = _parameters(context)
+    version = asked_version(context.storage.models, context.task, asked.model_version)
+    served = served_version(version, context.repository, context.task_settings)
+    scoring = _opened(context, asked, served)
+    if (finished := scoring.finished(context)) is not None:
+        return finished
+    pace = Pace(context.triton.answered_calls)
+    output = open_output(asked.output, scoring.folder, overwrite=asked.overwrite)
+    try:
+        with Scorer(served, context.triton, pace, context.task_settings.max_text_length) as scorer:
+            summary = _scored(context, scoring, scorer, output)
+        result = {
+            "output": without_secrets(asked.output),
+            "model_version": version.version,
+            **summary.result(),
+        }
+        scoring.commit(output, result, context.run_id)
+    finally:
+        output.discard()
+    return result
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """One input, version and output, and the folder of what is kept until the output is there."""
+
+    asked: ScoreParameters
+    folder: Path
+    answers: AnswerStore
+    logger: PredictionLogger | None
+
+    def finished(self, context: JobContext) -> Result | None:
+        """Return the result of a run that died after its output appeared; None if there is none."""
+        path = self.folder / _COMMITTED
+        if self.asked.overwrite or not path.exists():
+            return None
+        result, run_id = json.loads(path.read_bytes())
+        if not _died(context, run_id):
+            return None
+        try:
+            open_output(self.asked.output, self.folder, overwrite=False).discard()
+        except OutputExists:
+            found: Result = result
+            return found
+        return None
+
+    def commit(self, output: Output, result: Result, run_id: str) -> None:
+        """Make the output appear, and remove what was kept."""
+        with written_whole(self.folder / _COMMITTED) as staged:
+            staged.write_text(json.dumps([result, run_id]))
+        output.commit()
+        for path in self.folder.iterdir():
+            if path.name != _COMMITTED:
+                path.unlink()
+
+
+def _parameters(context: JobContext) -> ScoreParameters:
+    asked = context.parameters
+    if not isinstance(asked, ScoreParameters):
+        raise InvalidArgument("MISSING_INPUT", "score.input", "is missing")
+    if asked.input == asked.output:
+        raise DataError("OUTPUT_IS_INPUT", f"{without_secrets(asked.input)} is input and output")
+    return asked
+
+
+def _opened(context: JobContext, asked: ScoreParameters, served: ServedVersion) -> _Scoring:
+    """Open the folder of a scoring, and remove those of others with the same output."""
+    root = context.settings.state_dir / FOLDER
+    place = root / _digest([context.task, asked.output])
+    folder = place / _digest([asdict(asked) | {"overwrite": False}, served.number])
+    remove_old(root)
+    for other in place.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    place.touch()
+    remove_left_over(folder)
+    return _Scoring(asked, folder, AnswerStore(folder), _logger(context, asked, served))
+
+
+def _digest(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def _logger(
+    context: JobContext, asked: ScoreParameters, served: ServedVersion
+) -> PredictionLogger | None:
+    if not asked.log_predictions:
+        return None
+    settings = context.settings
+    keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
+    return PredictionLogger(
+        context.storage.predictions,
+        LogPolicy(settings.tasks, load_text_key(settings.state_dir)),
+        PredictionIdSigner(keys),
+        served,
+        context.run_id,
+        context.clock,
+    )
+
+
+def _died(context: JobContext, run_id: str) -> bool:
+    try:
+        state = context.storage.jobs.get(run_id).state
+        return state.ended and state is not JobRunState.SUCCEEDED
+    except NotFound:
+        return False
+
+
+def _scored(context: JobContext, scoring: _Scoring, scorer: Scorer, output: Output) -> Summary:
+    """Write all rows with their answers to the output."""
+    summary = Summary(scorer.version.labels, scorer.version.abstain_below)
+    wanted = Wanted(scoring.asked.text_column)
+    waiting: deque[tuple[Chunk, Answers | Pending]] = deque()
+    for chunk in chunks(read_rows(scoring.asked.input, wanted)):
+        _check_columns(chunk)
+        kept = scoring.answers.load(chunk)
+        waiting.append((chunk, scorer.begin(chunk.rows) if kept is None else kept))
+        if len(waiting) > _AHEAD:
+            _finish(context, scoring, scorer, output, summary, *waiting.popleft())
+    while waiting:
+        _finish(context, scoring, scorer, output, summary, *waiting.popleft())
+    if not summary.rows:
+        raise NoRows(without_secrets(scoring.asked.input))
+    return summary
+
+
+def _finish(
+    context: JobContext,
+    scoring: _Scoring,
+    scorer: Scorer,
+    output: Output,
+    summary: Summary,
+    chunk: Chunk,
+    pending: Answers | Pending,
+) -> None:
+    """Keep, log and write the answers to a chunk."""
+    if isinstance(pending, Pending):
+        answers = scorer.finish(pending)
+        if scoring.logger is not None:
+            answers = scoring.logger.signed(answers)
+        scoring.answers.save(chunk, answers)
+    else:
+        answers = pending
+    if scoring.logger is not None and not scoring.answers.is_logged(chunk):
+        scoring.logger.store_chunk(chunk, answers)
+        scoring.answers.mark_logged(chunk)
+    output.write(list(_rows(chunk, answers, scorer.version)), chunk.schema)
+    summary.add(answers, done=chunk.done, kept=answers is pending)
+    context.progress(chunk.done, summary.message(chunk.done))
+
+
+def _check_columns(chunk: Chunk) -> None:
+    for row in chunk.rows:
+        if taken := row.values.keys() & set(PREDICTION_COLUMNS.names):
+            raise DataError(
+                "COLUMN_TAKEN",
+                f"{row.origin}: scoring writes a column {min(taken)!r}; rename that of the input",
+            )
+
+
+def _rows(chunk: Chunk, answers: Answers, version: ServedVersion) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a chunk with the prediction's columns."""
+    ids = answers.prediction_ids
+    columns = zip(
+        chunk.rows,
+        answers.labels.tolist(),
+        answers.confidences.tolist(),
+        answers.problems,
+        ids or [""] * len(chunk.rows),
+        strict=True,
+    )
+    for row, label, confidence, problem, prediction_id in columns:
+        found: dict[str, Any] = {
+            **row.values,
+            "prediction_label": version.labels[label] if label >= 0 else None,
+            "prediction_confidence": round(confidence, 6) if label >= 0 else None,
+            "prediction_abstained": confidence < version.abstain_below if label >= 0 else None,
+            "prediction_model_version": version.number,
+            "prediction_error": f"{problem}: {row.origin}" if problem else None,
+        }
+        if ids:
+            found["prediction_id"] = prediction_id or None
+        yield found

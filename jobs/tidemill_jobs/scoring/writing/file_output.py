@@ -1,0 +1,134 @@
+"""A file as the output, on any storage that fsspec knows."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from tidemill_core.durable import STAGED, sync
+from tidemill_core.errors import DataError, TidemillError
+from tidemill_jobs.data.sources.files.csv_lines import delimiter_of
+from tidemill_jobs.data.sources.files.stored_file import FORMATS, without_secrets
+from tidemill_jobs.scoring.writing.formats import (
+    CsvWriter,
+    JsonLinesWriter,
+    ParquetWriter,
+    Writer,
+    compressed,
+)
+from tidemill_jobs.scoring.writing.output import OutputExists, Values, not_written, write_errors
+
+_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
+
+
+class FileOutput:
+    """A file; see `Output`."""
+
+    def __init__(self, place: str, folder: Path, *, overwrite: bool) -> None:
+        self._shown = without_secrets(place)
+        self._overwrite = overwrite
+        name = PurePosixPath(place.lower())
+        self._compression = name.suffix if name.suffix in _COMPRESSIONS else ""
+        suffix = PurePosixPath(name.stem).suffix if self._compression else name.suffix
+        self._format = FORMATS.get(suffix, "")
+        if not self._format or (self._compression and self._format == "parquet"):
+            known = ".csv, .tsv, .jsonl, .ndjson or .parquet; .gz, .bz2, .xz or .zst may follow"
+            problem = f"{self._shown}: the output's name must end in {known}"
+            raise DataError("UNKNOWN_FORMAT", f"{problem} for CSV and JSON Lines")
+        with self._any_error():
+            self._file_system, self._name = url_to_fs(place)
+        self._staged = folder / f"output{suffix}{self._compression}"
+        # The same name in each run, so that a run removes what a killed one left.
+        self._beside = str(PurePosixPath(self._name).parent / f"{STAGED}{folder.name}")
+        self._delimiter = delimiter_of(place)
+        self._writer: Writer | None = None
+        self._require_folder()
+        if self.exists() and not overwrite:
+            raise OutputExists(self._shown)
+
+    def exists(self) -> bool:
+        """Return whether something is at the output's place."""
+        with self._any_error():
+            return bool(self._file_system.exists(self._name))
+
+    def write(self, rows: Values, schema: pa.Schema | None) -> None:
+        """Add rows."""
+        with write_errors(self._shown):
+            self._writer = self._writer or self._begun()
+            self._writer.write(rows, schema)
+
+    def commit(self) -> None:
+        """Make the output appear at its place."""
+        with write_errors(self._shown):
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            sync(self._staged)
+        if not self._overwrite and self.exists():
+            raise OutputExists(self._shown)
+        if self._is_local:
+            with write_errors(self._shown):
+                self._move()
+            return
+        with self._any_error():
+            self._file_system.put_file(str(self._staged), self._beside)
+            self._file_system.mv(self._beside, self._name)
+        self._staged.unlink()
+
+    def discard(self) -> None:
+        """Remove what was not committed."""
+        if self._writer is not None:
+            with suppress(OSError, pa.ArrowException):
+                self._writer.close()
+        self._staged.unlink(missing_ok=True)
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self._file_system, LocalFileSystem)
+
+    def _begun(self) -> Writer:
+        if self._format == "parquet":
+            return ParquetWriter(self._staged)
+        file = compressed(self._staged, self._compression)
+        if self._format == "jsonl":
+            return JsonLinesWriter(file)
+        return CsvWriter(file, self._delimiter)
+
+    def _require_folder(self) -> None:
+        if not self._is_local:
+            return
+        parent = Path(self._name).parent
+        if not parent.is_dir() or Path(self._name).is_dir():
+            problem = "is a folder" if parent.is_dir() else "its folder does not exist"
+            raise DataError("OUTPUT_UNREACHABLE", f"{self._shown}: {problem}; fix the path")
+        Path(self._beside).unlink(missing_ok=True)
+
+    def _move(self) -> None:
+        """Rename the file to its place; copy it beside the place first if the disk is another."""
+        target, beside = Path(self._name), Path(self._beside)
+        if self._staged.stat().st_dev == target.parent.stat().st_dev:
+            self._staged.replace(target)
+        else:
+            try:
+                shutil.copyfile(self._staged, beside)
+                sync(beside)
+                beside.replace(target)
+            finally:
+                beside.unlink(missing_ok=True)
+            self._staged.unlink()
+        sync(target.parent)
+
+    @contextmanager
+    def _any_error(self) -> Iterator[None]:
+        """Convert errors of file systems such as `s3://`, which have their own classes."""
+        try:
+            yield
+        except TidemillError:
+            raise
+        except Exception as error:
+            detail = without_secrets(str(error)) or type(error).__name__
+            raise not_written(self._shown, detail) from error
