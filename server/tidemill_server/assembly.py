@@ -18,6 +18,7 @@ from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
 from tidemill_server.gateway.server import HttpServer
 from tidemill_server.handlers import Handlers
+from tidemill_server.handlers.access import AccessHandler
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
 from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
@@ -211,4 +212,5 @@ def _handlers(
             storage.reports, storage.alerts, storage.silences, settings.tasks, clock
         ),
         job=JobHandler(storage.jobs, router, clock),
+        access=AccessHandler(storage.api_keys, storage.audit, settings.tasks, clock),
     )

@@ -10,6 +10,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
 from tidemill.v1 import (
+    access_service_pb2_grpc,
     dataset_service_pb2_grpc,
     feedback_service_pb2_grpc,
     job_service_pb2_grpc,
@@ -87,6 +88,7 @@ class Stubs(Client):
         models: stub of ModelService.
         monitoring: stub of MonitoringService.
         jobs: stub of JobService.
+        access: stub of AccessService.
         health: stub of grpc.health.v1.Health; `tidemill.task.<task>` asks about one task.
     """
 
@@ -105,6 +107,7 @@ class Stubs(Client):
         self.models = model_service_pb2_grpc.ModelServiceStub(channel)
         self.monitoring = monitoring_service_pb2_grpc.MonitoringServiceStub(channel)
         self.jobs = job_service_pb2_grpc.JobServiceStub(channel)
+        self.access = access_service_pb2_grpc.AccessServiceStub(channel)
         self.health = health_pb2_grpc.HealthStub(channel)
 
 
@@ -131,6 +134,7 @@ class AsyncStubs(Client):
     models = _OnLoop(model_service_pb2_grpc.ModelServiceStub)
     monitoring = _OnLoop(monitoring_service_pb2_grpc.MonitoringServiceStub)
     jobs = _OnLoop(job_service_pb2_grpc.JobServiceStub)
+    access = _OnLoop(access_service_pb2_grpc.AccessServiceStub)
     health = _OnLoop(health_pb2_grpc.HealthStub)
 
     def _open(self, wanted: Connection) -> None:

@@ -17,6 +17,7 @@ from tidemill_server.console.pages import (
     alerts,
     data,
     jobs,
+    keys,
     label,
     loop,
     quality,
@@ -29,7 +30,7 @@ from tidemill_server.console.visit import Console
 
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
-_PAGES = (sign_in, loop, try_it, versions, quality, label, data, jobs, alerts)
+_PAGES = (sign_in, loop, try_it, versions, quality, label, data, jobs, alerts, keys)
 
 
 def templates() -> Environment:

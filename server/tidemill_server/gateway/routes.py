@@ -210,6 +210,15 @@ ROUTES = (
     Route("POST", "/v1/runs/{run_id}:cancel", "JobService/CancelJobRun", "job_run"),
     Route("GET", "/v1/runs/{run_id}:watch", "JobService/WatchJobRun", "job_run"),
     Route("GET", "/v1/runs/{run_id}", "JobService/GetJobRun", "job_run"),
+    Route("GET", "/v1/api-keys", "AccessService/ListApiKeys"),
+    Route(
+        "POST",
+        "/v1/api-keys",
+        "AccessService/CreateApiKey",
+        example={"name": "shop", "scopes": ["predict", "feedback"], "tasks": ["TASK"]},
+    ),
+    Route("POST", "/v1/api-keys/{key_id}:revoke", "AccessService/RevokeApiKey", "api_key"),
+    Route("GET", "/v1/audit", "AccessService/ListAuditRecords", example={"caller": "ann"}),
     Route("GET", "/health", "Health/Check", healthy="SERVING"),
 )
 

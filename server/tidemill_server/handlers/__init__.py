@@ -6,6 +6,7 @@ the request, calls a handler's method, and converts the result.
 
 from dataclasses import dataclass
 
+from tidemill_server.handlers.access import AccessHandler
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
 from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
@@ -30,3 +31,4 @@ class Handlers:
     model_importer: ModelImporter
     monitoring: MonitoringHandler
     job: JobHandler
+    access: AccessHandler

@@ -110,6 +110,12 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "RunJob": _CHANGE,
         "CancelJobRun": _CHANGE_ANY,
     },
+    "tidemill.v1.AccessService": {
+        "ListApiKeys": _SEE_ANY,
+        "CreateApiKey": _CHANGE_ANY,
+        "RevokeApiKey": _CHANGE_ANY,
+        "ListAuditRecords": _SEE,
+    },
     "inference.GRPCInferenceService": {
         "ServerLive": _OPEN,
         "ServerReady": _OPEN,

@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from tidemill.v1 import (
+    access_service_pb2,
     dataset_service_pb2,
     feedback_service_pb2,
     job_service_pb2,
@@ -18,6 +19,7 @@ from tidemill.v1 import (
 )
 from tidemill_server.handlers import Handlers
 from tidemill_server.rpc.methods import Method, behaviors_of, methods_of
+from tidemill_server.services.access import AccessServicer
 from tidemill_server.services.dataset import DatasetServicer
 from tidemill_server.services.feedback import FeedbackServicer
 from tidemill_server.services.health import HealthServicer
@@ -38,6 +40,7 @@ _OURS: tuple[tuple[Any, str], ...] = (
     (model_service_pb2, "ModelService"),
     (monitoring_service_pb2, "MonitoringService"),
     (job_service_pb2, "JobService"),
+    (access_service_pb2, "AccessService"),
     (health_pb2, "Health"),
 )
 SERVICES = (*(module.DESCRIPTOR.services_by_name[name] for module, name in _OURS), INFERENCE)
@@ -62,6 +65,7 @@ def method_table(
         ModelServicer(handlers.model, handlers.model_importer),
         MonitoringServicer(handlers.monitoring),
         JobServicer(handlers.job),
+        AccessServicer(handlers.access),
         health,
     )
     table = methods_of(INFERENCE, inference.behaviors(), _LARGE)

@@ -93,3 +93,16 @@ def test_pages_obey_scopes(site: ConsoleSite) -> None:
     assert first.url.path.endswith("/try")
     assert ">Versions<" not in first.text
     assert client.get("/console/t/support/loop").status_code == 403
+
+
+def test_a_caller_of_some_tasks_sees_only_those(site: ConsoleSite) -> None:
+    """A key for one task neither shows the others nor makes keys, whatever its scopes."""
+    client = site.signed_in(tasks=("support",))
+
+    first = client.get("/console/")
+    assert "loop-support" in first.text
+    assert "loop-answers" not in first.text
+    assert client.get("/console/t/answers/versions").status_code == 403
+    made = client.post("/console/keys", data={"csrf": csrf(client, "/"), "name": "eve"})
+    assert made.status_code == 403
+    assert "may use only support" in client.get("/console/keys").text

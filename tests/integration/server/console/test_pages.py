@@ -9,6 +9,7 @@ from tests.integration.server.console.conftest import ConsoleSite, csrf, faults
 from tests.integration.server.console.history import PAIRS, SCRIPT
 from tests.plugins.waiting import wait_until
 from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import Scope
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.database import Page as StoredPage
 
@@ -27,6 +28,7 @@ PAGES = {
     f"/t/{PAIRS}/label": "Label",
     "/t/support/jobs": "Jobs",
     "/t/support/alerts": "Alerts",
+    "/keys": "Keys",
 }
 
 
@@ -201,3 +203,27 @@ def test_an_alert_is_taken_and_silenced(open_page: OpenPage) -> None:
 
     assert "All alerts are silent" in page.inner_text("main")
     assert SCRIPT in page.inner_text("main")
+
+
+def test_a_key_is_made_shown_once_and_revoked(open_page: OpenPage, site: ConsoleSite) -> None:
+    """An admin makes a key, which is shown once, and revokes it; the trail shows who did it."""
+    page = open_page("/keys")
+    page.on("dialog", lambda dialog: dialog.accept())
+
+    page.click("text=Make a key")
+    page.fill("#name", SCRIPT)
+    page.check("[name=scope_label]")
+    page.check("[name=task_support]")
+    page.click("text=Make the key")
+    shown = page.input_value("#new-key")
+    page.goto(f"{site.url}/keys")
+
+    assert shown not in page.content()
+    [made] = [each for each in site.workspace.storage.api_keys.list_all() if each.name == SCRIPT]
+    assert made.scopes == {Scope.PREDICT, Scope.LABEL}
+    assert made.tasks == {"support"}
+    page.click(f"[aria-label$='{made.key_id}']")
+    page.wait_for_selector("text=The key is revoked.")
+    assert page.locator("tr:has-text('CreateApiKey') >> text=ada").count() == 1
+    [record], _ = site.workspace.storage.audit.page("", "ada", StoredPage(size=1))
+    assert record.method.endswith("/RevokeApiKey")
