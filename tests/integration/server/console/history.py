@@ -40,23 +40,29 @@ TEXTS = (
 _DAYS = 21
 
 
-def write_history(workspace: Workspace, now: datetime) -> None:
-    """Write datasets, versions, runs, reports, alerts, predictions, verdicts and items."""
-    _datasets(workspace, now)
+def write_history(workspace: Workspace, now: datetime, script: str = SCRIPT) -> None:
+    """Write datasets, versions, runs, reports, alerts, predictions, verdicts and items.
+
+    Args:
+        workspace: the workspace.
+        now: the end of the history.
+        script: what some texts, comments and a label say.
+    """
+    _datasets(workspace, now, script)
     _versions(workspace, now)
-    _runs(workspace, now)
-    ids = _predictions(workspace, now)
-    _reports(workspace, now, ids)
-    _people(workspace, now, ids)
+    _runs(workspace, now, script)
+    ids = _predictions(workspace, now, script)
+    _reports(workspace, now, ids, script)
+    _people(workspace, now, ids, script)
 
 
-def _datasets(workspace: Workspace, now: datetime) -> None:
+def _datasets(workspace: Workspace, now: datetime, script: str) -> None:
     counts = {"billing": 3120, "card": 2480, "login": 1490, "transfer": 1810}
     for number, days in ((1, _DAYS), (2, 6)):
         labels = {label: count * number // 2 for label, count in counts.items()}
         total = sum(labels.values())
         if number == 2:
-            labels |= {SCRIPT: 3}
+            labels |= {script: 3}
         workspace.storage.datasets.add(
             DatasetVersion(
                 dataset_version=str(number) * 64,
@@ -121,7 +127,7 @@ def _versions(workspace: Workspace, now: datetime) -> None:
         models.judge(TASK, version, state, measures, reason, time, _gates(0.918, failed))
 
 
-def _runs(workspace: Workspace, now: datetime) -> None:
+def _runs(workspace: Workspace, now: datetime, script: str) -> None:
     jobs = workspace.storage.jobs
     jobs.set_catalog(
         [
@@ -133,7 +139,7 @@ def _runs(workspace: Workspace, now: datetime) -> None:
     time = now - timedelta(hours=50)
     failed = jobs.enqueue(RunRequest("retrain", TASK, Trigger.SCHEDULE), time)
     jobs.claim(time)
-    jobs.fail(failed.run_id, f"DATA_ERROR: no rows {SCRIPT}", time + timedelta(minutes=1))
+    jobs.fail(failed.run_id, f"DATA_ERROR: no rows {script}", time + timedelta(minutes=1))
     done = {"new_examples": 642, "retrain_after": 1000, "decision": "TOO_FEW"}
     for job, trigger, hours, result in (
         ("retrain", Trigger.CHECK_FEEDBACK, 30.0, {"model_version": 5}),
@@ -149,14 +155,14 @@ def _runs(workspace: Workspace, now: datetime) -> None:
     jobs.beat(running.run_id, 0.45, "comparing 4,812 predictions with the reference", now)
 
 
-def _predictions(workspace: Workspace, now: datetime) -> list[str]:
+def _predictions(workspace: Workspace, now: datetime, script: str) -> list[str]:
     signer = PredictionIdSigner(load_keys(workspace.folder / "var"))
     load_text_key(workspace.folder / "var")
     chance = random.Random(7)
     batch = []
     for number in range(400):
         time = now - timedelta(minutes=3.4 * number + 1)
-        text = TEXTS[number % len(TEXTS)] if number % 50 else f"{SCRIPT} {number}"
+        text = TEXTS[number % len(TEXTS)] if number % 50 else f"{script} {number}"
         label, confidence = chance.choice(LABELS), chance.uniform(0.45, 0.99)
         claims = PredictionClaims(TASK, CHAMPION, time, 1.0)
         scores = (Score(label, confidence),)
@@ -183,12 +189,12 @@ def _predictions(workspace: Workspace, now: datetime) -> list[str]:
     return [each.prediction_id for each in batch]
 
 
-def _reports(workspace: Workspace, now: datetime, ids: list[str]) -> None:
+def _reports(workspace: Workspace, now: datetime, ids: list[str], script: str) -> None:
     chance = random.Random(3)
     for day in range(_DAYS, -1, -1):
         time = now - timedelta(days=day, minutes=40)
         accuracy = 0.905 + 0.012 * chance.uniform(-1, 1) - 0.035 * max(0, 4 - day) / 4
-        _report(workspace, "accuracy", time, _accuracy(accuracy, ids), accuracy < 0.88)
+        _report(workspace, "accuracy", time, _accuracy(accuracy, ids, script), accuracy < 0.88)
         _report(workspace, "drift", time, _drift(day, ids), day == 0)
     latency = {
         "p50_latency_ms": 3.1,
@@ -200,7 +206,7 @@ def _reports(workspace: Workspace, now: datetime, ids: list[str]) -> None:
     _report(workspace, "latency", now - timedelta(minutes=20), latency, False)
 
 
-def _accuracy(accuracy: float, ids: list[str]) -> dict[str, Any]:
+def _accuracy(accuracy: float, ids: list[str], script: str) -> dict[str, Any]:
     def estimate(value: float, width: float, rows: int) -> dict[str, Any]:
         return {
             "accuracy": value,
@@ -215,7 +221,7 @@ def _accuracy(accuracy: float, ids: list[str]) -> dict[str, Any]:
         ("feedback", -0.041, 0.022, 432),
         ("confidence", 0.012, 0.03, 9800),
     )
-    classes = zip((*LABELS, SCRIPT), (-0.02, 0.03, 0.02, -0.07, 0.0), strict=True)
+    classes = zip((*LABELS, script), (-0.02, 0.03, 0.02, -0.07, 0.0), strict=True)
     return {
         "accuracy": accuracy,
         "accuracy_low": accuracy - 0.018,
@@ -305,7 +311,7 @@ def _report(
         workspace.storage.reports.add(report)
 
 
-def _people(workspace: Workspace, now: datetime, ids: list[str]) -> None:
+def _people(workspace: Workspace, now: datetime, ids: list[str], script: str) -> None:
     storage = workspace.storage
     storage.feedback.add(
         [
@@ -317,7 +323,7 @@ def _people(workspace: Workspace, now: datetime, ids: list[str]) -> None:
                 number % 3 > 0,
                 None,
                 "app",
-                SCRIPT if number == 0 else "",
+                script if number == 0 else "",
                 "",
                 now - timedelta(minutes=number),
             )
@@ -329,7 +335,7 @@ def _people(workspace: Workspace, now: datetime, ids: list[str]) -> None:
         [
             LabelRequest(
                 TASK,
-                f"{TEXTS[number % len(TEXTS)]} ({number})" if number else f"{SCRIPT} my card",
+                f"{TEXTS[number % len(TEXTS)]} ({number})" if number else f"{script} my card",
                 reasons[number % 3],
                 now,
                 ("card", "billing") if number % 3 else (),
@@ -346,7 +352,7 @@ def _people(workspace: Workspace, now: datetime, ids: list[str]) -> None:
                 PAIRS,
                 f"How do I block my card? ({number})",
                 "Open the app, choose the card, and press Block.",
-                f"You should have thought of that before. {SCRIPT}",
+                f"You should have thought of that before. {script}",
                 "ann",
                 "",
                 "",
