@@ -222,6 +222,29 @@ def test_datasets(stack: Stack, tidemill: Tidemill) -> None:
     assert re.search(rf"^card_arrival +{before} +{before + 1} +\+1\b", shown, re.MULTILINE)
 
 
+def test_a_backup_answers_elsewhere(stack: Stack, tidemill: Tidemill, tmp_path: Path) -> None:
+    """Another machine answers with the same versions, trains nothing, and knows old predictions."""
+    with stack.client() as client:
+        before = client.predict(TASK, TEXT)
+    backup = tmp_path / "backup.tar"
+    assert json.loads(tidemill("backup", str(backup), "--json"))["row_counts"]["model_versions"]
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copy(stack.workspace / "tidemill.toml", folder)
+    other = Stack(folder)
+    assert "restored" in other.run("restore", str(backup)).stderr
+    other.start()
+    try:
+        other.wait_ready(120)
+        with other.client() as client:
+            after = client.predict(TASK, TEXT)
+            assert (after.label, after.confidence) == (before.label, before.confidence)
+            assert after.model_version == before.model_version
+            client.submit_feedback(before.prediction_id, correct=True)
+    finally:
+        other.stop()
+
+
 def test_jobs(tidemill: Tidemill) -> None:
     """Jobs and runs are listed, shown, watched and canceled; idle checks only on request."""
     every_job = {*JOBS, "import_model", "score", "evaluate"}

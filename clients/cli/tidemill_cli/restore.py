@@ -1,0 +1,50 @@
+"""`tidemill restore`. It uses the workspace's database and folders directly."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidemill_cli.failure import CannotRead, CannotWrite
+from tidemill_cli.local import require_extras, settings_with_tasks
+from tidemill_cli.options import AsJson
+from tidemill_cli.output import print_json, say
+from tidemill_cli.progress import progress_view
+from tidemill_core.private_files import keep_files_private
+
+app = typer.Typer(add_completion=False)
+File = Annotated[Path, typer.Argument(help="A file that `tidemill backup` wrote.")]
+
+
+@app.command(epilog="Example: tidemill restore /backups/support-2026-11-29.tar && tidemill up")
+def restore(file: File, as_json: AsJson = False) -> None:
+    """Restore a backup into a workspace without data.
+
+    Copy tidemill.toml first: it says which database and folders to restore into. Every file is
+    checked against the backup's hashes. If anything fails, the workspace stays without data.
+    """
+    settings = settings_with_tasks()
+    require_extras()
+    from tidemill_core.backup.archive import restore_backup  # its packages are part of the extras
+    from tidemill_core.supervisor.lock import StateDirectoryLock
+
+    if not file.is_file():
+        raise CannotRead(file, FileNotFoundError(2, "there is no such file"))
+    keep_files_private()
+    lock = StateDirectoryLock(settings.state_dir)
+    lock.acquire()
+    try:
+        with progress_view() as show:
+            found = restore_backup(settings, file, partial(show, "restore"))
+    except OSError as error:
+        raise CannotWrite(settings.state_dir, error) from error
+    finally:
+        lock.release()
+    if as_json:
+        print_json({"file": str(file), **vars(found)})
+        return
+    say(
+        f"restored {sum(found.row_counts.values()):,} rows and {len(found.files) - 1:,} files "
+        f"of {found.create_time}: start it with `tidemill up`"
+    )

@@ -1,0 +1,1 @@
+"""A workspace in one file: its database, datasets, models and keys."""
