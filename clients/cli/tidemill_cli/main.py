@@ -52,7 +52,7 @@ COMMANDS = {
     "replay": "Replay a dated dataset through Tidemill: how accurate would it have stayed?",
     "alerts": "Show, acknowledge and silence alerts.",
     "erase": "Erase a person's texts, and show erased ones.",
-    "backup": "Write the database, datasets, models and keys to a file, while all runs.",
+    "backup": "Write the database, datasets, models and keys to a file, while everything runs.",
     "restore": "Restore a backup into a workspace without data.",
     "keys": "Create and revoke the API keys of callers.",
     "audit": "Show who changed what.",
