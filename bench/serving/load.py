@@ -51,7 +51,13 @@ def require_wrk() -> None:
         )
 
 
-def wrk(url: str, bodies: Sequence[str], callers: int, seconds: int) -> Load:
+def wrk(
+    url: str,
+    bodies: Sequence[str],
+    callers: int,
+    seconds: int,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Load:
     """Call an HTTP server in a closed loop, with the bodies in turn.
 
     Args:
@@ -59,11 +65,13 @@ def wrk(url: str, bodies: Sequence[str], callers: int, seconds: int) -> Load:
         bodies: JSON, one line each.
         callers: number of connections, each with one request at a time.
         seconds: duration.
+        headers: of each request, beside the content type.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("\n".join(bodies))
         file.flush()
         command = ["wrk", "-t1", f"-c{callers}", f"-d{seconds}s", f"-s{_WRK_SCRIPT}"]
+        command += [f"-H{name}: {value}" for name, value in headers]
         command += ["--timeout", "10s", url, "--", file.name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     found = json.loads(done.stdout.partition("RESULT ")[2])

@@ -28,8 +28,10 @@ TIDEMILL = {"tidemill": "h2corn", "tidemill-grpcio": "grpcio"}
 """The systems that are Tidemill's front, and their transports."""
 DEFAULT = "tidemill"
 """The front with its default transport, which the figures are about."""
+REST = "tidemill-rest"
+"""The front's HTTP API, which the same tool calls as the peers."""
 ECHO = {f"echo-{transport}": transport for transport in TRANSPORTS}
-SYSTEMS = (TRITON, *TIDEMILL, *ALL, RAW, *ECHO)
+SYSTEMS = (TRITON, *TIDEMILL, REST, *ALL, RAW, *ECHO)
 _LOG_TOLERANCE = 0.01
 
 
@@ -98,6 +100,8 @@ class Bench:
             return self._peer(ALL[system], processes, whole)
         if system in TIDEMILL:
             return self._tidemill(TIDEMILL[system], processes, whole, system == DEFAULT)
+        if system == REST:
+            return self._rest(processes, whole)
         if system in ECHO:
             return self._echo(ECHO[system], processes, whole)
         return self._triton() if system == TRITON else self._raw(processes)
@@ -118,6 +122,16 @@ class Bench:
             yield kinds.MANY, self._counted(family(pid), load)
             if whole:
                 yield kinds.ONE, wrk(url, bodies, 1, self.seconds)
+
+    def _rest(self, processes: int, whole: bool) -> Iterator[tuple[str, Load]]:
+        bodies = [json.dumps({"text": text}) for text in messages.distinct_texts()]
+        with running_stack(self.workspace, processes) as stack:
+            url, headers = f"{stack.http_url}/v1/tasks/{TASK}:predict", stack.metadata
+            wrk(url, bodies[::-1], kinds.IN_FLIGHT, kinds.WARM_UP_SECONDS, headers)
+            load = partial(wrk, url, bodies, kinds.IN_FLIGHT, self.seconds, headers)
+            yield kinds.MANY, self._logged(named(stack.pid)[FRONT], load)
+            if whole:
+                yield kinds.ONE, wrk(url, bodies, 1, self.seconds, headers)
 
     def _echo(self, transport: str, processes: int, whole: bool) -> Iterator[tuple[str, Load]]:
         with running_echo(transport, processes) as (address, servers):

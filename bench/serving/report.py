@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.serving import kinds
 from bench.serving.machine import machine, versions
-from bench.serving.measure import DEFAULT, ECHO, RAW, TIDEMILL, TRITON
+from bench.serving.measure import DEFAULT, ECHO, RAW, REST, TIDEMILL, TRITON
 from bench.serving.pages import DOCS, Rows, markdown, print_table, write_page
 from bench.serving.peer import ALL
 from bench.serving.targets import Results, targets
@@ -22,6 +22,7 @@ _TITLES = (
     | {name: peer.title for name, peer in ALL.items()}
     | {RAW: "tokenizers + ONNX Runtime"}
     | {name: f"Tidemill on {transport}" for name, transport in TIDEMILL.items()}
+    | {REST: "Tidemill over REST"}
     | {name: f"echo on {transport}" for name, transport in ECHO.items()}
 )
 _SYSTEM_HEADER = (
@@ -147,7 +148,7 @@ def _plot(results: Results, path: Path) -> None:
     above = [max(each) - middle for middle, each in zip(middles, rates, strict=True)]
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    colors = ["tab:blue" if name in TIDEMILL else "lightgrey" for name in names]
+    colors = ["tab:blue" if name in (*TIDEMILL, REST) else "lightgrey" for name in names]
     titles = [_TITLES[name] for name in names]
     bars = axes.barh(titles, middles, xerr=[below, above], color=colors)
     axes.bar_label(bars, [f"{middle:,.0f}" for middle in middles], padding=6)

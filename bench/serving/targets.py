@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.serving import kinds
 from bench.serving.load import Load
-from bench.serving.measure import DEFAULT, RAW, TRITON, Sample, better
+from bench.serving.measure import DEFAULT, RAW, REST, TRITON, Sample, better
 
 MUST, AIM = "must", "aim"
 
@@ -100,11 +100,20 @@ def _against_others(results: Results) -> list[Target]:
         (TRITON, "Triton called directly with ready ids", 0.7, MUST),
         (TRITON, "Triton called directly with ready ids", 0.85, AIM),
     )
+    rest = _ratio(results.rate(REST), results.rate("fastapi-torchscript"))
     return [
-        Target(
-            f"Predict / {title}", limit, True, " x", _ratio(predict, results.rate(system)), level
-        )
-        for system, title, limit, level in limits
+        *(
+            Target(
+                f"Predict / {title}",
+                limit,
+                True,
+                " x",
+                _ratio(predict, results.rate(system)),
+                level,
+            )
+            for system, title, limit, level in limits
+        ),
+        Target("Predict over REST / FastAPI + TorchScript", 1.0, True, " x", rest),
     ]
 
 

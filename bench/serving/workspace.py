@@ -71,6 +71,7 @@ class Stack:
     Attributes:
         pid: the id of `tidemill up`; all other processes descend from it.
         grpc_address: host:port of the front.
+        http_url: the front's HTTP API.
         triton_address: host:port of Triton's gRPC.
         metrics_url: Prometheus metrics of the front.
         metadata: a caller's metadata, with the API key.
@@ -78,6 +79,7 @@ class Stack:
 
     pid: int
     grpc_address: str
+    http_url: str
     triton_address: str
     metrics_url: str
     metadata: tuple[tuple[str, str], ...]
@@ -124,6 +126,7 @@ def running_stack(
         yield Stack(
             pid=process.pid,
             grpc_address=f"127.0.0.1:{ports['GRPC']}",
+            http_url=f"http://127.0.0.1:{ports['HTTP']}",
             triton_address=f"127.0.0.1:{ports['TRITON_GRPC']}",
             metrics_url=f"http://127.0.0.1:{ports['METRICS']}/metrics",
             metadata=(("authorization", f"Bearer {environment['TIDEMILL_API_KEY']}"),),

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from tidemill_server.gateway.json_answer import json_bytes
@@ -37,16 +38,19 @@ class Answer:
         )
         self._has_body = scope["method"] != "HEAD"
         self._send = send
-        self._sending = asyncio.Lock()
+        self._sending: asyncio.Lock | None = None
         self._heart: asyncio.Task[None] | None = None
-        self._is_started = False
-        self._fields: dict[str, Any] = {}
+        self._status = HTTPStatus.OK
+        self._content = b""
 
     async def write(self, message: bytes) -> None:
         """Send a message of a stream, or keep the one message for the end."""
         fields = self._operation.convert(self._operation.method.response.FromString(message))
         if not self._is_stream:
-            self._fields = fields
+            self._content = json_bytes(fields)
+            healthy = self._operation.route.healthy
+            if healthy and fields["status"] != healthy:
+                self._status = HTTPStatus.SERVICE_UNAVAILABLE
             return
         try:
             await self._part("", fields)
@@ -57,14 +61,13 @@ class Answer:
         """Send what is left: the answer, or the problem document."""
         self.close()
         try:
-            if status.code != OK.code and not self._is_started:
+            if status.code != OK.code and self._sending is None:
                 await send_problem(self._send, problem_of(status), self._has_body)
             elif self._is_stream:
                 await self._last(status)
             else:
-                content = json_bytes(self._fields)
                 await send_whole(
-                    self._send, self._http_status(), _JSON_HEADERS, content, self._has_body
+                    self._send, self._status, _JSON_HEADERS, self._content, self._has_body
                 )
         except OSError as error:
             raise asyncio.CancelledError from error
@@ -74,48 +77,44 @@ class Answer:
         if self._heart is not None:
             self._heart.cancel()
 
-    def _http_status(self) -> int:
-        healthy = self._operation.route.healthy
-        is_healthy = not healthy or self._fields["status"] == healthy
-        return HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
-
     async def _last(self, status: Status) -> None:
         """End a stream, whose HTTP status was sent before its first answer."""
         if status.code != OK.code:
             await self._part("problem", problem_of(status))
         elif self._events:
             await self._part("end", {})
-        elif not self._is_started:
+        elif self._sending is None:
             await self._start()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _part(self, event: str, fields: dict[str, Any]) -> None:
-        if not self._is_started:
-            await self._start()
+        sending = self._sending or await self._start()
         content = json_bytes(fields)
         if self._events:
             name = f"event: {event}\n".encode() if event else b""
             content = b"%bdata: %b\n\n" % (name, content)
         else:
             content = (b'{"%b":%b}\n' if event else b"%b%b\n") % (event.encode(), content)
-        await self._body(content)
+        await self._body(content, sending)
 
-    async def _start(self) -> None:
-        self._is_started = True
+    async def _start(self) -> asyncio.Lock:
+        """Send the headers of a stream; return what lets one part through at a time."""
+        self._sending = asyncio.Lock()
         kind = EVENTS_TYPE if self._events else LINES_TYPE
         headers = [(b"content-type", kind.encode()), (b"x-accel-buffering", b"no"), *_HEADERS]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         if self._events:
-            self._heart = asyncio.create_task(self._beat())
+            self._heart = asyncio.create_task(self._beat(self._sending))
+        return self._sending
 
-    async def _beat(self) -> None:
+    async def _beat(self, sending: asyncio.Lock) -> None:
         with contextlib.suppress(OSError):  # h2corn cancels the call of a caller that is gone
             while True:
                 await asyncio.sleep(_HEARTBEAT_SECONDS)
-                await self._body(b":\n\n")
+                await self._body(b":\n\n", sending)
 
-    async def _body(self, content: bytes) -> None:
-        async with self._sending:
+    async def _body(self, content: bytes, sending: asyncio.Lock) -> None:
+        async with sending:
             await self._send({"type": "http.response.body", "body": content, "more_body": True})
 
 
@@ -133,9 +132,15 @@ async def send_whole(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def send_problem(send: Send, problem: dict[str, Any], has_body: bool = True) -> None:
+async def send_problem(
+    send: Send,
+    problem: dict[str, Any],
+    has_body: bool = True,
+    more_headers: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Send a problem document."""
-    fields = [(name.encode(), value.encode()) for name, value in headers_of(problem).items()]
+    headers = {**headers_of(problem), **more_headers}
+    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
     content = json_bytes(problem)
     await send_whole(send, problem["status"], [*fields, *_HEADERS], content, has_body)
 

@@ -19,9 +19,12 @@ from tidemill_server.gateway.problem import problem_fields
 Converter = Callable[[Any], Any]
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def json_bytes(fields: object) -> bytes:
     """Return JSON in UTF-8."""
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(fields).encode()
 
 
 @cache

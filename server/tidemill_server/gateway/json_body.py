@@ -40,14 +40,14 @@ def parsed(content: bytes, body: type[Body]) -> dict[str, Any]:
     return checked(fields, body)
 
 
-def checked(fields: Mapping[str, Any], body: type[Body]) -> dict[str, Any]:
+def checked(fields: dict[str, Any], body: type[Body]) -> dict[str, Any]:
     """Return the fields of a request that are set, as protobuf takes them.
 
     Raises:
         InvalidField: a field is unknown, missing or of the wrong type.
     """
     try:
-        return body.model_validate(fields).model_dump(exclude_unset=True)
+        found = body.__pydantic_validator__.validate_python(fields)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field, kind = ".".join(map(str, problem["loc"]))[:100], problem["type"]
@@ -56,13 +56,15 @@ def checked(fields: Mapping[str, Any], body: type[Body]) -> dict[str, Any]:
         else:
             rule = problem["msg"].replace("Input should", "must").removeprefix("Value error, ")
         raise InvalidField(field, rule) from error
+    # Strict models change no value but times.
+    return found.model_dump(exclude_unset=True) if body.has_times else fields
 
 
 def _loaded(content: bytes) -> Any:
     if len(content) > _SMALL_BYTES and _structure_bytes(content) > _MOST_STRUCTURE:
         raise MalformedMessage("has too many values")
     try:
-        value = json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+        value = _DECODER.decode(content.decode())
         if b"\\u" in content:  # only an escape can be a lone surrogate
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -96,3 +98,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refused(word: str) -> NoReturn:
     raise MalformedMessage(f"has {word}, which JSON does not have")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refused)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from google.protobuf.descriptor import FieldDescriptor as Kind
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -64,14 +64,24 @@ class Body(BaseModel):
     """The fields of a message.
 
     Attributes:
-        one_of: groups of fields of which at most one may be set.
+        has_times: whether a field is a time, which is a string in JSON.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    has_times: ClassVar[bool] = False
+
+
+class _Exclusive(Body):
+    """The fields of a message, some of which exclude each other.
+
+    Attributes:
+        one_of: groups of fields of which at most one may be set.
+    """
+
     one_of: ClassVar[tuple[frozenset[str], ...]] = ()
 
     @model_validator(mode="after")
-    def _has_one_of_each_group(self) -> "Body":
+    def _has_one_of_each_group(self) -> "_Exclusive":
         for group in self.one_of:
             if len(given := sorted(group & self.model_fields_set)) > 1:
                 raise ValueError(f"give only one of {', '.join(given)}")
@@ -101,15 +111,25 @@ def _model(
     field_of: Callable[[FieldType], tuple[Any, Any]],
 ) -> type[Body]:
     fields = [each for each in message.fields if each.name not in elsewhere]
-    model: type[Body] = create_model(
+    groups = [group for group in message.oneofs if len(group.fields) > 1]
+    make: Any = create_model  # whose types know no fields that are made here
+    model = make(
         name,
-        __base__=Body,
+        __base__=_Exclusive if groups else Body,
         __doc__=description(message.full_name),
         **{each.name: field_of(each) for each in fields},
-    )  # type: ignore[call-overload]
-    groups = [group for group in message.oneofs if len(group.fields) > 1]
+    )
     model.one_of = tuple(frozenset(each.name for each in group.fields) for group in groups)
-    return model
+    model.has_times = any(map(_has_times, fields))
+    return cast("type[Body]", model)
+
+
+def _has_times(field: FieldType) -> bool:
+    """Return whether a field is a time, or has one."""
+    message = field.message_type
+    if message is None or message.full_name == "google.protobuf.Timestamp":
+        return message is not None
+    return message.full_name not in _WELL_KNOWN and any(map(_has_times, message.fields))
 
 
 def _optional(field: FieldType) -> tuple[Any, Any]:

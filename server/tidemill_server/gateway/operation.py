@@ -36,6 +36,7 @@ class Operation:
         method: the RPC.
         request: the fields of the request that the path does not have.
         path: the fields that it has.
+        has_numbers: whether one of those is a number.
         answer: the type of the answer.
         convert: makes the answer's fields of the response's message.
         defaults: fields that the caller may leave out.
@@ -45,6 +46,7 @@ class Operation:
     method: Method
     request: type[Body]
     path: type[Body]
+    has_numbers: bool
     answer: type[Body]
     convert: Converter
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -107,6 +109,7 @@ def operation_of(route: Route, method: Method, defaults: Mapping[str, Any]) -> O
         method=method,
         request=request_model(request, in_path),
         path=request_model(request, others),
+        has_numbers=any(request.fields_by_name[name].type in _INTEGERS for name in in_path),
         answer=answer_model(answer),
         convert=_unwrapped(answer, route.answer),
         defaults=defaults,

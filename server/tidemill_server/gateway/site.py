@@ -5,10 +5,14 @@ loopback (DNS rebinding). Browsers always send the page's names, and no page can
 """
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from tidemill_core.errors import PermissionDenied
 from tidemill_core.loopback import is_loopback
+
+_MOST_NAMES = 256
+"""How many hosts' checks are remembered."""
 
 
 class Site:
@@ -21,6 +25,7 @@ class Site:
 
     def __init__(self, host: str, allowed_hosts: tuple[str, ...]) -> None:
         self._names = {_plain(name) for name in (host, *allowed_hosts)}
+        self._is_ours = lru_cache(maxsize=_MOST_NAMES)(self._is_our_name)
         self._is_everywhere = _plain(host) in ("", "0.0.0.0", "::")  # noqa: S104 -- not bound here
 
     def check(self, host: str, origin: str | None) -> None:
@@ -33,14 +38,15 @@ class Site:
         Raises:
             PermissionDenied: HOST_NOT_ALLOWED, or ORIGIN_NOT_ALLOWED.
         """
-        if not self._is_ours(_name_of(host)):
+        if not self._is_ours(host):
             message = f"this server is not {host[:100]!r}; http_allowed_hosts lists its names"
             raise PermissionDenied("HOST_NOT_ALLOWED", message)
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             message = f"pages of {origin[:100]!r} may not call this server"
             raise PermissionDenied("ORIGIN_NOT_ALLOWED", message)
 
-    def _is_ours(self, name: str) -> bool:
+    def _is_our_name(self, host: str) -> bool:
+        name = _name_of(host)
         if name in self._names or is_loopback(name):
             return True
         # A page that reached this machine by its DNS name never has an address as its host.

@@ -1,6 +1,7 @@
-"""The examples of the OpenAPI document, as the commands that the page /docs shows."""
+"""The commands of docs/rest.md, and those of the page /docs, which are examples of OpenAPI."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from tests.contract.storage.values import label_request
 from tests.integration.server.asking_http import http
-from tests.integration.server.front import NOW, Front, Workspace
+from tests.integration.server.front import LABELS, NOW, Front, Workspace
 from tests.integration.server.test_catalogues import dataset
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
@@ -46,32 +47,63 @@ def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
         yield running
 
 
-def test_every_example_works(front: Front) -> None:
-    """Each command is answered with 200, in the order of the page."""
+@pytest.fixture
+def values(front: Front) -> dict[str, str]:
+    """Return what stands in the front for each made-up value of the commands."""
     with http(front) as client:
-        document = client.get("/openapi.json").json()
         alert = client.get("/v1/alerts").json()["alerts"][0]
         item = client.get("/v1/label-items").json()["label_items"][0]
-    values = {
+    return {
+        "http://127.0.0.1:8080": f"http://127.0.0.1:{front.http_port}",
+        "BASE_DATASET_VERSION": "01" * 32,
+        "BASE_VERSION": "01" * 32,
         "DATASET_VERSION": "02" * 32,
         "REPORT_ID": alert["report_id"],
         "ALERT_ID": alert["alert_id"],
         "LABEL_ITEM_ID": item["label_item_id"],
         "JOB:run": "retrain:run",
         "END_TIME": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
+        "card_arrival": LABELS[1],
     }
+
+
+def test_every_example_works(front: Front, values: dict[str, str]) -> None:
+    """Each command is answered with 200, in the order of the page."""
+    with http(front) as client:
+        document = client.get("/openapi.json").json()
     for route in ROUTES:
         operation = document["paths"][route.path][route.verb.lower()]
-        base = f"http://127.0.0.1:{front.http_port}"
-        command = curl_of(base, route.path, route.verb.lower(), operation)
-        command = command.replace("BASE_DATASET_VERSION", "01" * 32)
+        command = curl_of("http://127.0.0.1:8080", route.path, route.verb.lower(), operation)
         version = VERSIONS.get(operation["operationId"], "")
-        for name, value in {**values, "MODEL_VERSION": version}.items():
-            command = command.replace(name, value)
-        answer = answered(command)
-        for field in ("prediction_id", "silence_id", "run_id"):
-            if field in answer:
-                values[field.upper()] = answer[field]
+        run(command.replace("MODEL_VERSION", version), values)
+
+
+def test_every_command_of_the_docs_works(values: dict[str, str]) -> None:
+    """Each is answered with 200 in the order of the page, and the first as the page shows it."""
+    page = (Path(__file__).parents[3] / "docs" / "rest.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    commands = [
+        command
+        for block in blocks
+        for command in re.split(r"\n(?=curl|printf)", block.strip())
+        if "https://" not in command  # the one with a key: see test_rest_docs.py
+    ]
+    assert len(commands) > 30
+    answers = [run(each.replace("support", TASK), values) for each in commands]
+    shown = re.search(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown
+    assert answers[0].keys() == json.loads(shown[1]).keys()
+
+
+def run(command: str, values: dict[str, str]) -> dict[str, Any]:
+    """Run a command with the right values; remember the ids that are in its answer."""
+    for name, value in values.items():
+        command = command.replace(name, value)
+    answer = answered(command)
+    for field in ("prediction_id", "silence_id", "run_id"):
+        if field in answer:
+            values[field.upper()] = answer[field]
+    return answer
 
 
 def answered(command: str) -> dict[str, Any]:
