@@ -51,6 +51,7 @@ from tidemill_server.services.table import method_table
 from tidemill_server.telemetry.metrics import Metrics
 from tidemill_server.telemetry.opening import Telemetry
 from tidemill_server.telemetry.outcome_counts import OutcomeCounts
+from tidemill_server.telemetry.tracing import Tracing
 from tidemill_server.transports.grpcio import GrpcioTransport
 from tidemill_server.transports.h2corn import H2cornTransport
 from tidemill_server.transports.room import Room
@@ -131,7 +132,9 @@ def assemble(
         open_streams,
         Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
     )
-    handlers = _handlers(settings, storage, router, signer, predictor, triton, clock)
+    handlers = _handlers(
+        settings, storage, router, signer, predictor, triton, clock, telemetry.tracing
+    )
     methods = method_table(handlers, windows, inference, health, settings.server.reflection)
     room = Room()
     grpc: Transport = (
@@ -185,9 +188,10 @@ def _handlers(
     predictor: Predictor,
     triton: TritonClient,
     clock: Clock,
+    tracing: Tracing,
 ) -> Handlers:
     return Handlers(
-        prediction=PredictionHandler(predictor, router, storage.predictions, signer),
+        prediction=PredictionHandler(predictor, router, storage.predictions, signer, tracing),
         feedback=FeedbackHandler(storage.feedback, storage.preferences, signer, router, clock),
         held_feedback=HeldFeedbackHandler(storage.feedback_holds, router, clock),
         labeling=LabelingHandler(

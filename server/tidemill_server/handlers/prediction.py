@@ -12,9 +12,10 @@ from tidemill_core.storage.predictions import PredictionStore
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_text, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.predictor import Predictor
-from tidemill_server.inference.query import Query
+from tidemill_server.inference.query import UNARY_METHOD, Query
 from tidemill_server.inference.router import Router
 from tidemill_server.inference.work import Answer
+from tidemill_server.telemetry.tracing import Tracing
 
 MAX_BATCH_TEXTS = 1024
 MAX_ATTRIBUTES = 16
@@ -28,6 +29,7 @@ class PredictionHandler:
     router: Router
     store: PredictionStore
     signer: PredictionIdSigner
+    tracing: Tracing
 
     @in_thread
     def get(self, prediction_id: str) -> Prediction:
@@ -62,6 +64,8 @@ class PredictionHandler:
         [answer] = await self.predictor.predict(query, [text])
         if isinstance(answer, TidemillError):
             raise answer
+        if query.method == UNARY_METHOD:
+            self.tracing.describe_prediction(text, answer)
         return answer
 
     async def predict_item(self, query: Query, text: str, response: str = "") -> Answer:

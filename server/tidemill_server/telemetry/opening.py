@@ -53,6 +53,6 @@ def open_telemetry(settings: Settings) -> Telemetry:
     signals = Signals(settings.tasks)
     endpoint = MetricsEndpoint(metrics, folder, [signals])
     endpoint.start(settings.metrics_host, settings.metrics_port)
-    tracing = open_tracing(settings.tracing, release)
+    tracing = open_tracing(settings.tracing, release, settings.tasks)
     access_log = AccessLog(settings.state_dir / "logs" / "access.log", metrics)
     return Telemetry(metrics, signals, endpoint, tracing, access_log)

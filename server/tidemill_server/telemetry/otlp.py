@@ -7,7 +7,7 @@ minute.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import structlog
@@ -35,12 +35,15 @@ class Exports:
         endpoint: http or https URL of the receiver.
         sample: share of the calls that are traced, unless the caller decides.
         version: Tidemill's version.
+        about: more attributes of the resource.
 
     Raises:
         ConfigurationError: the endpoint is not an http or https URL.
     """
 
-    def __init__(self, endpoint: str, sample: float, version: str) -> None:
+    def __init__(
+        self, endpoint: str, sample: float, version: str, about: Mapping[str, str] | None = None
+    ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in ("http", "https") or not url.netloc:
             rule = "must be a URL such as http://localhost:4317"
@@ -48,7 +51,8 @@ class Exports:
         # It warns for every export and every span; `_Exporter` logs once a minute instead.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._exporter = _Exporter(OTLPSpanExporter(endpoint, timeout=_EXPORT_SECONDS))
-        resource = Resource.create({"service.name": "tidemill", "service.version": version})
+        named = {"service.name": "tidemill", "service.version": version}
+        resource = Resource.create({**named, **(about or {})})
         self._provider = TracerProvider(
             ParentBased(TraceIdRatioBased(sample)), resource, shutdown_on_exit=False
         )

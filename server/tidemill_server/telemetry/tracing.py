@@ -4,9 +4,10 @@ Tracing is off by default. Then the spans are OpenTelemetry's no-op spans, and i
 imported.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -23,7 +24,13 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tidemill_core.settings import TracingSettings
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.errors import ConfigurationError
+from tidemill_core.extras import installation
+from tidemill_core.settings import TaskSettings, TracingSettings
+
+if TYPE_CHECKING:  # part of the extra [phoenix]
+    from tidemill_server.telemetry.openinference import OpenInference
 
 Metadata = Iterable[tuple[str, str | bytes]]
 """A call's metadata in gRPC's form."""
@@ -40,11 +47,16 @@ class Tracing:
     Args:
         tracer: makes the spans; None traces nothing.
         close: exports the remaining spans, blocking for at most two seconds.
+        openinference: describes spans for Phoenix; None does not.
     """
 
     def __init__(
-        self, tracer: Tracer | None = None, close: Callable[[], None] = lambda: None
+        self,
+        tracer: Tracer | None = None,
+        close: Callable[[], None] = lambda: None,
+        openinference: "OpenInference | None" = None,
     ) -> None:
+        self._openinference = openinference
         self._is_on = tracer is not None
         self._tracer = tracer or NoOpTracer()
         self._propagator = TraceContextTextMapPropagator()
@@ -65,7 +77,14 @@ class Tracing:
         span = self._tracer.start_span(method, parent, SpanKind.SERVER)
         if span.is_recording():
             span.set_attributes({"rpc.system.name": "grpc", "rpc.method": method})
+            if self._openinference is not None:
+                self._openinference.describe_call(span)
         return span
+
+    def describe_prediction(self, text: str, prediction: Prediction) -> None:
+        """Describe the answer to a call with one text on the call's span, for Phoenix."""
+        if self._openinference is not None and (span := current_span.get()).is_recording():
+            self._openinference.describe_prediction(span, text, prediction)
 
     @contextmanager
     def triton_span(
@@ -97,6 +116,8 @@ class Tracing:
             {"triton.model": model, "triton.version": version, "triton.rows": rows},
             [Link(each.get_span_context()) for each in traced],
         )
+        if self._openinference is not None:
+            self._openinference.describe_triton_call(span, model)
         request_id = format_span_id(span.get_span_context().span_id)
         for each in (span, *traced):
             each.set_attribute("triton.request_id", request_id)
@@ -126,16 +147,27 @@ def trace_id(span: Span) -> str:
     return "" if span is INVALID_SPAN else format_trace_id(span.get_span_context().trace_id)
 
 
-def open_tracing(settings: TracingSettings, version: str) -> Tracing:
+def open_tracing(
+    settings: TracingSettings, version: str, tasks: Mapping[str, TaskSettings]
+) -> Tracing:
     """Open tracing; without an endpoint in `settings` nothing is traced.
 
     Raises:
-        ConfigurationError: the endpoint is not an http or https URL.
+        ConfigurationError: the endpoint is not an http or https URL, or a package is missing.
     """
     if not settings.otlp_endpoint:
         return Tracing()
     # Imported here, because it costs memory and start-up time.
     from tidemill_server.telemetry.otlp import Exports
 
-    exports = Exports(settings.otlp_endpoint, settings.sample, version)
-    return Tracing(exports.tracer, exports.close)
+    if not settings.openinference:
+        exports = Exports(settings.otlp_endpoint, settings.sample, version)
+        return Tracing(exports.tracer, exports.close)
+    try:
+        from tidemill_server.telemetry.openinference import RESOURCE, OpenInference
+    except ImportError as error:
+        missing = "tracing.openinference needs openinference-semantic-conventions"
+        raise ConfigurationError(f"{missing}: {installation('phoenix')}") from error
+    exports = Exports(settings.otlp_endpoint, settings.sample, version, RESOURCE)
+    described = OpenInference(tasks, send_texts=settings.send_texts)
+    return Tracing(exports.tracer, exports.close, described)

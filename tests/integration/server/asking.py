@@ -49,6 +49,6 @@ async def asked(
     admissions = {"support": admission}
     coalescer = Coalescer(triton, answers, admissions, metrics, Tracing())
     predictor = Predictor(router, coalescer, admissions, metrics)
-    handler = PredictionHandler(predictor, router, workspace.storage.predictions, signer)
+    handler = PredictionHandler(predictor, router, workspace.storage.predictions, signer, Tracing())
     yield Asked(handler, coalescer, admission, metrics)
     await triton.close()

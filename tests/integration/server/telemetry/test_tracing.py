@@ -33,7 +33,7 @@ def receiver() -> Iterator[tuple[Receiver, str]]:
 
 def tracing_to(url: str, sample: float = 0.0) -> Tracing:
     """Return tracing that is on."""
-    return open_tracing(TracingSettings(otlp_endpoint=url, sample=sample), "0.1.0")
+    return open_tracing(TracingSettings(otlp_endpoint=url, sample=sample), "0.1.0", {})
 
 
 def serve(tracing: Tracing, metadata: Any, code: str = "OK", reason: str = "") -> str:
@@ -162,7 +162,7 @@ def test_a_receiver_that_is_away_costs_nothing_but_spans() -> None:
 
 def test_without_a_receiver_there_is_no_tracing() -> None:
     """By default nothing is traced, whatever the caller's context."""
-    tracing = open_tracing(TracingSettings(), "0.1.0")
+    tracing = open_tracing(TracingSettings(), "0.1.0", {})
     assert serve(tracing, SAMPLED) == ""
     with tracing.triton_span("support-onnx", 1, 1, [INVALID_SPAN]) as request_id:
         assert request_id == ""
