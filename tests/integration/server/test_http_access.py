@@ -1,5 +1,6 @@
 """Access to the HTTP API of a front that requires credentials."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -19,6 +20,7 @@ from tests.plugins.waiting import wait_until
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Scope
 from tidemill_core.storage.api_keys import split_api_key
+from tidemill_server.gateway.routes import ROUTES
 
 OTHER_TASK = "/v1/tasks/swapped:predict"
 
@@ -50,6 +52,17 @@ def test_without_a_good_credential_nothing_is_answered(
         assert problem(answer)[:3] == (401, "UNAUTHENTICATED", reason)
         assert answer.headers["www-authenticate"] == "Bearer"
     assert client.get("/docs", headers=headers).status_code == 200
+
+
+def test_every_route_needs_a_credential(client: httpx.Client) -> None:
+    """All but health are refused without one, whatever they are sent."""
+    for route in ROUTES:
+        path = re.sub(r"{\w+}", "1", route.path)
+        answer = client.request(route.verb, path)
+        if route.rpc == "Health/Check":
+            assert answer.status_code == 200
+        else:
+            assert problem(answer)[2] == "MISSING_CREDENTIAL", route
 
 
 def test_two_credentials_are_one_too_many(client: httpx.Client, guarded: Guarded) -> None:
