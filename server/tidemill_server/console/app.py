@@ -16,6 +16,7 @@ from tidemill_server.console.navigation import ROOT, task_path
 from tidemill_server.console.pages import (
     alerts,
     data,
+    evidently,
     jobs,
     keys,
     label,
@@ -30,7 +31,7 @@ from tidemill_server.console.visit import Console
 
 _FOLDER = Path(__file__).parent
 _STATIC = _FOLDER / "static"
-_PAGES = (sign_in, loop, try_it, versions, quality, label, data, jobs, alerts, keys)
+_PAGES = (sign_in, loop, try_it, versions, quality, evidently, label, data, jobs, alerts, keys)
 
 
 def templates() -> Environment:

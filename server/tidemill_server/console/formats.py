@@ -75,8 +75,9 @@ def iso(time: Timestamp) -> datetime:
 
 def estimate(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of an accuracy report with all its fields; those it does not have are None."""
-    names = ("source", "label", "slice", "accuracy", "low", "high", "row_count", "baseline")
-    return {**dict.fromkeys((*names, "biased", "note")), **found}
+    names = ("source", "label", "slice", "model_version", "since", "biased", "note")
+    figures = ("accuracy", "low", "high", "row_count", "baseline")
+    return {**dict.fromkeys((*names, *figures)), **found}
 
 
 def pretty(value: Any) -> str:

@@ -34,6 +34,7 @@ NOTICES: Mapping[str, str] = {
     "key_revoked": "The key is revoked.",
     "paused": "Releases are paused: the task is not retrained.",
     "promoted": "The version is champion now.",
+    "resolved": "The verdict is reviewed.",
     "resumed": "Releases go on.",
     "rolled_back": "The previous champion answers again.",
     "silenced": "New alerts are held back until then.",

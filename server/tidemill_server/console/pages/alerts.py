@@ -1,10 +1,11 @@
-"""Alerts: what someone should look at, and silences."""
+"""Alerts: what someone should look at, silences, and verdicts that wait for review."""
 
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from starlette.responses import Response
 
+from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill_core.domain.alert import ALERT_KINDS
 from tidemill_server.console import questions
@@ -12,10 +13,11 @@ from tidemill_server.console.routes import get, post
 from tidemill_server.console.visit import Visit
 
 _PAGE = 50
+_HELD = 30
 
 
 async def show(visit: Visit) -> Response:
-    """Show the open alerts, the silences, and earlier alerts."""
+    """Show the open alerts, the silences, held verdicts, and earlier alerts."""
     request = pb.ListAlertsRequest(
         task=visit.task, page_size=_PAGE, page_token=visit.request.query_params.get("after", "")
     )
@@ -35,7 +37,30 @@ async def show(visit: Visit) -> Response:
         after=found.next_page_token,
         silences=silences,
         kinds=ALERT_KINDS,
+        held=await _held(visit),
     )
+
+
+async def _held(visit: Visit) -> list[feedback_pb.HeldFeedback]:
+    request = feedback_pb.ListHeldFeedbackRequest(
+        task=visit.task, state=feedback_pb.HOLD_STATE_HELD, page_size=_HELD
+    )
+    kind = feedback_pb.ListHeldFeedbackResponse
+    return list((await visit.ask("FeedbackService/ListHeldFeedback", request, kind)).held)
+
+
+async def resolve(visit: Visit) -> Response:
+    """Release a held verdict, or drop it."""
+    is_released = visit.form.get("decision") == "release"
+    request = feedback_pb.ResolveHeldFeedbackRequest(
+        task=visit.task,
+        state=feedback_pb.HOLD_STATE_RELEASED if is_released else feedback_pb.HOLD_STATE_DROPPED,
+        feedback_ids=[visit.form.get("feedback_id", "")],
+        actor=visit.annotator,
+    )
+    kind = feedback_pb.ResolveHeldFeedbackResponse
+    await visit.ask("FeedbackService/ResolveHeldFeedback", request, kind)
+    return visit.go(visit.here, "resolved")
 
 
 async def acknowledge(visit: Visit) -> Response:
@@ -74,5 +99,6 @@ ROUTES = (
     get("/t/{task}/alerts", show),
     post("/t/{task}/alerts/acknowledge", acknowledge),
     post("/t/{task}/alerts/silence", silence),
+    post("/t/{task}/alerts/resolve", resolve),
     post("/t/{task}/alerts/end-silence", end_silence),
 )

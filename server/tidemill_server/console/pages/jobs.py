@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from tidemill.v1 import job_service_pb2 as pb
+from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, SCORE
 from tidemill_server.console.formats import plain, word
 from tidemill_server.console.navigation import task_path
 from tidemill_server.console.routes import get, post
@@ -12,13 +13,14 @@ from tidemill_server.console.visit import Visit
 
 _PAGE = 25
 _ACTIVE = ("queued", "running")
-_WITH_FILES = "import_model"
+_WITH_FILES = (IMPORT_MODEL, SCORE, EVALUATE)
+"""Jobs that need files, so the command line starts them."""
 
 
 async def show(visit: Visit) -> Response:
     """Show the jobs, and the newest runs."""
     catalog = await visit.ask("JobService/ListJobs", pb.ListJobsRequest(), pb.ListJobsResponse)
-    jobs = [each for each in catalog.jobs if each.job != _WITH_FILES]
+    jobs = [each for each in catalog.jobs if each.job not in _WITH_FILES]
     return visit.show("jobs.html", jobs=jobs, **await _runs(visit))
 
 

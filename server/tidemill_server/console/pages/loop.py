@@ -80,8 +80,10 @@ class TaskLoop:
     @property
     def reason(self) -> str:
         """Why the last retraining ran."""
-        trigger = self.retraining.trigger if self.retraining else ""
-        return _REASONS.get(trigger, trigger)
+        if self.retraining is None:
+            return ""
+        trigger = self.retraining.trigger
+        return self.retraining.reason or _REASONS.get(trigger, trigger)
 
 
 async def show(visit: Visit) -> Response:
@@ -113,7 +115,7 @@ async def _loop(visit: Visit, task: str) -> TaskLoop:
         deployment=await questions.deployment(visit, task),
         accuracy=measured[0] if measured else {},
         accuracy_report=accuracy[0] if accuracy else None,
-        trend=[each["accuracy"] for each in reversed(measured) if "accuracy" in each],
+        trend=[each["accuracy"] for each in reversed(measured) if each.get("accuracy") is not None],
         drift=drift[0] if drift else None,
         latency=latency[0] if latency else None,
         dataset=await questions.dataset(visit, task),

@@ -10,6 +10,7 @@ from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
 from tidemill_server.console import questions
 from tidemill_server.console.formats import iso, plain, word
+from tidemill_server.console.pages import evidently
 from tidemill_server.console.plots import Bar, Point
 from tidemill_server.console.routes import get
 from tidemill_server.console.visit import Visit
@@ -30,18 +31,20 @@ class Signal:
     Attributes:
         name: what was compared.
         drifted: whether it drifted.
-        distance: how far apart the two are.
+        distance: how far apart the two are; None if it was not measured.
         p_value: the probability of such a distance by chance; None if unknown.
         bars: the shares of the reference and of the window, those that moved most.
         prediction_ids: examples.
+        note: why it was not measured; may be empty.
     """
 
     name: str
     drifted: bool
-    distance: float
+    distance: float | None
     p_value: float | None
     bars: list[Bar]
     prediction_ids: Sequence[str]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ async def show(visit: Visit) -> Response:
         latency=latency[0] if latency else None,
         latency_details=_details(latency),
         latency_points=list(_latency_points(latency)),
+        has_evidently=bool(await evidently.newest_page(visit)),
     )
 
 
@@ -101,10 +105,11 @@ def signals_of(details: Details) -> list[Signal]:
         Signal(
             name=str(each["signal"]).replace("_", " "),
             drifted=bool(each.get("drifted")),
-            distance=float(each.get("distance", 0.0)),
+            distance=each.get("distance"),
             p_value=each.get("p_value"),
             bars=_bars(each),
             prediction_ids=each.get("example_prediction_ids", ()),
+            note=str(each.get("note") or ""),
         )
         for each in details.get("signals", ())
     ]
@@ -154,16 +159,15 @@ def _details(reports: Sequence[pb.Report]) -> Details:
 
 
 def _accuracy_limit(details: Details) -> float | None:
-    if "baseline_accuracy" not in details:
-        return None
-    return float(details["baseline_accuracy"]) - float(details.get("max_accuracy_drop", 0.0))
+    baseline = details.get("baseline_accuracy")
+    return None if baseline is None else baseline - details.get("max_accuracy_drop", 0.0)
 
 
 def _accuracy_points(reports: Sequence[pb.Report]) -> Iterable[Point]:
     for each in reversed(reports):
         found = plain(each.details)
-        if "accuracy" in found:
-            value = float(found["accuracy"])
+        value = found.get("accuracy")
+        if value is not None:
             low, high = found.get("accuracy_low", value), found.get("accuracy_high", value)
             yield Point(iso(each.create_time), value, low, high, each.summary, _is_bad(each))
 
@@ -171,18 +175,19 @@ def _accuracy_points(reports: Sequence[pb.Report]) -> Iterable[Point]:
 def _drift_points(reports: Sequence[pb.Report]) -> Iterable[Point]:
     for each in reversed(reports):
         found = plain(each.details)
-        distances = [signal["distance"] for signal in found.get("signals", ())]
-        distances += [found[name] for name in ("label_distance",) if name in found]
+        measured = [signal.get("distance") for signal in found.get("signals", ())]
+        distances = [each for each in measured if each is not None]
         if distances:
-            value = max(map(float, distances))
+            value = max(distances)
             yield Point(iso(each.create_time), value, value, value, each.summary, _is_bad(each))
 
 
 def _latency_points(reports: Sequence[pb.Report]) -> Iterable[Point]:
     for each in reversed(reports):
         found = plain(each.details)
-        if "p99_latency_ms" in found:
-            value, low = float(found["p99_latency_ms"]), float(found.get("p50_latency_ms", 0.0))
+        value = found.get("p99_latency_ms")
+        if value is not None:
+            low = found.get("p50_latency_ms", value)
             yield Point(iso(each.create_time), value, low, value, each.summary, _is_bad(each))
 
 

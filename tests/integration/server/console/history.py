@@ -8,7 +8,7 @@ from tests.integration.server.front import Workspace
 from tests.integration.server.models import LABELS
 from tidemill_core.domain.alert import Severity
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.feedback import Feedback, FeedbackHold, HoldReason
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.job import Job, Trigger
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
@@ -141,7 +141,14 @@ def _runs(workspace: Workspace, now: datetime, script: str) -> None:
     jobs.claim(time)
     jobs.fail(failed.run_id, f"DATA_ERROR: no rows {script}", time + timedelta(minutes=1))
     done = {"new_examples": 642, "retrain_after": 1000, "decision": "TOO_FEW"}
+    pages = workspace.folder / "var" / "reports" / TASK
+    pages.mkdir(parents=True)
+    script_of_page = "try { document.cookie } catch { document.body.append('no cookie') }"
+    page = f"<h1>Evidently</h1><script>{script_of_page}</script>"
+    (pages / "evidently.html").write_text(page)
+    written = {"html": str(pages / "evidently.html")}
     for job, trigger, hours, result in (
+        ("write_evidently", Trigger.SCHEDULE, 31.0, written),
         ("retrain", Trigger.CHECK_FEEDBACK, 30.0, {"model_version": 5}),
         ("check_drift", Trigger.SCHEDULE, 1.2, {}),
         ("check_feedback", Trigger.SCHEDULE, 0.2, done),
@@ -247,6 +254,14 @@ def _accuracy(accuracy: float, ids: list[str], script: str) -> dict[str, Any]:
             {"slice": name, **estimate(accuracy + shift, 0.05, 80), "baseline": 0.9}
             for name, shift in (("channel=app", 0.01), ("channel=mail", -0.05))
         ],
+        "versions": [
+            {"model_version": version, **estimate(accuracy, 0.05, 90), "baseline": 0.9}
+            for version in (1, CHAMPION)
+        ],
+        "windows": [
+            {"since": f"2026-11-{day}T00:00:00+00:00", **estimate(accuracy, 0.05, 90)}
+            for day in (28, 27)
+        ],
         "more_audits_needed": 40,
         "example_prediction_ids": ids[:2],
     }
@@ -276,6 +291,13 @@ def _drift(day: int, ids: list[str]) -> dict[str, Any]:
                 "reference_shares": [0.1, 0.5, 0.3, 0.1],
                 "window_shares": [0.12, 0.48, 0.3, 0.1],
                 "example_prediction_ids": ids[5:8],
+            },
+            {
+                "signal": "representation",
+                "distance": None,
+                "p_value": None,
+                "drifted": False,
+                "note": "the model has no reference of representations",
             },
         ],
         "new_topics": [
@@ -330,6 +352,9 @@ def _people(workspace: Workspace, now: datetime, ids: list[str], script: str) ->
             for number in range(30)
         ]
     )
+    detail = "4 of 5 verdicts of this source contradict people's labels"
+    hold = (TASK, "app", "card", HoldReason.REPUTATION, detail, now)
+    storage.feedback_holds.add([FeedbackHold("0" * 32, *hold)])
     reasons = (LabelReason.AUDIT, LabelReason.UNCERTAIN, LabelReason.DISAGREEMENT)
     storage.label_items.add(
         [

@@ -10,6 +10,7 @@ from tests.integration.server.console.history import PAIRS, SCRIPT
 from tests.plugins.waiting import wait_until
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Scope
+from tidemill_core.domain.feedback import HoldState
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.database import Page as StoredPage
 
@@ -203,6 +204,28 @@ def test_an_alert_is_taken_and_silenced(open_page: OpenPage) -> None:
 
     assert "All alerts are silent" in page.inner_text("main")
     assert SCRIPT in page.inner_text("main")
+
+
+def test_a_held_verdict_is_released(open_page: OpenPage, site: ConsoleSite) -> None:
+    """A person reads why a verdict is held, and releases it."""
+    page = open_page("/t/support/alerts")
+
+    assert "contradict people's labels" in page.inner_text("main")
+    page.click("[value=release]")
+    page.wait_for_selector("text=The verdict is reviewed.")
+
+    [hold] = site.workspace.storage.feedback_holds.all_of("support")
+    assert (hold.state, hold.actor) == (HoldState.RELEASED, "ada")
+
+
+def test_evidently_runs_in_a_sandbox(open_page: OpenPage) -> None:
+    """Evidently's page is shown in a frame whose scripts run without the session's cookie."""
+    page = open_page("/t/support/quality")
+
+    page.click("text=Evidently's report")
+    frame = page.frame_locator("iframe")
+    assert frame.locator("h1").inner_text() == "Evidently"
+    assert "no cookie" in frame.locator("body").inner_text()
 
 
 def test_a_key_is_made_shown_once_and_revoked(open_page: OpenPage, site: ConsoleSite) -> None:
