@@ -20,11 +20,13 @@ class LabelReason(StrEnum):
     AUDIT = "AUDIT"
     """A random sample of the predictions, chosen independently of the model."""
     UNCERTAIN = "UNCERTAIN"
-    """The model's confidence was low."""
+    """The model's first two labels are almost equally likely."""
     SUSPECTED_ERROR = "SUSPECTED_ERROR"
-    """The text's label is probably wrong."""
+    """The text's label is probably wrong, or feedback on it is held."""
     DISAGREEMENT = "DISAGREEMENT"
-    """Users who judged one prediction contradict each other."""
+    """Users who judged one prediction contradict each other, or two versions do."""
+    NEW_TOPIC = "NEW_TOPIC"
+    """It belongs to a topic that a drift report found."""
 
 
 class LabelItemState(StrEnum):

@@ -55,4 +55,7 @@ class LabelingSettings(BaseModel):
     audit_share: float = Field(default=0.01, ge=0.0, le=1.0)
     """Share of the predictions that people label for an unbiased estimate of accuracy."""
     uncertain_per_run: int = Field(default=50, ge=0)
-    """Least confident predictions that each run of `queue_labels` queues for people."""
+    """Most predictions that each run of `queue_labels` queues because the model is uncertain."""
+    budget: float = Field(default=200.0, gt=0)
+    """Texts a day that `queue_labels` queues, for all reasons together; fractions add up over days.
+    If the audits would take more than half of it, their share of the predictions is smaller."""

@@ -7,14 +7,15 @@ every statement. Statements of many rows avoid both.
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tidemill_core.domain.prediction import Prediction
+from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.storage.schema import predictions
 
 Row = tuple[object, ...]
@@ -133,3 +134,11 @@ def _row(prediction: Prediction) -> Row:
 def stored_time(time: datetime) -> str:
     """Return SQLAlchemy's format for SQLite: in UTC, without the zone; a batch has one time."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def prediction_of_row(row: Mapping[Any, Any]) -> Prediction:
+    """Return a row as a value; columns of other tables are left out."""
+    values = {name: value for name, value in row.items() if name in Prediction._fields}
+    scores = tuple(Score(**score) for score in values.pop("scores"))
+    text_hash = values.pop("text_hash") or ""
+    return Prediction(scores=scores, text_hash=text_hash, **values)

@@ -1,7 +1,7 @@
 """Predictions: written once each, in batches; read by id and counted by window."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,11 +18,11 @@ from sqlalchemy import (
     update,
 )
 
-from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction, Score
+from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_counts import count_predictions
-from tidemill_core.storage.prediction_rows import SAMPLE_KEYS, insert_rows
+from tidemill_core.storage.prediction_rows import SAMPLE_KEYS, insert_rows, prediction_of_row
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
 # Below the number of parameters that SQLite allows in a statement.
@@ -83,7 +83,7 @@ class PredictionStore:
         query = select(predictions).where(predictions.c.prediction_id == prediction_id)
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
-        return None if row is None else _prediction(row)
+        return None if row is None else prediction_of_row(row)
 
     def texts_and_labels(self, prediction_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return text and predicted label by id, for predictions that are stored."""
@@ -108,7 +108,7 @@ class PredictionStore:
         """Yield the id of each answer, oldest first, with few in memory at once."""
         place = (predictions.c.predict_time, predictions.c.prediction_id)
         query = select(predictions.c.prediction_id, predictions.c.predict_time)
-        query = query.where(*_with_text(span)).order_by(*place).limit(_IDS_A_READ)
+        query = query.where(*with_text(span)).order_by(*place).limit(_IDS_A_READ)
         after = query
         while True:
             with self._database.read() as connection:
@@ -123,13 +123,13 @@ class PredictionStore:
     def least_confident(self, span: Span, limit: int) -> list[Prediction]:
         """Return up to `limit` answers with the lowest confidence, the lowest first."""
         place = (predictions.c.confidence, predictions.c.prediction_id)
-        query = select(predictions).where(*_with_text(span)).order_by(*place).limit(limit)
+        query = select(predictions).where(*with_text(span)).order_by(*place).limit(limit)
         with self._database.read() as connection:
-            return [_prediction(row) for row in connection.execute(query).mappings()]
+            return [prediction_of_row(row) for row in connection.execute(query).mappings()]
 
     def recent_texts(self, span: Span, limit: int) -> list[str]:
         """Return the texts of up to `limit` answers, the newest first."""
-        query = select(predictions.c.text).where(*_with_text(span))
+        query = select(predictions.c.text).where(*with_text(span))
         newest = query.order_by(predictions.c.predict_time.desc()).limit(limit)
         with self._database.read() as connection:
             return list(connection.execute(newest).scalars())
@@ -168,7 +168,8 @@ class PredictionStore:
             wanted.append(key < literal_column(str(_INDEXED_KEYS)))
         query = select(predictions).where(*wanted).order_by(key, predictions.c.prediction_id)
         with self._database.read() as connection:
-            return [_prediction(row) for row in connection.execute(query.limit(limit)).mappings()]
+            rows = connection.execute(query.limit(limit)).mappings()
+            return [prediction_of_row(row) for row in rows]
 
     def examples(
         self, window: PredictionWindow, signal: Signal, name: str, limit: int
@@ -227,7 +228,8 @@ def _within(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
+def with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a row is an answer of a span."""
     # A literal, not a parameter, so that the index of stored texts is used.
     return (
         predictions.c.task == span.task,
@@ -240,10 +242,3 @@ def _with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
 
 def _answered(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
     return (*_within(window), predictions.c.method != SHADOW_METHOD)
-
-
-def _prediction(row: Mapping[Any, Any]) -> Prediction:
-    values = {name: value for name, value in row.items() if name in Prediction._fields}
-    scores = tuple(Score(**score) for score in values.pop("scores"))
-    text_hash = values.pop("text_hash") or ""
-    return Prediction(scores=scores, text_hash=text_hash, **values)

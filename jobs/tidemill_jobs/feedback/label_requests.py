@@ -1,60 +1,101 @@
-"""The job `queue_labels`: chooses predictions for people to label."""
+"""The job `queue_labels`: chooses predictions for people to label, within one budget.
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+The audit is drawn first and independently of everything else, so its probability is right. What is
+left of the budget goes in turn to contradictions, held feedback, texts on which two versions
+disagree, new topics and texts on which the model is uncertain; see `label_choices`.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.job import JobRunState
-from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
-from tidemill_core.domain.prediction import Prediction
+from tidemill_core.storage.prediction_choices import count_with_text
 from tidemill_core.storage.predictions import PredictionStore, Span
-from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key, text_hash
 from tidemill_jobs.catalog import QUEUE_LABELS
 from tidemill_jobs.context import JobContext, Progress, Result
+from tidemill_jobs.feedback.label_choices import Choices, choices, request_for
+from tidemill_jobs.feedback.review import review_feedback
 
 SETTLING = timedelta(minutes=1)
 """The age that predictions must have; younger ones may not all be stored yet."""
+AUDIT_SHARE_OF_BUDGET = 0.5
+"""The most that audits take of the budget."""
 
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
 _BATCH = 500
 _HASH_DIGITS = 16
+
+Add = Callable[[Sequence[LabelRequest]], int]
 
 
 def run(context: JobContext) -> Result:
     """Queue predictions since the last successful run whose text is stored.
 
     Returns:
-        `since` and `until`, the span of the predictions, and how many texts were queued as
-        `audits`, `uncertain` and `disagreements`. A text that waits already is not queued again.
+        `since` and `until`, the span of the predictions; `budget`, the texts that it allows;
+        `audit_share`, which was drawn; and how many texts were queued as `audits` and for each
+        choice. A text that waits already is not queued again.
 
     Raises:
         RunCanceled: someone asked the run to stop; the next run repeats the span.
         StorageUnavailable: the database does not answer.
     """
     task, storage, labeling = context.task, context.storage, context.settings.labeling
+    review_feedback(context)
     last = storage.jobs.latest(QUEUE_LABELS, task, [JobRunState.SUCCEEDED])
     since = _BEGINNING if last is None else datetime.fromisoformat(last.result["until"])
     span = Span(task, since, context.clock() - SETTLING)
+    budget = allowance(labeling.budget, since, span.until)
+    found = count_with_text(storage.database, span)
+    share = min(labeling.audit_share, AUDIT_SHARE_OF_BUDGET * budget / max(1, found))
     key, sampled = load_text_key(context.settings.state_dir), context.task_settings.log_sample
 
     def add(requests: Sequence[LabelRequest]) -> int:
         return storage.label_items.add(requests, labeling.judgements, context.clock())
 
-    audits = _audits(
-        storage.predictions, span, key, labeling.audit_share, sampled, context.progress
-    )
+    drawn = _audits(storage.predictions, span, key, share, sampled, context.progress)
+    audits = sum(map(add, drawn))
     return {
         "since": span.since.isoformat(),
         "until": span.until.isoformat(),
-        "audits": sum(map(add, audits)),
-        "uncertain": add(_uncertain(storage.predictions, span, labeling.uncertain_per_run)),
-        "disagreements": add(_disagreements(storage, span, context.task_settings.labels.rename)),
+        "budget": budget,
+        "audit_share": share,
+        "audits": audits,
+        **spend(choices(context, span), budget - audits, add),
     }
+
+
+def allowance(budget: float, since: datetime, until: datetime) -> int:
+    """Return how many texts a budget a day allows for a span; the first span counts as a day.
+
+    Fractions add up: over many spans the sum is the budget times the days, whatever their length.
+    """
+    start = max(since, until - _DAY) if since == _BEGINNING else since
+    end, begin = ((time - _BEGINNING) / _DAY for time in (until, start))
+    return math.floor(budget * end) - math.floor(budget * begin)
+
+
+def spend(wanted: Choices, budget: int, add: Add) -> dict[str, int]:
+    """Queue one text of each choice in turn until the budget is spent, and return their counts."""
+    queued: Counter[str] = Counter(dict.fromkeys(wanted, 0))
+    waiting = {name: iter(requests) for name, requests in wanted.items()}
+    while waiting and budget > 0:
+        for name in list(waiting):
+            request = next(waiting[name], None)
+            if request is None:
+                del waiting[name]
+            elif budget > 0:
+                new = add([request])
+                queued[name] += new
+                budget -= new
+    return dict(queued)
 
 
 def _audits(
@@ -77,7 +118,7 @@ def _audits(
         chosen = [prediction_id for prediction_id in batch if _fraction(key, prediction_id) < share]
         yield [
             replace(
-                _request(prediction, LabelReason.AUDIT),
+                request_for(prediction, LabelReason.AUDIT),
                 inclusion_probability=share * log_sample or None,
             )
             for prediction in map(predictions.get, chosen)
@@ -88,54 +129,3 @@ def _audits(
 def _fraction(key: bytes, prediction_id: str) -> float:
     """Return a number in [0, 1) from a prediction's id; without the key it looks random."""
     return int(text_hash(key, f"audit {prediction_id}")[:_HASH_DIGITS], 16) / 16.0**_HASH_DIGITS
-
-
-def _uncertain(predictions: PredictionStore, span: Span, limit: int) -> list[LabelRequest]:
-    return [
-        _request(prediction, LabelReason.UNCERTAIN, prediction.label)
-        for prediction in predictions.least_confident(span, limit)
-    ]
-
-
-def _disagreements(storage: Storage, span: Span, renames: Renames) -> list[LabelRequest]:
-    """Return predictions whose verdicts contradict each other, one of them since the last run."""
-    verdicts: dict[str, list[Feedback]] = defaultdict(list)
-    for verdict in storage.feedback.latest_verdicts(span.task):
-        verdicts[verdict.prediction_id].append(verdict)
-    requests = []
-    for prediction_id, given in verdicts.items():
-        if len(given) > 1 and given[-1].create_time >= span.since:
-            prediction = storage.predictions.get(prediction_id)
-            if prediction is None or not prediction.text:
-                continue
-            if suggested := _contradiction(given, prediction.label, renames):
-                requests.append(_request(prediction, LabelReason.DISAGREEMENT, *suggested))
-    return requests
-
-
-def _request(prediction: Prediction, reason: LabelReason, *suggested: str) -> LabelRequest:
-    return LabelRequest(
-        task=prediction.task,
-        text=prediction.text,
-        reason=reason,
-        text_time=prediction.predict_time,
-        suggested_labels=suggested,
-        origin=prediction.prediction_id,
-    )
-
-
-def _contradiction(
-    verdicts: Sequence[Feedback], predicted: str, renames: Renames
-) -> tuple[str, ...]:
-    """Return the labels that verdicts on one prediction leave in doubt; none where they agree.
-
-    Labels have their current names: verdicts that name labels which were merged since agree.
-    """
-    predicted = current(predicted, renames)
-    given = {current(v.label, renames) for v in verdicts if v.label is not None}
-    if any(v.correct is True for v in verdicts):
-        given.add(predicted)
-    is_denied = any(v.correct is False for v in verdicts)
-    if len(given) > 1 or (is_denied and predicted in given):
-        return tuple(sorted(given))
-    return ()

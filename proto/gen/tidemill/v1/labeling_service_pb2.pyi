@@ -31,11 +31,13 @@ class _LabelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelReas
     LABEL_REASON_AUDIT: _LabelReason.ValueType  # 1
     """A random sample of the predictions, chosen independently of the model."""
     LABEL_REASON_UNCERTAIN: _LabelReason.ValueType  # 2
-    """The model's confidence was low."""
+    """The model's first two labels are almost equally likely."""
     LABEL_REASON_SUSPECTED_ERROR: _LabelReason.ValueType  # 3
-    """The text's label is probably wrong."""
+    """The text's label is probably wrong, or feedback on it is held."""
     LABEL_REASON_DISAGREEMENT: _LabelReason.ValueType  # 4
-    """Users who judged one prediction contradict each other."""
+    """Users who judged one prediction contradict each other, or two versions do."""
+    LABEL_REASON_NEW_TOPIC: _LabelReason.ValueType  # 5
+    """It belongs to a topic that a drift report found."""
 
 class LabelReason(_LabelReason, metaclass=_LabelReasonEnumTypeWrapper):
     """Why people are asked to label a text."""
@@ -45,11 +47,13 @@ LABEL_REASON_UNSPECIFIED: LabelReason.ValueType  # 0
 LABEL_REASON_AUDIT: LabelReason.ValueType  # 1
 """A random sample of the predictions, chosen independently of the model."""
 LABEL_REASON_UNCERTAIN: LabelReason.ValueType  # 2
-"""The model's confidence was low."""
+"""The model's first two labels are almost equally likely."""
 LABEL_REASON_SUSPECTED_ERROR: LabelReason.ValueType  # 3
-"""The text's label is probably wrong."""
+"""The text's label is probably wrong, or feedback on it is held."""
 LABEL_REASON_DISAGREEMENT: LabelReason.ValueType  # 4
-"""Users who judged one prediction contradict each other."""
+"""Users who judged one prediction contradict each other, or two versions do."""
+LABEL_REASON_NEW_TOPIC: LabelReason.ValueType  # 5
+"""It belongs to a topic that a drift report found."""
 Global___LabelReason: _TypeAlias = LabelReason  # noqa: Y015
 
 class _LabelItemState:

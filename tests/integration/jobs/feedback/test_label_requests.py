@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from tests.contract.storage.values import judgement, prediction, verdict
 from tests.integration.jobs.conftest import NOW
+from tidemill_core.domain.feedback import FeedbackHold, HoldReason
 from tidemill_core.domain.labeling import LabelItem, LabelReason
+from tidemill_core.domain.prediction import Score
+from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.settings import LabelingSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.context import JobContext, RunCanceled
-from tidemill_jobs.feedback.label_requests import SETTLING, run
+from tidemill_jobs.feedback.label_requests import SETTLING, allowance, run
 
 YESTERDAY = NOW - timedelta(days=1)
 Labeling = Callable[..., JobContext]
@@ -24,7 +28,8 @@ def labeling(context: JobContext) -> Labeling:
     """Return a run with these settings of `[labeling]`; by default it queues nothing."""
 
     def make(**changes: object) -> JobContext:
-        section = LabelingSettings(**({"audit_share": 0.0, "uncertain_per_run": 0} | changes))
+        nothing = {"audit_share": 0.0, "uncertain_per_run": 0, "budget": 1e6}
+        section = LabelingSettings(**(nothing | changes))
         return replace(context, settings=context.settings.model_copy(update={"labeling": section}))
 
     return make
@@ -204,3 +209,66 @@ def test_a_cancelled_run_can_be_repeated(labeling: Labeling) -> None:
         run(replace(context, progress=cancel))
     assert told[1] == "looked at 500 predictions"
     assert run(context)["audits"] == 1
+
+
+@pytest.mark.parametrize(("budget", "share"), [(40.0, 0.02), (4000.0, 0.1)])
+def test_the_audit_is_right_within_the_budget(
+    labeling: Labeling, budget: float, share: float
+) -> None:
+    """If audits would take more than half of it, fewer are drawn, and they say how likely."""
+    context = labeling(audit_share=0.1, budget=budget)
+    _predict(context, [f"p{n}" for n in range(1000)], YESTERDAY)
+    result = run(context)
+    assert result["audit_share"] == share
+    found = _queued(context)
+    assert {item.inclusion_probability for item in found} == {share}
+    # Five standard deviations of a binomial of 1,000 and the share.
+    assert abs(len(found) - 1000 * share) < 5 * (1000 * share * (1 - share)) ** 0.5
+
+
+def test_the_budget_is_spent_on_each_choice_in_turn(labeling: Labeling) -> None:
+    """Contradictions, held feedback, disputed answers, new topics and uncertain ones share it."""
+    context = labeling(uncertain_per_run=50, budget=6)
+    storage = context.storage
+    _predict(context, [f"doubtful {n}" for n in range(9)], YESTERDAY, confidence=0.3)
+    _predict(context, ["said", "pushed", "disputed", "topic"], YESTERDAY, confidence=0.9)
+    shadow = prediction(
+        "copy", "text of disputed", method="Shadow", label="b", predict_time=YESTERDAY
+    )
+    storage.predictions.add([shadow])
+    storage.feedback.add([verdict("said", label=label, source=label) for label in ("a", "b")])
+    [bad] = storage.feedback.add([verdict("pushed", source="mallory", label="c")])
+    hold = FeedbackHold(bad.feedback_id, "support", "mallory", "c", HoldReason.BURST, "why", NOW)
+    storage.feedback_holds.add([hold])
+    topics = {"new_topics": [{"terms": ["x"], "example_prediction_ids": ["topic", "gone"]}]}
+    report = Report("r", "support", "drift", 1, ReportVerdict.ALERT, "new", topics, "run", NOW)
+    storage.reports.add(report)
+    result = run(context)
+    names = ("disagreements", "held", "disputed", "new_topics", "uncertain")
+    assert [result[name] for name in names] == [1, 1, 1, 1, 2]
+    found = {item.text.removeprefix("text of "): item for item in _queued(context)}
+    assert found["pushed"].reason is LabelReason.SUSPECTED_ERROR
+    assert found["pushed"].suggested_labels == ("card_arrival", "c")
+    assert found["disputed"].suggested_labels == ("card_arrival", "b")
+    assert found["topic"].reason is LabelReason.NEW_TOPIC
+    assert len(found) == 6
+
+
+def test_the_smallest_margin_is_the_most_uncertain(labeling: Labeling) -> None:
+    """Two labels that are almost equally likely come before one that is a little likelier."""
+    context = labeling(uncertain_per_run=1)
+    close = (Score("a", 0.49), Score("b", 0.48))
+    clear = (Score("a", 0.45), Score("b", 0.05))
+    _predict(context, ["clear"], YESTERDAY, confidence=0.45, scores=clear)
+    _predict(context, ["close"], YESTERDAY, confidence=0.49, scores=close)
+    run(context)
+    assert _texts(context) == ["close"]
+
+
+def test_a_budget_adds_up_over_days() -> None:
+    """Fractions are not lost, a missed night is made up for, and the first run has one day."""
+    days = [NOW + timedelta(days=n) for n in range(11)]
+    spans = pairwise(days)
+    assert sum(allowance(1.2, since, until) for since, until in spans) in (11, 12, 13)
+    assert allowance(50, NOW, NOW + timedelta(days=3)) == 150
+    assert allowance(50, datetime(2000, 1, 1, tzinfo=UTC), NOW) == 50

@@ -27,12 +27,14 @@ export enum LabelReason {
   LABEL_REASON_UNSPECIFIED = 0,
   /** LABEL_REASON_AUDIT - A random sample of the predictions, chosen independently of the model. */
   LABEL_REASON_AUDIT = 1,
-  /** LABEL_REASON_UNCERTAIN - The model's confidence was low. */
+  /** LABEL_REASON_UNCERTAIN - The model's first two labels are almost equally likely. */
   LABEL_REASON_UNCERTAIN = 2,
-  /** LABEL_REASON_SUSPECTED_ERROR - The text's label is probably wrong. */
+  /** LABEL_REASON_SUSPECTED_ERROR - The text's label is probably wrong, or feedback on it is held. */
   LABEL_REASON_SUSPECTED_ERROR = 3,
-  /** LABEL_REASON_DISAGREEMENT - Users who judged one prediction contradict each other. */
+  /** LABEL_REASON_DISAGREEMENT - Users who judged one prediction contradict each other, or two versions do. */
   LABEL_REASON_DISAGREEMENT = 4,
+  /** LABEL_REASON_NEW_TOPIC - It belongs to a topic that a drift report found. */
+  LABEL_REASON_NEW_TOPIC = 5,
   UNRECOGNIZED = -1,
 }
 
