@@ -15,6 +15,9 @@ class TrainingSettings(BaseModel):
 
     network: NetworkName = "ngram"
     """The kind of model."""
+    hyperparameters: dict[str, int | float] = {}
+    """Hyperparameters that differ from the network's defaults, such as `dropout = 0.5`. A search
+    varies some of them. `tidemill models show` lists those of a version."""
     trials: int | None = Field(default=None, ge=1, le=10_000)
     """Most trials of the search for better hyperparameters. Without `trials` and `budget_seconds`
     there is no search: the network's defaults are used."""

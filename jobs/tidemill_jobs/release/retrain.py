@@ -107,6 +107,7 @@ def _trained_here(
     study = f"{task}/{material.dataset_version}"
     config = TrainingConfig(
         chosen.network,
+        chosen.hyperparameters,
         seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
         search=search_config(chosen, context.settings.optuna_url, study),

@@ -2,9 +2,12 @@
 
 import polars as pl
 
+from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.split import Split
 from tidemill_core.settings import TaskKind
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
+
+_OF_TRAFFIC = (LabelSource.HUMAN, LabelSource.FEEDBACK)
 
 
 def training_data(frame: pl.DataFrame, kind: TaskKind = "classification") -> TrainingData:
@@ -12,7 +15,12 @@ def training_data(frame: pl.DataFrame, kind: TaskKind = "classification") -> Tra
 
     def rows(split: Split) -> LabeledTexts:
         part = frame.filter(pl.col("split") == split)
-        return LabeledTexts(*(part[name].to_list() for name in ("text", "label", "weight")))
+        return LabeledTexts(
+            part["text"].to_list(),
+            part["label"].to_list(),
+            part["weight"].to_list(),
+            part["label_source"].is_in(_OF_TRAFFIC).to_list(),
+        )
 
     splits = (rows(Split.TRAIN), rows(Split.VALIDATION), rows(Split.TEST))
     return TrainingData(*splits, are_pairs=kind == "preference")

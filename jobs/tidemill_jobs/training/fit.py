@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 from tidemill_core.text import PADDING_ID
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier
+from tidemill_jobs.training.encoded_rows import EncodedRows
 
 EpochListener = Callable[[Mapping[str, float], int], None]
 """Takes the measures of an epoch, and its number from 1."""
@@ -34,6 +35,8 @@ class FitConfig:
         weight_decay: of the dense layers.
         label_smoothing: the share of the target spread over all labels.
         patience: epochs without a lower validation loss before training stops.
+        traffic_repeats: how often an epoch shows the rows of traffic. They are what the model is
+            asked today; those of the sources may be years old.
         similar_lengths: batches among which rows of similar length are brought together, for
             networks whose time grows with the longest row of a batch; 0 leaves batches random.
     """
@@ -47,35 +50,13 @@ class FitConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
     patience: int = 6
+    traffic_repeats: int = 1
     similar_lengths: int = 0
 
     def epochs(self, rows: int) -> int:
         """Return the number of epochs for `rows` rows."""
         wanted = round(self.steps / math.ceil(rows / self.batch_size))
         return min(max(wanted, self.least_epochs), self.most_epochs)
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Rows as tensors.
-
-    Attributes:
-        input_ids: int32 of shape [n, sequence_length]; of pairs, [n, sequence_length, 2].
-        targets: label indices, int64 of shape [n]; -1 for a label that training has not seen.
-        weights: the probability that a row's label is right, float32 of shape [n].
-    """
-
-    input_ids: Tensor
-    targets: Tensor
-    weights: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def known(self) -> "EncodedRows":
-        """Return the rows whose label the model knows."""
-        known = self.targets >= 0
-        return EncodedRows(self.input_ids[known], self.targets[known], self.weights[known])
 
 
 @contextmanager
@@ -114,11 +95,12 @@ def fit(
         on_epoch: called after each epoch with `train_loss` and, if there are validation rows,
             `validation_loss` and `validation_accuracy`.
     """
-    epochs = config.epochs(len(train))
-    stepper = _Stepper(network, config, epochs * math.ceil(len(train) / config.batch_size))
+    shown = _shown(train.of_traffic, config.traffic_repeats)
+    epochs = config.epochs(len(shown))
+    stepper = _Stepper(network, config, epochs * math.ceil(len(shown) / config.batch_size))
     best_loss, best_epoch, best_state = math.inf, 0, deepcopy(network.state_dict())
     for epoch in range(1, epochs + 1):
-        measures = {"train_loss": _run_epoch(train, stepper, config)}
+        measures = {"train_loss": _run_epoch(train, shown, stepper, config)}
         if len(validation):
             measures |= _validate(network, validation, config)
         on_epoch(measures, epoch)
@@ -170,22 +152,27 @@ class _Stepper:
         self._done += 1
 
 
-def _run_epoch(rows: EncodedRows, stepper: _Stepper, config: FitConfig) -> float:
-    """Train on all rows once, in random order, and return the mean loss."""
+def _shown(of_traffic: Tensor, traffic_repeats: int) -> Tensor:
+    """Return the numbers of the rows that an epoch shows, those of traffic repeatedly."""
+    once = torch.arange(len(of_traffic))
+    return torch.cat([once, once[of_traffic].repeat(traffic_repeats - 1)])
+
+
+def _run_epoch(rows: EncodedRows, shown: Tensor, stepper: _Stepper, config: FitConfig) -> float:
+    """Train on the shown rows in random order, and return the mean loss."""
     lengths = _lengths(rows.input_ids).clamp(min=1)
     total = 0.0
-    for chosen in _batches(lengths, config):
+    for chosen in _batches(shown, lengths, config):
         width = int(lengths[chosen].max())  # without the padding that no row of the batch needs
-        batch = EncodedRows(
-            rows.input_ids[chosen, :width], rows.targets[chosen], rows.weights[chosen]
-        )
+        batch = rows.only(chosen)
+        batch = replace(batch, input_ids=batch.input_ids[:, :width])
         total += stepper.step(batch) * len(chosen)
-    return total / len(rows)
+    return total / len(shown)
 
 
-def _batches(lengths: Tensor, config: FitConfig) -> Sequence[Tensor]:
+def _batches(shown: Tensor, lengths: Tensor, config: FitConfig) -> Sequence[Tensor]:
     """Return the row numbers of each batch, in random order."""
-    order = torch.randperm(len(lengths))
+    order = shown[torch.randperm(len(shown))]
     if not config.similar_lengths:
         return torch.split(order, config.batch_size)
     windows = torch.split(order, config.similar_lengths * config.batch_size)

@@ -10,7 +10,7 @@ from tidemill_core.domain.split import Split
 from tidemill_core.errors import DataError, TooFewLabels
 from tidemill_core.rewards import PAIR_LABELS, pair_sides
 from tidemill_core.text import TextEncoder
-from tidemill_jobs.training.fit import EncodedRows
+from tidemill_jobs.training.encoded_rows import EncodedRows
 
 _PROOF_ROWS = 256
 _ROWS_AT_ONCE = 10_000
@@ -25,11 +25,13 @@ class LabeledTexts:
         texts: valid Unicode without lone surrogates; of pairs, see `rewards.pair_text`.
         labels: the label of each text.
         weights: the probability that each label is right, in [0, 1]; None for 1.
+        of_traffic: whether each text was a caller's, labeled by users or annotators; None for no.
     """
 
     texts: Sequence[str] = ()
     labels: Sequence[str] = ()
     weights: Sequence[float] | None = None
+    of_traffic: Sequence[bool] | None = None
 
     def check(self, split: str) -> None:
         """Raise DataError (ROWS_DO_NOT_MATCH) if the lengths differ."""
@@ -50,7 +52,7 @@ class LabeledTexts:
         rows = [LabeledTexts(side, self.labels, self.weights) for side in self.sides()]
         first, second = (side.encode(encoder, PAIR_LABELS) for side in rows)
         ids = torch.stack([first.input_ids, second.input_ids], dim=2)
-        return EncodedRows(ids, first.targets, first.weights)
+        return EncodedRows(ids, first.targets, first.weights, first.of_traffic)
 
     def encode(self, encoder: TextEncoder, labels: Sequence[str]) -> EncodedRows:
         """Return the rows as tensors; a label that is not in `labels` has the index -1."""
@@ -65,6 +67,9 @@ class LabeledTexts:
             torch.ones(len(self.texts))
             if self.weights is None
             else torch.tensor(self.weights, dtype=torch.float32),
+            torch.zeros(len(self.texts), dtype=torch.bool)
+            if self.of_traffic is None
+            else torch.tensor(self.of_traffic, dtype=torch.bool),
         )
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from tokenizers import Tokenizer
 
+from tidemill_core.errors import ConfigurationError
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier
-from tidemill_jobs.training.fit import EncodedRows, EpochListener
+from tidemill_jobs.training.encoded_rows import EncodedRows
+from tidemill_jobs.training.fit import EpochListener
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -86,6 +88,24 @@ def load_network(name: str) -> Network:
     """
     module = importlib.import_module(f"tidemill_jobs.training.networks.{name}")
     return cast("Network", module.NETWORK)
+
+
+def checked(given: Hyperparameters, name: str, network: Network) -> Hyperparameters:
+    """Return hyperparameters that were given for a network.
+
+    Raises:
+        ConfigurationError: the network has no such hyperparameter, or it must be a whole number.
+    """
+    for each, value in given.items():
+        default = network.defaults.get(each)
+        if default is None:
+            known = ", ".join(sorted(network.defaults))
+            raise ConfigurationError(
+                f"the network {name} has no hyperparameter {each!r}; it has: {known}"
+            )
+        if isinstance(default, int) and not isinstance(value, int):
+            raise ConfigurationError(f"the hyperparameter {each} must be a whole number: {value}")
+    return given
 
 
 def chosen(kind: type[Values], hyperparameters: Hyperparameters) -> Values:

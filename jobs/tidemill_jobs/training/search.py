@@ -19,7 +19,8 @@ from sqlalchemy import create_engine, make_url, text
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.calibrate import fit_temperature
-from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible
+from tidemill_jobs.training.encoded_rows import EncodedRows
+from tidemill_jobs.training.fit import answers_of, reproducible
 from tidemill_jobs.training.network import Hyperparameters, Learner, Network
 from tidemill_jobs.training.tracking import Tracker
 

@@ -16,11 +16,12 @@ from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.abstain import find_threshold
 from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier, RewardModel
+from tidemill_jobs.training.encoded_rows import EncodedRows
 from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
-from tidemill_jobs.training.fit import EncodedRows, answers_of, reproducible, singles
+from tidemill_jobs.training.fit import answers_of, reproducible, singles
 from tidemill_jobs.training.int8 import rounded
 from tidemill_jobs.training.labeled_texts import TrainingData
-from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, load_network
+from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, checked, load_network
 from tidemill_jobs.training.search import SearchConfig, Subject, search
 from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
@@ -145,12 +146,12 @@ def train(
 
     Raises:
         DataError: as `TrainingData.labels`.
-        ConfigurationError: as `load_network`.
+        ConfigurationError: as `load_network` and `checked`.
     """
     labels, network = examples.labels(), load_network(config.network)
     progress(0.0, "learning the vocabulary")
     rows = _prepare(examples, labels, network)
-    values = {**network.defaults, **config.hyperparameters}
+    values = {**network.defaults, **checked(config.hyperparameters, config.network, network)}
     with reproducible(config.seed, config.threads):
         learner = network.prepare(rows.lesson, part(progress, 0.05, 0.2))
     if config.search is not None and len(rows.lesson.held_out):

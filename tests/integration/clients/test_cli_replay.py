@@ -67,7 +67,7 @@ def test_three_days_are_replayed_through_a_real_stack(start: Start, tmp_path: Pa
         "2020-02-03",
     ]
     [version] = found["versions"]
-    assert (version["trigger"], version["rows"]) == ("first_model", 120)
+    assert (version["trained_because"], version["rows"]) == ("requested by first_model", 120)
     assert version["create_time"] == "2020-02-01T00:00:00Z"
     assert 1 <= sum(found["labels"].values()) <= 0.05 * 120
     assert {report["create_time"][:10] for report in found["accuracy_reports"]} <= {

@@ -156,7 +156,12 @@ def _judged(day: int, right: bool, frozen: bool) -> Judged:
 
 def _outcome() -> dict[str, Any]:
     times = {"create_time": "2011-01-01T00:00:00Z"}
-    version = {"trigger": "first_model", "state": "CHAMPION", "reason": "passed", **times}
+    version = {
+        "trained_because": "requested by first_model",
+        "state": "CHAMPION",
+        "reason": "passed",
+        **times,
+    }
     figures = {"accuracy": 0.8, "frozen_accuracy": 0.75}
     values = {
         "data": "<b>desk</b>.csv",

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from tidemill.v1 import job_service_pb2 as job_pb
 from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import monitoring_service_pb2 as monitoring_pb
 from tidemill_cli.listing import collect
@@ -114,6 +113,7 @@ def outcome_of(replay: Replay, judged: Sequence[Judged]) -> dict[str, Any]:
         ],
         "alerts": _alerts(replay),
         "accuracy_reports": _accuracy_reports(replay, judged),
+        "drift_reports": _drift_reports(replay),
         "feedback": dict(replay.users.given),
         "labels": dict(replay.annotators.given),
     }
@@ -132,23 +132,14 @@ def _use(judged: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _versions(replay: Replay) -> list[dict[str, Any]]:
-    """Return the versions, oldest first, with what started their training."""
-    client, task = replay.stack.client, replay.task
-    request = model_pb.ListModelVersionsRequest(task=task)
-    versions = collect(client.models.ListModelVersions, request, _MOST)
-    runs = collect(
-        client.jobs.ListJobRuns, job_pb.ListJobRunsRequest(job="retrain", task=task), _MOST
-    )
-    triggers = {
-        int(run.result["model_version"]): run.trigger
-        for run in runs
-        if "model_version" in run.result
-    }
+    """Return the versions, oldest first."""
+    request = model_pb.ListModelVersionsRequest(task=replay.task)
+    versions = collect(replay.stack.client.models.ListModelVersions, request, _MOST)
     return [
         {
             "model_version": each.model_version,
             "create_time": each.create_time.ToJsonString(),
-            "trigger": triggers.get(each.model_version, ""),
+            "trained_because": each.trained_because,
             "state": to_json(each)["state"],
             "reason": each.reason,
             "hold_out_accuracy": each.measures.get("accuracy"),
@@ -187,6 +178,24 @@ def _accuracy_reports(replay: Replay, judged: Sequence[Judged]) -> list[dict[str
         }
         for each in reversed(found)
     ]
+
+
+def _drift_reports(replay: Replay) -> list[dict[str, Any]]:
+    """Return what each drift check found, and the signals that drifted."""
+    request = monitoring_pb.ListReportsRequest(task=replay.task, kind="drift")
+    found = collect(replay.stack.client.monitoring.ListReports, request, _MOST)
+    return [
+        {
+            "create_time": each.create_time.ToJsonString(),
+            "verdict": to_json(each)["verdict"],
+            "drifted": _drifted(to_json(each)["details"]),
+        }
+        for each in reversed(found)
+    ]
+
+
+def _drifted(details: Mapping[str, Any]) -> list[str]:
+    return [each["signal"] for each in details.get("signals", ()) if each.get("drifted")]
 
 
 def _estimate(details: Mapping[str, Any]) -> dict[str, Any]:

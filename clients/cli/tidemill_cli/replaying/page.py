@@ -120,7 +120,7 @@ def _versions(versions: Sequence[Values]) -> Section:
         (
             each["model_version"],
             each["create_time"][:10],
-            each["trigger"].replace("_", " "),
+            each["trained_because"],
             each["rows"] or "",
             _share(each["accuracy"]),
             _share(each["frozen_accuracy"]),
@@ -131,7 +131,7 @@ def _versions(versions: Sequence[Values]) -> Section:
     columns = (
         "version",
         "trained",
-        "because of",
+        "because",
         "rows answered",
         "right",
         "first version on these rows",

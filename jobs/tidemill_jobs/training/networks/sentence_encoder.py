@@ -7,7 +7,7 @@ n-grams and the head are trained: docs/decisions/sentence-encoder.md has the fig
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ from tidemill_core.extras import installation
 from tidemill_core.text import PADDING_ID
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
+from tidemill_jobs.training.encoded_rows import EncodedRows
 from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
-from tidemill_jobs.training.fit import EncodedRows, EpochListener, FitConfig, fit, singles
+from tidemill_jobs.training.fit import EpochListener, FitConfig, fit, singles
 from tidemill_jobs.training.network import Hyperparameters, Learner, Lesson, Network, chosen
 from tidemill_jobs.training.ngrams import BagShape, NgramBag, spelling_buckets
 from tidemill_jobs.training.tokenizer import pieces
@@ -221,7 +222,7 @@ def _numbered(rows: EncodedRows, first: int) -> EncodedRows:
     """Return rows with the number of each text instead of its ids."""
     shape = rows.input_ids[:, :1].shape
     numbers = torch.arange(first, first + shape.numel(), dtype=torch.int32).reshape(shape)
-    return EncodedRows(numbers, rows.targets, rows.weights)
+    return replace(rows, input_ids=numbers)
 
 
 NETWORK: Network = SentenceEncoderNetwork()

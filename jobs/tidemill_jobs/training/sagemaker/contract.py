@@ -1,5 +1,6 @@
 """What launcher and container agree on: the names of files, hyperparameters and metrics."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from tidemill_core.settings.training import TrainingSettings
 
 CHANNEL = "dataset"
 ROWS_FILE = "rows.parquet"
-ROW_COLUMNS = ("text", "label", "weight", "split")
+ROW_COLUMNS = ("text", "label", "weight", "label_source", "split")
 MODEL_FILE = "model"
 TOKENIZER_FILE = "tokenizer.json"
 DESCRIPTION_FILE = "description.json"
@@ -40,7 +41,9 @@ def metric_definitions() -> list[dict[str, str]]:
 def hyperparameters(training: TrainingSettings, model_format: str) -> dict[str, str]:
     """Return a training's settings as SageMaker keeps them: strings by name."""
     values = {name: value for name, value in training.model_dump().items() if value is not None}
-    return {**{name: str(value) for name, value in values.items()}, "format": model_format}
+    written = {name: str(value) for name, value in values.items()}
+    written["hyperparameters"] = json.dumps(training.hyperparameters)
+    return {**written, "format": model_format}
 
 
 def settings_of(values: Mapping[str, str]) -> tuple[TrainingSettings, str]:
@@ -50,7 +53,9 @@ def settings_of(values: Mapping[str, str]) -> tuple[TrainingSettings, str]:
         ValidationError: a value is out of range.
     """
     known = TrainingSettings.model_fields.keys() & values.keys()
-    training = TrainingSettings.model_validate({name: values[name] for name in known})
+    given: dict[str, Any] = {name: values[name] for name in known}
+    given["hyperparameters"] = json.loads(values.get("hyperparameters", "{}"))
+    training = TrainingSettings.model_validate(given)
     return training, values.get("format", "onnx")
 
 

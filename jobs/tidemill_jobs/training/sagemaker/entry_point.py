@@ -75,7 +75,9 @@ def _config(training: TrainingSettings, root: Path) -> TrainingConfig:
     storage = root / "checkpoints" / "optuna.db"
     storage.parent.mkdir(parents=True, exist_ok=True)
     found = search_config(training, f"sqlite:///{storage}", "sagemaker")
-    return TrainingConfig(training.network, seed=training.seed, search=found)
+    return TrainingConfig(
+        training.network, training.hyperparameters, seed=training.seed, search=found
+    )
 
 
 def _describe(trained: TrainedModel, result: Path) -> None:
