@@ -45,9 +45,12 @@ def replay_settings(settings: Settings, task: str, seed: int, folder: Path) -> d
     named = settings.tasks.get(task)
     fields = {} if named is None else named.model_dump(mode="json", exclude_unset=True)
     source = {"path": str(folder / _EXAMPLES), "time_column": "time"}
+    known = settings.model_dump(mode="json", exclude_unset=True, include=_SECTIONS)
+    sends = {name: "" for name in type(settings.schedule).model_fields if name.startswith("send_")}
     fields |= {"sources": [source], "training": {**fields.get("training", {}), "seed": seed}}
     return {
-        **settings.model_dump(mode="json", exclude_unset=True, include=_SECTIONS),
+        **known,
+        "schedule": {**known.get("schedule", {}), **sends},
         **dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True)),
         "tasks": {task: fields},
         "state_dir": str(folder / "var"),
