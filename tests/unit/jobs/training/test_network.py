@@ -5,9 +5,10 @@ from typing import get_args
 
 import pytest
 
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings.training import NetworkName
 from tidemill_jobs.training.labeled_texts import LabeledTexts, TrainingData
-from tidemill_jobs.training.network import load_network
+from tidemill_jobs.training.network import checked, load_network
 from tidemill_jobs.training.tracking import Tracker
 from tidemill_jobs.training.train import TrainingConfig, train
 
@@ -54,3 +55,16 @@ def test_labels_may_appear_and_vanish(data: TrainingData, recorder: Tracker, nam
     odd = replace(data, validation=strange, test=strange)
     model = train(odd, TrainingConfig(name), lambda _done, _message: None, recorder)
     assert model.test_measures.accuracy == pytest.approx(20 / 21)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"drop_out": 0.5}, "the network ngram has no hyperparameter 'drop_out'; it has: batch"),
+        ({"steps": 10.5}, "the hyperparameter steps must be a whole number: 10.5"),
+    ],
+)
+def test_a_wrong_hyperparameter_is_refused(given: dict[str, float], message: str) -> None:
+    """The error names the hyperparameter, and those that the network has."""
+    with pytest.raises(ConfigurationError, match=message):
+        checked(given, "ngram", load_network("ngram"))

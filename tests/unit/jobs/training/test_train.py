@@ -114,6 +114,22 @@ def test_more_doubtful_labels_give_way(data: TrainingData, recorder: Tracker) ->
     assert wrong.test_measures.accuracy == 0.0
 
 
+def test_repeated_rows_of_traffic_outweigh_older_ones(
+    data: TrainingData, recorder: Tracker
+) -> None:
+    """Each row of traffic contradicts two old rows, and wins if an epoch shows it five times."""
+    flipped = ["dry" if label == "wet" else "wet" for label in data.train.labels]
+    rows = LabeledTexts(
+        [*data.train.texts] * 3,
+        [*data.train.labels, *flipped * 2],
+        of_traffic=[True] * 60 + [False] * 120,
+    )
+    moved = replace(data, train=rows, validation=LabeledTexts())
+    assert train(moved, CONFIG, ignore, recorder).test_measures.accuracy == 0.0
+    repeated = replace(CONFIG, hyperparameters={**CONFIG.hyperparameters, "traffic_repeats": 5})
+    assert train(moved, repeated, ignore, recorder).test_measures.accuracy == 1.0
+
+
 def test_a_label_is_believed_as_far_as_its_weight(data: TrainingData, recorder: Tracker) -> None:
     """Labels with a weight of 0.7 give a right model with a confidence near 0.7."""
     confidences = []
