@@ -4,30 +4,32 @@ A check adds up the hours of its window, so its cost does not depend on the numb
 The counts hold no texts. docs/decisions/drift-counts.md compares them with other sketches.
 """
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from itertools import chain
+from itertools import groupby
+from operator import attrgetter
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, select, update
 
 from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.domain.signals import Signal, count_bins
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.prediction_rows import stored_time
 from tidemill_core.storage.schema import prediction_counts
 
-_KEY = "task, model_version, hour, signal, bin"
-_ADD = f"ON CONFLICT ({_KEY}) DO UPDATE SET count = prediction_counts.count + excluded.count"
-_ROWS_A_STATEMENT = 999 // 6
-_INSERT_POSTGRESQL = (
-    f"INSERT INTO prediction_counts ({_KEY}, count) "  # noqa: S608 -- our own names
-    "SELECT item->>0, (item->>1)::integer, (item->>2)::timestamp AT TIME ZONE 'UTC', item->>3, "
-    "item->>4, (item->>5)::bigint FROM jsonb_array_elements(%s::jsonb) AS item " + _ADD
+Bins = Mapping[str, Mapping[str, int]]
+"""Counts by signal, then by bin: a label, or the number of a bin of `domain.signals`."""
+
+_columns = prediction_counts.c
+_IS_IT = (
+    _columns.task == bindparam("of_task"),
+    _columns.model_version == bindparam("of_version"),
+    _columns.hour == bindparam("of_hour"),
 )
-_Row = tuple[str, int, str, str, str, int]
+_CALL = attrgetter("task", "model_version", "predict_time")
+# SQLite has one writer at a time; PostgreSQL locks the row.
+_SELECT = select(_columns.counts).where(*_IS_IT).with_for_update()
+_UPDATE = update(prediction_counts).where(*_IS_IT).values(counts=bindparam("new_counts"))
 
 
 class PredictionCountStore:
@@ -39,44 +41,42 @@ class PredictionCountStore:
     def of_window(
         self, task: str, model_version: int, since: datetime
     ) -> dict[Signal, dict[str, int]]:
-        """Return a version's predictions by signal and bin, from the hour that holds `since`.
-
-        A bin is a label, or the number of a bin of `domain.signals`. Predictions count if they
-        were not shadows.
-        """
-        counts = prediction_counts.c
-        start = since.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        of_window = (counts.task == task, counts.model_version == model_version)
-        query = select(counts.signal, counts.bin, func.sum(counts.count))
-        query = query.where(*of_window, counts.hour >= start)
-        found: dict[Signal, dict[str, int]] = defaultdict(dict)
+        """Return a version's answers to callers by signal and bin, from the hour of `since` on."""
+        query = select(_columns.counts).where(
+            _columns.task == task,
+            _columns.model_version == model_version,
+            _columns.hour >= _hour(since),
+        )
+        totals: dict[Signal, Counter[str]] = defaultdict(Counter)
         with self._database.read() as connection:
-            for signal, name, count in connection.execute(
-                query.group_by(counts.signal, counts.bin)
-            ):
-                found[Signal(signal)][name] = int(count)
-        return found
+            for counts in connection.execute(query).scalars():
+                for signal, bins in counts.items():
+                    totals[Signal(signal)].update(bins)
+        return {signal: dict(bins) for signal, bins in totals.items()}
 
 
-def count_predictions(connection: Connection, batch: Sequence[Prediction]) -> None:
+def count_predictions(
+    database: Database, connection: Connection, batch: Sequence[Prediction]
+) -> None:
     """Add predictions that were just inserted to the counts of their hours."""
-    groups: dict[tuple[str, int, datetime], list[Prediction]] = defaultdict(list)
-    for each in batch:
-        if each.method != SHADOW_METHOD:
-            groups[each.task, each.model_version, each.predict_time].append(each)
-    totals: Counter[tuple[str, int, str, str, str]] = Counter()
-    for (task, version, time), rows in groups.items():
-        hour = _hour(time)
-        for signal, name, count in _bins(rows):
-            totals[task, version, hour, signal, name] += count
+    hours: dict[tuple[str, int, datetime], list[Prediction]] = defaultdict(list)
+    answers = [each for each in batch if each.method != SHADOW_METHOD]
+    # The answers of a Triton call follow each other and have one time.
+    for (task, version, time), calls in groupby(answers, _CALL):
+        hours[task, version, _hour(time)] += calls
     # In one order, so that two transactions cannot wait for each other.
-    _upsert(connection, [(*key, count) for key, count in sorted(totals.items())])
+    for task, version, hour in sorted(hours):
+        key = {"of_task": task, "of_version": version, "of_hour": hour}
+        counts = connection.execute(_SELECT, key).scalar_one_or_none()
+        if counts is None:
+            row = {"task": task, "model_version": version, "hour": hour, "counts": {}}
+            database.insert_ignoring_repeats(connection, prediction_counts, [row])
+            counts = connection.execute(_SELECT, key).scalar_one()
+        total = _sum(counts, _bins(hours[task, version, hour]))
+        connection.execute(_UPDATE, {**key, "new_counts": total})
 
 
-def _bins(rows: Sequence[Prediction]) -> Iterator[tuple[str, str, int]]:
-    """Yield signal, bin and count."""
-    for label, count in Counter([row.label for row in rows]).items():
-        yield "label", label, count
+def _bins(rows: Sequence[Prediction]) -> Bins:
     lengths = [row.text_length for row in rows if row.text_length is not None]
     unknown = [row.unknown_pieces for row in rows if row.unknown_pieces is not None]
     numbers: dict[Signal, Sequence[float]] = {
@@ -84,27 +84,24 @@ def _bins(rows: Sequence[Prediction]) -> Iterator[tuple[str, str, int]]:
         Signal.TEXT_LENGTH: lengths,
         Signal.UNKNOWN_PIECES: unknown,
     }
-    for signal, values in numbers.items():
-        for number, count in count_bins(signal, values).items():
-            yield signal.value, str(number), count
+    counted = {
+        str(signal): {str(number): count for number, count in count_bins(signal, values).items()}
+        for signal, values in numbers.items()
+        if values
+    }
+    return {str(Signal.LABEL): Counter([row.label for row in rows]), **counted}
 
 
-def _upsert(connection: Connection, rows: Sequence[_Row]) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_INSERT_POSTGRESQL, (json.dumps(rows),))
-        return
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        chunk = rows[start : start + _ROWS_A_STATEMENT]
-        values = tuple(chain.from_iterable(chunk))
-        connection.exec_driver_sql(_upsert_sqlite(len(chunk)), values)
+def _sum(one: Bins, other: Bins) -> Bins:
+    """Return the sum of two counts."""
+    total = {signal: dict(bins) for signal, bins in one.items()}
+    for signal, bins in other.items():
+        of_signal = total.setdefault(signal, {})
+        for name, count in bins.items():
+            of_signal[name] = of_signal.get(name, 0) + count
+    return total
 
 
-@cache
-def _upsert_sqlite(count: int) -> str:
-    rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
-    return f"INSERT INTO prediction_counts ({_KEY}, count) VALUES {rows} {_ADD}"  # noqa: S608
-
-
-def _hour(time: datetime) -> str:
-    """Return the start of a time's hour in UTC, as it is stored."""
-    return stored_time(time)[:13] + ":00:00.000000"
+def _hour(time: datetime) -> datetime:
+    """Return the start of a time's hour in UTC."""
+    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

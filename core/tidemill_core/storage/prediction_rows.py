@@ -123,7 +123,7 @@ def _row(prediction: Prediction) -> Row:
         json.dumps(dict(prediction.attributes)) if prediction.attributes else "{}",
         prediction.propensity,
         prediction.latency_ms,
-        stored_time(prediction.predict_time),
+        _stored_time(prediction.predict_time),
         prediction.text_length,
         prediction.unknown_pieces,
         zlib.crc32(prediction.prediction_id.encode()) >> _SAMPLE_SHIFT,
@@ -131,7 +131,7 @@ def _row(prediction: Prediction) -> Row:
 
 
 @lru_cache(maxsize=16)
-def stored_time(time: datetime) -> str:
+def _stored_time(time: datetime) -> str:
     """Return SQLAlchemy's format for SQLite: in UTC, without the zone; a batch has one time."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 

@@ -76,7 +76,7 @@ class PredictionStore:
         """
         if batch:
             with self._database.write() as connection:
-                count_predictions(connection, insert_rows(connection, batch))
+                count_predictions(self._database, connection, insert_rows(connection, batch))
 
     def get(self, prediction_id: str) -> Prediction | None:
         """Return the prediction with an id; None if there is none."""

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
     Float,
@@ -68,10 +67,8 @@ prediction_counts = Table(
     Column("task", String(40), primary_key=True),
     Column("model_version", Integer, primary_key=True),
     Column("hour", UtcDateTime, primary_key=True),
-    Column("signal", String(20), primary_key=True),
-    # A label, or the number of a bin.
-    Column("bin", Text, primary_key=True),
-    Column("count", BigInteger, nullable=False),
+    # By signal, then by bin: a label, or the number of a bin.
+    Column("counts", JSON, nullable=False),
 )
 
 outcome_counts = Table(
