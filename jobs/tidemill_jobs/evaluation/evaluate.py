@@ -21,6 +21,7 @@ from tidemill_jobs.evaluation.paired import compare
 from tidemill_jobs.scoring.answers import Answers
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.pace import Pace
+from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.reading.rows import Row
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
@@ -86,12 +87,14 @@ def _answered(
     rows = _Rows(answers=[[] for _ in versions], confidences=[[] for _ in versions])
     limit, renames = context.task_settings.max_text_length, _renames(context)
     pace = Pace(context.triton.answered_calls)
+    wanted = Wanted(asked.text_column, asked.label_column)
+    private = PrivateFolders((context.settings.state_dir, context.settings.model_repository))
     with ExitStack() as stack:
         scorers = [
             stack.enter_context(Scorer(version, context.triton, pace, limit))
             for version in versions
         ]
-        for chunk in chunks(read_rows(asked.input, Wanted(asked.text_column, asked.label_column))):
+        for chunk in chunks(read_rows(asked.input, wanted, private)):
             pending = [scorer.begin(chunk.rows) for scorer in scorers]
             answers = [scorer.finish(each) for scorer, each in zip(scorers, pending, strict=True)]
             _add(rows, chunk, asked.label_column, answers, versions, renames)

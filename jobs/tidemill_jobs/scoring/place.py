@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tidemill_core.errors import ConfigurationError, DataError
 
@@ -10,6 +12,35 @@ _DATABASES = re.compile(
     r"(env:|(sqlite|postgres|postgresql|mysql|mariadb|mssql|oracle)(\+\w+)?://)"
 )
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
+
+
+class PlaceIsPrivate(DataError):
+    """A place that holds what callers of jobs must not read or write."""
+
+    def __init__(self, place: str) -> None:
+        problem = "is Tidemill's own: its state, its models or its settings; choose another place"
+        super().__init__("PLACE_IS_PRIVATE", f"{place} {problem}")
+
+
+@dataclass(frozen=True)
+class PrivateFolders:
+    """Tidemill's own folders, with keys and the data of all tasks.
+
+    A caller who may run jobs for one task must not reach them.
+    """
+
+    folders: Sequence[Path]
+
+    def check(self, path: str) -> None:
+        """Raise PlaceIsPrivate for a local file in one of the folders."""
+        real = Path(path).resolve()
+        if any(real.is_relative_to(folder.resolve()) for folder in self.folders):
+            raise PlaceIsPrivate(path)
+
+    def check_database(self, url: str) -> None:
+        """Raise PlaceIsPrivate for a database in one of the folders."""
+        if url.startswith("sqlite"):
+            self.check(url.partition(":///")[2].partition("?")[0].removeprefix("file:"))
 
 
 @dataclass(frozen=True)
@@ -40,10 +71,13 @@ class DatabasePlace:
 
         Raises:
             ConfigurationError: the variable is not set.
+            PlaceIsPrivate: the variable is one of Tidemill's settings.
         """
         if not self.database.startswith("env:"):
             return self.database
         variable = self.database.removeprefix("env:")
+        if variable.upper().startswith("TIDEMILL_"):
+            raise PlaceIsPrivate(self.database)
         if not (found := os.environ.get(variable, "")):
             problem = f"the environment variable {variable} of the jobs is not set"
             raise ConfigurationError(f"{problem}: set it to the database's URL")
@@ -54,8 +88,11 @@ def database_place(place: str) -> DatabasePlace | None:
     """Return the database that a place names; None if it is a file or another URL.
 
     Raises:
-        DataError: TABLE_NOT_NAMED.
+        DataError: TABLE_NOT_NAMED, or CHAINED_URL for URLs that wrap others.
     """
+    if "::" in place and "://" in place:
+        problem = "has a URL inside a URL; give the URL of the file itself"
+        raise DataError("CHAINED_URL", f"{place.partition('::')[0]}::… {problem}")
     if not _DATABASES.match(place):
         return None
     database, _, rows = place.partition("#")

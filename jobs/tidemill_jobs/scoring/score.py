@@ -27,6 +27,7 @@ from tidemill_jobs.data.whole_files import remove_left_over, written_whole
 from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.pace import Pace
+from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.scorer import (
@@ -65,7 +66,7 @@ def run(context: JobContext) -> Result:
     if (finished := scoring.finished(context)) is not None:
         return finished
     pace = Pace(context.triton.answered_calls)
-    output = open_output(asked.output, scoring.folder, overwrite=asked.overwrite)
+    output = open_output(asked.output, scoring.folder, scoring.private, overwrite=asked.overwrite)
     try:
         with Scorer(served, context.triton, pace, context.task_settings.max_text_length) as scorer:
             summary = _scored(context, scoring, scorer, output)
@@ -88,6 +89,7 @@ class _Scoring:
     folder: Path
     answers: AnswerStore
     logger: PredictionLogger | None
+    private: PrivateFolders
 
     def finished(self, context: JobContext) -> Result | None:
         """Return the result of a run that died after its output appeared; None if there is none."""
@@ -98,7 +100,7 @@ class _Scoring:
         if not _died(context, run_id):
             return None
         try:
-            open_output(self.asked.output, self.folder, overwrite=False).discard()
+            open_output(self.asked.output, self.folder, self.private, overwrite=False).discard()
         except OutputExists:
             found: Result = result
             return found
@@ -135,7 +137,13 @@ def _opened(context: JobContext, asked: ScoreParameters, served: ServedVersion) 
     folder.mkdir(parents=True, exist_ok=True)
     place.touch()
     remove_left_over(folder)
-    return _Scoring(asked, folder, AnswerStore(folder), _logger(context, asked, served))
+    logger = _logger(context, asked, served)
+    return _Scoring(asked, folder, AnswerStore(folder), logger, private_folders(context))
+
+
+def private_folders(context: JobContext) -> PrivateFolders:
+    """Return the folders that jobs of callers must not reach."""
+    return PrivateFolders((context.settings.state_dir, context.settings.model_repository))
 
 
 def _digest(values: list[Any]) -> str:
@@ -172,7 +180,7 @@ def _scored(context: JobContext, scoring: _Scoring, scorer: Scorer, output: Outp
     summary = Summary(scorer.version.labels, scorer.version.abstain_below)
     wanted = Wanted(scoring.asked.text_column)
     waiting: deque[tuple[Chunk, Answers | Pending]] = deque()
-    for chunk in chunks(read_rows(scoring.asked.input, wanted)):
+    for chunk in chunks(read_rows(scoring.asked.input, wanted, scoring.private)):
         _check_columns(chunk)
         kept = scoring.answers.load(chunk)
         waiting.append((chunk, scorer.begin(chunk.rows) if kept is None else kept))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tidemill_jobs.data.sources.files.stored_file import FORMATS, stored_files
-from tidemill_jobs.scoring.place import database_place
+from tidemill_jobs.scoring.place import PrivateFolders, database_place
 from tidemill_jobs.scoring.reading.csv_rows import read_csv
 from tidemill_jobs.scoring.reading.json_rows import read_json_lines
 from tidemill_jobs.scoring.reading.parquet_rows import read_parquet
@@ -15,16 +15,20 @@ __all__ = ["RowBatch", "Wanted", "read_rows"]
 _READERS = {"csv": read_csv, "jsonl": read_json_lines, "parquet": read_parquet}
 
 
-def read_rows(place: str, wanted: Wanted) -> Iterator[RowBatch]:
+def read_rows(place: str, wanted: Wanted, private: PrivateFolders) -> Iterator[RowBatch]:
     """Yield all rows of a place, in batches of bounded size; files in the order of their names.
 
     Raises:
         DataError: the place or a column cannot be used; names it, and says what to do.
     """
     if (table := database_place(place)) is not None:
+        private.check_database(table.url)
         yield from read_table(table, wanted)
         return
     files = stored_files(place, format_set=False)
+    for file in files:
+        if "://" not in file.part:
+            private.check(file.part)
     sizes = [file.size for file in files]
     known = [size for size in sizes if size is not None]
     total = sum(known) if len(known) == len(sizes) else 0

@@ -5,7 +5,7 @@ Rows go to a file in the folder of the scoring first. `commit` then moves it to 
 
 from pathlib import Path
 
-from tidemill_jobs.scoring.place import database_place
+from tidemill_jobs.scoring.place import PrivateFolders, database_place
 from tidemill_jobs.scoring.writing.file_output import FileOutput
 from tidemill_jobs.scoring.writing.output import Output
 from tidemill_jobs.scoring.writing.table_output import TableOutput
@@ -13,17 +13,19 @@ from tidemill_jobs.scoring.writing.table_output import TableOutput
 __all__ = ["Output", "open_output"]
 
 
-def open_output(place: str, folder: Path, *, overwrite: bool) -> Output:
+def open_output(place: str, folder: Path, private: PrivateFolders, *, overwrite: bool) -> Output:
     """Return the output at a place. Nothing appears there before its `commit`.
 
     Args:
         place: a path, a URL, or DATABASE#TABLE.
         folder: where its rows are until then.
+        private: where it must not be.
         overwrite: whether an output that exists is replaced.
 
     Raises:
         DataError: OUTPUT_EXISTS, UNKNOWN_FORMAT or OUTPUT_UNREACHABLE.
     """
     if (table := database_place(place)) is not None:
+        private.check_database(table.url)
         return TableOutput(table, folder, overwrite=overwrite)
-    return FileOutput(place, folder, overwrite=overwrite)
+    return FileOutput(place, folder, private, overwrite=overwrite)

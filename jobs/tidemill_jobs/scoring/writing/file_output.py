@@ -13,6 +13,7 @@ from tidemill_core.durable import STAGED, sync
 from tidemill_core.errors import DataError, TidemillError
 from tidemill_jobs.data.sources.files.csv_lines import delimiter_of
 from tidemill_jobs.data.sources.files.stored_file import FORMATS, without_secrets
+from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.writing.formats import (
     CsvWriter,
     JsonLinesWriter,
@@ -28,7 +29,9 @@ _COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 class FileOutput:
     """A file; see `Output`."""
 
-    def __init__(self, place: str, folder: Path, *, overwrite: bool) -> None:
+    def __init__(
+        self, place: str, folder: Path, private: PrivateFolders, *, overwrite: bool
+    ) -> None:
         self._shown = without_secrets(place)
         self._overwrite = overwrite
         name = PurePosixPath(place.lower())
@@ -46,7 +49,9 @@ class FileOutput:
         self._beside = str(PurePosixPath(self._name).parent / f"{STAGED}{folder.name}")
         self._delimiter = delimiter_of(place)
         self._writer: Writer | None = None
-        self._require_folder()
+        if self._is_local:
+            private.check(self._name)
+            self._require_folder()
         if self.exists() and not overwrite:
             raise OutputExists(self._shown)
 
@@ -99,8 +104,6 @@ class FileOutput:
         return CsvWriter(file, self._delimiter)
 
     def _require_folder(self) -> None:
-        if not self._is_local:
-            return
         parent = Path(self._name).parent
         if not parent.is_dir() or Path(self._name).is_dir():
             problem = "is a folder" if parent.is_dir() else "its folder does not exist"

@@ -219,6 +219,32 @@ def test_what_cannot_be_scored(
     assert (bench.folder / "there.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("var/private.csv", "out.csv"),
+        ("v*/private.csv", "out.csv"),
+        ("link.csv", "out.csv"),
+        ("in.csv", "var/out.csv"),
+        ("in.csv", "file://{folder}/var/out.csv"),
+        ("sqlite:///{folder}/var/tidemill.db#api_keys", "out.csv"),
+        ("in.csv", "sqlite:///{folder}/var/tidemill.db#scored"),
+        ("env:TIDEMILL_DATABASE_URL#api_keys", "out.csv"),
+        ("simplecache::file://{folder}/var/private.csv", "out.csv"),
+    ],
+)
+def test_tidemills_own_files_are_out_of_reach(bench: Bench, source: str, output: str) -> None:
+    """Who may run a job for a task reads and writes neither the state nor the models."""
+    write(bench.folder / "in.csv", TEXTS)
+    (bench.folder / "var").mkdir()
+    write(bench.folder / "var" / "private.csv", TEXTS)
+    (bench.folder / "link.csv").symlink_to(bench.folder / "var" / "private.csv")
+    with pytest.raises(TidemillError) as caught:
+        bench.score(*(each.format(folder=bench.folder) for each in (source, output)))
+    assert caught.value.reason in ("PLACE_IS_PRIVATE", "CHAINED_URL")
+    assert not (bench.folder / "out.csv").exists()
+
+
 def test_an_unknown_version(bench: Bench) -> None:
     """A version that does not exist is an error before anything is read."""
     with pytest.raises(NotFound):
