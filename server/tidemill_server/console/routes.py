@@ -35,6 +35,12 @@ HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
 }
 _UNAUTHENTICATED = 401
+_INSTEAD_OF_THE_PAGE = {
+    "hx-retarget": "#main",
+    "hx-reselect": "#main",
+    "hx-reswap": "outerHTML",
+}
+"""The headers with which htmx shows a problem in place of the whole page."""
 
 log = structlog.get_logger()
 
@@ -141,8 +147,14 @@ def _failed(console: Console, request: Request, session: Session, why: Problem) 
         if "hx-request" in request.headers:  # a fragment cannot be a page
             return Response(headers={"hx-redirect": SIGN_IN})
         return RedirectResponse(SIGN_IN, 303)
-    visit = Visit(console, request, session, NOBODY)
-    return visit.show("problem.html", why.status, problem=why)
+    response = Visit(console, request, session, NOBODY).show(
+        "problem.html", why.status, problem=why
+    )
+    if "hx-request" in request.headers:
+        if request.method == "GET":  # the page goes on to show what it knows, and asks again
+            return Response(status_code=204)
+        response.headers.update(_INSTEAD_OF_THE_PAGE)
+    return response
 
 
 async def no_page(request: Request, _: Exception) -> Response:

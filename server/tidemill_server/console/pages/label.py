@@ -14,12 +14,14 @@ from starlette.responses import Response
 
 from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_server.console.pages import pairs
-from tidemill_server.console.routes import get, post
+from tidemill_server.console.routes import get, post, problem
 from tidemill_server.console.visit import Visit
+from tidemill_server.gateway.problem import Failed
 
 KEYS = "123456789abcdefhijklmnopqrtvwxyz"
 """The keys of the first labels; g, s and u have other meanings."""
 _DECIDED = 20
+_REFUSED = (400, 404)
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,29 @@ async def show(visit: Visit) -> Response:
 
 async def give(visit: Visit) -> Response:
     """Hold a label, store the one before it, and show the next text."""
-    await _store(visit, _held(visit))
+    refused = await _refusal(visit)
     form, label = visit.form, visit.form.get("label", "")
     new = form.get("new_label", "").strip() if label == "new" else ""
     held = Held(form.get("lease", ""), form.get("item", ""), new or label, bool(new))
     if label == "skip" or not held.item or (label == "new" and not new):
         held = Held()
-    return await _item(visit, form.get("then", "") or _new_lease(), held)
+    return await _item(visit, form.get("then", "") or _new_lease(), held, refused=refused)
+
+
+async def _refusal(visit: Visit) -> str:
+    """Store the label that the page held; return why it is refused, such as "others decided".
+
+    Raises:
+        Failed: it is not refused, but could not be stored now.
+    """
+    try:
+        await _store(visit, _held(visit))
+    except Failed as failed:
+        why = problem(failed)
+        if why.status not in _REFUSED:
+            raise
+        return why.detail
+    return ""
 
 
 async def store(visit: Visit) -> Response:
@@ -85,7 +103,9 @@ async def _store(visit: Visit, held: Held) -> None:
     await visit.ask("LabelingService/SubmitLabel", request, pb.SubmitLabelResponse)
 
 
-async def _item(visit: Visit, lease: str, held: Held, then: str = "") -> Response:
+async def _item(
+    visit: Visit, lease: str, held: Held, then: str = "", refused: str = ""
+) -> Response:
     request = pb.LeaseLabelItemsRequest(
         task=visit.task, annotator=visit.annotator, max_items=1, request_id=lease
     )
@@ -98,6 +118,7 @@ async def _item(visit: Visit, lease: str, held: Held, then: str = "") -> Respons
         held=held,
         lease=lease,
         then=then,
+        refused=refused,
         decided=await _decided(visit),
     )
     if "hx-request" in visit.request.headers:

@@ -31,7 +31,9 @@ async def predict(visit: Visit) -> Response:
         answer = await visit.ask("PredictionService/Predict", request, pb.PredictResponse)
     except Failed as failed:
         why = problem(failed)
-        return visit.show("try_it.html", why.status, answer=None, error=why.detail)
+        # htmx shows no answer of a status from 500 on.
+        status = 200 if "hx-request" in visit.request.headers else why.status
+        return visit.show("try_it.html", status, answer=None, error=why.detail)
     return visit.show("try_it.html", answer=answer.prediction, error="")
 
 

@@ -29,6 +29,13 @@
     if (document.hidden && when.startsWith("every")) event.preventDefault();
   });
 
+  // What is sent stays on the page until the server takes it.
+  const trouble = (event) => {
+    const isSent = event.detail.requestConfig.verb === "post";
+    if (isSent) document.getElementById("trouble").hidden = event.type === "htmx:beforeRequest";
+  };
+  for (const each of ["htmx:responseError", "htmx:sendError", "htmx:beforeRequest"]) document.addEventListener(each, trouble);
+
   // An action that changes something asks first.
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;

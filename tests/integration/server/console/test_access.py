@@ -85,6 +85,25 @@ def _csrf_less(client: httpx.Client) -> httpx.Response:
     return client.post("/console/sign-out", data={})
 
 
+def test_a_page_that_follows_keeps_what_it_shows(site: ConsoleSite) -> None:
+    """A refused question of a page's script changes nothing; a refused form shows why."""
+    client = site.signed_in(Scope.LABEL)
+    script = {"hx-request": "true"}
+
+    assert client.get("/console/t/support/loop", headers=script).status_code == 204
+    fields = {"csrf": csrf(client, "/sign-in")}
+    refused = client.post("/console/t/support/jobs/start", data=fields, headers=script)
+    assert refused.status_code == 403
+    assert refused.headers["hx-retarget"] == "#main"
+    fields |= {"held_item": "nothing", "held_label": "card", "item": "x", "label": "card"}
+    page = client.post("/console/t/support/label", data=fields, headers=script)
+    assert page.status_code == 200
+    assert "The label before was not stored" in page.text
+    client.cookies.clear()
+    signed_out = client.get("/console/t/support/loop", headers=script)
+    assert signed_out.headers["hx-redirect"] == "/console/sign-in"
+
+
 def test_pages_obey_scopes(site: ConsoleSite) -> None:
     """A caller without a scope neither sees the page's name nor gets the page."""
     client = site.signed_in(Scope.PREDICT)

@@ -82,7 +82,7 @@ def test_a_text_gets_its_label_and_a_verdict(open_page: OpenPage, site: ConsoleS
     page.fill("#comment", SCRIPT)
     page.click("text=Send the verdict")
 
-    assert "verdict is stored" in page.locator(".notice").inner_text()
+    assert "verdict is stored" in page.inner_text(".notice.good")
     [stored], _ = site.workspace.storage.feedback.page("support", "", StoredPage(size=1))
     assert (stored.label, stored.comment, stored.source) == ("login", SCRIPT, "ada")
 
