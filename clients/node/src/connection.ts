@@ -106,8 +106,12 @@ export function connection(
       "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
       "grpc.primary_user_agent": "tidemill-node",
       "grpc.enable_retries": 1,
-      "grpc.service_config": serviceConfig(),
+      "grpc.service_config": serviceConfig(isList(address)),
       ...(isLocal(address) && { "grpc.enable_http_proxy": 0 }),
+      // gRPC would send the whole list as the name of the server.
+      ...(address.includes(",") && {
+        "grpc.default_authority": address.slice(address.indexOf(":") + 1).split(",")[0],
+      }),
       ...(serverName !== undefined && { "grpc.ssl_target_name_override": serverName }),
       interceptors: apiKey === undefined ? [] : [authorization(apiKey)],
     },
@@ -120,6 +124,11 @@ export function isLocal(address: string): boolean {
   const target = address.slice(address.lastIndexOf("/") + 1).replace(/^ipv[46]:/, "");
   const host = target.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1").toLowerCase();
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Return whether an address stands for several servers, which calls are spread over. */
+function isList(address: string): boolean {
+  return /^(dns|ipv4|ipv6):/.test(address);
 }
 
 function checkKey(apiKey: string, address: string, isProtected: boolean): void {
@@ -145,7 +154,7 @@ function authorization(apiKey: string): Interceptor {
 }
 
 /** Return gRPC's service config in JSON: which calls it retries, when and how often. */
-function serviceConfig(): string {
+function serviceConfig(balanced: boolean): string {
   const repeatable = [
     PredictionServiceService.getPrediction,
     PredictionServiceService.predict,
@@ -156,6 +165,7 @@ function serviceConfig(): string {
     FeedbackServiceService.submitPreference,
   ];
   return JSON.stringify({
+    ...(balanced && { loadBalancingConfig: [{ round_robin: {} }] }),
     methodConfig: [
       {
         name: repeatable.map(({ path }) => {

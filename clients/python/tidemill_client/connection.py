@@ -132,9 +132,12 @@ def connection(
                 f"the API key would travel to {address} unencrypted: use tls=True or tls=Tls(...), "
                 "or insecure=True if something else protects the network"
             )
-    options = channel_options(keepalive_seconds)
+    options = channel_options(keepalive_seconds, is_list(address))
     if is_local(address):
         options = (*options, ("grpc.enable_http_proxy", 0))
+    if "," in address:  # gRPC would send the whole list as the name of the server
+        first = address.partition(":")[2].partition(",")[0]
+        options = (*options, ("grpc.default_authority", first))
     if certificates is not None and certificates.server_name is not None:
         options = (*options, ("grpc.ssl_target_name_override", certificates.server_name))
     return Connection(
@@ -159,6 +162,11 @@ def is_local(address: str) -> bool:
         return False
 
 
+def is_list(address: str) -> bool:
+    """Return whether an address stands for several servers, which calls are spread over."""
+    return address.startswith(("dns:", "ipv4:", "ipv6:"))
+
+
 def seconds(name: str, value: float) -> float:
     """Return a timeout of at most `MAX_SECONDS`; infinity is accepted.
 
@@ -170,11 +178,14 @@ def seconds(name: str, value: float) -> float:
     return float(min(value, MAX_SECONDS))
 
 
-def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
+def channel_options(
+    keepalive_seconds: float, balanced: bool = False
+) -> tuple[tuple[str, Any], ...]:
     """Return the options of a channel to a Tidemill server.
 
     Args:
         keepalive_seconds: seconds of silence after which a connection with open calls is tested.
+        balanced: whether calls take turns among all servers of the address that are healthy.
     """
     return (
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -186,13 +197,16 @@ def channel_options(keepalive_seconds: float) -> tuple[tuple[str, Any], ...]:
         ("grpc.http2.max_pings_without_data", 0),  # a stream that only receives pings as often
         ("grpc.primary_user_agent", f"tidemill-python/{version('tidemill')}"),
         ("grpc.enable_retries", 1),
-        ("grpc.service_config", service_config()),
+        ("grpc.service_config", service_config(balanced)),
     )
 
 
 @cache
-def service_config() -> str:
-    """Return gRPC's service config in JSON: which calls it retries, when and how often."""
+def service_config(balanced: bool = False) -> str:
+    """Return gRPC's service config in JSON: which calls it retries, when and how often.
+
+    If `balanced`, calls take turns among the servers that report SERVING (gRFC A17).
+    """
     policy = {
         "maxAttempts": MAX_ATTEMPTS,
         "initialBackoff": f"{FIRST_BACKOFF_SECONDS}s",
@@ -203,7 +217,11 @@ def service_config() -> str:
     # Retries stop when half of the tokens are used, so they do not keep a server overloaded.
     throttling = {"maxTokens": 100, "tokenRatio": 0.1}
     methods = {"name": list(_repeatable_methods()), "retryPolicy": policy}
-    return json.dumps({"methodConfig": [methods], "retryThrottling": throttling})
+    config: dict[str, Any] = {"methodConfig": [methods], "retryThrottling": throttling}
+    if balanced:
+        config["loadBalancingConfig"] = [{"round_robin": {}}]
+        config["healthCheckConfig"] = {"serviceName": ""}
+    return json.dumps(config)
 
 
 def _repeatable_methods() -> Iterator[dict[str, str]]:
