@@ -22,7 +22,7 @@ from tidemill_core.storage.reports import ReportStore
 INTERVAL_SECONDS = 30.0
 FEEDBACK_WINDOW = timedelta(hours=24)
 _MS = 1000.0
-_GAUGES = {
+GAUGES = {
     "check_verdict": ("1 for the verdict of the newest report.", ("task", "kind", "verdict")),
     "check_time_seconds": ("When the newest report was written.", ("task", "kind")),
     "accuracy": ("Accuracy by where it comes from.", ("task", "source")),
@@ -38,6 +38,7 @@ _GAUGES = {
     "feedback_verdicts": ("Verdicts in the last 24 hours.", ("task", "verdict")),
     "feedback_report": ("Figures of the newest feedback report.", ("task", "figure")),
 }
+"""The meaning and labels of each gauge, by its name without the prefix `tidemill_`."""
 KINDS = ("accuracy", "drift", "latency", "feedback", "rollout", "retraining")
 
 Sample = tuple[str, tuple[str, ...], Any]
@@ -83,13 +84,12 @@ class Signals(Collector):
 def _families(samples: Iterable[Sample]) -> Iterator[Metric]:
     # A page with a series twice is refused as a whole.
     known = {(name, labels): value for name, labels, value in samples if value is not None}
-    for name, (meaning, label_names) in _GAUGES.items():
+    for name, (meaning, label_names) in GAUGES.items():
         family = GaugeMetricFamily(f"tidemill_{name}", meaning, labels=label_names)
         for (of_name, labels), value in known.items():
             if of_name == name:
                 family.add_metric(labels, float(value))
-        if family.samples:
-            yield family
+        yield family
 
 
 def _of_feedback(store: FeedbackStore, tasks: Collection[str], clock: Clock) -> Iterator[Sample]:

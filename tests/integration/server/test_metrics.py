@@ -18,6 +18,7 @@ from tests.plugins import promql
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
+from tidemill_server.telemetry.signals import GAUGES
 
 PREDICT = "PredictionService/Predict"
 
@@ -138,9 +139,11 @@ def test_every_query_finds_its_metrics(front: Front, triton: RunningTriton) -> N
         missing = [name for name in promql.metrics_of(query) if name not in known]
         unseen.update(missing)
         assert missing or promql.unknown_names(query, known) == [], title
-    # There are no refusals yet, so those metrics have a name but no sample.
-    assert unseen <= {"tidemill_shed_total", "tidemill_auth_failures_total"}
-    assert all(f"\n# TYPE {name} counter\n" in page for name in unseen)
+    # There are no refusals and reports yet, so those metrics have a name but no sample.
+    counters = {"tidemill_shed_total", "tidemill_auth_failures_total"}
+    assert unseen <= counters | {f"tidemill_{name}" for name in GAUGES}
+    kinds = {name: "counter" if name in counters else "gauge" for name in unseen}
+    assert all(f"\n# TYPE {name} {kind}\n" in page for name, kind in kinds.items())
 
 
 def test_calls_are_in_the_access_log(front: Front, workspace: Workspace) -> None:

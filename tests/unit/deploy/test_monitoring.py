@@ -12,6 +12,7 @@ from tests.plugins import promql
 from tests.unit.deploy.test_compose import COMPOSE, ROOT, SERVICES, default, volumes
 from tidemill_server.telemetry.labels import Labels
 from tidemill_server.telemetry.metrics import Metrics
+from tidemill_server.telemetry.signals import GAUGES
 
 QUERIES = [*promql.panel_queries(), *promql.alert_queries()]
 OURS = [(title, query) for title, query in QUERIES if "tidemill_" in query]
@@ -33,7 +34,9 @@ def every_metric() -> promql.Scrape:
     metrics.triton("support", 1).observe(1)
     metrics.shed("support", "OVERLOADED").inc()
     metrics.auth_failed("X").inc()
-    return promql.scrape([generate_latest(metrics.registry).decode()])
+    found = promql.scrape([generate_latest(metrics.registry).decode()])
+    reports = {f"tidemill_{name}": frozenset(labels) for name, (_, labels) in GAUGES.items()}
+    return {**found, **reports}
 
 
 def datasource() -> dict[str, Any]:
@@ -80,6 +83,7 @@ def test_every_metric_and_alert_is_explained() -> None:
     metrics = Metrics(Labels((), (), ()), "0.1.0")
     counters = {"counter": "_total"}
     names = [f.name + counters.get(f.type, "") for f in metrics.registry.collect()]
+    names += [f"tidemill_{name}" for name in GAUGES]
     names += [name for name, _ in promql.alert_queries()]
     assert [name for name in names if f"`{name}`" not in text] == []
 
