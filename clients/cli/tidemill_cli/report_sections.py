@@ -33,6 +33,8 @@ _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
 _BARS = ("accuracy", "window_share", "share", "distance")
 _PARTS_OF_BINS = ("bins", "reference_shares", "window_shares")
 _EXAMPLES = "example_prediction_ids"
+_ORDERED = ("confidence", "text_length", "unknown_pieces")
+"""Signals whose bins have an order."""
 _SHARES = ("accuracy", "low", "high", "baseline", "share", "drop", "confidence")
 """The last words of names whose values are shares of one."""
 
@@ -43,7 +45,7 @@ def sections(details: Details) -> Iterator[Section]:
     figures = [
         (name.replace("_", " "), shown_value(name, value))
         for name, value in sorted(details.items())
-        if name not in tables and value not in (None, [], {}, "")
+        if name not in (*tables, _EXAMPLES) and value not in (None, [], {}, "")
     ]
     if figures:
         yield Section("Figures", ("figure", "value"), figures)
@@ -57,7 +59,8 @@ def sections(details: Details) -> Iterator[Section]:
 
 def example_ids(details: Details) -> Mapping[str, Sequence[str]]:
     """Return the ids of predictions that stand for a finding, by what they are examples of."""
-    found = {f"texts that moved {_title(each)}": each for each in _rows(details, "signals")}
+    found = {"texts of the finding": details}
+    found |= {f"texts that moved {_title(each)}": each for each in _rows(details, "signals")}
     found |= {f"texts of the topic {_title(each)}": each for each in _rows(details, "new_topics")}
     return {name: each[_EXAMPLES] for name, each in found.items() if each.get(_EXAMPLES)}
 
@@ -103,10 +106,14 @@ def _table(name: str, rows: Sequence[Details]) -> Section:
 
 
 def _bins(signal: Details) -> Section:
-    """Return a signal's shares before and now, with a bar for the share now."""
+    """Return a signal's shares before and now, with a bar for the share now.
+
+    Bins without an order of their own are ordered by how far they moved.
+    """
     parts = zip(*(signal[part] for part in _PARTS_OF_BINS), strict=False)
     shares = [(str(name), float(before), float(now)) for name, before, now in parts]
-    shares.sort(key=lambda row: -abs(row[2] - row[1]))
+    if signal.get("signal") not in _ORDERED:
+        shares.sort(key=lambda row: -abs(row[2] - row[1]))
     rows = [(n, percent(b), percent(now), f"{100 * (now - b):+.1f}") for n, b, now in shares]
     columns = ("", "reference", "now", "points")
     bars = [_length(now) for _, _, now in shares]

@@ -33,7 +33,13 @@ DRIFT: dict[str, Any] = {
             "window_shares": [0.25, 0.75],
             "example_prediction_ids": ["p1", "p2"],
         },
-        {"signal": "label", "distance": 0.02},
+        {
+            "signal": "label",
+            "distance": 0.02,
+            "bins": ["card", "fees", "login"],
+            "reference_shares": [0.5, 0.3, 0.2],
+            "window_shares": [0.55, 0.05, 0.4],
+        },
     ],
     "new_topics": [{"terms": ["crypto", "wallet"], "row_count": 30, "share": 0.015}],
 }
@@ -58,15 +64,17 @@ def test_the_accuracy_by_source_and_class_is_a_table() -> None:
 
 
 def test_a_signal_has_its_distance_and_the_bins_that_moved() -> None:
-    """The bins are ordered by how far they moved, and a bar shows the share now."""
+    """Bins of lengths keep their order, and those of labels are ordered by how far they moved."""
     found = tables(DRIFT)
     assert found["Drift by signal"][0] == ["text_length", "0.21", "0.0002", "yes"]
     assert found["Shares by text length"] == [
         ["short", "60.0 %", "25.0 %", "-35.0"],
         ["long", "40.0 %", "75.0 %", "+35.0"],
     ]
+    assert [row[0] for row in found["Shares by label"]] == ["fees", "login", "card"]
     assert found["New topics"] == [["crypto, wallet", "30", "1.5 %"]]
     assert example_ids(DRIFT) == {"texts that moved text length": ["p1", "p2"]}
+    assert example_ids({"example_prediction_ids": ["p3"]}) == {"texts of the finding": ["p3"]}
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,15 @@ def run(context: JobContext) -> Result:
     return {**written, "prediction_count": count, "drifted_columns": drifted}
 
 
-def compare(signals: Sequence[Samples], metadata: Mapping[str, str]) -> Any:
+def compare(
+    signals: Sequence[Samples], metadata: Mapping[str, str], max_rows: int = MAX_ROWS
+) -> Any:
     """Return Evidently's report, a Snapshot, with a column for each signal.
+
+    Args:
+        signals: those that are measured.
+        metadata: what Evidently shows beside its figures.
+        max_rows: the most rows of a side; larger counts are scaled down.
 
     Raises:
         ConfigurationError: Evidently is not installed.
@@ -92,19 +99,19 @@ def compare(signals: Sequence[Samples], metadata: Mapping[str, str]) -> Any:
         # Texts that were not counted leave a column shorter, which is filled with missing values.
         window, reference = (
             pd.DataFrame({name: pd.Series(values) for name, values in side.items()})
-            for side in _sides(signals)
+            for side in _sides(signals, max_rows)
         )
         sides = [Dataset.from_pandas(each, data_definition=columns) for each in (window, reference)]
         report = Report([DataDriftPreset(), DataSummaryPreset()], metadata=dict(metadata))
         return report.run(*sides)
 
 
-def _sides(signals: Sequence[Samples]) -> tuple[Columns, Columns]:
+def _sides(signals: Sequence[Samples], max_rows: int) -> tuple[Columns, Columns]:
     """Return the rows of the window and of the reference, by signal."""
-    values = {each.signal: _values(each) for each in signals}
+    named = [(str(each.signal), _values(each), each) for each in signals]
     return (
-        {str(each.signal): _rows(values[each.signal], each.window) for each in signals},
-        {str(each.signal): _rows(values[each.signal], each.reference) for each in signals},
+        {name: _rows(values, each.window, max_rows) for name, values, each in named},
+        {name: _rows(values, each.reference, max_rows) for name, values, each in named},
     )
 
 
@@ -116,9 +123,9 @@ def _values(samples: Samples) -> Sequence[Any]:
     return [low if math.isinf(high) else (low + high) / 2 for low, high in bounds]
 
 
-def _rows(values: Sequence[Any], counts: Counts) -> Sequence[Any]:
+def _rows(values: Sequence[Any], counts: Counts, most: int) -> Sequence[Any]:
     total = int(counts.sum())
-    kept = np.ceil(counts * (MAX_ROWS / total)).astype(np.int64) if total > MAX_ROWS else counts
+    kept = np.ceil(counts * (most / total)).astype(np.int64) if total > most else counts
     rows: Sequence[Any] = np.array(values, dtype=object).repeat(kept).tolist()
     return rows
 
