@@ -72,12 +72,12 @@ class HttpApi(FastAPI):
         """Serve one request: the ASGI application."""
         for pattern, operations in self.paths if scope["type"] == "http" else ():
             if match := pattern.fullmatch(scope["path"]):
-                verb = "GET" if scope["method"] == "HEAD" else scope["method"]
-                if verb not in operations:
+                operation = operations.get(scope["method"])
+                if operation is None:
                     allowed = {"allow": ", ".join(operations)}
                     return await send_problem(send, http_problem(405), more_headers=allowed)
                 scope["path_params"] = match.groupdict()
-                return await self.gateway.serve(operations[verb], scope, receive, send)
+                return await self.gateway.serve(operation, scope, receive, send)
         return await super().__call__(scope, receive, send)
 
 
@@ -85,7 +85,10 @@ def _paths(operations: Sequence[Operation]) -> list[tuple[re.Pattern[str], dict[
     """Return the operations of each path, by verb."""
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
-        paths.setdefault(operation.route.path, {})[operation.route.verb] = operation
+        verbs = paths.setdefault(operation.route.path, {})
+        verbs[operation.route.verb] = operation
+        if operation.reads_query and not operation.method.returns_many:
+            verbs["HEAD"] = operation
     return [
         (re.compile(_FIELD.sub(r"(?P<\1>[^/]+)", path)), found) for path, found in paths.items()
     ]

@@ -171,6 +171,19 @@ def test_a_page_of_its_own_may_call(client: httpx.Client) -> None:
     assert not [name for name in (*answer.headers, *preflight.headers) if "allow-origin" in name]
 
 
+def test_methods_that_a_path_does_not_have(client: httpx.Client) -> None:
+    """The answer lists those that it has; HEAD is GET without the body, but not of events."""
+    for method, path, allowed in (
+        ("GET", PREDICT, "POST"),
+        ("DELETE", "/v1/feedback", "POST, GET, HEAD"),
+        ("HEAD", "/v1/runs/1:watch", "GET"),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    head, got = client.head("/health"), client.get("/health")
+    assert (head.status_code, head.content, head.headers) == (200, b"", got.headers)
+
+
 def test_the_openapi_page_loads_nothing(client: httpx.Client) -> None:
     """The document names the routes and their fields; the page shows them without scripts."""
     document = client.get("/openapi.json").json()
