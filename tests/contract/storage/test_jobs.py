@@ -8,9 +8,11 @@ from tests.contract.storage.runs import enqueue, start
 from tests.contract.storage.values import NOW, at_once, later
 from tidemill_core.domain.job import Job, JobRun, JobRunState, Trigger
 from tidemill_core.domain.job_parameters import (
+    EvaluateParameters,
     ImportModelParameters,
     JobParameters,
     RetrainParameters,
+    ScoreParameters,
     TrainingPlace,
 )
 from tidemill_core.errors import NotFound
@@ -97,6 +99,8 @@ def test_one_run_waits(storage: Storage) -> None:
     [
         ("retrain", RetrainParameters("ngram", 5, 60, 0, TrainingPlace.SAGEMAKER)),
         ("import_model", ImportModelParameters("u1", "onnx", 64)),
+        ("score", ScoreParameters("in.csv", "out.csv", "title", 2, log_predictions=True)),
+        ("evaluate", EvaluateParameters("in.csv", against=2)),
     ],
 )
 def test_parameters_read_back(storage: Storage, job: str, parameters: JobParameters) -> None:
