@@ -82,6 +82,8 @@ def replay(
     settings = load_settings()
     if settings.tasks:
         require_task(settings, task)
+        if settings.tasks[task].kind == "preference":
+            raise WrongUsage(f"{task} has preference pairs: only labeled texts can be replayed")
     first, last = train_before.date(), until.date()
     if last < first:
         raise WrongUsage(f"--until {last} is before --train-before {first}")

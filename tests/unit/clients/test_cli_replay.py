@@ -89,7 +89,7 @@ def test_a_replay_takes_what_the_task_is_and_no_place_of_the_workspace(
 ) -> None:
     """Alert receivers, the database and the trackers of the workspace stay out of a replay."""
     (tmp_path / "tidemill.toml").write_text(
-        '[tasks.desk]\nsources = [{ path = "x.csv" }]\nmax_text_length = 99\n'
+        '[tasks.desk]\nsources = [{ path = "x.csv" }]\nmax_text_length = 99\napproval = true\n'
         "[feedback]\nretrain_after = 7\n[alerts.webhook]\nurl = 'http://127.0.0.1:9/hook'\n"
         "secret = 'a secret of 16 or more'\n"
     )
@@ -103,6 +103,7 @@ def test_a_replay_takes_what_the_task_is_and_no_place_of_the_workspace(
     assert os.environ["TIDEMILL_MONITORING__WINDOW_HOURS"] == "720"
     assert replayed.tasks["desk"].max_text_length == 99
     assert replayed.tasks["desk"].training.seed == 3
+    assert not replayed.tasks["desk"].approval
     assert (replayed.feedback.retrain_after, replayed.monitoring.window_hours) == (7, 720)
     assert replayed.alerts == Settings().alerts
     assert replayed.database_url == ""
@@ -130,6 +131,7 @@ def test_periods_are_days_weeks_or_months(days: int, starts: int) -> None:
 def test_the_page_needs_no_other_file_and_escapes_what_data_say() -> None:
     """The page has no script and no link, and shows a label of HTML as text."""
     page = replay_page(_outcome())
+    assert "drift: 1 of 1, the first after 24 days; accuracy: none of 1" in page
     assert "&lt;b&gt;desk&lt;/b&gt;.csv" in page
     assert not any(word in page for word in ("<script", "http://", "https://", "<link", "src="))
 
@@ -138,8 +140,8 @@ def test_the_headline_names_both_accuracies_and_the_interval() -> None:
     """A manager reads one sentence: what was right, against what, and how sure that is."""
     assert headline(_outcome()) == (
         "Tidemill answered 80.0 % of 1,000 texts right. The first version alone would have "
-        "answered 75.0 % right: +5.0 points (95 % interval +3.0 to +7.0). 2 versions answered one "
-        "after another, and people labeled 50 texts."
+        "answered 75.0 % right: +5.0 points (95 % interval +3.0 to +7.0). Versions that answered: "
+        "2. Texts that people labeled: 50."
     )
 
 
@@ -185,7 +187,16 @@ def _outcome() -> dict[str, Any]:
         ],
         "alerts": [{"kind": "drift", **times, "resolve_time": None, "message": "labels drifted"}],
         "accuracy_reports": [
-            {"accuracy_low": 0.7, "accuracy_high": 0.9, "true_accuracy": 0.8, **times}
+            {
+                "verdict": "OK",
+                "accuracy_low": 0.7,
+                "accuracy_high": 0.9,
+                "true_accuracy": 0.8,
+                **times,
+            }
+        ],
+        "drift_reports": [
+            {"verdict": "ALERT", "drifted": ["label"], "create_time": "2011-01-25T00:00:00Z"}
         ],
         "feedback": {"corrections": 30, "mistakes": 1, "confirmations": 8},
         "labels": {"AUDIT": 10, "UNCERTAIN": 40},

@@ -15,7 +15,7 @@ from tidemill_cli.replaying.people import Annotators, Users
 from tidemill_cli.replaying.stack import ReplayStack
 from tidemill_client import Prediction, TidemillError
 
-_STEP = timedelta(hours=4)
+_STEP = timedelta(hours=8)
 """How far the clock moves at a time by day. The rows of a step are sent in one call."""
 _MOST_ROWS = 512
 _LABELING = timedelta(hours=23)

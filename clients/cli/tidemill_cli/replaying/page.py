@@ -49,6 +49,7 @@ def _bodies(outcome: Values) -> Iterator[str]:
     yield html_page.table(_periods(outcome["periods"]))
     yield html_page.table(_versions(outcome["versions"]))
     yield html_page.table(_alerts(outcome["alerts"]))
+    yield _first_signs(outcome)
     yield _estimates(outcome)
     yield _method(outcome)
 
@@ -62,8 +63,8 @@ def headline(outcome: Values) -> str:
     return (
         f"Tidemill answered {percent(outcome['accuracy'])} of {outcome['rows']:,} texts right. The "
         f"first version alone would have answered {percent(outcome['frozen_accuracy'])} right: "
-        f"{points} (95 % interval {interval}). {answered} versions answered one after another, and "
-        f"people labeled {sum(outcome['labels'].values()):,} texts."
+        f"{points} (95 % interval {interval}). Versions that answered: {answered}. Texts that "
+        f"people labeled: {sum(outcome['labels'].values()):,}."
     )
 
 
@@ -151,6 +152,24 @@ def _alerts(alerts: Sequence[Values]) -> Section:
         for each in alerts
     ]
     return Section("Alerts", ("kind", "raised", "resolved", "finding"), rows)
+
+
+def _first_signs(outcome: Values) -> str:
+    """Return how late the checks found that something moves."""
+    found = []
+    for kind in ("drift", "accuracy"):
+        times = [
+            _moment(report["create_time"])
+            for report in outcome[f"{kind}_reports"]
+            if report["verdict"] == "ALERT"
+        ]
+        count = len(outcome[f"{kind}_reports"])
+        if times:
+            days = (min(times) - _day(outcome["train_before"])).days
+            found.append(f"{kind}: {len(times)} of {count}, the first after {days} days")
+        else:
+            found.append(f"{kind}: none of {count}")
+    return f"<p>Checks that found a problem: {text('; '.join(found))}.</p>\n"
 
 
 def _estimates(outcome: Values) -> str:

@@ -87,8 +87,9 @@ class Annotators:
     def label(self, client: TidemillClient) -> None:
         """Label the texts that wait, as far as the budget allows."""
         while (budget := int(LABELED * self.traffic) - self.given.total()) > 0:
+            wanted = min(budget, _LEASED)
             request = labeling_pb.LeaseLabelItemsRequest(
-                task=self.task, annotator=_ANNOTATOR, max_items=min(budget, _LEASED)
+                task=self.task, annotator=_ANNOTATOR, max_items=wanted
             )
             leased = client.labeling.LeaseLabelItems(request, timeout=CALL_SECONDS).label_items
             for item in leased:
@@ -105,5 +106,5 @@ class Annotators:
                     timeout=CALL_SECONDS,
                 )
                 self.given[enum_name(item, "reason")] += 1
-            if not leased:
+            if len(leased) < wanted:
                 return

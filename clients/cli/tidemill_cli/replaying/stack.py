@@ -27,7 +27,7 @@ from tidemill_core.supervisor import (
 
 _POLL_SECONDS = 0.002
 _LOOK_SECONDS = 0.2
-_STORED_SECONDS = 30.0
+_STORED_SECONDS, _STORED_POLL_SECONDS = 30.0, 0.02
 _LAST_LINES = 3
 
 
@@ -82,7 +82,7 @@ class ReplayStack:
             except NotFound as error:
                 if time.monotonic() > end:
                     raise CommandFailed("the predictions do not reach the database") from error
-                time.sleep(_POLL_SECONDS)
+                time.sleep(_STORED_POLL_SECONDS)
             else:
                 return
 

@@ -47,7 +47,8 @@ def replay_settings(settings: Settings, task: str, seed: int, folder: Path) -> d
     source = {"path": str(folder / _EXAMPLES), "time_column": "time"}
     known = settings.model_dump(mode="json", exclude_unset=True, include=_SECTIONS)
     sends = {name: "" for name in type(settings.schedule).model_fields if name.startswith("send_")}
-    fields |= {"sources": [source], "training": {**fields.get("training", {}), "seed": seed}}
+    training = {**fields.get("training", {}), "seed": seed}
+    fields |= {"sources": [source], "training": training, "approval": False}
     return {
         **known,
         "schedule": {**known.get("schedule", {}), **sends},
