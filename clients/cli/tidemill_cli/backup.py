@@ -29,7 +29,7 @@ def backup(file: File, as_json: AsJson = False) -> None:
     and secret keys, so only you may read it.
     """
     require_extras()
-    from tidemill_core.backup.archive import write_backup  # its packages are part of the extras
+    from tidemill_core.backup.write import write_backup  # its packages are part of the extras
 
     keep_files_private()
     settings, version = workspace_settings(), importlib.metadata.version("tidemill")

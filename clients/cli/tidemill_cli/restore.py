@@ -26,7 +26,7 @@ def restore(file: File, as_json: AsJson = False) -> None:
     """
     settings = settings_with_tasks()
     require_extras()
-    from tidemill_core.backup.archive import restore_backup  # its packages are part of the extras
+    from tidemill_core.backup.restore import restore_backup  # its packages are part of the extras
     from tidemill_core.supervisor.lock import StateDirectoryLock
 
     if not file.is_file():

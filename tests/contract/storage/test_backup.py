@@ -9,12 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.storage.values import NOW, prediction, verdict
-from tidemill_core.backup.archive import (
-    DamagedBackup,
-    NotEmpty,
-    restore_backup,
-    write_backup,
-)
+from tidemill_core.backup.restore import DamagedBackup, NotEmpty, restore_backup
+from tidemill_core.backup.write import write_backup
 from tidemill_core.settings import Settings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage, open_storage

@@ -1,0 +1,157 @@
+"""Writing a backup of a workspace that may be in use."""
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import IO, cast
+
+from tidemill_core.backup.contents import (
+    DATABASE,
+    DESCRIPTION,
+    FORMAT,
+    MODELS,
+    STATE,
+    Backup,
+    OnProgress,
+    RowProgress,
+    sqlite_url,
+)
+from tidemill_core.backup.rows import copy_rows, count_rows
+from tidemill_core.errors import DataError
+from tidemill_core.settings import Settings
+from tidemill_core.storage.storage import open_storage
+
+LEFT_OUT = frozenset(
+    {
+        *("imports", "lock", "logs", "metrics", "prepared", "processes.json", "restart.json"),
+        *("spool", "tidemill.db", "triton"),
+    }
+)
+"""Names in the state directory that belong to running processes, or that can be made again."""
+
+
+def write_backup(
+    settings: Settings, path: Path, version: str, now: datetime, on_progress: OnProgress
+) -> Backup:
+    """Write a backup of a workspace that may be in use; the file appears once it is whole.
+
+    Raises:
+        DataError: FILE_CHANGED, a file vanished while it was copied.
+        FileExistsError: there is such a file.
+        OSError: it cannot be written.
+        StorageUnavailable: the database does not answer.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        database = Path(folder) / DATABASE
+        counts = _copy_out(settings, database, on_progress)
+        staged = Path(folder) / "backup.tar"
+        staged.touch(0o600)
+        with staged.open("wb") as output, tarfile.open(fileobj=output, mode="w") as archive:
+            files = _add_files(archive, settings, database, on_progress)
+            backup = Backup(version, now.isoformat(), counts, files)
+            described = json.dumps({"format": FORMAT, **asdict(backup)}).encode()
+            member = tarfile.TarInfo(DESCRIPTION)
+            member.size = len(described)
+            archive.addfile(member, io.BytesIO(described))
+            archive.close()
+            output.flush()
+            os.fsync(output.fileno())
+        staged.rename(path)
+    return backup
+
+
+def _copy_out(settings: Settings, database: Path, on_progress: OnProgress) -> dict[str, int]:
+    source = open_storage(settings.effective_database_url)
+    with closing(source.database):
+        target = open_storage(sqlite_url(database))
+        with closing(target.database):
+            step = RowProgress(count_rows(source.database), 0.0, on_progress)
+            return copy_rows(source.database, target.database, step)
+
+
+def _add_files(
+    archive: tarfile.TarFile, settings: Settings, database: Path, on_progress: OnProgress
+) -> dict[str, str]:
+    hashes = {DATABASE: _add(archive, database, DATABASE)}
+    places = [*_state_files(settings), *_model_files(settings)]
+    for number, (file, name) in enumerate(places):
+        on_progress(0.5 + 0.5 * number / len(places), name)
+        if file.suffix == ".db":
+            with tempfile.TemporaryDirectory(dir=database.parent) as folder:
+                hashes[name] = _add(archive, _copied_sqlite(file, Path(folder)), name)
+        else:
+            hashes[name] = _add(archive, file, name)
+    return hashes
+
+
+def _state_files(settings: Settings) -> Iterator[tuple[Path, str]]:
+    root = settings.state_dir
+    for entry in sorted(root.iterdir()):
+        if entry.name not in LEFT_OUT and not entry.name.startswith("."):
+            yield from _files_of(entry, root, STATE)
+
+
+def _model_files(settings: Settings) -> Iterator[tuple[Path, str]]:
+    root = settings.model_repository
+    for entry in sorted(root.iterdir()) if root.exists() else ():
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from _files_of(entry, root, MODELS)
+
+
+def _files_of(entry: Path, root: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    """Yield the regular files of a file or folder, except SQLite's logs and unfinished files."""
+    files = sorted(entry.rglob("*")) if entry.is_dir() else [entry]
+    for file in files:
+        inside = file.relative_to(root)
+        if any(part.startswith(".") for part in inside.parts):
+            continue
+        if file.is_file() and not file.is_symlink() and not file.name.endswith(("-wal", "-shm")):
+            yield file, f"{prefix}/{inside.as_posix()}"
+
+
+def _copied_sqlite(file: Path, folder: Path) -> Path:
+    """Return a copy of a SQLite database that others may write at the same time."""
+    copy = folder / file.name
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    return copy
+
+
+def _add(archive: tarfile.TarFile, file: Path, name: str) -> str:
+    try:
+        with file.open("rb") as opened:
+            member = archive.gettarinfo(arcname=name, fileobj=opened)
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            reader = _HashingReader(opened)
+            archive.addfile(member, cast("IO[bytes]", reader))
+    except FileNotFoundError as error:
+        rule = f"{file} was removed while the backup was written: run the command again"
+        raise DataError("FILE_CHANGED", rule) from error
+    return reader.hexdigest()
+
+
+class _HashingReader:
+    """A file whose read bytes are hashed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        content = self._file.read(size)
+        self._hash.update(content)
+        return content
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
