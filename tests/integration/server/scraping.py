@@ -20,9 +20,14 @@ def front_page(front: Front) -> str:
 
 def triton_page(triton: RunningTriton) -> str:
     """Return Triton's metrics."""
+    return _page(triton_metrics_port(triton))
+
+
+def triton_metrics_port(triton: RunningTriton) -> int:
+    """Return the port of Triton's metrics."""
     command = Path(f"/proc/{triton.process.pid}/cmdline").read_text("utf-8").split("\0")
     port = next(word.removeprefix(_FLAG) for word in command if word.startswith(_FLAG))
-    return _page(int(port))
+    return int(port)
 
 
 def samples(front: Front) -> list[Sample]:

@@ -3,17 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 from tests.integration.server.front import NOW, Front, Workspace
-from tests.integration.server.scraping import samples, total
+from tests.integration.server.scraping import samples, total, triton_metrics_port
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_jobs.monitoring.triton_metrics import read_counters, since
 
 
 def test_outcomes_reach_the_database_and_reports_the_metrics(
     workspace: Workspace, triton: RunningTriton
 ) -> None:
-    """Answers are counted when the front ends, and the newest report is on its page."""
+    """Answers are counted when the front ends, and Triton counts its own times of them."""
     storage, start = workspace.storage, datetime.now(UTC)
     details = {"accuracy": 0.875, "accuracy_low": 0.85}
     ok = ReportVerdict.OK
@@ -25,6 +26,11 @@ def test_outcomes_reach_the_database_and_reports_the_metrics(
         wait_until(lambda: total(samples(front), "accuracy", **place) > 0, "there are gauges", 10)
         assert total(samples(front), "accuracy", **place) == 0.875
         assert total(samples(front), "accuracy_low", **place) == 0.85
+    page = f"http://127.0.0.1:{triton_metrics_port(triton)}/metrics"
+    counters = read_counters(page, "support-onnx", 1)
+    assert counters is not None
+    assert counters["success_count"] >= 1
+    assert since({}, counters)["triton_compute_ms"] > 0
     until = datetime.now(UTC) + timedelta(seconds=1)
     counted = storage.outcome_counts.sums("support", start, until)
     assert counted.answered >= 3
