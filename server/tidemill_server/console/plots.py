@@ -92,21 +92,6 @@ def spark(values: Sequence[float], label: str) -> Markup:
     return _svg(width, height, label, [f'<polyline class="line" points="{path}"/>'], "spark")
 
 
-def columns(counts: Sequence[tuple[str, float]], label: str) -> Markup:
-    """Return a small column for each count, such as the predictions of each hour."""
-    if not counts:
-        return Markup("")
-    width, height = 240, 40
-    step, most = width / len(counts), max(count for _, count in counts) or 1
-    parts = [
-        f'<rect class="column" x="{i * step + 0.5:.1f}" width="{max(step - 1, 0.5):.1f}" '
-        f'y="{height - height * count / most:.1f}" height="{height * count / most:.1f}">'
-        f"<title>{escape(name)}: {count:,.0f}</title></rect>"
-        for i, (name, count) in enumerate(counts)
-    ]
-    return _svg(width, height, label, parts, "columns")
-
-
 def bars(shares: Sequence[Bar], label: str) -> Markup:
     """Return two bars for each name: its share of the reference, and of the window."""
     if not shares:
@@ -185,7 +170,7 @@ def _dot(point: Point, x: float, y: float) -> str:
 
 
 def _svg(width: int, height: int, label: str, parts: Sequence[str], kind: str) -> Markup:
-    stretch = ' preserveAspectRatio="none"' if kind in ("share", "columns") else ""
+    stretch = ' preserveAspectRatio="none"' if kind == "share" else ""
     return Markup(  # noqa: S704 -- its parts are numbers and escaped texts
         f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img"{stretch}'
         f' aria-label="{escape(label)}">{"".join(parts)}</svg>'

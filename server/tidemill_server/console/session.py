@@ -4,19 +4,17 @@ The cookie holds the caller's API key or token, encrypted, because every page as
 it. A revoked key so ends its sessions at once, in every worker.
 """
 
+import base64
 import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.secret_file import read_or_create
-
-KEY_FILE = "console_key"
+_PURPOSE = b"tidemill: sessions of the console"
 SESSION_SECONDS = 12 * 3600
 """How long a browser stays signed in."""
 MAX_CREDENTIAL_LENGTH = 2500
@@ -86,16 +84,7 @@ class Sessions:
         return hmac.compare_digest(self.csrf_token(session).encode(), shown.encode())
 
 
-def load_sessions(state_dir: Path) -> Sessions:
-    """Return the sessions of a state directory; the first caller creates their key.
-
-    Raises:
-        ConfigurationError: the file is damaged, cannot be read or written, or other users may
-            read it.
-    """
-    path = state_dir / KEY_FILE
-    try:
-        return Sessions(read_or_create(path, lambda: Fernet.generate_key().decode()).strip())
-    except ValueError as error:
-        message = f"{path} is damaged; remove it, and everyone signs in again"
-        raise ConfigurationError(message) from error
+def sessions_of(signing_keys: Mapping[int, bytes]) -> Sessions:
+    """Return the sessions of the servers that sign prediction ids with the same keys."""
+    key = hmac.digest(signing_keys[max(signing_keys)], _PURPOSE, hashlib.sha256)
+    return Sessions(base64.urlsafe_b64encode(key).decode())

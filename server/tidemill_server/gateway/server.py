@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tidemill_core.clock import system_clock
+from tidemill_core.prediction_id import load_keys
 from tidemill_core.settings import Settings
 from tidemill_server.console.app import add_console, templates
-from tidemill_server.console.session import load_sessions
+from tidemill_server.console.session import sessions_of
 from tidemill_server.console.visit import Console
 from tidemill_server.gateway.app import Gateway, gateway_app, operations_of
 from tidemill_server.gateway.site import Site
@@ -49,7 +50,8 @@ class HttpServer(EmbeddedTransport):
         tasks = list(settings.tasks)
         operations = operations_of(methods, tasks[0] if len(tasks) == 1 else "")
         app = gateway_app(Gateway(pipeline, site, room), operations, tasks[0] if tasks else "TASK")
-        sessions = load_sessions(settings.state_dir)
+        keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
+        sessions = sessions_of(keys)
         console = Console(pipeline, methods, site, sessions, settings, templates(), system_clock)
         add_console(app, console)
         port = Port("http_port", settings.http_host, settings.http_port)

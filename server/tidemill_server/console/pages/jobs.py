@@ -11,7 +11,7 @@ from tidemill_server.console.navigation import task_path
 from tidemill_server.console.routes import get, post
 from tidemill_server.console.visit import Visit
 
-_PAGE = 25
+_PAGE = 50
 _ACTIVE = ("queued", "running")
 _WITH_FILES = (IMPORT_MODEL, SCORE, EVALUATE)
 """Jobs that need files, so the command line starts them."""
@@ -39,7 +39,7 @@ async def _runs(visit: Visit) -> dict[str, Any]:
     )
     found = await visit.ask("JobService/ListJobRuns", request, pb.ListJobRunsResponse)
     return {
-        "runs": found.job_runs,
+        "runs": sorted(found.job_runs, key=lambda run: word(run, "state") not in _ACTIVE),
         "after": found.next_page_token,
         "job": asked.get("job", ""),
         "is_first_page": "after" not in asked,

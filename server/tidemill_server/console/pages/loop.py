@@ -1,6 +1,7 @@
 """Loop: the state of each task at a glance, and what the system does now."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from tidemill_server.console.visit import Visit
 
 _TREND = 20
 """Reports in the small plot of accuracy."""
-_RUNS = 20
+_RUNS = 100
+"""Newest runs among which the active ones are looked for; short ones come each minute."""
 _ACTIVE = ("queued", "running")
 _SOURCES = {
     "combined": "from audits and feedback",
@@ -121,9 +123,15 @@ async def _loop(visit: Visit, task: str) -> TaskLoop:
         dataset=await questions.dataset(visit, task),
         retraining=retrainings[0] if retrainings else None,
         progress=_progress(counted, settings.feedback.retrain_after),
-        active=[run for run in runs if word(run, "state") in _ACTIVE],
+        active=_active([*retrainings, *runs]),
         alerts=await questions.open_alerts(visit, task),
     )
+
+
+def _active(runs: Iterable[job_service_pb2.JobRun]) -> list[job_service_pb2.JobRun]:
+    """Return the runs that wait or run, each once; those that run first."""
+    by_id = {run.run_id: run for run in runs if word(run, "state") in _ACTIVE}
+    return sorted(by_id.values(), key=lambda run: word(run, "state") != "running")
 
 
 def _progress(counted: list[job_service_pb2.JobRun], retrain_after: int) -> dict[str, Any]:

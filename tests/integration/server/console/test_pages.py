@@ -1,6 +1,7 @@
 """Each page in a real browser."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page
@@ -250,3 +251,19 @@ def test_a_key_is_made_shown_once_and_revoked(open_page: OpenPage, site: Console
     assert page.locator("tr:has-text('CreateApiKey') >> text=ada").count() == 1
     [record], _ = site.workspace.storage.audit.page("", "ada", StoredPage(size=1))
     assert record.method.endswith("/RevokeApiKey")
+
+
+def test_labels_are_found_while_one_types(open_page: OpenPage, site: ConsoleSite) -> None:
+    """Where labels are many, `/` searches them, and Enter gives the first match."""
+    datasets, now = site.workspace.storage.datasets, system_clock()
+    labels = {f"topic {number}": 10 for number in range(40)}
+    newer = replace(datasets.get("2" * 64), dataset_version="3" * 64, label_counts=labels)
+    datasets.add(replace(newer, create_time=now, build_time=now))
+    page = open_page("/t/support/label")
+
+    page.keyboard.press("/")
+    page.keyboard.type("PIC 17")
+    assert page.locator("#labels button:visible").count() == 1
+    page.keyboard.press("Enter")
+
+    assert page.inner_text(".held strong") == "topic 17"
