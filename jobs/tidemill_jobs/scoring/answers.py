@@ -57,11 +57,11 @@ class AnswerStore:
         self._folder = folder
 
     def load(self, chunk: Chunk) -> Answers | None:
-        """Return the answers to a chunk; None if they are not kept."""
-        path = self._path(chunk)
-        if not path.exists():
+        """Return the answers to a chunk; None if they are not kept, or damaged."""
+        try:
+            table = feather.read_table(self._path(chunk), memory_map=False)
+        except (OSError, pa.ArrowException):
             return None
-        table = feather.read_table(path, memory_map=False)
         columns = {name: table.column(name) for name in table.column_names}
         return Answers(
             columns["label"].to_numpy(),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -38,11 +39,16 @@ def read_table(place: DatabasePlace, wanted: Wanted) -> Iterator[RowBatch]:
             number = 0
             for batch in iter(lambda: list(islice(found.mappings(), _ROWS)), []):
                 read = [
-                    row_of(f"{place.shown}:{number + at}", dict(row), row[wanted.text])
+                    row_of(f"{place.shown}:{number + at}", _plain(row), row[wanted.text])
                     for at, row in enumerate(batch, start=1)
                 ]
                 number += len(read)
                 yield RowBatch(read, min(1.0, number / max(total, 1)))
+
+
+def _plain(row: sa.RowMapping) -> dict[str, Any]:
+    """Return a row's values; ids of the type UUID, which no file has, as text."""
+    return {name: str(value) if isinstance(value, UUID) else value for name, value in row.items()}
 
 
 def _from(place: DatabasePlace) -> Any:

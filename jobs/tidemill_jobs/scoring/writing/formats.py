@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -148,11 +149,23 @@ def _inferred(values: Sequence[Any]) -> pa.DataType:
 
 
 def _json_line(row: Mapping[str, Any]) -> bytes:
-    text = json.dumps(row, ensure_ascii=False, default=_plain)
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError:  # JSON has no NaN and no infinity
+        return _json_line(_finite(row))
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:  # half of a UTF-16 character
-        return json.dumps(row, default=_plain).encode() + b"\n"
+        return json.dumps(row, allow_nan=False, default=_plain).encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for numbers that are not finite."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:

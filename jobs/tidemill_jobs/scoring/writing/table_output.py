@@ -70,7 +70,7 @@ class TableOutput:
                 table.drop(connection)
             table.create(connection)
             for batch in rows.iter_batches(_ROWS):
-                connection.execute(table.insert(), batch.to_pylist())
+                connection.execute(table.insert(), _values(batch))
         self._staged.unlink()
 
     def discard(self) -> None:
@@ -100,6 +100,9 @@ class TableOutput:
         """Convert the block's errors to a DataError, without the URL and the rows."""
         try:
             yield
+        except (OverflowError, UnicodeError, ValueError) as error:
+            problem = f"a value does not fit its column ({type(error).__name__})"
+            raise not_written(self._shown, problem) from error
         except SQLAlchemyError as error:
             detail = str(getattr(error, "orig", type(error).__name__)).strip().partition("\n")[0]
             raise not_written(self._shown, detail) from error
@@ -112,6 +115,19 @@ def _end(connection: sa.Connection, statement: str) -> None:
         connection.commit()
     else:
         connection.rollback()
+
+
+def _values(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return rows for the driver, with text for values of types that databases do not share."""
+    columns = {
+        field.name: values.to_pylist()
+        for field, values in zip(batch.schema, batch.columns, strict=True)
+    }
+    for field in batch.schema:
+        if isinstance(_type(field.type), sa.Text):
+            found = columns[field.name]
+            columns[field.name] = [None if value is None else str(value) for value in found]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _type(kind: pa.DataType) -> Any:

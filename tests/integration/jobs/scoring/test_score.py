@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from tests.integration.jobs.scoring.conftest import Bench
 from tests.integration.server.models import LABELS, POISON, TinyModel
@@ -81,6 +82,26 @@ def test_tables_in_and_out(bench: Bench) -> None:
     assert [row["id"] for row in rows_of(bench.folder / "out.jsonl")] == [2, 3]
 
 
+def test_a_database_of_an_environment_variable(
+    bench: Bench, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PostgreSQL whose URL is in a variable is read, and gets a table with the types."""
+    monkeypatch.setenv("WAREHOUSE_URL", postgres_url)
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE tickets (id uuid, day date, text text)"))
+        add = sa.text("INSERT INTO tickets VALUES (gen_random_uuid(), '2026-01-02', :text)")
+        connection.execute(add, [{"text": text} for text in TEXTS])
+    bench.score("env:WAREHOUSE_URL#public.tickets", "env:WAREHOUSE_URL#scored")
+    with pytest.raises(TidemillError, match="exists already"):
+        bench.score("env:WAREHOUSE_URL#tickets", "env:WAREHOUSE_URL#scored")
+    with engine.begin() as connection:
+        rows = connection.execute(sa.text("SELECT day, text, prediction_label FROM scored")).all()
+    assert {(text, label) for _, text, label in rows} == set(zip(TEXTS, BEST, strict=True))
+    assert {day for day, _, _ in rows} == {date(2026, 1, 2)}
+    engine.dispose()
+
+
 def test_types_of_parquet_survive(bench: Bench) -> None:
     """Types of the input's columns are those of the output, even without values in some rows."""
     table = pa.table(
@@ -89,11 +110,23 @@ def test_types_of_parquet_survive(bench: Bench) -> None:
             "day": pa.array([None, date(2026, 1, 2), None, None], pa.date32()),
             "tags": pa.array([["a"], None, [], ["b", "c"]], pa.list_(pa.string())),
             "price": pa.array([1, 2, None, 3], pa.int16()),
+            "took": pa.array([5, None, 6, 7], pa.duration("s")),
+            "rate": pa.array([0.5, None, float("nan"), 1.0]),
         }
     )
     pq.write_table(table, bench.folder / "in.parquet")
     bench.score("in.parquet", "out.parquet")
-    assert pq.read_table(bench.folder / "out.parquet").select(table.column_names).equals(table)
+    kept = pq.read_table(bench.folder / "out.parquet").select(table.column_names)
+    assert kept.drop(["rate"]).equals(table.drop(["rate"]))
+    assert kept.schema == table.schema
+    bench.score("in.parquet", f"sqlite:///{bench.folder}/x.db#scored")
+    with closing(sqlite3.connect(bench.folder / "x.db")) as connection:
+        assert connection.execute("SELECT took, tags FROM scored").fetchone() == (
+            "0:00:05",
+            '["a"]',
+        )
+    bench.score("in.parquet", "out.jsonl")
+    assert [row["rate"] for row in rows_of(bench.folder / "out.jsonl")] == [0.5, None, None, 1.0]
     bench.score("in.parquet", "out.csv")
     assert rows_of(bench.folder / "out.csv")[1]["day"] == "2026-01-02"
 
