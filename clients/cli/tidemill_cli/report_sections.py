@@ -21,6 +21,14 @@ _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
     "windows": ("Accuracy of the last windows", ("since", "until", *_ESTIMATE)),
     "signals": ("Drift by signal", ("signal", "distance", "p_value", "drifted", "note")),
     "new_topics": ("New topics", ("terms", "row_count", "share")),
+    "attacks": ("Held feedback", ("reason", "label", "sources", "count", "why")),
+    "sources": (
+        "How often people's labels agree with the sources",
+        (
+            *("source", "right_count", "wrong_count"),
+            *("agreement", "agreement_low", "agreement_high"),
+        ),
+    ),
     "burn_rates": (
         "Error budget: how many times too fast it is used up",
         (

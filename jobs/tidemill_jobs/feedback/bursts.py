@@ -29,7 +29,7 @@ MAX_CHANCE = 1e-6
 MAX_BOLD_CHANCE = 0.01
 FEW_SOURCES = 3
 FEW_SHARE = 0.1
-"""The sources that are not peers: three, or a tenth of all if that is more."""
+"""The sources that are not peers: three, or a tenth of all if that is more; never all."""
 MIN_PEER_VERDICTS = 20
 _MIN_OF_SOURCE = 3
 _BOLD_QUANTILE = 0.75
@@ -156,7 +156,8 @@ class _Pushed:
 
 def _burst(label: str, within: _Pushed, everything: _Pushed, direction: _Direction) -> Burst | None:
     """Return the burst of a label within a period, measured by the peers of all times."""
-    few = max(FEW_SOURCES, math.ceil(FEW_SHARE * len(everything.totals)))
+    sources = len(everything.totals)
+    few = min(max(FEW_SOURCES, math.ceil(FEW_SHARE * sources)), sources - 1)
     leading = within.leading(label, few)
     peers = everything.totals.keys() - {*everything.leading(label, few), *leading}
     peer_total = sum(everything.totals[source] for source in peers)

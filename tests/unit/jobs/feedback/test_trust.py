@@ -118,6 +118,15 @@ def test_honest_sources_are_not_held(seed: int) -> None:
     assert find_bursts([*crowd, *topic]) == []
 
 
+@pytest.mark.parametrize("sources", [1, 2, 3])
+def test_an_application_is_a_measure_for_a_few_other_sources(sources: int) -> None:
+    """Where one application sends what all users say, sources beside it are compared with it."""
+    crowd = [replace(each, source="") for each in honest(20, 20)]
+    bad = attack(30, sources=sources)
+    bursts = find_bursts([*crowd, *bad])
+    assert {id(each) for burst in bursts for each in burst.verdicts} == set(map(id, bad))
+
+
 @pytest.mark.parametrize("source", ["", "app"])
 def test_a_single_application_is_never_a_burst(source: str) -> None:
     """Without other sources nothing can be compared, whatever it sends."""
