@@ -24,6 +24,7 @@ from tests.integration.jobs.data.building import build
 from tests.integration.jobs.data.sources.web_api.api import Answer, Api, Asked, running
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
+from tests.plugins.triton import RunningTriton
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
 from tidemill_core.domain.dataset import DatasetVersion
@@ -124,14 +125,24 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, front: Front, postgres_url: str) -> Iterator[World]:
+def own(tmp_path: Path) -> Workspace:
+    """Return a workspace without anyone else's feedback and labels."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    return Workspace(folder, {TASK: 1})
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, own: Workspace, triton: RunningTriton, postgres_url: str
+) -> Iterator[World]:
     """Yield the sources, still empty."""
     database = sa.create_engine(postgres_url)
     with database.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE tickets (id SERIAL, text TEXT, label TEXT)")
     folder = tmp_path / "events"
     folder.mkdir()
-    with running() as api:
+    with running() as api, Front(own, triton.grpc_address) as front:
         made = World(folder, database, api, front)
         api.answer = made.answer
         yield made
@@ -203,13 +214,13 @@ def _until(stage: str, step: int, build: Callable[[], object]) -> None:
 
 
 def test_killed_anywhere_it_is_the_same_dataset(
-    world: World, workspace: Workspace, tmp_path: Path
+    world: World, own: Workspace, tmp_path: Path
 ) -> None:
     """Twenty builds are killed while all sources grow; the next explains each row.
 
     It is the version that is built from the beginning elsewhere.
     """
-    database_url = f"sqlite:///{workspace.database}"
+    database_url = f"sqlite:///{own.database}"
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     processes = mp.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
