@@ -62,7 +62,7 @@ def _field(field: FieldType) -> Converter | None:
 def _one(field: FieldType) -> Converter | None:
     if field.type == Kind.TYPE_MESSAGE:
         return converter(field.message_type)
-    if field.type == Kind.TYPE_DOUBLE:
+    if field.type in (Kind.TYPE_DOUBLE, Kind.TYPE_FLOAT):
         return _finite
     if field.type == Kind.TYPE_ENUM:
         names = {value.number: value.name for value in field.enum_type.values}

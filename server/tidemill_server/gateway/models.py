@@ -30,6 +30,8 @@ _SAME = re.compile(r"As in (\w+)\.")
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 UInt32 = Annotated[int, Field(ge=0, lt=2**32)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+UInt64 = Annotated[int, Field(ge=0, lt=2**64)]
+_REALS = (Kind.TYPE_DOUBLE, Kind.TYPE_FLOAT)
 
 
 def _time(value: object) -> datetime:
@@ -52,6 +54,7 @@ _SCALARS: Mapping[int, Any] = {
     Kind.TYPE_INT32: Int32,
     Kind.TYPE_UINT32: UInt32,
     Kind.TYPE_INT64: Int64,
+    Kind.TYPE_UINT64: UInt64,
 }
 _WELL_KNOWN: Mapping[str, Any] = {
     "google.protobuf.Timestamp": _Time,
@@ -67,7 +70,9 @@ class Body(BaseModel):
         has_times: whether a field is a time, which is a string in JSON.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
     has_times: ClassVar[bool] = False
 
 
@@ -176,7 +181,7 @@ def _kind(field: FieldType, nested: Callable[[MessageType], Any], number: Any) -
         kind = _WELL_KNOWN.get(message.full_name) or nested(message)
     elif field.type == Kind.TYPE_ENUM:
         kind = Literal[tuple(value.name for value in field.enum_type.values)]
-    elif field.type == Kind.TYPE_DOUBLE:
+    elif field.type in _REALS:
         kind = number
     else:
         kind = _SCALARS[field.type]

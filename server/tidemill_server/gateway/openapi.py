@@ -125,5 +125,10 @@ class _WithoutTitles(GenerateJsonSchema):
         return False
 
 
-def _filled(example: Mapping[str, Any], task: str) -> Json:
-    return {name: task if value == "TASK" else value for name, value in example.items()}
+def _filled(example: Any, task: str) -> Any:
+    """Return an example with the task in the place of TASK."""
+    if isinstance(example, Mapping):
+        return {name: _filled(value, task) for name, value in example.items()}
+    if isinstance(example, list):
+        return [_filled(value, task) for value in example]
+    return task if example == "TASK" else example

@@ -23,7 +23,7 @@ from tidemill_server.rpc.methods import Method
 
 _MOST_PARAMETERS = 100
 _INTEGER = re.compile(r"-?\d{1,19}")
-_INTEGERS = (Kind.TYPE_INT32, Kind.TYPE_INT64, Kind.TYPE_UINT32)
+_INTEGERS = (Kind.TYPE_INT32, Kind.TYPE_INT64, Kind.TYPE_UINT32, Kind.TYPE_UINT64)
 _BOOLS: Mapping[str, Any] = {"true": True, "false": False}
 
 

@@ -100,9 +100,11 @@ def run(command: str, values: dict[str, str]) -> dict[str, Any]:
     for name, value in values.items():
         command = command.replace(name, value)
     answer = answered(command)
-    for field in ("prediction_id", "silence_id", "run_id"):
-        if field in answer:
-            values[field.upper()] = answer[field]
+    inside = [each for each in answer.values() if isinstance(each, dict)]
+    for fields in (answer, *inside):
+        for field in ("prediction_id", "silence_id", "run_id", "key_id"):
+            if field in fields:
+                values[field.upper()] = fields[field]
     return answer
 
 

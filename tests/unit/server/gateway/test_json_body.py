@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidemill.v1.access_service_pb2 import CreateApiKeyRequest
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
 from tidemill.v1.monitoring_service_pb2 import SilenceAlertsRequest
 from tidemill.v1.prediction_service_pb2 import PredictRequest
@@ -91,6 +92,14 @@ def test_a_large_body_is_read() -> None:
     """What is in its strings does not count as values."""
     text = '[{"a": 1}, \\" ' * 100_000
     assert parsed(json.dumps({"text": text}).encode(), PredictBody) == {"text": text}
+
+
+def test_a_number_that_is_too_large() -> None:
+    """JSON allows 1e400, but no double can hold it: it is refused rather than infinite."""
+    body = request_model(CreateApiKeyRequest.DESCRIPTOR)
+    assert parsed(b'{"requests_per_second": 1e300}', body)["requests_per_second"] == 1e300
+    with pytest.raises(InvalidField, match="must be a finite number"):
+        parsed(b'{"requests_per_second": 1e400}', body)
 
 
 def test_times() -> None:
