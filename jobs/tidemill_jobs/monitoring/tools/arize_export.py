@@ -16,7 +16,7 @@ from tidemill_core.settings import ArizeSettings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.monitoring.tools.arize_rows import prediction_rows, verdict_rows
+from tidemill_jobs.monitoring.tools.arize_rows import SentTexts, prediction_rows, verdict_rows
 
 if TYPE_CHECKING:  # part of the extra [arize]
     from tidemill_jobs.monitoring.tools.arize_client import ArizeClient
@@ -39,11 +39,8 @@ def run(context: JobContext) -> Result:
         ArizeUnavailable: Arize did not answer, or refused the rows.
         StorageUnavailable: the database does not answer.
     """
-    task, settings = context.task, context.settings.arize
-    client = _client(settings, task)
-    repair = TextRepair(redact=tuple(context.task_settings.redact))
-    texts = repair if settings.send_texts else None
-    until = context.clock() - LAG
+    task, until = context.task, context.clock() - LAG
+    client, texts = _client(context.settings.arize, task), _texts(context)
     versions, _ = context.storage.models.page(task, Page(MAX_PAGE_SIZE))
     sent = 0
     for version in sorted(each.version for each in versions):
@@ -54,12 +51,25 @@ def run(context: JobContext) -> Result:
     return {"prediction_count": sent, "verdict_count": _send_verdicts(context, client, until)}
 
 
+def _texts(context: JobContext) -> SentTexts | None:
+    """Return which texts may leave; None for none."""
+    task = context.task_settings
+    if not context.settings.arize.send_texts or task.store_text != "plain":
+        return None
+    days = task.text_retention_days
+    return SentTexts(
+        repair=TextRepair(redact=tuple(task.redact)),
+        kept_since=None if days is None else context.clock() - timedelta(days=days),
+        erased=context.storage.erasures.hashes(context.task).keys(),
+    )
+
+
 def _send_predictions(
     context: JobContext,
     client: "ArizeClient",
     version: int,
     until: datetime,
-    texts: TextRepair | None,
+    texts: SentTexts | None,
 ) -> Iterator[int]:
     """Send a version's answers, and yield the size of each batch that was taken."""
     store, stream = context.storage.exports, f"predictions {version}"

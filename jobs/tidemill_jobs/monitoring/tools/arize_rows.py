@@ -1,8 +1,11 @@
 """The columns of the rows that Arize gets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.exports import ExportedPrediction, ExportedVerdict
 from tidemill_core.text_repair import TextRepair
 
@@ -13,8 +16,32 @@ Rows = Mapping[str, Sequence[Any]]
 """Columns by their names."""
 
 
-def prediction_rows(batch: Sequence[ExportedPrediction], texts: TextRepair | None) -> Rows:
-    """Return the columns of predictions, with texts if there is a repair for them."""
+@dataclass(frozen=True)
+class SentTexts:
+    """The texts that may leave, as they leave.
+
+    Attributes:
+        repair: repairs and redacts them.
+        kept_since: texts of older predictions have expired, removed or not; None if none expire.
+        erased: `content_hash` of texts that must not be stored, so that a text that came again
+            after its erasure does not leave before the nightly job removes it.
+    """
+
+    repair: TextRepair
+    kept_since: datetime | None
+    erased: Collection[str]
+
+    def of(self, row: ExportedPrediction) -> str:
+        """Return a prediction's text; empty if it may not leave."""
+        if self.kept_since is not None and row.predict_time < self.kept_since:
+            return ""
+        if self.erased and content_hash(row.text) in self.erased:
+            return ""
+        return self.repair(row.text)[:MAX_TEXT]
+
+
+def prediction_rows(batch: Sequence[ExportedPrediction], texts: SentTexts | None) -> Rows:
+    """Return the columns of predictions, with texts if some may leave."""
     rows: dict[str, Sequence[Any]] = {
         "prediction_id": [each.prediction_id for each in batch],
         "time": [int(each.predict_time.timestamp()) for each in batch],
@@ -24,7 +51,7 @@ def prediction_rows(batch: Sequence[ExportedPrediction], texts: TextRepair | Non
         "latency_ms": [each.latency_ms for each in batch],
     }
     if texts is not None:
-        rows["text"] = [texts(each.text)[:MAX_TEXT] for each in batch]
+        rows["text"] = [texts.of(each) for each in batch]
     return rows
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.plugins.receivers import HttpReceiver, Request, http_receiver
 from tidemill_core.domain.feedback import Feedback
+from tidemill_core.domain.split import content_hash
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import ArizeSettings
 from tidemill_jobs.context import JobContext
@@ -90,7 +91,7 @@ def test_an_arize_that_is_away_loses_nothing(
     assert run(sending(context, arize))["prediction_count"] == 2
     assert sorted(rows(arize.requests[-1])["prediction_id"]) == sorted(ids)
     away = HttpReceiver("http://127.0.0.1:9")
-    answer("a")
+    answer("a", time=context.clock() - timedelta(minutes=30))
     with pytest.raises(ArizeUnavailable, match="ConnectionError"):
         run(sending(context, away))
 
@@ -98,22 +99,41 @@ def test_an_arize_that_is_away_loses_nothing(
 def test_texts_are_sent_only_if_a_setting_says_so(
     context: JobContext, answer: Answer, arize: HttpReceiver
 ) -> None:
-    """They are those that are still stored, without what the task redacts."""
-    kept, expired = answer("ab")
+    """Without what the task redacts, and without those that were erased or should have expired."""
+    [answered] = answer("a")
     predictions = context.storage.predictions
-    mail = predictions.get(kept)
-    assert mail is not None
-    predictions.expire_texts("support", context.clock(), 10)
-    predictions.add([mail._replace(prediction_id="new", text="write to ana@example.org")])
+    template = predictions.get(answered)
+    assert template is not None
+    before = template.predict_time - timedelta(days=2)
+    mail = template._replace(prediction_id="mail", text="write to ana@example.org")
+    old = template._replace(prediction_id="old", text="long ago", predict_time=before)
+    erased = template._replace(prediction_id="erased", text="My own  words")
+    predictions.add([mail, old, erased])
+    context.storage.erasures.request("support", content_hash("my own words"), "ana", before)
     asked = sending(context, arize, send_texts=True)
-    task = context.task_settings.model_copy(update={"redact": ["email"]})
+    changes = {"redact": ["email"], "text_retention_days": 1.0}
+    task = context.task_settings.model_copy(update=changes)
     settings = asked.settings.model_copy(update={"tasks": {"support": task}})
     run(dataclasses.replace(asked, settings=settings))
     sent = rows(arize.requests[0])
     texts = dict(zip(sent["prediction_id"], sent["text"], strict=True))
-    assert texts[kept] == texts[expired] == ""
-    assert "ana@example.org" not in texts["new"]
-    assert texts["new"].startswith("write to ")
+    assert texts.pop("mail") == "write to [EMAIL]"
+    assert texts == {answered: "the text", "old": "", "erased": ""}
+
+
+@pytest.mark.parametrize(
+    ("send_texts", "store_text"), [(False, "plain"), (True, "hash"), (True, "none")]
+)
+def test_a_task_that_stores_no_texts_sends_none(
+    context: JobContext, answer: Answer, arize: HttpReceiver, send_texts: bool, store_text: str
+) -> None:
+    """Texts from before the task's setting changed stay too."""
+    answer("a")
+    asked = sending(context, arize, send_texts=send_texts)
+    task = context.task_settings.model_copy(update={"store_text": store_text})
+    settings = asked.settings.model_copy(update={"tasks": {"support": task}})
+    run(dataclasses.replace(asked, settings=settings))
+    assert "text" not in rows(arize.requests[0])
 
 
 def test_without_a_key_nothing_is_sent(context: JobContext) -> None:
