@@ -22,11 +22,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tidemill_core.storage.accuracy_totals import LabelTotals, Totals
+from tidemill_core.storage.accuracy_totals import MAX_SAMPLE, JudgedTotals, Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.estimate import Estimate
 from tidemill_jobs.monitoring.accuracy.feedback import feedback_estimate
-from tidemill_jobs.monitoring.accuracy.guesses import audits_of, guesses_of, whole
+from tidemill_jobs.monitoring.accuracy.guesses import audits_of, guesses_of
 from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate, combined_estimate
 
 _CLASSES, _SILENT, _SILENT_DROP = 20, 5, 0.1
@@ -75,7 +75,9 @@ class Window:
     """A simulated window: its true accuracy, and what the job reads of it."""
 
     accuracy: float
-    totals: Totals
+    answers: dict[str, int]
+    judged: dict[str, JudgedTotals]
+    sample: list[Sampled]
     audited: list[AuditedPrediction]
 
 
@@ -107,23 +109,16 @@ def simulate(conditions: Conditions, draw: np.random.Generator) -> Window:
         )
         for row in drawn
     ]
-    everything = np.ones(count, dtype=bool)
-    answered = _totals(label, confidence, np.zeros(count), everything)
-    totals = Totals(answered, _totals(label, confidence, said.astype(float), judged))
-    return Window(float(right.mean()), totals, audited)
-
-
-def _totals(
-    label: np.ndarray, confidence: np.ndarray, said: np.ndarray, rows: np.ndarray
-) -> dict[str, LabelTotals]:
-    """Return what the database adds up over some rows."""
-    found = {}
-    for number in np.unique(label[rows]):
-        of_label = rows & (label == number)
-        c, s = confidence[of_label], said[of_label]
-        sums = (float(each) for each in (c.sum(), c @ c, s.sum(), s @ s))
-        found[str(number)] = LabelTotals(int(of_label.sum()), *sums)
-    return found
+    sample = [
+        Sampled(float(confidence[row]), float(said[row]) if judged[row] else None)
+        for row in draw.permutation(count)[:MAX_SAMPLE]
+    ]
+    answers = {str(number): int((label == number).sum()) for number in range(_CLASSES)}
+    verdicts = {
+        str(number): said[judged & (label == number)] for number in np.unique(label[judged])
+    }
+    totals = {name: JudgedTotals(len(each), float(each.sum())) for name, each in verdicts.items()}
+    return Window(float(right.mean()), answers, totals, sample, audited)
 
 
 @dataclass(frozen=True)
@@ -137,8 +132,8 @@ class Outcome:
 
 def plain_share(window: Window) -> float:
     """Return the share of verdicts that say "right"."""
-    judged = whole(window.totals.judged)
-    return judged.said_right / judged.count
+    judged = window.judged.values()
+    return sum(each.said_right for each in judged) / sum(each.count for each in judged)
 
 
 def estimates(window: Window) -> dict[str, Estimate]:
@@ -146,8 +141,8 @@ def estimates(window: Window) -> dict[str, Estimate]:
     audits = audits_of(window.audited)
     found = [
         audit_estimate(audits),
-        feedback_estimate(window.totals, window.audited),
-        combined_estimate(audits, guesses_of(window.totals)),
+        feedback_estimate(window.answers, window.judged, window.audited),
+        combined_estimate(audits, guesses_of(window.sample)),
     ]
     # Where too few verdicts overlap with audits, the report marks the plain share as biased.
     return {each.source: each for each in found if each is not None and not _is_plain(each)}

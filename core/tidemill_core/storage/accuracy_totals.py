@@ -1,25 +1,29 @@
-"""Totals of confidences and verdicts, added up in the database: memory does not grow with them."""
+"""Totals of answers and verdicts, and a random sample: bounded, however many answers there are."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_, select
 
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.prediction import SHADOW_METHOD
+from tidemill_core.domain.signals import Signal
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
+from tidemill_core.storage.prediction_counts import PredictionCountStore
+from tidemill_core.storage.prediction_rows import in_sample
 from tidemill_core.storage.schema import feedback, predictions
 
+MAX_SAMPLE = 10_000
+_IDS_A_QUERY = 500
 _p, _f = predictions.c, feedback.c
 
 
 @dataclass(frozen=True)
 class AnsweredSpan:
-    """A version's answers to callers between two times.
+    """A version's answers to callers between two full hours.
 
     Attributes:
         task: the task.
@@ -35,46 +39,72 @@ class AnsweredSpan:
 
 
 @dataclass(frozen=True)
-class LabelTotals:
-    """Sums over the predictions with one label.
+class JudgedTotals:
+    """Judged predictions with one label.
 
     Attributes:
-        count: the number of predictions.
-        confidence: the sum of their confidences.
-        squares: the sum of the squares of their confidences.
-        said_right: the sum of the shares of sources that judged a prediction right.
-        said_right_squares: the sum of the squares of these shares.
+        count: how many.
+        said_right: the sum of the shares of sources that judged each right.
     """
 
-    count: int = 0
-    confidence: float = 0.0
-    squares: float = 0.0
-    said_right: float = 0.0
-    said_right_squares: float = 0.0
-
-    def __add__(self, other: "LabelTotals") -> "LabelTotals":
-        sums = zip(vars(self).values(), vars(other).values(), strict=True)
-        return LabelTotals(*(mine + theirs for mine, theirs in sums))
+    count: int
+    said_right: float
 
 
 @dataclass(frozen=True)
-class Totals:
-    """Sums over all predictions, and over those that users judged, by current label."""
+class Sampled:
+    """A prediction of a random sample.
 
-    answered: Mapping[str, LabelTotals]
-    judged: Mapping[str, LabelTotals]
+    Attributes:
+        confidence: the calibrated confidence.
+        said_right: the share of the sources that judged it right; None if none judged it.
+    """
 
-    @staticmethod
-    def merged(parts: Sequence["Totals"]) -> "Totals":
-        """Return the sums over several spans."""
-        return Totals(
-            _added(pair for part in parts for pair in part.answered.items()),
-            _added(pair for part in parts for pair in part.judged.items()),
-        )
+    confidence: float
+    said_right: float | None
 
 
-def read_totals(database: Database, span: AnsweredSpan, renames: Renames) -> Totals:
-    """Return sums over a span's predictions, and over those that users judged.
+def count_answers(database: Database, span: AnsweredSpan, renames: Renames) -> Counter[str]:
+    """Return how many predictions a span has by current label.
+
+    Raises:
+        StorageUnavailable: the database does not answer.
+    """
+    store = PredictionCountStore(database)
+    counted = store.of_window(span.task, span.model_version, span.since, span.until)
+    found: Counter[str] = Counter()
+    for label, count in counted.get(Signal.LABEL, {}).items():
+        found[current(label, renames)] += count
+    return found
+
+
+def read_sample(
+    database: Database, span: AnsweredSpan, count: int, renames: Renames
+) -> list[Sampled]:
+    """Return a random sample of a span's predictions: all, if they are no more than MAX_SAMPLE.
+
+    Args:
+        database: where they are.
+        span: which predictions.
+        count: how many predictions the span has.
+        renames: new names of labels.
+
+    Raises:
+        StorageUnavailable: the database does not answer.
+    """
+    query = select(_p.prediction_id, _p.label, _p.confidence).where(
+        _p.task == span.task, is_in(span), *in_sample(count, MAX_SAMPLE)
+    )
+    with database.read() as connection:
+        rows = connection.execute(query.limit(MAX_SAMPLE)).all()
+        said = said_right(connection, {row.prediction_id: row.label for row in rows}, renames)
+    return [Sampled(row.confidence, said.get(row.prediction_id)) for row in rows]
+
+
+def judged_totals(
+    database: Database, span: AnsweredSpan, renames: Renames
+) -> dict[str, JudgedTotals]:
+    """Return a span's predictions that users judged, by current label.
 
     The latest trusted verdict of each source on a prediction counts. Labels are compared by their
     current names.
@@ -82,16 +112,25 @@ def read_totals(database: Database, span: AnsweredSpan, renames: Renames) -> Tot
     Raises:
         StorageUnavailable: the database does not answer.
     """
-    confidence = func.sum(_p.confidence)
-    squares = func.sum(_p.confidence * _p.confidence)
-    sums = (_p.label, func.count(), confidence, squares)
-    judged = _judged(span, renames)
-    said = (func.sum(judged.c.said_right), func.sum(judged.c.said_right * judged.c.said_right))
-    of_judged = select(*sums, *said).join(judged, judged.c.prediction_id == _p.prediction_id)
+    said, predicted = (_current(label, renames) for label in (_f.label, _p.label))
+    confirmed = and_(_f.label.is_(None), _f.correct.is_(True))
+    right = case((or_(confirmed, said == predicted), 1.0), else_=0.0)
+    judged = (
+        select(func.max(_p.label).label("predicted"), func.avg(right).label("said_right"))
+        .select_from(feedback)
+        .join(predictions, _p.prediction_id == _f.prediction_id)
+        .where(_f.sequence.in_(_latest(span.task, span.since)), is_in(span))
+        .group_by(_f.prediction_id)
+        .subquery()
+    )
+    query = select(judged.c.predicted, func.count(), func.sum(judged.c.said_right))
+    counts: Counter[str] = Counter()
+    shares: dict[str, float] = defaultdict(float)
     with database.read() as connection:
-        answered = connection.execute(select(*sums).where(is_in(span)).group_by(_p.label)).all()
-        verdicts = connection.execute(of_judged.where(is_in(span)).group_by(_p.label)).all()
-    return Totals(_by_label(answered, renames), _by_label(verdicts, renames))
+        for label, count, share in connection.execute(query.group_by(judged.c.predicted)):
+            counts[current(label, renames)] += count
+            shares[current(label, renames)] += float(share)
+    return {label: JudgedTotals(count, shares[label]) for label, count in counts.items()}
 
 
 def count_unstored_verdicts(
@@ -112,14 +151,40 @@ def count_unstored_verdicts(
 
 
 def is_in(span: AnsweredSpan) -> ColumnElement[bool]:
-    """Return the condition that a prediction is one of a span's."""
+    """Return the condition that a prediction of the span's task is in the span.
+
+    The task is not in it: with it, SQLite reads all predictions of the span by their index, instead
+    of the few that the query joins by their id.
+    """
     return and_(
-        _p.task == span.task,
         _p.model_version == span.model_version,
         _p.predict_time >= span.since,
         _p.predict_time < span.until,
         _p.method != SHADOW_METHOD,
     )
+
+
+def said_right(
+    connection: Connection, predicted: Mapping[str, str], renames: Renames
+) -> dict[str, float]:
+    """Return the share of the sources that judged a prediction right, by prediction id.
+
+    Args:
+        connection: an open transaction.
+        predicted: the predicted labels by prediction id.
+        renames: new names of labels.
+    """
+    latest: dict[str, dict[str, bool]] = defaultdict(dict)
+    ids = list(predicted)
+    for start in range(0, len(ids), _IDS_A_QUERY):
+        of_chunk = _f.prediction_id.in_(ids[start : start + _IDS_A_QUERY])
+        query = select(_f.prediction_id, _f.source, _f.correct, _f.label)
+        rows = connection.execute(query.where(of_chunk, is_trusted()).order_by(_f.sequence))
+        for prediction_id, source, correct, label in rows:
+            ours = current(predicted[prediction_id], renames)
+            right = bool(correct) if label is None else current(label, renames) == ours
+            latest[prediction_id][source] = right
+    return {name: sum(said.values()) / len(said) for name, said in latest.items()}
 
 
 def _latest(task: str, since: datetime) -> Select[tuple[int]]:
@@ -129,33 +194,5 @@ def _latest(task: str, since: datetime) -> Select[tuple[int]]:
     return latest.group_by(_f.prediction_id, _f.source)
 
 
-def _judged(span: AnsweredSpan, renames: Renames) -> Subquery:
-    """Return the judged predictions of a span, with the share of sources that judged them right."""
-    said, predicted = (_current(label, renames) for label in (_f.label, _p.label))
-    confirmed = and_(_f.label.is_(None), _f.correct.is_(True))
-    right = case((or_(confirmed, said == predicted), 1.0), else_=0.0)
-    return (
-        select(_f.prediction_id, func.avg(right).label("said_right"))
-        .join(predictions, _p.prediction_id == _f.prediction_id)
-        .where(_f.sequence.in_(_latest(span.task, span.since)), is_in(span))
-        .group_by(_f.prediction_id)
-        .subquery()
-    )
-
-
 def _current(label: ColumnElement[str], renames: Renames) -> ColumnElement[str]:
     return case(dict(renames), value=label, else_=label) if renames else label
-
-
-def _by_label(rows: Sequence[Any], renames: Renames) -> dict[str, LabelTotals]:
-    return _added(
-        (current(label, renames), LabelTotals(count, *map(float, sums)))
-        for label, count, *sums in rows
-    )
-
-
-def _added(pairs: Iterable[tuple[str, LabelTotals]]) -> dict[str, LabelTotals]:
-    found: dict[str, LabelTotals] = defaultdict(LabelTotals)
-    for label, totals in pairs:
-        found[label] += totals
-    return dict(found)

@@ -1,23 +1,21 @@
 """Predictions that were drawn for an audit, with the labels that people gave."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Row, Select, func, select
 
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
 from tidemill_core.domain.prediction import SHADOW_METHOD
-from tidemill_core.storage.accuracy_totals import AnsweredSpan, is_in
+from tidemill_core.storage.accuracy_totals import AnsweredSpan, is_in, said_right
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.feedback_holds import is_trusted
-from tidemill_core.storage.schema import feedback, label_items, label_origins, predictions
+from tidemill_core.storage.schema import label_items, label_origins, predictions
 
-_IDS_A_QUERY = 500
-_p, _f = predictions.c, feedback.c
+_p = predictions.c
 
 
 @dataclass(frozen=True)
@@ -74,19 +72,20 @@ def read_audits(
             .where(label_items.c.resolve_time >= since)
             .where(label_items.c.inclusion_probability.is_not(None))
         ).all()
-        said = _said_right(connection, {row.prediction_id: row.predicted for row in found}, renames)
+        said = said_right(connection, {row.prediction_id: row.predicted for row in found}, renames)
     return [_audited(row, said.get(row.prediction_id), renames) for row in found]
 
 
 def count_undecided_audits(database: Database, span: AnsweredSpan) -> Counter[LabelItemState]:
-    """Return how many drawn predictions of a span have no label, by the state of their item.
+    """Return how many drawn predictions of a span are OPEN or UNRESOLVED.
 
     Raises:
         StorageUnavailable: the database does not answer.
     """
     state = label_items.c.state
     query = _audits(span.task, span.since, state, func.count()).where(is_in(span))
-    query = query.where(state != LabelItemState.DONE).group_by(state)
+    undecided = (LabelItemState.OPEN, LabelItemState.UNRESOLVED)
+    query = query.where(state.in_(undecided)).group_by(state)
     with database.read() as connection:
         found = connection.execute(query)
         return Counter({LabelItemState(name): count for name, count in found})
@@ -127,23 +126,3 @@ def _audited(row: Row[Any], said_right: float | None, renames: Renames) -> Audit
         inclusion_probability=row.inclusion_probability,
         said_right=said_right,
     )
-
-
-def _said_right(
-    connection: Connection, predicted: Mapping[str, str], renames: Renames
-) -> dict[str, float]:
-    """Return the share of the sources that judged a prediction right, by prediction id."""
-    latest: dict[str, dict[str, bool]] = defaultdict(dict)
-    ids = list(predicted)
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        of_chunk = _f.prediction_id.in_(ids[start : start + _IDS_A_QUERY])
-        query = select(_f.prediction_id, _f.source, _f.correct, _f.label).where(
-            of_chunk, is_trusted()
-        )
-        for prediction_id, source, correct, label in connection.execute(
-            query.order_by(_f.sequence)
-        ):
-            ours = current(predicted[prediction_id], renames)
-            right = bool(correct) if label is None else current(label, renames) == ours
-            latest[prediction_id][source] = right
-    return {name: sum(said.values()) / len(said) for name, said in latest.items()}

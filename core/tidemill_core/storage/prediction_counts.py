@@ -39,14 +39,19 @@ class PredictionCountStore:
         self._database = database
 
     def of_window(
-        self, task: str, model_version: int, since: datetime
+        self, task: str, model_version: int, since: datetime, until: datetime | None = None
     ) -> dict[Signal, dict[str, int]]:
-        """Return a version's answers to callers by signal and bin, from the hour of `since` on."""
+        """Return a version's answers to callers by signal and bin, from the hour of `since` on.
+
+        With `until`, a full hour, only those before it.
+        """
         query = select(_columns.counts).where(
             _columns.task == task,
             _columns.model_version == model_version,
             _columns.hour >= _hour(since),
         )
+        if until is not None:
+            query = query.where(_columns.hour < until)
         totals: dict[Signal, Counter[str]] = defaultdict(Counter)
         with self._database.read() as connection:
             for counts in connection.execute(query).scalars():

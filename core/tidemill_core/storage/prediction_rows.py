@@ -6,6 +6,7 @@ every statement. Statements of many rows avoid both.
 """
 
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, literal_column, select
 
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.storage.schema import predictions
@@ -44,6 +45,7 @@ _COLUMNS = {
 }
 SAMPLE_KEYS = 1 << 16
 """The keys of a random sample lie in [0, SAMPLE_KEYS)."""
+_INDEXED_KEYS = 1024  # as in the index `ix_predictions_sample`
 _SAMPLE_SHIFT = 16  # leaves 16 of the 32 bits of a CRC
 # SQLite before 3.32 takes at most 999 values in a statement.
 _ROWS_A_STATEMENT = 999 // len(_COLUMNS)
@@ -95,6 +97,22 @@ def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
         query = select(column).where(column.in_(ids[start : start + _IDS_A_QUERY]))
         found.update(connection.execute(query).scalars())
     return found
+
+
+def in_sample(count: int, limit: int) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row is in a random sample; none if all rows are.
+
+    Args:
+        count: how many rows there are.
+        limit: how many the sample must have; it has a few more, because the number of rows with a
+            key below a bound varies.
+    """
+    key, bound = predictions.c.sample_key, math.ceil(1.2 * limit / max(count, 1) * SAMPLE_KEYS)
+    if bound >= SAMPLE_KEYS:
+        return []
+    # A literal, so that the index of these rows is used.
+    indexed = [key < literal_column(str(_INDEXED_KEYS))] if bound <= _INDEXED_KEYS else []
+    return [key < bound, *indexed]
 
 
 @cache

@@ -1,6 +1,5 @@
 """Predictions: written once each, in batches; read by id and counted by window."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,14 +21,13 @@ from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_counts import count_predictions
-from tidemill_core.storage.prediction_rows import SAMPLE_KEYS, insert_rows, prediction_of_row
+from tidemill_core.storage.prediction_rows import in_sample, insert_rows, prediction_of_row
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
 # Below the number of parameters that SQLite allows in a statement.
 _IDS_A_QUERY = 500
 _IDS_A_READ = 5000
 _NEWEST_SEARCHED = 10_000
-_INDEXED_KEYS = 1024  # as in the index `ix_predictions_sample`
 
 
 @dataclass(frozen=True)
@@ -159,14 +157,10 @@ class PredictionStore:
             count: about how many the window has, with or without a text.
             limit: the most predictions to return.
         """
-        # A few more, because the number of keys below a bound varies.
-        bound = min(SAMPLE_KEYS, math.ceil(1.2 * limit / max(count, 1) * SAMPLE_KEYS))
-        key = predictions.c.sample_key
-        wanted = [*_answered(window), key < bound, predictions.c.text != literal_column("''")]
-        if bound <= _INDEXED_KEYS:
-            # A literal, so that the index of these rows is used.
-            wanted.append(key < literal_column(str(_INDEXED_KEYS)))
-        query = select(predictions).where(*wanted).order_by(key, predictions.c.prediction_id)
+        with_text = predictions.c.text != literal_column("''")
+        wanted = (*_answered(window), *in_sample(count, limit), with_text)
+        place = (predictions.c.sample_key, predictions.c.prediction_id)
+        query = select(predictions).where(*wanted).order_by(*place)
         with self._database.read() as connection:
             rows = connection.execute(query.limit(limit)).mappings()
             return [prediction_of_row(row) for row in rows]

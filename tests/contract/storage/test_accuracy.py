@@ -1,21 +1,25 @@
 """Audited predictions, and totals of confidences and verdicts."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from tests.contract.storage.labeling import all_items, say
 from tests.contract.storage.values import NOW, label_request, later, prediction, verdict
 from tidemill_core.domain.labeling import LabelItemState, LabelReason
 from tidemill_core.storage.accuracy_totals import (
+    MAX_SAMPLE,
     AnsweredSpan,
-    LabelTotals,
-    Totals,
+    JudgedTotals,
+    count_answers,
     count_unstored_verdicts,
-    read_totals,
+    judged_totals,
+    read_sample,
 )
 from tidemill_core.storage.audited_predictions import count_undecided_audits, read_audits
 from tidemill_core.storage.storage import Storage
 
-SPAN = AnsweredSpan("support", 1, NOW, later(60))
+HOUR = NOW.replace(minute=0, second=0, microsecond=0)
+SPAN = AnsweredSpan("support", 1, HOUR, HOUR + timedelta(hours=1))
 YES: dict[str, object] = {"label": None, "correct": True}
 NO: dict[str, object] = {"label": None, "correct": False}
 
@@ -26,7 +30,7 @@ def _queue(storage: Storage, *names: str, **changes: object) -> None:
     storage.label_items.add(requests, 1, NOW)
 
 
-def test_totals_add_up_by_label(storage: Storage) -> None:
+def test_answers_and_verdicts_are_counted_by_label(storage: Storage) -> None:
     """Each source's latest verdict on an answer of the span counts, as a share of the sources."""
     answers: dict[str, dict[str, object]] = {
         "p1": {},
@@ -36,8 +40,8 @@ def test_totals_add_up_by_label(storage: Storage) -> None:
     }
     elsewhere: dict[str, dict[str, object]] = {
         "shadow": {"method": "Shadow"},
-        "before": {"predict_time": later(-1)},
-        "after": {"predict_time": later(60)},
+        "before": {"predict_time": later(-3600)},
+        "after": {"predict_time": later(3600)},
         "other version": {"model_version": 2},
         "other task": {"task": "arxiv"},
     }
@@ -45,7 +49,8 @@ def test_totals_add_up_by_label(storage: Storage) -> None:
         storage.predictions.add([prediction(name, **values)])
     storage.feedback.add(
         [
-            *(verdict(name, **YES) for name in elsewhere),
+            *(verdict(name, **YES) for name in elsewhere if name != "other task"),
+            verdict("other task", task="arxiv", **YES),
             verdict("p1", **YES),
             verdict("p1", source="ben", **NO),
             verdict("p2", **NO),
@@ -53,22 +58,32 @@ def test_totals_add_up_by_label(storage: Storage) -> None:
             verdict("p3", label="card_arrival", create_time=later(10_000)),
         ]
     )
-    found = read_totals(storage.database, SPAN, {})
-    assert found.answered == {
-        "card_arrival": LabelTotals(3, 1.5, 0.75**2 + 0.5**2 + 0.25**2),
-        "lost_card": LabelTotals(1, 1.0, 1.0),
+    assert count_answers(storage.database, SPAN, {}) == {"card_arrival": 3, "lost_card": 1}
+    assert judged_totals(storage.database, SPAN, {}) == {
+        "card_arrival": JudgedTotals(2, 1.5),
+        "lost_card": JudgedTotals(1, 0.0),
     }
-    assert found.judged == {
-        "card_arrival": LabelTotals(2, 1.25, 0.75**2 + 0.5**2, 1.5, 1.25),
-        "lost_card": LabelTotals(1, 1.0, 1.0),
-    }
-    twice = Totals.merged([found, found])
-    assert twice.judged["card_arrival"] == LabelTotals(4, 2.5, 2 * (0.75**2 + 0.5**2), 3.0, 2.5)
+    sample = read_sample(storage.database, SPAN, 4, {})
+    found = sorted(
+        (each.confidence, each.said_right) for each in sample if each.said_right is not None
+    )
+    assert found == [(0.5, 1.0), (0.75, 0.5), (1.0, 0.0)]
+    assert len(sample) == 4
 
 
-def test_a_span_without_predictions_has_no_totals(storage: Storage) -> None:
-    """Nothing stored gives empty totals, and no verdict."""
-    assert read_totals(storage.database, SPAN, {}) == Totals({}, {})
+def test_a_large_span_is_sampled(storage: Storage) -> None:
+    """Of many predictions a bounded random share is read."""
+    storage.predictions.add([prediction(f"p{number}") for number in range(2000)])
+    # A span that says it has a hundred times the bound is sampled at about 1 %.
+    sample = read_sample(storage.database, SPAN, 100 * MAX_SAMPLE, {})
+    assert 5 <= len(sample) <= 60
+
+
+def test_a_span_without_predictions(storage: Storage) -> None:
+    """Nothing stored gives no counts, no sample and no verdict."""
+    assert count_answers(storage.database, SPAN, {}) == {}
+    assert judged_totals(storage.database, SPAN, {}) == {}
+    assert read_sample(storage.database, SPAN, 0, {}) == []
     assert count_unstored_verdicts(storage.database, "support", 1, NOW) == 0
 
 
@@ -132,18 +147,16 @@ def test_an_audited_text_covers_all_its_predictions(storage: Storage) -> None:
 
 
 def test_labels_are_compared_by_their_current_names(storage: Storage) -> None:
-    """A verdict with the new name of the predicted label says right, and totals merge."""
+    """A verdict with the new name of the predicted label says right, and counts merge."""
     labels = ["old", "new", "one", "x"]
     storage.predictions.add([prediction(f"p{n}", label=label) for n, label in enumerate(labels)])
     given = ("new", "old", "two", "old")
     storage.feedback.add([verdict(f"p{n}", label=label) for n, label in enumerate(given)])
     renames = {"old": "new", "one": "merged", "two": "merged"}
-    before, now = (read_totals(storage.database, SPAN, names).judged for names in ({}, renames))
-    assert {label: totals.said_right for label, totals in before.items()} == dict.fromkeys(
-        labels, 0.0
-    )
-    assert {label: (t.count, t.said_right) for label, t in now.items()} == {
-        "new": (2, 2.0),
-        "merged": (1, 1.0),
-        "x": (1, 0.0),
-    }
+    before = judged_totals(storage.database, SPAN, {})
+    assert before == dict.fromkeys(labels, JudgedTotals(1, 0.0))
+    merged = {"new": JudgedTotals(2, 2.0), "merged": JudgedTotals(1, 1), "x": JudgedTotals(1, 0)}
+    assert judged_totals(storage.database, SPAN, renames) == merged
+    assert count_answers(storage.database, SPAN, renames) == {"new": 2, "merged": 1, "x": 1}
+    sample = read_sample(storage.database, SPAN, 4, renames)
+    assert sorted(each.said_right or 0.0 for each in sample) == [0.0, 1.0, 1.0, 1.0]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.contract.storage.values import NOW, later, prediction, verdict
 from tidemill_core.domain.feedback import Feedback, FeedbackHold, HoldReason, HoldState
-from tidemill_core.storage.accuracy_totals import AnsweredSpan, read_totals
+from tidemill_core.storage.accuracy_totals import AnsweredSpan, judged_totals
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback_holds import HoldFilter
 from tidemill_core.storage.storage import Storage
@@ -24,13 +24,13 @@ def test_what_is_held_does_not_count_until_it_is_released(storage: Storage) -> N
     storage.feedback_holds.add([_hold(held), _hold(other)])
     assert storage.feedback.latest_verdicts("support") == [kept]
     assert storage.feedback.labeled_texts("support", None) == [("t1", "a")]
-    assert read_totals(storage.database, span, {}).judged["card_arrival"].count == 1
+    assert judged_totals(storage.database, span, {})["card_arrival"].count == 1
     one = HoldFilter(feedback_ids=[held.feedback_id])
     assert storage.feedback_holds.resolve(one, HoldState.RELEASED, "ann", "fine", NOW) == 1
     rest = HoldFilter("support")
     assert storage.feedback_holds.resolve(rest, HoldState.DROPPED, "ann", "", NOW) == 1
     assert storage.feedback.latest_verdicts("support") == [held]
-    assert read_totals(storage.database, span, {}).judged["card_arrival"].count == 1
+    assert judged_totals(storage.database, span, {})["card_arrival"].count == 1
 
 
 def test_a_hold_is_written_once(storage: Storage) -> None:

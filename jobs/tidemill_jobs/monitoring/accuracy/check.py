@@ -1,7 +1,5 @@
 """The job `check_accuracy`: compares the champion's accuracy with that on its hold-out."""
 
-from datetime import timedelta
-
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.model_repository import ModelManifest
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
@@ -40,8 +38,7 @@ def run(context: JobContext) -> Result:
         hold_out_accuracy(manifest.measures), monitoring.max_accuracy_drop, monitoring.min_verdicts
     )
     answers = Answers(task, manifest.version, renames)
-    window = timedelta(hours=monitoring.window_hours)
-    evidence = read_evidence(storage.database, answers, now, window, limits)
+    evidence = read_evidence(storage.database, answers, now, monitoring.window_hours, limits)
     context.progress(0.8, f"estimating from {len(evidence.audited)} audits")
     baselines = _baselines(storage.models, manifest, renames)
     finding = find(evidence, limits, baselines, context.task_settings.log_sample)

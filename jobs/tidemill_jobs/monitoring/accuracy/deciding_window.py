@@ -7,9 +7,10 @@ task with few audits notices a lasting fall so. Each check looks at the last win
 labels count when they come.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from tidemill_core.domain.report import ReportVerdict
@@ -33,9 +34,15 @@ class Window:
         return self.since <= time < self.until
 
 
-def windows_before(now: datetime, length: timedelta) -> list[Window]:
-    """Return the windows that a check looks at, the newest first."""
-    return [Window(now - (age + 1) * length, now - age * length) for age in range(WINDOWS)]
+def windows_before(now: datetime, hours: float) -> list[Window]:
+    """Return the windows that a check looks at, the newest first.
+
+    Predictions are counted by the hour, so a window has full hours, and the newest one ends with
+    the current hour.
+    """
+    start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    end, length = start + timedelta(hours=1), timedelta(hours=math.ceil(hours))
+    return [Window(end - (age + 1) * length, end - age * length) for age in range(WINDOWS)]
 
 
 def choose(

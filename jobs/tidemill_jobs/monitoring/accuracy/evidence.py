@@ -1,17 +1,20 @@
 """The evidence about a version's accuracy, read from the database."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.accuracy_totals import (
     AnsweredSpan,
-    Totals,
+    JudgedTotals,
+    Sampled,
+    count_answers,
     count_unstored_verdicts,
-    read_totals,
+    judged_totals,
+    read_sample,
 )
 from tidemill_core.storage.audited_predictions import (
     AuditedPrediction,
@@ -40,7 +43,9 @@ class Evidence:
         windows: those that a check looks at, the newest first.
         deciding: neighboring windows whose predictions are judged, the newest first.
         audits: all versions' audited predictions of the windows.
-        totals: sums over the version's predictions of the deciding windows.
+        counts: how many predictions the version has in the deciding windows, by label.
+        judged: those that users judged, by label.
+        sample: a random sample of them, or all if they are few.
         undecided: drawn predictions of the deciding windows without a label, by their state.
         unstored: verdicts on predictions that are not stored.
     """
@@ -49,7 +54,9 @@ class Evidence:
     windows: Sequence[Window]
     deciding: Sequence[Window]
     audits: Sequence[AuditedPrediction]
-    totals: Totals
+    counts: Mapping[str, int]
+    judged: Mapping[str, JudgedTotals]
+    sample: Sequence[Sampled]
     undecided: Mapping[LabelItemState, int]
     unstored: int
 
@@ -57,6 +64,16 @@ class Evidence:
     def span(self) -> Window:
         """The deciding windows as one."""
         return Window(self.deciding[-1].since, self.deciding[0].until)
+
+    @property
+    def prediction_count(self) -> int:
+        """How many predictions the version has in the deciding windows."""
+        return sum(self.counts.values())
+
+    @property
+    def verdict_count(self) -> int:
+        """How many of these users judged."""
+        return sum(each.count for each in self.judged.values())
 
     @property
     def audited(self) -> list[AuditedPrediction]:
@@ -87,32 +104,34 @@ class Evidence:
 
 
 def read_evidence(
-    database: Database, answers: Answers, now: datetime, window: timedelta, limits: Limits
+    database: Database, answers: Answers, now: datetime, window_hours: float, limits: Limits
 ) -> Evidence:
     """Return the evidence about a version.
 
     Args:
         database: where predictions, verdicts and labels are.
         answers: the version's.
-        now: the end of the newest window.
-        window: the length of a window.
+        now: a time in the last hour of the newest window.
+        window_hours: the length of a window.
         limits: what the accuracy is compared with.
 
     Raises:
         StorageUnavailable: the database does not answer.
     """
-    windows = windows_before(now, window)
+    windows = windows_before(now, window_hours)
     audits = read_audits(database, answers.task, windows[-1].since, answers.renames)
     version = answers.model_version
     deciding = choose(windows, [each for each in audits if each.model_version == version], limits)
-    spans = [AnsweredSpan(answers.task, version, each.since, each.until) for each in deciding]
-    totals = [read_totals(database, span, answers.renames) for span in spans]
+    span = AnsweredSpan(answers.task, version, deciding[-1].since, deciding[0].until)
+    counts = count_answers(database, span, answers.renames)
     return Evidence(
         answers,
         windows,
         deciding,
         audits,
-        Totals.merged(totals),
-        sum((count_undecided_audits(database, span) for span in spans), Counter()),
-        count_unstored_verdicts(database, answers.task, version, spans[-1].since),
+        counts,
+        judged_totals(database, span, answers.renames),
+        read_sample(database, span, counts.total(), answers.renames),
+        count_undecided_audits(database, span),
+        count_unstored_verdicts(database, answers.task, version, span.since),
     )

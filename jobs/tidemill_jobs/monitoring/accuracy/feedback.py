@@ -17,11 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from tidemill_core.storage.accuracy_totals import LabelTotals, Totals
+from tidemill_core.storage.accuracy_totals import JudgedTotals
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.estimate import Estimate, Z, wilson
-from tidemill_jobs.monitoring.accuracy.guesses import whole
-from tidemill_jobs.monitoring.accuracy.prediction_powered import Numbers
 
 FEWEST_OVERLAPS = 10
 """Fewest audited predictions with a verdict, both right and wrong ones, that show who judges."""
@@ -44,30 +42,40 @@ class JudgingRatio:
     log_variance: float
 
 
-def feedback_estimate(totals: Totals, audited: Sequence[AuditedPrediction]) -> Estimate | None:
-    """Return the estimate from a span's verdicts; None without any.
+def feedback_estimate(
+    answers: Mapping[str, int],
+    judged: Mapping[str, JudgedTotals],
+    audited: Sequence[AuditedPrediction],
+) -> Estimate | None:
+    """Return the estimate from users' verdicts; None without any.
 
     If too few audited predictions have a verdict, it is the plain share, marked as biased.
+
+    Args:
+        answers: how many predictions there are, by label.
+        judged: those that users judged.
+        audited: those that people labeled.
     """
-    judged = whole(totals.judged)
-    if not judged.count:
+    verdicts = sum(each.count for each in judged.values())
+    if not verdicts:
         return None
-    ratio = judging_ratio([each for each in audited if each.predicted in totals.judged])
+    ratio = judging_ratio([each for each in audited if each.predicted in judged])
     if ratio is None:
-        share = judged.said_right / judged.count
+        share = sum(each.said_right for each in judged.values()) / verdicts
         note = (
             "biased: users choose what they judge, and too few audited predictions have a verdict "
             f"to learn how; {FEWEST_OVERLAPS} right and {FEWEST_OVERLAPS} wrong ones are needed"
         )
-        return Estimate("feedback", share, *wilson(share, judged.count), judged.count, True, note)
-    covered = sum(totals.answered[label].count for label in totals.judged)
-    silent = 1 - covered / whole(totals.answered).count
+        return Estimate("feedback", share, *wilson(share, verdicts), verdicts, True, note)
+    covered = sum(answers.get(label, 0) for label in judged)
+    silent = 1 - covered / max(1, sum(answers.values()))
     note = f"users judge wrong answers {ratio.ratio:.1f} times as often as right ones"
     if silent > MAX_SILENT_SHARE:
         note += (
             f"; nothing is known of {silent:.0%} of the predictions, whose classes nobody judges"
         )
-    return _corrected(totals, ratio, silent > MAX_SILENT_SHARE, note)
+    mean, low, high = _corrected(answers, judged, ratio)
+    return Estimate("feedback", mean, low, high, verdicts, silent > MAX_SILENT_SHARE, note)
 
 
 def judging_ratio(audited: Sequence[AuditedPrediction]) -> JudgingRatio | None:
@@ -92,24 +100,23 @@ def judging_ratio(audited: Sequence[AuditedPrediction]) -> JudgingRatio | None:
     return JudgingRatio(wrong_side / right_side, spread / (wrong_side * right_side))
 
 
-def _corrected(totals: Totals, ratio: JudgingRatio, biased: bool, note: str) -> Estimate:
-    judged, overall = totals.judged, whole(totals.judged)
-    counts = np.array([totals.answered[label].count for label in judged], np.float64)
-    said = overall.said_right / overall.count
-    right = _smoothed(judged, said)
-    wrong = np.array([each.count + _PRIOR_VERDICTS for each in judged.values()]) - right
+def _corrected(
+    answers: Mapping[str, int], judged: Mapping[str, JudgedTotals], ratio: JudgingRatio
+) -> tuple[float, float, float]:
+    """Return the accuracy of the judged classes and its interval, which is normal in its logit."""
+    given = np.array([(each.said_right, each.count) for each in judged.values()], np.float64)
+    said_right, count = given.T
+    right = said_right + _PRIOR_VERDICTS * said_right.sum() / count.sum()
+    wrong = count + _PRIOR_VERDICTS - right
     accuracy = right / (right + wrong / ratio.ratio)
-    shares = counts / counts.sum()
+    # A class may have verdicts and no count while the counts of its last hour are written.
+    shares = np.array([max(1, answers.get(label, 0)) for label in judged], np.float64)
+    shares /= shares.sum()
     mean = float(shares @ accuracy)
+    if not 0 < mean < 1:
+        return mean, 0.0, 1.0
     slopes = shares * accuracy * (1 - accuracy)
     variance = float(slopes**2 @ (1 / right + 1 / wrong)) + slopes.sum() ** 2 * ratio.log_variance
-    if not 0 < mean < 1:
-        return Estimate("feedback", mean, 0.0, 1.0, overall.count, biased, note)
     half = Z * math.sqrt(variance) / (mean * (1 - mean))
     low, high = (float(expit(logit(mean) + side)) for side in (-half, half))
-    return Estimate("feedback", mean, low, high, overall.count, biased, note)
-
-
-def _smoothed(judged: Mapping[str, LabelTotals], said: float) -> Numbers:
-    """Return verdicts of "right" by label, with a little of what users say of all labels."""
-    return np.array([each.said_right + _PRIOR_VERDICTS * said for each in judged.values()])
+    return mean, low, high

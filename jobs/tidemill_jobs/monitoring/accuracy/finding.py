@@ -14,7 +14,6 @@ from tidemill_jobs.monitoring.accuracy.guesses import (
     audits_of,
     confidence_estimate,
     guesses_of,
-    whole,
 )
 from tidemill_jobs.monitoring.accuracy.judging import Limits, more_audits_needed, verdict_on
 from tidemill_jobs.monitoring.accuracy.parts import by_class, by_slice, compare
@@ -64,15 +63,14 @@ def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: f
 
 def estimates_of(evidence: Evidence, hold_out_rows: int) -> list[Estimate]:
     """Return what each source shows, the one that decides first; empty without predictions."""
-    totals, audited = evidence.totals, evidence.audited
-    if not whole(totals.answered).count:
-        return []
+    audited, sample = evidence.audited, evidence.sample
     found: list[Estimate | None] = []
-    if audited:
+    if audited and sample:
         audits = audits_of(audited)
-        found = [combined_estimate(audits, guesses_of(totals)), audit_estimate(audits)]
-    found.append(feedback_estimate(totals, audited))
-    found.append(confidence_estimate(totals, hold_out_rows))
+        found = [combined_estimate(audits, guesses_of(sample)), audit_estimate(audits)]
+    found.append(feedback_estimate(evidence.counts, evidence.judged, audited))
+    if sample:
+        found.append(confidence_estimate(sample, evidence.prediction_count, hold_out_rows))
     return [each for each in found if each is not None]
 
 
@@ -143,18 +141,18 @@ def _counts(evidence: Evidence) -> dict[str, Any]:
     return {
         "since": evidence.span.since.isoformat(),
         "until": evidence.span.until.isoformat(),
-        "prediction_count": whole(evidence.totals.answered).count,
+        "prediction_count": evidence.prediction_count,
         "audit_count": len(evidence.audited),
         "waiting_audit_count": evidence.undecided.get(LabelItemState.OPEN, 0),
         "unresolved_audit_count": evidence.undecided.get(LabelItemState.UNRESOLVED, 0),
-        "verdict_count": whole(evidence.totals.judged).count,
+        "verdict_count": evidence.verdict_count,
         "verdict_count_without_prediction": evidence.unstored,
     }
 
 
 def _said(deciding: Estimate | None, limits: Limits, evidence: Evidence) -> str:
     if deciding is None:
-        verdicts = whole(evidence.totals.judged).count
+        verdicts = evidence.verdict_count
         alone = f"; {verdicts} verdicts of users alone are biased" if verdicts else ""
         return f"no audited prediction has a label yet{alone}"
     found = (

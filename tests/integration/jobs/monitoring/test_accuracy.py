@@ -163,7 +163,8 @@ def test_labels_that_come_late(context: JobContext, answer: Answer, audit: Judge
     assert (result["verdict"], result["accuracy"]) == ("OK", 1.0)
     assert (result["audit_count"], result["prediction_count"]) == (40, 40)
     spans = [datetime.fromisoformat(result[end]) for end in ("since", "until")]
-    assert spans == [now - 4 * day, now - 2 * day]
+    this_hour = timedelta(hours=1)  # ends the newest window
+    assert spans == [now - 4 * day + this_hour, now - 2 * day + this_hour]
     assert [each["accuracy"] for each in result["windows"]] == [1.0, 1.0, 0.0]
 
 

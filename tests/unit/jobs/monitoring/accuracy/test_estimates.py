@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tidemill_core.storage.accuracy_totals import LabelTotals, Totals
+from tidemill_core.storage.accuracy_totals import JudgedTotals, Sampled
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.estimate import wilson
 from tidemill_jobs.monitoring.accuracy.feedback import feedback_estimate, judging_ratio
@@ -13,7 +13,6 @@ from tidemill_jobs.monitoring.accuracy.guesses import (
     audits_of,
     confidence_estimate,
     guesses_of,
-    whole,
 )
 from tidemill_jobs.monitoring.accuracy.prediction_powered import (
     Audits,
@@ -93,38 +92,33 @@ def test_useless_guesses_leave_the_audits_alone() -> None:
         assert (found.accuracy, found.low) == (0.8, audit_estimate(audits).low)
 
 
-def test_the_mean_guess_of_all_predictions() -> None:
+def test_the_guess_is_the_verdict_or_the_confidence() -> None:
     """The verdict replaces the confidence of a judged prediction."""
-    confidences, said = np.array([0.9, 0.8, 0.6, 0.3]), np.array([1.0, 0.5])
-    answered = LabelTotals(4, confidences.sum(), float(confidences @ confidences))
-    judged = LabelTotals(2, 1.7, 0.9**2 + 0.8**2, said.sum(), float(said @ said))
-    found = guesses_of(Totals({"a": answered}, {"a": judged}))
+    sample = [Sampled(0.9, 1.0), Sampled(0.8, 0.5), Sampled(0.6, None), Sampled(0.3, None)]
+    found = guesses_of(sample)
     guesses = np.array([1.0, 0.5, 0.6, 0.3])
     assert (found.count, found.mean) == (4, pytest.approx(guesses.mean()))
     assert found.variance == pytest.approx(guesses.var())
+    assert audits_of([_audited(True), _audited(True, 0.0)]).guess.tolist() == [0.8, 0.0]
 
 
 def test_confidence_is_an_estimate_without_labels() -> None:
     """It is marked as biased, and its interval is as wide as the hold-out is small."""
-    totals = Totals({"a": LabelTotals(10, 9.0, 8.2), "b": LabelTotals(10, 7.0, 5.2)}, {})
-    found = confidence_estimate(totals, 100)
+    sample = [Sampled(0.9, 0.0), Sampled(0.7, None)]
+    found = confidence_estimate(sample, 20, 100)
     assert (found.accuracy, found.row_count, found.biased) == (0.8, 20, True)
     assert (found.low, found.high) == pytest.approx(wilson(0.8, 100))
-    unknown = confidence_estimate(totals, 0)
+    unknown = confidence_estimate(sample, 20, 0)
     assert (unknown.low, unknown.high) == (None, None)
 
 
-def _feedback_window(silent: int) -> Totals:
-    """Return answers, 80 % right; users judge 5 % of the right and 50 % of the wrong of `a`."""
-    answered = {"a": LabelTotals(1000, 800.0, 650.0)}
-    if silent:
-        answered["b"] = LabelTotals(silent, 0.8 * silent, 0.65 * silent)
-    return Totals(answered, {"a": LabelTotals(140, 110.0, 90.0, 40.0, 40.0)})
+# 1,000 answers, 80 % right, of which users judge 5 % of the right and 50 % of the wrong ones.
+ANSWERS, JUDGED = {"a": 1000}, {"a": JudgedTotals(140, 40.0)}
 
 
 def test_feedback_alone_is_biased() -> None:
     """Without audited predictions that users judged, the plain share is marked as biased."""
-    found = feedback_estimate(_feedback_window(0), [_audited(True)] * 50)
+    found = feedback_estimate(ANSWERS, JUDGED, [_audited(True)] * 50)
     assert found is not None
     assert (found.accuracy, found.biased) == (40 / 140, True)
     assert "biased" in found.note
@@ -137,7 +131,7 @@ def test_feedback_is_corrected_by_who_judges() -> None:
     ratio = judging_ratio(audited)
     assert ratio is not None
     assert ratio.ratio == pytest.approx(10.0)
-    found = feedback_estimate(_feedback_window(0), audited)
+    found = feedback_estimate(ANSWERS, JUDGED, audited)
     assert found is not None
     assert found.accuracy == pytest.approx(0.8, abs=0.01)
     assert found.low is not None
@@ -149,7 +143,7 @@ def test_classes_that_no_one_judges_are_named_by_their_share() -> None:
     """A corrected estimate says nothing about silent classes, and is marked as biased."""
     audited = [_audited(True, 1.0)] * 20 + [_audited(True)] * 380
     audited += [_audited(False, 0.0)] * 50 + [_audited(False)] * 50
-    found = feedback_estimate(_feedback_window(1000), audited)
+    found = feedback_estimate(ANSWERS | {"b": 1000}, JUDGED, audited)
     assert found is not None
     assert found.biased
     assert "50%" in found.note
@@ -157,5 +151,4 @@ def test_classes_that_no_one_judges_are_named_by_their_share() -> None:
 
 def test_no_verdicts() -> None:
     """Without verdicts there is no estimate from feedback."""
-    assert feedback_estimate(Totals({"a": LabelTotals(5, 4.0, 3.0)}, {}), []) is None
-    assert whole({}) == LabelTotals()
+    assert feedback_estimate({"a": 5}, {}, []) is None

@@ -1,7 +1,7 @@
 """The verdict on an estimate, and the audits that would settle it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_an_accuracy_at_the_limit_needs_a_finite_number() -> None:
 
 def _span(*rights: tuple[float, int, int]) -> list[int]:
     """Return the ages of the windows to judge: each item is an age in days, rights and wrongs."""
-    windows = windows_before(NOW, timedelta(hours=24))
+    windows = windows_before(NOW, 24)
     audited = [
         replace(PREDICTION, predict_time=NOW - timedelta(days=age), label=label)
         for age, right, wrong in rights
@@ -95,6 +95,15 @@ def test_the_newest_windows_with_enough_labels_are_judged() -> None:
     assert _span((0.5, 30, 0), (1.5, 30, 0)) == [0]
     assert _span((1.5, 29, 0), (2.5, 1, 0), (3.5, 30, 0)) == [1, 2]
     assert _span((2.5, 2, 0), (5.5, 1, 0)) == [2, 3, 4, 5]
+
+
+def test_windows_have_full_hours() -> None:
+    """The newest window ends with the current hour, in UTC, and a part of an hour is rounded up."""
+    berlin = timezone(timedelta(hours=1, minutes=30))
+    newest, *older = windows_before(datetime(2026, 3, 29, 13, 31, tzinfo=berlin), 0.5)
+    assert newest.until == datetime(2026, 3, 29, 13, tzinfo=UTC)
+    assert all(each.until - each.since == timedelta(hours=1) for each in (newest, *older))
+    assert len(older) == 7
 
 
 def test_a_lasting_fall_is_found_over_more_windows() -> None:
