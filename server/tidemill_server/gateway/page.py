@@ -1,6 +1,7 @@
 """The page of the OpenAPI document: plain HTML that loads nothing."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from html import escape
@@ -14,7 +15,8 @@ HEADERS = {
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}"
     "td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}"
-    "code{font-family:ui-monospace,monospace}pre{overflow-x:auto;background:#8882;padding:.6rem}"
+    "code{font-family:ui-monospace,monospace}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#8882;padding:.6rem}"
+    ":root{color-scheme:light dark}"
 )
 
 Json = dict[str, Any]
@@ -28,9 +30,12 @@ def page_of(openapi: Json) -> str:
             '<!doctype html><html lang="en"><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>",
-            f"<p>{escape(openapi['info']['description'])} ",
-            'For programs: <a href="openapi.json">openapi.json</a>.</p>',
+            f"<p>{_with_code(openapi['info']['description'])} ",
+            'For programs: <a href="openapi.json">openapi.json</a>.</p><ul>',
+            *_index(openapi),
+            "</ul>",
             *_routes(openapi),
+            *_types(openapi),
             "</html>",
         ]
     )
@@ -59,6 +64,19 @@ def curl_of(base: str, path: str, verb: str, operation: Json) -> str:
         words += [] if verb == "post" else ["-X", verb.upper()]
         words += ["-H", f"content-type: {kind}", "-d", json.dumps(content["example"])]
     return shlex.join(words)
+
+
+def _index(openapi: Json) -> Iterator[str]:
+    for path, methods in openapi["paths"].items():
+        for verb, operation in methods.items():
+            yield f'<li><a href="#{operation["operationId"]}">{operation["summary"]}</a>: '
+            yield f"<code>{verb.upper()} {escape(path)}</code>"
+
+
+def _types(openapi: Json) -> Iterator[str]:
+    for name, schema in openapi["components"]["schemas"].items():
+        yield f'<h2 id="type-{name}">{name}</h2><p>{escape(schema.get("description", ""))}</p>'
+        yield _table(schema.get("properties", {}), schema.get("required", []))
 
 
 def _routes(openapi: Json) -> Iterator[str]:
@@ -105,7 +123,16 @@ def _kind(schema: Json) -> str:
         return "one of " + escape(", ".join(schema["enum"]))
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
-    return escape(str(schema.get("type") or schema.get("$ref", "object").rpartition("/")[2]))
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f'<a href="#type-{name}">{name}</a>'
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_kind(schema['additionalProperties'])}"
+    return escape(str(schema.get("type", "any")))
+
+
+def _with_code(text: str) -> str:
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _resolved(openapi: Json, schema: Json) -> Json:

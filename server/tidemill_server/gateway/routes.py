@@ -223,7 +223,7 @@ ROUTES = (
 )
 
 GRPC_ONLY = {
-    "ModelService/ImportModelVersion": "it takes files of up to 1 GiB, as `tidemill model import`",
+    "ModelService/ImportModelVersion": "it takes files of up to 1 GiB, as `tidemill models import`",
     "Health/Watch": "ask GET /health again instead",
     "GRPCInferenceService": "clients of the Open Inference Protocol call it over gRPC",
     "ServerReflection": "the OpenAPI document describes the HTTP API",

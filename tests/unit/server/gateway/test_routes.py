@@ -1,6 +1,7 @@
 """The table of routes, and the OpenAPI document made of it."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tidemill_server.gateway.app import operations_of
 from tidemill_server.gateway.openapi import openapi_of
 from tidemill_server.gateway.operation import Operation
+from tidemill_server.gateway.page import page_of
 from tidemill_server.gateway.routes import GRPC_ONLY, ROUTES
 from tidemill_server.rpc.methods import Method, methods_of
 from tidemill_server.services.table import REFLECTION, SERVICES
@@ -62,6 +64,15 @@ def test_the_openapi_document(operations: list[Operation]) -> None:
         for operation in verbs.values()
     ]
     assert len(ids) == len(set(ids)) == len(ROUTES)
+
+
+def test_the_page_leads_to_every_type(operations: list[Operation]) -> None:
+    """Each link on the page has a target there, and each route its command."""
+    page = page_of(openapi_of("Tidemill", "1", operations, "support"))
+    targets = set(re.findall(r'id="([^"]*)"', page))
+    links = re.findall(r'href="#([^"]*)"', page)
+    assert set(links) <= targets
+    assert page.count("curl -s") == len(ROUTES)
 
 
 def _references(value: Any) -> list[str]:
