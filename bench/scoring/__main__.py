@@ -127,8 +127,9 @@ def memory(workspace: Workspace, stack: Stack, source: Path, large: Path, consol
     write_rows(large, 10 * rows)
     peaks = []
     for path in (source, large):
-        with _peak(stack) as found:
-            score(workspace, stack, path)
+        run_id = _start(workspace, stack, path)
+        with _peak(stack, run_id) as found:
+            _wait(workspace, stack, run_id)
         peaks.append(found[0] / _MEGABYTE)
     growth = peaks[1] / peaks[0]
     console.print(f"{rows:,} rows: {peaks[0]:.0f} MB; {10 * rows:,} rows: {peaks[1]:.0f} MB")
@@ -143,48 +144,57 @@ def verdict(console: Console, figure: str, passed: bool) -> bool:
 
 def score(workspace: Workspace, stack: Stack, source: Path) -> Any:
     """Score a file by the command, and return its result."""
+    return _wait(workspace, stack, _start(workspace, stack, source))
+
+
+def _start(workspace: Workspace, stack: Stack, source: Path) -> str:
+    """Start to score a file, and return the run's id."""
+    output = str(workspace.folder / "out.csv")
+    options = ["--overwrite", "--no-follow", "--task", TASK]
+    run_id: str = _tidemill(workspace, stack, "score", str(source), output, *options)["run_id"]
+    return run_id
+
+
+def _wait(workspace: Workspace, stack: Stack, run_id: str) -> Any:
+    """Wait until a run ends, and return its result."""
+    return _tidemill(workspace, stack, "jobs", "watch", run_id)["result"]
+
+
+def _tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "tidemill_cli.main", *arguments, "--json"]
     done = subprocess.run(  # noqa: S603 -- our own words
-        _command(workspace, stack, source), cwd=workspace.folder, check=True, capture_output=True
+        [*command, "--address", stack.grpc_address],
+        cwd=workspace.folder,
+        check=True,
+        capture_output=True,
     )
-    return json.loads(done.stdout)["result"]
-
-
-def _command(workspace: Workspace, stack: Stack, source: Path) -> list[str]:
-    command = [sys.executable, "-m", "tidemill_cli.main", "score", str(source)]
-    command += [str(workspace.folder / "out.csv"), "--overwrite", "--json", "--task", TASK]
-    return [*command, "--address", stack.grpc_address]
+    return json.loads(done.stdout)
 
 
 @contextmanager
 def _scoring(workspace: Workspace, stack: Stack, source: Path) -> Iterator[None]:
     """Score during the block, and cancel it after the block."""
-    command = [*_command(workspace, stack, source), "--no-follow"]
-    done = subprocess.run(  # noqa: S603 -- our own words
-        command, cwd=workspace.folder, check=True, capture_output=True
-    )
-    run_id = json.loads(done.stdout)["run_id"]
-    while not _runs(stack):
+    run_id = _start(workspace, stack, source)
+    while _process(stack, run_id) is None:
         time.sleep(_LOOK_SECONDS)
     time.sleep(_STARTED_SECONDS)
     try:
         yield
-        if not _runs(stack):
+        if _process(stack, run_id) is None:
             raise RuntimeError("the scoring ended before the load")
     finally:
-        cancel = [sys.executable, "-m", "tidemill_cli.main", "jobs", "cancel", run_id]
-        cancel += ["--address", stack.grpc_address]
-        subprocess.run(cancel, cwd=workspace.folder, check=True, capture_output=True)  # noqa: S603
+        _tidemill(workspace, stack, "jobs", "cancel", run_id)
 
 
 @contextmanager
-def _peak(stack: Stack) -> Iterator[list[int]]:
+def _peak(stack: Stack, run_id: str) -> Iterator[list[int]]:
     """Yield a list whose element is the most memory of a run during the block, in bytes."""
     found, ended = [0], threading.Event()
 
     def look() -> None:
         while not ended.wait(_LOOK_SECONDS):
-            for process in _runs(stack):
-                with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):
+                if (process := _process(stack, run_id)) is not None:
                     found[0] = max(found[0], process.memory_info().rss)
 
     thread = threading.Thread(target=look)
@@ -196,14 +206,13 @@ def _peak(stack: Stack) -> Iterator[list[int]]:
         thread.join()
 
 
-def _runs(stack: Stack) -> list[psutil.Process]:
-    """Return the processes of the stack's runs."""
-    found = []
+def _process(stack: Stack, run_id: str) -> psutil.Process | None:
+    """Return the process of a run; None if it has none."""
     for process in psutil.Process(stack.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "--run" in process.cmdline():
-                found.append(process)
-    return found
+            if process.cmdline()[-1:] == [run_id]:
+                return process
+    return None
 
 
 if __name__ == "__main__":
