@@ -4,11 +4,12 @@ Only verdicts that contest a prediction are looked at, by the label that they gi
 that they deny, over the whole time and on each day. The peers of a label are all sources but the
 few that give (or deny) it in the largest share of their verdicts; so a few coordinated sources
 never serve as each other's measure. A burst needs all of this:
-- each source gives the label at least MIN_LIFT times as often as the peers;
+- each source gives the label with at least MIN_ODDS_RATIO times the odds of the peers;
 - together they give it so often that it would be chance in less than MAX_CHANCE of all cases
-  (binomial tail at the peers' share);
-- they contest confident predictions more often than the peers do. Honest corrections of wrong
-  answers do not, even where a source has a subject of its own.
+  (binomial tail at the peers' share, times the number of ways to choose so many sources);
+- they contest more confident predictions than the peers do, or the label is most of what they say.
+  Honest corrections of wrong answers are no bolder than others, even where a source has a subject
+  of its own.
 Without peers, for example if one application sends everything, nothing is a burst.
 """
 
@@ -18,21 +19,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtrc
+import numpy.typing as npt
+from scipy.special import bdtrc, ndtr
 
 from tidemill_core.domain.feedback import JudgedPrediction
 
 MIN_VERDICTS = 10
 """Fewest verdicts of a burst, of all its sources together."""
-MIN_LIFT = 3.0
+MIN_ODDS_RATIO = 3.0
+MAX_CHANCE_OF_SOURCE = 1e-3
 MAX_CHANCE = 1e-6
 MAX_BOLD_CHANCE = 0.01
+GLARING_SHARE, RARE_SHARE = 0.5, 0.1
+"""A label that is most of the sources' corrections and few of the peers' is a burst, however
+confident the predictions are."""
 FEW_SOURCES = 3
 FEW_SHARE = 0.1
 """The sources that are not peers: three, or a tenth of all if that is more; never all."""
 MIN_PEER_VERDICTS = 20
 _MIN_OF_SOURCE = 3
-_BOLD_QUANTILE = 0.75
 
 _LabelOf = Callable[[JudgedPrediction], str | None]
 
@@ -165,58 +170,60 @@ def _burst(label: str, within: _Pushed, everything: _Pushed, direction: _Directi
         return None
     pushed = everything.by_label[label]
     share = (sum(len(pushed.get(source, ())) for source in peers) + 1) / (peer_total + 2)
-    suspects = [each for each in leading if within.share(label, each) >= MIN_LIFT * share]
-    if not _is_unlikely(*within.counts(label, suspects), share):
-        return None
-    boldness = _Boldness.of(everything, peers)
-    suspects = [each for each in suspects if boldness.is_found(within.by_label[label][each], 1 / 2)]
+    suspects = [each for each in leading if _pushes(*within.counts(label, [each]), share)]
     verdicts = [each for source in suspects for each in within.by_label[label][source]]
     count, total = within.counts(label, suspects)
-    if not _is_unlikely(count, total, share) or not boldness.is_found(verdicts, MAX_BOLD_CHANCE):
+    if count < MIN_VERDICTS or not _is_unlikely(count, total, share, len(within.totals), suspects):
+        return None
+    is_glaring = count / total > GLARING_SHARE and share < RARE_SHARE
+    if not is_glaring and not _is_bold(verdicts, _confidences(everything, peers)):
         return None
     detail = (
         f"{len(suspects)} source(s) {direction.verb} {label!r} in {count} of their {total} "
         f"corrections ({count / total:.0%}); all others do in {share:.1%} of theirs"
     )
-    strength = count * math.log(count / total / share)
-    return Burst(label, detail, tuple(verdicts), strength)
+    return Burst(label, detail, tuple(verdicts), count * math.log(count / total / share))
 
 
-def _is_unlikely(count: int, total: int, share: float) -> bool:
-    return count >= MIN_VERDICTS and bdtrc(count - 1, total, share) <= MAX_CHANCE
+def _is_unlikely(
+    count: int, total: int, share: float, sources: int, suspects: Sequence[str]
+) -> bool:
+    """Return whether no choice of so many of the sources would say so by chance."""
+    chance = float(bdtrc(count - 1, total, share))
+    if chance == 0:
+        return True
+    return math.log(chance) + math.log(math.comb(sources, len(suspects))) <= math.log(MAX_CHANCE)
 
 
-@dataclass(frozen=True)
-class _Boldness:
-    """How confident the predictions are that the peers contest.
+def _pushes(count: int, total: int, share: float) -> bool:
+    """Return whether a source pushes a label far more often than a share of its verdicts."""
+    own = count / total
+    has_odds = own * (1 - share) >= MIN_ODDS_RATIO * share * (1 - own)
+    return has_odds and bdtrc(count - 1, total, share) <= MAX_CHANCE_OF_SOURCE
 
-    Attributes:
-        limit: the confidence from which contesting a prediction is bold.
-        share: the share of the peers' verdicts that are bold.
+
+def _confidences(everything: _Pushed, peers: Set[str]) -> npt.NDArray[np.float64]:
+    """Return the known confidences of the predictions that the peers contest, sorted."""
+    known = [
+        each.confidence
+        for by_source in everything.by_label.values()
+        for source in peers & by_source.keys()
+        for each in by_source[source]
+        if each.confidence is not None
+    ]
+    return np.sort(np.array(known, dtype=np.float64))
+
+
+def _is_bold(verdicts: Sequence[JudgedPrediction], usual: npt.NDArray[np.float64]) -> bool:
+    """Return whether verdicts contest more confident predictions than the peers do.
+
+    By the rank test of Mann and Whitney (1947). A prediction that is not stored counts as more
+    confident than any. If the peers' predictions do not differ in confidence, it says nothing.
     """
-
-    limit: float
-    share: float
-
-    @staticmethod
-    def of(everything: _Pushed, peers: Set[str]) -> "_Boldness":
-        known = [
-            each.confidence
-            for by_source in everything.by_label.values()
-            for source in peers & by_source.keys()
-            for each in by_source[source]
-            if each.confidence is not None
-        ]
-        limit = float(np.quantile(known, _BOLD_QUANTILE)) if known else 0.0
-        return _Boldness(limit, sum(each >= limit for each in known) / max(1, len(known)))
-
-    def is_found(self, verdicts: Sequence[JudgedPrediction], chance: float) -> bool:
-        """Return whether verdicts contest confident predictions more often than the peers do.
-
-        A prediction that is not stored counts as confident. If the peers contest confident ones
-        in most of their verdicts, or none of theirs is stored, confidence says nothing.
-        """
-        if not 0 < self.share <= 1 / 2:
-            return True
-        bold = sum(each.confidence is None or each.confidence >= self.limit for each in verdicts)
-        return bool(bdtrc(bold - 1, len(verdicts), self.share) <= chance)
+    if len(usual) == 0 or usual[0] == usual[-1]:
+        return True
+    own = np.array([1.0 if each.confidence is None else each.confidence for each in verdicts])
+    below, above = (np.searchsorted(usual, own, side=side) for side in ("left", "right"))
+    superiority = float(np.mean(below + above)) / (2 * len(usual))
+    error = math.sqrt((len(own) + len(usual) + 1) / (12 * len(own) * len(usual)))
+    return bool(ndtr((1 / 2 - superiority) / error) <= MAX_BOLD_CHANCE)

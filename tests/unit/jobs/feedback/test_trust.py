@@ -216,3 +216,48 @@ def test_people_and_trust_decide_contradictions() -> None:
     three = [judged(f"s{n}", "b") for n in range(3)]
     decided = list(contradictions([*three, judged("x", "c")], {"s0": 0.5}, 2))
     assert not any(each.counts for each in decided)
+
+
+def _caught(crowd: list[JudgedPrediction], bad: list[JudgedPrediction]) -> bool:
+    """Return whether exactly the bad verdicts are found."""
+    bursts = find_bursts([*crowd, *bad])
+    return {id(each) for burst in bursts for each in burst.verdicts} == set(map(id, bad))
+
+
+@pytest.mark.parametrize("sources", [5, 12])
+def test_more_sources_are_found_too(sources: int) -> None:
+    """A dozen of coordinated sources among forty are found."""
+    assert _caught(honest(40, 20), attack(20, sources=sources))
+
+
+def test_a_slow_attack_is_found() -> None:
+    """An attack over a month is as visible as one within a day."""
+    chance = random.Random(1)
+    slow = [
+        replace(each, create_time=NOW - timedelta(days=chance.uniform(0, 30)))
+        for each in attack(10)
+    ]
+    assert _caught(honest(40, 20), slow)
+
+
+def test_an_attack_on_doubtful_predictions_is_found() -> None:
+    """If one label is most of what sources say, it does not matter how confident the model was."""
+    doubtful = [replace(each, confidence=0.3) for each in attack(15)]
+    assert _caught(honest(40, 20), doubtful)
+
+
+def test_honest_verdicts_do_not_hide_an_attack() -> None:
+    """Sources that are honest in most of their verdicts are found by the others."""
+    cover = [replace(each, source=f"bad {n % 3}") for n, each in enumerate(honest(3, 20, 7))]
+    assert _caught([*honest(40, 20), *cover], attack(10))
+
+
+def test_an_attack_on_one_of_two_labels_is_found() -> None:
+    """Where there are only two labels, everyone gives each of them often."""
+    both = [replace(each, label=LABELS[n % 2]) for n, each in enumerate(honest(20, 20))]
+    assert _caught(both, attack(30))
+
+
+def test_many_honest_sources_are_not_held() -> None:
+    """Among hundreds of sources, chance alone makes none look coordinated."""
+    assert find_bursts(honest(300, 40)) == []
