@@ -64,9 +64,8 @@ class HttpCall:
         self.peer = peer_of(scope.get("client"))
         self.deadline: float | None = None
         timeout = self._headers.get(TIMEOUT_HEADER, "")
-        if _SECONDS.fullmatch(timeout):
-            now = asyncio.get_running_loop().time()
-            self.deadline = now + min(float(timeout), MAX_SECONDS)
+        if _SECONDS.fullmatch(timeout) and (seconds := float(timeout)):
+            self.deadline = asyncio.get_running_loop().time() + min(seconds, MAX_SECONDS)
 
     async def read(self) -> bytes | None:
         """Return the next message; None after the last.
@@ -108,7 +107,7 @@ class HttpCall:
         headers = self._headers
         self._site.check(headers.get("host", ""), headers.get("origin"))
         if TIMEOUT_HEADER in headers and self.deadline is None:
-            rule = "must be a number of seconds, such as 2.5"
+            rule = "must be a number of seconds above 0, such as 2.5"
             raise InvalidArgument("INVALID_TIMEOUT", TIMEOUT_HEADER, rule)
         if self._operation.reads_query:
             return

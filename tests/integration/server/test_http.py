@@ -138,6 +138,7 @@ def test_a_text_that_is_too_long_is_told_the_limit(client: httpx.Client) -> None
         ({**JSON, "content-encoding": "gzip"}, b"\x1f\x8b", (415, "UNSUPPORTED_MEDIA_TYPE")),
         ({**JSON, "request-timeout": "soon"}, b"{}", (400, "INVALID_TIMEOUT")),
         ({**JSON, "request-timeout": "-1"}, b"{}", (400, "INVALID_TIMEOUT")),
+        ({**JSON, "request-timeout": "0.0"}, b"{}", (400, "INVALID_TIMEOUT")),
         ({**JSON, "request-timeout": "nan"}, b"{}", (400, "INVALID_TIMEOUT")),
         (JSON, b"", (400, "MALFORMED_MESSAGE")),
         (JSON, b'{"text": "\xff"}', (400, "MALFORMED_MESSAGE")),
@@ -201,10 +202,8 @@ def test_the_openapi_page_loads_nothing(client: httpx.Client) -> None:
 
 def test_a_deadline_that_cannot_be_met(client: httpx.Client) -> None:
     """The call is refused or ends in time: 429 or 504, and a long timeout is answered."""
-    for seconds in ("0", "0.000001"):
-        answer = client.post(PREDICT, json=BODY, headers={"request-timeout": seconds})
-        assert answer.status_code == 504, answer.text
-        assert problem(answer)[1] == "DEADLINE_EXCEEDED"
+    answer = client.post(PREDICT, json=BODY, headers={"request-timeout": "0.000001"})
+    assert problem(answer)[:2] == (504, "DEADLINE_EXCEEDED")
     fitting = client.post(PREDICT, json=BODY, headers={"request-timeout": "999999999"})
     assert fitting.status_code == 200
 

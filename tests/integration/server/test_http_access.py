@@ -19,6 +19,7 @@ from tests.integration.server.guarded import Guarded
 from tests.plugins.waiting import wait_until
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Scope
+from tidemill_core.domain.job import Job
 from tidemill_core.storage.api_keys import split_api_key
 from tidemill_server.gateway.routes import ROUTES
 
@@ -113,6 +114,21 @@ def test_a_revoked_key_is_refused(client: httpx.Client, guarded: Guarded) -> Non
         "the key is refused",
         1.5,
     )
+
+
+def test_a_revoked_key_sees_no_more_events(client: httpx.Client, guarded: Guarded) -> None:
+    """A watch that is open ends with the problem soon after the key of its caller is revoked."""
+    guarded.workspace.storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
+    key = guarded.key(Scope.ADMIN)
+    path = "/v1/tasks/support/jobs/retrain:run"
+    run = client.post(path, json={}, headers=bearer(key)).json()["run_id"]
+    with client.stream("GET", f"/v1/runs/{run}:watch", headers=bearer(key)) as watch:
+        lines = watch.iter_lines()
+        assert next(lines).startswith("data: ")
+        guarded.workspace.storage.api_keys.revoke(split_api_key(key)[0], system_clock())
+        rest = "\n".join(lines)
+    assert "event: problem" in rest
+    assert "UNAUTHENTICATED" in rest
 
 
 def test_the_access_log_has_the_caller(client: httpx.Client, guarded: Guarded) -> None:
