@@ -42,5 +42,5 @@ def test_the_newest_of_each_task_and_kind(storage: Storage) -> None:
     for name, kind in (("a", "drift"), ("b", "accuracy"), ("c", "drift"), ("d", "rollout")):
         storage.reports.add(report(name, kind=kind))
     found = storage.reports.newest(["support", "other"], ["drift", "accuracy", "latency"])
-    assert [each.report_id for each in found] == ["b", "c"]
+    assert [each.report_id for each in found] == ["c", "b"]
     assert storage.reports.newest(["other"], ["drift"]) == []

@@ -167,6 +167,8 @@ reports = Table(
     Column("details", JSON, nullable=False),
     Column("run_id", String(32), nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+    # The newest report of each kind, however many there are.
+    Index("ix_reports_task_kind", "task", "kind", "sequence"),
 )
 
 leases = Table(
