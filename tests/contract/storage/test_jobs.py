@@ -232,3 +232,14 @@ def test_pages(storage: Storage) -> None:
         rows, token = storage.jobs.page("retrain", "support", Page.parse(2, token))
         seen += rows
     assert seen == runs[::-1]
+
+
+def test_a_run_keeps_its_reason(storage: Storage) -> None:
+    """A run says why it was started; a request that joins it changes that only if it had none."""
+    first = storage.jobs.enqueue(RunRequest("retrain", "support", "rpc"), NOW)
+    assert first.reason == ""
+    request = RunRequest("retrain", "support", "check_feedback", reason="12 new examples")
+    assert storage.jobs.enqueue(request, NOW).run_id == first.run_id
+    assert storage.jobs.get(first.run_id).reason == "12 new examples"
+    storage.jobs.enqueue(RunRequest("retrain", "support", "rpc", reason="another"), NOW)
+    assert storage.jobs.get(first.run_id).reason == "12 new examples"

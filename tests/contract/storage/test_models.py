@@ -280,3 +280,9 @@ def test_tasks_do_not_mix(storage: Storage) -> None:
         TASK: 2,
         "arxiv": 1,
     }
+
+
+def test_a_version_keeps_why_it_was_trained(storage: Storage) -> None:
+    """The reason of its run stays with the version."""
+    made = storage.models.add_candidate(TASK, "onnx", "d1", NOW, trained_because="drift")
+    assert storage.models.get(TASK, made.version).trained_because == "drift"
