@@ -55,10 +55,16 @@ class PredictionLogger:
 
     def _predictions(self, chunk: Chunk, answers: Answers) -> list[Prediction]:
         columns = (answers.labels.tolist(), answers.confidences.tolist(), answers.prediction_ids)
+        answered = [row for row in zip(chunk.rows, *columns, strict=True) if row[-1]]
+        encoder = self.version.encoder
+        of_texts = encoder.count_pieces(encoder.encode([row.text for row, *_ in answered]))
         return [
-            self._prediction(row.text, self.version.labels[label], confidence, prediction_id)
-            for row, label, confidence, prediction_id in zip(chunk.rows, *columns, strict=True)
-            if prediction_id
+            self._prediction(
+                row.text, self.version.labels[label], confidence, prediction_id
+            )._replace(text_length=length, unknown_pieces=unknown)
+            for (row, label, confidence, prediction_id), length, unknown in zip(
+                answered, *of_texts, strict=True
+            )
         ]
 
     def _prediction(

@@ -199,6 +199,7 @@ def test_logged_predictions_can_get_feedback(bench: Bench) -> None:
     assert [one and (one.text, one.label, one.method) for one in stored] == [
         (text, label, "Score") for text, label in zip(TEXTS, BEST, strict=True)
     ]
+    assert [one and (one.text_length, one.unknown_pieces) for one in stored] == [(8, 0.0)] * 4
     assert rows[-1]["prediction_id"] is None
     assert "prediction_id" not in rows_of(bench.folder / "plain.jsonl")[0]
 
