@@ -28,6 +28,14 @@ class ConsoleSite:
         self.front = front
         self.url = f"http://127.0.0.1:{front.http_port}/console"
         self.clients: list[httpx.Client] = []
+        self._cookies: dict[frozenset[Scope], httpx.Cookies] = {}
+
+    def cookies(self, *scopes: Scope) -> httpx.Cookies:
+        """Return the cookies of a session, which tests share that do not end it."""
+        wanted = frozenset(scopes)
+        if wanted not in self._cookies:
+            self._cookies[wanted] = self.signed_in(*scopes).cookies
+        return self._cookies[wanted]
 
     def client(self) -> httpx.Client:
         """Return a client without a session; it is closed when its test ends."""
@@ -99,8 +107,7 @@ def open_page(site: ConsoleSite, browser: Browser) -> Iterator[Callable[..., Pag
             viewport={"width": width, "height": 860}, color_scheme=theme, base_url=site.url
         )
         contexts.append(context)
-        client = site.signed_in(*scopes)
-        for cookie in client.cookies.jar:
+        for cookie in site.cookies(*scopes).jar:
             value = cookie.value or ""
             context.add_cookies(
                 [{"name": cookie.name, "value": value, "url": site.url, "sameSite": "Strict"}]
