@@ -1,5 +1,5 @@
 """The checks of the champion: `drift`, `accuracy` and `latency`.
 
 Each writes a report through `reporting`, which raises or resolves the alert (`alerts`).
-`reference` counts the answers of a new version, which drift is measured against.
+The package `drift` also counts the answers of a new version, which drift is measured against.
 """

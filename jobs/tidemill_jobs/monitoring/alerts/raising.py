@@ -28,7 +28,7 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "drift": Problem(
         Severity.WARNING,
-        "See which labels moved in the report, and label some of the new texts "
+        "See what moved in the report, and label some of the new texts "
         "(`tidemill label --task {task}`). Retrain if the accuracy falls too.",
     ),
     "latency": Problem(

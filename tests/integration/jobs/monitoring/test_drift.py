@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
-from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
-from tidemill_jobs.context import JobContext, Result
+from tidemill_jobs.context import JobContext, Result, RunCanceled
 from tidemill_jobs.monitoring.alerts.sender import Sender
 from tidemill_jobs.monitoring.drift.check import run
 
@@ -125,3 +127,66 @@ def test_no_champion_makes_no_report(newcomer: JobContext, answer: Answer) -> No
     answer("abcd" * 100)
     assert run(newcomer)["verdict"] == "INSUFFICIENT"
     assert newcomer.storage.reports.page("support", "", Page()) == ([], "")
+
+
+def test_two_checks_at_once_raise_one_alert(context: JobContext, answer: Answer) -> None:
+    """Monitors that check the same predictions together agree, and raise a single alert."""
+    answer("abcd" * 50 + "a" * 100)
+    with ThreadPoolExecutor(2) as threads:
+        results = [dict(each) for each in threads.map(run, [context, context])]
+    assert len({each.pop("report_id") for each in results}) == 2
+    assert results[0] == results[1]
+    alerts, _ = context.storage.alerts.page("support", False, True, Page())
+    assert len(alerts) == 1
+
+
+def test_a_check_that_is_killed_leaves_nothing(context: JobContext, answer: Answer) -> None:
+    """A run that ends in its middle writes neither report nor alert, and the next one does both."""
+
+    def stop(done: float, _doing: str) -> None:
+        if done > 0.5:
+            raise RunCanceled
+
+    answer("abcd" * 50 + "a" * 100)
+    with pytest.raises(RunCanceled):
+        run(replace(context, progress=stop))
+    assert context.storage.reports.page("support", "drift", Page()) == ([], "")
+    assert context.storage.alerts.page("support", False, False, Page()) == ([], "")
+    assert run(context)["verdict"] == "ALERT"
+
+
+def test_tasks_share_the_budget_of_false_alarms(context: JobContext, answer: Answer) -> None:
+    """With ten tasks, each has a tenth of the probability of a false alarm."""
+    answer("abcd" * 100)
+    tasks = {f"task{number}": context.task_settings for number in range(9)}
+    settings = context.settings.model_copy(update={"tasks": {**context.settings.tasks, **tasks}})
+    assert run(context)["false_alarm_level"] == pytest.approx(0.04)
+    assert run(replace(context, settings=settings))["false_alarm_level"] == pytest.approx(0.004)
+
+
+def test_a_check_that_is_late_covers_the_hours_before_it(
+    context: JobContext, answer: Answer
+) -> None:
+    """A night that was missed is caught up by one check, of the hours before it runs."""
+    answer("abcd" * 100)
+    late = replace(context, clock=lambda: context.clock() + timedelta(hours=20))
+    assert run(late)["prediction_count"] == 400
+    later = replace(context, clock=lambda: context.clock() + timedelta(hours=30))
+    assert run(later)["verdict"] == "INSUFFICIENT"
+
+
+def test_an_accuracy_report_says_what_the_drift_costs(context: JobContext, answer: Answer) -> None:
+    """The newest accuracy report of the version and the window comes before the confidence."""
+    answer("abcd" * 100, confidences=(0.42, 0.72, 0.92))
+    figures = {"accuracy": 0.85, "accuracy_low": 0.8, "accuracy_high": 0.9}
+    details = {**figures, "baseline_accuracy": 0.9}
+    now = context.clock()
+    made = Report("r1", "support", "accuracy", 1, ReportVerdict.OK, "fine", details, "run", now)
+    context.storage.reports.add(made)
+    result = run(context)
+    assert result["accuracy_cost_source"] == "accuracy report"
+    costs = [result[f"accuracy_cost{side}"] for side in ("_low", "", "_high")]
+    assert costs == pytest.approx([0.0, 0.05, 0.1])
+    old = replace(made, report_id="r2", create_time=now - timedelta(days=2))
+    context.storage.reports.add(old)
+    assert run(context)["accuracy_cost_source"] == "confidence"
