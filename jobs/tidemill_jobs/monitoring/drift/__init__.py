@@ -4,6 +4,8 @@
     reference        counts a new version's answers to its hold-out, for its manifest
     shift            the distance of two samples, and how likely chance makes it
     signals          a signal's shift, its shares and its examples
+    texts            what a sample of stored texts shows
+    last_layer       a model without its last layer
     representation   what the model makes of texts, sorted into regions
     topics           unfamiliar texts that share words
     cost             what the drift costs in accuracy

@@ -13,17 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import polars as pl
 from sklearn.cluster import KMeans
 
 from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.split import Split
-from tidemill_core.model_repository import MODEL_FILES, TOKENIZER_FILE
-from tidemill_core.onnx_session import open_session
+from tidemill_core.model_repository import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
-from tidemill_core.triton.tensors import INPUT_NAME
+from tidemill_jobs.monitoring.drift.last_layer import Layer, Vectors, open_last_layer
 from tidemill_jobs.monitoring.drift.shift import Counts
 
 SAMPLE = 1000
@@ -38,31 +36,25 @@ _CLUSTERS = 16
 _ROWS_A_CLUSTER = 25
 _ROWS_A_CALL = 64
 
-Vectors = npt.NDArray[np.float32]
 
-
+@dataclass(frozen=True)
 class TextReader:
-    """Reads texts as a model in the format onnx does.
+    """Reads texts as a model does.
 
-    Args:
-        model: the model's file.
-        encoder: encodes texts as its input.
+    Attributes:
+        layer: from encoded texts to what the last layer takes.
+        encoder: encodes texts as the model's input.
     """
 
-    def __init__(self, model: Path, encoder: TextEncoder) -> None:
-        proto = onnx.load(model)
-        self._output = _last_layers_input(proto.graph)
-        proto.graph.output.append(onnx.ValueInfoProto(name=self._output))
-        self._session = open_session(proto.SerializeToString())
-        self._encoder = encoder
+    layer: Layer
+    encoder: TextEncoder
 
     def read(self, texts: Sequence[str]) -> Vectors:
         """Return a vector of length 1 for each of n texts, at least one: float32 [n, width]."""
         parts = []
         for start in range(0, len(texts), _ROWS_A_CALL):
-            rows = self._encoder.encode(texts[start : start + _ROWS_A_CALL])
-            [found] = self._session.run([self._output], {INPUT_NAME: rows})
-            parts.append(found.reshape(len(rows), -1))
+            rows = self.encoder.encode(texts[start : start + _ROWS_A_CALL])
+            parts.append(self.layer(rows).reshape(len(rows), -1))
         vectors = np.concatenate(parts)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
@@ -136,7 +128,7 @@ def read_dataset(
     A process that checks every night keeps the result.
 
     Args:
-        folder: the version's folder; its format is onnx.
+        folder: the version's folder.
         sequence_length: token ids in a row.
         repair: brings texts into the form of the training texts.
         dataset: the folder of the dataset version.
@@ -152,19 +144,8 @@ def read_dataset(
     if min(len(training), len(held_out)) < FEWEST:
         return None
     encoder = TextEncoder(folder / TOKENIZER_FILE, sequence_length, repair)
-    reader = TextReader(folder / MODEL_FILES["onnx"], encoder)
+    reader = TextReader(open_last_layer(folder), encoder)
     regions = learn_regions(reader, training)
     places = regions.sort(reader.read(held_out))
     reference = np.bincount(places, minlength=len(regions.names)).astype(np.int64)
     return Reading(regions, reference, [*training, *held_out])
-
-
-def _last_layers_input(graph: onnx.GraphProto) -> str:
-    """Return the name of what the last linear layer takes, or else of the graph's output."""
-    makers = {output: node for node in graph.node for output in node.output}
-    name = graph.output[0].name
-    while node := makers.get(name):
-        if node.op_type in ("Gemm", "MatMul"):
-            return str(node.input[0])
-        name = next((each for each in node.input if each in makers), "")
-    return str(graph.output[0].name)

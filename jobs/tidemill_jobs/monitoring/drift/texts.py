@@ -52,8 +52,8 @@ def read_texts(
     minimum = min(context.settings.monitoring.min_predictions, SAMPLE)
     if len(sample) < minimum:
         return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")
-    if manifest.model_format != "onnx" or manifest.labels == REWARD_LABELS:
-        return _without("it is measured for classifiers in the format onnx only")
+    if manifest.labels == REWARD_LABELS:
+        return _without("it is measured for classifiers only")
     dataset = _dataset(context, manifest)
     if dataset is None:
         return _without("the rows of the version's dataset version are gone")

@@ -1,0 +1,69 @@
+"""What a model's last layer takes: the graph of each format, cut off before that layer."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from tidemill_core.model_repository import MODEL_FILES
+from tidemill_core.onnx_session import open_session
+from tidemill_core.triton.tensors import INPUT_NAME
+
+Vectors = npt.NDArray[np.float32]
+Layer = Callable[[npt.NDArray[np.int32]], Vectors]
+"""From encoded texts [n, length] to vectors whose first dimension is n."""
+
+_LINEAR = ("Gemm", "MatMul")
+
+
+def open_last_layer(folder: Path) -> Layer:
+    """Open the model in a version's folder, up to its last layer."""
+    torchscript = folder / MODEL_FILES["torchscript"]
+    return (
+        _torchscript(torchscript) if torchscript.exists() else _onnx(folder / MODEL_FILES["onnx"])
+    )
+
+
+def _onnx(path: Path) -> Layer:
+    model = onnx.load(path)
+    makers = {output: node for node in model.graph.node for output in node.output}
+    name = wanted = model.graph.output[0].name
+    while node := makers.get(name):
+        if node.op_type in _LINEAR:
+            wanted = node.input[0]
+            break
+        name = next((each for each in node.input if each in makers), "")
+    if wanted != model.graph.output[0].name:
+        model.graph.output.append(onnx.ValueInfoProto(name=wanted))
+    session = open_session(model.SerializeToString())
+
+    def layer(rows: npt.NDArray[np.int32]) -> Vectors:
+        [vectors] = session.run([wanted], {INPUT_NAME: rows})
+        found: Vectors = vectors
+        return found
+
+    return layer
+
+
+def _torchscript(path: Path) -> Layer:
+    import torch  # only where a version needs it, because it takes seconds
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated
+        module: Any = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    graph = module.graph
+    if linear := graph.findAllNodes("aten::linear"):
+        graph.eraseOutput(0)
+        graph.registerOutput(linear[-1].inputsAt(0))
+    forward = torch._C._create_function_from_graph("forward", graph)
+
+    def layer(rows: npt.NDArray[np.int32]) -> Vectors:
+        with torch.no_grad():
+            found: Vectors = forward(module._c, torch.from_numpy(rows)).numpy()
+        return found
+
+    return layer
