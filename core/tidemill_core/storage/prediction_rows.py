@@ -110,9 +110,11 @@ def in_sample(count: int, limit: int) -> list[ColumnElement[bool]]:
     key, bound = predictions.c.sample_key, math.ceil(1.2 * limit / max(count, 1) * SAMPLE_KEYS)
     if bound >= SAMPLE_KEYS:
         return []
-    # A literal, so that the index of these rows is used.
-    indexed = [key < literal_column(str(_INDEXED_KEYS))] if bound <= _INDEXED_KEYS else []
-    return [key < bound, *indexed]
+    if bound > _INDEXED_KEYS:
+        return [key < bound]
+    # A literal, so that the index of these rows can be used, and two bounds, so that SQLite takes
+    # it rather than the one of times.
+    return [key < literal_column(str(_INDEXED_KEYS)), key.between(0, bound - 1)]
 
 
 @cache

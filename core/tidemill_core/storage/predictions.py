@@ -18,16 +18,14 @@ from sqlalchemy import (
 )
 
 from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
-from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_counts import count_predictions
-from tidemill_core.storage.prediction_rows import in_sample, insert_rows, prediction_of_row
+from tidemill_core.storage.prediction_rows import insert_rows, prediction_of_row
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
 # Below the number of parameters that SQLite allows in a statement.
 _IDS_A_QUERY = 500
 _IDS_A_READ = 5000
-_NEWEST_SEARCHED = 10_000
 
 
 @dataclass(frozen=True)
@@ -149,50 +147,6 @@ class PredictionStore:
         with self._database.write() as connection:
             return connection.execute(blank.values(text="", text_hash=None)).rowcount
 
-    def sample(self, window: PredictionWindow, count: int, limit: int) -> list[Prediction]:
-        """Return a random sample of a window's answers that have a text; always the same one.
-
-        Args:
-            window: which predictions.
-            count: about how many the window has, with or without a text.
-            limit: the most predictions to return.
-        """
-        with_text = predictions.c.text != literal_column("''")
-        wanted = (*_answered(window), *in_sample(count, limit), with_text)
-        place = (predictions.c.sample_key, predictions.c.prediction_id)
-        query = select(predictions).where(*wanted).order_by(*place)
-        with self._database.read() as connection:
-            rows = connection.execute(query.limit(limit)).mappings()
-            return [prediction_of_row(row) for row in rows]
-
-    def examples(
-        self, window: PredictionWindow, signal: Signal, name: str, limit: int
-    ) -> list[str]:
-        """Return the ids of up to `limit` of a window's newest answers in one bin of a signal.
-
-        Args:
-            window: which predictions; only its newest are searched.
-            signal: not the representation.
-            name: the label, or the number of the bin.
-            limit: the most ids to return.
-        """
-        columns = {
-            Signal.CONFIDENCE: predictions.c.confidence,
-            Signal.TEXT_LENGTH: predictions.c.text_length,
-            Signal.UNKNOWN_PIECES: predictions.c.unknown_pieces,
-        }
-        value = columns.get(signal, predictions.c.label).label("value")
-        newest = select(predictions.c.prediction_id, value).where(*_answered(window))
-        newest = newest.order_by(predictions.c.predict_time.desc()).limit(_NEWEST_SEARCHED)
-        of = newest.subquery().c
-        is_in = [of.value == name]
-        if signal in columns:
-            low, high = bin_bounds(signal, int(name))
-            is_in = [of.value >= low, of.value < high]
-        query = select(of.prediction_id).where(*is_in).limit(limit)
-        with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
-
     def latency_percentiles(
         self, window: PredictionWindow, methods: Sequence[str], percents: Sequence[int]
     ) -> tuple[int, list[float]]:
@@ -234,5 +188,6 @@ def with_text(span: Span) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _answered(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
+def answered(window: PredictionWindow) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of a window's answers to callers."""
     return (*_within(window), predictions.c.method != SHADOW_METHOD)

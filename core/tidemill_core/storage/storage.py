@@ -20,6 +20,7 @@ from tidemill_core.storage.models import ModelStore
 from tidemill_core.storage.outcome_counts import OutcomeCountStore
 from tidemill_core.storage.pauses import PauseStore
 from tidemill_core.storage.prediction_counts import PredictionCountStore
+from tidemill_core.storage.prediction_samples import PredictionSamples
 from tidemill_core.storage.predictions import PredictionStore
 from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_core.storage.reports import ReportStore
@@ -36,6 +37,7 @@ class Storage:
     predictions: PredictionStore
     outcome_counts: OutcomeCountStore
     prediction_counts: PredictionCountStore
+    prediction_samples: PredictionSamples
     feedback: FeedbackStore
     feedback_holds: FeedbackHoldStore
     preferences: PreferenceStore
@@ -76,6 +78,7 @@ def open_storage(url: str) -> Storage:
         PredictionStore(database),
         OutcomeCountStore(database),
         PredictionCountStore(database),
+        PredictionSamples(database),
         FeedbackStore(database),
         FeedbackHoldStore(database),
         PreferenceStore(database),

@@ -116,7 +116,7 @@ def test_examples_of_a_bin(storage: Storage, signal: Signal, name: str, expected
         "old": {"label": "a", "predict_time": later(-1)},
     }
     storage.predictions.add([prediction(each, **values) for each, values in given.items()])
-    assert set(storage.predictions.examples(WINDOW, signal, name, 5)) == expected
+    assert set(storage.prediction_samples.examples(WINDOW, signal, name, 5)) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_sample_is_random_and_stays_the_same(
     storage.predictions.add([prediction(f"p{n}") for n in range(300)])
     storage.predictions.add([prediction(f"s{n}", method=SHADOW_METHOD) for n in range(300)])
     storage.predictions.add([prediction(f"q{n}", text="") for n in range(300)])
-    found = storage.predictions.sample(WINDOW, count, limit)
-    assert found == storage.predictions.sample(WINDOW, count, limit)
+    found = storage.prediction_samples.sample(WINDOW, count, limit)
+    assert found == storage.prediction_samples.sample(WINDOW, count, limit)
     assert all(each.text and each.method != SHADOW_METHOD for each in found)
     assert least <= len(found) <= most

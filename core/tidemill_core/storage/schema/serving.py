@@ -54,8 +54,8 @@ Index(
     "ix_predictions_sample",
     predictions.c.task,
     predictions.c.model_version,
-    predictions.c.predict_time,
     predictions.c.sample_key,
+    predictions.c.predict_time,
     sqlite_where=text("sample_key < 1024"),
     postgresql_where=text("sample_key < 1024"),
 )

@@ -53,7 +53,7 @@ def _find(context: JobContext, manifest: ModelManifest) -> Finding:
     since = context.clock() - timedelta(hours=monitoring.window_hours)
     window = PredictionWindow(context.task, manifest.version, since)
     counts = storage.prediction_counts.of_window(window.task, window.model_version, since)
-    find = partial(storage.predictions.examples, window)
+    find = partial(storage.prediction_samples.examples, window)
     signals = counted_signals(manifest, counts, monitoring.min_predictions, find)
     labels, confidences = signals[:2]
     count = int(labels.window.sum())

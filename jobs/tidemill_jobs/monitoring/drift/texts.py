@@ -48,7 +48,7 @@ def read_texts(
     Raises:
         StorageUnavailable: the database does not answer.
     """
-    sample = context.storage.predictions.sample(window, count, SAMPLE)
+    sample = context.storage.prediction_samples.sample(window, count, SAMPLE)
     minimum = min(context.settings.monitoring.min_predictions, SAMPLE)
     if len(sample) < minimum:
         return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")

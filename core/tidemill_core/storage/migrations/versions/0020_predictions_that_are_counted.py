@@ -24,7 +24,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_predictions_sample",
         "predictions",
-        ["task", "model_version", "predict_time", "sample_key"],
+        ["task", "model_version", "sample_key", "predict_time"],
         sqlite_where=sampled,
         postgresql_where=sampled,
     )

@@ -1,0 +1,62 @@
+"""Some of a window's predictions, found without reading the others."""
+
+from sqlalchemy import literal_column, select
+
+from tidemill_core.domain.prediction import Prediction
+from tidemill_core.domain.signals import Signal, bin_bounds
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.prediction_rows import in_sample, prediction_of_row
+from tidemill_core.storage.predictions import PredictionWindow, answered
+from tidemill_core.storage.schema import predictions
+
+_NEWEST_SEARCHED = 10_000
+
+
+class PredictionSamples:
+    """Samples of the table of predictions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sample(self, window: PredictionWindow, count: int, limit: int) -> list[Prediction]:
+        """Return a random sample of a window's answers that have a text; always the same one.
+
+        Args:
+            window: which predictions.
+            count: about how many the window has, with or without a text.
+            limit: the most predictions to return.
+        """
+        with_text = predictions.c.text != literal_column("''")
+        wanted = (*answered(window), *in_sample(count, limit), with_text)
+        order = (predictions.c.sample_key, predictions.c.prediction_id)
+        query = select(predictions).where(*wanted).order_by(*order).limit(limit)
+        with self._database.read() as connection:
+            return [prediction_of_row(row) for row in connection.execute(query).mappings()]
+
+    def examples(
+        self, window: PredictionWindow, signal: Signal, name: str, limit: int
+    ) -> list[str]:
+        """Return the ids of up to `limit` of a window's newest answers in one bin of a signal.
+
+        Args:
+            window: which predictions; only its newest are searched.
+            signal: not the representation.
+            name: the label, or the number of the bin.
+            limit: the most ids to return.
+        """
+        columns = {
+            Signal.CONFIDENCE: predictions.c.confidence,
+            Signal.TEXT_LENGTH: predictions.c.text_length,
+            Signal.UNKNOWN_PIECES: predictions.c.unknown_pieces,
+        }
+        value = columns.get(signal, predictions.c.label).label("value")
+        newest = select(predictions.c.prediction_id, value).where(*answered(window))
+        newest = newest.order_by(predictions.c.predict_time.desc()).limit(_NEWEST_SEARCHED)
+        of = newest.subquery().c
+        is_in = [of.value == name]
+        if signal in columns:
+            low, high = bin_bounds(signal, int(name))
+            is_in = [of.value >= low, of.value < high]
+        query = select(of.prediction_id).where(*is_in).limit(limit)
+        with self._database.read() as connection:
+            return list(connection.execute(query).scalars())
