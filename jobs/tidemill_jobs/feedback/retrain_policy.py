@@ -64,7 +64,9 @@ def _because_of_drift(drift: Report | None, policy: FeedbackSettings, began: dat
     if drift is None or drift.verdict is not ReportVerdict.ALERT or drift.create_time <= began:
         return ""
     cost = drift.details.get("accuracy_cost")
-    if not isinstance(cost, int | float) or cost < policy.retrain_on_accuracy_cost:
+    low = drift.details.get("accuracy_cost_low")
+    is_chance = low is not None and low <= 0
+    if not isinstance(cost, int | float) or cost < policy.retrain_on_accuracy_cost or is_chance:
         return ""
     return (
         f"drift costs {cost:.3f} of the accuracy "

@@ -93,7 +93,7 @@ class Report(_message.Message):
     task: _builtins.str
     """The task that was checked."""
     kind: _builtins.str
-    """"drift", "accuracy", "latency", "rollout" or "retraining"."""
+    """"drift", "accuracy", "latency", "feedback", "rollout" or "retraining"."""
     model_version: _builtins.int
     """The version that was checked; 0 if the report is about none."""
     verdict: Global___ReportVerdict.ValueType

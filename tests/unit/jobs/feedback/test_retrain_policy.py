@@ -74,6 +74,7 @@ def test_each_reason_starts_a_retraining(changes: dict[str, object], reason: str
     [
         {"drift": _drift(0.009)},
         {"drift": _drift(None)},
+        {"drift": replace(_drift(0.1), details={"accuracy_cost": 0.1, "accuracy_cost_low": -0.1})},
         {"drift": replace(_drift(0.5), verdict=ReportVerdict.OK)},
         {"drift": _drift(0.5, _ago(days=3))},
         {"alert": replace(ALERT, create_time=_ago(days=3))},

@@ -52,7 +52,7 @@ export interface Report {
   reportId: string;
   /** The task that was checked. */
   task: string;
-  /** "drift", "accuracy", "latency", "rollout" or "retraining". */
+  /** "drift", "accuracy", "latency", "feedback", "rollout" or "retraining". */
   kind: string;
   /** The version that was checked; 0 if the report is about none. */
   modelVersion: number;
