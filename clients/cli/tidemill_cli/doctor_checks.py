@@ -66,6 +66,7 @@ def examine() -> list[Check]:
     checks += [_settings(settings), *_variables(settings)]
     checks += _trackers(settings)
     checks += _sagemaker(settings.sagemaker)
+    checks += _arize(settings)
     checks += [_triton(settings), _disk(settings.state_dir)]
     checks += _proxies(settings.triton.url)
     checks += _ports(settings)
@@ -120,6 +121,24 @@ def _sagemaker(settings: SagemakerSettings) -> Iterator[Check]:
         yield Check("sagemaker", "fail", "boto3 is not installed", installation("sagemaker"))
     else:
         yield Check("sagemaker", "ok", f"trains with {settings.image} in {settings.bucket}")
+
+
+def _arize(settings: Settings) -> Iterator[Check]:
+    """Check the settings of Arize, if there are some."""
+    arize = settings.arize
+    if arize == type(arize)():
+        return
+    if not (arize.api_key.get_secret_value() and arize.space_id):
+        remedy = f"set them in {WORKSPACE_FILE}"
+        yield Check("arize", "warn", "arize.api_key and arize.space_id need each other", remedy)
+    elif find_spec("arize") is None:
+        yield Check("arize", "warn", "its SDK is not installed", installation("arize"))
+    elif not settings.schedule.send_arize:
+        remedy = "set schedule.send_arize, such as */15 * * * *"
+        yield Check("arize", "warn", "it gets predictions only on demand", remedy)
+    else:
+        texts = "with texts" if arize.send_texts else "without texts"
+        yield Check("arize", "ok", f"{arize.url} gets predictions {texts}")
 
 
 def _is_there(path: str) -> bool:

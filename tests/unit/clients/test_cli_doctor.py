@@ -115,3 +115,26 @@ def test_doctor_names_what_sagemaker_needs(
         run(["doctor", "--json"])
         checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
         assert (checks["sagemaker"]["result"], checks["sagemaker"]["found"]) == (result, found)
+
+
+def test_doctor_says_what_arize_gets(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings of Arize are checked as soon as one is set; the key is not shown."""
+    assert run(["init"]) == 0
+    settings = workspace / "tidemill.toml"
+    before = settings.read_text()
+    for arize, schedule, found in (
+        ('api_key = "secret"', "", "arize.api_key and arize.space_id need each other"),
+        ('api_key = "secret"\nspace_id = "s"', "", "it gets predictions only on demand"),
+        (
+            'api_key = "secret"\nspace_id = "s"',
+            '[schedule]\nsend_arize = "*/15 * * * *"',
+            "https://api.arize.com/v1 gets predictions without texts",
+        ),
+    ):
+        settings.write_text(f"{before}\n[arize]\n{arize}\n{schedule}\n")
+        capsys.readouterr()
+        run(["doctor", "--json"])
+        printed = capsys.readouterr().out
+        checks = {check["name"]: check for check in json.loads(printed)}
+        assert checks["arize"]["found"] == found
+        assert "secret" not in printed
