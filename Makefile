@@ -40,7 +40,7 @@ FROM ?= 2011-01-01
 UNTIL ?= 2014-12-31
 SEED ?= 0
 
-replay: $(INSTALLED) ## Replay four years of paper titles through the loop; writes replay.html (half an hour)
+replay: $(INSTALLED) ## Replay four years of paper titles through the loop; writes replay.html
 	@cd examples/arxiv && exec $(CURDIR)/$(BIN)/tidemill replay $(abspath $(DATA)) --task arxiv \
 		--text-column title --time-column created --train-before $(FROM) --until $(UNTIL) \
 		--seed $(SEED) --html $(CURDIR)/replay.html
