@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-_NOT_A_PATH = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
+_NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
 ModelVersion = Annotated[

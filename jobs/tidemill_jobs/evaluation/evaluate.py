@@ -36,6 +36,7 @@ def run(context: JobContext) -> Result:
     Raises:
         DataError: the rows cannot be used: no rows, no labeled rows, a single label, or no label
             that the version knows; names the place.
+        InvalidArgument: a version is compared with itself.
         NoChampion: the task has no champion.
         NoClasses: the task's models have no labels.
         VersionNotLoaded: Triton does not serve a version.
@@ -45,6 +46,9 @@ def run(context: JobContext) -> Result:
         raise InvalidArgument("MISSING_INPUT", "evaluate.input", "is missing")
     numbers = [asked.model_version, *([asked.against] if asked.against else [])]
     versions = [_served(context, number) for number in numbers]
+    if len({version.number for version in versions}) < len(versions):
+        rule = f"is version {asked.against}, which is evaluated itself; name another one"
+        raise InvalidArgument("SAME_VERSION", "evaluate.against", rule)
     rows = _answered(context, asked, versions)
     place = without_secrets(asked.input)
     if not rows.seen:

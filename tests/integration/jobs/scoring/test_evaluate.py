@@ -58,6 +58,13 @@ def test_two_versions_on_the_same_rows(bench: Bench) -> None:
     assert bench.evaluate("in.csv", model_version=2, against=1)["comparison"]["verdict"] == "worse"
 
 
+def test_a_version_is_not_compared_with_itself(bench: Bench) -> None:
+    """The champion against its own number is an error, and no proof of anything."""
+    write(bench.folder / "in.csv", RIGHT)
+    with pytest.raises(TidemillError, match="is version 1, which is evaluated itself"):
+        bench.evaluate("in.csv", against=1)
+
+
 def test_rows_that_cannot_be_judged_are_counted(bench: Bench) -> None:
     """Rows without a label or a text are left out; an unknown label counts as an error."""
     (bench.folder / "in.csv").write_text(
