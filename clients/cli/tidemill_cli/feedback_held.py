@@ -28,7 +28,7 @@ class Reason(StrEnum):
 
 
 _Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="[FEEDBACK_ID]...", help="Only these verdicts.")
+    list[str] | None, typer.Argument(metavar="FEEDBACK_ID", help="Only these verdicts.")
 ]
 _Source = Annotated[
     str | None, typer.Option(help="Only verdicts of this source.", show_default=False)
