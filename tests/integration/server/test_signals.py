@@ -1,14 +1,18 @@
 """What a real front counts for the error budget, and the gauges of reports on its metrics page."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tests.integration.server.front import NOW, Front, Workspace
+from tests.integration.server.refusal import refusal, words
 from tests.integration.server.scraping import samples, total, triton_metrics_port
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1 import prediction_service_pb2 as pb
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_jobs.monitoring.triton_metrics import read_counters, since
+
+HOUR = timedelta(hours=1)
 
 
 def test_outcomes_reach_the_database_and_reports_the_metrics(
@@ -34,3 +38,16 @@ def test_outcomes_reach_the_database_and_reports_the_metrics(
     until = datetime.now(UTC) + timedelta(seconds=1)
     counted = storage.outcome_counts.sums("support", start, until)
     assert counted.answered >= 3
+
+
+def test_a_text_that_triton_did_not_answer_uses_the_error_budget_up(workspace: Workspace) -> None:
+    """A caller's own mistake does not."""
+    start = datetime.now(UTC)
+    before = workspace.storage.outcome_counts.sums("support", start, start + HOUR)
+    with Front(workspace, "127.0.0.1:9") as front:
+        for text, reason in (("where is my card?", "TRITON_UNAVAILABLE"), ("", "BLANK_TEXT")):
+            request = pb.PredictRequest(task="support", text=text)
+            refused = refusal(partial(front.predictions.Predict, request, timeout=10))
+            assert words(refused)[1] == reason
+    counted = workspace.storage.outcome_counts.sums("support", start, start + HOUR)
+    assert (before.total, counted.answered, counted.failed) == (0, 0, 1)
