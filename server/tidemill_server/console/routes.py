@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidemill_core.domain.access import NOBODY
@@ -35,6 +35,11 @@ HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
 }
 _UNAUTHENTICATED = 401
+_AGAIN = (
+    '<!doctype html><meta http-equiv="refresh" content="0"><title>Tidemill</title>'
+    f'<link rel="icon" href="{ROOT}/static/icon.svg">'
+)
+"""A page that asks for itself again: then this site asks, and the browser sends the session."""
 _INSTEAD_OF_THE_PAGE = {
     "hx-retarget": "#main",
     "hx-reselect": "#main",
@@ -83,7 +88,9 @@ def post(path: str, answer: Answer, is_open: bool = False) -> Route:
 def _route(path: str, answer: Answer, method: str, is_open: bool) -> Route:
     async def endpoint(request: Request) -> Response:
         console: Console = request.app.state.console
-        session = console.sessions.opened(request.cookies.get(console.sessions.cookie, ""))
+        if _came_from_elsewhere(request):
+            return HTMLResponse(_AGAIN)
+        session = console.sessions.of(request.cookies)
         fresh = session or new_session()
         try:
             response = await _answered(console, request, fresh, answer, is_open)
@@ -99,6 +106,12 @@ def _route(path: str, answer: Answer, method: str, is_open: bool) -> Route:
         return response
 
     return Route(path, endpoint, methods=[method])
+
+
+def _came_from_elsewhere(request: Request) -> bool:
+    """Return whether another site's link led here: browsers then keep the session's cookie back."""
+    shown = request.headers.get("sec-fetch-site"), request.headers.get("sec-fetch-mode")
+    return request.method == "GET" and shown == ("cross-site", "navigate")
 
 
 async def _answered(
@@ -166,7 +179,7 @@ async def no_page(request: Request, _: Exception) -> Response:
 def keep(response: Response, console: Console, request: Request, session: Session) -> None:
     """Send a session to the browser."""
     response.set_cookie(
-        console.sessions.cookie,
+        console.sessions.cookie_of(session),
         console.sessions.sealed(session),
         max_age=SESSION_SECONDS,
         path=ROOT,

@@ -63,6 +63,16 @@ class Sessions:
         self._key = key.encode()
         # Browsers send cookies to all ports of a host: two stacks need two names.
         self.cookie = f"tidemill_{hashlib.sha256(self._key).hexdigest()[:8]}"
+        self._cookies = (self.cookie, f"{self.cookie}_visitor")
+
+    def cookie_of(self, session: Session) -> str:
+        """Return the name of a session's cookie; a visitor's replaces no session of a person."""
+        return self.cookie if session.credential else f"{self.cookie}_visitor"
+
+    def of(self, cookies: Mapping[str, str]) -> Session | None:
+        """Return the session of a browser: the person's who signed in, or else the visitor's."""
+        found = (self.opened(cookies.get(name, "")) for name in self._cookies)
+        return next((session for session in found if session is not None), None)
 
     def sealed(self, session: Session) -> str:
         """Return a session as a cookie's value."""

@@ -42,6 +42,22 @@ def test_a_revoked_key_ends_its_sessions(site: ConsoleSite) -> None:
     wait_until(lambda: client.get("/console/").is_redirect, "the session has ended", 10)
 
 
+def test_a_link_of_another_site_ends_no_session(site: ConsoleSite) -> None:
+    """A link from elsewhere comes without the cookie: the page asks again, the session stays."""
+    client, stranger = site.signed_in(), site.client()
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+
+    first = stranger.get("/console/", headers=link)
+    assert 'http-equiv="refresh"' in first.text
+    assert "set-cookie" not in first.headers
+    form = stranger.get("/console/sign-in")
+    [visitor] = stranger.cookies.jar
+    client.cookies.set(visitor.name, str(visitor.value))
+
+    assert form.status_code == 200
+    assert client.get("/console/").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("headers", "fields", "status"),
     [

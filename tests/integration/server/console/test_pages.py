@@ -267,3 +267,13 @@ def test_labels_are_found_while_one_types(open_page: OpenPage, site: ConsoleSite
     page.keyboard.press("Enter")
 
     assert page.inner_text(".held strong") == "topic 17"
+
+
+def test_a_link_in_a_mail_leads_to_its_page(open_page: OpenPage, site: ConsoleSite) -> None:
+    """A link on another site's page opens the page, with the session of the browser."""
+    page = open_page("/")
+
+    page.goto(f"data:text/html,<a href='{site.url}/t/support/alerts'>alert</a>")
+    page.click("text=alert")
+
+    page.wait_for_selector("h1:has-text('Alerts')")
