@@ -1,6 +1,6 @@
 """The finding of `check_accuracy`: the estimates, what they are compared with, and the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +21,7 @@ from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate,
 from tidemill_jobs.monitoring.reporting import Finding
 
 _NAMED = 5
+_DECIDING = ("combined", "audits")
 
 
 def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: float) -> Finding:
@@ -32,42 +33,36 @@ def find(evidence: Evidence, limits: Limits, baselines: Baselines, log_sample: f
         baselines: what its parts are compared with.
         log_sample: the share of the task's predictions that are stored.
     """
-    estimates = estimates_of(evidence, baselines.hold_out_rows)
-    deciding = next((each for each in estimates if each.source == "combined"), None)
+    estimates = _estimates(evidence, baselines.hold_out_rows)
+    deciding = next((each for each in estimates if each.source in _DECIDING), None)
     parts = _parts(evidence, baselines, limits.max_drop)
-    fallen = [
-        row.get("label") or row["slice"] for rows in parts.values() for row in rows if row["fell"]
-    ]
+    rows = [row for of_kind in parts.values() for row in of_kind]
+    fallen = [row.get("label") or row["slice"] for row in rows if row["fell"]]
     verdict = verdict_on(deciding, limits, part_fell=bool(fallen))
-    needed = more_audits_needed(deciding, limits)
-    waiting = evidence.undecided.get(LabelItemState.OPEN, 0)
-    left_out = _left_out(evidence.unstored, log_sample)
     details = {
         **_decided(deciding, limits),
         "estimates": [asdict(each) for each in estimates],
         **parts,
         "versions": _versions(evidence, baselines),
         "windows": _windows(evidence),
-        "more_audits_needed": needed,
+        "more_audits_needed": more_audits_needed(deciding, limits),
         **_counts(evidence),
-        "left_out": left_out,
+        "left_out": _left_out(evidence.unstored, log_sample),
     }
-    said = [
-        _said(deciding, limits, evidence),
-        _fell(fallen),
-        _missing(verdict, needed, waiting),
-        left_out,
-    ]
+    missing = _missing(details) if verdict is ReportVerdict.INSUFFICIENT else ""
+    said = (_said(deciding, limits, evidence), _fell(fallen), missing, details["left_out"])
     return Finding(verdict, "; ".join(filter(None, said)), details)
 
 
-def estimates_of(evidence: Evidence, hold_out_rows: int) -> list[Estimate]:
+def _estimates(evidence: Evidence, hold_out_rows: int) -> list[Estimate]:
     """Return what each source shows, the one that decides first; empty without predictions."""
     audited, sample = evidence.audited, evidence.sample
     found: list[Estimate | None] = []
-    if audited and sample:
+    if audited:
         audits = audits_of(audited)
-        found = [combined_estimate(audits, guesses_of(sample)), audit_estimate(audits)]
+        # Rows of a release that kept no keys cannot be sampled: then audits decide alone.
+        found = [combined_estimate(audits, guesses_of(sample))] if sample else []
+        found.append(audit_estimate(audits))
     found.append(feedback_estimate(evidence.counts, evidence.judged, audited))
     if sample:
         found.append(confidence_estimate(sample, evidence.prediction_count, hold_out_rows))
@@ -169,11 +164,10 @@ def _fell(parts: Sequence[str]) -> str:
     return f"fell most: {', '.join(parts[:_NAMED])}{more}" if parts else ""
 
 
-def _missing(verdict: ReportVerdict, needed: int, waiting: int) -> str:
-    if verdict is not ReportVerdict.INSUFFICIENT or not needed:
-        return ""
+def _missing(details: Mapping[str, Any]) -> str:
+    needed, waiting = details["more_audits_needed"], details["waiting_audit_count"]
     drawn = f" ({waiting} drawn ones wait for a label)" if waiting else ""
-    return f"about {needed} more audits would settle it{drawn}"
+    return f"about {needed} more audits would settle it{drawn}" if needed else ""
 
 
 def _left_out(count: int, log_sample: float) -> str:
