@@ -95,8 +95,10 @@ def read_sample(
     query = select(_p.prediction_id, _p.label, _p.confidence).where(
         _p.task == span.task, is_in(span), *in_sample(count, MAX_SAMPLE)
     )
+    # By the random key: the first rows by time would be no random sample.
+    query = query.order_by(_p.sample_key, _p.prediction_id).limit(MAX_SAMPLE)
     with database.read() as connection:
-        rows = connection.execute(query.limit(MAX_SAMPLE)).all()
+        rows = connection.execute(query).all()
         said = said_right(connection, {row.prediction_id: row.label for row in rows}, renames)
     return [Sampled(row.confidence, said.get(row.prediction_id)) for row in rows]
 
