@@ -36,7 +36,7 @@ from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.tensors import INPUT_NAME
 from tidemill_jobs.training.train import TrainedModel
 
-_MOST_SECONDS, _MOST_BYTES, _MOST_SHARE = 60.0, 2**30, 0.05
+_MOST_SECONDS, _MOST_BYTES, _AIM = 60.0, 2**30, 0.05
 _BATCH, _BATCHES = 250, 200
 
 
@@ -45,13 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--predictions", type=int, default=10_000_000, help="at least 100,000")
     count = parser.parse_args().predictions // FIRST * FIRST
-    console, table = Console(), Table("figure", "target", "measured", "")
+    console, table = Console(), Table("figure", "target", "measured")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         console.print("training")
         model, rows = train_champion(folder)
         made = answers(model, [text for text, _ in rows])
-        share = _counting(table, folder, model, rows, list(islice(made, _BATCH * _BATCHES)))
+        _counting(table, folder, model, rows, list(islice(made, _BATCH * _BATCHES)))
         console.print(f"storing {count:,} predictions")
         fill(folder, made, count)
         checked = _check(folder)
@@ -60,7 +60,7 @@ def main() -> None:
     table.add_row("the check, seconds", f"under {_MOST_SECONDS:g}", f"{seconds:.1f}")
     table.add_row("the check, MiB", f"under {_MOST_BYTES >> 20}", f"{peak / 2**20:,.0f}")
     console.print(table)
-    met = (seconds < _MOST_SECONDS, peak < _MOST_BYTES, share < _MOST_SHARE)
+    met = (seconds < _MOST_SECONDS, peak < _MOST_BYTES)
     sys.exit(not all(met) or checked["prediction_count"] < 0.99 * count)
 
 
@@ -73,22 +73,20 @@ def _check(folder: Path) -> dict[str, Any]:
 
 def _counting(
     table: Table, folder: Path, model: TrainedModel, rows: Rows, made: Sequence[Prediction]
-) -> float:
-    """Add the rows on counting, and return its share of a prediction."""
+) -> None:
+    """Add the rows on counting, of which the share is an aim."""
     texts = [text for text, _ in rows[:_BATCH]]
     session = open_session(next((folder / "models").rglob("model.onnx")))
     ids = model.encoder.encode(texts)
     encoding = _cpu_us(lambda: model.encoder.encode(texts))
     running = _cpu_us(lambda: session.run(None, {INPUT_NAME: ids}))
     pieces = _cpu_us(lambda: model.encoder.count_pieces(ids))
-    plain = _writing(folder / "plain.db", made, counts=False)
-    counted = _writing(folder / "counted.db", made, counts=True)
+    plain, counted = _writing(folder, made)
     counting = pieces + counted - plain
     whole = encoding + running + plain
     table.add_row("tokenizing, running and storing, µs a prediction", "", f"{whole:.1f}")
     table.add_row("counting, µs a prediction", "", f"{counting:.2f}")
-    table.add_row("counting / the others", f"under {_MOST_SHARE:.0%}", f"{counting / whole:.1%}")
-    return counting / whole
+    table.add_row("counting / the others", f"aim: {_AIM:.0%}", f"{counting / whole:.1%}")
 
 
 def _cpu_us(function: Callable[[], object]) -> float:
@@ -101,20 +99,26 @@ def _cpu_us(function: Callable[[], object]) -> float:
     return statistics.median(found) / _BATCH * 1e6
 
 
-def _writing(database: Path, made: Sequence[Prediction], counts: bool) -> float:
-    """Return the CPU time of storing predictions, with or without counts, in µs each."""
-    storage = open_storage(f"sqlite:///{database}")
-    found = []
+def _writing(folder: Path, made: Sequence[Prediction]) -> tuple[float, float]:
+    """Return the CPU time of storing predictions without and with counts, in µs each.
+
+    Batches take turns, so that what else the machine does concerns both.
+    """
+    storages = [open_storage(f"sqlite:///{folder / name}.db") for name in ("plain", "counted")]
+    found: tuple[list[float], list[float]] = [], []
     for start in range(0, len(made), _BATCH):
         batch = made[start : start + _BATCH]
-        begin = time.process_time()
-        with storage.database.write() as connection:
-            new = insert_rows(connection, batch)
-            if counts:
-                count_predictions(storage.database, connection, new)
-        found.append(time.process_time() - begin)
-    storage.database.close()
-    return statistics.median(found) / _BATCH * 1e6
+        for counts, storage in enumerate(storages):
+            begin = time.process_time()
+            with storage.database.write() as connection:
+                new = insert_rows(connection, batch)
+                if counts:
+                    count_predictions(storage.database, connection, new)
+            found[counts].append(time.process_time() - begin)
+    for storage in storages:
+        storage.database.close()
+    plain, counted = (statistics.median(seconds) / _BATCH * 1e6 for seconds in found)
+    return plain, counted
 
 
 if __name__ == "__main__":

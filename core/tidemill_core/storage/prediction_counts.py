@@ -7,8 +7,7 @@ The counts hold no texts. docs/decisions/drift-counts.md compares them with othe
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -26,7 +25,7 @@ _IS_IT = (
     _columns.model_version == bindparam("of_version"),
     _columns.hour == bindparam("of_hour"),
 )
-_CALL = attrgetter("task", "model_version", "predict_time")
+_HOUR_SECONDS = 3600
 # SQLite has one writer at a time; PostgreSQL locks the row.
 _SELECT = select(_columns.counts).where(*_IS_IT).with_for_update()
 _UPDATE = update(prediction_counts).where(*_IS_IT).values(counts=bindparam("new_counts"))
@@ -64,20 +63,21 @@ def count_predictions(
     database: Database, connection: Connection, batch: Sequence[Prediction]
 ) -> None:
     """Add predictions that were just inserted to the counts of their hours."""
-    hours: dict[tuple[str, int, datetime], list[Prediction]] = defaultdict(list)
-    answers = [each for each in batch if each.method != SHADOW_METHOD]
-    # The answers of a Triton call follow each other and have one time.
-    for (task, version, time), calls in groupby(answers, _CALL):
-        hours[task, version, _hour(time)] += calls
+    hours: dict[tuple[str, int, float], list[Prediction]] = defaultdict(list)
+    for each in batch:
+        if each.method != SHADOW_METHOD:
+            number = each.predict_time.timestamp() // _HOUR_SECONDS
+            hours[each.task, each.model_version, number].append(each)
     # In one order, so that two transactions cannot wait for each other.
-    for task, version, hour in sorted(hours):
+    for (task, version, number), answers in sorted(hours.items(), key=itemgetter(0)):
+        hour = datetime.fromtimestamp(number * _HOUR_SECONDS, UTC)
         key = {"of_task": task, "of_version": version, "of_hour": hour}
         counts = connection.execute(_SELECT, key).scalar_one_or_none()
         if counts is None:
             row = {"task": task, "model_version": version, "hour": hour, "counts": {}}
             database.insert_ignoring_repeats(connection, prediction_counts, [row])
             counts = connection.execute(_SELECT, key).scalar_one()
-        total = _sum(counts, _bins(hours[task, version, hour]))
+        total = _sum(counts, _bins(answers))
         connection.execute(_UPDATE, {**key, "new_counts": total})
 
 
