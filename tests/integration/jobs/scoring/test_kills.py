@@ -86,6 +86,28 @@ def test_a_canceled_run_goes_on_where_it_ended(bench: Bench) -> None:
     assert again["kept_rows"] == 0
 
 
+def test_a_run_that_died_after_its_output_appeared(bench: Bench, workspace: Workspace) -> None:
+    """The next run has its result; after a run that succeeded, the output is in the way."""
+    write_rows(bench.folder / "in.csv", 3)
+    jobs, clock = workspace.storage.jobs, bench.context.clock
+    for died in (True, False):
+        output = f"out-{died}.csv"
+        asked = ScoreParameters(str(bench.folder / "in.csv"), output)
+        jobs.enqueue(RunRequest(SCORE, "support", Trigger.RPC, parameters=asked), clock())
+        run = jobs.claim(clock())
+        assert run is not None
+        named = replace(bench, context=replace(bench.context, run_id=run.run_id))
+        result = named.score("in.csv", output)
+        if died:
+            jobs.fail(run.run_id, "DIED", clock())
+            assert bench.score("in.csv", output) == result
+        else:
+            jobs.succeed(run.run_id, result, clock())
+            with pytest.raises(TidemillError, match="exists already"):
+                bench.score("in.csv", output)
+        assert len(ids_of(bench.folder / output)) == 3
+
+
 def test_a_full_disk_leaves_no_half_output(bench: Bench) -> None:
     """A run that finds the disk full says so; with room again, it ends."""
     write_rows(bench.folder / "in.csv", CHUNK_ROWS)
