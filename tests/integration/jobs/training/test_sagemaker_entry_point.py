@@ -17,8 +17,9 @@ SPLITS = ("train", "train", "train", "validation", "test")
 
 def lay_out(root: Path, hyperparameters: dict[str, str], labels: int = 2) -> Path:
     """Lay a folder out as SageMaker does, with rows in the channel `dataset`."""
+    known = {"weight": 1.0, "label_source": "source"}
     rows = [
-        {"text": f"{'card' if n % labels else 'loan'} {n}", "label": str(n % labels), "weight": 1.0}
+        {"text": f"{'card' if n % labels else 'loan'} {n}", "label": str(n % labels), **known}
         for n in range(100)
     ]
     channel, config = root / "input" / "data" / "dataset", root / "input" / "config"
