@@ -116,7 +116,7 @@ class Loop:
         now = context.clock()
         candidate = context.storage.models.add_candidate(task, "onnx", dataset, now, above)
         model, repair = exported or trained.exported, TextRepair()
-        publish(context.repository, candidate, trained.model, model, repair, context.run_id)
+        publish(context.repository, candidate, trained.model, model, repair, (), context.run_id)
         return candidate
 
     def judge(
