@@ -74,7 +74,9 @@ class LabelItemStore:
         return added
 
     def lease(self, request: LeaseRequest, now: datetime) -> tuple[list[LabelItem], int]:
-        """Lease the oldest waiting items, each to no more people than it needs judgements.
+        """Lease waiting items, each to no more people than it needs judgements.
+
+        Audits come first, then the others; of either, the oldest first.
 
         Skip items that the annotator has judged or already holds.
 

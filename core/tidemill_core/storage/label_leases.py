@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select, update
 
+from tidemill_core.domain.labeling import LabelReason
 from tidemill_core.storage.label_rows import is_held, is_waiting, of_item
 from tidemill_core.storage.schema import label_items, labels
 
@@ -35,7 +36,11 @@ def hand_out(connection: Connection, request: LeaseRequest, now: datetime) -> li
     """Lease items and return their ids; the caller holds the lock of the items' table."""
     ids = _leased_before(connection, request, now) if request.request_id else []
     if not ids:
-        ids = list(connection.execute(_free(request, now)).scalars())
+        audit = LabelReason.AUDIT
+        # Accuracy is known by audits alone, and other kinds may come faster than labels.
+        for of_kind in (label_items.c.reason == audit, label_items.c.reason != audit):
+            free = _free(request, now).where(of_kind).limit(request.count - len(ids))
+            ids += connection.execute(free).scalars()
         _hold(connection, ids, request)
     return ids
 
@@ -64,7 +69,7 @@ def _free(request: LeaseRequest, now: datetime) -> Any:
         label_items.c.task == request.task, is_waiting()
     )
     free = query.where(~mine, held < needed)
-    return free.order_by(label_items.c.sequence).limit(request.count)
+    return free.order_by(label_items.c.sequence)
 
 
 def _leased_before(connection: Connection, request: LeaseRequest, now: datetime) -> list[str]:

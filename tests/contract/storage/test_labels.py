@@ -24,6 +24,14 @@ def test_the_oldest_are_handed_out_first_and_kept(storage: Storage) -> None:
     assert texts_of(all_items(storage, LabelItemState.LEASED)) == ["text 0", "text 1", "text 2"]
 
 
+def test_audits_are_handed_out_before_older_items(storage: Storage) -> None:
+    """Other kinds may come faster than labels, and accuracy is known by audits alone."""
+    audit = label_request("audited", reason=LabelReason.AUDIT)
+    storage.label_items.add([label_request("text 1"), label_request("text 2"), audit], 1, NOW)
+    assert texts_of(lease(storage, count=1)) == ["audited"]
+    assert texts_of(lease(storage, "ben", count=2)) == ["text 1", "text 2"]
+
+
 def test_a_lease_that_ran_out_goes_to_who_asks_next(storage: Storage) -> None:
     """From its end on, an expired lease goes to the next annotator, not the first."""
     storage.label_items.add([label_request()], 1, NOW)

@@ -271,7 +271,7 @@ class LeaseLabelItemsResponse(_message.Message):
     """How many items of the task wait and were not judged by the annotator, these included."""
     @_builtins.property
     def label_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelItem]:
-        """The items, the oldest first. A judgement is also accepted after the lease ends, as long as the
+        """The items. A judgement is also accepted after the lease ends, as long as the
         item waits.
         """
 

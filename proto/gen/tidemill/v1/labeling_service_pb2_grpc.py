@@ -57,8 +57,8 @@ class LabelingServiceServicer:
     """
 
     def LeaseLabelItems(self, request, context):
-        """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-        than it needs judgements.
+        """Leases items to an annotator: audits, then others, of either the oldest first. An item is
+        leased to no more annotators at once than it needs judgements.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

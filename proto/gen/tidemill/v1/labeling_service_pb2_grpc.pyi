@@ -34,8 +34,8 @@ class LabelingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LabelingServiceAsyncStub: ...
     LeaseLabelItems: _grpc.UnaryUnaryMultiCallable[_labeling_service_pb2.LeaseLabelItemsRequest, _labeling_service_pb2.LeaseLabelItemsResponse]
-    """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-    than it needs judgements.
+    """Leases items to an annotator: audits, then others, of either the oldest first. An item is
+    leased to no more annotators at once than it needs judgements.
     """
     SubmitLabel: _grpc.UnaryUnaryMultiCallable[_labeling_service_pb2.SubmitLabelRequest, _labeling_service_pb2.SubmitLabelResponse]
     """Stores an annotator's label for an item. It is durable once the call returns."""
@@ -48,8 +48,8 @@ class LabelingServiceAsyncStub(LabelingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     LeaseLabelItems: _aio.UnaryUnaryMultiCallable[_labeling_service_pb2.LeaseLabelItemsRequest, _labeling_service_pb2.LeaseLabelItemsResponse]  # type: ignore[assignment]
-    """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-    than it needs judgements.
+    """Leases items to an annotator: audits, then others, of either the oldest first. An item is
+    leased to no more annotators at once than it needs judgements.
     """
     SubmitLabel: _aio.UnaryUnaryMultiCallable[_labeling_service_pb2.SubmitLabelRequest, _labeling_service_pb2.SubmitLabelResponse]  # type: ignore[assignment]
     """Stores an annotator's label for an item. It is durable once the call returns."""
@@ -65,8 +65,8 @@ class LabelingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _labeling_service_pb2.LeaseLabelItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_labeling_service_pb2.LeaseLabelItemsResponse, _abc.Awaitable[_labeling_service_pb2.LeaseLabelItemsResponse]]:
-        """Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-        than it needs judgements.
+        """Leases items to an annotator: audits, then others, of either the oldest first. An item is
+        leased to no more annotators at once than it needs judgements.
         """
 
     @_abc_1.abstractmethod

@@ -133,7 +133,7 @@ export interface LeaseLabelItemsRequest {
 /** The response of LeaseLabelItems. */
 export interface LeaseLabelItemsResponse {
   /**
-   * The items, the oldest first. A judgement is also accepted after the lease ends, as long as the
+   * The items. A judgement is also accepted after the lease ends, as long as the
    * item waits.
    */
   labelItems: LabelItem[];
@@ -1081,8 +1081,8 @@ export const ListLabelItemsResponse: MessageFns<ListLabelItemsResponse> = {
 export type LabelingServiceService = typeof LabelingServiceService;
 export const LabelingServiceService = {
   /**
-   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-   * than it needs judgements.
+   * Leases items to an annotator: audits, then others, of either the oldest first. An item is
+   * leased to no more annotators at once than it needs judgements.
    */
   leaseLabelItems: {
     path: "/tidemill.v1.LabelingService/LeaseLabelItems" as const,
@@ -1121,8 +1121,8 @@ export const LabelingServiceService = {
 
 export interface LabelingServiceServer extends UntypedServiceImplementation {
   /**
-   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-   * than it needs judgements.
+   * Leases items to an annotator: audits, then others, of either the oldest first. An item is
+   * leased to no more annotators at once than it needs judgements.
    */
   leaseLabelItems: handleUnaryCall<LeaseLabelItemsRequest, LeaseLabelItemsResponse>;
   /** Stores an annotator's label for an item. It is durable once the call returns. */
@@ -1133,8 +1133,8 @@ export interface LabelingServiceServer extends UntypedServiceImplementation {
 
 export interface LabelingServiceClient extends Client {
   /**
-   * Leases items to an annotator, the oldest first. An item is leased to no more annotators at once
-   * than it needs judgements.
+   * Leases items to an annotator: audits, then others, of either the oldest first. An item is
+   * leased to no more annotators at once than it needs judgements.
    */
   leaseLabelItems(
     request: LeaseLabelItemsRequest,
