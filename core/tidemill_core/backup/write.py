@@ -33,7 +33,7 @@ from tidemill_core.storage.storage import open_storage
 LEFT_OUT = frozenset(
     {
         *("imports", "lock", "logs", "metrics", "prepared", "processes.json", "restart.json"),
-        *("spool", "tidemill.db", "triton"),
+        *("scoring", "spool", "tidemill.db", "triton"),
     }
 )
 """Names in the state directory that belong to running processes, or that can be made again."""
