@@ -118,7 +118,7 @@ def test_reflection_describes_every_service(banking: Stack) -> None:
         listed, described = stub.ServerReflectionInfo(iter(requests), timeout=10)
     names = {service.name for service in listed.list_services_response.service}
     assert {"tidemill.v1.PredictionService", "grpc.health.v1.Health"} <= names
-    assert len([name for name in names if name.startswith("tidemill.v1.")]) == 7
+    assert len([name for name in names if name.startswith("tidemill.v1.")]) == 8
     file = FileDescriptorProto.FromString(
         described.file_descriptor_response.file_descriptor_proto[0]
     )

@@ -37,6 +37,7 @@ JOBS = (
     "expire_texts",
     "erase_texts",
     "send_tracking",
+    "write_evidently",
 )
 IDLE = ("check_feedback", "rollout")
 """Of these, `jobs runs` leaves out the runs that had nothing to do."""
@@ -247,7 +248,7 @@ def test_a_backup_answers_elsewhere(stack: Stack, tidemill: Tidemill, tmp_path: 
 
 def test_jobs(tidemill: Tidemill) -> None:
     """Jobs and runs are listed, shown, watched and canceled; idle checks only on request."""
-    every_job = {*JOBS, "import_model", "score", "evaluate"}
+    every_job = {*JOBS, "import_model", "score", "evaluate", "send_arize"}
     assert {job["job"] for job in as_json(tidemill, "jobs", "list")} == every_job
     assert "on demand" in tidemill("jobs", "list")
     runs = as_json(tidemill, "jobs", "runs", "--task", TASK)
@@ -314,17 +315,18 @@ def test_the_http_call_of_the_readme_runs(stack: Stack) -> None:
 
 def test_score_and_evaluate(stack: Stack, tidemill: Tidemill) -> None:
     """A file is scored, and the champion is evaluated on it; the paths are the caller's."""
-    tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, "--log")
+    rows = write_rows(stack.workspace / "unscored.csv", ROWS).name
+    tidemill("score", rows, "scored.jsonl", "--task", TASK, "--log")
     lines = (stack.workspace / "scored.jsonl").read_text().splitlines()
     assert len(lines) == len(ROWS)
     first = json.loads(lines[0])
     assert tidemill("feedback", "submit", first["prediction_id"], "--correct")
-    refused = tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, ends_with=1)
+    refused = tidemill("score", rows, "scored.jsonl", "--task", TASK, ends_with=1)
     assert "add --overwrite to replace it" in refused
-    summary = tidemill("score", "rows.csv", "scored.jsonl", "--task", TASK, "--overwrite")
+    summary = tidemill("score", rows, "scored.jsonl", "--task", TASK, "--overwrite")
     assert re.search(rf"^rows +{len(ROWS)}$", summary, re.MULTILINE)
     assert "card_arrival" in summary
-    found = as_json(tidemill, "evaluate", "rows.csv", "--task", TASK)
+    found = as_json(tidemill, "evaluate", rows, "--task", TASK)
     assert found["accuracy"] > 0.9
     assert {each["label"] for each in found["classes"]} == {*WORDS}
     html = ("--html", "evaluation.html")

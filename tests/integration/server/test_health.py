@@ -81,7 +81,16 @@ def test_health_can_be_watched(front: Front) -> None:
 def test_reflection_lists_every_service(front: Front) -> None:
     """Tools find all services and messages without the proto files."""
     database = ProtoReflectionDescriptorDatabase(front.channel)
-    names = ("Prediction", "Feedback", "Labeling", "Dataset", "Model", "Monitoring", "Job")
+    names = (
+        "Access",
+        "Prediction",
+        "Feedback",
+        "Labeling",
+        "Dataset",
+        "Model",
+        "Monitoring",
+        "Job",
+    )
     expected = {f"tidemill.v1.{name}Service" for name in names}
     others = {
         "grpc.health.v1.Health",

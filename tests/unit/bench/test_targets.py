@@ -56,4 +56,5 @@ def test_each_system_counts_with_its_better_number_of_processes() -> None:
     assert [(each.level, each.value, each.verdict) for each in found] == [
         (MUST, 2.0, "reached"),
         (AIM, 2.0, "SHORT"),
+        (MUST, None, "not measured"),  # REST, which no sample asks
     ]
