@@ -4,15 +4,19 @@ import csv
 import gzip
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import boto3
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from moto.server import ThreadedMotoServer
 
 from tests.integration.jobs.scoring.conftest import Bench
 from tests.integration.server.models import LABELS, POISON, TinyModel
@@ -204,17 +208,33 @@ def test_logged_predictions_can_get_feedback(bench: Bench) -> None:
     assert "prediction_id" not in rows_of(bench.folder / "plain.jsonl")[0]
 
 
-def test_a_url_of_fsspec(bench: Bench) -> None:
-    """Input and output may be on any storage that fsspec knows."""
-    import fsspec
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the URL of a bucket in S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    boto3.client("s3").create_bucket(Bucket="tickets")
+    yield "s3://tickets"
+    server.stop()
 
-    with fsspec.open("memory://tickets/in.csv", "w") as file:
+
+@pytest.mark.parametrize("storage", ["memory", "s3"])
+def test_a_url_of_fsspec(bench: Bench, storage: str, request: pytest.FixtureRequest) -> None:
+    """Input and output may be on any storage that fsspec knows."""
+    root = request.getfixturevalue("bucket") if storage == "s3" else "memory://tickets"
+    source, output = f"{root}/in.csv", f"{root}/out.jsonl"
+    with fsspec.open(source, "w") as file:
         file.write(f"text\n{TEXTS[0]}\n")
-    bench.score("memory://tickets/in.csv", "memory://tickets/out.jsonl")
-    with fsspec.open("memory://tickets/out.jsonl") as file:
+    bench.score(source, output)
+    with fsspec.open(output) as file:
         assert json.loads(file.read())["prediction_label"] == BEST[0]
     with pytest.raises(TidemillError, match="exists already"):
-        bench.score("memory://tickets/in.csv", "memory://tickets/out.jsonl")
+        bench.score(source, output)
 
 
 @pytest.mark.parametrize(
