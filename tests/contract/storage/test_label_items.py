@@ -31,7 +31,7 @@ def test_a_text_waits_once_for_each_reason(storage: Storage) -> None:
     """The same text, in any case and spacing, is queued again for another reason or task only."""
     assert storage.label_items.add([label_request(), label_request("WHERE is  my card?")], 1, NOW)
     assert storage.label_items.add([label_request()], 1, NOW) == 0
-    others = [label_request(reason=LabelReason.AUDIT), label_request(task="arxiv")]
+    others = [label_request(reason=LabelReason.DISAGREEMENT), label_request(task="arxiv")]
     assert storage.label_items.add(others, 1, NOW) == 2
     assert len(all_items(storage)) == 3
     [item] = lease(storage, count=1)
@@ -62,7 +62,7 @@ def test_many_are_queued_by_several_at_once(storage: Storage, second_storage: St
 def test_pages_are_stable_and_filtered(storage: Storage) -> None:
     """Pages have each item of the task, reason and states once, newest first."""
     storage.label_items.add([label_request(f"text {n}") for n in range(7)], 1, NOW)
-    storage.label_items.add([label_request(reason=LabelReason.AUDIT)], 1, NOW)
+    storage.label_items.add([label_request(reason=LabelReason.DISAGREEMENT)], 1, NOW)
     storage.label_items.add([label_request(task="arxiv")], 1, NOW)
     lease(storage, count=2)
     states = (LabelItemState.OPEN, LabelItemState.DONE)
