@@ -1,7 +1,7 @@
 """The task that a command is for.
 
 A task that does not exist is an error, never an empty list. The only task need not be named. Where
-it comes before other arguments, its form tells them apart: a number is a version, and the first
+it comes before other arguments, its form distinguishes them: a number is a version, and the first
 of several arguments is the task if it looks like the name of one.
 """
 

@@ -6,7 +6,7 @@ few that give (or deny) it in the largest share of their verdicts; so a few coor
 never serve as each other's measure. A burst needs all of this:
 - each source gives the label with at least MIN_ODDS_RATIO times the odds of the peers;
 - together they give it so often that it would be chance in less than MAX_CHANCE of all cases
-  (binomial tail at the peers' share, times the number of ways to choose so many sources);
+  (binomial tail at the peers' share, times the number of ways to choose that number of sources);
 - they contest more confident predictions than the peers do, or the label is most of what they say.
   Honest corrections of wrong answers are no bolder than others, even where a source has a subject
   of its own.
@@ -188,7 +188,7 @@ def _burst(label: str, within: _Pushed, everything: _Pushed, direction: _Directi
 def _is_unlikely(
     count: int, total: int, share: float, sources: int, suspects: Sequence[str]
 ) -> bool:
-    """Return whether no choice of so many of the sources would say so by chance."""
+    """Return whether chance rarely makes any group of this size say this."""
     chance = float(bdtrc(count - 1, total, share))
     if chance == 0:
         return True

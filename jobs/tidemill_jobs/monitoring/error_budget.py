@@ -1,8 +1,8 @@
 """Alerts on the error budget: multiwindow, multi-burn-rate alerts.
 
 The burn rate is the error rate over the budget: at 1, a month's budget lasts a month. An alert
-needs the rate in a long window, so that a short spike alerts nobody, and in a short one, so that it
-ends soon after the problem. The windows and rates are those of "Alerting on SLOs", chapter 5 of
+needs the rate in a long window, so that a short spike raises no alert, and in a short one, so that
+it ends soon after the problem. The windows and rates are those of "Alerting on SLOs", chapter 5 of
 Google's Site Reliability Workbook (2018), table 5-8: 2 % of a 30-day budget in one hour, 5 % in six
 hours, or 10 % in three days. With little traffic one failure is a high rate, so the long window's
 failures must also be more than chance would make at the limit (a one-sided binomial test).

@@ -1,7 +1,7 @@
 """Chunks: rows that are scored, kept and logged together.
 
 Where a chunk ends depends only on the rows, so a run that is repeated makes the same chunks. The
-digest of a chunk's texts tells whether the answers that an earlier run kept are those of its rows.
+digest of a chunk's texts shows whether the answers that an earlier run kept are those of its rows.
 """
 
 import hashlib

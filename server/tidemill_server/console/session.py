@@ -1,7 +1,7 @@
 """The sessions of browsers: a cookie that only the server can read, and no table.
 
 The cookie holds the caller's API key or token, encrypted, because every page asks the services with
-it. A revoked key so ends its sessions at once, in every worker.
+it. So a revoked key ends its sessions at once, in every worker.
 """
 
 import base64
@@ -27,7 +27,7 @@ class Session:
 
     Attributes:
         nonce: random; the session's CSRF token is made from it.
-        credential: the API key or token of the person; empty if nobody signed in.
+        credential: the API key or token of the person; empty without a sign-in.
         annotator: the name under which an unauthenticated person labels.
     """
 

@@ -55,7 +55,7 @@ class MissingColumn(DataError):
     def __init__(
         self, place: str, name: str, there: Iterable[str], cure: str | None = None
     ) -> None:
-        cure = cure or "fix the name in the source's settings, or the data"
+        cure = cure or "name a column that exists, or fix the data"
         problem = f"{place}: no column {name!r} among {listed(there)}; {cure}"
         super().__init__("MISSING_COLUMN", problem)
 
@@ -72,7 +72,7 @@ class NoRows(DataError):
     """A source never had a row."""
 
     def __init__(self, place: str) -> None:
-        super().__init__("NO_ROWS", f"{place} has no rows; add some, or fix the source's settings")
+        super().__init__("NO_ROWS", f"{place} has no rows; add some, or name another place")
 
 
 class UnsupportedCursor(DataError):

@@ -71,9 +71,7 @@ def feedback_estimate(
     silent = 1 - covered / max(1, sum(answers.values()))
     note = f"users judge wrong answers {ratio.ratio:.1f} times as often as right ones"
     if silent > MAX_SILENT_SHARE:
-        note += (
-            f"; nothing is known of {silent:.0%} of the predictions, whose classes nobody judges"
-        )
+        note += f"; the classes of {silent:.0%} of the predictions have no verdicts"
     mean, low, high = _corrected(answers, judged, ratio)
     return Estimate("feedback", mean, low, high, verdicts, silent > MAX_SILENT_SHARE, note)
 

@@ -23,7 +23,7 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
   });
 
-  // Pages that nobody looks at do not ask for news.
+  // Hidden pages do not ask for news.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const when = event.target.getAttribute("hx-trigger") || "";
     if (document.hidden && when.startsWith("every")) event.preventDefault();

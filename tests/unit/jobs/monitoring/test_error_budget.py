@@ -41,7 +41,7 @@ def alerting(rate: float, begin: timedelta, end: timedelta, a_minute: int = 1000
 def test_a_pair_of_windows_alerts_at_its_burn_rate(
     rate: float, begin: timedelta, end: timedelta, found: list[float]
 ) -> None:
-    """Both windows must reach the rate, so a short spike, and one that is over, alert nobody."""
+    """Both windows must reach the rate, so a short spike, and one that is over, raise no alert."""
     assert alerting(rate, begin, end) == found
 
 

@@ -80,7 +80,7 @@ def test_long_lines_between_rows_are_all_reported(write: Write) -> None:
         ("a.csv", b"text,label\n", "NO_ROWS", "no rows"),
         ("a.csv", b"text;label\nx;a\n", "MISSING_COLUMN", "set delimiter = ';'"),
         ("a.csv", b"body,label\nx,a\n", "MISSING_COLUMN", "no column 'text' among body, label"),
-        ("a.csv", b"Where is my card?,card\nx,a\n", "MISSING_COLUMN", "looks like a row; fix"),
+        ("a.csv", b"Where is my card?,card\nx,a\n", "MISSING_COLUMN", "looks like a row; name"),
         ("a.csv", b"Where is my card?;card\nx;a\n", "MISSING_COLUMN", "a row; set delimiter = ';'"),
         ("a.csv", b"t\xe9xt,text,label\nx,a\n", "NOT_UTF8", "line 1"),
         ("a.csv", "text,label\nx,a\n".encode("utf-16"), "NOT_UTF8", "save the file as UTF-8"),
