@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidemill_core.domain.access import NOBODY
-from tidemill_core.errors import InvalidArgument, TidemillError
+from tidemill_core.errors import InvalidArgument, NotFound, TidemillError
 from tidemill_server.console.navigation import ROOT
 from tidemill_server.console.session import SESSION_SECONDS, Session, new_session
 from tidemill_server.console.visit import Console, Visit
@@ -126,7 +126,10 @@ async def _answered(
     caller = NOBODY
     if not is_open:
         caller = await console.pipeline.gatekeeper.identify(session.metadata)
-    return await answer(Visit(console, request, session, caller, form))
+    visit = Visit(console, request, session, caller, form)
+    if visit.task and visit.task not in console.settings.tasks:
+        raise NotFound("task", visit.task)
+    return await answer(visit)
 
 
 async def _form(request: Request) -> Mapping[str, str]:

@@ -101,6 +101,13 @@ def test_a_text_that_cannot_be_predicted_is_explained(site: ConsoleSite) -> None
     assert SCRIPT not in answer.text
 
 
+def test_a_task_that_does_not_exist_has_no_pages(site: ConsoleSite) -> None:
+    """The page says so, and does not look like that of a task without data."""
+    answer = site.signed_in().get("/console/t/nope/quality")
+    assert answer.status_code == 404
+    assert "there is no task &#39;nope&#39;" in answer.text
+
+
 def test_versions_show_gates_and_change_traffic(open_page: OpenPage, site: ConsoleSite) -> None:
     """A version's page has its gates and confusions, and the traffic can be set and rolled back."""
     page = open_page("/t/support/versions/5")
