@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.server.front import Front, Workspace
-from tests.integration.server.fuzzing.fuzzer import fuzz
+from tests.integration.server.fuzzing.fuzzer import VERSIONS, fuzz
 from tests.integration.server.fuzzing.messages import METHODS
 from tests.plugins.triton import RunningTriton
 from tidemill.v1 import prediction_service_pb2 as pb
 
 CASES, SEED = 640, 6
-VERSIONS = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
 
 
 @pytest.fixture

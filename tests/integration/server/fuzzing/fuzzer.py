@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import grpc
 import grpc.aio
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -14,11 +15,15 @@ from tests.integration.server.front import Front
 from tests.integration.server.fuzzing.answers import WrongAnswer, check
 from tests.integration.server.fuzzing.calls import Case, Outcome, ask, cases, cases_of
 from tests.integration.server.fuzzing.messages import METHODS, Dictionary, texts
+from tests.integration.server.refusal import of
+from tests.plugins.waiting import wait_until
 from tidemill.v1 import feedback_service_pb2, job_service_pb2, labeling_service_pb2
 from tidemill.v1 import prediction_service_pb2 as pb
 
 BUNDLE = 8
 """Calls that are made at once."""
+VERSIONS = {"support": 1, "swapped": 2, "mixed": 3, "untrained": 0}
+"""The tasks of a workspace that the dictionary fits, each with its number of versions."""
 _BUNDLES_OF_EACH = 2
 """The first that is drawn is the plainest, with hardly anything in it."""
 _PREDICT = next(method for method in METHODS if method.name == "Predict")
@@ -75,7 +80,7 @@ def fuzz(front: Front, count: int, number: int) -> Tally:
     """Make calls of all methods: first some of each, then by chance.
 
     Args:
-        front: over a workspace with the tasks `support`, `swapped`, `mixed` and `untrained`.
+        front: over a workspace with the tasks of `VERSIONS`.
         count: of calls by chance.
         number: a seed; the same one makes the same calls.
     """
@@ -137,15 +142,26 @@ async def _ask_all(
     tally.add_neighbour(neighbour, outcomes[-1])
 
 
+def _is_stored(front: Front, prediction_id: str) -> bool:
+    try:
+        front.predictions.GetPrediction(pb.GetPredictionRequest(prediction_id=prediction_id))
+    except grpc.RpcError as error:
+        if of(error).code != "NOT_FOUND":
+            raise
+        return False
+    return True
+
+
 def dictionary_of(front: Front) -> Dictionary:
-    """Return values that mean something to this front, such as ids that exist."""
+    """Return values that mean something to this front, such as ids that exist and are stored."""
     made = front.predictions.Predict(pb.PredictRequest(task="support", text="card")).prediction
     verdict = feedback_service_pb2.SubmitFeedbackRequest(
         prediction_id=made.prediction_id, correct=True
     )
     front.feedback.SubmitFeedback(verdict)
+    wait_until(lambda: _is_stored(front, made.prediction_id), "the prediction is stored")
     jobs = [job.job for job in front.jobs.ListJobs(job_service_pb2.ListJobsRequest()).jobs]
-    tasks = ("support", "swapped", "mixed", "untrained")
+    tasks = tuple(VERSIONS)
     models = tuple(f"{task}-onnx" for task in tasks)
     items = front.labeling.ListLabelItems(labeling_service_pb2.ListLabelItemsRequest()).label_items
     return {
