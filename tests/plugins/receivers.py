@@ -102,10 +102,10 @@ class _AnyPort(Controller):
 
 
 @contextmanager
-def mail_receiver() -> Iterator[MailReceiver]:
-    """Run a mail server that keeps the mails it gets."""
+def mail_receiver(**options: Any) -> Iterator[MailReceiver]:
+    """Run a mail server that keeps the mails it gets; the options are those of aiosmtpd."""
     receiver = MailReceiver()
-    controller = _AnyPort(receiver, hostname="127.0.0.1", port=0)
+    controller = _AnyPort(receiver, hostname="127.0.0.1", port=0, **options)
     controller.start()
     receiver.port = controller.port
     yield receiver

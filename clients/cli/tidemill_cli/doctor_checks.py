@@ -138,7 +138,8 @@ def _arize(settings: Settings) -> Iterator[Check]:
         yield Check("arize", "warn", "it gets predictions only on demand", remedy)
     else:
         texts = "with texts" if arize.send_texts else "without texts"
-        yield Check("arize", "ok", f"{arize.url} gets predictions {texts}")
+        more = " and with embeddings" if arize.send_embeddings else ""
+        yield Check("arize", "ok", f"{arize.url} gets predictions {texts}{more}")
 
 
 def _is_there(path: str) -> bool:

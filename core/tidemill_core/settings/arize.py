@@ -18,3 +18,6 @@ class ArizeSettings(BaseModel):
     """Address of its API."""
     send_texts: bool = False
     """Whether stored texts are sent too. What is sent, `tidemill erase` cannot erase."""
+    send_embeddings: bool = False
+    """Whether the model's representation of stored texts is sent too: of at most 1,000 in 10,000,
+    chosen at random. It says much about a text, and `tidemill erase` cannot erase it there."""

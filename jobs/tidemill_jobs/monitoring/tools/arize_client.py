@@ -7,7 +7,11 @@ import pandas as pd  # type: ignore[import-untyped]
 import requests
 from arize.pandas.logger import Client, Schema  # type: ignore[import-untyped]
 from arize.pandas.validation.errors import ValidationFailure  # type: ignore[import-untyped]
-from arize.utils.types import Environments, ModelTypes  # type: ignore[import-untyped]
+from arize.utils.types import (  # type: ignore[import-untyped]
+    EmbeddingColumnNames,
+    Environments,
+    ModelTypes,
+)
 
 from tidemill_core.errors import Unavailable
 from tidemill_core.settings import ArizeSettings
@@ -63,10 +67,12 @@ def _schema(rows: Rows) -> Schema:
         return Schema(
             prediction_id_column_name="prediction_id", actual_label_column_name="actual_label"
         )
+    vectors = {"representation": EmbeddingColumnNames("embedding")} if "embedding" in rows else None
     return Schema(
         prediction_id_column_name="prediction_id",
         timestamp_column_name="time",
         prediction_label_column_name="label",
         prediction_score_column_name="confidence",
         tag_column_names=[tag for tag in _TAGS if tag in rows],
+        embedding_feature_column_names=vectors,
     )

@@ -6,17 +6,26 @@ second copy replaces the first.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
 from tidemill_core.settings import ArizeSettings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
+from tidemill_core.storage.exports import ExportedPrediction
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result
-from tidemill_jobs.monitoring.tools.arize_rows import SentTexts, prediction_rows, verdict_rows
+from tidemill_jobs.monitoring.tools.arize_embeddings import embeddings, open_reader
+from tidemill_jobs.monitoring.tools.arize_rows import (
+    MAX_TEXT,
+    Rows,
+    SentTexts,
+    prediction_rows,
+    verdict_rows,
+)
 
 if TYPE_CHECKING:  # part of the extra [arize]
     from tidemill_jobs.monitoring.tools.arize_client import ArizeClient
@@ -43,7 +52,7 @@ def run(context: JobContext) -> Result:
     client, texts = _client(context.settings.arize, task), _texts(context)
     versions, _ = context.storage.models.page(task, Page(MAX_PAGE_SIZE))
     sent = 0
-    for version in sorted(each.version for each in versions):
+    for version in reversed(versions):
         for count in _send_predictions(context, client, version, until, texts):
             sent += count
             context.progress(0.5, f"sent {sent} predictions")
@@ -52,9 +61,9 @@ def run(context: JobContext) -> Result:
 
 
 def _texts(context: JobContext) -> SentTexts | None:
-    """Return which texts may leave; None for none."""
-    task = context.task_settings
-    if not context.settings.arize.send_texts or task.store_text != "plain":
+    """Return which texts, or what a version makes of them, may leave; None for none."""
+    task, arize = context.task_settings, context.settings.arize
+    if not (arize.send_texts or arize.send_embeddings) or task.store_text != "plain":
         return None
     days = task.text_retention_days
     return SentTexts(
@@ -67,21 +76,40 @@ def _texts(context: JobContext) -> SentTexts | None:
 def _send_predictions(
     context: JobContext,
     client: "ArizeClient",
-    version: int,
+    version: ModelVersion,
     until: datetime,
     texts: SentTexts | None,
 ) -> Iterator[int]:
     """Send a version's answers, and yield the size of each batch that was taken."""
-    store, stream = context.storage.exports, f"predictions {version}"
+    store, stream = context.storage.exports, f"predictions {version.version}"
     while True:
         place = _place(store.position(RECEIVER, context.task, stream))
-        batch = store.predictions(context.task, version, place, until, BATCH_ROWS)
+        batch = store.predictions(context.task, version.version, place, until, BATCH_ROWS)
         if not batch:
             return
-        client.send(prediction_rows(batch, texts), str(version))
+        rows = {**prediction_rows(batch), **_text_rows(context, version, batch, texts)}
+        client.send(rows, str(version.version))
         last = f"{batch[-1].predict_time.isoformat()} {batch[-1].prediction_id}"
         store.advance(RECEIVER, context.task, stream, last)
         yield len(batch)
+
+
+def _text_rows(
+    context: JobContext,
+    version: ModelVersion,
+    batch: Sequence[ExportedPrediction],
+    texts: SentTexts | None,
+) -> Rows:
+    """Return the columns that come from texts, if some may leave."""
+    if texts is None:
+        return {}
+    sent, arize = [texts.of(each) for each in batch], context.settings.arize
+    rows: dict[str, Sequence[Any]] = {}
+    if arize.send_texts:
+        rows["text"] = [text[:MAX_TEXT] for text in sent]
+    if arize.send_embeddings and (reader := open_reader(context.repository, version)):
+        rows["embedding"] = embeddings(reader, sent)
+    return rows
 
 
 def _place(position: str) -> tuple[datetime, str] | None:

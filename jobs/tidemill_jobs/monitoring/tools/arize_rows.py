@@ -37,12 +37,12 @@ class SentTexts:
             return ""
         if self.erased and content_hash(row.text) in self.erased:
             return ""
-        return self.repair(row.text)[:MAX_TEXT]
+        return self.repair(row.text)
 
 
-def prediction_rows(batch: Sequence[ExportedPrediction], texts: SentTexts | None) -> Rows:
-    """Return the columns of predictions, with texts if some may leave."""
-    rows: dict[str, Sequence[Any]] = {
+def prediction_rows(batch: Sequence[ExportedPrediction]) -> Rows:
+    """Return the columns of predictions, without those of their texts."""
+    return {
         "prediction_id": [each.prediction_id for each in batch],
         "time": [int(each.predict_time.timestamp()) for each in batch],
         "label": [each.label for each in batch],
@@ -50,9 +50,6 @@ def prediction_rows(batch: Sequence[ExportedPrediction], texts: SentTexts | None
         "abstained": [str(each.abstained).lower() for each in batch],
         "latency_ms": [each.latency_ms for each in batch],
     }
-    if texts is not None:
-        rows["text"] = [texts.of(each) for each in batch]
-    return rows
 
 
 def verdict_rows(batch: Sequence[ExportedVerdict]) -> Rows:

@@ -4,16 +4,21 @@ import hashlib
 import hmac
 import json
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from pydantic import SecretStr
 
 from tests.integration.jobs.conftest import NOW
-from tests.plugins.receivers import HttpReceiver, MailReceiver, Request
+from tests.integration.server.certificates import Authority
+from tests.plugins.receivers import HttpReceiver, MailReceiver, Request, mail_receiver
 from tidemill_core.domain.alert import Alert, AlertEvent, Severity
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import (
@@ -182,6 +187,57 @@ def test_a_mail_server_that_does_not_take_a_mail(
     with pytest.raises(NotDelivered, match=answer[:3]) as raised:
         open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
     assert raised.value.is_refused is refused
+
+
+def _server_context(authority: Authority, folder: Path) -> ssl.SSLContext:
+    """Return the TLS of a mail server on this machine."""
+    certificate, key = folder / "mail.pem", folder / "mail.key"
+    authority.issue().write(certificate, key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _authenticate(_server: SMTP, _session: object, _envelope: object, _way: str, given: Any) -> Any:
+    return AuthResult(success=given == LoginPassword(b"mill", b"hush"), handled=False)
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+def test_mail_over_tls_with_a_login(
+    tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A server gets the mail, but not with a wrong password, nor if its authority is unknown.
+
+    Authorities of the system count, and those of the file in SSL_CERT_FILE.
+    """
+    authority = Authority("the company")
+    (tmp_path / "authority.pem").write_bytes(authority.certificate)
+    context = _server_context(authority, tmp_path)
+    way = {"tls_context": context, "require_starttls": True, "auth_required": True}
+    if tls == "tls":
+        way = {"ssl_context": context, "auth_require_tls": False}
+    with mail_receiver(**way, authenticator=_authenticate) as mailbox:
+        settings = SmtpSettings(
+            host="127.0.0.1",
+            port=mailbox.port,
+            tls=tls,
+            username="mill",
+            password=SecretStr("hush"),
+            sender="mill@example.com",
+            recipients=["ana@example.com"],
+        )
+        wrong = settings.model_copy(update={"password": SecretStr("loud")})
+        with pytest.raises(NotDelivered, match="no answer: SSLCertVerificationError"):
+            open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        with pytest.raises(NotDelivered, match="answered 535") as raised:
+            open_sink("smtp", AlertSettings(smtp=wrong)).send(_notification())
+        assert not mailbox.mails
+        open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
+    assert [mail["Subject"] for mail in mailbox.mails] == ["[Tidemill] Critical: support: accuracy"]
+    printed = capfd.readouterr()
+    for secret in ("hush", "loud"):
+        assert secret not in str(raised.value) + printed.out + printed.err + repr(settings)
 
 
 @pytest.mark.parametrize("name", ["slack", "pagerduty", "webhook"])

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.integration.jobs.conftest import NOW
+from tests.integration.server.models import LABELS, LENGTH, WORDS, TinyModel, tokenizer_json
 from tests.plugins.receivers import HttpReceiver, Request, http_receiver
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.domain.split import content_hash
@@ -16,6 +19,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import ArizeSettings
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.tools.arize_client import ArizeUnavailable
+from tidemill_jobs.monitoring.tools.arize_embeddings import SAMPLE
 from tidemill_jobs.monitoring.tools.arize_export import run
 
 Answer = Callable[..., list[str]]
@@ -35,13 +39,19 @@ def sending(context: JobContext, arize: HttpReceiver, **changes: Any) -> JobCont
     return dataclasses.replace(context, settings=changed)
 
 
+def schema(request: Request) -> bytes:
+    """Return what a request says about its columns."""
+    metadata = pa.ipc.open_stream(request.body).schema.metadata
+    return base64.b64decode(metadata[b"arize-schema"])
+
+
 def rows(request: Request) -> dict[str, list[Any]]:
     """Return the columns of a request, after a check of its form."""
     assert request.path == "/pandas_arrow"
     assert request.headers["authorization"] == "the-key"
     assert request.headers["arize-space-id"] == "the-space"
+    assert b"support" in schema(request)
     table = pa.ipc.open_stream(request.body).read_all()
-    assert b"support" in base64.b64decode(table.schema.metadata[b"arize-schema"])
     return {str(name): column for name, column in table.to_pydict().items()}
 
 
@@ -122,18 +132,53 @@ def test_texts_are_sent_only_if_a_setting_says_so(
 
 
 @pytest.mark.parametrize(
-    ("send_texts", "store_text"), [(False, "plain"), (True, "hash"), (True, "none")]
+    ("sends", "store_text"), [(False, "plain"), (True, "hash"), (True, "none")]
 )
 def test_a_task_that_stores_no_texts_sends_none(
-    context: JobContext, answer: Answer, arize: HttpReceiver, send_texts: bool, store_text: str
+    context: JobContext, answer: Answer, arize: HttpReceiver, sends: bool, store_text: str
 ) -> None:
-    """Texts from before the task's setting changed stay too."""
+    """Texts from before the task's setting changed stay too, and so does what a model reads."""
     answer("a")
-    asked = sending(context, arize, send_texts=send_texts)
+    asked = sending(context, arize, send_texts=sends, send_embeddings=sends)
     task = context.task_settings.model_copy(update={"store_text": store_text})
     settings = asked.settings.model_copy(update={"tasks": {"support": task}})
     run(dataclasses.replace(asked, settings=settings))
-    assert "text" not in rows(arize.requests[0])
+    assert not {"text", "embedding"} & set(rows(arize.requests[0]))
+
+
+def test_embeddings_are_what_the_version_reads(
+    context: JobContext, answer: Answer, arize: HttpReceiver
+) -> None:
+    """A setting sends them without the texts: at most 1,000, of length 1, alike for like texts.
+
+    Erased texts have none, and neither do those of a version whose files are gone.
+    """
+    model, storage = TinyModel(3), context.storage
+    manifest = context.repository.manifest("support", "onnx", 1)
+    tiny = dataclasses.replace(
+        manifest, version=2, labels=LABELS, sequence_length=LENGTH, vocabulary_size=len(WORDS) + 2
+    )
+    context.repository.publish(tiny, model.onnx(), tokenizer_json())
+    for _ in range(2):
+        storage.models.add_candidate("support", "onnx", "dataset", NOW)
+    answered = answer("a" * (SAMPLE + 2), version=2)
+    template = storage.predictions.get(answered[0])
+    assert template is not None
+    erased = template._replace(prediction_id="erased", text="my card")
+    storage.predictions.add([erased])
+    storage.erasures.request("support", content_hash("my card"), "ana", NOW)
+    answer("a", version=3)
+    run(sending(context, arize, send_embeddings=True))
+    read, gone = map(rows, arize.requests)
+    assert not {"text", "embedding"} & set(gone)
+    assert "text" not in read
+    vectors = dict(zip(read["prediction_id"], read["embedding"], strict=True))
+    assert vectors.pop("erased") is None
+    found = [vector for vector in vectors.values() if vector is not None]
+    assert len(found) == SAMPLE
+    assert found[0] == found[-1]
+    assert np.linalg.norm(found[0]) == pytest.approx(1.0)
+    assert b"representation" in schema(arize.requests[0])
 
 
 def test_without_a_key_nothing_is_sent(context: JobContext) -> None:

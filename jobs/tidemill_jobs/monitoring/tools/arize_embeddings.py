@@ -1,0 +1,42 @@
+"""What a version makes of some of the texts that it answered: Arize's embeddings."""
+
+import random
+from collections.abc import Sequence
+
+from tidemill_core.domain.model import ModelVersion
+from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_jobs.monitoring.drift.last_layer import open_last_layer
+from tidemill_jobs.monitoring.drift.representation import TextReader
+
+SAMPLE = 1000
+"""The most texts of a batch that are read."""
+
+Embedding = list[float] | None
+
+
+def open_reader(repository: ModelRepository, version: ModelVersion) -> TextReader | None:
+    """Open a version's reader of texts; None if its files are gone.
+
+    Raises:
+        DataError: its manifest or its tokenizer is damaged.
+    """
+    place = (version.task, version.model_format, version.version)
+    folder = repository.folder(*place)
+    if not (folder / MODEL_FILES[version.model_format]).is_file():
+        return None
+    return TextReader(open_last_layer(folder), repository.encoder(*place))
+
+
+def embeddings(reader: TextReader, texts: Sequence[str]) -> list[Embedding]:
+    """Return the vectors of at most SAMPLE texts, chosen at random, and None for the others.
+
+    An empty text has none, because it may not leave or is not stored.
+    """
+    found: list[Embedding] = [None] * len(texts)
+    known = [place for place, text in enumerate(texts) if text]
+    chosen = random.sample(known, min(SAMPLE, len(known)))
+    if chosen:
+        vectors = reader.read([texts[place] for place in chosen])
+        for place, vector in zip(chosen, vectors.tolist(), strict=True):
+            found[place] = vector
+    return found
