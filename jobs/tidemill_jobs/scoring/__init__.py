@@ -6,5 +6,6 @@ chunks    rows that are scored and kept together
 scorer    the answers of one version, at low priority: pace
 answers   what was answered about a chunk, as it is kept until the output is complete
 writing   the output, which appears complete or not at all
+memory    the memory of the process, which stays flat
 score     the job
 """

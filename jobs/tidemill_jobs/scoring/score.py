@@ -26,6 +26,7 @@ from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.whole_files import remove_left_over, written_whole
 from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
+from tidemill_jobs.scoring.memory import return_large_blocks
 from tidemill_jobs.scoring.pace import Pace
 from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.predictions import PredictionLogger
@@ -59,6 +60,7 @@ def run(context: JobContext) -> Result:
         TritonUnavailable: Triton is away for a minute.
         RunCanceled: someone asked the run to stop.
     """
+    return_large_blocks()
     asked = _parameters(context)
     version = asked_version(context.storage.models, context.task, asked.model_version)
     served = served_version(version, context.repository, context.task_settings)
