@@ -11,6 +11,7 @@ TidemillError
 ├── FailedPrecondition         the system's state does not allow it
 │   ├── IllegalTransition
 │   ├── NoChampion
+│   ├── NoClasses
 │   └── VersionNotLoaded
 ├── ResourceExhausted          too much at once; retry after `retry_after_seconds`
 ├── DeadlineExceeded           the caller's time ran out
@@ -140,6 +141,15 @@ class NoChampion(FailedPrecondition):
 
     def __init__(self, task: str) -> None:
         super().__init__(f"task {task!r} has no champion yet; `tidemill status` shows why")
+
+
+class NoClasses(FailedPrecondition):
+    """A task whose models have no classes."""
+
+    reason = "NO_CLASSES"
+
+    def __init__(self, task: str) -> None:
+        super().__init__(f"task {task!r} has preference pairs, and its models have no labels")
 
 
 class ResourceExhausted(TidemillError):

@@ -23,11 +23,13 @@ from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
 from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
 from tidemill_server.handlers.job import JobHandler
+from tidemill_server.handlers.job_parameters import ParameterRules
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
+from tidemill_server.handlers.rollout import RolloutHandler
 from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
 from tidemill_server.inference.coalescer import Coalescer
@@ -212,9 +214,12 @@ def _handlers(
             storage.tracked_runs,
         ),
         model_importer=ModelImporter(ModelUploads(settings.state_dir), storage.jobs, router, clock),
+        rollout=RolloutHandler(storage.rollouts, storage.models, storage.jobs, router),
         monitoring=MonitoringHandler(
             storage.reports, storage.alerts, storage.silences, settings.tasks, clock
         ),
-        job=JobHandler(storage.jobs, router, clock),
+        job=JobHandler(
+            storage.jobs, ParameterRules(storage.models, settings.sagemaker), router, clock
+        ),
         access=AccessHandler(storage.api_keys, storage.audit, settings.tasks, clock),
     )

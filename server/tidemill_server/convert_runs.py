@@ -1,4 +1,4 @@
-"""Conversion of job runs, of their parameters, and of imported models."""
+"""Conversion of job runs, of their parameters, of imported models, and of rollouts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,7 @@ from tidemill_core.errors import InvalidArgument
 from tidemill_core.model_uploads import ImportFileKind
 from tidemill_server.convert import known_value, message, value_of
 from tidemill_server.handlers.model_import import ImportChunk, ImportFile, NewImport
+from tidemill_server.handlers.rollout import RolloutProgress
 
 _PLACES: Mapping[int, TrainingPlace] = {
     job_service_pb2.TRAINING_PLACE_UNSPECIFIED: TrainingPlace.LOCAL,
@@ -63,6 +64,21 @@ def job_run(value: JobRun) -> job_service_pb2.JobRun:
         found[value.job] = message(_MESSAGES[value.job], asked, **place)
     state = f"JOB_RUN_STATE_{value.state}"
     return message(job_service_pb2.JobRun, value, state=state, **found)
+
+
+def rollout(value: RolloutProgress) -> model_service_pb2.Rollout:
+    """Convert a rollout."""
+    found = value.rollout
+    return message(
+        model_service_pb2.Rollout,
+        found,
+        model_version=found.version,
+        state=f"ROLLOUT_STATE_{found.state}",
+        reason=value.reason,
+        percent=value.percent,
+        steps=value.steps,
+        figures=value.figures,
+    )
 
 
 def job_parameters(request: job_service_pb2.RunJobRequest) -> JobParameters | None:

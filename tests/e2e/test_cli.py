@@ -100,7 +100,8 @@ def test_every_job_runs_to_its_end(stack: Stack, tidemill: Tidemill, job: str) -
         is_stored = partial(storage.predictions.texts_and_labels, [answered["prediction_id"]])
         wait_until(is_stored, "the prediction is stored")
         storage.database.close()
-    ran = as_json(tidemill, "jobs", "run", job, "--task", TASK, "--follow")
+    events = tidemill("jobs", "run", job, "--task", TASK, "--follow", "--json")
+    ran = json.loads(events.splitlines()[-1])
     assert (ran["job"], ran["task"], ran["state"], ran["trigger"]) == (
         job,
         TASK,

@@ -13,7 +13,6 @@ from tidemill_cli.unreachable import why_unreachable
 from tidemill_client import TidemillClient, TidemillError, Tls, translated_errors
 
 _TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-_WRONG_NAMES = {UnknownTask.reason, "UNKNOWN_JOB"}
 
 
 def new_client(target: Target) -> TidemillClient:
@@ -53,7 +52,7 @@ def connected(address: str) -> Iterator[TidemillClient]:
     except TidemillError as error:
         if is_unreachable(error):
             raise why_unreachable(target) from error
-        if error.reason in _WRONG_NAMES:
+        if error.reason == UnknownTask.reason:
             raise WrongUsage(explanation(error)) from error
         if error.reason == "MISSING_CREDENTIAL":
             raise CommandFailed(f"{explanation(error)}: set TIDEMILL_API_KEY") from error

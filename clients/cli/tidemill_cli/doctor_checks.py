@@ -115,8 +115,9 @@ def _sagemaker(settings: SagemakerSettings) -> Iterator[Check]:
     if settings == SagemakerSettings():
         return
     if settings.missing:
-        names = ", ".join(f"sagemaker.{name}" for name in settings.missing)
-        yield Check("sagemaker", "fail", f"not set: {names}", f"set them in {WORKSPACE_FILE}")
+        yield Check(
+            "sagemaker", "fail", f"not set: {settings.missing}", f"set them in {WORKSPACE_FILE}"
+        )
     elif find_spec("boto3") is None:
         yield Check("sagemaker", "fail", "boto3 is not installed", installation("sagemaker"))
     else:

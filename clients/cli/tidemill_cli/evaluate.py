@@ -11,8 +11,7 @@ from tidemill_cli.dataset_files import require_suffix, write_whole
 from tidemill_cli.evaluation_page import page
 from tidemill_cli.evaluation_tables import print_evaluation
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.job_run import follow, require_success
-from tidemill_cli.listing import CALL_SECONDS
+from tidemill_cli.job_run import follow, require_success, start
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask
 from tidemill_cli.output import print_json, say
@@ -68,7 +67,7 @@ def evaluate(
     with connected(address) as client:
         task = the_task(client, task, address)
         request = pb.RunJobRequest(job="evaluate", task=task, evaluate=asked)
-        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
+        queued = start(client, request)
         finish = follow(client, queued.run_id)
     require_success(finish)
     found = {"task": task, **with_lines(to_json(finish.result), place)}

@@ -3,17 +3,39 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from google.protobuf.message import Message
+
 from tidemill.v1 import job_service_pb2 as pb
-from tidemill_cli.failure import CommandFailed
-from tidemill_cli.listing import print_one
+from tidemill_cli.connection import explanation
+from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
-from tidemill_cli.output import percent, print_table, say
+from tidemill_cli.output import percent, print_json, print_table, say
 from tidemill_cli.progress import progress_view
-from tidemill_client import TidemillClient
+from tidemill_client import InvalidRequest, TidemillClient, translated_errors
 
 
-def follow(client: TidemillClient, run_id: str) -> pb.JobRun:
-    """Show a run's progress until it ends, and return its last state."""
+def start(client: TidemillClient, request: pb.RunJobRequest) -> pb.JobRun:
+    """Queue a run.
+
+    Raises:
+        WrongUsage: a parameter is wrong; names it, the rule, and what can be chosen.
+    """
+    try:
+        with translated_errors():
+            return client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
+    except InvalidRequest as error:
+        raise WrongUsage(explanation(error)) from error
+
+
+def follow(client: TidemillClient, run_id: str, as_json: bool = False) -> pb.JobRun:
+    """Show a run's progress until it ends, and return its last state.
+
+    Args:
+        client: the server's client.
+        run_id: the run.
+        as_json: whether to print each change as a line of JSON on stdout, for programs.
+    """
     # No timeout: a training may take any time.
     stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
     latest: pb.JobRun | None = None
@@ -21,13 +43,21 @@ def follow(client: TidemillClient, run_id: str) -> pb.JobRun:
         with progress_view() as show_progress:
             for response in stream:
                 latest = response.job_run
-                show_progress(latest.job, latest.progress, latest.message)
+                if as_json:
+                    print_event("run", latest)
+                else:
+                    show_progress(latest.job, latest.progress, latest.message)
     except KeyboardInterrupt:
         say(f"the run goes on; to follow it again: tidemill jobs watch {run_id}")
         raise
     if latest is None:
         raise CommandFailed(f"the server sent nothing about run {run_id}")
     return latest
+
+
+def print_event(event: str, state: Message) -> None:
+    """Print a change as one line of JSON: what changed, and its fields as they are now."""
+    print_json({"event": event, **to_json(state)}, indent=None)
 
 
 def require_success(run: pb.JobRun) -> None:

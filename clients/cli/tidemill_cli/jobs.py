@@ -9,10 +9,11 @@ from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import WrongUsage
 from tidemill_cli.job_run import follow as follow_run
-from tidemill_cli.job_run import print_end, print_run, require_success
+from tidemill_cli.job_run import print_end, print_run, require_success, start
 from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list
 from tidemill_cli.options import Address, AsJson, ForTask, Limit, OnlyTask, group
 from tidemill_cli.output import say
+from tidemill_cli.rollout import follow_rollout
 from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 
@@ -32,7 +33,7 @@ class Place(StrEnum):
 Network = Annotated[
     str,
     typer.Option(
-        help="The network to train, such as ngram.",
+        help="The network: ngram, transformer or sentence_encoder.",
         show_default=False,
         rich_help_panel=_OF_RETRAIN,
     ),
@@ -118,7 +119,9 @@ def _did_something(run: pb.JobRun) -> bool:
 def run(
     job: Annotated[str, typer.Argument(help="The job; `tidemill jobs list` shows them.")],
     task: ForTask = "",
-    follow: Annotated[bool, typer.Option(help="Wait until it ends.")] = True,
+    follow: Annotated[
+        bool, typer.Option(help="Wait until it ends; of retrain, until the rollout ends too.")
+    ] = True,
     network: Network = "",
     trials: Trials = 0,
     budget_seconds: BudgetSeconds = 0,
@@ -127,7 +130,11 @@ def run(
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Start a job, and follow it until it ends. What no option says, the task's settings do."""
+    """Start a job, and follow it until it ends. What no option says, the task's settings do.
+
+    Ctrl-C stops only the command: the run and the rollout of its version go on. With --json, each
+    change is a line of JSON.
+    """
     place = pb.TrainingPlace.Value(f"TRAINING_PLACE_{on.name}")
     asked = pb.RetrainParameters(
         network=network, trials=trials, budget_seconds=budget_seconds, seed=seed, place=place
@@ -139,13 +146,20 @@ def run(
         request = pb.RunJobRequest(
             job=job, task=the_task(client, task, address), retrain=asked if given else None
         )
-        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
-        finish = follow_run(client, queued.run_id) if follow else None
-    if finish is None:
-        print_run(queued, as_json)
-        return
-    print_end(finish, as_json)
+        queued = start(client, request)
+        if follow:
+            _follow(client, queued.run_id, as_json)
+        else:
+            print_run(queued, as_json)
+
+
+def _follow(client: TidemillClient, run_id: str, as_json: bool) -> None:
+    """Follow a run, and then the rollout of the version that it made."""
+    finish = follow_run(client, run_id, as_json)
+    if not as_json:
+        print_end(finish, as_json)
     require_success(finish)
+    follow_rollout(client, finish, as_json)
 
 
 @app.command(epilog="Example: tidemill jobs show RUN_ID --json")
@@ -159,11 +173,12 @@ def show(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: tidemill jobs watch RUN_ID")
 def watch(run_id: RunId, address: Address = "", as_json: AsJson = False) -> None:
-    """Follow a run until it ends."""
+    """Follow a run until it ends, and then the rollout of the version that it made.
+
+    With --json, each change is a line of JSON.
+    """
     with connected(address) as client:
-        finish = follow_run(client, run_id)
-    print_end(finish, as_json)
-    require_success(finish)
+        _follow(client, run_id, as_json)
 
 
 @app.command(epilog="Example: tidemill jobs cancel RUN_ID")

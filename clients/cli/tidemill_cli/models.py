@@ -8,7 +8,7 @@ from tidemill.v1 import job_service_pb2
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.job_run import follow, print_end, require_success
+from tidemill_cli.job_run import follow, print_end, require_success, start
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.messages import time_text
 from tidemill_cli.model_history import HISTORY_EXAMPLE, history
@@ -111,7 +111,7 @@ def reproduce(which: TaskAndVersion = None, address: Address = "", as_json: AsJs
             task=the_task(client, task, address),
             reproduce_model=parameters,
         )
-        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
+        queued = start(client, request)
         finish = follow(client, queued.run_id)
     print_end(finish, as_json)
     require_success(finish)

@@ -74,13 +74,14 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def print_json(document: Any) -> None:
-    """Print one JSON document."""
+def print_json(document: Any, indent: int | None = 2) -> None:
+    """Print one JSON document; without an indent on one line."""
     in_ascii = not (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json.dumps(document, indent=2, ensure_ascii=in_ascii, default=plain)
+    text = json.dumps(document, indent=indent, ensure_ascii=in_ascii, default=plain)
     # The escapes of JSON itself, so that a program reads what was written.
     escaped = re.sub(r"(?!\n)" + _UNSAFE.pattern, lambda match: json.dumps(match[0])[1:-1], text)
     sys.stdout.write(escaped + "\n")
+    sys.stdout.flush()
 
 
 def plain(value: Any) -> Any:

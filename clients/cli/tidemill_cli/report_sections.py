@@ -36,9 +36,8 @@ _TABLES: Mapping[str, tuple[str, Sequence[str]]] = {
             *("failed_count", "total_count", "alerts"),
         ),
     ),
-    "most_moved_labels": ("Labels that moved most", ("label", "reference_share", "window_share")),
 }
-_BARS = ("accuracy", "window_share", "share", "distance")
+_BARS = ("accuracy", "share", "distance")
 _PARTS_OF_BINS = ("bins", "reference_shares", "window_shares")
 _EXAMPLES = "example_prediction_ids"
 _ORDERED = ("confidence", "text_length", "unknown_pieces")

@@ -8,8 +8,7 @@ import typer
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import connected
 from tidemill_cli.job_run import follow as follow_run
-from tidemill_cli.job_run import print_run, require_success
-from tidemill_cli.listing import CALL_SECONDS
+from tidemill_cli.job_run import print_run, require_success, start
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask
 from tidemill_cli.output import bar, percent, print_fields, print_table, say, stdout
@@ -57,7 +56,7 @@ def score(
     )
     with connected(address) as client:
         request = pb.RunJobRequest(job="score", task=the_task(client, task, address), score=asked)
-        queued = client.jobs.RunJob(request, timeout=CALL_SECONDS).job_run
+        queued = start(client, request)
         finish = follow_run(client, queued.run_id) if follow else None
     if finish is None or as_json:
         print_run(finish or queued, as_json)

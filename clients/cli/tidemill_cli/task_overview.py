@@ -116,7 +116,7 @@ def figures(history: History) -> list[tuple[monitoring_service_pb2.Report, float
 def main_figure(kind: str, details: Mapping[str, Any]) -> float | None:
     """Return the figure that stands for a report; None if it has none."""
     if kind == "drift":
-        signals = details.get("signals") or [{"distance": details.get("label_distance")}]
+        signals = details.get("signals", ())
         known = [each["distance"] for each in signals if each.get("distance") is not None]
         return max(known, default=None)
     name = {"accuracy": "accuracy", "latency": "p99_latency_ms"}.get(kind, "")

@@ -20,6 +20,11 @@ class RolloutState(StrEnum):
     SKIPPED = "SKIPPED"
     """It never got traffic: a newer version, or a person, was faster."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the state is final."""
+        return self not in (RolloutState.WAITING, RolloutState.RUNNING)
+
 
 @dataclass(frozen=True)
 class Rollout:

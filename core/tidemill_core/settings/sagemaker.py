@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from tidemill_core.settings.task_kind import TaskKind
+
 
 class SagemakerSettings(BaseModel):
     """Where trainings on Amazon SageMaker run; the first three are needed."""
@@ -20,7 +22,26 @@ class SagemakerSettings(BaseModel):
     """URL of S3 and SageMaker, if they are not AWS's own."""
 
     @property
-    def missing(self) -> list[str]:
-        """The settings that are needed and empty."""
+    def missing(self) -> str:
+        """The settings that are needed and empty, with commas between them."""
         needed = {"role": self.role, "image": self.image, "bucket": self.bucket}
-        return [name for name, value in needed.items() if not value]
+        return ", ".join(f"sagemaker.{name}" for name, value in needed.items() if not value)
+
+    def obstacle(self, task: str, kind: TaskKind, *, int8: bool) -> str:
+        """Return why a task cannot be trained on SageMaker; empty if it can.
+
+        Args:
+            task: the task's name.
+            kind: its kind.
+            int8: whether its weights are rounded.
+        """
+        if self.missing:
+            return f"training on SageMaker needs these settings: {self.missing}"
+        if kind == "preference":
+            return f"{task} learns from preferences: SageMaker trains classifiers"
+        if int8:
+            return (
+                f"tasks.{task}.training.int8 needs a training on this machine: the gate int8 "
+                "compares with the weights before the rounding, which stay on SageMaker"
+            )
+        return ""

@@ -11,6 +11,7 @@ import numpy as np
 from tidemill_core.domain.job_parameters import EvaluateParameters
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.errors import DataError, InvalidArgument
+from tidemill_core.row_places import PrivateFolders
 from tidemill_core.text_repair import repair
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.sources.errors import NoRows
@@ -21,7 +22,6 @@ from tidemill_jobs.evaluation.paired import compare
 from tidemill_jobs.scoring.answers import Answers
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.pace import Pace
-from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.reading.rows import Row
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version

@@ -11,7 +11,6 @@ from tidemill_core.domain.model import ModelVersion
 from tidemill_core.domain.split import Split
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.model_repository import MANIFEST_FILE
-from tidemill_core.settings import TaskKind
 from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.text_repair import TextRepair
@@ -33,7 +32,7 @@ from tidemill_jobs.release.tracking import outboxes_of, sent_afterwards
 from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.export import EXPORTERS
 from tidemill_jobs.training.labeled_texts import TrainingData
-from tidemill_jobs.training.sagemaker.launcher import refuse_incomplete
+from tidemill_jobs.training.network import checked, load_network
 from tidemill_jobs.training.search import search_config
 from tidemill_jobs.training.tracking import RunRecord, RunSubject, recorded_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
@@ -43,8 +42,8 @@ def run(context: JobContext) -> Result:
     """Build a dataset, train, export, publish and judge a version, and promote it if it passes.
 
     Raises:
-        ConfigurationError: a parameter of the run is out of range, or the settings of its place
-            are missing.
+        ConfigurationError: the settings do not fit the parameters of the run, or miss some that
+            its place needs.
         ReleasesPaused: the task's releases are paused.
         DataError: there is nothing to train on.
         SagemakerTrainingFailed, SagemakerUnavailable: it was to run on SageMaker, and did not.
@@ -54,9 +53,7 @@ def run(context: JobContext) -> Result:
     task, settings, progress = context.task, context.settings, context.progress
     models, clock, task_settings = context.storage.models, context.clock, context.task_settings
     chosen = _training(task_settings.training, context.parameters)
-    if _is_remote(context.parameters):
-        refuse_incomplete(settings.sagemaker)
-        _refuse_for_sagemaker(task, task_settings.kind, chosen)
+    _refuse_early(context, chosen)
     reject_abandoned(models, task, clock())
     refuse_paused(context.storage.pauses, task)
     dataset = dataset_for(context, part(progress, 0.0, 0.1))
@@ -131,15 +128,14 @@ def _is_remote(parameters: JobParameters | None) -> bool:
     return isinstance(parameters, RetrainParameters) and parameters.place is TrainingPlace.SAGEMAKER
 
 
-def _refuse_for_sagemaker(task: str, kind: TaskKind, training: TrainingSettings) -> None:
-    """Raise ConfigurationError if the training must run on the jobs' machine."""
-    if kind == "preference":
-        raise ConfigurationError(f"{task} learns from preferences: SageMaker trains classifiers")
-    if training.int8:
-        raise ConfigurationError(
-            f"tasks.{task}.training.int8 needs a training on this machine: the gate int8 compares "
-            "with the weights before the rounding, which stay on SageMaker"
-        )
+def _refuse_early(context: JobContext, training: TrainingSettings) -> None:
+    """Raise ConfigurationError if the training cannot run where it is asked for."""
+    if not _is_remote(context.parameters):
+        checked(training.hyperparameters, training.network, load_network(training.network))
+        return
+    sagemaker, kind = context.settings.sagemaker, context.task_settings.kind
+    if obstacle := sagemaker.obstacle(context.task, kind, int8=training.int8):
+        raise ConfigurationError(obstacle)
 
 
 def _training(settings: TrainingSettings, parameters: JobParameters | None) -> TrainingSettings:

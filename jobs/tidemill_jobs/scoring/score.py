@@ -19,6 +19,7 @@ from tidemill_core.domain.job_parameters import ScoreParameters
 from tidemill_core.errors import DataError, InvalidArgument, NotFound
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
+from tidemill_core.row_places import PrivateFolders
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.sources.errors import NoRows
@@ -28,7 +29,6 @@ from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.memory import return_large_blocks
 from tidemill_jobs.scoring.pace import Pace
-from tidemill_jobs.scoring.place import PrivateFolders
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.scorer import (
@@ -122,8 +122,6 @@ def _parameters(context: JobContext) -> ScoreParameters:
     asked = context.parameters
     if not isinstance(asked, ScoreParameters):
         raise InvalidArgument("MISSING_INPUT", "score.input", "is missing")
-    if asked.input == asked.output:
-        raise DataError("OUTPUT_IS_INPUT", f"{without_secrets(asked.input)} is input and output")
     return asked
 
 

@@ -13,10 +13,10 @@ from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import (
     DataError,
     DeadlineExceeded,
-    FailedPrecondition,
     ModelOutputInvalid,
     ModelVersionNotServed,
     NoChampion,
+    NoClasses,
     TritonUnavailable,
     VersionNotLoaded,
 )
@@ -35,15 +35,6 @@ _CALL_SECONDS = 30.0
 _UNANSWERED = -1
 _SMALLEST_FAILURE = 16
 """From that many rows on, rows that all fail show that the version fails, and not a row."""
-
-
-class NoClasses(FailedPrecondition):
-    """A task whose models have no classes."""
-
-    reason = "NO_CLASSES"
-
-    def __init__(self, task: str) -> None:
-        super().__init__(f"task {task!r} has preference pairs, and its models have no labels")
 
 
 def asked_version(models: ModelStore, task: str, version: int) -> ModelVersion:

@@ -157,6 +157,18 @@ ROUTES = (
         "model_version",
         _WHY,
     ),
+    Route(
+        "GET",
+        "/v1/tasks/{task}/models/{model_version}/rollout:watch",
+        "ModelService/WatchRollout",
+        "rollout",
+    ),
+    Route(
+        "GET",
+        "/v1/tasks/{task}/models/{model_version}/rollout",
+        "ModelService/GetRollout",
+        "rollout",
+    ),
     Route("GET", "/v1/tasks/{task}/models/{model_version}", "ModelService/GetModelVersion"),
     Route(
         "POST",

@@ -16,6 +16,7 @@ from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
+from tidemill_server.handlers.rollout import RolloutHandler
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Handlers:
     dataset: DatasetHandler
     model: ModelHandler
     model_importer: ModelImporter
+    rollout: RolloutHandler
     monitoring: MonitoringHandler
     job: JobHandler
     access: AccessHandler

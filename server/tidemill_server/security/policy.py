@@ -85,6 +85,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "ListModelVersions": _SEE,
         "GetModelVersion": _SEE,
         "ListDeployments": _SEE,
+        "GetRollout": _SEE,
+        "WatchRollout": _SEE,
         "PromoteModelVersion": _CHANGE,
         "RollbackModel": _CHANGE,
         "SetTraffic": _CHANGE,

@@ -6,14 +6,18 @@ from tidemill.v1 import model_service_pb2 as pb
 from tidemill_server import convert, convert_runs
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.model_import import ModelImporter
+from tidemill_server.handlers.rollout import RolloutHandler
 
 
 class ModelServicer:
     """Shows model versions and changes which of them answer."""
 
-    def __init__(self, handler: ModelHandler, importer: ModelImporter) -> None:
+    def __init__(
+        self, handler: ModelHandler, importer: ModelImporter, rollouts: RolloutHandler
+    ) -> None:
         self._handler = handler
         self._importer = importer
+        self._rollouts = rollouts
 
     async def ListModelVersions(
         self, request: pb.ListModelVersionsRequest, _: object
@@ -95,3 +99,15 @@ class ModelServicer:
         messages = (convert_runs.import_message(request) async for request in request_iterator)
         run = await self._importer.receive(messages)
         return pb.ImportModelVersionResponse(job_run=convert_runs.job_run(run))
+
+    async def GetRollout(self, request: pb.GetRolloutRequest, _: object) -> pb.GetRolloutResponse:
+        """Return a version's rollout."""
+        found = await self._rollouts.get(request.task, request.model_version)
+        return pb.GetRolloutResponse(rollout=convert_runs.rollout(found))
+
+    async def WatchRollout(
+        self, request: pb.WatchRolloutRequest, _: object
+    ) -> AsyncIterator[pb.WatchRolloutResponse]:
+        """Send a version's rollout immediately and after each change, until it ends."""
+        async for found in self._rollouts.watch(request.task, request.model_version):
+            yield pb.WatchRolloutResponse(rollout=convert_runs.rollout(found))

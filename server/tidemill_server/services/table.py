@@ -62,7 +62,7 @@ def method_table(
         FeedbackServicer(handlers.feedback, handlers.held_feedback),
         LabelingServicer(handlers.labeling),
         DatasetServicer(handlers.dataset),
-        ModelServicer(handlers.model, handlers.model_importer),
+        ModelServicer(handlers.model, handlers.model_importer, handlers.rollout),
         MonitoringServicer(handlers.monitoring),
         JobServicer(handlers.job),
         AccessServicer(handlers.access),

@@ -134,9 +134,6 @@ def _accuracy(task: str, details: Mapping[str, Any]) -> Iterator[Sample]:
 
 
 def _drift(task: str, details: Mapping[str, Any]) -> Iterator[Sample]:
-    for name, value in details.items():  # as releases before the signals wrote it
-        if name.endswith("_distance"):
-            yield "drift_distance", (task, name.removesuffix("_distance")), value
     for each in details.get("signals", ()):
         place = (task, str(each.get("signal", "")))
         yield "drift_distance", place, each.get("distance")

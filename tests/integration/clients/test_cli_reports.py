@@ -53,7 +53,7 @@ def test_a_task_shows_what_changed_since_when_and_what_is_done(
         [],
         timedelta(),
     )
-    add_report(workspace, 3, "drift", ok, {"label_distance": 0.1})
+    add_report(workspace, 3, "drift", ok, {"signals": []})
     add_report(workspace, 3, "latency", ok, {})
     retraining = storage.jobs.enqueue(RunRequest(RETRAIN, "support", Trigger.CHECK_FEEDBACK), NOW)
     asked = ["reports", "show", "--task", "support", "--address", front.address]

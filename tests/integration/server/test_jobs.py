@@ -92,13 +92,19 @@ def test_parameters_reach_the_run(front: Front, workspace: Workspace) -> None:
         ({"retrain": {"trials": -1}}, "VALUE_OUT_OF_RANGE", "retrain.trials"),
         ({"retrain": {"trials": 10_001}}, "VALUE_OUT_OF_RANGE", "retrain.trials"),
         ({"retrain": {"budget_seconds": 604_801}}, "VALUE_OUT_OF_RANGE", "retrain.budget_seconds"),
-        ({"retrain": {"network": "n" * 41}}, "VALUE_TOO_LONG", "retrain.network"),
+        ({"retrain": {"network": "nope"}}, "UNKNOWN_NETWORK", "retrain.network"),
+        ({"retrain": {"place": 2}}, "PLACE_NOT_POSSIBLE", "retrain.place"),
         ({"retrain": {"place": 9}}, "UNKNOWN_VALUE", "retrain.place"),
         ({"reproduce_model": {}}, "PARAMETERS_OF_ANOTHER_JOB", "reproduce_model"),
         ({"job": "check_drift", "retrain": {}}, "PARAMETERS_OF_ANOTHER_JOB", "retrain"),
         ({"job": "import_model"}, "JOB_NEEDS_FILES", "job"),
         (
             {"job": "reproduce_model", "reproduce_model": {"model_version": -1}},
+            "UNKNOWN_VERSION",
+            "reproduce_model.model_version",
+        ),
+        (
+            {"job": "reproduce_model", "reproduce_model": {"model_version": 99}},
             "UNKNOWN_VERSION",
             "reproduce_model.model_version",
         ),
@@ -113,6 +119,20 @@ def test_wrong_parameters_are_refused(
     request = pb.RunJobRequest(**{"job": "retrain", "task": "untrained", **wrong})
     refused = refusal(lambda: front.jobs.RunJob(request, timeout=10))
     assert words(refused) == ("INVALID_ARGUMENT", reason, field)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"job": "evaluate", "evaluate": {"input": "i"}}, {"job": "reproduce_model"}]
+)
+def test_a_job_that_needs_a_champion_is_refused_without_one(
+    front: Front, workspace: Workspace, asked: dict[str, Any]
+) -> None:
+    """A task without a champion has no version to evaluate or to reproduce."""
+    catalog = [Job(name, "", "") for name in ("evaluate", "reproduce_model")]
+    workspace.storage.jobs.set_catalog(catalog)
+    request = pb.RunJobRequest(task="untrained", **asked)
+    refused = refusal(lambda: front.jobs.RunJob(request, timeout=10))
+    assert words(refused) == ("FAILED_PRECONDITION", "NO_CHAMPION", "")
 
 
 def test_a_run_that_is_not_there(front: Front) -> None:

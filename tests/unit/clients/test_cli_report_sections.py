@@ -81,8 +81,7 @@ def test_a_signal_has_its_distance_and_the_bins_that_moved() -> None:
     ("details", "titles"),
     [
         ({}, []),
-        ({"label_distance": 0.1, "most_moved_labels": []}, ["Figures"]),
-        ({"most_moved_labels": [{"label": "a"}]}, ["Labels that moved most"]),
+        ({"speed": 0.1, "words": []}, ["Figures"]),
         ({"steps": [{"b": 1, "a": {"n": 2}}, {"c": None}]}, ["Steps"]),
         ({"signals": [{}], "estimates": [None], "classes": 3}, ["Figures", "Drift by signal"]),
         ({"signals": [{"bins": ["x"], "reference_shares": []}]}, ["Drift by signal"]),
@@ -102,8 +101,7 @@ def test_a_trend_goes_from_its_lowest_to_its_highest_value() -> None:
 
 
 def test_the_main_figure_of_a_drift_report_is_its_largest_distance() -> None:
-    """A report of the previous release has the labels' distance; one without any has none."""
+    """A report without a signal has none, and so has a kind without a main figure."""
     assert main_figure("drift", DRIFT) == 0.21
-    assert main_figure("drift", {"label_distance": 0.3}) == 0.3
     assert main_figure("drift", {}) is None
     assert main_figure("rollout", {"accuracy": 1}) is None

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tidemill_jobs.data.sources.files.stored_file import FORMATS, stored_files
-from tidemill_jobs.scoring.place import PrivateFolders, database_place
+from tidemill_core.row_places import FORMATS, PrivateFolders, database_place
+from tidemill_jobs.data.sources.files.stored_file import stored_files
 from tidemill_jobs.scoring.reading.csv_rows import read_csv
 from tidemill_jobs.scoring.reading.json_rows import read_json_lines
 from tidemill_jobs.scoring.reading.parquet_rows import read_parquet

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from tidemill_core.row_places import DatabasePlace
 from tidemill_jobs.data.sources.errors import AmbiguousColumn, MissingColumn
 from tidemill_jobs.data.sources.sql.connection import connected
 from tidemill_jobs.data.sources.sql.query import single_query
-from tidemill_jobs.scoring.place import DatabasePlace
 from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, row_of
 
 _ROWS = 1_000

@@ -5,7 +5,7 @@ Rows go to a file in the folder of the scoring first. `commit` then moves it to 
 
 from pathlib import Path
 
-from tidemill_jobs.scoring.place import PrivateFolders, database_place
+from tidemill_core.row_places import PrivateFolders, check_output, database_place
 from tidemill_jobs.scoring.writing.file_output import FileOutput
 from tidemill_jobs.scoring.writing.output import Output
 from tidemill_jobs.scoring.writing.table_output import TableOutput
@@ -23,8 +23,9 @@ def open_output(place: str, folder: Path, private: PrivateFolders, *, overwrite:
         overwrite: whether an output that exists is replaced.
 
     Raises:
-        DataError: OUTPUT_EXISTS, UNKNOWN_FORMAT or OUTPUT_UNREACHABLE.
+        DataError: the place cannot be written, or exists.
     """
+    check_output(place)
     if (table := database_place(place)) is not None:
         private.check_database(table.url)
         return TableOutput(table, folder, overwrite=overwrite)

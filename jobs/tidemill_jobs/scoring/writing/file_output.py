@@ -11,9 +11,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tidemill_core.durable import STAGED, sync
 from tidemill_core.errors import DataError, TidemillError
+from tidemill_core.row_places import PrivateFolders, written_format
 from tidemill_jobs.data.sources.files.csv_lines import delimiter_of
-from tidemill_jobs.data.sources.files.stored_file import FORMATS, without_secrets
-from tidemill_jobs.scoring.place import PrivateFolders
+from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.scoring.writing.formats import (
     CsvWriter,
     JsonLinesWriter,
@@ -22,8 +22,6 @@ from tidemill_jobs.scoring.writing.formats import (
     compressed,
 )
 from tidemill_jobs.scoring.writing.output import OutputExists, Values, not_written, write_errors
-
-_COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 
 
 class FileOutput:
@@ -34,17 +32,10 @@ class FileOutput:
     ) -> None:
         self._shown = without_secrets(place)
         self._overwrite = overwrite
-        name = PurePosixPath(place.lower())
-        self._compression = name.suffix if name.suffix in _COMPRESSIONS else ""
-        suffix = PurePosixPath(name.stem).suffix if self._compression else name.suffix
-        self._format = FORMATS.get(suffix, "")
-        if not self._format or (self._compression and self._format == "parquet"):
-            known = ".csv, .tsv, .jsonl, .ndjson or .parquet; .gz, .bz2, .xz or .zst may follow"
-            problem = f"{self._shown}: the output's name must end in {known}"
-            raise DataError("UNKNOWN_FORMAT", f"{problem} for CSV and JSON Lines")
+        self._format = written_format(place)
         with self._any_error():
             self._file_system, self._name = url_to_fs(place)
-        self._staged = folder / f"output{suffix}{self._compression}"
+        self._staged = folder / f"output{self._format.suffix}{self._format.compression}"
         # The same name in each run, so that a run removes what a killed one left.
         self._beside = str(PurePosixPath(self._name).parent / f"{STAGED}{folder.name}")
         self._delimiter = delimiter_of(place)
@@ -96,10 +87,10 @@ class FileOutput:
         return isinstance(self._file_system, LocalFileSystem)
 
     def _begun(self) -> Writer:
-        if self._format == "parquet":
+        if self._format.format == "parquet":
             return ParquetWriter(self._staged)
-        file = compressed(self._staged, self._compression)
-        if self._format == "jsonl":
+        file = compressed(self._staged, self._format.compression)
+        if self._format.format == "jsonl":
             return JsonLinesWriter(file)
         return CsvWriter(file, self._delimiter)
 

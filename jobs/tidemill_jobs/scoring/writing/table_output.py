@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidemill_core.errors import DataError
-from tidemill_jobs.scoring.place import DatabasePlace
+from tidemill_core.row_places import DatabasePlace
 from tidemill_jobs.scoring.writing.formats import ParquetWriter
 from tidemill_jobs.scoring.writing.output import OutputExists, Values, not_written, write_errors
 
@@ -22,9 +22,6 @@ class TableOutput:
     """A table; see `Output`. Until it is complete, its rows are in a Parquet file."""
 
     def __init__(self, place: DatabasePlace, folder: Path, *, overwrite: bool) -> None:
-        if place.is_query:
-            problem = "the output is a query; name a table: DATABASE#TABLE"
-            raise DataError("TABLE_NOT_NAMED", problem)
         self._shown = place.shown
         self._overwrite = overwrite
         self._schema, _, self._table = place.rows.rpartition(".")

@@ -108,13 +108,6 @@ def run_training(
     archive.unlink()
 
 
-def refuse_incomplete(settings: SagemakerSettings) -> None:
-    """Raise ConfigurationError if a setting is missing that SageMaker needs."""
-    if settings.missing:
-        names = ", ".join(f"sagemaker.{name}" for name in settings.missing)
-        raise ConfigurationError(f"training on SageMaker needs these settings: {names}")
-
-
 def _clients(settings: SagemakerSettings) -> Callable[[str], Any]:
     """Return what opens a client of a service."""
     try:

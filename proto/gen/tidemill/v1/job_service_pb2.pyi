@@ -123,7 +123,7 @@ class RetrainParameters(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
     network: _builtins.str
-    """The network, such as "ngram"."""
+    """The network: "ngram", "transformer" or "sentence_encoder"."""
     trials: _builtins.int
     """The most trials of the search; up to 10,000."""
     budget_seconds: _builtins.int

@@ -134,6 +134,42 @@ the config.json of a Hugging Face model. Up to 1 MiB.
 """
 Global___ImportFileKind: _TypeAlias = ImportFileKind  # noqa: Y015
 
+class _RolloutState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RolloutStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLLOUT_STATE_UNSPECIFIED: _RolloutState.ValueType  # 0
+    """Not set."""
+    ROLLOUT_STATE_WAITING: _RolloutState.ValueType  # 1
+    """Its version passed the gates, and no check has started it yet."""
+    ROLLOUT_STATE_RUNNING: _RolloutState.ValueType  # 2
+    """Its version is shadow or canary."""
+    ROLLOUT_STATE_PROMOTED: _RolloutState.ValueType  # 3
+    """Its version became champion."""
+    ROLLOUT_STATE_ROLLED_BACK: _RolloutState.ValueType  # 4
+    """Its version was taken out of traffic."""
+    ROLLOUT_STATE_SKIPPED: _RolloutState.ValueType  # 5
+    """Its version never got traffic: a newer version, or a person, was faster."""
+
+class RolloutState(_RolloutState, metaclass=_RolloutStateEnumTypeWrapper):
+    """The state of a rollout."""
+
+ROLLOUT_STATE_UNSPECIFIED: RolloutState.ValueType  # 0
+"""Not set."""
+ROLLOUT_STATE_WAITING: RolloutState.ValueType  # 1
+"""Its version passed the gates, and no check has started it yet."""
+ROLLOUT_STATE_RUNNING: RolloutState.ValueType  # 2
+"""Its version is shadow or canary."""
+ROLLOUT_STATE_PROMOTED: RolloutState.ValueType  # 3
+"""Its version became champion."""
+ROLLOUT_STATE_ROLLED_BACK: RolloutState.ValueType  # 4
+"""Its version was taken out of traffic."""
+ROLLOUT_STATE_SKIPPED: RolloutState.ValueType  # 5
+"""Its version never got traffic: a newer version, or a person, was faster."""
+Global___RolloutState: _TypeAlias = RolloutState  # noqa: Y015
+
 @_typing.final
 class ModelVersion(_message.Message):
     """One version of a task's model."""
@@ -1060,3 +1096,175 @@ class ImportModelVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportModelVersionResponse: _TypeAlias = ImportModelVersionResponse  # noqa: Y015
+
+@_typing.final
+class Rollout(_message.Message):
+    """The way of a version that passed the gates to all callers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    CHAMPION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    model_version: _builtins.int
+    """The version."""
+    champion: _builtins.int
+    """The champion that it is compared with; 0 while it waits."""
+    state: Global___RolloutState.ValueType
+    """Its state."""
+    reason: _builtins.str
+    """What the last check found or, at the end, why it ended."""
+    percent: _builtins.int
+    """Percent of the callers that get its answers; 0 as shadow and while it waits."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The percents of its steps after the shadow, ascending; the last is 100."""
+
+    @_builtins.property
+    def figures(self) -> _struct_pb2.Struct:
+        """Figures of the last check, such as "answers", "judged" and "wrong"."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When its version passed the gates."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it started."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+        champion: _builtins.int = ...,
+        state: Global___RolloutState.ValueType = ...,
+        reason: _builtins.str = ...,
+        percent: _builtins.int = ...,
+        steps: _abc.Iterable[_builtins.int] | None = ...,
+        figures: _struct_pb2.Struct | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "figures", b"figures", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["champion", b"champion", "create_time", b"create_time", "end_time", b"end_time", "figures", b"figures", "model_version", b"model_version", "percent", b"percent", "reason", b"reason", "start_time", b"start_time", "state", b"state", "steps", b"steps", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rollout: _TypeAlias = Rollout  # noqa: Y015
+
+@_typing.final
+class GetRolloutRequest(_message.Message):
+    """A request for GetRollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    model_version: _builtins.int
+    """The version."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutRequest: _TypeAlias = GetRolloutRequest  # noqa: Y015
+
+@_typing.final
+class GetRolloutResponse(_message.Message):
+    """The response of GetRollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """The rollout; if the version had several, the newest."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutResponse: _TypeAlias = GetRolloutResponse  # noqa: Y015
+
+@_typing.final
+class WatchRolloutRequest(_message.Message):
+    """A request for WatchRollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task."""
+    model_version: _builtins.int
+    """The version."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        model_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_version", b"model_version", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRolloutRequest: _TypeAlias = WatchRolloutRequest  # noqa: Y015
+
+@_typing.final
+class WatchRolloutResponse(_message.Message):
+    """One response of WatchRollout."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout:
+        """The rollout as it is now."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRolloutResponse: _TypeAlias = WatchRolloutResponse  # noqa: Y015

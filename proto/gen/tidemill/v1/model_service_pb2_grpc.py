@@ -85,6 +85,16 @@ class ModelServiceStub:
                 request_serializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.FromString,
                 _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/tidemill.v1.ModelService/GetRollout',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
+        self.WatchRollout = channel.unary_stream(
+                '/tidemill.v1.ModelService/WatchRollout',
+                request_serializer=tidemill_dot_v1_dot_model__service__pb2.WatchRolloutRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_model__service__pb2.WatchRolloutResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -166,6 +176,20 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRollout(self, request, context):
+        """Returns a version's rollout.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchRollout(self, request, context):
+        """Sends a version's rollout immediately and after each change, and ends when the rollout ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -218,6 +242,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ImportModelVersion,
                     request_deserializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.GetRolloutRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'WatchRollout': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRollout,
+                    request_deserializer=tidemill_dot_v1_dot_model__service__pb2.WatchRolloutRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_model__service__pb2.WatchRolloutResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -491,6 +525,60 @@ class ModelService:
             '/tidemill.v1.ModelService/ImportModelVersion',
             tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionRequest.SerializeToString,
             tidemill_dot_v1_dot_model__service__pb2.ImportModelVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.ModelService/GetRollout',
+            tidemill_dot_v1_dot_model__service__pb2.GetRolloutRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tidemill.v1.ModelService/WatchRollout',
+            tidemill_dot_v1_dot_model__service__pb2.WatchRolloutRequest.SerializeToString,
+            tidemill_dot_v1_dot_model__service__pb2.WatchRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

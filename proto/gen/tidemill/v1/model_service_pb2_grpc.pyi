@@ -62,6 +62,10 @@ class ModelServiceStub:
     The first message describes the files; each further message has a part of one of them. Nothing
     is stored unless all files arrive complete.
     """
+    GetRollout: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetRolloutRequest, _model_service_pb2.GetRolloutResponse]
+    """Returns a version's rollout."""
+    WatchRollout: _grpc.UnaryStreamMultiCallable[_model_service_pb2.WatchRolloutRequest, _model_service_pb2.WatchRolloutResponse]
+    """Sends a version's rollout immediately and after each change, and ends when the rollout ends."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -97,6 +101,10 @@ class ModelServiceAsyncStub(ModelServiceStub):
     The first message describes the files; each further message has a part of one of them. Nothing
     is stored unless all files arrive complete.
     """
+    GetRollout: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetRolloutRequest, _model_service_pb2.GetRolloutResponse]  # type: ignore[assignment]
+    """Returns a version's rollout."""
+    WatchRollout: _aio.UnaryStreamMultiCallable[_model_service_pb2.WatchRolloutRequest, _model_service_pb2.WatchRolloutResponse]  # type: ignore[assignment]
+    """Sends a version's rollout immediately and after each change, and ends when the rollout ends."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows model versions and controls which of them answer."""
@@ -189,5 +197,21 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         The first message describes the files; each further message has a part of one of them. Nothing
         is stored unless all files arrive complete.
         """
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _model_service_pb2.GetRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.GetRolloutResponse, _abc.Awaitable[_model_service_pb2.GetRolloutResponse]]:
+        """Returns a version's rollout."""
+
+    @_abc_1.abstractmethod
+    def WatchRollout(
+        self,
+        request: _model_service_pb2.WatchRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_model_service_pb2.WatchRolloutResponse], _abc.AsyncIterator[_model_service_pb2.WatchRolloutResponse]]:
+        """Sends a version's rollout immediately and after each change, and ends when the rollout ends."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -10,6 +10,7 @@ from tidemill_server.console.formats import plain, word
 from tidemill_server.console.navigation import task_path
 from tidemill_server.console.routes import get, post
 from tidemill_server.console.visit import Visit
+from tidemill_server.handlers.job_parameters import NETWORKS
 
 _PAGE = 50
 _ACTIVE = ("queued", "running")
@@ -21,7 +22,7 @@ async def show(visit: Visit) -> Response:
     """Show the jobs, and the newest runs."""
     catalog = await visit.ask("JobService/ListJobs", pb.ListJobsRequest(), pb.ListJobsResponse)
     jobs = [each for each in catalog.jobs if each.job not in _WITH_FILES]
-    return visit.show("jobs.html", jobs=jobs, **await _runs(visit))
+    return visit.show("jobs.html", jobs=jobs, networks=NETWORKS, **await _runs(visit))
 
 
 async def runs(visit: Visit) -> Response:

@@ -87,17 +87,10 @@ def test_each_figure_of_the_newest_reports_is_a_gauge(storage: Storage) -> None:
     assert found["feedback_report held_count support"] == 3.0
 
 
-def test_reports_of_the_previous_release_have_gauges(storage: Storage) -> None:
-    """Their distances have the name of the signal in their own name."""
-    add(storage, "drift", ReportVerdict.OK, {"label_distance": 0.3, "label_distance_limit": 0.4})
-    found = gauges(Signals(["support"]), storage)
-    assert found["drift_distance label support"] == 0.3
-
-
 def test_the_last_gauges_stay_while_the_database_is_away(storage: Storage) -> None:
     """A scrape gets them without waiting for the database."""
     signals = Signals(["support"])
-    add(storage, "drift", ReportVerdict.OK, {"label_distance": 0.3})
+    add(storage, "drift", ReportVerdict.OK, {"signals": [{"signal": "label", "distance": 0.3}]})
     before = gauges(signals, storage)
     with storage.database.write() as connection:
         connection.exec_driver_sql("DROP TABLE reports")

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import IO
 
+from tidemill_core.row_places import FORMATS
 from tidemill_core.settings import FilesSource
 from tidemill_jobs.data.sources.files.csv_lines import CsvLines
 from tidemill_jobs.data.sources.files.json_lines import JsonLines
 from tidemill_jobs.data.sources.files.line_stream import LineStream
 from tidemill_jobs.data.sources.files.parquet_file import content_digest, read_parquet
-from tidemill_jobs.data.sources.files.stored_file import FORMATS, StoredFile
+from tidemill_jobs.data.sources.files.stored_file import StoredFile
 from tidemill_jobs.data.sources.raw_rows import NOTHING, Piece, Unreadable, unreadable_frame
 
 

@@ -19,15 +19,8 @@ import pyarrow as pa
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from tidemill_core.row_places import FORMATS
 from tidemill_jobs.data.sources.errors import SourceMissing, SourceUnreadable
-
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
 
 _STAMPS = (
     *("size", "mtime", "created", "ETag", "etag", "LastModified", "last_modified"),

@@ -64,7 +64,7 @@ export interface Job {
 
 /** Parameters of the job "retrain". What is not set comes from the task's settings. */
 export interface RetrainParameters {
-  /** The network, such as "ngram". */
+  /** The network: "ngram", "transformer" or "sentence_encoder". */
   network: string;
   /** The most trials of the search; up to 10,000. */
   trials: number;

@@ -8,9 +8,11 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
   type ClientWritableStream,
   type handleClientStreamingCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -76,6 +78,23 @@ export enum ImportFileKind {
    * the config.json of a Hugging Face model. Up to 1 MiB.
    */
   IMPORT_FILE_KIND_LABELS = 3,
+  UNRECOGNIZED = -1,
+}
+
+/** The state of a rollout. */
+export enum RolloutState {
+  /** ROLLOUT_STATE_UNSPECIFIED - Not set. */
+  ROLLOUT_STATE_UNSPECIFIED = 0,
+  /** ROLLOUT_STATE_WAITING - Its version passed the gates, and no check has started it yet. */
+  ROLLOUT_STATE_WAITING = 1,
+  /** ROLLOUT_STATE_RUNNING - Its version is shadow or canary. */
+  ROLLOUT_STATE_RUNNING = 2,
+  /** ROLLOUT_STATE_PROMOTED - Its version became champion. */
+  ROLLOUT_STATE_PROMOTED = 3,
+  /** ROLLOUT_STATE_ROLLED_BACK - Its version was taken out of traffic. */
+  ROLLOUT_STATE_ROLLED_BACK = 4,
+  /** ROLLOUT_STATE_SKIPPED - Its version never got traffic: a newer version, or a person, was faster. */
+  ROLLOUT_STATE_SKIPPED = 5,
   UNRECOGNIZED = -1,
 }
 
@@ -391,6 +410,66 @@ export interface ImportModelVersionResponse {
    * it fail with MODEL_REFUSED.
    */
   jobRun: JobRun | undefined;
+}
+
+/** The way of a version that passed the gates to all callers. */
+export interface Rollout {
+  /** The task. */
+  task: string;
+  /** The version. */
+  modelVersion: number;
+  /** The champion that it is compared with; 0 while it waits. */
+  champion: number;
+  /** Its state. */
+  state: RolloutState;
+  /** What the last check found or, at the end, why it ended. */
+  reason: string;
+  /** Percent of the callers that get its answers; 0 as shadow and while it waits. */
+  percent: number;
+  /** The percents of its steps after the shadow, ascending; the last is 100. */
+  steps: number[];
+  /** Figures of the last check, such as "answers", "judged" and "wrong". */
+  figures:
+    | { [key: string]: any }
+    | undefined;
+  /** When its version passed the gates. */
+  createTime:
+    | Date
+    | undefined;
+  /** When it started. */
+  startTime:
+    | Date
+    | undefined;
+  /** When it ended. */
+  endTime: Date | undefined;
+}
+
+/** A request for GetRollout. */
+export interface GetRolloutRequest {
+  /** The task. */
+  task: string;
+  /** The version. */
+  modelVersion: number;
+}
+
+/** The response of GetRollout. */
+export interface GetRolloutResponse {
+  /** The rollout; if the version had several, the newest. */
+  rollout: Rollout | undefined;
+}
+
+/** A request for WatchRollout. */
+export interface WatchRolloutRequest {
+  /** The task. */
+  task: string;
+  /** The version. */
+  modelVersion: number;
+}
+
+/** One response of WatchRollout. */
+export interface WatchRolloutResponse {
+  /** The rollout as it is now. */
+  rollout: Rollout | undefined;
 }
 
 function createBaseModelVersion(): ModelVersion {
@@ -2822,6 +2901,455 @@ export const ImportModelVersionResponse: MessageFns<ImportModelVersionResponse> 
   },
 };
 
+function createBaseRollout(): Rollout {
+  return {
+    task: "",
+    modelVersion: 0,
+    champion: 0,
+    state: 0,
+    reason: "",
+    percent: 0,
+    steps: [],
+    figures: undefined,
+    createTime: undefined,
+    startTime: undefined,
+    endTime: undefined,
+  };
+}
+
+export const Rollout: MessageFns<Rollout> = {
+  encode(message: Rollout, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(16).int32(message.modelVersion);
+    }
+    if (message.champion !== 0) {
+      writer.uint32(24).int32(message.champion);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(48).int32(message.percent);
+    }
+    if (message.steps.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.steps) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.figures !== undefined) {
+      Struct.encode(Struct.wrap(message.figures), writer.uint32(66).fork()).join();
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(74).fork()).join();
+    }
+    if (message.startTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.startTime), writer.uint32(82).fork()).join();
+    }
+    if (message.endTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.endTime), writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rollout {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollout();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.champion = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.percent = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.steps.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.steps.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.figures = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.startTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.endTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Rollout>, I>>(base?: I): Rollout {
+    return Rollout.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Rollout>, I>>(object: I): Rollout {
+    const message = createBaseRollout();
+    message.task = object.task ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    message.champion = object.champion ?? 0;
+    message.state = object.state ?? 0;
+    message.reason = object.reason ?? "";
+    message.percent = object.percent ?? 0;
+    message.steps = object.steps?.map((e) => e) || [];
+    message.figures = object.figures ?? undefined;
+    message.createTime = object.createTime ?? undefined;
+    message.startTime = object.startTime ?? undefined;
+    message.endTime = object.endTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseGetRolloutRequest(): GetRolloutRequest {
+  return { task: "", modelVersion: 0 };
+}
+
+export const GetRolloutRequest: MessageFns<GetRolloutRequest> = {
+  encode(message: GetRolloutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(16).int32(message.modelVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRolloutRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRolloutRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetRolloutRequest>, I>>(base?: I): GetRolloutRequest {
+    return GetRolloutRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetRolloutRequest>, I>>(object: I): GetRolloutRequest {
+    const message = createBaseGetRolloutRequest();
+    message.task = object.task ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetRolloutResponse(): GetRolloutResponse {
+  return { rollout: undefined };
+}
+
+export const GetRolloutResponse: MessageFns<GetRolloutResponse> = {
+  encode(message: GetRolloutResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollout !== undefined) {
+      Rollout.encode(message.rollout, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRolloutResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRolloutResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rollout = Rollout.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<GetRolloutResponse>, I>>(base?: I): GetRolloutResponse {
+    return GetRolloutResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<GetRolloutResponse>, I>>(object: I): GetRolloutResponse {
+    const message = createBaseGetRolloutResponse();
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? Rollout.fromPartial(object.rollout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWatchRolloutRequest(): WatchRolloutRequest {
+  return { task: "", modelVersion: 0 };
+}
+
+export const WatchRolloutRequest: MessageFns<WatchRolloutRequest> = {
+  encode(message: WatchRolloutRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.modelVersion !== 0) {
+      writer.uint32(16).int32(message.modelVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRolloutRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRolloutRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.modelVersion = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WatchRolloutRequest>, I>>(base?: I): WatchRolloutRequest {
+    return WatchRolloutRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchRolloutRequest>, I>>(object: I): WatchRolloutRequest {
+    const message = createBaseWatchRolloutRequest();
+    message.task = object.task ?? "";
+    message.modelVersion = object.modelVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseWatchRolloutResponse(): WatchRolloutResponse {
+  return { rollout: undefined };
+}
+
+export const WatchRolloutResponse: MessageFns<WatchRolloutResponse> = {
+  encode(message: WatchRolloutResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollout !== undefined) {
+      Rollout.encode(message.rollout, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchRolloutResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchRolloutResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rollout = Rollout.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<WatchRolloutResponse>, I>>(base?: I): WatchRolloutResponse {
+    return WatchRolloutResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<WatchRolloutResponse>, I>>(object: I): WatchRolloutResponse {
+    const message = createBaseWatchRolloutResponse();
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? Rollout.fromPartial(object.rollout)
+      : undefined;
+    return message;
+  },
+};
+
 /** Shows model versions and controls which of them answer. */
 export type ModelServiceService = typeof ModelServiceService;
 export const ModelServiceService = {
@@ -2954,6 +3482,27 @@ export const ModelServiceService = {
       Buffer.from(ImportModelVersionResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ImportModelVersionResponse => ImportModelVersionResponse.decode(value),
   },
+  /** Returns a version's rollout. */
+  getRollout: {
+    path: "/tidemill.v1.ModelService/GetRollout" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetRolloutRequest): Buffer => Buffer.from(GetRolloutRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetRolloutRequest => GetRolloutRequest.decode(value),
+    responseSerialize: (value: GetRolloutResponse): Buffer => Buffer.from(GetRolloutResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetRolloutResponse => GetRolloutResponse.decode(value),
+  },
+  /** Sends a version's rollout immediately and after each change, and ends when the rollout ends. */
+  watchRollout: {
+    path: "/tidemill.v1.ModelService/WatchRollout" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchRolloutRequest): Buffer => Buffer.from(WatchRolloutRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchRolloutRequest => WatchRolloutRequest.decode(value),
+    responseSerialize: (value: WatchRolloutResponse): Buffer =>
+      Buffer.from(WatchRolloutResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchRolloutResponse => WatchRolloutResponse.decode(value),
+  },
 } as const;
 
 export interface ModelServiceServer extends UntypedServiceImplementation {
@@ -2990,6 +3539,10 @@ export interface ModelServiceServer extends UntypedServiceImplementation {
    * is stored unless all files arrive complete.
    */
   importModelVersion: handleClientStreamingCall<ImportModelVersionRequest, ImportModelVersionResponse>;
+  /** Returns a version's rollout. */
+  getRollout: handleUnaryCall<GetRolloutRequest, GetRolloutResponse>;
+  /** Sends a version's rollout immediately and after each change, and ends when the rollout ends. */
+  watchRollout: handleServerStreamingCall<WatchRolloutRequest, WatchRolloutResponse>;
 }
 
 export interface ModelServiceClient extends Client {
@@ -3167,6 +3720,32 @@ export interface ModelServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ImportModelVersionResponse) => void,
   ): ClientWritableStream<ImportModelVersionRequest>;
+  /** Returns a version's rollout. */
+  getRollout(
+    request: GetRolloutRequest,
+    callback: (error: ServiceError | null, response: GetRolloutResponse) => void,
+  ): ClientUnaryCall;
+  getRollout(
+    request: GetRolloutRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetRolloutResponse) => void,
+  ): ClientUnaryCall;
+  getRollout(
+    request: GetRolloutRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetRolloutResponse) => void,
+  ): ClientUnaryCall;
+  /** Sends a version's rollout immediately and after each change, and ends when the rollout ends. */
+  watchRollout(
+    request: WatchRolloutRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchRolloutResponse>;
+  watchRollout(
+    request: WatchRolloutRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchRolloutResponse>;
 }
 
 export const ModelServiceClient = makeGenericClientConstructor(

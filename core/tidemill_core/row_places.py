@@ -4,13 +4,22 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tidemill_core.errors import ConfigurationError, DataError
 
 _DATABASES = re.compile(
     r"(env:|(sqlite|postgres|postgresql|mysql|mariadb|mssql|oracle)(\+\w+)?://)"
 )
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+"""The format of a file with rows, by the end of its name."""
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 _QUERY = re.compile(r"\s*(select|with)\s", re.IGNORECASE)
 
 
@@ -99,3 +108,48 @@ def database_place(place: str) -> DatabasePlace | None:
     if not rows.strip():
         raise DataError("TABLE_NOT_NAMED", f"{database} names no table; write {database}#TABLE")
     return DatabasePlace(database, rows)
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """The format of a file that is written, as the end of its name says.
+
+    Attributes:
+        format: `csv`, `jsonl` or `parquet`.
+        suffix: such as `.tsv`.
+        compression: one of COMPRESSIONS, or empty.
+    """
+
+    format: str
+    suffix: str
+    compression: str
+
+
+def written_format(place: str) -> FileFormat:
+    """Return the format of a file or URL to write.
+
+    Raises:
+        DataError: UNKNOWN_FORMAT.
+    """
+    name = PurePosixPath(place.lower())
+    compression = name.suffix if name.suffix in COMPRESSIONS else ""
+    suffix = PurePosixPath(name.stem).suffix if compression else name.suffix
+    found = FORMATS.get(suffix, "")
+    if not found or (compression and found == "parquet"):
+        known = ".csv, .tsv, .jsonl, .ndjson or .parquet; .gz, .bz2, .xz or .zst may follow"
+        problem = f"the output's name must end in {known} for CSV and JSON Lines"
+        raise DataError("UNKNOWN_FORMAT", problem)
+    return FileFormat(found, suffix, compression)
+
+
+def check_output(place: str) -> None:
+    """Check that rows can be written to a place, as far as its name shows.
+
+    Raises:
+        DataError: CHAINED_URL, TABLE_NOT_NAMED or UNKNOWN_FORMAT.
+    """
+    table = database_place(place)
+    if table is None:
+        written_format(place)
+    elif table.is_query:
+        raise DataError("TABLE_NOT_NAMED", "the output is a query; name a table: DATABASE#TABLE")
