@@ -32,7 +32,7 @@ MAX_SECONDS = 0.2
 _ROUNDS = 15
 _CHUNK = 10_000
 _PAGES = (
-    *("", f"t/{TASK}/loop", f"t/{TASK}/try", f"t/{TASK}/versions", f"t/{TASK}/versions/{CHAMPION}"),
+    *("", f"t/{TASK}/try", f"t/{TASK}/versions", f"t/{TASK}/versions/{CHAMPION}"),
     *(
         f"t/{TASK}/versions/compare?a={CHAMPION}&b=5",
         f"t/{TASK}/quality",

@@ -27,6 +27,18 @@ async def deployment(visit: Visit, task: str) -> model_service_pb2.Deployment | 
     return found[0] if found else None
 
 
+async def rollout(visit: Visit, task: str, version: int) -> model_service_pb2.Rollout | None:
+    """Return a version's rollout; None if it has none."""
+    request = model_service_pb2.GetRolloutRequest(task=task, model_version=version)
+    kind = model_service_pb2.GetRolloutResponse
+    try:
+        return (await visit.ask("ModelService/GetRollout", request, kind)).rollout
+    except Failed as failed:
+        if problem(failed).reason == "ROLLOUT_NOT_FOUND":
+            return None
+        raise
+
+
 async def reports(visit: Visit, task: str, of: str, count: int) -> list[monitoring_pb.Report]:
     """Return a task's newest reports of a kind."""
     request = monitoring_pb.ListReportsRequest(task=task, kind=of, page_size=count)

@@ -162,13 +162,14 @@ def _failed(console: Console, request: Request, session: Session, why: Problem) 
     if why.status == _UNAUTHENTICATED:
         if "hx-request" in request.headers:  # a fragment cannot be a page
             return Response(headers={"hx-redirect": SIGN_IN})
+        if "text/event-stream" in request.headers.get("accept", ""):
+            event = f"event: sign-in\ndata: {SIGN_IN}\n\n"
+            return Response(event, media_type="text/event-stream")
         return RedirectResponse(SIGN_IN, 303)
     response = Visit(console, request, session, NOBODY).show(
         "problem.html", why.status, problem=why
     )
     if "hx-request" in request.headers:
-        if request.method == "GET":  # the page goes on to show what it knows, and asks again
-            return Response(status_code=204)
         response.headers.update(_INSTEAD_OF_THE_PAGE)
     return response
 

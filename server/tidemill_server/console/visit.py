@@ -170,10 +170,13 @@ class Visit:
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """Return a page."""
+        return HTMLResponse(self.html(template, **values), status)
+
+    def html(self, template: str, **values: Any) -> str:
+        """Return a page, or a part of one, as HTML."""
         notice = NOTICES.get(self.request.query_params.get("done", ""), "")
         page = self.console.templates.get_template(template)
-        html = page.render(visit=self, csrf=self.csrf, notice=notice, **values)
-        return HTMLResponse(html, status)
+        return page.render(visit=self, csrf=self.csrf, notice=notice, **values)
 
     @property
     def csrf(self) -> str:

@@ -21,12 +21,19 @@ from tidemill_core.domain.alert import Severity
 from tidemill_core.domain.job import Job
 from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.report import Report, ReportVerdict
+from tidemill_core.storage.rollouts import request_rollout
 from tidemill_server.gateway.page import curl_of
 from tidemill_server.gateway.routes import ROUTES
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 TASK = "mixed"
-VERSIONS = {"PromoteModelVersion": "2", "ApproveModelVersion": "3", "GetModelVersion": "1"}
+VERSIONS = {
+    "PromoteModelVersion": "2",
+    "ApproveModelVersion": "3",
+    "GetModelVersion": "1",
+    "GetRollout": "1",
+    "WatchRollout": "1",
+}
 """The model versions that fit the examples."""
 
 
@@ -43,6 +50,9 @@ def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
     storage.alerts.raise_alert(report, Severity.WARNING, "Look.", [], timedelta(0))
     now = datetime.now(UTC)
     storage.label_items.add([label_request("where is it", task=TASK, text_time=now)], 1, now)
+    with storage.database.write() as connection:
+        request_rollout(connection, TASK, 1, now)
+    storage.rollouts.current(TASK, now)  # ends it, because version 1 is champion already
     with Front(workspace, triton.grpc_address) as running:
         yield running
 

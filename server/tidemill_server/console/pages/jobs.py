@@ -5,8 +5,11 @@ from typing import Any
 from starlette.responses import Response
 
 from tidemill.v1 import job_service_pb2 as pb
-from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, SCORE
+from tidemill.v1 import model_service_pb2 as model_pb
+from tidemill_core.domain.job import EVALUATE, IMPORT_MODEL, PUBLISHING_JOBS, SCORE
+from tidemill_server.console import questions
 from tidemill_server.console.formats import plain, word
+from tidemill_server.console.live import Parts, live
 from tidemill_server.console.navigation import task_path
 from tidemill_server.console.routes import get, post
 from tidemill_server.console.visit import Visit
@@ -14,6 +17,7 @@ from tidemill_server.handlers.job_parameters import NETWORKS
 
 _PAGE = 50
 _ACTIVE = ("queued", "running")
+_NOT_OVER = ("waiting", "running")
 _WITH_FILES = (IMPORT_MODEL, SCORE, EVALUATE)
 """Jobs that need files, so the command line starts them."""
 
@@ -25,9 +29,8 @@ async def show(visit: Visit) -> Response:
     return visit.show("jobs.html", jobs=jobs, networks=NETWORKS, **await _runs(visit))
 
 
-async def runs(visit: Visit) -> Response:
-    """Show the newest runs, for a page that follows them."""
-    return visit.show("_runs.html", **await _runs(visit))
+async def _newest(visit: Visit) -> Parts:
+    return Parts({"runs": visit.html("_runs.html", **await _runs(visit))})
 
 
 async def _runs(visit: Visit) -> dict[str, Any]:
@@ -44,7 +47,6 @@ async def _runs(visit: Visit) -> dict[str, Any]:
         "after": found.next_page_token,
         "job": asked.get("job", ""),
         "is_first_page": "after" not in asked,
-        "is_active": any(word(each, "state") in _ACTIVE for each in found.job_runs),
     }
 
 
@@ -53,21 +55,33 @@ async def one(visit: Visit) -> Response:
     return visit.show("run.html", **await _one(visit))
 
 
-async def progress(visit: Visit) -> Response:
-    """Show one run, for a page that follows it."""
-    return visit.show("_run.html", **await _one(visit))
+async def _progress(visit: Visit) -> Parts:
+    found = await _one(visit)
+    return Parts({"run": visit.html("_run.html", **found)}, is_last=not found["is_live"])
 
 
 async def _one(visit: Visit) -> dict[str, Any]:
     request = pb.GetJobRunRequest(run_id=visit.request.path_params["run_id"])
     run = (await visit.ask("JobService/GetJobRun", request, pb.GetJobRunResponse)).job_run
     asked = run.WhichOneof("parameters")
+    is_active, rollout = word(run, "state") in _ACTIVE, await _rollout(visit, run)
+    goes_on = rollout is not None and word(rollout, "state") in _NOT_OVER
     return {
         "run": run,
-        "is_active": word(run, "state") in _ACTIVE,
+        "is_active": is_active,
+        "rollout": rollout,
+        "is_live": is_active or goes_on,
         "parameters": plain(getattr(run, asked)) if asked else {},
         "result": plain(run.result),
     }
+
+
+async def _rollout(visit: Visit, run: pb.JobRun) -> model_pb.Rollout | None:
+    """Return the rollout of the version that a run made; None if it has none."""
+    version = int(plain(run.result).get("model_version", 0))
+    if run.job not in PUBLISHING_JOBS or not version:
+        return None
+    return await questions.rollout(visit, run.task, version)
 
 
 async def start(visit: Visit) -> Response:
@@ -93,9 +107,9 @@ async def cancel(visit: Visit) -> Response:
 
 ROUTES = (
     get("/t/{task}/jobs", show),
-    get("/t/{task}/jobs/runs", runs),
+    live("/t/{task}/jobs/live", _newest),
     get("/t/{task}/jobs/{run_id}", one),
-    get("/t/{task}/jobs/{run_id}/progress", progress),
+    live("/t/{task}/jobs/{run_id}/live", _progress),
     post("/t/{task}/jobs/start", start),
     post("/t/{task}/jobs/{run_id}/cancel", cancel),
 )

@@ -11,6 +11,7 @@ from tidemill.v1 import dataset_service_pb2, job_service_pb2, model_service_pb2
 from tidemill.v1 import monitoring_service_pb2 as monitoring_pb
 from tidemill_server.console import questions
 from tidemill_server.console.formats import plain, word
+from tidemill_server.console.live import Parts, live
 from tidemill_server.console.routes import get
 from tidemill_server.console.visit import Visit
 
@@ -93,13 +94,16 @@ async def show(visit: Visit) -> Response:
     if not visit.may("admin"):
         places = visit.places
         return visit.go(places[0].path) if places else visit.show("nothing.html")
-    states = await asyncio.gather(*(_loop(visit, task) for task in visit.tasks))
-    return visit.show("loop.html", states=states)
+    return visit.show("loop.html", states=await _states(visit))
 
 
-async def fragment(visit: Visit) -> Response:
-    """Show one task, for a page that follows it."""
-    return visit.show("_loop.html", state=await _loop(visit, visit.task))
+async def _parts(visit: Visit) -> Parts:
+    states = await _states(visit)
+    return Parts({f"loop-{each.task}": visit.html("_loop.html", state=each) for each in states})
+
+
+async def _states(visit: Visit) -> list[TaskLoop]:
+    return await asyncio.gather(*(_loop(visit, task) for task in visit.tasks))
 
 
 async def _loop(visit: Visit, task: str) -> TaskLoop:
@@ -145,4 +149,4 @@ def _progress(counted: list[job_service_pb2.JobRun], retrain_after: int) -> dict
     }
 
 
-ROUTES = (get("/", show), get("/t/{task}/loop", fragment))
+ROUTES = (get("/", show), live("/loop", _parts, every_seconds=2.0))

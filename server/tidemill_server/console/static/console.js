@@ -23,11 +23,30 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.form) event.target.form.requestSubmit();
   });
 
-  // Hidden pages do not ask for news.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const when = event.target.getAttribute("hx-trigger") || "";
-    if (document.hidden && when.startsWith("every")) event.preventDefault();
+  // A page with data-live follows the server's events; each has the HTML of the element with its id.
+  const place = document.querySelector("[data-live]");
+  let events = null;
+  const follow = () => {
+    if (!place || document.hidden || events) return;
+    const opened = events = new EventSource(place.dataset.live);
+    opened.addEventListener("part", (event) => {
+      const part = JSON.parse(event.data), shown = document.getElementById(part.id);
+      if (shown) htmx.swap(shown, part.html, { swapStyle: "outerHTML" });
+    });
+    opened.addEventListener("end", () => opened.close());
+    opened.addEventListener("sign-in", (event) => location.assign(event.data));
+    opened.addEventListener("error", () => {
+      if (opened.readyState !== EventSource.CLOSED) return;  // the browser connects again by itself
+      events = null;
+      setTimeout(follow, 5000);
+    });
+  };
+  // A browser has few connections to a server, so hidden pages give theirs back.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && events) { events.close(); events = null; }
+    follow();
   });
+  follow();
 
   // What is sent stays on the page until the server takes it.
   const trouble = (event) => {

@@ -101,12 +101,12 @@ def _csrf_less(client: httpx.Client) -> httpx.Response:
     return client.post("/console/sign-out", data={})
 
 
-def test_a_page_that_follows_keeps_what_it_shows(site: ConsoleSite) -> None:
-    """A refused question of a page's script changes nothing; a refused form shows why."""
+def test_a_page_that_follows_is_refused_like_any_other(site: ConsoleSite) -> None:
+    """A stream needs its scope, and leads who is signed out to the sign-in; a form shows why."""
     client = site.signed_in(Scope.LABEL)
-    script = {"hx-request": "true"}
+    script, stream = {"hx-request": "true"}, {"accept": "text/event-stream"}
 
-    assert client.get("/console/t/support/loop", headers=script).status_code == 204
+    assert client.get("/console/loop", headers=stream).status_code == 403
     fields = {"csrf": csrf(client, "/sign-in")}
     refused = client.post("/console/t/support/jobs/start", data=fields, headers=script)
     assert refused.status_code == 403
@@ -116,8 +116,21 @@ def test_a_page_that_follows_keeps_what_it_shows(site: ConsoleSite) -> None:
     assert page.status_code == 200
     assert "The label before was not stored" in page.text
     client.cookies.clear()
-    signed_out = client.get("/console/t/support/loop", headers=script)
-    assert signed_out.headers["hx-redirect"] == "/console/sign-in"
+    signed_out = client.get("/console/loop", headers=stream)
+    assert signed_out.text == "event: sign-in\ndata: /console/sign-in\n\n"
+    asked = client.get("/console/t/support/label", headers=script)
+    assert asked.headers["hx-redirect"] == "/console/sign-in"
+
+
+def test_a_stream_ends_with_the_key_of_its_session(site: ConsoleSite) -> None:
+    """Once the key is revoked, the stream of a page ends by itself."""
+    client = site.signed_in()
+    with client.stream("GET", "/console/loop", timeout=20) as stream:
+        parts = stream.iter_lines()
+        assert next(parts) == "event: part"
+        keys = site.workspace.storage.api_keys
+        keys.revoke(keys.list_all()[0].key_id, system_clock())  # the newest, this session's
+        assert "loop-support" in "".join(parts)
 
 
 def test_pages_obey_scopes(site: ConsoleSite) -> None:
@@ -127,7 +140,7 @@ def test_pages_obey_scopes(site: ConsoleSite) -> None:
     first = client.get("/console/", follow_redirects=True)
     assert first.url.path.endswith("/try")
     assert ">Versions<" not in first.text
-    assert client.get("/console/t/support/loop").status_code == 403
+    assert client.get("/console/loop").status_code == 403
 
 
 def test_a_caller_of_some_tasks_sees_only_those(site: ConsoleSite) -> None:
