@@ -102,9 +102,26 @@ class PredictionIdSigner:
         return PredictionClaims(
             task=body[2 : 2 + body[1]].decode(),
             model_version=int.from_bytes(rest[:4]),
-            predict_time=datetime.fromtimestamp(int.from_bytes(rest[4:10]) / 1000, UTC),
+            predict_time=_time(rest[4:10]),
             propensity=int.from_bytes(rest[10:12]) / 65_535,
         )
+
+
+def claimed_time(prediction_id: str) -> datetime | None:
+    """Return the time in an id, to the millisecond, without a check of the signature.
+
+    It is None if the text has not the form of an id.
+    """
+    try:
+        data = _decode(prediction_id)
+        start = 2 + data[1] + 4
+        return _time(data[start : start + 6]) if len(data) == _FIXED_BYTES + data[1] else None
+    except (InvalidArgument, IndexError, ValueError, OverflowError):
+        return None
+
+
+def _time(milliseconds: bytes) -> datetime:
+    return datetime.fromtimestamp(int.from_bytes(milliseconds) / 1000, UTC)
 
 
 def _decode(prediction_id: str) -> bytes:

@@ -130,6 +130,11 @@ CATALOG = (
         "tidemill_jobs.release.tracking",
     ),
     JobDefinition(
+        "expire_predictions",
+        "Removes predictions that are older than prediction_log.retention_days",
+        "tidemill_jobs.data.erasing.expire_predictions",
+    ),
+    JobDefinition(
         "expire_texts",
         "Removes texts that are older than the task keeps them",
         "tidemill_jobs.data.erasing.expire",

@@ -34,6 +34,7 @@ JOBS = (
     "check_latency",
     "find_label_errors",
     "queue_labels",
+    "expire_predictions",
     "expire_texts",
     "erase_texts",
     "send_tracking",

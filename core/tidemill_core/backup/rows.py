@@ -1,11 +1,13 @@
 """Copies of a database's rows, between SQLite and PostgreSQL in any direction."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, text
 
 from tidemill_core.storage.database import Database
-from tidemill_core.storage.schema import leases, metadata
+from tidemill_core.storage.partitions import add_partitions
+from tidemill_core.storage.schema import leases, metadata, predictions
 
 BATCH_ROWS = 5_000
 """Rows in memory at a time."""
@@ -32,6 +34,8 @@ def copy_rows(source: Database, target: Database, on_rows: Callable[[int], None]
         for table in stored_tables():
             counts[table.name] = 0
             for rows in _batches(reading, table):
+                if table is predictions:
+                    add_partitions(writing, [row["predict_time"] for row in rows])
                 writing.execute(insert(table), rows)
                 counts[table.name] += len(rows)
                 on_rows(len(rows))
@@ -53,7 +57,7 @@ def stored_tables() -> list[Table]:
     return [table for table in metadata.sorted_tables if table is not leases]
 
 
-def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, object]]]:
+def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, Any]]]:
     streamed = connection.execution_options(yield_per=BATCH_ROWS).execute(select(table))
     for batch in streamed.mappings().partitions():
         yield [dict(row) for row in batch]

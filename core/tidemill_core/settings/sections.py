@@ -11,6 +11,9 @@ from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.training import TrainingSettings
 
+CHECKED_WINDOWS = 8
+"""How many windows the accuracy check looks at: the newest, and those before it."""
+
 
 class _SettingsSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -155,6 +158,8 @@ class ScheduleSettings(_SettingsSection):
     """Looks for wrong labels in the newest dataset version."""
     queue_labels: str = "30 2 * * *"
     """Chooses predictions for people to label."""
+    expire_predictions: str = "20 3 * * *"
+    """Removes predictions older than `prediction_log.retention_days`."""
     expire_texts: str = "30 3 * * *"
     """Removes texts older than their task's `text_retention_days`."""
     send_tracking: str = "15 5 * * *"
@@ -220,3 +225,6 @@ class PredictionLogSettings(_SettingsSection):
     """Most rows in the memory of each worker, if the disk cannot be written either."""
     max_spool_mb: int = Field(default=4096, ge=1)
     """Most megabytes on disk, for all workers together."""
+    retention_days: int | None = Field(default=None, ge=1)
+    """Days after which predictions and their counts are removed, in whole weeks; unset: never. At
+    least the time that the checks and a rollout look back."""

@@ -1,11 +1,12 @@
 """All settings of a workspace, and their sources."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +28,7 @@ from tidemill_core.settings.problems import (
 from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.settings.secret_files import read_secret_files
 from tidemill_core.settings.sections import (
+    CHECKED_WINDOWS,
     AuthSettings,
     GateSettings,
     MonitoringSettings,
@@ -90,12 +92,12 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     tls: TlsSettings = TlsSettings()
     auth: AuthSettings = AuthSettings()
-    prediction_log: PredictionLogSettings = PredictionLogSettings()
     tracing: TracingSettings = TracingSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     labeling: LabelingSettings = LabelingSettings()
     gate: GateSettings = GateSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    prediction_log: PredictionLogSettings = PredictionLogSettings()
     alerts: AlertSettings = AlertSettings()
     arize: ArizeSettings = ArizeSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -106,6 +108,22 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return absolute_folder(path)
+
+    @field_validator("prediction_log")
+    @classmethod
+    def _keeps_what_is_read(
+        cls, log: PredictionLogSettings, info: ValidationInfo
+    ) -> PredictionLogSettings:
+        tasks, monitoring = info.data.get("tasks", {}), info.data.get("monitoring")
+        if log.retention_days is not None and monitoring is not None:
+            hours = [each.rollout.max_hours for each in tasks.values() if each.rollout]
+            hours.append(CHECKED_WINDOWS * math.ceil(monitoring.window_hours))
+            if log.retention_days < (days := math.ceil(max(hours) / 24)):
+                raise ValueError(
+                    f"retention_days must be at least {days}: the accuracy check looks back "
+                    f"{CHECKED_WINDOWS} times monitoring.window_hours, and a rollout max_hours"
+                )
+        return log
 
     @classmethod
     def settings_customise_sources(

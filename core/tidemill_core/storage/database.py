@@ -71,6 +71,12 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """Open a connection to PostgreSQL that commits each statement."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def page(
         self,
         value_of: Callable[[Mapping[str, Any]], R],

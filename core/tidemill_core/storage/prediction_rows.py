@@ -9,7 +9,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, literal_column, select
 
 from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.prediction_id import claimed_time
 from tidemill_core.storage.schema import predictions
 
 Row = tuple[object, ...]
@@ -50,6 +51,7 @@ _SAMPLE_SHIFT = 16  # leaves 16 of the 32 bits of a CRC
 # SQLite before 3.32 takes at most 999 values in a statement.
 _ROWS_A_STATEMENT = 999 // len(_COLUMNS)
 _IDS_A_QUERY = 500
+_TICK = timedelta(milliseconds=1)  # of the times in ids
 _NAMES = ", ".join(_COLUMNS)
 _FIELDS = ", ".join(
     f"(item->>{position})::{kind}" for position, kind in enumerate(_COLUMNS.values())
@@ -94,9 +96,21 @@ def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
     """Return the ids of stored predictions among some ids."""
     column, found = predictions.c.prediction_id, set[str]()
     for start in range(0, len(ids), _IDS_A_QUERY):
-        query = select(column).where(column.in_(ids[start : start + _IDS_A_QUERY]))
+        query = select(column).where(*with_ids(ids[start : start + _IDS_A_QUERY]))
         found.update(connection.execute(query).scalars())
     return found
+
+
+def with_ids(ids: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Return the conditions that a row has one of some ids.
+
+    Ids name the time of their predictions, so PostgreSQL asks only the partitions of these times.
+    """
+    has_id: list[ColumnElement[bool]] = [predictions.c.prediction_id.in_(ids)]
+    times = [time for each in ids if (time := claimed_time(each)) is not None]
+    if not times or len(times) < len(ids):
+        return has_id
+    return [*has_id, predictions.c.predict_time.between(min(times) - _TICK, max(times) + _TICK)]
 
 
 def in_sample(count: int, limit: int) -> list[ColumnElement[bool]]:

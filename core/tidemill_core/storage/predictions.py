@@ -16,11 +16,13 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.partitions import add_partitions, lacks_partition
 from tidemill_core.storage.prediction_counts import count_predictions
-from tidemill_core.storage.prediction_rows import insert_rows, prediction_of_row
+from tidemill_core.storage.prediction_rows import insert_rows, prediction_of_row, with_ids
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
 # Below the number of parameters that SQLite allows in a statement.
@@ -70,13 +72,24 @@ class PredictionStore:
         Raises:
             StorageUnavailable: no prediction was written.
         """
-        if batch:
+        if not batch:
+            return
+        try:
+            self._add(batch)
+        except IntegrityError as error:
+            if not lacks_partition(error):
+                raise
             with self._database.write() as connection:
-                count_predictions(self._database, connection, insert_rows(connection, batch))
+                add_partitions(connection, [each.predict_time for each in batch])
+            self._add(batch)
+
+    def _add(self, batch: Sequence[Prediction]) -> None:
+        with self._database.write() as connection:
+            count_predictions(self._database, connection, insert_rows(connection, batch))
 
     def get(self, prediction_id: str) -> Prediction | None:
         """Return the prediction with an id; None if there is none."""
-        query = select(predictions).where(predictions.c.prediction_id == prediction_id)
+        query = select(predictions).where(*with_ids([prediction_id]))
         with self._database.read() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else prediction_of_row(row)
@@ -98,7 +111,7 @@ class PredictionStore:
         with self._database.read() as connection:
             for start in range(0, len(prediction_ids), _IDS_A_QUERY):
                 ids = prediction_ids[start : start + _IDS_A_QUERY]
-                yield from connection.execute(query.where(predictions.c.prediction_id.in_(ids)))
+                yield from connection.execute(query.where(*with_ids(ids)))
 
     def ids(self, span: Span) -> Iterator[str]:
         """Yield the id of each answer, oldest first, with few in memory at once."""
@@ -137,15 +150,18 @@ class PredictionStore:
             How many texts were removed; fewer than `limit` if none is left.
         """
         kept = or_(predictions.c.text != literal_column("''"), predictions.c.text_hash.is_not(None))
-        oldest = (
-            select(predictions.c.prediction_id)
-            .where(predictions.c.task == task, predictions.c.predict_time < before, kept)
-            .order_by(predictions.c.predict_time)
-            .limit(limit)
-        )
-        blank = update(predictions).where(predictions.c.prediction_id.in_(oldest))
+        time = predictions.c.predict_time
+        oldest = select(time).where(predictions.c.task == task, time < before, kept)
+        oldest = oldest.order_by(time).limit(limit)
+        ids = oldest.with_only_columns(predictions.c.prediction_id)
+        blank = update(predictions).where(predictions.c.prediction_id.in_(ids))
         with self._database.write() as connection:
-            return connection.execute(blank.values(text="", text_hash=None)).rowcount
+            times = connection.execute(oldest).scalars().all()
+            if times:
+                # The times, so that PostgreSQL asks only their partitions.
+                blank = blank.where(time.between(times[0], times[-1]))
+                connection.execute(blank.values(text="", text_hash=None))
+            return len(times)
 
     def latency_percentiles(
         self, window: PredictionWindow, methods: Sequence[str], percents: Sequence[int]

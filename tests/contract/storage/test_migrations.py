@@ -49,9 +49,14 @@ def test_the_head_is_the_schema(empty_database_url: str) -> None:
     """After all migrations, the database has exactly the tables of the schema."""
     database = open_storage(empty_database_url).database
     with database.read() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": _is_whole}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
     database.close()
+
+
+def _is_whole(name: str, kind: str, _parents: object) -> bool:
+    return kind != "table" or not name.startswith("predictions_")
 
 
 def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:

@@ -17,6 +17,7 @@ from tidemill_core.prediction_id import (
     MAX_LENGTH,
     PredictionClaims,
     PredictionIdSigner,
+    claimed_time,
     load_keys,
 )
 
@@ -48,6 +49,7 @@ def test_round_trip(task: str, version: int, time: datetime, propensity: float) 
     found = SIGNER.verify(prediction_id)
     assert (found.task, found.model_version) == (task, version)
     assert abs(found.predict_time - time) <= timedelta(milliseconds=1)
+    assert claimed_time(prediction_id) == found.predict_time
     assert found.predict_time.tzinfo is UTC
     assert found.propensity == pytest.approx(propensity, abs=1e-5)
     assert len(prediction_id) <= MAX_LENGTH
@@ -107,6 +109,12 @@ def test_only_one_spelling(task: str) -> None:
 def test_nonsense(prediction_id: str) -> None:
     """Empty, non-ASCII and other text is refused."""
     _refused(prediction_id)
+
+
+@pytest.mark.parametrize("text", ["", "p1", "ä", "A" * 50, "A" * 52, "_" * 52, "_" * 160])
+def test_what_is_no_id_has_no_time(text: str) -> None:
+    """A text of another form has no time, and is no error."""
+    assert claimed_time(text) is None
 
 
 def test_too_long() -> None:

@@ -228,3 +228,19 @@ def test_wrong_alert_sinks(text: str, name: str) -> None:
     with pytest.raises(ConfigurationError, match=name) as raised:
         load_settings()
     assert "hush" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("retention_days = 0", "must be at least 1"),
+        ("retention_days = 7", "must be at least 8"),
+        ("retention_days = 15\n[monitoring]\nwindow_hours = 47.5", "must be at least 16"),
+        (f"retention_days = 8\n{TASK}rollout = {{ max_hours = 200 }}", "must be at least 9"),
+    ],
+)
+def test_predictions_are_kept_as_long_as_they_are_read(text: str, rule: str) -> None:
+    """A retention that is shorter than what checks and rollouts look back is refused."""
+    _write(f"[prediction_log]\n{text}")
+    with pytest.raises(ConfigurationError, match=f"prediction_log.*{rule}"):
+        load_settings()

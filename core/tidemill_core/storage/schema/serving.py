@@ -18,6 +18,7 @@ from tidemill_core.storage.schema.base import UtcDateTime, metadata
 predictions = Table(
     "predictions",
     metadata,
+    # On PostgreSQL with `predict_time`, by which the table is partitioned: an id has one time.
     Column("prediction_id", String(160), primary_key=True),
     Column("task", String(40), nullable=False),
     Column("model_version", Integer, nullable=False),

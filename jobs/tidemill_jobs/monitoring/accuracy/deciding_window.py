@@ -14,13 +14,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 
 from tidemill_core.domain.report import ReportVerdict
+from tidemill_core.settings.sections import CHECKED_WINDOWS
 from tidemill_core.storage.audited_predictions import AuditedPrediction
 from tidemill_jobs.monitoring.accuracy.guesses import audits_of
 from tidemill_jobs.monitoring.accuracy.judging import Limits, verdict_on
 from tidemill_jobs.monitoring.accuracy.prediction_powered import audit_estimate
-
-WINDOWS = 8
-"""How many windows a check looks at: the newest, and those before it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def windows_before(now: datetime, hours: float) -> list[Window]:
     """
     start = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     end, length = start + timedelta(hours=1), timedelta(hours=math.ceil(hours))
-    return [Window(end - (age + 1) * length, end - age * length) for age in range(WINDOWS)]
+    return [Window(end - (age + 1) * length, end - age * length) for age in range(CHECKED_WINDOWS)]
 
 
 def choose(

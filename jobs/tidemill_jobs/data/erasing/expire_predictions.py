@@ -1,0 +1,51 @@
+"""The job `expire_predictions`: removes old predictions and their counts."""
+
+import time
+from datetime import timedelta
+
+from tidemill_core.storage.partitions import week_start
+from tidemill_core.storage.prediction_removal import Removed, remove_predictions
+from tidemill_jobs.context import JobContext, Result
+
+TRIES = 3
+"""How often a run tries to drop a partition that a transaction uses."""
+PAUSE_SECONDS = 5.0
+
+
+def run(context: JobContext) -> Result:
+    """Remove the predictions of all tasks that are older than `prediction_log.retention_days`.
+
+    They go by whole weeks, so the oldest ones stay up to a week longer.
+
+    Returns:
+        `expired_predictions` (0 on PostgreSQL, which drops whole weeks), `expired_weeks` (0 on
+        SQLite), and `weeks_in_use`: those that a transaction still reads. The next run drops them.
+
+    Raises:
+        RunCanceled: someone stopped the run; what was removed stays removed.
+        StorageUnavailable: the database does not answer.
+    """
+    days = context.settings.prediction_log.retention_days
+    removed = Removed()
+    if days is not None:
+        for attempt in range(TRIES):
+            removed = _remove(context, days, removed)
+            if not removed.weeks_in_use:
+                break
+            if attempt < TRIES - 1:
+                context.progress(0.0, f"waits: {removed.weeks_in_use} week(s) are in use")
+                time.sleep(PAUSE_SECONDS)
+    return {
+        "expired_predictions": removed.rows,
+        "expired_weeks": removed.weeks,
+        "weeks_in_use": removed.weeks_in_use,
+    }
+
+
+def _remove(context: JobContext, days: int, before: Removed) -> Removed:
+    rows, weeks, in_use = before.rows, before.weeks, 0
+    end = week_start(context.clock() - timedelta(days=days))
+    for each in remove_predictions(context.storage.database, end):
+        rows, weeks, in_use = rows + each.rows, weeks + each.weeks, each.weeks_in_use
+        context.progress(0.0, f"removed {rows:,} predictions and {weeks} week(s)")
+    return Removed(rows, weeks, in_use)
