@@ -14,13 +14,14 @@ import signal
 import sys
 import threading
 import uuid
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from tidemill_core.clock import system_clock
-from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
+from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError, TritonUnavailable
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.private_files import keep_files_private
@@ -66,7 +67,8 @@ class JobsProcess:
         self._holder = uuid.uuid4().hex
         self._runner = Runner(storage.jobs, system_clock)
         repository = ModelRepository(settings.model_repository)
-        self._reconciler = Reconciler(storage, repository, triton, system_clock)
+        self._triton = triton
+        self._reconciler = Reconciler(storage, repository, system_clock)
         self._sender = Sender(storage.alert_outbox, settings.alerts, system_clock)
         tasks = list(settings.tasks)
         self._schedule = Schedule(settings.schedule, tasks, storage.jobs, system_clock)
@@ -112,13 +114,18 @@ class JobsProcess:
         self._runner.start_queued()
 
     def _reconcile(self, stopping: threading.Event) -> None:
-        """Reconcile what Triton serves while this process leads, until `stopping` is set."""
+        """Reconcile what each Triton serves while this process leads, until `stopping` is set."""
         while not stopping.wait(TICK_SECONDS):
-            tasks = itertools.takewhile(lambda _: self._leading.is_set(), self._settings.tasks)
             try:
-                self._reconciler.tick(tasks)
+                for server in self._triton.servers():
+                    self._reconciler.tick(server, self._tasks_while_leading())
+            except TritonUnavailable as error:
+                log.warning("not_reconciled", detail=error.detail)
             except Exception:  # an unexpected error must not end the thread
                 log.exception("not_reconciled")
+
+    def _tasks_while_leading(self) -> Iterator[str]:
+        return itertools.takewhile(lambda _: self._leading.is_set(), self._settings.tasks)
 
     def _send_alerts(self, stopping: threading.Event) -> None:
         """Send alerts while this process leads, until `stopping` is set."""

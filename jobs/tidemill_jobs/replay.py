@@ -40,7 +40,7 @@ class ReplayedJobs:
         self._clock = clock
         self._started = clock()
         repository = ModelRepository(settings.model_repository)
-        self._reconciler = Reconciler(storage, repository, triton, clock)
+        self._reconciler = Reconciler(storage, repository, clock)
         self._sender = Sender(storage.alert_outbox, settings.alerts, clock)
         self._schedule = Schedule(settings.schedule, list(settings.tasks), storage.jobs, clock)
 
@@ -64,4 +64,5 @@ class ReplayedJobs:
         for task in tasks:
             watch_retrainings(self._storage, self._settings.alerts, task, now)
         self._sender.tick()
-        self._reconciler.tick(tasks)
+        for server in self._triton.servers():
+            self._reconciler.tick(server, tasks)

@@ -209,7 +209,7 @@ def _handlers(
             storage.models,
             router,
             clock,
-            triton.model_ready,
+            triton.all_ready,
             storage.pauses,
             storage.tracked_runs,
         ),

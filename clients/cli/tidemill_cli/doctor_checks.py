@@ -33,6 +33,7 @@ from tidemill_core.supervisor import (
     read_processes,
     stack_ports,
 )
+from tidemill_core.triton.addresses import named
 from tidemill_core.triton.embedded import unsupported_reason
 
 _LITTLE_SPACE_GIB, _TOO_LITTLE_SPACE_GIB = 5.0, 1.0
@@ -152,7 +153,7 @@ def _is_there(path: str) -> bool:
 
 def _triton(settings: Settings) -> Check:
     if settings.triton.url:
-        return Check("triton", "ok", f"uses the one at {settings.triton.url}")
+        return Check("triton", "ok", f"uses {settings.triton.url}")
     if (reason := unsupported_reason()) is not None:
         return Check("triton", "fail", "cannot run here", reason)
     library, release = platform.libc_ver()
@@ -167,8 +168,9 @@ def _proxies(triton_url: str) -> Iterator[Check]:
     if not (variables := proxy_variables()):
         return
     found = f"{', '.join(variables)} set; calls to this machine bypass it"
-    if triton_url and not is_loopback(triton_url.rpartition(":")[0]):
-        remedy = f"if the proxy does not reach {triton_url}, name that host in no_proxy"
+    hosts = [each.rpartition(":")[0] for each in named(triton_url)] if triton_url else []
+    if not all(map(is_loopback, hosts)):
+        remedy = f"if the proxy does not reach {triton_url}, name each host in no_proxy"
         yield Check("proxy", "warn", found, remedy)
     else:
         yield Check("proxy", "ok", found)

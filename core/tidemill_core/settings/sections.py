@@ -10,6 +10,7 @@ from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.triton.addresses import named
 
 CHECKED_WINDOWS = 8
 """How many windows the accuracy check looks at: the newest, and those before it."""
@@ -172,11 +173,22 @@ class TritonSettings(_SettingsSection):
     """The Triton that serves the models."""
 
     url: str = ""
-    """host:port of the gRPC endpoint of a running Triton; empty starts the embedded one."""
+    """host:port of the gRPC endpoint of a running Triton; empty starts the embedded one. Several,
+    separated by commas, or `dns:///host:port` for every address of a name: all have the same model
+    repository and control key, and calls take turns among them."""
     control_key: str = ""
     """Key of its model control, if it requires one; the embedded Triton creates its own."""
     metrics_url: str = ""
-    """URL of the Prometheus metrics of a running Triton, such as http://triton:8002/metrics."""
+    """URL of the Prometheus metrics of a running Triton, such as http://triton:8002/metrics; of
+    several, their URLs, separated by commas. With a `dns:///` URL above, the host of this URL
+    stands for all of its addresses, too."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_target(cls, url: str) -> str:
+        if url:
+            named(url)
+        return url
 
 
 class ServerSettings(_SettingsSection):

@@ -173,12 +173,12 @@ class Settings(BaseSettings):
 
     @property
     def triton_address(self) -> str:
-        """host:port of Triton's gRPC endpoint."""
+        """host:port of Triton's gRPC endpoint, or several; see `triton.addresses`."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
 
     @property
     def triton_metrics_url(self) -> str:
-        """URL of Triton's metrics; empty if it is not known."""
+        """URL of Triton's metrics, or several, separated by commas; empty if it is not known."""
         embedded = "" if self.triton.url else f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
         return self.triton.metrics_url or embedded
 

@@ -114,11 +114,16 @@ def infer_error(
     """Return our error for a failed inference call."""
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(timeout_seconds)
-    if code is grpc.StatusCode.NOT_FOUND or _NOT_READY in details:
+    if is_unserved(code, details):
         return ModelVersionNotServed(model_name, version)
     if is_away(code, details):
         return TritonUnavailable(address, details)
     return ModelOutputInvalid(model_name, version, f"{code.name}: {details}")
+
+
+def is_unserved(code: grpc.StatusCode, details: str) -> bool:
+    """Return whether a call failed because this Triton does not serve the version."""
+    return code is grpc.StatusCode.NOT_FOUND or _NOT_READY in details
 
 
 def is_away(code: grpc.StatusCode, details: str) -> bool:

@@ -1,27 +1,31 @@
 """The front's client of Triton: asynchronous, and without the control key."""
 
-from typing import TypeVar
+import asyncio
 
+import grpc
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.triton import calls
-from tidemill_core.triton.connection import Connection
+from tidemill_core.triton.balancer import Balancer, Member
 from tidemill_core.triton.grpc_wire import CallFailed
 
-M = TypeVar("M", bound=Message)
-
+_SERVICE = "/inference.GRPCInferenceService"
 _PROBE_TIMEOUT_SECONDS = 1.0
 
 
 class TritonClient:
-    """One connection to one Triton, on one event loop."""
+    """Connections to one or several Tritons, on one event loop.
 
-    def __init__(self, grpc_address: str) -> None:
-        self._address = grpc_address
-        self._connection = Connection(grpc_address)
+    Args:
+        target: see `addresses.named`.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._tritons = Balancer(target)
 
     async def infer(
         self,
@@ -33,7 +37,8 @@ class TritonClient:
     ) -> npt.NDArray[np.float32]:
         """Classify rows with one version of one model.
 
-        Canceling the task cancels the call, and Triton removes it from its queue.
+        Canceling the task cancels the call, and Triton removes it from its queue. A Triton that is
+        away or does not serve the version costs no answer while another one does.
 
         Args:
             model_name: `<task>-<format>`.
@@ -52,48 +57,47 @@ class TritonClient:
             TritonUnavailable: there is no connection; raised at once, without waiting for one.
         """
         request = calls.infer_request(model_name, version, input_ids, request_id)
+        message = request.SerializeToString()
         try:
-            response = await self._ask(
-                "ModelInfer", request, pb.ModelInferResponse, timeout_seconds
-            )
+            answer = await self._tritons.call(f"{_SERVICE}/ModelInfer", message, timeout_seconds)
         except CallFailed as error:
-            place = (self._address, model_name, version, timeout_seconds)
+            place = (self._target, model_name, version, timeout_seconds)
             raise calls.infer_error(error.code, error.details, *place) from error
+        try:
+            response = pb.ModelInferResponse.FromString(answer)
+        except DecodeError:
+            response = None
         return calls.probabilities(response, model_name, version, len(input_ids))
 
-    async def ready(self) -> bool:
-        """Return whether Triton answers calls; False too if it cannot be reached."""
-        return await self._is_ready("ServerReady", pb.ServerReadyRequest(), pb.ServerReadyResponse)
-
     async def model_ready(self, model_name: str, version: int) -> bool:
-        """Return whether Triton serves the version; False too if it cannot be reached."""
-        request = pb.ModelReadyRequest(name=model_name, version=str(version))
-        return await self._is_ready("ModelReady", request, pb.ModelReadyResponse)
+        """Return whether a Triton serves the version; False too if none can be reached."""
+        return True in await self._have(model_name, version)
 
-    async def _is_ready(
-        self,
-        method: str,
-        request: Message,
-        response: type[pb.ServerReadyResponse] | type[pb.ModelReadyResponse],
-    ) -> bool:
+    async def all_ready(self, model_name: str, version: int) -> bool:
+        """Return whether each Triton that can be reached serves the version, at least one."""
+        return {True} == {*await self._have(model_name, version)} - {None}
+
+    async def _have(self, model_name: str, version: int) -> list[bool | None]:
+        """Return whether each Triton serves the version; None if it cannot be reached."""
+        request = pb.ModelReadyRequest(name=model_name, version=str(version)).SerializeToString()
+
+        async def has(member: Member) -> bool | None:
+            try:
+                path = f"{_SERVICE}/ModelReady"
+                answer = await member.connection.call(path, request, _PROBE_TIMEOUT_SECONDS)
+                return bool(pb.ModelReadyResponse.FromString(answer).ready)
+            except CallFailed as error:
+                late = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+                return None if late or calls.is_away(error.code, error.details) else False
+            except DecodeError:
+                return False
+
         try:
-            answer = await self._ask(method, request, response, _PROBE_TIMEOUT_SECONDS)
+            members = await self._tritons.members()
         except CallFailed:
-            return False
-        return answer is not None and bool(answer.ready)
-
-    async def _ask(
-        self, method: str, request: Message, response: type[M], seconds: float
-    ) -> M | None:
-        """Return Triton's answer; None if it cannot be decoded."""
-        answer = await self._connection.call(
-            f"/inference.GRPCInferenceService/{method}", request.SerializeToString(), seconds
-        )
-        try:
-            return response.FromString(answer)
-        except DecodeError:
-            return None
+            return []
+        return await asyncio.gather(*map(has, members))
 
     async def close(self) -> None:
         """Close the connection and cancel calls in flight."""
-        await self._connection.close()
+        await self._tritons.close()

@@ -42,12 +42,16 @@ class Connection:
             seconds -= clock() - begin
         return await link.call(path, message, seconds)
 
+    def drop(self, reason: str) -> None:
+        """End the calls in flight as UNAVAILABLE; the next call connects again."""
+        if self._link is not None:
+            self._link.close(reason)
+
     async def close(self) -> None:
         """Close the connection and cancel calls in flight."""
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._link is not None:
-            self._link.close("the connection is closed")
+        self.drop("the connection is closed")
 
     async def _connected(self, seconds: float) -> Link:
         """Return a new connection; all calls that wait for one share one attempt."""

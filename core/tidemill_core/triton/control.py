@@ -1,142 +1,165 @@
-"""The jobs' client of Triton, for model control: synchronous, with the key."""
+"""The jobs' client of all Tritons, for model control: synchronous, with the key."""
 
+import threading
 import time
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 
-import grpc
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+import structlog
 
-from tidemill_core.errors import DeadlineExceeded, ModelLoadFailed, TritonUnavailable
-from tidemill_core.triton import calls
-from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
+from tidemill_core.errors import DeadlineExceeded, ModelVersionNotServed, TritonUnavailable
+from tidemill_core.triton.addresses import resolved
+from tidemill_core.triton.server_control import CALL_TIMEOUT_SECONDS, ServerControl
 
-_CALL_TIMEOUT_SECONDS = 10.0
-_LOAD_TIMEOUT_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+_REST_SECONDS = 15.0
+"""How long no inference is sent to a Triton that did not answer one, while there are others."""
+
+Found = TypeVar("Found")
+
+log = structlog.get_logger()
 
 
 class TritonControl:
-    """One connection to one Triton; a context manager that closes it."""
+    """Connections to one or several Tritons; a context manager that closes them.
 
-    def __init__(self, grpc_address: str, key: str) -> None:
-        self._address = grpc_address
-        self._metadata = ((f"triton-grpc-protocol-{CONTROL_KEY_HEADER}", key),)
-        options = calls.channel_options(grpc_address)
-        self._channel = grpc.insecure_channel(grpc_address, options=options)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+    A change goes to each Triton that answers. One that is away reads the configuration in the
+    model repository when it starts, and is asked again by whoever reconciles.
+
+    Args:
+        target: see `addresses.named`.
+        key: of model control.
+    """
+
+    def __init__(self, target: str, key: str) -> None:
+        self._target = target
+        self._key = key
+        self._servers: dict[str, ServerControl] = {}
+        self._rests_until: dict[str, float] = {}
+        self._turn = 0
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        for server in self._servers.values():
+            server.close()
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-    def wait_ready(self, timeout_seconds: float) -> None:
-        """Return once Triton answers calls.
+    def servers(self) -> Sequence[ServerControl]:
+        """Return each Triton, in the order of the target.
 
         Raises:
-            TritonUnavailable: it did not answer in time.
+            TritonUnavailable: DNS does not know any.
+        """
+        try:
+            addresses = resolved(self._target)
+        except OSError as error:
+            raise TritonUnavailable(self._target, str(error)) from error
+        with self._lock:
+            gone = self._servers.keys() - set(addresses)
+            for address in gone:
+                self._servers.pop(address).close()
+            for address in addresses:
+                if address not in self._servers:
+                    self._servers[address] = ServerControl(address, self._key)
+            return [self._servers[address] for address in addresses]
+
+    def wait_ready(self, timeout_seconds: float) -> None:
+        """Return once a Triton answers calls.
+
+        Raises:
+            TritonUnavailable: none did in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while not self._is_ready():
+        while not any(server.is_ready() for server in self.servers()):
             if time.monotonic() > deadline:
-                raise TritonUnavailable(self._address, f"not ready within {timeout_seconds:g} s")
+                raise TritonUnavailable(self._target, f"not ready within {timeout_seconds:g} s")
             time.sleep(_POLL_SECONDS)
 
     def load(self, model_name: str) -> None:
-        """Make Triton read the model's config.pbtxt and serve exactly the versions it names.
-
-        A version that is already served and stays is not loaded again. If one version cannot be
-        loaded, Triton goes on with the versions that it served before. At a start there are none,
-        so remove a version that failed from the file.
+        """Make each Triton serve the versions in the model's config.pbtxt.
 
         Raises:
-            ModelLoadFailed: the load failed; has Triton's words.
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            ModelLoadFailed: the load failed in one of them; has Triton's words.
+            TritonUnavailable: none can be reached, or the key is wrong.
         """
-        request = service_pb2.RepositoryModelLoadRequest(model_name=model_name)
-        try:
-            self._stub.RepositoryModelLoad(
-                request, timeout=_LOAD_TIMEOUT_SECONDS, metadata=self._metadata
-            )
-        except grpc.RpcError as error:
-            code, details = calls.status(error)
-            if code is grpc.StatusCode.UNAVAILABLE:
-                raise TritonUnavailable(self._address, details) from error
-            raise ModelLoadFailed(model_name, details) from error
+        self._on_each(lambda server: server.load(model_name))
 
     def unload(self, model_name: str) -> None:
-        """Stop serving the model; do nothing if it is not loaded.
+        """Make each Triton stop serving the model.
 
         Raises:
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            TritonUnavailable: none can be reached, or the key is wrong.
         """
-        request = service_pb2.RepositoryModelUnloadRequest(model_name=model_name)
-        self._call(self._stub.RepositoryModelUnload, request)
+        self._on_each(lambda server: server.unload(model_name))
 
     def ready_versions(self, model_name: str) -> frozenset[int]:
-        """Return the versions that Triton serves now; none for an unknown model.
+        """Return the versions that each Triton serves that can be reached.
 
         Raises:
-            TritonUnavailable: Triton cannot be reached, or the key is wrong.
+            TritonUnavailable: none can be reached, or the key is wrong.
         """
-        index = self._call(self._stub.RepositoryIndex, service_pb2.RepositoryIndexRequest())
-        own = (entry for entry in index.models if entry.name == model_name)
-        return frozenset(int(entry.version) for entry in own if entry.state == "READY")
+        served = self._on_each(lambda server: server.ready_versions(model_name))
+        return frozenset.intersection(*served)
 
     def infer(
         self,
         model_name: str,
         version: int,
         input_ids: npt.NDArray[np.int32],
-        timeout_seconds: float = _CALL_TIMEOUT_SECONDS,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
     ) -> npt.NDArray[np.float32]:
-        """Classify rows with one version: int32 [rows, length] -> float32 [rows, labels].
+        """Classify rows with one version, in the Tritons in turn: int32 [rows, length] -> float32.
 
         Raises:
-            ModelVersionNotServed: Triton does not serve the version.
+            ModelVersionNotServed: no Triton that answers serves the version.
             ModelOutputInvalid: the run failed, or its output is not probabilities of the rows.
             DeadlineExceeded: no answer in time.
-            TritonUnavailable: Triton cannot be reached.
+            TritonUnavailable: no Triton can be reached.
         """
-        request = calls.infer_request(model_name, version, input_ids)
-        try:
-            response = self._stub.ModelInfer(request, timeout=timeout_seconds)
-        except grpc.RpcError as error:
-            code, details = calls.status(error)
-            place = (self._address, model_name, version, timeout_seconds)
-            raise calls.infer_error(code, details, *place) from error
-        return calls.probabilities(response, model_name, version, len(input_ids))
+        left = self._in_turn()
+        while True:
+            server = left.pop(0)
+            try:
+                return server.infer(model_name, version, input_ids, timeout_seconds)
+            except (TritonUnavailable, DeadlineExceeded, ModelVersionNotServed):
+                self._rests_until[server.address] = time.monotonic() + _REST_SECONDS
+                if not left:
+                    raise
 
     def answered_calls(self) -> int:
-        """Return how many inference calls Triton has answered since it started, of all models.
+        """Return how many inference calls the Tritons have answered since they started.
 
         Raises:
-            TritonUnavailable: Triton cannot be reached.
+            TritonUnavailable: none can be reached.
         """
-        found = self._call(self._stub.ModelStatistics, service_pb2.ModelStatisticsRequest())
-        return sum(each.inference_stats.success.count for each in found.model_stats)
+        return sum(self._on_each(lambda server: server.answered_calls()))
 
-    def _is_ready(self) -> bool:
-        try:
-            request = service_pb2.ServerReadyRequest()
-            return bool(self._call(self._stub.ServerReady, request, timeout_seconds=1.0).ready)
-        except (TritonUnavailable, DeadlineExceeded):
-            return False
+    def _in_turn(self) -> list[ServerControl]:
+        """Return the Tritons in the order in which to ask them; those that rest come last."""
+        servers, now = self.servers(), time.monotonic()
+        self._turn += 1
+        first = self._turn % len(servers)
+        turned = [*servers[first:], *servers[:first]]
+        return sorted(turned, key=lambda each: self._rests_until.get(each.address, 0.0) > now)
 
-    def _call(
-        self, method: Any, request: Any, timeout_seconds: float = _CALL_TIMEOUT_SECONDS
-    ) -> Any:
-        try:
-            return method(request, timeout=timeout_seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            code, details = calls.status(error)
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise DeadlineExceeded(timeout_seconds) from error
-            raise TritonUnavailable(self._address, details) from error
+    def _on_each(self, act: Callable[[ServerControl], Found]) -> list[Found]:
+        """Return what each Triton that answers has found.
+
+        Raises:
+            TritonUnavailable: none answers.
+        """
+        servers, found = self.servers(), []
+        for server in servers:
+            try:
+                if len(servers) > 1 and not server.is_ready():
+                    raise TritonUnavailable(server.address, "it does not answer")
+                found.append(act(server))
+            except (TritonUnavailable, DeadlineExceeded) as error:
+                if server is servers[-1] and not found:
+                    raise
+                log.warning("triton_away", address=server.address, detail=error.detail)
+        return found

@@ -23,7 +23,7 @@ from tidemill_jobs.monitoring.reporting import (
     champion_manifest,
     report,
 )
-from tidemill_jobs.monitoring.triton_metrics import Counters, read_counters, since
+from tidemill_jobs.monitoring.triton_metrics import Counters, pages, read_counters, since
 
 KIND = "latency"
 METHODS = ("Predict", "StreamPredict")
@@ -54,7 +54,8 @@ def run(context: JobContext) -> Result:
     counts = storage.outcome_counts
     found = burns(lambda start, end: counts.sums(task, start, end), monitoring.max_error_rate, now)
     model = f"{task}-{manifest.model_format}"
-    counters = read_counters(context.settings.triton_metrics_url, model, version)
+    urls = pages(context.settings.triton_address, context.settings.triton_metrics_url)
+    counters = read_counters(urls, model, version)
     details = {
         **_percentiles(count, latencies_ms, monitoring),
         **_usual(past, now),
@@ -97,12 +98,14 @@ def _errors(found: Sequence[Burn], budget: float) -> Mapping[str, Any]:
     }
 
 
-def _triton(counters: Counters | None, past: Sequence[Report], version: int) -> Mapping[str, Any]:
+def _triton(
+    counters: Mapping[str, Counters], past: Sequence[Report], version: int
+) -> Mapping[str, Any]:
     """Return Triton's figures since the last report on the version, and its counters now."""
     if not counters:
         return {}
     same = past[0].details if past and past[0].model_version == version else {}
-    return {**since(same.get(_COUNTERS), counters), _COUNTERS: counters}
+    return {**since(same.get(_COUNTERS, {}), counters), _COUNTERS: counters}
 
 
 def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:

@@ -1,9 +1,14 @@
 """Triton's own counters of a model, and what they say about the time since an earlier look."""
 
 import urllib.request
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from tidemill_core.triton.addresses import DNS, is_dns, resolved
 
 Counters = Mapping[str, float]
 
@@ -16,36 +21,58 @@ _COUNTERS = {
 }
 
 
-def read_counters(url: str, model: str, version: int) -> Counters | None:
-    """Return the counters of a model's version; None if Triton cannot be asked.
+def pages(target: str, urls: str) -> list[str]:
+    """Return the URL of each Triton's metrics.
 
     Args:
-        url: Triton's metrics; empty if they are not known.
+        target: the Tritons; see `addresses.named`.
+        urls: of their metrics, separated by commas; may be empty.
+    """
+    named = [url.strip() for url in urls.split(",") if url.strip()]
+    return [each for url in named for each in _of_each_address(url)] if is_dns(target) else named
+
+
+def _of_each_address(url: str) -> list[str]:
+    place = urlsplit(url)
+    try:
+        addresses = resolved(f"{DNS}{place.hostname}:{place.port or 80}")
+    except OSError:
+        return [url]
+    return [place._replace(netloc=address).geturl() for address in addresses]
+
+
+def read_counters(urls: Iterable[str], model: str, version: int) -> dict[str, Counters]:
+    """Return the counters of a model's version, by the URL; without Tritons that do not answer.
+
+    Args:
+        urls: of the metrics of each Triton.
         model: `<task>-<format>`.
         version: the version.
     """
-    if not url:
-        return None
-    try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 -- a setting
-            page = response.read().decode()
-        return _counters(page, {"model": model, "version": str(version)})
-    except (OSError, ValueError):
-        return None
+    found = {}
+    for url in urls:
+        with suppress(OSError, ValueError):
+            with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 -- a setting
+                page = response.read().decode()
+            found[url] = _counters(page, {"model": model, "version": str(version)})
+    return found
 
 
-def since(before: Counters | None, now: Counters) -> Mapping[str, float]:
-    """Return failures, and the mean times of a call in ms, since earlier counters.
+def since(before: Mapping[str, Counters], now: Mapping[str, Counters]) -> Mapping[str, float]:
+    """Return failures, and the mean times of a call in ms, since earlier counters, of all Tritons.
 
-    A counter that has become smaller starts again at 0, because Triton has restarted.
+    A counter that has become smaller starts again at 0, because that Triton has restarted.
     """
-    before = before or {}
-    restarted = any(now[name] < before.get(name, 0.0) for name in now)
-    new = {name: now[name] - (0.0 if restarted else before.get(name, 0.0)) for name in now}
-    found: dict[str, float] = {"triton_failure_count": new.get("failure_count", 0.0)}
-    if calls := new.get("success_count"):
-        found["triton_queue_ms"] = new.get("queue_us", 0.0) / calls / 1000
-        found["triton_compute_ms"] = new.get("compute_us", 0.0) / calls / 1000
+    new: Counter[str] = Counter()
+    for url, counters in now.items():
+        earlier = before.get(url) or {}
+        restarted = any(counters[name] < earlier.get(name, 0.0) for name in counters)
+        new.update(counters)
+        new.subtract({} if restarted else earlier)
+    found: dict[str, float] = {"triton_failure_count": float(new["failure_count"])}
+    if calls := new["success_count"]:
+        found["triton_queue_ms"] = new["queue_us"] / calls / 1000
+        found["triton_compute_ms"] = new["compute_us"] / calls / 1000
     return found
 
 

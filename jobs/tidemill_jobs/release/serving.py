@@ -17,6 +17,7 @@ from tidemill_core.storage.storage import Storage
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.served import by_model, configure
+from tidemill_core.triton.server_control import ServerControl
 
 UNLOAD_AFTER = timedelta(seconds=5)
 """How long a version stays loaded after a change; fronts notice it within a quarter of a second."""
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Serving:
-    """The versions in the database, their files, and the server that loads them."""
+    """The versions in the database, their files, and the Tritons that load them."""
 
     models: ModelStore
     repository: ModelRepository
@@ -36,12 +37,13 @@ class Serving:
 
 
 def serve(serving: Serving, task: str, candidate: ModelVersion | None = None) -> None:
-    """Make Triton serve a task's trusted versions and, if given, a candidate.
+    """Make each Triton serve a task's trusted versions and, if given, a candidate.
 
     Raises:
-        ModelLoadFailed: the candidate's files are damaged, or Triton refuses a version and keeps
+        ModelLoadFailed: the candidate's files are damaged, or a Triton refuses a version and keeps
             the versions that it served before.
-        TritonUnavailable: Triton is away.
+        TritonUnavailable: all Tritons are away. One that is away serves the versions when it
+            starts again, by the configuration that this writes.
     """
     versions = serving.models.versions_to_serve(task)
     if candidate is not None:
@@ -66,44 +68,43 @@ def _unused(task: str, versions: Sequence[ModelVersion]) -> list[str]:
 
 
 class Reconciler:
-    """Corrects what Triton serves after a rollback, a restart, or the death of a run."""
+    """Corrects what a Triton serves after a rollback, a restart, or the death of a run."""
 
-    def __init__(
-        self, storage: Storage, repository: ModelRepository, triton: TritonControl, clock: Clock
-    ) -> None:
+    def __init__(self, storage: Storage, repository: ModelRepository, clock: Clock) -> None:
         self._storage = storage
         self._repository = repository
-        self._triton = triton
         self._clock = clock
-        self._next = 0.0
+        self._next: dict[str, float] = {}
 
-    def tick(self, tasks: Iterable[str]) -> None:
+    def tick(self, triton: ServerControl, tasks: Iterable[str]) -> None:
         """Reconcile all tasks, every other second; a failure is tried again later."""
-        if time.monotonic() < self._next:
+        if time.monotonic() < self._next.get(triton.address, 0.0):
             return
-        self._next = time.monotonic() + _TICK_SECONDS
+        self._wait(triton, _TICK_SECONDS)
         for task in tasks:
             try:
-                self._repair(task)
+                self._repair(triton, task)
             except TidemillError as error:
-                self._next = time.monotonic() + _BACKOFF_SECONDS
-                log.warning(
-                    "not_served", task=task, reason=error.reason, detail=error.detail or str(error)
-                )
+                self._wait(triton, _BACKOFF_SECONDS)
+                detail = error.detail or str(error)
+                log.warning("not_served", task=task, reason=error.reason, detail=detail)
                 if isinstance(error, Unavailable | DeadlineExceeded):
                     return  # the next task would wait for it just as long
 
-    def _repair(self, task: str) -> None:
+    def _wait(self, triton: ServerControl, seconds: float) -> None:
+        self._next[triton.address] = time.monotonic() + seconds
+
+    def _repair(self, triton: ServerControl, task: str) -> None:
         trusted = self._storage.models.versions_to_serve(task)
         if self._is_changing(task):
-            self._load_missing(task, trusted)
+            self._load_missing(triton, task, trusted)
             return
         for name, versions in by_model(trusted).items():
-            self._repair_model(name, versions)
+            self._repair_model(triton, name, versions)
         for name in _unused(task, trusted):
-            if self._triton.ready_versions(name):
-                log.info("model_unloaded", model=name)
-                self._triton.unload(name)
+            if triton.ready_versions(name):
+                log.info("model_unloaded", model=name, triton=triton.address)
+                triton.unload(name)
 
     def _is_changing(self, task: str) -> bool:
         """Return whether versions without traffic must stay loaded for now.
@@ -117,14 +118,16 @@ class Reconciler:
         deployment = self._storage.models.deployment(task)
         return deployment is not None and self._clock() - deployment.create_time < UNLOAD_AFTER
 
-    def _load_missing(self, task: str, trusted: Sequence[ModelVersion]) -> None:
+    def _load_missing(
+        self, triton: ServerControl, task: str, trusted: Sequence[ModelVersion]
+    ) -> None:
         """Load the trusted versions that Triton does not serve, and unload nothing.
 
         They are missing after a restart of Triton, or when a person recalls a version.
         """
         for name, versions in by_model(trusted).items():
             wanted = {version.version for version in versions}
-            if wanted <= self._triton.ready_versions(name):
+            if wanted <= triton.ready_versions(name):
                 continue
             stay = set(read_versions(self._repository.root, name)) - wanted
             others = [
@@ -132,16 +135,18 @@ class Reconciler:
                 for version in self._storage.models.in_states(task, list(ModelState))
                 if version.version in stay or version.state is ModelState.CANDIDATE
             ]
-            self._repair_model(name, [*versions, *by_model(others).get(name, ())])
+            self._repair_model(triton, name, [*versions, *by_model(others).get(name, ())])
 
-    def _repair_model(self, name: str, versions: Sequence[ModelVersion]) -> None:
-        ready = self._triton.ready_versions(name)
+    def _repair_model(
+        self, triton: ServerControl, name: str, versions: Sequence[ModelVersion]
+    ) -> None:
+        ready = triton.ready_versions(name)
         if ready == {version.version for version in versions}:
             return
         configure(self._repository, versions)
         configured = frozenset(read_versions(self._repository.root, name))
         if ready == configured:  # the rest is damaged, and `configure` has logged it
-            self._next = time.monotonic() + _BACKOFF_SECONDS
+            self._wait(triton, _BACKOFF_SECONDS)
             return
-        log.info("serving_repaired", model=name, versions=sorted(configured))
-        self._triton.load(name)
+        log.info("serving_repaired", model=name, versions=sorted(configured), triton=triton.address)
+        triton.load(name)

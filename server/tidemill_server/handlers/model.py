@@ -62,7 +62,7 @@ class ModelHandler:
     router: Router
     clock: Clock
     is_loaded: IsLoaded
-    """Returns whether Triton serves a version of a model."""
+    """Returns whether each Triton that can be reached serves a version of a model."""
     pauses: PauseStore
     tracked_runs: TrackedRunStore
 

@@ -43,7 +43,7 @@ class InferenceProtocol:
     """The protocol for the models of Tidemill's tasks; callers see no other models.
 
     Args:
-        triton_address: `host:port` of Triton's gRPC.
+        triton_target: Triton's address, or several; see `addresses.named`.
         admissions: the admission of each task, by the task's name.
         windows: bounds the requests in flight on streams.
         metrics: observes Triton calls and counts refusals.
@@ -51,12 +51,12 @@ class InferenceProtocol:
 
     def __init__(
         self,
-        triton_address: str,
+        triton_target: str,
         admissions: Mapping[str, TaskAdmission],
         windows: StreamWindows,
         metrics: Metrics,
     ) -> None:
-        self._triton = TritonCalls(triton_address)
+        self._triton = TritonCalls(triton_target)
         self._admissions = admissions
         self._windows = windows
         self._metrics = metrics
@@ -126,7 +126,7 @@ class InferenceProtocol:
             self._check_infer(request)
             await self._infer_on_stream(request, deadline, answer.infer_response)
         except DeadlineExceeded as error:
-            return TritonUnavailable(self._triton.address, f"on a stream: {error}")
+            return TritonUnavailable(self._triton.target, f"on a stream: {error}")
         except TritonUnavailable as error:
             return error
         except TidemillError as error:

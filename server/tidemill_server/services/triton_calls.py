@@ -6,7 +6,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.errors import DeadlineExceeded, TritonUnavailable, Unavailable
 from tidemill_core.triton import calls
-from tidemill_core.triton.connection import Connection
+from tidemill_core.triton.balancer import Balancer
 from tidemill_core.triton.grpc_wire import CallFailed
 from tidemill_server.rpc.status import PassedOn
 
@@ -25,15 +25,15 @@ class TritonUnreadable(Unavailable):
 
 
 class TritonCalls:
-    """A connection to Triton.
+    """Connections to one or several Tritons.
 
     Args:
-        address: `host:port` of its gRPC.
+        target: see `addresses.named`.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._connection = Connection(address)
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._tritons = Balancer(target)
 
     async def ask(
         self, method: str, request: Message, seconds: float, answer: Message | None = None
@@ -55,7 +55,7 @@ class TritonCalls:
         if answer is None:
             answer = getattr(pb, SERVICE.methods_by_name[method].output_type.name)()
         try:
-            found = await self._connection.call(
+            found = await self._tritons.call(
                 f"/{SERVICE.full_name}/{method}", request.SerializeToString(), seconds
             )
             answer.ParseFromString(found)
@@ -66,13 +66,13 @@ class TritonCalls:
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise DeadlineExceeded(seconds) from error
             if calls.is_away(code, message):
-                raise TritonUnavailable(self.address, message) from error
+                raise TritonUnavailable(self.target, message) from error
             raise _passed_on(code, message) from error
         return found
 
     async def close(self) -> None:
         """Close the connection; calls in flight are canceled."""
-        await self._connection.close()
+        await self._tritons.close()
 
 
 def _passed_on(code: grpc.StatusCode, message: str) -> PassedOn:

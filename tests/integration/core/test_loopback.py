@@ -27,7 +27,7 @@ async def test_the_front_asks_triton_on_this_machine_directly(
     """The asynchronous connection uses no proxy either."""
     with FakeTriton() as triton, proxied(monkeypatch) as proxy:
         client = TritonClient(triton.address)
-        assert await client.ready()
+        assert await client.model_ready("any", 1)
         await client.close()
         assert proxy.connections == 0
 

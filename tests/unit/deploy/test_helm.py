@@ -25,6 +25,7 @@ OPTIONS = {
         "tlsSecretName": "tls",
         "front.autoscaling.enabled": "true",
         "triton.gpus": "1",
+        "triton.replicas": "2",
         "storage.className": "nfs",
         "storage.spoolClassName": "fast",
         "imagePullSecrets[0].name": "registry",
@@ -152,3 +153,15 @@ def test_every_value_is_explained() -> None:
 
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
     assert [name for name in names(values) if f"`{name}`" not in guide] == []
+
+
+def test_tritons_address_stands_for_each_pod() -> None:
+    """Fronts and jobs look up the headless Service of as many pods as are asked for."""
+    rendered = manifests({"triton.replicas": "3"})
+    assert rendered["Deployment", "demo-triton"]["spec"]["replicas"] == 3
+    assert rendered["Service", "demo-triton"]["spec"]["clusterIP"] == "None"
+    assert ("PodDisruptionBudget", "demo-triton") in rendered
+    for name in ("front", "jobs"):
+        environment = pods(rendered)[name]["containers"][0]["env"]
+        urls = [each["value"] for each in environment if each["name"] == "TIDEMILL_TRITON__URL"]
+        assert urls == ["dns:///demo-triton:8001"]

@@ -38,7 +38,7 @@ capabilities: { drop: [ALL] }
 - { name: TIDEMILL_SECRETS_DIR, value: /secrets }
 - { name: TIDEMILL_STATE_DIR, value: /state }
 - { name: TIDEMILL_MODEL_REPOSITORY, value: /models }
-- { name: TIDEMILL_TRITON__URL, value: {{ printf "%s-triton:8001" .Release.Name | quote }} }
+- { name: TIDEMILL_TRITON__URL, value: {{ printf "dns:///%s-triton:8001" .Release.Name | quote }} }
 - { name: TIDEMILL_TRITON__METRICS_URL, value: {{ printf "http://%s-triton:8002/metrics" .Release.Name | quote }} }
 {{- end }}
 

@@ -232,7 +232,7 @@ async def test_no_triton_is_noticed_at_once(token_ids: Any) -> None:
     client = TritonClient(nowhere)
     with pytest.raises(TritonUnavailable) as caught:
         await client.infer("any", 1, token_ids(1), 30)
-    assert not await client.ready()
+    assert not await client.model_ready("any", 1)
     await client.close()
     assert nowhere in caught.value.detail
     assert time.monotonic() - started < 5

@@ -149,10 +149,10 @@ class Loop:
         reconciler = Reconciler(
             context.storage,
             context.repository,
-            context.triton,
             lambda: datetime.now(UTC) + later,
         )
-        reconciler.tick([context.task])
+        for triton in context.triton.servers():
+            reconciler.tick(triton, [context.task])
 
     def state(self, version: int) -> ModelState:
         """Return the state of a version."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tidemill_jobs.monitoring.triton_metrics import read_counters, since
+from tidemill_jobs.monitoring.triton_metrics import pages, read_counters, since
 
 PAGE = b"""# TYPE nv_inference_request_success counter
 nv_inference_request_success{model="support-onnx",version="3"} 100
@@ -44,25 +44,43 @@ def triton_metrics() -> Iterator[str]:
 
 def test_the_counters_are_those_of_one_version(triton_metrics: str) -> None:
     """All reasons of failures count together; a Triton that cannot be asked has no counters."""
-    counters = read_counters(triton_metrics, "support-onnx", 3)
-    assert counters == {
+    urls = [triton_metrics, "http://127.0.0.1:9/metrics"]
+    counters = read_counters(urls, "support-onnx", 3)
+    assert counters.keys() == {triton_metrics}
+    assert counters[triton_metrics] == {
         "success_count": 100,
         "failure_count": 3,
         "queue_us": 50_000,
         "compute_us": 200_000,
     }
-    assert read_counters("", "support-onnx", 3) is None
-    assert read_counters("http://127.0.0.1:9/metrics", "support-onnx", 3) is None
 
 
 def test_the_figures_are_those_since_the_last_counters() -> None:
     """After a restart of Triton all of its counts are new."""
     before = {"success_count": 100.0, "failure_count": 3.0, "queue_us": 1e5, "compute_us": 2e5}
     now = {"success_count": 150.0, "failure_count": 3.0, "queue_us": 2e5, "compute_us": 6e5}
-    assert since(before, now) == {
-        "triton_failure_count": 0.0,
-        "triton_queue_ms": 2.0,
-        "triton_compute_ms": 8.0,
+    expected = {"triton_failure_count": 0.0, "triton_queue_ms": 2.0, "triton_compute_ms": 8.0}
+    assert since({"a": before}, {"a": now}) == expected
+    assert since({"a": now}, {"a": before})["triton_failure_count"] == 3.0
+    assert since({}, {}) == {"triton_failure_count": 0.0}
+
+
+def test_the_figures_of_two_tritons_add_up() -> None:
+    """Of two Tritons, one has restarted since; one that does not answer now counts nothing."""
+    before = {"success_count": 100.0, "failure_count": 3.0, "queue_us": 1e5, "compute_us": 2e5}
+    later = {"success_count": 140.0, "failure_count": 4.0, "queue_us": 2e5, "compute_us": 6e5}
+    again = {"success_count": 10.0, "failure_count": 1.0, "queue_us": 1e5, "compute_us": 1e5}
+    found = since({"a": before, "b": before, "c": before}, {"a": later, "b": again})
+    assert found == {
+        "triton_failure_count": 2.0,
+        "triton_queue_ms": 4.0,
+        "triton_compute_ms": 10.0,
     }
-    assert since(now, before)["triton_failure_count"] == 3.0
-    assert since(None, {}) == {"triton_failure_count": 0.0}
+
+
+def test_a_dns_target_has_a_metrics_url_for_each_address() -> None:
+    """With a list of Tritons, the URLs are those that are listed; with DNS, of each address."""
+    urls = "http://localhost:8002/metrics"
+    assert "http://127.0.0.1:8002/metrics" in pages("dns:///localhost:8001", urls)
+    assert pages("a:8001,b:8001", f"{urls}, http://b/m") == [urls, "http://b/m"]
+    assert pages("a:8001", "") == []
