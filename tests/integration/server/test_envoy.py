@@ -1,0 +1,67 @@
+"""A real Envoy, with the shipped configuration, before two fronts."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.server.front import Front, Workspace
+from tests.integration.server.scraping import samples, total
+from tests.plugins.envoy import Envoy, running_envoy
+from tests.plugins.triton import RunningTriton
+from tests.plugins.waiting import wait_until
+from tidemill_client import TidemillClient
+
+PREDICT = {"text": "lost my card"}
+
+
+@pytest.fixture(scope="module")
+def fronts(workspace: Workspace, triton: RunningTriton) -> Iterator[tuple[Front, Front]]:
+    """Yield two fronts over one workspace."""
+    with contextlib.ExitStack() as running:
+        one, other = (
+            running.enter_context(Front(workspace, triton.grpc_address)) for _ in range(2)
+        )
+        yield one, other
+
+
+@pytest.fixture
+def envoy(fronts: tuple[Front, Front], tmp_path: Path) -> Iterator[Envoy]:
+    """Yield an Envoy before the fronts."""
+    ports = [front.port for front in fronts], [front.http_port for front in fronts]
+    with running_envoy(tmp_path, *ports) as envoy:
+        yield envoy
+
+
+def test_calls_streams_and_rest_outlive_a_front(fronts: tuple[Front, Front], envoy: Envoy) -> None:
+    """Both fronts answer; after the death of one, calls of every kind still succeed."""
+    one, other = fronts
+    with TidemillClient(envoy.grpc, timeout=20) as client:
+        for _ in range(20):
+            found = client.predict("support", "lost my card")
+        assert client.submit_feedback(found.prediction_id, label="card")
+        for front in fronts:
+            answered = total(samples(front), "requests_total", method="PredictionService/Predict")
+            assert answered > 0
+        one.process.kill()
+        one.process.wait()
+        for _ in range(20):
+            client.predict("support", "lost my card")
+        assert len(list(client.predict_many(["lost my card"] * 50, task="support"))) == 50
+        for _ in range(5):
+            answer = httpx.post(f"{envoy.http}/v1/tasks/support:predict", json=PREDICT)
+            assert answer.status_code == 200, answer.text
+            assert httpx.get(f"{envoy.http}/health").status_code == 200
+        lines = httpx.post(
+            f"{envoy.http}/v1/tasks/support:streamPredict",
+            content='{"text": "lost my card"}\n' * 3,
+            headers={"content-type": "application/x-ndjson"},
+        )
+        assert lines.text.count("prediction_id") == 3, lines.text
+        wait_until(lambda: envoy.healthy("grpc") == 1, "Envoy finds the front dead", 10)
+        one.start()
+        wait_until(lambda: envoy.healthy("grpc") == 2, "Envoy finds it alive again", 20)
+        other.stop()
+        client.predict("support", "lost my card")
