@@ -13,7 +13,7 @@ INSTALLED_DEV := .venv/.installed-all-dev
 INSTALL_LOG := .venv/install.log
 BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer bench.serving.memory \
 	bench.serving.survival bench.serving.restarts bench.serving.outage bench.data bench.training \
-	bench.training.scale bench.training.corrections bench.console bench.monitoring.hostile_feedback \
+	bench.training.scale bench.training.corrections bench.console bench.labeling bench.monitoring.hostile_feedback \
 	bench.monitoring.selective_feedback bench.monitoring.drift bench.monitoring.size bench.scoring
 
 # Constraints from the environment also pin the build's packages; pip's own option does not.

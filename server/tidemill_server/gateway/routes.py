@@ -129,6 +129,13 @@ ROUTES = (
         "DatasetService/DiffDatasetVersions",
         example={"base_dataset_version": "BASE_DATASET_VERSION"},
     ),
+    Route("GET", "/v1/datasets/{dataset_version}/excluded-rows", "DatasetService/ListExcludedRows"),
+    Route(
+        "POST",
+        "/v1/datasets/{dataset_version}:findExamples",
+        "DatasetService/FindExamples",
+        example={"text": "My card has not arrived"},
+    ),
     Route(
         "GET",
         "/v1/datasets/{dataset_version}",

@@ -1,11 +1,19 @@
 """Dataset versions, on which models are trained."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+from tidemill_core.dataset_rows import Example, ExcludedRow, examples_with, excluded_rows
 from tidemill_core.domain.dataset import DatasetVersion, LabelChange, label_changes
-from tidemill_core.storage.database import Page
+from tidemill_core.domain.split import content_hash
+from tidemill_core.errors import DataError, FailedPrecondition, InvalidArgument
+from tidemill_core.storage.database import Page, page_token
 from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.text import IS_BLANK, is_blank
+from tidemill_core.text_rules import BLANK_RULE
+from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.threads import in_thread
 
 
@@ -49,3 +57,41 @@ class DatasetHandler:
             sum(other.row_counts.values()),
             label_changes(base.label_counts, other.label_counts),
         )
+
+    @in_thread
+    def excluded(
+        self, dataset_version: str, rule: str, page: Page
+    ) -> tuple[list[ExcludedRow], str]:
+        """Return a page of the rows that are not in a version, and the next page's token.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition: its rows were removed, or cannot be read on this machine.
+        """
+        check_words("rule", rule, MAX_KEY_LENGTH)
+        folder = Path(self.store.get(dataset_version).uri)
+        with _readable():
+            rows, following = excluded_rows(folder, rule, page.before or 0, page.size)
+        return rows, "" if following is None else page_token(following)
+
+    @in_thread
+    def examples(self, dataset_version: str, text: str) -> list[Example]:
+        """Return the rows of a version that have a text.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition: its rows were removed, or cannot be read on this machine.
+        """
+        if is_blank(text):
+            raise InvalidArgument(IS_BLANK, "text", BLANK_RULE)
+        folder = Path(self.store.get(dataset_version).uri)
+        with _readable():
+            return examples_with(folder, content_hash(text))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except DataError as error:
+        raise FailedPrecondition(str(error), error.reason) from error

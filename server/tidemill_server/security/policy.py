@@ -80,6 +80,8 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "ListDatasetVersions": _SEE,
         "GetDatasetVersion": _SEE_ANY,
         "DiffDatasetVersions": _SEE_ANY,
+        "ListExcludedRows": _SEE_ANY,
+        "FindExamples": _SEE_ANY,
     },
     "tidemill.v1.ModelService": {
         "ListModelVersions": _SEE,

@@ -39,3 +39,22 @@ class DatasetServicer:
                 convert.message(pb.LabelCountChange, each) for each in diff.label_changes
             ],
         )
+
+    async def ListExcludedRows(
+        self, request: pb.ListExcludedRowsRequest, _: object
+    ) -> pb.ListExcludedRowsResponse:
+        """List the rows that are not in a dataset version, and why."""
+        found, token = await self._handler.excluded(
+            request.dataset_version, request.rule, convert.page(request)
+        )
+        rows = [convert.message(pb.ExcludedRow, each) for each in found]
+        return pb.ListExcludedRowsResponse(excluded_rows=rows, next_page_token=token)
+
+    async def FindExamples(
+        self, request: pb.FindExamplesRequest, _: object
+    ) -> pb.FindExamplesResponse:
+        """Find the rows of a dataset version that have a text."""
+        found = await self._handler.examples(request.dataset_version, request.text)
+        return pb.FindExamplesResponse(
+            examples=[convert.message(pb.Example, each) for each in found]
+        )

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tests.contract.storage.values import label_request
 from tests.integration.server.asking_http import http
+from tests.integration.server.dataset_files import write_dataset_files
 from tests.integration.server.front import LABELS, NOW, Front, Workspace
 from tests.integration.server.test_catalogues import dataset
 from tests.plugins.triton import RunningTriton
@@ -45,7 +47,9 @@ def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
     storage = workspace.storage
     storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     for number in (1, 2):
-        storage.datasets.add(dataset(number, card=number))
+        folder = tmp_path / f"dataset-{number}"
+        write_dataset_files(folder, [("My card has not arrived", "card")], [])
+        storage.datasets.add(replace(dataset(number, card=number), uri=str(folder)))
     report = Report("r" * 32, TASK, "drift", 1, ReportVerdict.ALERT, "It drifts.", {}, "", NOW)
     storage.alerts.raise_alert(report, Severity.WARNING, "Look.", [], timedelta(0))
     now = datetime.now(UTC)

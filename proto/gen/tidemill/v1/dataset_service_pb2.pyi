@@ -432,3 +432,199 @@ class DiffDatasetVersionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiffDatasetVersionsResponse: _TypeAlias = DiffDatasetVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ListExcludedRowsRequest(_message.Message):
+    """A request for ListExcludedRows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_VERSION_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    dataset_version: _builtins.str
+    """The id, or at least its first 8 characters."""
+    rule: _builtins.str
+    """Only rows that this rule excluded; empty lists all."""
+    page_size: _builtins.int
+    """How many to return, up to 1,000; 0 means 100. A page may be shorter before the last one."""
+    page_token: _builtins.str
+    """next_page_token of the previous page."""
+    def __init__(
+        self,
+        *,
+        dataset_version: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version", "page_size", b"page_size", "page_token", b"page_token", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExcludedRowsRequest: _TypeAlias = ListExcludedRowsRequest  # noqa: Y015
+
+@_typing.final
+class ExcludedRow(_message.Message):
+    """An ingested row that is not in a dataset version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The source's name."""
+    origin: _builtins.str
+    """Where the row is in the source, such as a file and a line."""
+    rule: _builtins.str
+    """The rule that excluded it."""
+    outcome: _builtins.str
+    """What became of it: merged, left_out, quarantined."""
+    value: _builtins.str
+    """The value that broke the rule, or the label of a valid row; up to 500 characters."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "outcome", b"outcome", "rule", b"rule", "source", b"source", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedRow: _TypeAlias = ExcludedRow  # noqa: Y015
+
+@_typing.final
+class ListExcludedRowsResponse(_message.Message):
+    """The response of ListExcludedRows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXCLUDED_ROWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last page."""
+    @_builtins.property
+    def excluded_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedRow]:
+        """The rows."""
+
+    def __init__(
+        self,
+        *,
+        excluded_rows: _abc.Iterable[Global___ExcludedRow] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_rows", b"excluded_rows", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListExcludedRowsResponse: _TypeAlias = ListExcludedRowsResponse  # noqa: Y015
+
+@_typing.final
+class FindExamplesRequest(_message.Message):
+    """A request for FindExamples."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_VERSION_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    dataset_version: _builtins.str
+    """The id, or at least its first 8 characters."""
+    text: _builtins.str
+    """The text."""
+    def __init__(
+        self,
+        *,
+        dataset_version: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset_version", b"dataset_version", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindExamplesRequest: _TypeAlias = FindExamplesRequest  # noqa: Y015
+
+@_typing.final
+class Example(_message.Message):
+    """A row of a dataset version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    LABEL_SOURCE_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    ANNOTATOR_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Its text."""
+    label: _builtins.str
+    """Its label."""
+    label_source: _builtins.str
+    """Where the label comes from: human, feedback, source, weak."""
+    weight: _builtins.float
+    """Its weight in the training, in (0, 1]."""
+    annotator: _builtins.str
+    """Who labeled it; empty if unknown."""
+    origin: _builtins.str
+    """Where it comes from: the source and the place in it."""
+    split: _builtins.str
+    """train, validation or test."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        label: _builtins.str = ...,
+        label_source: _builtins.str = ...,
+        weight: _builtins.float = ...,
+        annotator: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        split: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "label", b"label", "label_source", b"label_source", "origin", b"origin", "split", b"split", "text", b"text", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Example: _TypeAlias = Example  # noqa: Y015
+
+@_typing.final
+class FindExamplesResponse(_message.Message):
+    """The response of FindExamples."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """The rows; none if no row has the text."""
+
+    def __init__(
+        self,
+        *,
+        examples: _abc.Iterable[Global___Example] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["examples", b"examples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindExamplesResponse: _TypeAlias = FindExamplesResponse  # noqa: Y015

@@ -50,6 +50,16 @@ class DatasetServiceStub:
                 request_serializer=tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.FromString,
                 _registered_method=True)
+        self.ListExcludedRows = channel.unary_unary(
+                '/tidemill.v1.DatasetService/ListExcludedRows',
+                request_serializer=tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsResponse.FromString,
+                _registered_method=True)
+        self.FindExamples = channel.unary_unary(
+                '/tidemill.v1.DatasetService/FindExamples',
+                request_serializer=tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesResponse.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer:
@@ -77,6 +87,21 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListExcludedRows(self, request, context):
+        """Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+        An erased text is not shown.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindExamples(self, request, context):
+        """Finds the rows of a dataset version that have a text; case and spacing do not matter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatasetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +119,16 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.DiffDatasetVersions,
                     request_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.SerializeToString,
+            ),
+            'ListExcludedRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListExcludedRows,
+                    request_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsResponse.SerializeToString,
+            ),
+            'FindExamples': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindExamples,
+                    request_deserializer=tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +213,60 @@ class DatasetService:
             '/tidemill.v1.DatasetService/DiffDatasetVersions',
             tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsRequest.SerializeToString,
             tidemill_dot_v1_dot_dataset__service__pb2.DiffDatasetVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListExcludedRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.DatasetService/ListExcludedRows',
+            tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsRequest.SerializeToString,
+            tidemill_dot_v1_dot_dataset__service__pb2.ListExcludedRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindExamples(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.DatasetService/FindExamples',
+            tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesRequest.SerializeToString,
+            tidemill_dot_v1_dot_dataset__service__pb2.FindExamplesResponse.FromString,
             options,
             channel_credentials,
             insecure,

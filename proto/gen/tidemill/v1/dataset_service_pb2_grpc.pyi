@@ -39,6 +39,12 @@ class DatasetServiceStub:
     """Returns one dataset version."""
     DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]
     """Compares two dataset versions by their counts. Only their files show which rows differ."""
+    ListExcludedRows: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.ListExcludedRowsRequest, _dataset_service_pb2.ListExcludedRowsResponse]
+    """Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+    An erased text is not shown.
+    """
+    FindExamples: _grpc.UnaryUnaryMultiCallable[_dataset_service_pb2.FindExamplesRequest, _dataset_service_pb2.FindExamplesResponse]
+    """Finds the rows of a dataset version that have a text; case and spacing do not matter."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -51,6 +57,12 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """Returns one dataset version."""
     DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.DiffDatasetVersionsRequest, _dataset_service_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
     """Compares two dataset versions by their counts. Only their files show which rows differ."""
+    ListExcludedRows: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.ListExcludedRowsRequest, _dataset_service_pb2.ListExcludedRowsResponse]  # type: ignore[assignment]
+    """Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+    An erased text is not shown.
+    """
+    FindExamples: _aio.UnaryUnaryMultiCallable[_dataset_service_pb2.FindExamplesRequest, _dataset_service_pb2.FindExamplesResponse]  # type: ignore[assignment]
+    """Finds the rows of a dataset version that have a text; case and spacing do not matter."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows the dataset versions that models are trained on."""
@@ -78,5 +90,23 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_service_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_service_pb2.DiffDatasetVersionsResponse]]:
         """Compares two dataset versions by their counts. Only their files show which rows differ."""
+
+    @_abc_1.abstractmethod
+    def ListExcludedRows(
+        self,
+        request: _dataset_service_pb2.ListExcludedRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.ListExcludedRowsResponse, _abc.Awaitable[_dataset_service_pb2.ListExcludedRowsResponse]]:
+        """Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+        An erased text is not shown.
+        """
+
+    @_abc_1.abstractmethod
+    def FindExamples(
+        self,
+        request: _dataset_service_pb2.FindExamplesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_service_pb2.FindExamplesResponse, _abc.Awaitable[_dataset_service_pb2.FindExamplesResponse]]:
+        """Finds the rows of a dataset version that have a text; case and spacing do not matter."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,7 +1,8 @@
 """Data: dataset versions, what differs between two, and where a prediction comes from."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
 from tidemill_core.dataset_folder import read_manifest
 from tidemill_core.errors import DataError
-from tidemill_server.console.routes import get
+from tidemill_server.console.routes import get, problem
 from tidemill_server.console.visit import Visit
+from tidemill_server.gateway.problem import Failed
 
 _PAGE = 30
+_NOT_FOUND = 404
 _LABELS = 100
 """Most labels of a page, the commonest ones or those that changed most."""
 
@@ -33,10 +36,7 @@ async def show(visit: Visit) -> Response:
 
 async def one(visit: Visit) -> Response:
     """Show one version, with the profile that its build wrote."""
-    wanted = visit.request.path_params["dataset_version"]
-    request = pb.GetDatasetVersionRequest(dataset_version=wanted)
-    kind = pb.GetDatasetVersionResponse
-    found = (await visit.ask("DatasetService/GetDatasetVersion", request, kind)).dataset_version
+    found = await _version(visit, visit.request.path_params["dataset_version"])
     labels = sorted(found.label_counts.items(), key=lambda item: (-item[1], item[0]))
     return visit.show(
         "dataset.html",
@@ -55,6 +55,43 @@ def _profile(uri: str) -> Mapping[str, Any]:
     except DataError:
         return {}
     return profile
+
+
+async def excluded(visit: Visit) -> Response:
+    """Show the ingested rows that are not in a version, and why."""
+    asked = visit.request.query_params
+    version = await _version(visit, visit.request.path_params["dataset_version"])
+    request = pb.ListExcludedRowsRequest(
+        dataset_version=version.dataset_version,
+        rule=asked.get("rule", ""),
+        page_size=_PAGE,
+        page_token=asked.get("after", ""),
+    )
+    kind = pb.ListExcludedRowsResponse
+    found = await visit.ask("DatasetService/ListExcludedRows", request, kind)
+    return visit.show(
+        "excluded.html",
+        version=version,
+        rule=request.rule,
+        rows=found.excluded_rows,
+        after=found.next_page_token,
+    )
+
+
+async def _version(visit: Visit, dataset_version: str) -> pb.DatasetVersion:
+    request = pb.GetDatasetVersionRequest(dataset_version=dataset_version)
+    kind = pb.GetDatasetVersionResponse
+    return (await visit.ask("DatasetService/GetDatasetVersion", request, kind)).dataset_version
+
+
+async def _known_version(visit: Visit, dataset_version: str) -> pb.DatasetVersion | None:
+    """Return a version; None if the catalog does not have it, as that of another installation."""
+    try:
+        return await _version(visit, dataset_version)
+    except Failed as failed:
+        if problem(failed).status == _NOT_FOUND:
+            return None
+        raise
 
 
 async def diff(visit: Visit) -> Response:
@@ -79,7 +116,7 @@ async def prediction(visit: Visit) -> Response:
     """Show a prediction, and the version, the dataset and the verdicts behind it."""
     prediction_id = visit.request.query_params.get("id", "").strip()
     if not prediction_id:
-        return visit.show("prediction.html", found=None, version=None, gates=(), feedback=())
+        return visit.show("prediction.html", found=None)
     request = prediction_pb.GetPredictionRequest(prediction_id=prediction_id)
     answer = prediction_pb.GetPredictionResponse
     found = await visit.ask("PredictionService/GetPrediction", request, answer)
@@ -95,13 +132,37 @@ async def prediction(visit: Visit) -> Response:
         feedback_pb.ListFeedbackRequest(task=visit.task, prediction_id=prediction_id),
         feedback_pb.ListFeedbackResponse,
     )
+    dataset_version = made_by.model_version.dataset_version
     return visit.show(
         "prediction.html",
         found=found,
+        dataset=await _known_version(visit, dataset_version),
+        rows=await _rows_with(visit, dataset_version, found.text),
         version=made_by.model_version,
         gates=made_by.gate_results,
         feedback=verdicts.feedback,
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a dataset version with a text, or why they cannot be found."""
+
+    examples: Sequence[pb.Example] = ()
+    problem: str = ""
+
+
+async def _rows_with(visit: Visit, dataset_version: str, text: str) -> _Rows:
+    if visit.tasks[visit.task].kind == "preference":
+        return _Rows(problem="Rows with pairs of answers are not searched.")
+    if not text:
+        return _Rows(problem="Without the text, its rows cannot be found.")
+    request = pb.FindExamplesRequest(dataset_version=dataset_version, text=text)
+    try:
+        answer = await visit.ask("DatasetService/FindExamples", request, pb.FindExamplesResponse)
+    except Failed as failed:
+        return _Rows(problem=problem(failed).detail)
+    return _Rows(answer.examples)
 
 
 ROUTES = (
@@ -109,4 +170,5 @@ ROUTES = (
     get("/t/{task}/data/diff", diff),
     get("/t/{task}/data/prediction", prediction),
     get("/t/{task}/data/{dataset_version}", one),
+    get("/t/{task}/data/{dataset_version}/excluded", excluded),
 )

@@ -158,4 +158,7 @@ ROUTES = (
     post("/t/{task}/label", give),
     post("/t/{task}/label/store", store),
     post("/t/{task}/label/pair", pairs.give),
+    post("/t/{task}/label/pair/undo", pairs.undo),
+    post("/t/{task}/label/pair/store", pairs.store),
+    post("/t/{task}/label/pair/own", pairs.own),
 )

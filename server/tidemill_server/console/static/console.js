@@ -70,10 +70,10 @@
     if (first && event.target.value) first.click();
   });
 
-  // A label that is still held is stored when its page is left.
+  // A label or a choice that is still held is stored when its page is left.
   window.addEventListener("pagehide", () => {
     const form = document.getElementById("judge");
-    if (form && form.elements.held_label) navigator.sendBeacon(`${form.getAttribute("action")}/store`, new URLSearchParams(new FormData(form)));
+    if (form && (form.elements.held_label || form.elements.held_better)) navigator.sendBeacon(`${form.getAttribute("action")}/store`, new URLSearchParams(new FormData(form)));
   });
 
   // A list is filtered while one types.

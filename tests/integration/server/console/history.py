@@ -4,6 +4,9 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import update
+
+from tests.integration.server.dataset_files import write_dataset_files
 from tests.integration.server.front import Workspace
 from tests.integration.server.models import LABELS
 from tidemill_core.domain.alert import Severity
@@ -20,6 +23,7 @@ from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner, lo
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.gate_results import record_gate_results
 from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.schema import model_versions
 from tidemill_core.text_hash import load_text_key
 
 TASK = "support"
@@ -37,6 +41,10 @@ TEXTS = (
     "I cannot find the code for the login",
     "Why was my card declined at the petrol station?",
 )
+EXCLUDED = [
+    *[("train.csv", f"train.csv:{n}", "DUPLICATE", "merged", "card") for n in range(2, 42)],
+    ("train.csv", "train.csv:77", "TEXT_BLANK", "quarantined", SCRIPT),
+]
 _DAYS = 21
 
 
@@ -59,6 +67,8 @@ def write_history(workspace: Workspace, now: datetime, script: str = SCRIPT) -> 
 def _datasets(workspace: Workspace, now: datetime, script: str) -> None:
     counts = {"billing": 3120, "card": 2480, "login": 1490, "transfer": 1810}
     for number, days in ((1, _DAYS), (2, 6)):
+        folder = workspace.folder / "var" / "datasets" / TASK / (str(number) * 64)
+        write_dataset_files(folder, [(TEXTS[0].upper(), "card"), (script, "billing")], EXCLUDED)
         labels = {label: count * number // 2 for label, count in counts.items()}
         total = sum(labels.values())
         if number == 2:
@@ -67,7 +77,7 @@ def _datasets(workspace: Workspace, now: datetime, script: str) -> None:
             DatasetVersion(
                 dataset_version=str(number) * 64,
                 task=TASK,
-                uri=str(workspace.folder / "var" / "datasets" / TASK / (str(number) * 64)),
+                uri=str(folder),
                 row_counts={
                     "train": total * 8 // 10,
                     "validation": total // 10,
@@ -114,8 +124,10 @@ def _gates(accuracy: float, failed: bool = False) -> list[GateResult]:
 
 def _versions(workspace: Workspace, now: datetime) -> None:
     models = workspace.storage.models
+    champion = (model_versions.c.task == TASK) & (model_versions.c.version == CHAMPION)
     with workspace.storage.database.write() as connection:
         record_gate_results(connection, TASK, CHAMPION, _gates(0.905))
+        connection.execute(update(model_versions).where(champion).values(dataset_version="2" * 64))
     models.promote(TASK, CHAMPION, Change("bo", "better on billing", "", now - timedelta(hours=29)))
     for state, reason, failed in (
         (ModelState.REJECTED, "accuracy falls on billing (88.0% to 77.0%)", True),

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
 from playwright.sync_api import Page
 
 from tests.integration.server.console.conftest import ConsoleSite, csrf, faults
-from tests.integration.server.console.history import PAIRS, SCRIPT
+from tests.integration.server.console.history import PAIRS, SCRIPT, TEXTS
 from tests.plugins.waiting import wait_until
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.access import Scope
 from tidemill_core.domain.feedback import HoldState
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.database import Page as StoredPage
+from tidemill_core.storage.predictions import Span
 
 OpenPage = Callable[..., Page]
 PAGES = {
@@ -25,6 +28,7 @@ PAGES = {
     "/t/support/quality": "Quality",
     "/t/support/data": "Data",
     f"/t/support/data/{'2' * 64}": "Dataset 222222222222",
+    f"/t/support/data/{'2' * 64}/excluded": "Rows that are not in it",
     f"/t/support/data/diff?a={'1' * 64}&b={'2' * 64}": "What changed",
     "/t/support/label": "Label",
     f"/t/{PAIRS}/label": "Label",
@@ -145,7 +149,33 @@ def test_a_signal_leads_to_its_texts_and_their_origin(open_page: OpenPage) -> No
     assert SCRIPT in origin
     assert "Version 2" in origin
     assert "classes: passed" in origin
+    assert "They come from train.csv" in origin
+    assert "No row has this text" in origin
     assert faults(page) == []
+
+
+def test_a_prediction_leads_to_the_rows_with_its_text(
+    open_page: OpenPage, site: ConsoleSite
+) -> None:
+    """Its lineage ends in the rows of the dataset that say the same, whatever their case."""
+    now, predictions = system_clock(), site.workspace.storage.predictions
+    found = map(predictions.get, predictions.ids(Span("support", now - timedelta(days=1), now)))
+    prediction_id = next(each.prediction_id for each in found if each and each.text == TEXTS[0])
+    page = open_page(f"/t/support/data/prediction?id={prediction_id}")
+    assert TEXTS[0].upper() in page.inner_text(".lineage")
+
+
+def test_excluded_rows_are_shown_with_their_reasons(open_page: OpenPage) -> None:
+    """Each rule of a dataset version leads to its rows, page by page."""
+    page = open_page(f"/t/support/data/{'2' * 64}")
+
+    page.click("th >> text=duplicate")
+    assert page.locator("tbody tr").count() == 30
+    page.click("text=More rows")
+    assert page.locator("tbody tr").count() == 10
+    assert "train.csv:41" in page.inner_text("tbody tr >> nth=9")
+    page.click(".badge >> text=text blank")
+    assert page.inner_text("tbody td >> nth=2") == SCRIPT
 
 
 def test_a_key_labels_a_text_and_undo_takes_it_back(open_page: OpenPage, site: ConsoleSite) -> None:
@@ -177,18 +207,29 @@ def _decided(site: ConsoleSite) -> dict[str, str]:
     return {each.text: each.label for each in items}
 
 
-def test_a_pair_is_judged_with_a_key(open_page: OpenPage, site: ConsoleSite) -> None:
-    """A person chooses the better of two answers, and gets the next pair."""
-    page = open_page(f"/t/{PAIRS}/label")
-    prompt = page.inner_text(".reading")
+def test_a_pair_is_judged_with_a_key_and_undo_takes_it_back(
+    open_page: OpenPage, site: ConsoleSite
+) -> None:
+    """A person chooses the better of two answers; it is stored with the next, or at the end."""
+    page, preferences = open_page(f"/t/{PAIRS}/label"), site.workspace.storage.preferences
+    stored = partial(preferences.page, PAIRS, StoredPage(size=1))
+    prompt, before = page.inner_text(".reading"), stored()[0]
 
     page.keyboard.press("1")
+    page.wait_for_selector(".held >> text=the left one")
+    page.keyboard.press("u")
+    page.wait_for_selector(".held", state="detached")
+    assert page.inner_text(".reading") == prompt
+    assert stored()[0] == before
+    answer = page.inner_text("#right")
+    page.keyboard.press("2")
+    page.wait_for_selector(".held >> text=the right one")
+    assert faults(page) == []
+    page.goto(f"{site.url}/")
 
-    page.wait_for_function(
-        "before => document.querySelector('.reading').innerText !== before", arg=prompt
-    )
-    [stored], _ = site.workspace.storage.preferences.page(PAIRS, StoredPage(size=1))
-    assert (stored.prompt, stored.annotator) == (prompt, "ada")
+    wait_until(lambda: stored()[0] != before, "the held choice is stored", 10)
+    [found], _ = stored()
+    assert (found.prompt, found.chosen, found.annotator) == (prompt, answer, "ada")
 
 
 def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:

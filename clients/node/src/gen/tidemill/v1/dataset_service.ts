@@ -148,6 +148,72 @@ export interface DiffDatasetVersionsResponse {
   labelChanges: LabelCountChange[];
 }
 
+/** A request for ListExcludedRows. */
+export interface ListExcludedRowsRequest {
+  /** The id, or at least its first 8 characters. */
+  datasetVersion: string;
+  /** Only rows that this rule excluded; empty lists all. */
+  rule: string;
+  /** How many to return, up to 1,000; 0 means 100. A page may be shorter before the last one. */
+  pageSize: number;
+  /** next_page_token of the previous page. */
+  pageToken: string;
+}
+
+/** An ingested row that is not in a dataset version. */
+export interface ExcludedRow {
+  /** The source's name. */
+  source: string;
+  /** Where the row is in the source, such as a file and a line. */
+  origin: string;
+  /** The rule that excluded it. */
+  rule: string;
+  /** What became of it: merged, left_out, quarantined. */
+  outcome: string;
+  /** The value that broke the rule, or the label of a valid row; up to 500 characters. */
+  value: string;
+}
+
+/** The response of ListExcludedRows. */
+export interface ListExcludedRowsResponse {
+  /** The rows. */
+  excludedRows: ExcludedRow[];
+  /** Token of the next page; empty on the last page. */
+  nextPageToken: string;
+}
+
+/** A request for FindExamples. */
+export interface FindExamplesRequest {
+  /** The id, or at least its first 8 characters. */
+  datasetVersion: string;
+  /** The text. */
+  text: string;
+}
+
+/** A row of a dataset version. */
+export interface Example {
+  /** Its text. */
+  text: string;
+  /** Its label. */
+  label: string;
+  /** Where the label comes from: human, feedback, source, weak. */
+  labelSource: string;
+  /** Its weight in the training, in (0, 1]. */
+  weight: number;
+  /** Who labeled it; empty if unknown. */
+  annotator: string;
+  /** Where it comes from: the source and the place in it. */
+  origin: string;
+  /** train, validation or test. */
+  split: string;
+}
+
+/** The response of FindExamples. */
+export interface FindExamplesResponse {
+  /** The rows; none if no row has the text. */
+  examples: Example[];
+}
+
 function createBaseDatasetVersion(): DatasetVersion {
   return {
     datasetVersion: "",
@@ -1335,6 +1401,516 @@ export const DiffDatasetVersionsResponse: MessageFns<DiffDatasetVersionsResponse
   },
 };
 
+function createBaseListExcludedRowsRequest(): ListExcludedRowsRequest {
+  return { datasetVersion: "", rule: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListExcludedRowsRequest: MessageFns<ListExcludedRowsRequest> = {
+  encode(message: ListExcludedRowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.datasetVersion !== "") {
+      writer.uint32(10).string(message.datasetVersion);
+    }
+    if (message.rule !== "") {
+      writer.uint32(18).string(message.rule);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExcludedRowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExcludedRowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.datasetVersion = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExcludedRowsRequest>, I>>(base?: I): ListExcludedRowsRequest {
+    return ListExcludedRowsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExcludedRowsRequest>, I>>(object: I): ListExcludedRowsRequest {
+    const message = createBaseListExcludedRowsRequest();
+    message.datasetVersion = object.datasetVersion ?? "";
+    message.rule = object.rule ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseExcludedRow(): ExcludedRow {
+  return { source: "", origin: "", rule: "", outcome: "", value: "" };
+}
+
+export const ExcludedRow: MessageFns<ExcludedRow> = {
+  encode(message: ExcludedRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.origin !== "") {
+      writer.uint32(18).string(message.origin);
+    }
+    if (message.rule !== "") {
+      writer.uint32(26).string(message.rule);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(34).string(message.outcome);
+    }
+    if (message.value !== "") {
+      writer.uint32(42).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExcludedRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExcludedRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ExcludedRow>, I>>(base?: I): ExcludedRow {
+    return ExcludedRow.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ExcludedRow>, I>>(object: I): ExcludedRow {
+    const message = createBaseExcludedRow();
+    message.source = object.source ?? "";
+    message.origin = object.origin ?? "";
+    message.rule = object.rule ?? "";
+    message.outcome = object.outcome ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseListExcludedRowsResponse(): ListExcludedRowsResponse {
+  return { excludedRows: [], nextPageToken: "" };
+}
+
+export const ListExcludedRowsResponse: MessageFns<ListExcludedRowsResponse> = {
+  encode(message: ListExcludedRowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.excludedRows) {
+      ExcludedRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListExcludedRowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListExcludedRowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.excludedRows.push(ExcludedRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<ListExcludedRowsResponse>, I>>(base?: I): ListExcludedRowsResponse {
+    return ListExcludedRowsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<ListExcludedRowsResponse>, I>>(object: I): ListExcludedRowsResponse {
+    const message = createBaseListExcludedRowsResponse();
+    message.excludedRows = object.excludedRows?.map((e) => ExcludedRow.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseFindExamplesRequest(): FindExamplesRequest {
+  return { datasetVersion: "", text: "" };
+}
+
+export const FindExamplesRequest: MessageFns<FindExamplesRequest> = {
+  encode(message: FindExamplesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.datasetVersion !== "") {
+      writer.uint32(10).string(message.datasetVersion);
+    }
+    if (message.text !== "") {
+      writer.uint32(18).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindExamplesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindExamplesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.datasetVersion = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindExamplesRequest>, I>>(base?: I): FindExamplesRequest {
+    return FindExamplesRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindExamplesRequest>, I>>(object: I): FindExamplesRequest {
+    const message = createBaseFindExamplesRequest();
+    message.datasetVersion = object.datasetVersion ?? "";
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseExample(): Example {
+  return { text: "", label: "", labelSource: "", weight: 0, annotator: "", origin: "", split: "" };
+}
+
+export const Example: MessageFns<Example> = {
+  encode(message: Example, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.text !== "") {
+      writer.uint32(10).string(message.text);
+    }
+    if (message.label !== "") {
+      writer.uint32(18).string(message.label);
+    }
+    if (message.labelSource !== "") {
+      writer.uint32(26).string(message.labelSource);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(33).double(message.weight);
+    }
+    if (message.annotator !== "") {
+      writer.uint32(42).string(message.annotator);
+    }
+    if (message.origin !== "") {
+      writer.uint32(50).string(message.origin);
+    }
+    if (message.split !== "") {
+      writer.uint32(58).string(message.split);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Example {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExample();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labelSource = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.annotator = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.split = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<Example>, I>>(base?: I): Example {
+    return Example.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Example>, I>>(object: I): Example {
+    const message = createBaseExample();
+    message.text = object.text ?? "";
+    message.label = object.label ?? "";
+    message.labelSource = object.labelSource ?? "";
+    message.weight = object.weight ?? 0;
+    message.annotator = object.annotator ?? "";
+    message.origin = object.origin ?? "";
+    message.split = object.split ?? "";
+    return message;
+  },
+};
+
+function createBaseFindExamplesResponse(): FindExamplesResponse {
+  return { examples: [] };
+}
+
+export const FindExamplesResponse: MessageFns<FindExamplesResponse> = {
+  encode(message: FindExamplesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.examples) {
+      Example.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindExamplesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindExamplesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.examples.push(Example.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<FindExamplesResponse>, I>>(base?: I): FindExamplesResponse {
+    return FindExamplesResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<FindExamplesResponse>, I>>(object: I): FindExamplesResponse {
+    const message = createBaseFindExamplesResponse();
+    message.examples = object.examples?.map((e) => Example.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Shows the dataset versions that models are trained on. */
 export type DatasetServiceService = typeof DatasetServiceService;
 export const DatasetServiceService = {
@@ -1374,6 +1950,32 @@ export const DatasetServiceService = {
       Buffer.from(DiffDatasetVersionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DiffDatasetVersionsResponse => DiffDatasetVersionsResponse.decode(value),
   },
+  /**
+   * Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+   * An erased text is not shown.
+   */
+  listExcludedRows: {
+    path: "/tidemill.v1.DatasetService/ListExcludedRows" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListExcludedRowsRequest): Buffer =>
+      Buffer.from(ListExcludedRowsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListExcludedRowsRequest => ListExcludedRowsRequest.decode(value),
+    responseSerialize: (value: ListExcludedRowsResponse): Buffer =>
+      Buffer.from(ListExcludedRowsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListExcludedRowsResponse => ListExcludedRowsResponse.decode(value),
+  },
+  /** Finds the rows of a dataset version that have a text; case and spacing do not matter. */
+  findExamples: {
+    path: "/tidemill.v1.DatasetService/FindExamples" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindExamplesRequest): Buffer => Buffer.from(FindExamplesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindExamplesRequest => FindExamplesRequest.decode(value),
+    responseSerialize: (value: FindExamplesResponse): Buffer =>
+      Buffer.from(FindExamplesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindExamplesResponse => FindExamplesResponse.decode(value),
+  },
 } as const;
 
 export interface DatasetServiceServer extends UntypedServiceImplementation {
@@ -1383,6 +1985,13 @@ export interface DatasetServiceServer extends UntypedServiceImplementation {
   getDatasetVersion: handleUnaryCall<GetDatasetVersionRequest, GetDatasetVersionResponse>;
   /** Compares two dataset versions by their counts. Only their files show which rows differ. */
   diffDatasetVersions: handleUnaryCall<DiffDatasetVersionsRequest, DiffDatasetVersionsResponse>;
+  /**
+   * Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+   * An erased text is not shown.
+   */
+  listExcludedRows: handleUnaryCall<ListExcludedRowsRequest, ListExcludedRowsResponse>;
+  /** Finds the rows of a dataset version that have a text; case and spacing do not matter. */
+  findExamples: handleUnaryCall<FindExamplesRequest, FindExamplesResponse>;
 }
 
 export interface DatasetServiceClient extends Client {
@@ -1433,6 +2042,41 @@ export interface DatasetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DiffDatasetVersionsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lists the ingested rows that are not in a dataset version, and why, in the order of the build.
+   * An erased text is not shown.
+   */
+  listExcludedRows(
+    request: ListExcludedRowsRequest,
+    callback: (error: ServiceError | null, response: ListExcludedRowsResponse) => void,
+  ): ClientUnaryCall;
+  listExcludedRows(
+    request: ListExcludedRowsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListExcludedRowsResponse) => void,
+  ): ClientUnaryCall;
+  listExcludedRows(
+    request: ListExcludedRowsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListExcludedRowsResponse) => void,
+  ): ClientUnaryCall;
+  /** Finds the rows of a dataset version that have a text; case and spacing do not matter. */
+  findExamples(
+    request: FindExamplesRequest,
+    callback: (error: ServiceError | null, response: FindExamplesResponse) => void,
+  ): ClientUnaryCall;
+  findExamples(
+    request: FindExamplesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FindExamplesResponse) => void,
+  ): ClientUnaryCall;
+  findExamples(
+    request: FindExamplesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FindExamplesResponse) => void,
   ): ClientUnaryCall;
 }
 
