@@ -1,9 +1,13 @@
 """What every test may ask for."""
 
 import asyncio
+import os
 from typing import Any
 
 import pytest
+
+# Tests run beside each other, and more threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["tests.plugins.postgres"]
 

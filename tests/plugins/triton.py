@@ -24,7 +24,7 @@ from tidemill_core.triton.embedded import EmbeddedTriton, prepare
 from tidemill_core.triton.process import exec_triton
 
 CONTROL_KEY = "key-of-a-test"
-_READY_TIMEOUT_SECONDS = 30.0
+_READY_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 15.0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.databases import new_sqlite
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.storage.storage import open_storage
@@ -34,7 +35,7 @@ def newcomer(tmp_path: Path, source: Path) -> Iterator[JobContext]:
             state_dir=tmp_path / "var",
             model_repository=tmp_path / "models",
         )
-    storage = open_storage(settings.effective_database_url)
+    storage = open_storage(new_sqlite(tmp_path / "var" / "tidemill.db"))
     with TritonControl(settings.triton_address, key="") as triton:
         yield JobContext(
             task="support",

@@ -16,6 +16,7 @@ import grpc
 import pytest
 
 from tests.integration.server.models import LABELS, LENGTH, WORDS, TinyModel, tokenizer_json
+from tests.plugins.databases import new_sqlite
 from tests.plugins.triton import free_ports
 from tidemill.v1 import (
     dataset_service_pb2_grpc,
@@ -34,6 +35,8 @@ from tidemill_core.triton.served import configure
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 MAX_TEXT_LENGTH = 500
+_READY_SECONDS = 120
+"""A front is ready within seconds, except on a busy machine."""
 
 BOTH_TRANSPORTS = pytest.mark.parametrize("transport", ["h2corn", "grpcio"])
 """Runs a test on each transport."""
@@ -61,7 +64,7 @@ class Workspace:
         (folder / "tidemill.toml").write_text("\n".join(lines))
         self.repository = ModelRepository(folder / "model_repository")
         self.database = folder / "var" / "tidemill.db"
-        self.storage = open_storage(f"sqlite:///{self.database}")
+        self.storage = open_storage(new_sqlite(self.database))
         for task, count in versions.items():
             for _ in range(count):
                 self.publish(task)
@@ -172,9 +175,13 @@ class Front:
             )
 
     def start(self) -> None:
-        """Start the process and wait until it answers."""
+        """Start the process and wait until it answers; end it if it does not."""
         self.launch()
-        self.connect()
+        try:
+            self.connect()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def connect(self) -> None:
         """Open a new channel and wait until the process answers on it."""
@@ -186,7 +193,7 @@ class Front:
         ]
         self.channel = grpc.insecure_channel(self.address, options)
         try:
-            grpc.channel_ready_future(self.channel).result(timeout=30)
+            grpc.channel_ready_future(self.channel).result(timeout=_READY_SECONDS)
         except grpc.FutureTimeoutError:
             raise AssertionError(self.log()) from None
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)

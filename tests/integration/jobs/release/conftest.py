@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.jobs.data.building import build
+from tests.plugins.databases import new_sqlite
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
@@ -200,7 +201,7 @@ def open_loop(folder: Path, repository: Path, triton: RunningTriton) -> Iterator
             model_repository=repository,
             tracking=UNTRACKED,
         )
-    storage = open_storage(settings.effective_database_url)
+    storage = open_storage(new_sqlite(folder / "var" / "tidemill.db"))
     with triton.control() as control:
         yield Loop(
             JobContext(

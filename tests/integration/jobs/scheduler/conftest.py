@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
+from tests.plugins.databases import new_sqlite
 from tests.plugins.triton import free_ports
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
@@ -142,7 +143,7 @@ class Workspace:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace over SQLite."""
-    made = Workspace(tmp_path, f"sqlite:///{tmp_path / 'tidemill.db'}")
+    made = Workspace(tmp_path, new_sqlite(tmp_path / "tidemill.db"))
     yield made
     made.end()
 
@@ -150,9 +151,10 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
     """A workspace over each database."""
-    url = f"sqlite:///{tmp_path / 'tidemill.db'}"
     if request.param == "postgresql":
         url = str(request.getfixturevalue("postgres_url"))
+    else:
+        url = new_sqlite(tmp_path / "tidemill.db")
     made = Workspace(tmp_path, url)
     yield made
     made.end()
