@@ -195,23 +195,24 @@ def failing_port() -> Iterator[int]:
         thread.join()
 
 
-@pytest.mark.parametrize("away", [closed_port, silent_port, failing_port])
 def test_trackers_that_are_away_get_the_run_later(
-    context: JobContext, monkeypatch: pytest.MonkeyPatch, away: Any
+    context: JobContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job goes on within a bound, and the next one sends the run to both trackers."""
-    with away() as port:
-        url = f"http://127.0.0.1:{port}"
-        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        monkeypatch.setenv("WANDB_BASE_URL", url)
-        context = tracked_by(context, "mlflow", "wandb", uri=url)
-        record(context)
-        start = time.monotonic()
-        assert send_runs(context) == {"mlflow": 1, "wandb": 1}
-        assert time.monotonic() - start < 90
-    assert links(context) == {}
+    untracked = context
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    record(tracked_by(untracked, "mlflow", "wandb"))
+    for away in (closed_port, silent_port, failing_port):
+        with away() as port:
+            url = f"http://127.0.0.1:{port}"
+            monkeypatch.setenv("WANDB_BASE_URL", url)
+            context = tracked_by(untracked, "mlflow", "wandb", uri=url)
+            start = time.monotonic()
+            assert send_runs(context) == {"mlflow": 1, "wandb": 1}, away
+            assert time.monotonic() - start < 90
+        assert links(context) == {}
     monkeypatch.delenv("WANDB_API_KEY")
-    context = tracked_by(context, "mlflow", "wandb")
+    context = tracked_by(untracked, "mlflow", "wandb")
     assert tracking.run(context) == {"waiting": {"mlflow": 0, "wandb": 0}}
     assert set(links(context)) == {"mlflow", "wandb"}
 
