@@ -1,6 +1,6 @@
-"""The loop on real data: BANKING77 in both formats, and feedback on a tenth of it.
+"""The loop on real data: BANKING77, and feedback on a tenth of it in both formats.
 
-All tests use one stack; its four tasks train at once.
+All tests use one stack; its three tasks train at once.
 """
 
 import random
@@ -30,19 +30,21 @@ CORRECTIONS = 1000
 # check_feedback runs every minute; then a dataset is built and a model trained.
 PATIENCE_SECONDS = 180
 MIN_ACCURACY = 0.90
-TASKS = ("support", "script", "tenth", "shuffled")
+TASKS = ("support", "tenth", "shuffled")
 
 
 @pytest.fixture(scope="module")
 def banking(tmp_path_factory: pytest.TempPathFactory, train_rows: Rows) -> Iterator[Stack]:
-    """Run a stack with all of BANKING77 in both formats, and with a tenth of it twice."""
+    """Run a stack with all of BANKING77, and with a tenth of it in both formats."""
     folder = tmp_path_factory.mktemp("banking")
     whole = write_rows(folder / "train.csv", train_rows)
     tenth = write_rows(folder / "tenth.csv", train_rows[:1000])
-    tasks = {"support": whole, "tenth": tenth, "shuffled": tenth}
+    tasks = {"support": whole, "tenth": tenth}
     write_workspace(folder, tasks, extra="[server]\nreflection = true")
     with (folder / "tidemill.toml").open("a") as file:
-        file.write(f'[tasks.script]\nformat = "torchscript"\nsources = [{{ path = "{whole}" }}]\n')
+        file.write(
+            f'[tasks.shuffled]\nformat = "torchscript"\nsources = [{{ path = "{tenth}" }}]\n'
+        )
     with running(Stack(folder), seconds=400) as stack:
         yield stack
 
@@ -64,13 +66,15 @@ def client(banking: Stack) -> Iterator[TidemillClient]:
         yield connection
 
 
-def test_both_formats_are_accurate_and_agree(client: TidemillClient, test_rows: Rows) -> None:
-    """ONNX and TorchScript reach 0.90 on the official test split, with the same labels."""
+def test_the_model_is_accurate(client: TidemillClient, test_rows: Rows) -> None:
+    """All of BANKING77 gives an accuracy of 0.90 on the official test split."""
+    assert accuracy(client, "support", test_rows) >= MIN_ACCURACY
+
+
+def test_both_formats_agree(client: TidemillClient, test_rows: Rows) -> None:
+    """ONNX and TorchScript, trained on the same rows, give each text the same label."""
     texts = [text for text, _ in test_rows]
-    onnx, torchscript = labels(client, "support", texts), labels(client, "script", texts)
-    right = sum(got == label for got, (_, label) in zip(onnx, test_rows, strict=True))
-    assert right / len(test_rows) >= MIN_ACCURACY
-    assert onnx == torchscript
+    assert labels(client, "tenth", texts) == labels(client, "shuffled", texts)
 
 
 def test_no_test_row_entered_a_dataset(banking: Stack, test_rows: Rows) -> None:
