@@ -1,0 +1,1 @@
+"""Benchmarks of large installations; each command prints a table."""
