@@ -11,6 +11,8 @@ IDS, MASK, TOKEN_TYPES = "input_ids", "attention_mask", "token_type_ids"
 EXPECTED_INPUTS = f"{IDS}, and optionally {MASK} and {TOKEN_TYPES}, of [batch, length]"
 OUTPUT_NAMES = ("logits", "probabilities")
 """The names of the output to take, where a model has several."""
+LAST_LAYER = "last_layer"
+"""In place of a format: a published model, opened up to its last layer."""
 SMALLEST = 1e-12
 """The smallest probability whose logarithm is taken."""
 FRAME = "!Q"

@@ -27,6 +27,17 @@ ANSWER_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 
 
+def address_space(path: Path) -> int:
+    """Return the bytes of address space that a confined process gets for a model's file."""
+    return MEMORY_BYTES + _COPIES * path.stat().st_size
+
+
+def confined_environment() -> dict[str, str]:
+    """Return the environment of a confined process: no secrets, and one thread."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {"PATH": os.environ.get("PATH", ""), **threads}
+
+
 class Sandbox:
     """An opened model; a context manager that ends its process.
 
@@ -34,7 +45,7 @@ class Sandbox:
 
     Args:
         path: the model's file.
-        model_format: `onnx` or `torchscript`.
+        model_format: `onnx` or `torchscript`, or LAST_LAYER.
         vocabulary: the ids that the model gets.
     """
 
@@ -45,20 +56,19 @@ class Sandbox:
             "format": model_format,
             "vocabulary": asdict(vocabulary),
         }
-        self._memory = MEMORY_BYTES + _COPIES * path.stat().st_size
+        self._memory = address_space(path)
         self._process: subprocess.Popen[bytes]
         self.fixed_length: int | None = None
         """The only number of ids in a row that the model takes; None if it takes any."""
 
     def __enter__(self) -> "Sandbox":
         program = (sys.executable, "-P", "-m", "tidemill_jobs.importing.sandbox_main")
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(  # noqa: S603 -- no outside input
             with_parent(*program, str(self._memory)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ.get("PATH", ""), **threads},
+            env=confined_environment(),
         )
         try:
             self.fixed_length = self._ask(self._opening, b"", OPEN_SECONDS)[0]["fixed_length"]

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tidemill_jobs.importing.confinement import confine
-from tidemill_jobs.importing.foreign_model import FRAME, Calibration, ForeignModel, Vocabulary
+from tidemill_jobs.importing.foreign_model import (
+    FRAME,
+    LAST_LAYER,
+    Calibration,
+    ForeignModel,
+    Vocabulary,
+)
 
 _CAUSE_LENGTH = 300
 
@@ -41,6 +47,10 @@ def main() -> None:
 def _open(request: Any) -> ForeignModel:
     # Only now: what starts threads must come after the confinement.
     path, vocabulary = Path(request["path"]), Vocabulary(**request["vocabulary"])
+    if request["format"] == LAST_LAYER:
+        from tidemill_jobs.monitoring.drift.last_layer import LastLayer
+
+        return LastLayer(path)
     if request["format"] == "onnx":
         from tidemill_jobs.importing.onnx_model import OnnxModel
 

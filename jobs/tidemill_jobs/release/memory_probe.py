@@ -1,9 +1,10 @@
-"""The memory that a model takes, measured in a process of its own.
+"""The memory that a model takes, measured in a confined process of its own.
 
-    python -m tidemill_jobs.release.memory_probe model.onnx 64
+    python -m tidemill_jobs.release.memory_probe model.onnx 64 8589934592
 
 It prints the bytes by which opening the model and answering one batch raise the process's peak. It
-imports only the runtime that it needs: torch alone takes seconds and most of the memory.
+imports only the runtime that it needs: torch alone takes seconds and most of the memory. The model
+may come from elsewhere, so the process is confined first, before an import starts threads.
 """
 
 import sys
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from tidemill_core.model_repository import MODEL_FILES
 from tidemill_core.triton.tensors import INPUT_NAME
+from tidemill_jobs.importing.confinement import confine
 
 _ROWS = 64
 
@@ -23,7 +25,8 @@ Ids = npt.NDArray[np.int32]
 
 
 def main() -> None:
-    """Measure the model at the path in the first argument, with rows as long as the second says."""
+    """Measure the model at a path, with rows of a length, in an address space of some bytes."""
+    confine(int(sys.argv[3]))
     path, ids = Path(sys.argv[1]), np.zeros((_ROWS, int(sys.argv[2])), np.int32)
     run = _onnx() if path.name == MODEL_FILES["onnx"] else _torchscript()
     before = _peak_bytes()

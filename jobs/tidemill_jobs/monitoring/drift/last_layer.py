@@ -12,6 +12,8 @@ import onnx
 from tidemill_core.model_repository import MODEL_FILES
 from tidemill_core.onnx_session import open_session
 from tidemill_core.triton.tensors import INPUT_NAME
+from tidemill_jobs.importing.foreign_model import Calibration
+from tidemill_jobs.importing.refusal import ModelRefused
 
 Vectors = npt.NDArray[np.float32]
 Layer = Callable[[npt.NDArray[np.int32]], Vectors]
@@ -20,12 +22,26 @@ Layer = Callable[[npt.NDArray[np.int32]], Vectors]
 _LINEAR = ("Gemm", "MatMul")
 
 
-def open_last_layer(folder: Path) -> Layer:
-    """Open the model in a version's folder, up to its last layer."""
-    torchscript = folder / MODEL_FILES["torchscript"]
-    return (
-        _torchscript(torchscript) if torchscript.exists() else _onnx(folder / MODEL_FILES["onnx"])
-    )
+class LastLayer:
+    """A published model up to its last layer, as the confined process opens it.
+
+    Args:
+        path: the model's file.
+    """
+
+    fixed_length = None
+
+    def __init__(self, path: Path) -> None:
+        is_torchscript = path.name == MODEL_FILES["torchscript"]
+        self._layer = _torchscript(path) if is_torchscript else _onnx(path)
+
+    def answer(self, input_ids: npt.NDArray[np.int32]) -> Vectors:
+        """Return what the last layer takes for encoded texts."""
+        return self._layer(input_ids)
+
+    def wrapped(self, calibration: Calibration) -> bytes:  # noqa: ARG002 -- the protocol
+        """Refuse, because only a whole model can be wrapped."""
+        raise ModelRefused("a part of a model", "a whole one")
 
 
 def _onnx(path: Path) -> Layer:

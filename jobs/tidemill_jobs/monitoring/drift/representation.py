@@ -21,7 +21,8 @@ from tidemill_core.domain.split import Split
 from tidemill_core.model_repository import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
-from tidemill_jobs.monitoring.drift.last_layer import Layer, Vectors, open_last_layer
+from tidemill_jobs.importing.foreign_model import LAST_LAYER, Vocabulary
+from tidemill_jobs.importing.sandbox import Sandbox
 from tidemill_jobs.monitoring.drift.shift import Counts
 
 SAMPLE = 1000
@@ -35,26 +36,36 @@ _FAR_PERCENTS = (2, 10)
 _CLUSTERS = 16
 _ROWS_A_CLUSTER = 25
 _ROWS_A_CALL = 64
+_ANY = Vocabulary(0, 0)  # the encoder's ids are the model's
+
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TextReader:
     """Reads texts as a model does.
 
+    The model may come from elsewhere, so a confined process opens it.
+
     Attributes:
-        layer: from encoded texts to what the last layer takes.
+        model: the model's file.
         encoder: encodes texts as the model's input.
     """
 
-    layer: Layer
+    model: Path
     encoder: TextEncoder
 
     def read(self, texts: Sequence[str]) -> Vectors:
-        """Return a vector of length 1 for each of n texts, at least one: float32 [n, width]."""
+        """Return a vector of length 1 for each of n texts, at least one: float32 [n, width].
+
+        Raises:
+            ModelRefused: the model cannot be opened, or does not answer.
+        """
         parts = []
-        for start in range(0, len(texts), _ROWS_A_CALL):
-            rows = self.encoder.encode(texts[start : start + _ROWS_A_CALL])
-            parts.append(self.layer(rows).reshape(len(rows), -1))
+        with Sandbox(self.model, LAST_LAYER, _ANY) as layer:
+            for start in range(0, len(texts), _ROWS_A_CALL):
+                rows = self.encoder.encode(texts[start : start + _ROWS_A_CALL])
+                parts.append(layer.answer(rows).reshape(len(rows), -1))
         vectors = np.concatenate(parts)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
@@ -121,14 +132,14 @@ def learn_regions(reader: TextReader, training: Sequence[str]) -> Regions:
 
 @lru_cache(maxsize=4)
 def read_dataset(
-    folder: Path, sequence_length: int, repair: TextRepair, dataset: Path, changed_ns: int
+    model: Path, sequence_length: int, repair: TextRepair, dataset: Path, changed_ns: int
 ) -> Reading | None:
     """Read a version's dataset as the version does; None if it has too few texts.
 
     A process that checks every night keeps the result.
 
     Args:
-        folder: the version's folder.
+        model: the file of the version's model, beside which its tokenizer is.
         sequence_length: token ids in a row.
         repair: brings texts into the form of the training texts.
         dataset: the folder of the dataset version.
@@ -143,8 +154,8 @@ def read_dataset(
     )
     if min(len(training), len(held_out)) < FEWEST:
         return None
-    encoder = TextEncoder(folder / TOKENIZER_FILE, sequence_length, repair)
-    reader = TextReader(open_last_layer(folder), encoder)
+    encoder = TextEncoder(model.parent / TOKENIZER_FILE, sequence_length, repair)
+    reader = TextReader(model, encoder)
     regions = learn_regions(reader, training)
     places = regions.sort(reader.read(held_out))
     reference = np.bincount(places, minlength=len(regions.names)).astype(np.int64)

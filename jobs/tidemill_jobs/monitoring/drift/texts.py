@@ -11,7 +11,7 @@ from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.signals import Signal
 from tidemill_core.errors import NotFound
-from tidemill_core.model_repository import ModelManifest
+from tidemill_core.model_repository import MODEL_FILES, ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_jobs.context import JobContext
@@ -58,7 +58,8 @@ def read_texts(
     if dataset is None:
         return _without("the rows of the version's dataset version are gone")
     reading = read_dataset(
-        context.repository.folder(manifest.task, manifest.model_format, manifest.version),
+        context.repository.folder(manifest.task, manifest.model_format, manifest.version)
+        / MODEL_FILES[manifest.model_format],
         manifest.sequence_length,
         manifest.text_repair,
         dataset,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.model_repository import MODEL_FILES, ModelRepository
-from tidemill_jobs.monitoring.drift.last_layer import open_last_layer
 from tidemill_jobs.monitoring.drift.representation import TextReader
 
 SAMPLE = 1000
@@ -21,10 +20,8 @@ def open_reader(repository: ModelRepository, version: ModelVersion) -> TextReade
         DataError: its manifest or its tokenizer is damaged.
     """
     place = (version.task, version.model_format, version.version)
-    folder = repository.folder(*place)
-    if not (folder / MODEL_FILES[version.model_format]).is_file():
-        return None
-    return TextReader(open_last_layer(folder), repository.encoder(*place))
+    model = repository.folder(*place) / MODEL_FILES[version.model_format]
+    return TextReader(model, repository.encoder(*place)) if model.is_file() else None
 
 
 def embeddings(reader: TextReader, texts: Sequence[str]) -> list[Embedding]:

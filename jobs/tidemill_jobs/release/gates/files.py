@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ from torch import nn
 
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.errors import TidemillError
+from tidemill_jobs.importing.sandbox import address_space, confined_environment
 from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Trial
 from tidemill_jobs.training.export import TOLERANCE, compare
@@ -40,19 +42,22 @@ def _size_mb(trial: Trial) -> float:
 
 
 def memory(trial: Trial) -> Finding:
-    """Open the model in a process of its own, let it answer a batch, and measure the memory.
+    """Open the model in a confined process, let it answer a batch, and measure the memory.
 
     Raises:
         ModelUnreadable: the model cannot be opened or does not answer.
     """
     published, allowed = trial.published, trial.limits.gate.max_memory_mb
-    if trial.candidate.original is None and published.version.model_format == "torchscript":
-        return not_applicable("an imported TorchScript model is not opened outside Triton")
-    length = str(published.manifest.sequence_length)
-    command = [sys.executable, "-P", "-m", _PROBE, str(published.file), length]
+    arguments = (published.file, published.manifest.sequence_length, _address_space(published.file))
+    command = [sys.executable, "-P", "-m", _PROBE, *map(str, arguments)]
     try:
         probe = subprocess.run(  # noqa: S603 -- our own module
-            command, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=True
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=True,
+            env=confined_environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise ModelUnreadable(f"the model did not answer within {_PROBE_SECONDS:g} s") from error
@@ -62,6 +67,13 @@ def memory(trial: Trial) -> Finding:
     megabytes = json.loads(probe.stdout) / _MEGABYTE
     reason = f"{megabytes:.0f} MB, loaded and answering; at most {allowed:g} MB are allowed"
     return limit(megabytes, allowed, reason)
+
+
+def _address_space(file: Path) -> int:
+    try:
+        return address_space(file)
+    except OSError as error:
+        raise ModelUnreadable(f"{file}: {error.strerror}") from error
 
 
 def weights(trial: Trial) -> Finding:

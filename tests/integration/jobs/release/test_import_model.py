@@ -115,6 +115,7 @@ def test_a_sound_model_becomes_champion(loop: Loop, model_format: str) -> None:
     gates = {each.gate: each for each in found}
     assert gates["export"].verdict is GateVerdict.NOT_APPLICABLE
     assert gates["answers"].verdict is GateVerdict.PASSED
+    assert gates["memory"].verdict is GateVerdict.PASSED  # measured in a confined process
     deployment = loop.context.storage.models.deployment(loop.context.task)
     assert deployment is not None
     assert deployment.actor == "import_model"

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from tests.integration.server.models import LENGTH, TinyModel
-from tidemill_jobs.monitoring.drift.last_layer import open_last_layer
+from tidemill_jobs.importing.foreign_model import LAST_LAYER, Vocabulary
+from tidemill_jobs.importing.sandbox import Sandbox
+from tidemill_jobs.monitoring.drift.last_layer import LastLayer
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier
 
 ROWS = np.array([[2, 3, 4, 0, 0, 0, 0, 0], [5, 5, 6, 7, 0, 0, 0, 0]], dtype=np.int32)
@@ -39,7 +41,7 @@ def test_an_onnx_model_ends_before_its_last_product(tmp_path: Path) -> None:
     """The vectors of an ONNX model are what its last matrix multiplies."""
     model = TinyModel(1)
     (tmp_path / "model.onnx").write_bytes(model.onnx())
-    found = open_last_layer(tmp_path)(ROWS)
+    found = LastLayer(tmp_path / "model.onnx").answer(ROWS)
     assert found.shape == (len(ROWS), LENGTH)
     np.testing.assert_allclose(found, model._table[ROWS].mean(axis=1), rtol=1e-5)
 
@@ -54,5 +56,6 @@ def test_a_torchscript_model_ends_before_its_last_layer(tmp_path: Path) -> None:
         content = io.BytesIO()
         torch.jit.save(torch.jit.freeze(traced), content)  # type: ignore[no-untyped-call]
     (tmp_path / "model.pt").write_bytes(content.getvalue())
-    found = open_last_layer(tmp_path)(ROWS)
+    with Sandbox(tmp_path / "model.pt", LAST_LAYER, Vocabulary(0, 0)) as confined:
+        found = confined.answer(ROWS)
     np.testing.assert_allclose(found, network.vectors(rows).detach().numpy(), rtol=1e-5)
