@@ -5,8 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,21 +48,32 @@ from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
 from tidemill_jobs.release.rollout import watch
 
-settings = load_settings()
-storage = open_storage(settings.effective_database_url)
-begun = 0
+def check(last):
+    settings = load_settings()
+    storage = open_storage(settings.effective_database_url)
+    begun = 0
 
-@event.listens_for(storage.database.engine, "begin")
-def die(connection):
-    global begun
-    begun += 1
-    if begun == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
+    @event.listens_for(storage.database.engine, "begin")
+    def die(connection):
+        nonlocal begun
+        begun += 1
+        if begun == last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-with TritonControl(settings.triton_address, control_key(settings)) as triton:
-    watch.run(open_context(storage, triton))
+    with TritonControl(settings.triton_address, control_key(settings)) as triton:
+        watch.run(open_context(storage, triton))
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        check(int(line))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""A check in its own process, killed as it begins the n-th transaction."""
+"""Checks, each in its own process, killed as they begin the n-th transaction.
+
+It reads each n from a line, and prints the exit code. The imports, which are slow, are done once.
+"""
 
 
 def open_context(storage: Storage, triton: TritonControl) -> JobContext:
@@ -108,11 +119,11 @@ class Watched:
         with chdir(self.workspace.folder), self.triton.control() as control:
             return watch.run(open_context(self.workspace.storage, control))
 
-    def check_and_die(self, transaction: int) -> bool:
-        """Check in another process, which is killed as it begins a transaction.
+    @contextmanager
+    def dying_checks(self) -> Iterator[Callable[[int], bool]]:
+        """Yield a function that checks in another process, killed as it begins a transaction.
 
-        Returns:
-            False if it ended before that.
+        It returns False if the check ended before that.
         """
         environment = {
             **os.environ,
@@ -120,12 +131,22 @@ class Watched:
             "TIDEMILL_TRITON__CONTROL_KEY": CONTROL_KEY,
             "PYTHONPATH": str(Path(__file__).parents[4]),
         }
-        command = [sys.executable, "-c", KILLED_AT, str(transaction)]
-        done = subprocess.run(
-            command, cwd=self.workspace.folder, env=environment, timeout=60, check=False
-        )
-        assert done.returncode in (0, -signal.SIGKILL)
-        return done.returncode != 0
+        command = [sys.executable, "-c", KILLED_AT]
+        pipe, folder = subprocess.PIPE, self.workspace.folder
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True
+        ) as process:
+            asking, answering = process.stdin, process.stdout
+            assert asking is not None
+            assert answering is not None
+
+            def check_and_die(transaction: int) -> bool:
+                print(transaction, file=asking, flush=True)
+                code = int(answering.readline())
+                assert code in (0, -signal.SIGKILL)
+                return code != 0
+
+            yield check_and_die
 
     @property
     def deployment(self) -> Deployment:

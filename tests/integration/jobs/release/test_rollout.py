@@ -123,12 +123,13 @@ def test_killed_while_it_rolls_back(watched: Watched) -> None:
 def _die_everywhere(watched: Watched) -> None:
     """Kill one check after the other, each one transaction later, until one ends."""
     before = watched.deployment.champion
-    for transaction in range(1, 20):
-        if not watched.check_and_die(transaction):
-            assert transaction > 5
-            return
-        assert watched.deployment.champion in (before, 2)
-        assert watched.ask().label
+    with watched.dying_checks() as check_and_die:
+        for transaction in range(1, 20):
+            if not check_and_die(transaction):
+                assert transaction > 5
+                return
+            assert watched.deployment.champion in (before, 2)
+            assert watched.ask().label
     raise AssertionError("a check has more transactions than expected")
 
 
