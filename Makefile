@@ -69,8 +69,8 @@ compose-check: ## Check the compose file, where docker compose is installed
 	else echo "not checked: neither docker compose nor docker-compose is installed"; exit 0; fi; \
 	export POSTGRES_PASSWORD=check TIDEMILL_TRITON__CONTROL_KEY=check; \
 	$$compose config -q; \
-	$$compose --profile gpu config -q; \
-	echo "docker-compose.yml is valid, with and without the gpu profile"
+	$$compose -f docker-compose.yml -f docker-compose.gpu.yml config -q; \
+	echo "docker-compose.yml is valid, with and without docker-compose.gpu.yml"
 
 $(BIN)/helm: deploy/helm/fetch_helm.py | $(INSTALLED_DEV)
 	@echo "Installing Helm into .venv"; $(BIN)/python $< $@

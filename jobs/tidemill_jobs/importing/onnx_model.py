@@ -23,7 +23,7 @@ from tidemill_jobs.importing.foreign_model import (
 from tidemill_jobs.importing.refusal import ModelRefused
 
 OPSETS = range(13, 22)
-"""Softmax has its present meaning since 13; Triton 24.10's ONNX Runtime knows up to 21."""
+"""Softmax has its present meaning since 13; 21 is what Triton's images know since 24.10."""
 DOMAINS = {"", "ai.onnx", "com.microsoft"}
 _REFUSED_OPERATORS = {"EPContext", "PythonOp", "ATen"}
 """Operators of ONNX Runtime that load files or run code."""

@@ -115,10 +115,12 @@ def test_server_and_jobs_share_their_settings() -> None:
 
 
 def test_the_servers_ports_are_the_settings_defaults() -> None:
-    """The published ports are those that the server listens on by default."""
-    ports = [default("grpc_port"), default("http_port")]
-    assert SERVICES["server"]["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports]
-    assert instructions("server", "EXPOSE") == [" ".join(map(str, ports))]
+    """The ports are those that the server listens on by default; the settings' variables move
+    what is published."""
+    ports = {f"TIDEMILL_{name.upper()}": default(name) for name in ("grpc_port", "http_port")}
+    published = [f"127.0.0.1:${{{name}:-{port}}}:{port}" for name, port in ports.items()]
+    assert SERVICES["server"]["ports"] == published
+    assert instructions("server", "EXPOSE") == [" ".join(map(str, ports.values()))]
 
 
 def test_nothing_is_published_beyond_loopback() -> None:
@@ -127,7 +129,7 @@ def test_nothing_is_published_beyond_loopback() -> None:
     open_to_users = {"server", "prometheus", "grafana"}
     assert {name for name, ports in published.items() if ports} == open_to_users
     for ports in published.values():
-        assert all(ipaddress.ip_address(port.rsplit(":", 2)[0]).is_loopback for port in ports)
+        assert all(ipaddress.ip_address(port.partition(":")[0]).is_loopback for port in ports)
     for name in ("triton", "postgres"):
         assert [COMPOSE["networks"][each] for each in SERVICES[name]["networks"]] == [
             {"internal": True}

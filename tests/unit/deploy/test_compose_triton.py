@@ -87,12 +87,10 @@ def test_model_control_needs_the_key() -> None:
         assert key == f"{CONTROL_KEY_HEADER}={CONTROL_KEY}"
 
 
-def test_the_gpu_profile_only_adds_devices() -> None:
-    """One Triton is started, under one name: the CPU's by default, the GPU's by its profile."""
-    default, gpu = dict(SERVICES["triton"]), dict(SERVICES["triton-gpu"])
-    assert (default.pop("profiles"), gpu.pop("profiles")) == (["cpu"], ["gpu"])
-    reserved = gpu.pop("deploy")["resources"]["reservations"]["devices"]
-    assert reserved == [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
-    assert gpu == default
-    assert default["networks"] == {"private": {"aliases": ["triton"]}}
-    assert "COMPOSE_PROFILES=cpu" in (ROOT / ".env").read_text("utf-8").splitlines()
+def test_the_gpu_file_only_adds_devices() -> None:
+    """The second compose file reserves the GPUs for the one Triton, and changes nothing else."""
+    added = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text("utf-8"))
+    devices = [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]
+    reserved = {"deploy": {"resources": {"reservations": {"devices": devices}}}}
+    assert added == {"services": {"triton": reserved}}
+    assert "deploy" not in SERVICES["triton"]
