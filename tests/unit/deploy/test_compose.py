@@ -115,8 +115,7 @@ def test_server_and_jobs_share_their_settings() -> None:
 
 
 def test_the_servers_ports_are_the_settings_defaults() -> None:
-    """The ports are those that the server listens on by default; the settings' variables move
-    what is published."""
+    """They are those that it listens on by default, and the settings' variables move them."""
     ports = {f"TIDEMILL_{name.upper()}": default(name) for name in ("grpc_port", "http_port")}
     published = [f"127.0.0.1:${{{name}:-{port}}}:{port}" for name, port in ports.items()]
     assert SERVICES["server"]["ports"] == published

@@ -71,7 +71,7 @@ def test_onnx_has_the_shapes_that_triton_is_reported(exported: dict[str, bytes])
 
 
 def test_onnx_is_old_enough_for_the_container(exported: dict[str, bytes]) -> None:
-    """Opset and IR are at most 21 and 10, which NVIDIA's images know since 24.10 (ONNX Runtime 1.19)."""
+    """Opset and IR are at most 21 and 10, for NVIDIA's images since 24.10 (ONNX Runtime 1.19)."""
     model = onnx.load_model_from_string(exported["onnx"])
     assert model.ir_version <= 10
     assert {opset.domain: opset.version for opset in model.opset_import}[""] <= 21
