@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def shell(stack: Stack, commands: str, **variables: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def run_python(stack: Stack, block: str) -> None:
+    """Run a block in the workspace, in this process, which has imported transformers already."""
+    with chdir(stack.workspace), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(block, {})  # noqa: S102 -- a block of our own guide
 
 
 def fine_tune(rows_file: Path, folder: Path) -> None:
@@ -116,7 +124,7 @@ def test_the_guide(stack: Stack) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of transformers
         fine_tune(stack.workspace / "train.jsonl", stack.workspace / "my-model")
-    shell(stack, f"python -W ignore - <<'END'\n{to_onnx}\nEND")
+    run_python(stack, to_onnx)
     imported = json.loads(shell(stack, f"{import_model.strip()} --json"))
     assert imported["result"]["state"] == "CHAMPION", imported
     assert imported["import_model"]["format"] == "onnx"
@@ -126,7 +134,7 @@ def test_the_guide(stack: Stack) -> None:
         for version in json.loads(shell(stack, "tidemill models list --json"))
     }
     assert states == {1: "CHAMPION", 2: "ROLLED_BACK"}
-    shell(stack, f"python -W ignore - <<'END'\n{to_torchscript}\nEND")
+    run_python(stack, to_torchscript)
     other = import_model.replace("model.onnx", "model.pt")
     refused = stack.run(*other.split()[1:], check=False)
     assert refused.returncode == 4
