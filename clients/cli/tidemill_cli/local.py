@@ -6,13 +6,14 @@ from pathlib import Path
 from tidemill_cli.failure import ExtrasMissing, UnknownTask, WrongUsage
 from tidemill_core.settings import WORKSPACE_FILE, Settings, load_settings
 
-# One package of each extra: [server], [jobs].
-_MODULES_OF_EXTRAS = ("sqlalchemy", "apscheduler")
+_STORAGE = "sqlalchemy"
+"""A package that both extras have, [server] and [jobs]: enough to use the database."""
+_OF_THE_JOBS = "apscheduler"
 
 
 def missing_module() -> str | None:
     """Return a module of the extras that is not installed; None if all are."""
-    return next((name for name in _MODULES_OF_EXTRAS if find_spec(name) is None), None)
+    return next((name for name in (_STORAGE, _OF_THE_JOBS) if find_spec(name) is None), None)
 
 
 def require_extras() -> None:
@@ -23,6 +24,16 @@ def require_extras() -> None:
     """
     if (module := missing_module()) is not None:
         raise ExtrasMissing(module)
+
+
+def require_storage() -> None:
+    """Require the packages of either extra, such as those in the server's image.
+
+    Raises:
+        ExtrasMissing: neither is installed.
+    """
+    if find_spec(_STORAGE) is None:
+        raise ExtrasMissing(_STORAGE)
 
 
 def settings_with_tasks() -> Settings:

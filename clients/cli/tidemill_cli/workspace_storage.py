@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidemill_cli.connection import current_user
-from tidemill_cli.local import require_extras
+from tidemill_cli.local import require_storage
 from tidemill_cli.output import plain
 from tidemill_core.domain.access import AuditRecord, Authentication
 from tidemill_core.private_files import keep_files_private
@@ -29,7 +29,7 @@ def opened_storage(settings: Settings) -> "Iterator[Storage]":
         ConfigurationError: the URL names no supported database.
         StorageUnavailable: it cannot be reached.
     """
-    require_extras()
+    require_storage()
     from tidemill_core.storage.storage import open_storage
 
     keep_files_private()

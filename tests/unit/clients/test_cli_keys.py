@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -110,3 +112,15 @@ def test_what_cannot_be_done(
     assert run(arguments) == code
     assert told in capsys.readouterr().err
     assert _json(capsys, "keys", "list") == []
+
+
+def test_keys_are_created_in_the_servers_image(workspace: Path) -> None:
+    """A key needs the database alone: the packages of the jobs may be missing."""
+    code = (
+        "import sys; sys.modules['apscheduler'] = None; from tidemill_cli.main import run; "
+        "sys.exit(run(['keys', 'create', '--name=shop', '--scope=predict']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=workspace, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
