@@ -23,4 +23,7 @@ def queue_first_models(
             continue
         latest = storage.jobs.latest(RETRAIN, task, list(JobRunState))
         if latest is None or (latest.state.ended and latest.create_time < started):
-            storage.jobs.enqueue(RunRequest(RETRAIN, task, Trigger.FIRST_MODEL), now)
+            # A process that was stopped here, and no longer leads, must not queue another one.
+            request_id = f"first model of {task} after {latest and latest.run_id}"
+            first = RunRequest(RETRAIN, task, Trigger.FIRST_MODEL, request_id=request_id)
+            storage.jobs.enqueue(first, now)

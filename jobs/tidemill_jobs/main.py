@@ -7,14 +7,13 @@ progress and its result as lines of JSON.
 """
 
 import argparse
-import itertools
 import json
 import os
 import signal
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -68,11 +67,11 @@ class JobsProcess:
         self._runner = Runner(storage.jobs, system_clock)
         repository = ModelRepository(settings.model_repository)
         self._triton = triton
-        self._reconciler = Reconciler(storage, repository, system_clock)
+        self._reconciler = Reconciler(storage, repository, system_clock, self._leads)
         self._sender = Sender(storage.alert_outbox, settings.alerts, system_clock)
         tasks = list(settings.tasks)
         self._schedule = Schedule(settings.schedule, tasks, storage.jobs, system_clock)
-        self._leading = threading.Event()
+        self._leads_until = 0.0
         self._prune_at = self._started
 
     def run(self, stopping: threading.Event) -> None:
@@ -88,7 +87,6 @@ class JobsProcess:
             try:
                 self._tick()
             except StorageUnavailable as error:
-                self._leading.clear()
                 log.warning("database_away", detail=error.detail or str(error))
         self._stop_leading()
         self._runner.stop()
@@ -97,40 +95,43 @@ class JobsProcess:
         self._storage.leases.release(LEASE, self._holder)
 
     def _tick(self) -> None:
-        now = system_clock()
         self._runner.watch()
+        now, begin = system_clock(), time.monotonic()
         if not self._storage.leases.acquire(LEASE, self._holder, LEASE_LENGTH, now):
             self._stop_leading()
             return
-        self._leading.set()
-        if not self._schedule.started:
-            self._lead()
-        if now >= self._prune_at:
-            self._prune(now)
+        self._leads_until = begin + LEASE_LENGTH.total_seconds()
         tasks = list(self._settings.tasks)
-        self._schedule.tick()
-        queue_first_models(self._storage, tasks, self._started, now)
-        queue_rollouts(self._storage, tasks, now)
-        self._runner.start_queued()
+        for step in (
+            self._lead,
+            lambda: self._prune(now),
+            self._schedule.tick,
+            lambda: queue_first_models(self._storage, tasks, self._started, now),
+            lambda: queue_rollouts(self._storage, tasks, now),
+            self._runner.start_queued,
+        ):
+            if self._leads():
+                step()
+
+    def _leads(self) -> bool:
+        """Return whether the lease is still this process's, also after the process was stopped."""
+        return time.monotonic() < self._leads_until
 
     def _reconcile(self, stopping: threading.Event) -> None:
         """Reconcile what each Triton serves while this process leads, until `stopping` is set."""
         while not stopping.wait(TICK_SECONDS):
             try:
                 for server in self._triton.servers():
-                    self._reconciler.tick(server, self._tasks_while_leading())
+                    self._reconciler.tick(server, self._settings.tasks)
             except TritonUnavailable as error:
                 log.warning("not_reconciled", detail=error.detail)
             except Exception:  # an unexpected error must not end the thread
                 log.exception("not_reconciled")
 
-    def _tasks_while_leading(self) -> Iterator[str]:
-        return itertools.takewhile(lambda _: self._leading.is_set(), self._settings.tasks)
-
     def _send_alerts(self, stopping: threading.Event) -> None:
         """Send alerts while this process leads, until `stopping` is set."""
         while not stopping.wait(ALERT_SECONDS):
-            if not self._leading.is_set():
+            if not self._leads():
                 continue
             try:
                 self._sender.tick()
@@ -142,11 +143,15 @@ class JobsProcess:
                 log.exception("alerts_not_sent")
 
     def _prune(self, now: datetime) -> None:
+        if now < self._prune_at:
+            return
         pruned = prune_runs(self._storage.database, CHECKS, now - KEEP_CHECKS)
         self._prune_at = now + PRUNE_EVERY
         log.info("runs_pruned", runs=pruned)
 
     def _lead(self) -> None:
+        if self._schedule.started:
+            return
         log.info("leading", holder=self._holder)
         self._storage.jobs.set_catalog(catalog(self._settings.schedule))
         for run_id in self._storage.jobs.close_gone(list(self._settings.tasks), system_clock()):
@@ -154,7 +159,7 @@ class JobsProcess:
         self._schedule.start()
 
     def _stop_leading(self) -> None:
-        self._leading.clear()
+        self._leads_until = 0.0
         if self._schedule.started:
             log.info("not_leading", holder=self._holder)
             self._schedule.stop()

@@ -40,7 +40,7 @@ class ReplayedJobs:
         self._clock = clock
         self._started = clock()
         repository = ModelRepository(settings.model_repository)
-        self._reconciler = Reconciler(storage, repository, clock)
+        self._reconciler = Reconciler(storage, repository, clock, lambda: True)
         self._sender = Sender(storage.alert_outbox, settings.alerts, clock)
         self._schedule = Schedule(settings.schedule, list(settings.tasks), storage.jobs, clock)
 

@@ -1,5 +1,6 @@
 """A real PostgreSQL, started once per session for the first test that needs it."""
 
+import contextlib
 import itertools
 import os
 import signal
@@ -50,8 +51,18 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """Run the session's PostgreSQL; stop it and remove its data when the session ends."""
+    with running_postgres(tmp_path_factory.mktemp("run")) as postgres:
+        yield postgres
+
+
+@contextlib.contextmanager
+def running_postgres(folder: Path) -> Iterator[Postgres]:
+    """Run a PostgreSQL; stop it and remove its data at the end.
+
+    Args:
+        folder: an empty folder.
+    """
     # pgserver keeps its lock file there, and warns at import if the folder is missing.
-    folder = tmp_path_factory.mktemp("run")
     before = os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pgserver.postgres_server import get_server
 

@@ -21,6 +21,8 @@ BUSY_TIMEOUT_SECONDS = 5
 """Longest wait for a connection or a lock."""
 STATEMENT_TIMEOUT_SECONDS = 60
 """Longest run of a statement on PostgreSQL; migrations have no limit."""
+_LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+"""Ends the transaction of a process that was stopped while it holds a table's lock."""
 MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE_SIZE = 100
 # All of asyncio's threads may need a connection at once; the prediction log needs one more.
@@ -59,7 +61,7 @@ class Database:
             with writer.begin():
                 if alone_on is not None and self.engine.dialect.name == "postgresql":
                     lock = f"LOCK TABLE {alone_on.name} IN SHARE ROW EXCLUSIVE MODE"
-                    writer.exec_driver_sql(lock)
+                    writer.exec_driver_sql(f"{_LET_GO}; {lock}")
                 yield writer
 
     @contextmanager

@@ -19,7 +19,7 @@ class LeaseStore:
         free = or_(leases.c.holder == holder, leases.c.expire_time < now)
         change = update(leases).where(leases.c.name == name, free)
         values = {"holder": holder, "expire_time": now + length}
-        with self._database.write() as connection:
+        with self._database.write(alone_on=leases) as connection:
             new = [{"name": name, **values}]
             if connection.execute(change.values(**values)).rowcount:
                 return True

@@ -1,7 +1,7 @@
 """The versions that Triton serves: those of the deployments, and a candidate during its trial."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -68,12 +68,27 @@ def _unused(task: str, versions: Sequence[ModelVersion]) -> list[str]:
 
 
 class Reconciler:
-    """Corrects what a Triton serves after a rollback, a restart, or the death of a run."""
+    """Corrects what a Triton serves after a rollback, a restart, or the death of a run.
 
-    def __init__(self, storage: Storage, repository: ModelRepository, clock: Clock) -> None:
+    Args:
+        storage: says which versions to serve.
+        repository: their files.
+        clock: the source of time.
+        may_change: returns whether this process may change what is served. It may have been
+            stopped for so long that another one does it.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        repository: ModelRepository,
+        clock: Clock,
+        may_change: Callable[[], bool],
+    ) -> None:
         self._storage = storage
         self._repository = repository
         self._clock = clock
+        self._may_change = may_change
         self._next: dict[str, float] = {}
 
     def tick(self, triton: ServerControl, tasks: Iterable[str]) -> None:
@@ -83,7 +98,8 @@ class Reconciler:
         self._wait(triton, _TICK_SECONDS)
         for task in tasks:
             try:
-                self._repair(triton, task)
+                if self._may_change():
+                    self._repair(triton, task)
             except TidemillError as error:
                 self._wait(triton, _BACKOFF_SECONDS)
                 detail = error.detail or str(error)
@@ -102,7 +118,7 @@ class Reconciler:
         for name, versions in by_model(trusted).items():
             self._repair_model(triton, name, versions)
         for name in _unused(task, trusted):
-            if triton.ready_versions(name):
+            if triton.ready_versions(name) and self._may_change():
                 log.info("model_unloaded", model=name, triton=triton.address)
                 triton.unload(name)
 
@@ -141,7 +157,7 @@ class Reconciler:
         self, triton: ServerControl, name: str, versions: Sequence[ModelVersion]
     ) -> None:
         ready = triton.ready_versions(name)
-        if ready == {version.version for version in versions}:
+        if ready == {version.version for version in versions} or not self._may_change():
             return
         configure(self._repository, versions)
         configured = frozenset(read_versions(self._repository.root, name))

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from tests.contract.storage.values import NOW, at_once, later
+from tidemill_core.storage.schema import leases
 from tidemill_core.storage.storage import Storage
 
 LENGTH = timedelta(seconds=30)
@@ -49,3 +50,12 @@ def test_from_many_threads(storage: Storage, second_storage: Storage) -> None:
             return stores[number % 2].acquire("scheduler", name, LENGTH, moment)  # noqa: B023
 
         assert sum(at_once(ask, range(8))) == 1
+
+
+def test_a_process_that_is_stopped_lets_a_lock_go(storage: Storage) -> None:
+    """PostgreSQL ends a transaction that holds a table's lock and is idle for ten seconds."""
+    if storage.database.engine.dialect.name != "postgresql":
+        return  # one machine, where the lock is the file's
+    with storage.database.write(alone_on=leases) as connection:
+        setting = connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar()
+    assert setting == "10s"

@@ -52,9 +52,10 @@ class Workspace:
         folder: an empty folder.
         versions: how many versions each task has. The first is champion, the others are
             validated; a task with 0 versions has no champion.
+        database_url: its database; empty for SQLite in the folder.
     """
 
-    def __init__(self, folder: Path, versions: Mapping[str, int]) -> None:
+    def __init__(self, folder: Path, versions: Mapping[str, int], database_url: str = "") -> None:
         self.folder = folder
         self.spool = folder / "var" / "spool"
         lines = [
@@ -64,7 +65,8 @@ class Workspace:
         (folder / "tidemill.toml").write_text("\n".join(lines))
         self.repository = ModelRepository(folder / "model_repository")
         self.database = folder / "var" / "tidemill.db"
-        self.storage = open_storage(new_sqlite(self.database))
+        self.storage = open_storage(database_url or new_sqlite(self.database))
+        self.environment = {"TIDEMILL_DATABASE_URL": database_url} if database_url else {}
         for task, count in versions.items():
             for _ in range(count):
                 self.publish(task)
@@ -139,6 +141,7 @@ class Front:
             "TIDEMILL_GRPC_PORT": str(self.port),
             "TIDEMILL_HTTP_PORT": str(self.http_port),
             "TIDEMILL_METRICS_PORT": str(self.metrics_port),
+            **workspace.environment,
             "TIDEMILL_TRITON__URL": triton_address,
             "TIDEMILL_SERVER__REFLECTION": "true",
             "TIDEMILL_SERVER__TRANSPORT": transport,

@@ -2,12 +2,17 @@
 
 import contextlib
 import threading
+from pathlib import Path
 
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.scraping import samples, total
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
-from tidemill_client import TidemillClient
+from tidemill.v1.model_service_pb2 import PromoteModelVersionRequest
+from tidemill_client import TidemillClient, Unauthenticated
+from tidemill_core.clock import system_clock
+from tidemill_core.domain.access import Scope
+from tidemill_core.storage.api_keys import NewApiKey
 
 CALLERS = 8
 
@@ -52,3 +57,58 @@ def test_calls_take_turns_and_outlive_a_front(workspace: Workspace, triton: Runn
             for caller in callers:
                 caller.join()
         assert failures == []
+
+
+def test_fronts_share_keys_traffic_and_ids(
+    tmp_path: Path, triton: RunningTriton, postgres_url: str
+) -> None:
+    """Over one PostgreSQL, what one front does holds on another one that shares no folder.
+
+    A new key works on both at once; a prediction of one takes feedback on the other; a promotion
+    and a revocation reach both.
+    """
+    workspace = Workspace(tmp_path, {"swapped": 2}, postgres_url)
+    keys = {"TIDEMILL_PREDICTION_ID_KEYS": f'{{"1": "{"5a" * 32}"}}'}
+    with contextlib.ExitStack() as running:
+        one, other = (
+            running.enter_context(
+                Front(
+                    workspace,
+                    triton.grpc_address,
+                    environment={
+                        **keys,
+                        "TIDEMILL_AUTH__REQUIRED": "true",
+                        "TIDEMILL_STATE_DIR": str(tmp_path / name),
+                    },
+                )
+            )
+            for name in ("one", "other")
+        )
+        scopes = frozenset({Scope.PREDICT, Scope.FEEDBACK, Scope.ADMIN})
+        new = NewApiKey("shop", scopes, frozenset(), None, None)
+        stored, key = workspace.storage.api_keys.create(new, system_clock())
+        here, there = (
+            running.enter_context(TidemillClient(front.address, api_key=key, timeout=20))
+            for front in (one, other)
+        )
+        found = here.predict("swapped", "lost my card")
+        assert there.submit_feedback(found.prediction_id, label="card")
+        here.models.PromoteModelVersion(
+            PromoteModelVersionRequest(
+                task="swapped", model_version=2, actor="ann", comment="better", request_id="1"
+            )
+        )
+        wait_until(
+            lambda: there.predict("swapped", "lost my card").model_version == 2, "it is swapped", 20
+        )
+        workspace.storage.api_keys.revoke(stored.key_id, system_clock())
+
+        def refused() -> bool:
+            try:
+                there.predict("swapped", "lost my card")
+            except Unauthenticated:
+                return True
+            return False
+
+        wait_until(refused, "the key is refused", 20)
+    workspace.storage.database.close()

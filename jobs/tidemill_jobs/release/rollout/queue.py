@@ -19,4 +19,7 @@ def queue_rollouts(storage: Storage, tasks: Sequence[str], now: datetime) -> Non
             continue
         latest = storage.jobs.latest(ROLLOUT, task, list(JobRunState))
         if latest is None or (latest.state.ended and now - latest.create_time >= CHECK_EVERY):
-            storage.jobs.enqueue(RunRequest(ROLLOUT, task, Trigger.ROLLOUT), now)
+            # A process that was stopped here, and no longer leads, must not queue another one.
+            request_id = f"rollout of {task} after {latest and latest.run_id}"
+            check = RunRequest(ROLLOUT, task, Trigger.ROLLOUT, request_id=request_id)
+            storage.jobs.enqueue(check, now)

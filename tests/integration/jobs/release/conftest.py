@@ -151,6 +151,7 @@ class Loop:
             context.storage,
             context.repository,
             lambda: datetime.now(UTC) + later,
+            lambda: True,
         )
         for triton in context.triton.servers():
             reconciler.tick(triton, [context.task])

@@ -13,7 +13,7 @@ from tidemill_core.domain.model import ModelState, model_name
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.triton.main import configure_all
-from tidemill_jobs.release.serving import serve
+from tidemill_jobs.release.serving import Reconciler, serve
 from tidemill_jobs.release.trial import PublishedModel
 
 
@@ -157,3 +157,14 @@ def test_a_damaged_champion_is_taken_over(loop: Loop, trained: Trained) -> None:
     results = loop.judge(loop.candidate(trained), trained)
     assert failed(results) == {}
     assert results["champion"].reason == "no champion to compare with"
+
+
+def test_one_that_no_longer_leads_changes_nothing(loop: Loop, trained: Trained) -> None:
+    """A process that was stopped while another took over leaves what Triton serves as it is."""
+    loop.champion(trained)
+    loop.context.triton.unload(model_name(loop.context.task, "onnx"))
+    context = loop.context
+    reconciler = Reconciler(context.storage, context.repository, context.clock, lambda: False)
+    for triton in context.triton.servers():
+        reconciler.tick(triton, [context.task])
+    assert loop.ready() == set()

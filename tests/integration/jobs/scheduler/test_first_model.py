@@ -6,6 +6,7 @@ from tests.integration.jobs.scheduler.conftest import TASK, Workspace
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.first_model import queue_first_models
 
 STARTED = datetime(2026, 3, 1, tzinfo=UTC)
@@ -63,3 +64,15 @@ def test_a_training_under_way_is_left_by_a_restart(workspace: Workspace) -> None
     assert len(_look(workspace, restarted, restarted)) == 1
     assert workspace.storage.jobs.claim(restarted) is not None
     assert len(_look(workspace, restarted, restarted)) == 1
+
+
+def test_a_look_that_is_late_queues_no_second_one(workspace: Workspace) -> None:
+    """A process that looked before another one's training ran queues none: it has the same id."""
+    storage = workspace.storage
+    (run,) = _look(workspace, STARTED)
+    _fail(workspace)
+    late = RunRequest(
+        "retrain", TASK, "first_model", request_id=f"first model of {TASK} after None"
+    )
+    assert storage.jobs.enqueue(late, STARTED + SECOND).run_id == run.run_id
+    assert len(_look(workspace, STARTED + SECOND)) == 1
