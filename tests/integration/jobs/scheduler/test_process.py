@@ -53,7 +53,7 @@ def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None
     workspace = postgres_workspace
     workspace.champion(TASK, "held")
     first = workspace.start()
-    wait_until(lambda: _holder(workspace), "a process leads", 20)
+    wait_until(lambda: _holder(workspace), "a process leads", 90)
     leader = _holder(workspace)
     second = workspace.start()
     held = workspace.queue(task="held")
@@ -180,7 +180,7 @@ def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
     workspace.write(f"check_feedback = '{(now() - timedelta(hours=1)).minute} * * * *'")
     for _ in range(2):
         process = workspace.start()
-        wait_until(lambda: _holder(workspace), "a process leads", 20)
+        wait_until(lambda: _holder(workspace), "a process leads", 90)
         wait_until(lambda: _caught_up(workspace), "the missed run is queued", 20)
         wait_until(
             lambda: all(run.state.ended for run in _caught_up(workspace)),
