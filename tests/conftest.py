@@ -9,7 +9,7 @@ import pytest
 # Tests run beside each other, and more threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["tests.plugins.postgres"]
+pytest_plugins = ["tests.plugins.postgres", "tests.plugins.s3"]
 
 
 class _EventLoop(asyncio.SelectorEventLoop):

@@ -209,6 +209,7 @@ def _unreviewed(context: JobContext) -> Build:
         context.task_settings,
         {},
         context.settings.state_dir,
+        context.datasets,
         context.storage,
         context.clock,
         context.progress,

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tidemill_core.clock import Clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.job_parameters import JobParameters
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings, TaskSettings
@@ -54,3 +56,16 @@ class JobContext:
     def task_settings(self) -> TaskSettings:
         """The settings of the task."""
         return self.settings.tasks[self.task]
+
+    @property
+    def datasets(self) -> DatasetCopies:
+        """The dataset versions of all tasks."""
+        return DatasetCopies.of(self.settings, self.storage.database.exclusive)
+
+    def dataset_folder(self, dataset_version: str) -> Path:
+        """Return the folder of one of the task's versions, up to date; it may be missing.
+
+        Raises:
+            ObjectDamaged, ObjectStorageRefused, ObjectStorageUnavailable: it cannot be fetched.
+        """
+        return self.datasets.fetch(self.datasets.root / self.task / dataset_version)

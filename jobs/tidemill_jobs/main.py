@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from tidemill_core.clock import system_clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError, TritonUnavailable
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.model_repository import ModelRepository
@@ -176,6 +177,7 @@ def rebuild_one(folder: Path, settings: Settings, storage: Storage) -> int:
             raise TaskGone(task)
         rows = rebuild(
             folder,
+            DatasetCopies.of(settings, storage.database.exclusive),
             settings.state_dir,
             storage.erasures,
             settings.tasks[task].labeling_functions,

@@ -11,18 +11,11 @@ from pathlib import Path
 from tidemill_cli.failure import CommandFailed
 from tidemill_cli.output import say
 from tidemill_cli.workspace_storage import every, opened_storage
-from tidemill_core.dataset_folder import (
-    EXAMPLES_FILE,
-    QUARANTINE_FILE,
-    build_time,
-    read_manifest,
-    version_folders,
-)
+from tidemill_core.dataset_copies import ROW_FILES, DatasetCopies
+from tidemill_core.dataset_folder import build_time, read_manifest, version_folders
 from tidemill_core.intake_lock import intake_lock
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import Storage
-
-_ROWS = (EXAMPLES_FILE, QUARANTINE_FILE)
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,13 @@ def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) 
 
     Raises:
         DataError: DATASET_DAMAGED.
+        ObjectStorageUnavailable, ObjectStorageRefused: rows in the object storage stay.
         CommandFailed: a file cannot be removed.
     """
-    datasets = settings.state_dir / "datasets"
-    tasks = sorted({folder.parent.name for folder in version_folders(datasets)})
     with opened_storage(settings) as storage, ExitStack() as locks:
+        datasets = DatasetCopies.of(settings, storage.database.exclusive)
+        datasets.fetch_manifests()
+        tasks = sorted({folder.parent.name for folder in version_folders(datasets.root)})
         try:
             for task in tasks if really else ():
                 # Cached, so that it is said once.
@@ -63,7 +58,7 @@ def make_room(settings: Settings, keep: int, before: datetime, *, really: bool) 
                 locks.enter_context(intake_lock(settings.state_dir / "intake" / task, note))
             found = removable(datasets, *built_and_needed(storage), keep, before)
             if really:
-                remove(found)
+                remove(datasets, found)
         except OSError as error:
             raise CommandFailed(f"some rows could not be removed: {error}") from error
     return found
@@ -78,12 +73,16 @@ def built_and_needed(storage: Storage) -> tuple[dict[str, datetime], set[str]]:
 
 
 def removable(
-    datasets: Path, built: Mapping[str, datetime], needed: Set[str], keep: int, before: datetime
+    datasets: DatasetCopies,
+    built: Mapping[str, datetime],
+    needed: Set[str],
+    keep: int,
+    before: datetime,
 ) -> list[Removable]:
     """Return the versions whose rows can be removed, the oldest of each task first.
 
     Args:
-        datasets: the folder of all datasets.
+        datasets: all datasets.
         built: the last build time of each cataloged version; versions that are not in it stay.
         needed: the ids of versions that stay.
         keep: the number of the newest versions of each task that stay.
@@ -93,9 +92,11 @@ def removable(
         DataError: DATASET_DAMAGED.
     """
     by_task: dict[str, list[Removable]] = defaultdict(list)
-    for folder in version_folders(datasets):
-        if any((folder / name).exists() for name in _ROWS):
-            by_task[folder.parent.name].append(_described(folder, built))
+    for folder in version_folders(datasets.root):
+        if (size := datasets.row_bytes(folder)) is not None:
+            when = built.get(folder.name) or build_time(read_manifest(folder))
+            found = Removable(folder, folder.parent.name, folder.name, when, size)
+            by_task[found.task].append(found)
     return [
         version
         for versions in by_task.values()
@@ -106,18 +107,13 @@ def removable(
     ]
 
 
-def remove(versions: Iterable[Removable]) -> None:
+def remove(datasets: DatasetCopies, versions: Iterable[Removable]) -> None:
     """Remove the rows of versions. A version with one file left is still removable.
 
     Raises:
         OSError: a file cannot be removed.
     """
     for version in versions:
-        for name in _ROWS:
-            (version.folder / name).unlink(missing_ok=True)
-
-
-def _described(folder: Path, built: Mapping[str, datetime]) -> Removable:
-    when = built.get(folder.name) or build_time(read_manifest(folder))
-    size = sum((folder / name).stat().st_size for name in _ROWS if (folder / name).exists())
-    return Removable(folder, folder.parent.name, folder.name, when, size)
+        with datasets.changing(version.folder):
+            for name in ROW_FILES:
+                (version.folder / name).unlink(missing_ok=True)

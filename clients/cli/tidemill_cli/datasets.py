@@ -26,6 +26,7 @@ from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
 from tidemill_cli.tasks import collect_of
 from tidemill_core.clock import system_clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
 
@@ -209,15 +210,21 @@ def _in_catalog(dataset_version: str, address: str) -> Description:
 def _here(dataset_version: str) -> Description:
     if dataset_version:
         return from_folder(_folder(dataset_version))
-    folders = version_folders(_datasets())
+    datasets = _datasets()
+    folders = version_folders(datasets.root)
     if not folders:
         raise CommandFailed(_NONE_YET)
-    return from_folder(max(folders, key=lambda folder: build_time(read_manifest(folder))))
+    newest = max(folders, key=lambda folder: build_time(read_manifest(folder)))
+    return from_folder(datasets.fetch(newest))
 
 
 def _folder(dataset_version: str) -> Path:
-    return find_version(_datasets(), dataset_version)
+    datasets = _datasets()
+    return datasets.fetch(find_version(datasets.root, dataset_version))
 
 
-def _datasets() -> Path:
-    return workspace_settings().state_dir / "datasets"
+def _datasets() -> DatasetCopies:
+    """Return the versions of this workspace, with the manifests of all of them here."""
+    datasets = DatasetCopies.of(workspace_settings())
+    datasets.fetch_manifests()
+    return datasets

@@ -26,6 +26,7 @@ from tidemill_core.backup.contents import (
     sqlite_url,
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
@@ -47,6 +48,7 @@ def write_backup(
     Raises:
         DataError: FILE_CHANGED, a file vanished while it was copied.
         FileExistsError: there is such a file.
+        ObjectStorageUnavailable, ObjectStorageRefused: versions cannot be fetched.
         OSError: it cannot be written.
         StorageUnavailable: the database does not answer.
     """
@@ -55,6 +57,7 @@ def write_backup(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         database = Path(folder) / DATABASE
         counts = _copy_out(settings, database, on_progress)
+        DatasetCopies.of(settings).fetch_all()
         staged = Path(folder) / "backup.tar"
         staged.touch(0o600)
         with staged.open("wb") as output, tarfile.open(fileobj=output, mode="w") as archive:

@@ -1,6 +1,7 @@
 """Checks of the folders that a workspace uses."""
 
 import os
+import re
 from pathlib import Path
 
 _LONGEST_PATH = 480
@@ -21,3 +22,15 @@ def absolute_folder(path: Path) -> Path:
         rule = f"has {len(written)} bytes, and SQLite opens files up to {_LONGEST_PATH}"
         raise ValueError(f"the path {folder} {rule}: choose a folder with a shorter path")
     return folder
+
+
+def storage_url(url: str) -> str:
+    """Return the URL of object storage, without a slash at its end; it may be empty.
+
+    Raises:
+        ValueError: it is not a URL, or has a user, a password or parameters.
+    """
+    if url and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^@?#]+", url):
+        rule = "must be a URL such as s3://bucket/folder, without a user, password or parameters"
+        raise ValueError(f"{rule}; credentials come from the environment (AWS_ACCESS_KEY_ID)")
+    return url.rstrip("/")

@@ -40,6 +40,7 @@ _MAY_BE_SECRET = {
     "api_key",
     "control_key",
     "database_url",
+    "dataset_storage",
     "mlflow_tracking_uri",
     "password",
     "prediction_id_keys",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,7 +18,7 @@ from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
-from tidemill_core.settings.folders import absolute_folder
+from tidemill_core.settings.folders import absolute_folder, storage_url
 from tidemill_core.settings.problems import (
     PREFIX,
     WORKSPACE_FILE,
@@ -45,6 +45,7 @@ from tidemill_core.settings.tracking import TrackingSettings
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+StorageUrl = Annotated[str, AfterValidator(storage_url)]
 
 
 class Settings(BaseSettings):
@@ -60,6 +61,9 @@ class Settings(BaseSettings):
     """Folder of the database, datasets, spool, keys and logs. Private to Tidemill."""
     model_repository: Path = Path("model_repository")
     """Triton's model repository. Anyone who can write to it can run code."""
+    dataset_storage: StorageUrl = ""
+    """Where dataset versions are stored, besides state_dir: `s3://bucket/folder`, or any other URL
+    that fsspec writes to. Machines without a version fetch it from there. Empty: state_dir only."""
     database_url: str = ""
     """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty: SQLite in state_dir."""
     prediction_id_keys: SecretStr = SecretStr("")

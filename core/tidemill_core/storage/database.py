@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import os
 import sqlite3
 import time
@@ -11,7 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, exc, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    exc,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -98,6 +109,23 @@ class Database:
         """Insert rows, except those whose key exists already."""
         dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
         connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Hold a lock that one process at a time holds, on any machine that uses a PostgreSQL.
+
+        Others wait for it. A SQLite is used by one machine, whose processes lock files.
+        """
+        if self.engine.dialect.name != "postgresql":
+            yield
+            return
+        key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        with self.write() as connection:
+            # The wait for another process's turn may take any time.
+            for setting in ("lock_timeout", "statement_timeout"):
+                connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+            connection.execute(select(func.pg_advisory_xact_lock(key)))
+            yield
 
     def close(self) -> None:
         """Close all connections."""

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill_core.clock import Clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.domain.example import Example
 from tidemill_core.errors import ConfigurationError, TooFewLabels
@@ -102,6 +103,7 @@ def build_for(context: JobContext, progress: Progress) -> Build:
         context.task_settings,
         settings.feedback.trust,
         settings.state_dir,
+        context.datasets,
         context.storage,
         context.clock,
         progress,
@@ -113,6 +115,7 @@ def build_dataset(
     settings: TaskSettings,
     trust: Mapping[str, float],
     state_dir: Path,
+    datasets: DatasetCopies,
     storage: Storage,
     clock: Clock,
     progress: Progress,
@@ -126,6 +129,8 @@ def build_dataset(
             than two labels; or a labeling function fails.
         ConfigurationError: two sources differ only in how they are read; or there are labeling
             functions and Snorkel is not installed.
+        ObjectStorageUnavailable, ObjectStorageRefused: the version is not stored; the next build
+            stores it.
         RunCanceled: someone stopped the run; nothing is published.
     """
     folders = TaskFolders.below(state_dir, task)
@@ -152,8 +157,9 @@ def build_dataset(
         progress(0.8, "writing the dataset version")
         newest, _ = storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
-        version = publish(content, folders.datasets, parents, clock())
+        version = publish(content, datasets, parents, clock())
         storage.datasets.add(version)
+        datasets.store_missing(task)
         cache.clear(segments)
     warning = track(version, Path.cwd())
     return Build(version, feedback, content.labeling_functions, (warning,) if warning else ())

@@ -47,8 +47,9 @@ def build_pairs(context: JobContext, progress: Progress) -> DatasetVersion:
         content = pair_content(task, pairs, storage.erasures.hashes(task), repair, similarity)
         newest, _ = storage.datasets.page(task, Page(size=1))
         parents = tuple(version.dataset_version for version in newest)
-        version = publish(content, folders.datasets, parents, context.clock())
+        version = publish(content, context.datasets, parents, context.clock())
         storage.datasets.add(version)
+        context.datasets.store_missing(task)
     return version
 
 

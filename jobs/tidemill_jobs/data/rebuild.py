@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import (
     MANIFEST_FILE,
     DatasetManifest,
@@ -31,6 +32,7 @@ from tidemill_jobs.data.task_folders import TaskFolders
 
 def rebuild(
     folder: Path,
+    datasets: DatasetCopies,
     state_dir: Path,
     erasures: ErasureStore,
     labeling_functions: Path | None,
@@ -40,6 +42,7 @@ def rebuild(
 
     Args:
         folder: the version's folder, `<state_dir>/datasets/<task>/<id>`.
+        datasets: where its rows are stored.
         state_dir: the state directory.
         erasures: the texts that must not come back.
         labeling_functions: the task's file, used if the version was built with labeling functions.
@@ -51,8 +54,10 @@ def rebuild(
     Raises:
         DataError: DATASET_CHANGED, because its inputs have changed; DATASET_DAMAGED,
             INTAKE_DAMAGED, PREPARED_DAMAGED or NOT_WRITTEN. Nothing is written then.
+        ObjectStorageUnavailable, ObjectStorageRefused: the rows are here, but not stored.
         RunCanceled: someone stopped the run.
     """
+    datasets.fetch(folder)
     if has_rows(folder):
         return len(read_dataset(str(folder)))
     task, manifest = folder.parent.name, read_manifest(folder)
@@ -71,7 +76,8 @@ def rebuild(
         if content_id(task, all_digests(folder, content.examples)) != folder.name:
             raise _changed(folder, manifest, "the result has different rows")
         progress(0.8, "writing the rows")
-        write_rows(content, folder)
+        with datasets.changing(folder):
+            write_rows(content, folder)
     return len(content.examples)
 
 

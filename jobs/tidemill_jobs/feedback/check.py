@@ -103,7 +103,7 @@ def _new_examples(context: JobContext, success: JobRun | None) -> int:
     if context.task_settings.kind == "preference":
         return storage.preferences.count_pairs(task, since)
     learned = "" if success is None else str(success.result.get("dataset_version", ""))
-    folder = context.settings.state_dir / "datasets" / task / learned
+    folder = context.dataset_folder(learned)
     cleaning = Cleaning.of(dict(context.task_settings))
     renames = context.task_settings.labels.rename
     return _count_new(_labeled(storage, task, since), cleaning, renames, folder / EXAMPLES_FILE)

@@ -53,7 +53,7 @@ def run(context: JobContext) -> Result:
     context.progress(0.1, "reading the dataset")
     renames = context.task_settings.labels.rename
     examples = (
-        read_dataset(newest[0].uri)
+        read_dataset(str(context.dataset_folder(newest[0].dataset_version)))
         .filter(
             pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
         )

@@ -64,6 +64,8 @@ def test_unknown_settings(text: str, name: str) -> None:
         ("[labeling]\naudit_share = 1.1", "labeling.audit_share"),
         ("[labeling]\njudgements = 0", "labeling.judgements"),
         ("[labeling]\nlease_minutes = 0", "labeling.lease_minutes"),
+        ('dataset_storage = "datasets"', "dataset_storage"),
+        ('dataset_storage = "s3://key:secret@bucket"', "dataset_storage"),
     ],
 )
 def test_wrong_values(text: str, name: str) -> None:

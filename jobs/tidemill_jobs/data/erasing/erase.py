@@ -1,6 +1,7 @@
 """The job `erase_texts`: removes the texts that a person asked to erase.
 
-It removes them from the database, the landed rows and the dataset versions. In a version a
+It removes them from the database, the landed rows and the dataset versions, here and in object
+storage. In a version a
 tombstone replaces each row, with its hash, digest, label and split, so the version still verifies,
 and its counts stay known. Later rows with such a text are not stored either.
 
@@ -17,6 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import dataset_folder
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import version_folders
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.errors import DataError
@@ -47,6 +49,7 @@ def run(context: JobContext) -> Result:
 
     Raises:
         DataError: landed rows or a dataset version are damaged or cannot be written.
+        ObjectStorageUnavailable: the texts are not erased from all stored dataset versions yet.
         RunCanceled: someone stopped the run; erased texts stay erased.
         StorageUnavailable: the database does not answer.
     """
@@ -57,10 +60,13 @@ def run(context: JobContext) -> Result:
     with Intake(folders.intake).locked(context.progress):
         asked = [erasure for erasure in store.of_task(task) if erasure.erase_time is None]
         if asked:
-            versions = version_folders(folders.datasets.parent)
+            copies = context.datasets
+            copies.fetch_manifests()
+            versions = version_folders(copies.root)
             eraser = _Eraser(
                 task=task,
                 folders=folders,
+                copies=copies,
                 versions=[folder for folder in versions if folder.parent == folders.datasets],
                 cleaning=Cleaning.of(dict(context.task_settings)),
                 erasures=store,
@@ -105,6 +111,7 @@ class _Eraser:
 
     task: str
     folders: TaskFolders
+    copies: DatasetCopies
     versions: Sequence[Path]
     cleaning: Cleaning
     erasures: ErasureStore
@@ -143,7 +150,8 @@ class _Eraser:
         for folder in self.versions:
             self.progress(0.6, f"erasing from dataset version {folder.name[:12]}")
             with self.failures.noted():
-                erased_count, of_rows = erase_rows(folder, hashes, places)
+                with self.copies.changing(folder):
+                    erased_count, of_rows = erase_rows(folder, hashes, places)
                 found.update(of_rows)
                 self.datasets.record_erased(folder.name, erased_count)
         return found

@@ -73,9 +73,10 @@ def read_texts(
 def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
     """Return the folder of the version's dataset version, if its rows are there."""
     try:
-        folder = Path(context.storage.datasets.get(manifest.dataset_version).uri)
+        dataset = context.storage.datasets.get(manifest.dataset_version)
     except NotFound:
         return None
+    folder = context.dataset_folder(dataset.dataset_version)
     return folder if (folder / EXAMPLES_FILE).is_file() else None
 
 

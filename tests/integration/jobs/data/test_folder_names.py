@@ -31,7 +31,7 @@ def test_a_dataset_is_built_in_a_folder_of_any_name(
     rows = read_dataset(str(folder))
     assert set(rows["text"]) == {"x", "y", "z"}
     (folder / "examples.parquet").unlink()
-    rebuild(folder, state_dir, context.storage.erasures, None, context.progress)
+    rebuild(folder, context.datasets, state_dir, context.storage.erasures, None, context.progress)
     assert read_dataset(str(folder)).equals(rows)
     context.storage.erasures.request("support", content_hash("z"), "ann", NOW)
     assert erase(context)["erased_intake"] == 1

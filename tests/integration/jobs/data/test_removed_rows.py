@@ -140,7 +140,7 @@ def test_erased_rows_do_not_come_back(context: JobContext, versions: list[Datase
 
 def _rebuild(context: JobContext, folder: Path) -> int:
     state_dir, erasures = context.settings.state_dir, context.storage.erasures
-    return rebuild(folder, state_dir, erasures, None, context.progress)
+    return rebuild(folder, context.datasets, state_dir, erasures, None, context.progress)
 
 
 def _change_landed(

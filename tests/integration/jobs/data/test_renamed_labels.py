@@ -95,5 +95,5 @@ def test_a_rebuild_gives_labels_the_names_that_they_had(everywhere: JobContext) 
         labels, folder = _labels(version), Path(version.uri)
         (folder / EXAMPLES_FILE).unlink()
         erasures, state_dir = everywhere.storage.erasures, everywhere.settings.state_dir
-        rebuild(folder, state_dir, erasures, functions, everywhere.progress)
+        rebuild(folder, everywhere.datasets, state_dir, erasures, functions, everywhere.progress)
         assert _labels(version) == labels

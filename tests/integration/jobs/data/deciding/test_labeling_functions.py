@@ -133,7 +133,9 @@ def _rebuilt(context: JobContext, version: DatasetVersion, functions: Path | Non
     """Return a version's rows after removing and rebuilding them."""
     folder, state_dir = Path(version.uri), context.settings.state_dir
     (folder / "examples.parquet").unlink()
-    rebuild(folder, state_dir, context.storage.erasures, functions, context.progress)
+    rebuild(
+        folder, context.datasets, state_dir, context.storage.erasures, functions, context.progress
+    )
     return read_dataset(version.uri)
 
 

@@ -1,0 +1,292 @@
+"""Folders of files in object storage: `s3://…`, or any other URL that fsspec can write to.
+
+    <url>/support/3f9a…/examples-0c1d….parquet
+                       /objects.json     the folder's files: their objects, sizes and SHA-256
+
+`objects.json` is written last and replaces the one before it at once. A reader therefore sees the
+old files or the new ones, never some of each. What no `objects.json` names is left over from a
+writer that was killed; the next writer removes it.
+"""
+
+import errno
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tidemill_core.durable import STAGED, sync
+from tidemill_core.errors import ConfigurationError, DataError, TidemillError, Unavailable
+from tidemill_core.extras import installation
+
+INDEX = "objects.json"
+_USER = re.compile(r"://[^/\s]*@")
+_REFUSED = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+
+KeyOf = Callable[[str, str], str]
+"""Returns the object's name in its folder for a file's name and SHA-256."""
+
+
+class ObjectStorageUnavailable(Unavailable):
+    """The object storage cannot be reached, or does not answer as it should."""
+
+    reason = "OBJECT_STORAGE_UNAVAILABLE"
+
+    def __init__(self, url: str, detail: object) -> None:
+        super().__init__(
+            f"the object storage {url} does not answer: {detail}. What was being done can be "
+            "repeated once it does; AWS_ENDPOINT_URL names another server than Amazon's"
+        )
+
+
+class ObjectStorageRefused(DataError):
+    """The object storage answers, but does not allow what is needed."""
+
+    def __init__(self, url: str, detail: object) -> None:
+        super().__init__("OBJECT_STORAGE_REFUSED", f"the object storage {url} refuses: {detail}")
+
+
+class ObjectDamaged(DataError):
+    """An object that is not the one that was written."""
+
+    def __init__(self, place: str, detail: str) -> None:
+        cure = "remove it and the objects.json next to it; a machine that has the files writes them"
+        super().__init__("OBJECT_DAMAGED", f"{place} is damaged: {detail}; {cure} again")
+
+
+class _ObjectGone(Exception):
+    """An object that a newer `objects.json` no longer names."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """The object of a file.
+
+    Attributes:
+        key: its name in the folder.
+        size: in bytes.
+        sha256: of its content, in hex.
+    """
+
+    key: str
+    size: int
+    sha256: str
+
+
+Index = Mapping[str, StoredObject]
+"""The objects of a folder, by the names of their files."""
+
+
+def hashed_name(name: str, sha256: str) -> str:
+    """Return a name with the content's hash, so that new content never replaces an object."""
+    path = PurePosixPath(name)
+    return f"{path.stem}-{sha256[:16]}{path.suffix}"
+
+
+class ObjectStorage:
+    """Folders below a URL, each whole or missing.
+
+    Methods raise `ObjectStorageUnavailable`, or `ObjectStorageRefused` if the bucket is missing or
+    the credentials may not do it. Of two writers of one folder the last one wins; to let them take
+    turns is the caller's task.
+
+    Args:
+        url: the URL.
+        key_of: how to name objects.
+
+    Raises:
+        ConfigurationError: the package that reads such URLs is not installed, or there is none.
+    """
+
+    def __init__(self, url: str, key_of: KeyOf) -> None:
+        self.url = _USER.sub("://", url)
+        self._key_of = key_of
+        try:
+            from fsspec.core import url_to_fs
+
+            real_folders = {"auto_mkdir": True} if url.startswith("file:") else {}
+            # Another machine may have changed what a cached listing says.
+            self._files, root = url_to_fs(url, use_listings_cache=False, **real_folders)
+        except (ImportError, ValueError) as error:
+            advice = f"for s3:// {installation('s3')}"
+            raise ConfigurationError(f"{self.url} cannot be used: {error}; {advice}") from error
+        self._root = root.rstrip("/")
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the names of all folders, such as `support/3f9a…`."""
+        with self._errors():
+            found = self._find(below)
+        place = len(self._root) + 1
+        ends = f"/{INDEX}"
+        return sorted(path[place : -len(ends)] for path in found if path.endswith(ends))
+
+    def index(self, name: str) -> Index | None:
+        """Return a folder's files; None if there is no such folder.
+
+        Raises:
+            ObjectDamaged: `objects.json` cannot be read.
+        """
+        content = self.read(f"{name}/{INDEX}")
+        if content is None:
+            return None
+        try:
+            return {file: StoredObject(**each) for file, each in json.loads(content).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ObjectDamaged(f"{self.url}/{name}/{INDEX}", str(error)) from error
+
+    def write(self, name: str, files: Mapping[str, Path]) -> None:
+        """Make a folder have exactly these files.
+
+        A writer that is killed or fails leaves the folder as it was, and a repeated one goes on.
+        """
+        wanted = {file: self._object(file, path) for file, path in files.items()}
+        before = self.index(name)
+        with self._errors():
+            there = {path: info["size"] for path, info in self._find(name).items()}
+            for file, each in wanted.items():
+                path = self._path(name, each.key)
+                known = before is not None and before.get(file) == each
+                if not known or there.get(path) != each.size:
+                    self._files.put_file(str(files[file]), path)
+            index = {file: asdict(each) for file, each in wanted.items()}
+            if wanted != before:
+                self.replace(f"{name}/{INDEX}", json.dumps(index, indent=2).encode())
+            stay = {self._path(name, key) for key in (INDEX, *(o.key for o in wanted.values()))}
+            for path in there.keys() - stay:
+                self._remove(path)
+
+    def download(self, name: str, target: Path, staging: Path) -> bool:
+        """Make a missing local folder appear with all its files; return False if there is none.
+
+        Args:
+            name: the folder.
+            target: the local folder; one that appears meanwhile stays as it is.
+            staging: a folder on the same disk, in which it is filled.
+
+        Raises:
+            ObjectDamaged: an object is not the one that was written.
+        """
+
+        def fill(index: Index) -> None:
+            staged = staging / f"{STAGED}{uuid.uuid4().hex}"
+            staged.mkdir(parents=True)
+            try:
+                for file, each in index.items():
+                    self.download_file(name, each, staged / file)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                move_in(staged, target)
+            finally:
+                shutil.rmtree(staged, ignore_errors=True)
+
+        return self.read_whole(name, fill)
+
+    def read_whole(self, name: str, use: Callable[[Index], None]) -> bool:
+        """Call a function with a folder's files; return False if there is no such folder.
+
+        The function uses `download_file`. It is called again if a writer replaced the files.
+
+        Raises:
+            ObjectDamaged: an object is not the one that was written.
+        """
+        while (index := self.index(name)) is not None:
+            try:
+                use(index)
+            except _ObjectGone as gone:
+                if index == self.index(name):
+                    raise ObjectDamaged(f"{self.url}/{name}/{gone}", "it is missing") from gone
+            else:
+                return True
+        return False
+
+    def download_file(self, name: str, wanted: StoredObject, target: Path) -> None:
+        """Write an object's content to a local file; part of a function of `read_whole`."""
+        with self._errors():
+            try:
+                self._files.get_file(self._path(name, wanted.key), str(target))
+            except FileNotFoundError as error:
+                raise _ObjectGone(wanted.key) from error
+        if (size := target.stat().st_size) != wanted.size:
+            detail = f"it has {size:,} bytes instead of {wanted.size:,}"
+        elif sha256_of(target) != wanted.sha256:
+            detail = "its SHA-256 is not the one that was written"
+        else:
+            sync(target)
+            return
+        target.unlink()
+        raise ObjectDamaged(f"{self.url}/{name}/{wanted.key}", detail)
+
+    def read(self, place: str) -> bytes | None:
+        """Return the content of an object; None if it is missing."""
+        with self._errors():
+            try:
+                return bytes(self._files.cat_file(self._path(place)))
+            except FileNotFoundError:
+                return None
+
+    def replace(self, place: str, content: bytes) -> None:
+        """Replace an object at once, also on storage that writes objects piece by piece."""
+        folder, _, key = place.rpartition("/")
+        staged = self._path(folder, f"{STAGED}{uuid.uuid4().hex}-{key}")
+        with self._errors():
+            self._files.pipe_file(staged, content)
+            self._files.mv(staged, self._path(place))
+
+    def _object(self, file: str, path: Path) -> StoredObject:
+        sha256 = sha256_of(path)
+        return StoredObject(self._key_of(file, sha256), path.stat().st_size, sha256)
+
+    def _find(self, below: str) -> Mapping[str, Any]:
+        try:
+            found: Mapping[str, Any] = self._files.find(self._path(below), detail=True)
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def _remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._files.rm_file(path)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join((self._root, *filter(None, parts)))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Convert the errors of file systems, which have their own classes."""
+        try:
+            yield
+        except (TidemillError, _ObjectGone):
+            raise
+        except FileNotFoundError as error:
+            detail = f"there is no {error}: create the bucket, or fix the URL"
+            raise ObjectStorageRefused(self.url, detail) from error
+        except PermissionError as error:
+            detail = f"{error}: the credentials need to read, write, list and delete"
+            raise ObjectStorageRefused(self.url, detail) from error
+        except Exception as error:
+            detail = _USER.sub("://", str(error)) or type(error).__name__
+            if type(error).__name__ in _REFUSED:
+                cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+                raise ObjectStorageRefused(self.url, f"{detail}: {cure}") from error
+            raise ObjectStorageUnavailable(self.url, detail) from error
+
+
+def move_in(staged: Path, target: Path) -> None:
+    """Give a filled folder its name; one that is there already stays."""
+    sync(staged)
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    sync(target.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
