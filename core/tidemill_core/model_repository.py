@@ -20,20 +20,13 @@ from typing import Any
 from tidemill_core.domain.model import model_name
 from tidemill_core.durable import sync, write_durably
 from tidemill_core.errors import DataError
+from tidemill_core.settings import Settings
+from tidemill_core.stored_models import MANIFEST_FILE, STAGING, ModelVersionMissing, StoredModels
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
 
-STAGING = ".staging"
-MANIFEST_FILE = "manifest.json"
 TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
-
-
-class ModelVersionMissing(DataError):
-    """A model version that is missing."""
-
-    def __init__(self, where: object, detail: str) -> None:
-        super().__init__("MODEL_VERSION_MISSING", f"{where}: {detail}")
 
 
 @dataclass(frozen=True)
@@ -139,10 +132,17 @@ class ModelRepository:
 
     Args:
         root: the folder; created if missing.
+        stored: the copies of its versions; a version that is not here is fetched from them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, stored: StoredModels | None = None) -> None:
         self.root = root
+        self.stored = stored
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ModelRepository":
+        """Return that of a workspace."""
+        return cls(settings.model_repository, StoredModels.of(settings))
 
     def folder(self, task: str, model_format: str, version: int) -> Path:
         """Return the folder of a version."""
@@ -179,13 +179,19 @@ class ModelRepository:
         Raises:
             DataError: the manifest is missing or cannot be read.
         """
-        path = self.folder(task, model_format, version) / MANIFEST_FILE
+        path = self._fetched(task, model_format, version) / MANIFEST_FILE
         try:
             return _manifest(json.loads(path.read_bytes()))
         except OSError as error:
             raise ModelVersionMissing(path, error.strerror or str(error)) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
+
+    def _fetched(self, task: str, model_format: str, version: int) -> Path:
+        folder = self.folder(task, model_format, version)
+        if self.stored is not None:
+            self.stored.fetch(folder)
+        return folder
 
     def encoder(self, task: str, model_format: str, version: int) -> TextEncoder:
         """Return the encoder that turns texts into a version's input, as in its training.

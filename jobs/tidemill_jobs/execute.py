@@ -117,7 +117,7 @@ def run_claimed(
             run_id=run.run_id,
             settings=settings,
             storage=storage,
-            repository=ModelRepository(settings.model_repository),
+            repository=ModelRepository.of(settings),
             triton=triton,
             clock=clock,
             progress=progress,

@@ -66,7 +66,7 @@ class JobsProcess:
         self._started = system_clock()
         self._holder = uuid.uuid4().hex
         self._runner = Runner(storage.jobs, system_clock)
-        repository = ModelRepository(settings.model_repository)
+        repository = ModelRepository.of(settings)
         self._triton = triton
         self._reconciler = Reconciler(storage, repository, system_clock, self._leads)
         self._sender = Sender(storage.alert_outbox, settings.alerts, system_clock)

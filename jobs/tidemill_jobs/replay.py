@@ -39,7 +39,7 @@ class ReplayedJobs:
         self._triton = triton
         self._clock = clock
         self._started = clock()
-        repository = ModelRepository(settings.model_repository)
+        repository = ModelRepository.of(settings)
         self._reconciler = Reconciler(storage, repository, clock, lambda: True)
         self._sender = Sender(storage.alert_outbox, settings.alerts, clock)
         self._schedule = Schedule(settings.schedule, list(settings.tasks), storage.jobs, clock)

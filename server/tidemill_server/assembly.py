@@ -104,7 +104,7 @@ def assemble(
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
     triton = TritonClient(settings.triton_address)
-    router = Router(storage.models, ModelRepository(settings.model_repository), settings.tasks)
+    router = Router(storage.models, ModelRepository.of(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: TaskAdmission.of(delay) for task in settings.tasks}

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,7 +39,7 @@ class RunningTriton:
     """
 
     def __init__(
-        self, model_repository: Path, state_directory: Path, load_models: tuple[str, ...] = ()
+        self, model_repository: Path | str, state_directory: Path, load_models: tuple[str, ...] = ()
     ) -> None:
         self._ports = free_ports(3)
         self._arguments = json.dumps(
@@ -112,7 +113,7 @@ def _become_triton(arguments: str) -> None:
     repository, state, ports, models = json.loads(arguments)
     grpc_port, http_port, metrics_port = ports
     triton = EmbeddedTriton(
-        model_repository=Path(repository),
+        model_repository=Path("/" if "://" in repository else repository),
         state_directory=Path(state),
         grpc_port=grpc_port,
         http_port=http_port,
@@ -120,7 +121,13 @@ def _become_triton(arguments: str) -> None:
         control_key=CONTROL_KEY,
         load_models=tuple(models),
     )
-    exec_triton(prepare(triton))
+    command = prepare(triton)
+    if "://" in repository:  # NVIDIA's containers may read object storage; the embedded one can too
+        local = command.arguments[1]
+        assert local.startswith("--model-repository=")
+        arguments = (command.arguments[0], f"--model-repository={repository}")
+        command = replace(command, arguments=(*arguments, *command.arguments[2:]))
+    exec_triton(command)
 
 
 if __name__ == "__main__":

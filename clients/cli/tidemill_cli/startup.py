@@ -48,7 +48,7 @@ class Startup:
         self._storage = open_storage(settings.effective_database_url)
         self._client = new_client(target_of(""))
         self._begin = system_clock()
-        self._repository = ModelRepository(settings.model_repository)
+        self._repository = ModelRepository.of(settings)
         self._damage: dict[tuple[str, int], str | None] = {}
         self._reported: set[str] = set()
 

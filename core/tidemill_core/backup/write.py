@@ -28,6 +28,7 @@ from tidemill_core.backup.contents import (
 from tidemill_core.backup.rows import copy_rows, count_rows
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.errors import DataError
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
 
@@ -58,6 +59,8 @@ def write_backup(
         database = Path(folder) / DATABASE
         counts = _copy_out(settings, database, on_progress)
         DatasetCopies.of(settings).fetch_all()
+        if (stored := ModelRepository.of(settings).stored) is not None:
+            stored.fetch_all()
         staged = Path(folder) / "backup.tar"
         staged.touch(0o600)
         with staged.open("wb") as output, tarfile.open(fileobj=output, mode="w") as archive:

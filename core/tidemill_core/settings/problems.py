@@ -42,6 +42,7 @@ _MAY_BE_SECRET = {
     "database_url",
     "dataset_storage",
     "mlflow_tracking_uri",
+    "model_storage",
     "password",
     "prediction_id_keys",
     "routing_key",

@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     dataset_storage: StorageUrl = ""
     """Where dataset versions are stored, besides state_dir: `s3://bucket/folder`, or any other URL
     that fsspec writes to. Machines without a version fetch it from there. Empty: state_dir only."""
+    model_storage: StorageUrl = ""
+    """Where model versions are stored, besides model_repository: such a URL. Machines without a
+    version fetch it, and with triton.url that Triton may read them there. Anyone who can write
+    there can run code. Empty: model_repository only."""
     database_url: str = ""
     """SQLAlchemy URL of a PostgreSQL (`postgresql+psycopg://…`); empty: SQLite in state_dir."""
     prediction_id_keys: SecretStr = SecretStr("")

@@ -22,7 +22,7 @@ from tidemill_core.triton.served import configure
 def configure_all(settings: Settings) -> tuple[str, ...]:
     """Write the configuration of each task's models; return the names of those to load."""
     storage = open_storage(settings.effective_database_url)
-    repository = ModelRepository(settings.model_repository)
+    repository = ModelRepository.of(settings)
     names: list[str] = []
     for task in settings.tasks:
         trusted = storage.models.versions_to_serve(task)

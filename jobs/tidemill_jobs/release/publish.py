@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import stamina
+
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
+from tidemill_core.object_storage import ObjectStorageUnavailable
 from tidemill_core.rewards import confidences
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.measure import ImportedModel
 from tidemill_jobs.monitoring.drift.reference import count_pieces, count_reference
 from tidemill_jobs.training.train import TrainedModel
+
+_STORE_SECONDS = 600.0
 
 
 def highest_version(repository: ModelRepository, task: str) -> int:
@@ -18,8 +23,11 @@ def highest_version(repository: ModelRepository, task: str) -> int:
     The repository may have versions that the database has lost. Their numbers are not used again.
     """
     models = [repository.root / model_name(task, name) for name in MODEL_FILES]
-    versions = (version.name for model in models if model.is_dir() for version in model.iterdir())
-    return max((int(name) for name in versions if name.isdecimal()), default=0)
+    names = (version.name for model in models if model.is_dir() for version in model.iterdir())
+    versions = [int(name) for name in names if name.isdecimal()]
+    if repository.stored is not None:
+        versions += [number for each in models for number in repository.stored.versions(each.name)]
+    return max(versions, default=0)
 
 
 def publish(
@@ -44,6 +52,7 @@ def publish(
 
     Raises:
         DataError: the folder exists already.
+        ObjectStorageUnavailable: it stayed away for ten minutes.
     """
     best = trained.test_probabilities.argmax(axis=1)
     manifest = ModelManifest(
@@ -69,4 +78,10 @@ def publish(
         reliability=trained.reliability,
         abstain_below=trained.abstain_below,
     )
-    repository.publish(manifest, model, trained.tokenizer_json)
+    folder = repository.publish(manifest, model, trained.tokenizer_json)
+    if repository.stored is not None:
+        # A training may have taken hours.
+        away = ObjectStorageUnavailable
+        for attempt in stamina.retry_context(on=away, attempts=None, timeout=_STORE_SECONDS):
+            with attempt:
+                repository.stored.store(folder.parent.name)

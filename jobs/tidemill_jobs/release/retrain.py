@@ -10,9 +10,9 @@ from tidemill_core.domain.job_parameters import JobParameters, RetrainParameters
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.domain.split import Split
 from tidemill_core.errors import ConfigurationError
-from tidemill_core.model_repository import MANIFEST_FILE
 from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.stored_models import MANIFEST_FILE
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.build import dataset_for

@@ -44,15 +44,23 @@ def serve(serving: Serving, task: str, candidate: ModelVersion | None = None) ->
             the versions that it served before.
         TritonUnavailable: all Tritons are away. One that is away serves the versions when it
             starts again, by the configuration that this writes.
+        ObjectStorageUnavailable: Triton reads object storage, which does not answer.
     """
     versions = serving.models.versions_to_serve(task)
     if candidate is not None:
         _check(serving.repository, candidate)
         versions.append(candidate)
     for name in configure(serving.repository, versions):
+        _offer(serving.repository, name)
         serving.triton.load(name)
     for name in _unused(task, versions):
         serving.triton.unload(name)
+
+
+def _offer(repository: ModelRepository, name: str) -> None:
+    """Let a Triton that reads object storage find what config.pbtxt names."""
+    if repository.stored is not None:
+        repository.stored.offer(name)
 
 
 def _check(repository: ModelRepository, candidate: ModelVersion) -> None:
@@ -165,4 +173,5 @@ class Reconciler:
             self._wait(triton, _BACKOFF_SECONDS)
             return
         log.info("serving_repaired", model=name, versions=sorted(configured), triton=triton.address)
+        _offer(self._repository, name)
         triton.load(name)

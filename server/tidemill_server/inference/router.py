@@ -18,10 +18,11 @@ from tidemill_core.errors import (
     NoChampion,
     TidemillError,
 )
-from tidemill_core.model_repository import ModelRepository, ModelVersionMissing
+from tidemill_core.model_repository import ModelRepository
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.settings import TaskSettings
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.stored_models import ModelVersionMissing
 from tidemill_core.text import TextEncoder
 
 REFRESH_SECONDS = 0.25

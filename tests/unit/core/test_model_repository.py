@@ -13,8 +13,6 @@ import pytest
 
 from tidemill_core.errors import DataError
 from tidemill_core.model_repository import (
-    MANIFEST_FILE,
-    STAGING,
     TOKENIZER_FILE,
     ModelManifest,
     ModelRepository,
@@ -22,6 +20,7 @@ from tidemill_core.model_repository import (
     ReliabilityBin,
     TrainingRecord,
 )
+from tidemill_core.stored_models import MANIFEST_FILE, STAGING
 from tidemill_core.text_repair import REPAIR_VERSION, TextRepair
 
 MODEL, TOKENIZER = b"weights" * 1000, '{"vocab": ["é"]}'

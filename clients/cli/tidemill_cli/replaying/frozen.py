@@ -20,7 +20,7 @@ def frozen_labels(settings: Settings, task: str, texts: Sequence[str]) -> list[s
     Raises:
         TidemillError: the version's files cannot be read, or Triton does not answer.
     """
-    repository = ModelRepository(settings.model_repository)
+    repository = ModelRepository.of(settings)
     place = (task, settings.tasks[task].format, _FIRST)
     labels, encoder = repository.manifest(*place).labels, repository.encoder(*place)
     model = f"{task}-{settings.tasks[task].format}"

@@ -8,8 +8,8 @@ import pytest
 from tests.integration.jobs.release.conftest import Loop
 from tidemill_core.domain.job_parameters import ReproduceModelParameters
 from tidemill_core.errors import NoChampion, NotFound
-from tidemill_core.model_repository import MANIFEST_FILE
 from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.stored_models import MANIFEST_FILE
 from tidemill_jobs.context import Result
 from tidemill_jobs.release import reproduce
 from tidemill_jobs.release.reproduce import NotReproduced, NotTrainedHere

@@ -1,0 +1,114 @@
+"""The copies of model versions in object storage, which Triton can read as its model repository.
+
+    <url>/support-onnx/config.pbtxt
+                      /3/{model.onnx, tokenizer.json, manifest.json, objects.json}
+
+A version is stored once and never changes. `config.pbtxt` names the versions that Triton serves; it
+is replaced at once, after all of these are stored.
+"""
+
+import time
+from pathlib import Path
+
+from tidemill_core.errors import DataError
+from tidemill_core.object_storage import (
+    ObjectStorage,
+    ObjectStorageUnavailable,
+    same_name,
+    sha256_of,
+)
+from tidemill_core.settings import Settings
+
+STAGING = ".staging"
+CONFIG_FILE = "config.pbtxt"
+MANIFEST_FILE = "manifest.json"
+_PAUSE_SECONDS = 5.0
+
+
+class ModelVersionMissing(DataError):
+    """A model version that is missing."""
+
+    def __init__(self, where: object, detail: str) -> None:
+        super().__init__("MODEL_VERSION_MISSING", f"{where}: {detail}")
+
+
+class StoredModels:
+    """The stored versions of a model repository.
+
+    Methods raise what `ObjectStorage` raises.
+
+    Args:
+        storage: where they are stored.
+        root: the local model repository.
+        is_read: whether a Triton reads its models in the storage.
+    """
+
+    def __init__(self, storage: ObjectStorage, root: Path, *, is_read: bool) -> None:
+        self._storage = storage
+        self._root = root
+        self._is_read = is_read
+        self._pauses: dict[Path, float] = {}
+
+    @classmethod
+    def of(cls, settings: Settings) -> "StoredModels | None":
+        """Return those of a workspace; None without object storage."""
+        if not settings.model_storage:
+            return None
+        storage = ObjectStorage(settings.model_storage, same_name)
+        return cls(storage, settings.model_repository, is_read=bool(settings.triton.url))
+
+    def fetch(self, folder: Path) -> None:
+        """Fetch a version that is not here, if it is stored; the folder appears when it is whole.
+
+        After a failure it does not ask again for some seconds: a front asks four times a second.
+
+        Raises:
+            ModelVersionMissing: it is not here, and the storage does not answer.
+            ObjectDamaged: an object is not the one that was written.
+        """
+        if folder.exists() or time.monotonic() < self._pauses.get(folder, 0.0):
+            return
+        try:
+            self._storage.download(self._name(folder), folder, self._root / STAGING)
+        except ObjectStorageUnavailable as error:
+            raise ModelVersionMissing(folder, str(error)) from error
+        finally:
+            self._pauses[folder] = time.monotonic() + _PAUSE_SECONDS
+
+    def fetch_all(self) -> None:
+        """Fetch all versions of all models that are not here."""
+        for name in self._storage.names():
+            self.fetch(self._root / name)
+
+    def versions(self, model: str) -> list[int]:
+        """Return the numbers of a model's stored versions."""
+        return [int(Path(name).name) for name in self._storage.names(model)]
+
+    def store(self, model: str) -> None:
+        """Store the versions of a model that are here only.
+
+        Raises:
+            DataError: MODEL_VERSION_EXISTS, the storage has another version with such a number.
+        """
+        for manifest in (self._root / model).glob(f"[0-9]*/{MANIFEST_FILE}"):
+            folder = manifest.parent
+            index = self._storage.index(self._name(folder))
+            if index is None:
+                files = {path.name: path for path in folder.iterdir()}
+                self._storage.write(self._name(folder), files)
+            elif index[MANIFEST_FILE].sha256 != sha256_of(manifest):  # it has the others' hashes
+                place = f"{self._storage.url}/{self._name(folder)}"
+                cure = f"it differs from {folder}: one URL is for one database"
+                raise DataError("MODEL_VERSION_EXISTS", f"{place} exists already; {cure}")
+
+    def offer(self, model: str) -> None:
+        """Let the Triton that reads the storage find what the local config.pbtxt names."""
+        if not self._is_read:
+            return
+        self.store(model)
+        place, config = f"{model}/{CONFIG_FILE}", (self._root / model / CONFIG_FILE).read_bytes()
+        if self._storage.read(place) != config:
+            self._storage.replace(place, config)
+
+    def _name(self, folder: Path) -> str:
+        return f"{folder.parent.name}/{folder.name}"
