@@ -25,6 +25,8 @@ OPTIONS = {
         "tlsSecretName": "tls",
         "front.autoscaling.enabled": "true",
         "triton.gpus": "1",
+        "triton.modelRepository": "s3://bucket/models",
+        "serviceAccountAnnotations.role": "tidemill",
         "triton.replicas": "2",
         "storage.className": "nfs",
         "storage.spoolClassName": "fast",
@@ -137,6 +139,15 @@ def test_gpus_are_a_limit() -> None:
     """`triton.gpus` adds NVIDIA's resource to the other limits."""
     (triton,) = pods(manifests({"triton.gpus": "2"}))["triton"]["containers"]
     assert triton["resources"]["limits"] == {"nvidia.com/gpu": 2, "memory": "4Gi"}
+
+
+def test_triton_may_read_a_bucket() -> None:
+    """`triton.modelRepository` names another place, and the NetworkPolicy lets Triton reach it."""
+    everything = manifests({"triton.modelRepository": "s3://bucket/models"})
+    (triton,) = pods(everything)["triton"]["containers"]
+    assert triton["command"][1] == "--model-repository=s3://bucket/models"
+    assert everything["NetworkPolicy", "demo-triton"]["spec"]["egress"] == [{}]
+    assert manifests({})["NetworkPolicy", "demo-triton"]["spec"]["egress"] == []
 
 
 def test_every_value_is_explained() -> None:
