@@ -241,6 +241,19 @@ class ObjectStorage:
             self._files.pipe_file(staged, content)
             self._files.mv(staged, self._path(place))
 
+    def exists(self, place: str) -> bool:
+        """Return whether there is an object."""
+        with self._errors():
+            return bool(self._files.exists(self._path(place)))
+
+    def upload(self, place: str, file: Path) -> None:
+        """Make an object appear, or replace it at once, with a file's content."""
+        folder, _, key = place.rpartition("/")
+        staged = self._path(folder, f"{STAGED}{uuid.uuid4().hex}-{key}")
+        with self._errors():
+            self._files.put_file(str(file), staged)
+            self._files.mv(staged, self._path(place))
+
     def _object(self, file: str, path: Path) -> StoredObject:
         sha256 = sha256_of(path)
         return StoredObject(self._key_of(file, sha256), path.stat().st_size, sha256)

@@ -1,14 +1,16 @@
 """The files that commands write, completely or not at all."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidemill_cli.failure import CannotWrite, CommandFailed, WrongUsage
+from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed, WrongUsage
 from tidemill_cli.local import require_extras
 from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
 from tidemill_core.durable import written_whole
+from tidemill_core.object_storage import ObjectStorage, same_name
 
 if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
     import polars as pl
@@ -28,6 +30,46 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
             write(staged)
     except OSError as error:
         raise CannotWrite(target, error) from error
+
+
+class ExportPlace:
+    """A place that gets a file, completely or not at all.
+
+    Args:
+        written: as on the command line: a path, or a URL such as `s3://bucket/train.parquet`.
+    """
+
+    def __init__(self, written: str) -> None:
+        self._written = written
+        self._path = Path(written).absolute()
+        parent, _, self._name = written.rpartition("/")
+        self._storage = ObjectStorage(parent, same_name) if "://" in written else None
+
+    @property
+    def suffix(self) -> str:
+        """The end of the file's name, with its dot."""
+        return self._path.suffix
+
+    def refuse_existing(self, remedy: str) -> None:
+        """Raise AlreadyThere if there is such a file."""
+        storage = self._storage
+        if self._path.exists() if storage is None else storage.exists(self._name):
+            raise AlreadyThere(self._written, remedy)
+
+    def write(self, write: Callable[[Path], object]) -> None:
+        """Write the file with a function of a path.
+
+        Raises:
+            CannotWrite: it cannot be written; no part of it is left.
+            ObjectStorageUnavailable, ObjectStorageRefused: it cannot be stored.
+        """
+        if self._storage is None:
+            write_whole(self._path, write)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            staged = Path(folder) / self._name
+            write_whole(staged, write)
+            self._storage.upload(self._name, staged)
 
 
 def require_suffix(target: Path, suffixes: tuple[str, ...]) -> None:
@@ -60,12 +102,12 @@ def read_examples(folder: Path, columns: list[str] | None = None) -> "pl.DataFra
         raise damaged(path, error) from error
 
 
-def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[int, int]:
+def export_rows(folder: Path, target: ExportPlace, split: str, *, raw: bool) -> tuple[int, int]:
     """Write a version's rows, ordered by the hashes of their texts.
 
     Args:
         folder: the version's folder.
-        target: the file; its suffix, one of EXPORTS, gives the format.
+        target: the place; its suffix, one of EXPORTS, gives the format.
         split: the split to write; empty for all.
         raw: whether cells of a CSV that look like formulas stay unchanged.
 
@@ -94,5 +136,5 @@ def export_rows(folder: Path, target: Path, split: str, *, raw: bool) -> tuple[i
         ".jsonl": rows.write_ndjson,
         ".csv": rows.write_csv,
     }
-    write_whole(target, writers[target.suffix])
+    target.write(writers[target.suffix])
     return len(rows), changed

@@ -15,10 +15,16 @@ from tidemill_cli.dataset_description import (
     print_description,
 )
 from tidemill_cli.dataset_difference import compare, print_difference
-from tidemill_cli.dataset_files import EXPORTS, export_rows, require_suffix, write_whole
+from tidemill_cli.dataset_files import (
+    EXPORTS,
+    ExportPlace,
+    export_rows,
+    require_suffix,
+    write_whole,
+)
 from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
-from tidemill_cli.failure import AlreadyThere, CommandFailed, WrongUsage
+from tidemill_cli.failure import CommandFailed, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
@@ -124,7 +130,9 @@ def diff(
 @app.command(epilog="Example: tidemill datasets export 3f9a1c20 train.jsonl --split train")
 def export(
     dataset_version: Version,
-    file: Annotated[Path, typer.Argument(help=f"The file: {', '.join(EXPORTS)}.")],
+    file: Annotated[
+        str, typer.Argument(help=f"The file, or its URL (s3://…): {', '.join(EXPORTS)}.")
+    ],
     split: Annotated[Split | None, typer.Option(help="Only this split.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     raw: Annotated[
@@ -139,12 +147,13 @@ def export(
     a line end) gets a ' in front. For programs, use --raw, JSON Lines or Parquet, which keep cells
     unchanged.
     """
-    require_suffix(file, EXPORTS)
-    if file.exists() and not force:
-        raise AlreadyThere(file, "--force overwrites it")
+    require_suffix(Path(file), EXPORTS)
+    place = ExportPlace(file)
+    if not force:
+        place.refuse_existing("--force overwrites it")
     folder = _folder(dataset_version)
-    count, changed = export_rows(folder, file.absolute(), str(split or ""), raw=raw)
-    done = {"dataset_version": folder.name, "file": str(file), "rows": count}
+    count, changed = export_rows(folder, place, str(split or ""), raw=raw)
+    done = {"dataset_version": folder.name, "file": file, "rows": count}
     print_one({**done, "changed_cells": changed}, done, as_json)
     if changed:
         say(f"{changed} cells look like formulas and got a ' in front; --raw keeps them", "yellow")

@@ -67,7 +67,7 @@ class WrongUsage(CommandFailed):
 class AlreadyThere(WrongUsage):
     """A file or folder that must be new but exists."""
 
-    def __init__(self, path: Path, remedy: str) -> None:
+    def __init__(self, path: Path | str, remedy: str) -> None:
         super().__init__(f"{path} already exists: {remedy}")
 
 

@@ -11,8 +11,8 @@ import typer
 from tidemill.v1 import labeling_service_pb2 as pb
 from tidemill_cli.agreement import Agreement, agreement_of
 from tidemill_cli.connection import connected, current_user
-from tidemill_cli.dataset_files import write_whole
-from tidemill_cli.failure import AlreadyThere, WrongUsage
+from tidemill_cli.dataset_files import ExportPlace
+from tidemill_cli.failure import WrongUsage
 from tidemill_cli.label_import import LabelImport, read_tasks
 from tidemill_cli.label_session import label_items
 from tidemill_cli.label_studio import to_task
@@ -99,20 +99,20 @@ def agreement(task: ForTask = "", address: Address = "", as_json: AsJson = False
 
 @app.command(epilog="Example: tidemill label export waiting.json --task support")
 def export(
-    file: Annotated[Path, typer.Argument(help="A new file.")],
+    file: Annotated[str, typer.Argument(help="A new file, or its URL (s3://…).")],
     task: OnlyTask = "",
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Write the items that wait for judgements as Label Studio's tasks, in JSON."""
-    if file.exists():
-        raise AlreadyThere(file, "name a new file")
+    place = ExportPlace(file)
+    place.refuse_existing("name a new file")
     with connected(address) as client:
         items = _items(client, task, _WAITING, sys.maxsize)
     tasks = [to_task(item) for item in reversed(items)]
     content = json.dumps(tasks, ensure_ascii=False, indent=2).encode()
-    write_whole(file.absolute(), lambda staged: staged.write_bytes(content))
-    done = {"tasks": len(tasks), "file": str(file)}
+    place.write(lambda staged: staged.write_bytes(content))
+    done = {"tasks": len(tasks), "file": file}
     print_one(done, done, as_json)
 
 

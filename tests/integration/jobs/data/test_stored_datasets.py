@@ -160,7 +160,7 @@ def test_the_commands_of_another_machine(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """`datasets export` fetches a version; `datasets gc` removes its rows from the storage too."""
+    """Exports fetch a version and write to URLs; `datasets gc` removes rows in the storage too."""
     days = [datetime(2020, 1, day, tzinfo=UTC) for day in (1, 2)]
     first = build(replace(machine("a"), clock=lambda: days[0]))
     source.write_text(SECOND, encoding="utf-8")
@@ -174,6 +174,10 @@ def test_the_commands_of_another_machine(
     monkeypatch.chdir(tmp_path)
     assert cli(["datasets", "export", first.dataset_version, "out.csv"]) == 0
     assert NAMED in set(pl.read_csv("out.csv")["text"])
+    exported = f"s3://{place}/exports/rows.jsonl"
+    for code in (0, 2):  # it exists then
+        assert cli(["datasets", "export", first.dataset_version, exported]) == code
+    assert NAMED in s3.files().cat_file(exported).decode()
     assert cli(["datasets", "gc", "--keep", "1", "--yes"]) == 0
     left = s3.files().find(f"{place}/datasets/support/{first.dataset_version}")
     assert [path.rpartition("/")[2].split("-")[0] for path in left] == ["manifest", "objects.json"]
