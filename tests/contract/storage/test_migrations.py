@@ -59,6 +59,14 @@ def _is_whole(name: str, kind: str, _parents: object) -> bool:
     return kind != "table" or not name.startswith("predictions_")
 
 
+def test_a_current_database_needs_no_alembic(tmp_path: Path) -> None:
+    """A process that opens an up-to-date database does not import Alembic, which is slow."""
+    url = f"sqlite:///{tmp_path / 'tidemill.db'}"
+    opening = OPEN + "assert 'alembic' not in sys.modules"
+    for code in (OPEN, opening):
+        subprocess.run([sys.executable, "-c", code], input=url, text=True, check=True)
+
+
 def test_migrating_again_keeps_the_rows(empty_database_url: str) -> None:
     """Opening an up-to-date database changes nothing in it."""
     first = open_storage(empty_database_url)

@@ -179,18 +179,18 @@ def test_a_held_lock_is_not_waited_for_long(postgres_url: str) -> None:
 
 def test_a_statement_has_a_limit_but_no_migration(postgres_url: str) -> None:
     """Statements time out, but a migration waits for another process's turn."""
-    storage = open_storage(postgres_url)
+    database = Database(postgres_url)
     limit = text("SHOW statement_timeout")
-    with storage.database.read() as connection:
+    with database.read() as connection:
         assert connection.execute(limit).scalar_one() == "1min"
-    with ThreadPoolExecutor(1) as pool, storage.database.write() as connection:
+    with ThreadPoolExecutor(1) as pool, database.write() as connection:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
         late = pool.submit(open_storage, postgres_url)
         time.sleep(BUSY_TIMEOUT_SECONDS + 1)  # longer than a statement may wait
         assert not late.done()
         connection.commit()
-        late.result(10).database.close()
-    storage.database.close()
+        late.result(60).database.close()
+    database.close()
 
 
 def test_postgresql_that_only_reads(postgres_url: str) -> None:
