@@ -80,8 +80,9 @@ def _check_tracking(loop: Loop, dataset_version: str) -> None:
     assert all(len(client.get_metric_history(run.info.run_id, name)) > 1 for name in curves)
 
 
-def test_a_tracker_that_never_answers(tracked_loop: Loop) -> None:
+def test_a_tracker_that_never_answers(tracked_loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A training whose tracker is away all the time becomes champion, and its record waits."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # instead of 10 seconds, twice
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = tracked_loop.context.settings.model_copy(update={"mlflow_tracking_uri": uri})
