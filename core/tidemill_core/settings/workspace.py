@@ -25,6 +25,7 @@ from tidemill_core.settings.problems import (
     problems_named,
     refuse_unknown_variables,
 )
+from tidemill_core.settings.ray import RaySettings
 from tidemill_core.settings.sagemaker import SagemakerSettings
 from tidemill_core.settings.secret_files import read_secret_files
 from tidemill_core.settings.sections import (
@@ -111,6 +112,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSettings = ScheduleSettings()
     tracking: TrackingSettings = TrackingSettings()
     sagemaker: SagemakerSettings = SagemakerSettings()
+    ray: RaySettings = RaySettings()
 
     @field_validator("state_dir", "model_repository")
     @classmethod

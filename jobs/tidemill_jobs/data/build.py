@@ -17,6 +17,7 @@ from tidemill_core.settings import SourceSettings, TaskSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
+from tidemill_jobs.cluster import mapping
 from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.deciding.decide import decide
 from tidemill_jobs.data.deciding.quarantine_share import check_share
@@ -107,6 +108,7 @@ def build_for(context: JobContext, progress: Progress) -> Build:
         context.storage,
         context.clock,
         progress,
+        settings.ray.address,
     )
 
 
@@ -119,10 +121,12 @@ def build_dataset(
     storage: Storage,
     clock: Clock,
     progress: Progress,
+    ray_address: str = "",
 ) -> Build:
     """Build a task's dataset version from its current sources and feedback.
 
-    `trust` has the weights of verdicts by their source; a source without one has 1.
+    `trust` has the weights of verdicts by their source; a source without one has 1. With
+    `ray_address`, texts are cleaned and measured on that Ray cluster.
 
     Raises:
         DataError: a source cannot be used; too many of its rows break a rule; the rows have fewer
@@ -148,7 +152,8 @@ def build_dataset(
         segments += _land_feedback(intake, feedback, label_examples(storage, task))
         cache = PreparedCache(folders.prepared, recipe.cleaning)
         weak = open_weak_labels(settings.labeling_functions, recipe.rename, progress)
-        prepared = cache.prepare(segments, progress)
+        with mapping(ray_address) as mapped:
+            prepared = cache.prepare(segments, progress, mapped)
         progress(0.6, "deciding what to keep")
         decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
         check_share(decided, storage.datasets, task, settings.max_quarantine_share)

@@ -4,6 +4,7 @@ place     where rows are read and written: files, URLs and tables
 reading   rows with all their columns, from any place
 chunks    rows that are scored and kept together
 scorer    the answers of one version, at low priority: pace
+cluster_scorer  the same, asked for by the nodes of a Ray cluster
 answers   what was answered about a chunk, as it is kept until the output is complete
 writing   the output, which appears complete or not at all
 memory    the memory of the process, which stays flat

@@ -22,6 +22,18 @@ _UNCOUNTED_CALLS = CALLS_IN_PROGRESS
 """Triton may count a call shortly after it answered it."""
 
 
+class SmallTurns:
+    """The turns of a task on a cluster, which cannot tell callers from the other tasks.
+
+    Calls are small, so a caller waits for at most one of each task.
+    """
+
+    @contextmanager
+    def turn(self) -> Iterator[int]:
+        """Yield the most rows of one call."""
+        yield SMALL_ROWS
+
+
 class Pace:
     """The turns of the calls of several threads.
 

@@ -21,23 +21,19 @@ from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.row_places import PrivateFolders
 from tidemill_core.text_hash import load_text_key
+from tidemill_jobs.cluster import Cluster
 from tidemill_jobs.context import JobContext, Result
 from tidemill_jobs.data.sources.errors import NoRows
 from tidemill_jobs.data.sources.files.stored_file import without_secrets
 from tidemill_jobs.data.whole_files import remove_left_over, written_whole
 from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
+from tidemill_jobs.scoring.cluster_scorer import Asked, ClusterScorer
 from tidemill_jobs.scoring.memory import return_large_blocks
 from tidemill_jobs.scoring.pace import Pace
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows
-from tidemill_jobs.scoring.scorer import (
-    Pending,
-    Scorer,
-    ServedVersion,
-    asked_version,
-    served_version,
-)
+from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
 from tidemill_jobs.scoring.summary import Summary
 from tidemill_jobs.scoring.writing import Output, open_output
 from tidemill_jobs.scoring.writing.output import PREDICTION_COLUMNS, OutputExists
@@ -45,8 +41,6 @@ from tidemill_jobs.scoring.writing.output import PREDICTION_COLUMNS, OutputExist
 FOLDER = "scoring"
 """The folder in the state directory."""
 _COMMITTED = "result.json"
-_AHEAD = 2
-"""Chunks that Triton is asked about while an earlier one is written."""
 
 
 def run(context: JobContext) -> Result:
@@ -67,10 +61,9 @@ def run(context: JobContext) -> Result:
     scoring = _opened(context, asked, served)
     if (finished := scoring.finished(context)) is not None:
         return finished
-    pace = Pace(context.triton.answered_calls)
     output = open_output(asked.output, scoring.folder, scoring.private, overwrite=asked.overwrite)
     try:
-        with Scorer(served, context.triton, pace, context.task_settings.max_text_length) as scorer:
+        with _scorer(context, served) as scorer:
             summary = _scored(context, scoring, scorer, output)
         result = {
             "output": without_secrets(asked.output),
@@ -81,6 +74,15 @@ def run(context: JobContext) -> Result:
     finally:
         output.discard()
     return result
+
+
+def _scorer(context: JobContext, served: ServedVersion) -> Scorer | ClusterScorer:
+    """Return what asks for answers: this process, or the nodes of a Ray cluster."""
+    settings, longest = context.settings, context.task_settings.max_text_length
+    if settings.ray.address:
+        asked = Asked(served, settings.triton_address, longest)
+        return ClusterScorer(Cluster(settings.ray.address), asked)
+    return Scorer(served, context.triton, Pace(context.triton.answered_calls), longest)
 
 
 @dataclass(frozen=True)
@@ -175,16 +177,18 @@ def _died(context: JobContext, run_id: str) -> bool:
         return False
 
 
-def _scored(context: JobContext, scoring: _Scoring, scorer: Scorer, output: Output) -> Summary:
+def _scored(
+    context: JobContext, scoring: _Scoring, scorer: Scorer | ClusterScorer, output: Output
+) -> Summary:
     """Write all rows with their answers to the output."""
     summary = Summary(scorer.version.labels, scorer.version.abstain_below)
     wanted = Wanted(scoring.asked.text_column)
-    waiting: deque[tuple[Chunk, Answers | Pending]] = deque()
+    waiting: deque[tuple[Chunk, Any]] = deque()
     for chunk in chunks(read_rows(scoring.asked.input, wanted, scoring.private)):
         _check_columns(chunk)
         kept = scoring.answers.load(chunk)
         waiting.append((chunk, scorer.begin(chunk.rows) if kept is None else kept))
-        if len(waiting) > _AHEAD:
+        if len(waiting) > scorer.ahead:
             _finish(context, scoring, scorer, output, summary, *waiting.popleft())
     while waiting:
         _finish(context, scoring, scorer, output, summary, *waiting.popleft())
@@ -196,20 +200,20 @@ def _scored(context: JobContext, scoring: _Scoring, scorer: Scorer, output: Outp
 def _finish(
     context: JobContext,
     scoring: _Scoring,
-    scorer: Scorer,
+    scorer: Scorer | ClusterScorer,
     output: Output,
     summary: Summary,
     chunk: Chunk,
-    pending: Answers | Pending,
+    pending: Any,
 ) -> None:
-    """Keep, log and write the answers to a chunk."""
-    if isinstance(pending, Pending):
+    """Keep, log and write the answers to a chunk: kept ones, or those that `scorer` began."""
+    if isinstance(pending, Answers):
+        answers = pending
+    else:
         answers = scorer.finish(pending)
         if scoring.logger is not None:
             answers = scoring.logger.signed(answers)
         scoring.answers.save(chunk, answers)
-    else:
-        answers = pending
     if scoring.logger is not None and not scoring.answers.is_logged(chunk):
         scoring.logger.store_chunk(chunk, answers)
         scoring.answers.mark_logged(chunk)

@@ -27,7 +27,7 @@ from tidemill_core.text import TextEncoder
 from tidemill_core.text_rules import text_problem
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.scoring.answers import Answers
-from tidemill_jobs.scoring.pace import CALLS_IN_PROGRESS, LARGE_ROWS, Pace
+from tidemill_jobs.scoring.pace import CALLS_IN_PROGRESS, LARGE_ROWS, Pace, SmallTurns
 from tidemill_jobs.scoring.reading.rows import Row
 
 _RETRY_SECONDS = 60.0
@@ -109,10 +109,20 @@ class Pending:
 
 
 class Scorer:
-    """Asks Triton for the answers of one version; a context manager that ends its threads."""
+    """Asks Triton for the answers of one version; a context manager that ends its threads.
+
+    Attributes:
+        ahead: chunks to ask about while an earlier one is written.
+    """
+
+    ahead = 2
 
     def __init__(
-        self, version: ServedVersion, triton: TritonControl, pace: Pace, max_text_length: int
+        self,
+        version: ServedVersion,
+        triton: TritonControl,
+        pace: Pace | SmallTurns,
+        max_text_length: int,
     ) -> None:
         self.version = version
         self._triton = triton

@@ -12,13 +12,16 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import polars_hash as plh
 
 from tidemill_core.errors import DataError
 from tidemill_core.text_repair import REPAIR_VERSION
+from tidemill_jobs.cluster import Map
 from tidemill_jobs.context import Progress
 from tidemill_jobs.data.landing.intake import Segment, read_segment
 from tidemill_jobs.data.preparing.clean import Cleaning, clean
@@ -59,18 +62,23 @@ class PreparedCache:
         self._folder = folder / hashlib.sha256(described.encode()).hexdigest()[:12]
         self._cleaning = cleaning
 
-    def prepare(self, segments: Sequence[Segment], progress: Progress) -> list[Prepared]:
-        """Return the segments prepared, from the cache or newly.
+    def prepare(
+        self, segments: Sequence[Segment], progress: Progress, mapped: Map[Any, Any] = map
+    ) -> list[Prepared]:
+        """Return the segments prepared, from the cache or newly; `mapped` shares the work.
 
         Raises:
             DataError: INTAKE_DAMAGED, or NOT_WRITTEN.
             RunCanceled: someone stopped the run.
         """
-        prepared = []
-        for done, segment in enumerate(segments):
-            progress(0.3 + 0.3 * done / len(segments), "cleaning and measuring texts")
-            prepared.append(self._prepare(segment))
-        return prepared
+        missing = [each for each in segments if not _is_of(each, self._target(each))]
+        found = mapped(partial(measured, self._cleaning), map(read_segment, missing))
+        for done, segment in enumerate(missing):
+            progress(0.3 + 0.3 * done / len(missing), "cleaning and measuring texts")
+            with written_whole(self._target(segment)) as staged:
+                # Each build reads it, so speed matters more than size.
+                next(found).write_parquet(staged, compression="lz4")
+        return [Prepared(segment, self._target(segment)) for segment in segments]
 
     def clear(self, segments: Sequence[Segment]) -> None:
         """Remove files of other sources and other ways of cleaning."""
@@ -100,15 +108,6 @@ class PreparedCache:
         for path in self._folder.parent.glob(f"*/{segment.source}/{segment.path.name}"):
             path.unlink()
 
-    def _prepare(self, segment: Segment) -> Prepared:
-        target = self._target(segment)
-        if not _is_of(segment, target):
-            measured = _measured(clean(read_segment(segment), self._cleaning))
-            with written_whole(target) as staged:
-                # Each build reads it, so speed matters more than size.
-                measured.write_parquet(staged, compression="lz4")
-        return Prepared(segment, target)
-
     def _target(self, segment: Segment) -> Path:
         return self._folder / segment.source / segment.path.name
 
@@ -123,9 +122,9 @@ def _is_of(segment: Segment, target: Path) -> bool:
     return target.exists() and target.stat().st_mtime_ns >= segment.path.stat().st_mtime_ns
 
 
-def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:
-    """Return cleaned rows with their hashes and signatures."""
-    numbered = cleaned.with_row_index()
+def measured(cleaning: Cleaning, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return a segment's rows, cleaned, with their hashes and signatures."""
+    numbered = clean(rows, cleaning).with_row_index()
     fit = numbered.select("index", "text").drop_nulls("text")
     hashed = fit.with_columns(form=normalized(fit["text"])).select(
         "index",
@@ -135,8 +134,8 @@ def _measured(cleaned: pl.DataFrame) -> pl.DataFrame:
     )
     once = hashed.unique("text_hash", maintain_order=True)
     bands = pl.DataFrame(signatures(once["form"]), schema=list(BAND_COLUMNS), orient="row")
-    measured = hashed.join(
+    found = hashed.join(
         pl.concat([once.select("text_hash"), bands], how="horizontal"), on="text_hash", how="left"
     ).with_columns(text_key=text_key(pl.col("text_hash")))
-    joined = numbered.join(measured.drop("form"), on="index", how="left", maintain_order="left")
+    joined = numbered.join(found.drop("form"), on="index", how="left", maintain_order="left")
     return joined.drop("index")

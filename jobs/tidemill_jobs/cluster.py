@@ -1,0 +1,174 @@
+"""Work on a Ray cluster: parts of a job as tasks, which Ray repeats when a node is lost.
+
+A task gets its data from the job and returns its result to it. It needs no folder and no database,
+and no credential ever goes to a node. See docs/ray.md.
+"""
+
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from tidemill_core.errors import ConfigurationError, TidemillError, Unavailable
+from tidemill_core.extras import installation
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+Map = Callable[[Callable[[Item], Found], Iterable[Item]], Iterator[Found]]
+"""Python's `map`, or a cluster's: the results in the order of the items."""
+
+_RETRIES = 5
+"""How often Ray repeats a task whose node or process is lost."""
+_CONNECT_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
+_WITHOUT_CPUS_SECONDS = 180.0
+"""How long a cluster may have no node that works."""
+
+
+class ClusterUnavailable(Unavailable):
+    """A Ray cluster that cannot be reached, or that lost the work."""
+
+    reason = "RAY_UNAVAILABLE"
+
+    def __init__(self, address: str, detail: str) -> None:
+        problem = f"the Ray cluster {address!r} cannot do the work: {detail}"
+        super().__init__(f"{problem}; look at `ray status`, and start the job again")
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A task's deliberate error. Errors that build their own message cannot be pickled."""
+
+    reason: str
+    message: str
+
+
+def _guarded(function: Callable[..., Found], *arguments: Any) -> Found | _Failed:
+    try:
+        return function(*arguments)
+    except TidemillError as error:
+        return _Failed(error.reason, str(error))
+
+
+class Cluster:
+    """A connection to a Ray cluster; a context manager that closes it.
+
+    Args:
+        address: as in the settings; not empty.
+
+    Raises:
+        ConfigurationError: Ray is not installed, or the cluster has another version of it.
+        ClusterUnavailable: there is no cluster at the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray reads it when it is imported
+        try:
+            import ray
+        except ImportError as error:
+            advice = installation("jobs,ray")
+            raise ConfigurationError(f"[ray] needs the extra `ray`: {advice}") from error
+        self._ray = ray
+        self._address = address
+        _check_reachable(address)
+        try:
+            ray.init(address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+            detail = str(error).partition("\n")[0]
+            problem = f"is it a cluster, and this machine one of its nodes? ({detail})"
+            raise ClusterUnavailable(address, problem) from error
+        except RuntimeError as error:  # it says which versions differ
+            raise ConfigurationError(f"the Ray cluster {address!r}: {error}") from error
+        self._run = ray.remote(max_retries=_RETRIES, num_cpus=1)(_guarded)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ray.shutdown()
+
+    @property
+    def cpus(self) -> int:
+        """How many tasks can run at a time; 0 if all nodes are lost."""
+        found: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return int(found.get("CPU", 0))
+
+    def share(self, value: Found) -> Found:
+        """Return a reference to pass to tasks, which get the value itself, sent once a node."""
+        return cast("Found", self._ray.put(value))
+
+    def submit(self, function: Callable[..., Found], *arguments: Any) -> "ObjectRef[Found]":
+        """Start a task: a function of a module, with arguments that can be pickled."""
+        return cast("ObjectRef[Found]", self._run.remote(function, *arguments))
+
+    def result(self, task: "ObjectRef[Found]") -> Found:
+        """Return a task's result, once it is there.
+
+        Raises:
+            TidemillError: the task's error.
+            ClusterUnavailable: its nodes are lost, or have too little memory.
+        """
+        self._wait(task)
+        try:
+            found = self._ray.get(task)
+        except self._ray.exceptions.OutOfMemoryError as error:
+            raise ClusterUnavailable(self._address, "a node has too little memory") from error
+        except self._ray.exceptions.RayTaskError:
+            raise  # a fault in our code, with its traceback
+        except self._ray.exceptions.RayError as error:
+            detail = str(error).partition("\n")[0] or type(error).__name__
+            raise ClusterUnavailable(self._address, detail) from error
+        if isinstance(found, _Failed):
+            raise TidemillError(found.message, found.reason)
+        return found
+
+    def map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
+        """Yield the results of a function for each item, in order; see `result`.
+
+        At most two tasks a CPU are in progress, so that the memory stays bounded.
+        """
+        waiting: deque[ObjectRef[Found]] = deque()
+        most = 2 * max(self.cpus, 1)
+        for item in items:
+            waiting.append(self.submit(function, item))
+            if len(waiting) >= most:
+                yield self.result(waiting.popleft())
+        while waiting:
+            yield self.result(waiting.popleft())
+
+    def _wait(self, task: "ObjectRef[Any]") -> None:
+        """Wait for a task while the cluster has a node that works."""
+        worked = time.monotonic()
+        while not self._ray.wait([task], timeout=_LOOK_SECONDS)[0]:
+            if self.cpus:
+                worked = time.monotonic()
+            elif time.monotonic() - worked > _WITHOUT_CPUS_SECONDS:
+                raise ClusterUnavailable(self._address, "it has no node with CPUs")
+
+
+def _check_reachable(address: str) -> None:
+    """Raise ClusterUnavailable if nothing listens at an address; Ray would try for a minute."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterUnavailable(address, f"it does not answer ({error})") from error
+
+
+@contextmanager
+def mapping(address: str) -> Iterator[Map[Any, Any]]:
+    """Yield the `map` of a cluster; Python's own without an address."""
+    if not address:
+        yield map
+        return
+    with Cluster(address) as cluster:
+        yield cluster.map

@@ -1,0 +1,89 @@
+"""Work on a Ray cluster. A killed node, which needs a minute, is in bench/scale/ray.py."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.integration.jobs.scoring.conftest import Bench
+from tests.plugins.ray_cluster import RayCluster
+from tests.plugins.triton import RunningTriton, free_ports
+from tidemill_core.errors import TidemillError
+from tidemill_core.settings import FilesSource
+from tidemill_core.settings.ray import RaySettings
+from tidemill_jobs.cluster import Cluster, ClusterUnavailable, mapping
+from tidemill_jobs.data.landing.intake import Intake
+from tidemill_jobs.data.preparing.clean import Cleaning
+from tidemill_jobs.data.preparing.prepare import PreparedCache
+from tidemill_jobs.data.sources import open_source
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    """A cluster of one node."""
+    with RayCluster(0) as running:
+        yield running
+
+
+def _on(bench: Bench, address: str, triton: RunningTriton) -> Bench:
+    settings = bench.context.settings
+    changed = settings.model_copy(
+        update={
+            "ray": RaySettings(address=address),
+            "triton": settings.triton.model_copy(update={"url": triton.grpc_address}),
+        }
+    )
+    return replace(bench, context=replace(bench.context, settings=changed))
+
+
+def test_a_scoring_on_a_cluster_writes_the_same_file(
+    bench: Bench, cluster: RayCluster, triton: RunningTriton
+) -> None:
+    """Each row of several chunks is written once, with the answer that it has without Ray."""
+    rows = [[n, f"card {n % 7}" if n % 500 else ""] for n in range(9000)]
+    with (bench.folder / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "text"], *rows])
+    bench.score("in.csv", "local.csv")
+    found = _on(bench, cluster.address, triton).score("in.csv", "ray.csv")
+    assert found["rows"] == 9000
+    assert found["errors"] == {"BLANK_TEXT": 18}
+    local, ray = ((bench.folder / name).read_bytes() for name in ("local.csv", "ray.csv"))
+    assert ray == local
+
+
+def test_rows_that_a_cluster_prepares_are_the_same(tmp_path: Path, cluster: RayCluster) -> None:
+    """A dataset version is made of the same rows, whoever cleaned and measured them."""
+    source = tmp_path / "in.csv"
+    lines = (f"  Card  {n} lost at café {n % 9},lost_{n % 3}" for n in range(300))
+    source.write_text("\n".join(["text,label", *lines]))
+    intake = Intake(tmp_path / "intake", frozenset())
+    segments = intake.land(open_source(FilesSource(path=source)), lambda _done, _doing: None)
+    prepared = []
+    for address in ("", cluster.address):
+        cache = PreparedCache(tmp_path / f"prepared{len(prepared)}", Cleaning(1000))
+        with mapping(address) as mapped:
+            found = cache.prepare(segments, lambda _done, _doing: None, mapped)
+        prepared.append(pl.concat(pl.read_parquet(each.path) for each in found))
+    assert len(prepared[0]) == 300
+    assert prepared[0].equals(prepared[1])
+
+
+def _fail(reason: str) -> None:
+    raise TidemillError("a sentence for people", reason)
+
+
+def test_an_error_on_a_node_is_the_jobs_own(cluster: RayCluster) -> None:
+    """A deliberate error of a task has its reason and its words in the job."""
+    with Cluster(cluster.address) as connection, pytest.raises(TidemillError) as caught:
+        connection.result(connection.submit(_fail, "SOME_REASON"))
+    assert (caught.value.reason, str(caught.value)) == ("SOME_REASON", "a sentence for people")
+
+
+def test_an_address_without_a_cluster_is_refused_at_once() -> None:
+    """The error names the address and the reason, and says what to look at."""
+    (port,) = free_ports(1)
+    with pytest.raises(ClusterUnavailable, match=f"127.0.0.1:{port}.*ray status"):
+        Cluster(f"127.0.0.1:{port}")
