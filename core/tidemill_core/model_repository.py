@@ -57,6 +57,8 @@ class TrainingRecord:
         hyperparameters: all of the network's.
         weights: SHA-256 of the weights and the temperature, in hex.
         int8: whether the weights are rounded to int8.
+        audits: audits by label whose class shares the model follows; empty if it follows none.
+        odds: by what the probability of each label is multiplied therefore; empty for 1.
     """
 
     network: str
@@ -65,6 +67,8 @@ class TrainingRecord:
     hyperparameters: Mapping[str, int | float]
     weights: str
     int8: bool = False
+    audits: Mapping[str, float] = field(default_factory=dict)
+    odds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

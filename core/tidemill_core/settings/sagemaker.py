@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from tidemill_core.settings.task_kind import TaskKind
+from tidemill_core.settings.training import TrainingSettings
 
 
 class SagemakerSettings(BaseModel):
@@ -27,21 +28,26 @@ class SagemakerSettings(BaseModel):
         needed = {"role": self.role, "image": self.image, "bucket": self.bucket}
         return ", ".join(f"sagemaker.{name}" for name, value in needed.items() if not value)
 
-    def obstacle(self, task: str, kind: TaskKind, *, int8: bool) -> str:
+    def obstacle(self, task: str, kind: TaskKind, training: TrainingSettings) -> str:
         """Return why a task cannot be trained on SageMaker; empty if it can.
 
         Args:
             task: the task's name.
             kind: its kind.
-            int8: whether its weights are rounded.
+            training: how it is trained.
         """
         if self.missing:
             return f"training on SageMaker needs these settings: {self.missing}"
         if kind == "preference":
             return f"{task} learns from preferences: SageMaker trains classifiers"
-        if int8:
+        if training.int8:
             return (
                 f"tasks.{task}.training.int8 needs a training on this machine: the gate int8 "
                 "compares with the weights before the rounding, which stay on SageMaker"
+            )
+        if training.follow_audits:
+            return (
+                f"tasks.{task}.training.follow_audits needs a training on this machine: the audits "
+                "stay here"
             )
         return ""

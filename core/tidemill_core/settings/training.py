@@ -28,6 +28,9 @@ class TrainingSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of every random choice. The same dataset version, settings and seed give the same
     weights on one machine."""
+    follow_audits: bool = False
+    """Whether a model expects each class as often as the last year's audits have it, and not as
+    often as its training rows do."""
     int8: bool = False
     """Whether weights are rounded to int8, which makes the file a quarter of its size. Needs the
     format `onnx`."""

@@ -105,4 +105,5 @@ def _config(record: TrainingRecord) -> TrainingConfig:
         record.seed,
         record.threads,
         int8=record.int8,
+        audits=record.audits,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -12,6 +13,7 @@ from tidemill_core.domain.split import Split
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings.problems import problems_named
 from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.storage.audited_predictions import read_audits
 from tidemill_core.stored_models import MANIFEST_FILE
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Result, part
@@ -29,6 +31,7 @@ from tidemill_jobs.release.publish import highest_version, publish
 from tidemill_jobs.release.sagemaker import trained_on_sagemaker
 from tidemill_jobs.release.slices import slices_of
 from tidemill_jobs.release.tracking import outboxes_of, sent_afterwards
+from tidemill_jobs.training.class_shares import Audits, weighted_audits
 from tidemill_jobs.training.dataset_rows import training_data
 from tidemill_jobs.training.export import EXPORTERS
 from tidemill_jobs.training.labeled_texts import TrainingData
@@ -36,6 +39,9 @@ from tidemill_jobs.training.network import checked, load_network
 from tidemill_jobs.training.search import search_config
 from tidemill_jobs.training.tracking import RunRecord, RunSubject, recorded_run
 from tidemill_jobs.training.train import TrainedModel, TrainingConfig, train
+
+AUDITED = timedelta(days=365)
+"""The span of the audits whose class shares a model follows: a year has every season once."""
 
 
 def run(context: JobContext) -> Result:
@@ -109,6 +115,7 @@ def _trained_here(
         abstain_for_precision=task_settings.abstain_for_precision,
         search=search_config(chosen, context.settings.optuna_url, study),
         int8=chosen.int8,
+        audits=_audits(context) if chosen.follow_audits else {},
     )
     trained = train(material.data, config, part(progress, 0.1, 0.85), record)
     progress(0.85, "exporting")
@@ -124,6 +131,13 @@ def _trained_here(
     )
 
 
+def _audits(context: JobContext) -> Audits:
+    """Return the audits of the last year, by label."""
+    renames, since = context.task_settings.labels.rename, context.clock() - AUDITED
+    found = read_audits(context.storage.database, context.task, since, renames)
+    return weighted_audits((each.label, each.inclusion_probability) for each in found)
+
+
 def _is_remote(parameters: JobParameters | None) -> bool:
     return isinstance(parameters, RetrainParameters) and parameters.place is TrainingPlace.SAGEMAKER
 
@@ -134,7 +148,7 @@ def _refuse_early(context: JobContext, training: TrainingSettings) -> None:
         checked(training.hyperparameters, training.network, load_network(training.network))
         return
     sagemaker, kind = context.settings.sagemaker, context.task_settings.kind
-    if obstacle := sagemaker.obstacle(context.task, kind, int8=training.int8):
+    if obstacle := sagemaker.obstacle(context.task, kind, training):
         raise ConfigurationError(obstacle)
 
 

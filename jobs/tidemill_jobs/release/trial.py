@@ -19,6 +19,7 @@ from tidemill_core.text import TextEncoder
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.release.candidate import Candidate, Probabilities
 from tidemill_jobs.release.serving import Serving
+from tidemill_jobs.training.class_shares import without_odds
 from tidemill_jobs.training.labeled_texts import TrainingData
 
 _ROWS_A_CALL = 64
@@ -125,6 +126,18 @@ class PublishedModel:
         """Answer encoded rows in one call."""
         return self.triton.infer(self.name, self.version.version, input_ids)
 
+    def answer_hold_out(self, texts: Sequence[str]) -> Probabilities:
+        """Answer texts of the hold-out as if their classes were as common as in training.
+
+        The hold-out is as old as the training rows, and a model may follow the class shares of
+        today's traffic.
+        """
+        found, record = self.answer(texts), self.manifest.training
+        if record is None or not record.odds:
+            return found
+        odds = np.array([record.odds[label] for label in self.manifest.labels], np.float32)
+        return without_odds(found, odds)
+
     def answer(self, texts: Sequence[str]) -> Probabilities:
         """Answer texts: float32 [n, labels]."""
         starts = range(0, len(texts), _ROWS_A_CALL)
@@ -187,7 +200,7 @@ class Trial:
         labels, test = model.manifest.labels, self.data.test
         if self.data.are_pairs:
             return self._choices(model)
-        named, probabilities = _renamed(labels, model.answer(test.texts), renames)
+        named, probabilities = _renamed(labels, model.answer_hold_out(test.texts), renames)
         index = {label: number for number, label in enumerate(named)}
         targets = np.array([index.get(label, -1) for label in test.labels], dtype=np.int64)
         return Answers(named, probabilities, targets)

@@ -65,13 +65,16 @@ class CalibratedClassifier(nn.Module):
     Args:
         network: a trained classifier; it is folded.
         temperature: the divisor of the logits, above 0.
+        odds: by what each probability is multiplied, before they are scaled to the sum 1: above 0,
+            float32 [labels]; None for 1.
     """
 
-    def __init__(self, network: Classifier, temperature: float) -> None:
+    def __init__(self, network: Classifier, temperature: float, odds: Tensor | None = None) -> None:
         super().__init__()
         network.fold()
         self.network = network
         self.temperature = temperature
+        self.register_buffer("log_odds", None if odds is None else odds.log())
         self.eval().requires_grad_(False)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -80,7 +83,8 @@ class CalibratedClassifier(nn.Module):
         Args:
             input_ids: integers of shape [batch, sequence_length].
         """
-        return torch.softmax(self.network(input_ids) / self.temperature, dim=1)
+        logits = self.network(input_ids) / self.temperature
+        return torch.softmax(logits if self.log_odds is None else logits + self.log_odds, dim=1)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights and the temperature, in hex."""

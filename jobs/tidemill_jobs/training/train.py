@@ -15,6 +15,7 @@ from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.abstain import find_threshold
 from tidemill_jobs.training.calibrate import fit_temperature
+from tidemill_jobs.training.class_shares import Audits, adapt
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier, RewardModel
 from tidemill_jobs.training.encoded_rows import EncodedRows
 from tidemill_jobs.training.evaluate import Measures, evaluate, reliability
@@ -40,6 +41,7 @@ class TrainingConfig:
         abstain_for_precision: as in the task's settings.
         search: how to search for better hyperparameters; None for no search.
         int8: whether to round the weights to int8 before the calibration.
+        audits: audits by label, whose class shares the model follows; empty for none.
     """
 
     network: str = "ngram"
@@ -49,6 +51,7 @@ class TrainingConfig:
     abstain_for_precision: float | None = None
     search: SearchConfig | None = None
     int8: bool = False
+    audits: Audits = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class TrainedModel:
         tokenizer: turns texts into pieces.
         encoder: turns texts into token ids, as in training.
         classifier: token ids to calibrated probabilities, or to rewards.
-        test_measures: the measures on the test split.
+        test_measures: the measures on the test split, without the odds of the record.
         test_probabilities: float32 of shape [test rows, labels]; for a reward model, the rewards of
             its texts: [2 * test rows, 1].
         reliability: of the test split.
@@ -214,7 +217,8 @@ def _measured(
     for name, found in measures.items():
         logged = {f"final_{name}_{measure}": value for measure, value in asdict(found).items()}
         tracker.log_metrics(logged)
-    served = answers["test"]
+    adapted, label_odds = adapt(classifier, rows.labels, rows.train.input_ids, config.audits)
+    served = _probabilities(adapted, rows.test)
     if rows.labels == REWARD_LABELS:
         served = answers_of(classifier, singles(rows.test.input_ids)).numpy()
     held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
@@ -224,15 +228,17 @@ def _measured(
         config.seed,
         config.threads,
         values,
-        classifier.fingerprint(),
+        adapted.fingerprint(),
         config.int8,
+        config.audits,
+        label_odds,
     )
     return TrainedModel(
         record=record,
         labels=rows.labels,
         tokenizer=rows.tokenizer,
         encoder=rows.encoder,
-        classifier=classifier,
+        classifier=adapted,
         test_measures=measures["test"],
         test_probabilities=served,
         reliability=reliability(answers["test"], targets["test"]),

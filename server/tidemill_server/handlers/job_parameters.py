@@ -71,10 +71,10 @@ class ParameterRules:
             raise InvalidArgument("UNKNOWN_NETWORK", "retrain.network", rule)
         _check_range("retrain.trials", asked.trials, MAX_TRIALS)
         _check_range("retrain.budget_seconds", asked.budget_seconds, MAX_BUDGET_SECONDS)
-        if asked.place is TrainingPlace.SAGEMAKER:
-            int8 = settings.training.int8
-            if obstacle := self.sagemaker.obstacle(task, settings.kind, int8=int8):
-                raise InvalidArgument("PLACE_NOT_POSSIBLE", "retrain.place", obstacle)
+        if asked.place is not TrainingPlace.SAGEMAKER:
+            return
+        if obstacle := self.sagemaker.obstacle(task, settings.kind, settings.training):
+            raise InvalidArgument("PLACE_NOT_POSSIBLE", "retrain.place", obstacle)
 
     def _check_version(self, field: str, task: str, version: int) -> None:
         """Check that a version exists; 0 is the champion."""

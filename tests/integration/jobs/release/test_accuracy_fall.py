@@ -10,12 +10,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from tests.contract.storage.values import prediction
-from tests.integration.jobs.release.conftest import Loop
+from tests.integration.jobs.release.conftest import WORDS, Loop
 from tests.plugins.receivers import Answer, Request, http_receiver
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.labeling import Judgement, LabelItemState
 from tidemill_core.settings import AlertSettings, FeedbackSettings, LabelingSettings
 from tidemill_core.settings.alerts import PagerDutySettings, SlackSettings
+from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_jobs.execute import run_claimed
@@ -95,7 +96,11 @@ def _pagerduty_accepts(request: Request) -> Answer:
 
 
 def test_a_fall_is_told_and_resolves_itself(loop: Loop) -> None:
-    """Slack and PagerDuty get the alert; the retraining that it starts learns, and resolves it."""
+    """Slack and PagerDuty get the alert; the retraining that it starts learns, and resolves it.
+
+    The new version follows the class shares of the audits, and its gates judge without them.
+    """
+    loop.change(training=TrainingSettings(follow_audits=True))
     with http_receiver() as slack, http_receiver() as pagerduty:
         pagerduty.answer = _pagerduty_accepts
         alerts = AlertSettings(
@@ -113,6 +118,10 @@ def test_a_fall_is_told_and_resolves_itself(loop: Loop) -> None:
     assert site.champion == 2
     made = loop.version(2)
     assert made.trained_because.startswith("accuracy alert: ")
+    record = loop.context.repository.manifest(made.task, "onnx", 2).training
+    assert record is not None
+    assert record.audits == {"refund": 60.0}
+    assert record.odds["refund"] > 1 > max(record.odds[label] for label in WORDS)
     raised, resolved = (each.json for each in pagerduty.requests)
     assert (raised["event_action"], resolved["event_action"]) == ("trigger", "resolve")
     assert raised["dedup_key"] == resolved["dedup_key"]
