@@ -139,9 +139,10 @@ def test_missing_settings_and_a_wrong_bucket(loop: Loop, aws: FakeAws) -> None:
     with pytest.raises(ConfigurationError, match=r"sagemaker\.role, sagemaker\.image"):
         retrain(loop, SagemakerSettings(bucket="b"))
     before = loop.context.task_settings.training
-    loop.change(training=TrainingSettings(int8=True))
-    with pytest.raises(ConfigurationError, match="int8 needs a training on this machine"):
-        retrain(loop, aws.settings)
+    for name in ("int8", "follow_audits"):
+        loop.change(training=TrainingSettings.model_validate({name: True}))
+        with pytest.raises(ConfigurationError, match=f"{name} needs a training on this machine"):
+            retrain(loop, aws.settings)
     loop.change(training=before)
     with pytest.raises(SagemakerUnavailable, match="NoSuchBucket"):
         retrain(loop, aws.settings.model_copy(update={"bucket": "other"}))
