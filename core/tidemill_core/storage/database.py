@@ -121,9 +121,9 @@ class Database:
             return
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         with self.write() as connection:
-            # The wait for another process's turn may take any time.
-            for setting in ("lock_timeout", "statement_timeout"):
-                connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+            # The wait for another process's turn, and the block, may take any time.
+            for limit in ("lock", "statement", "idle_in_transaction_session"):
+                connection.exec_driver_sql(f"SET LOCAL {limit}_timeout = 0")
             connection.execute(select(func.pg_advisory_xact_lock(key)))
             yield
 
