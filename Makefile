@@ -20,7 +20,7 @@ BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer be
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
 	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
 
-.PHONY: help run replay test check bench proto compose-check helm-check clean
+.PHONY: help run replay test check bench proto compose-check compose-test helm-check clean
 
 help: ## Show this list
 	@echo "Tidemill keeps a text classifier good after launch. Targets:"
@@ -71,6 +71,9 @@ compose-check: ## Check the compose file, where docker compose is installed
 	$$compose config -q; \
 	$$compose -f docker-compose.yml -f docker-compose.gpu.yml config -q; \
 	echo "docker-compose.yml is valid, with and without docker-compose.gpu.yml"
+
+compose-test: $(INSTALLED_DEV) ## Run the stack in containers: break it, upgrade it, remove it
+	@$(BIN)/python -m deploy.compose_test
 
 $(BIN)/helm: deploy/helm/fetch_helm.py | $(INSTALLED_DEV)
 	@echo "Installing Helm into .venv"; $(BIN)/python $< $@

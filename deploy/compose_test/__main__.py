@@ -1,0 +1,96 @@
+"""Build the images, run the stack of docker-compose.yml, break it, upgrade it, remove it."""
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from deploy.compose_test import images, steps
+from deploy.compose_test.engine import Engine, Failed, find_engine
+from deploy.compose_test.report import Report
+from deploy.compose_test.stack import SERVICES, Stack
+
+EARLIER = "ccd205370f1a366220a02ac82448977b6588188d"
+"""The commit to upgrade from; its database's schema is older."""
+
+
+def main() -> int:
+    """Run the test; return 0 if every step passed, or if containers cannot run here."""
+    engine = find_engine()
+    if engine is None:
+        print("skipped: neither Docker nor Podman runs containers on this machine")
+        return 0
+    missing = images.missing_tools(engine)
+    if missing:
+        print(f"not run: install {', '.join(missing)}", file=sys.stderr)
+        return 2
+    report = Report()
+    try:
+        with tempfile.TemporaryDirectory(prefix="tidemill-compose-") as folder:
+            _test(engine, Path(folder), report)
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    finally:
+        print(f"\n{report.table()}")
+    return 0
+
+
+def _test(engine: Engine, folder: Path, report: Report) -> None:
+    stood_in, earlier, current = _build(engine, folder / "earlier", report)
+    (folder / "workspace").mkdir()
+    stack = Stack(engine, folder / "workspace")
+    stack.use({**stood_in, **earlier})
+    try:
+        _use(stack, {**stood_in, **current}, report)
+    except Failed as failure:
+        raise Failed(f"{failure}\n{stack.logs()}") from failure
+    finally:
+        with report.step("take it down") as step:
+            stack.down()
+            step.found = "no container, network or volume is left"
+
+
+def _use(stack: Stack, current: Mapping[str, str], report: Report) -> None:
+    with report.step("start the earlier commit") as step:
+        stack.up()
+        step.found = f"{', '.join(SERVICES)} are healthy"
+    key = steps.create_key(stack, "jobs")
+    for name, act in (
+        ("train the first model", partial(steps.wait_for_the_first_model, stack, key)),
+        ("predict", partial(steps.predict, stack, key)),
+        ("upgrade under load", partial(steps.upgrade, stack, key, current)),
+        ("predict with a new key", partial(steps.predict_with_a_new_key, stack)),
+        ("retrain under load", partial(steps.retrain, stack, key)),
+        *((f"kill {service}", partial(steps.kill, stack, key, service)) for service in SERVICES),
+        ("restart all", partial(steps.restart, stack, key)),
+    ):
+        with report.step(name) as step:
+            step.found = act()
+
+
+def _build(engine: Engine, folder: Path, report: Report) -> tuple[dict[str, str], ...]:
+    """Return the images by service: those that are pulled, the earlier and the current ones."""
+    services = yaml.safe_load((images.ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    with report.step("provide the base images") as step:
+        images.provide_python(engine)
+        database = step.found = images.postgres(engine, services["postgres"]["image"])
+    source = images.checkout(EARLIER, folder)
+    built = []
+    for version, tree in (("earlier", source), ("current", images.ROOT)):
+        with report.step(f"build the {version} images") as step:
+            built.append(
+                {each: images.build(engine, tree, each, version) for each in ("server", "jobs")}
+            )
+            step.found = ", ".join(built[-1].values())
+    with report.step("provide Triton's image") as step:
+        triton = images.triton(engine, services["triton"]["image"], built[-1]["server"])
+        step.found = triton
+    return {"postgres": database, "triton": triton}, *built
+
+
+if __name__ == "__main__":
+    sys.exit(main())
