@@ -124,6 +124,8 @@ def _parameters(context: JobContext) -> ScoreParameters:
     asked = context.parameters
     if not isinstance(asked, ScoreParameters):
         raise InvalidArgument("MISSING_INPUT", "score.input", "is missing")
+    if asked.input == asked.output:
+        raise DataError("OUTPUT_IS_INPUT", f"{without_secrets(asked.input)} is input and output")
     return asked
 
 
