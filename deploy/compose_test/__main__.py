@@ -19,9 +19,10 @@ EARLIER = "ccd205370f1a366220a02ac82448977b6588188d"
 
 def main() -> int:
     """Run the test; return 0 if every step passed, or if containers cannot run here."""
-    engine = find_engine()
-    if engine is None:
-        print("skipped: neither Docker nor Podman runs containers on this machine")
+    try:
+        engine = find_engine()
+    except Failed as failure:
+        print(f"skipped, because containers cannot run here: {failure}")
         return 0
     missing = images.missing_tools(engine)
     if missing:

@@ -88,16 +88,21 @@ def run(command: tuple[str, ...], environment: Mapping[str, str], timeout: float
     return done.stdout
 
 
-def find_engine() -> Engine | None:
-    """Return the engine of this machine, or None if it has none."""
+def find_engine() -> Engine:
+    """Return the engine of this machine.
+
+    Raises:
+        Failed: it has none, or its engine does not work.
+    """
     docker = Engine("docker", ("docker", "compose"), dict(os.environ))
     if shutil.which("docker") and docker.succeeds("info") and docker.succeeds("compose", "version"):
         return docker
     if not shutil.which("podman"):
-        return None
+        raise Failed("no Docker engine answers, and podman is not installed")
     compose = (sys.executable, "-m", "podman_compose")
     podman = Engine("podman", compose, os.environ | _podman_settings())
-    return podman if podman.succeeds("info") else None
+    podman.run("info")
+    return podman
 
 
 def _podman_settings() -> dict[str, str]:

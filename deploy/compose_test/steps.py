@@ -66,8 +66,9 @@ def retrain(stack: Stack, key: str) -> str:
         stack.tidemill("jobs", "run", "retrain", f"--task={TASK}", key=key)
         wait_until(lambda: 2 in traffic.versions, "version 2 answers")
         traffic.wait_for(100)
-    if traffic.failures or traffic.lost():
-        raise Failed(f"{traffic.summary()}, {traffic.lost()} lost")
+    lost = traffic.lost()
+    if traffic.failures or lost:
+        raise Failed(f"{traffic.summary()}, {lost} lost")
     return f"version 2 took over; {traffic.summary()}, 0 lost"
 
 
