@@ -21,7 +21,8 @@ from typing import Any
 import fsspec
 
 from tests.plugins.s3 import S3, FailingS3, seaweed
-from tidemill_core.object_storage import ObjectStorage, hashed_name, sha256_of
+from tidemill_core.durable import sha256_of
+from tidemill_core.object_storage import ObjectStorage, hashed_name
 
 NAME = "support/version"
 FILES = ("examples.parquet", "quarantine.parquet", "manifest.json")

@@ -22,9 +22,9 @@ from tidemill_core.dataset_folder import (
     QUARANTINE_FILE,
     version_folders,
 )
-from tidemill_core.durable import write_durably, written_whole
+from tidemill_core.durable import sha256_of, write_durably, written_whole
 from tidemill_core.errors import DataError
-from tidemill_core.object_storage import Index, ObjectStorage, hashed_name, sha256_of
+from tidemill_core.object_storage import Index, ObjectStorage, hashed_name
 from tidemill_core.settings import Settings
 
 DATASETS = "datasets"

@@ -1,5 +1,7 @@
-"""Files that survive a power cut."""
+"""Files that survive a power cut, and the hashes that show damage."""
 
+import errno
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -42,3 +44,26 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def move_folder(staged: Path, target: Path) -> bool:
+    """Give a filled folder its name; return False if another process was faster.
+
+    Raises:
+        OSError: the folder cannot be moved.
+    """
+    sync(staged)
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    sync(target.parent)
+    return True
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ A version folder is written under `.staging` in the repository and then renamed.
 `.staging`, because it loads models by name.
 """
 
-import errno
 import hashlib
 import json
 import shutil
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tidemill_core.domain.model import model_name
-from tidemill_core.durable import sync, write_durably
+from tidemill_core.durable import move_folder, sha256_of, write_durably
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
 from tidemill_core.stored_models import MANIFEST_FILE, STAGING, ModelVersionMissing, StoredModels
@@ -170,9 +169,9 @@ class ModelRepository:
         try:
             for name, data in contents.items():
                 write_durably(staged / name, data)
-            sync(staged)
             target.parent.mkdir(exist_ok=True)
-            _move_in(staged, target)
+            if not move_folder(staged, target):
+                raise _exists(target)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return target
@@ -218,7 +217,7 @@ class ModelRepository:
             path = folder / name
             if not path.is_file():
                 return f"{path} is missing"
-            if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            if sha256_of(path) != expected:
                 return f"{path} differs from the published file: its SHA-256 is different"
         return None
 
@@ -242,14 +241,3 @@ def _manifest(values: dict[str, Any]) -> ModelManifest:
 
 def _exists(target: Path) -> DataError:
     return DataError("MODEL_VERSION_EXISTS", f"{target} exists already")
-
-
-def _move_in(staged: Path, target: Path) -> None:
-    try:
-        staged.rename(target)
-    except OSError as error:
-        # Another process published the same version since we looked.
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise _exists(target) from error
-        raise
-    sync(target.parent)

@@ -8,59 +8,28 @@ old files or the new ones, never some of each. What no `objects.json` names is l
 writer that was killed; the next writer removes it.
 """
 
-import errno
-import hashlib
 import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tidemill_core.durable import STAGED, sync
-from tidemill_core.errors import ConfigurationError, DataError, TidemillError, Unavailable
+from tidemill_core.durable import STAGED, move_folder, sha256_of, sync
+from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
+from tidemill_core.object_errors import ObjectDamaged, ObjectGone, converted, without_user
 
 INDEX = "objects.json"
-_USER = re.compile(r"://[^/\s]*@")
-_REFUSED = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+_FOLDER = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
+"""A folder's name, which is also a local path: a task or a model, and a version."""
+_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 KeyOf = Callable[[str, str], str]
 """Returns the object's name in its folder for a file's name and SHA-256."""
-
-
-class ObjectStorageUnavailable(Unavailable):
-    """The object storage cannot be reached, or does not answer as it should."""
-
-    reason = "OBJECT_STORAGE_UNAVAILABLE"
-
-    def __init__(self, url: str, detail: object) -> None:
-        super().__init__(
-            f"the object storage {url} does not answer: {detail}. What was being done can be "
-            "repeated once it does; AWS_ENDPOINT_URL names another server than Amazon's"
-        )
-
-
-class ObjectStorageRefused(DataError):
-    """The object storage answers, but does not allow what is needed."""
-
-    def __init__(self, url: str, detail: object) -> None:
-        super().__init__("OBJECT_STORAGE_REFUSED", f"the object storage {url} refuses: {detail}")
-
-
-class ObjectDamaged(DataError):
-    """An object that is not the one that was written."""
-
-    def __init__(self, place: str, detail: str) -> None:
-        cure = "remove it and the objects.json next to it; a machine that has the files writes them"
-        super().__init__("OBJECT_DAMAGED", f"{place} is damaged: {detail}; {cure} again")
-
-
-class _ObjectGone(Exception):
-    """An object that a newer `objects.json` no longer names."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +78,7 @@ class ObjectStorage:
     """
 
     def __init__(self, url: str, key_of: KeyOf) -> None:
-        self.url = _USER.sub("://", url)
+        self.url = without_user(url)
         self._key_of = key_of
         try:
             from fsspec.core import url_to_fs
@@ -124,11 +93,11 @@ class ObjectStorage:
 
     def names(self, below: str = "") -> list[str]:
         """Return the names of all folders, such as `support/3f9a…`."""
-        with self._errors():
+        with converted(self.url):
             found = self._find(below)
-        place = len(self._root) + 1
-        ends = f"/{INDEX}"
-        return sorted(path[place : -len(ends)] for path in found if path.endswith(ends))
+        start, end = len(self._root) + 1, f"/{INDEX}"
+        names = (path[start : -len(end)] for path in found if path.endswith(end))
+        return sorted(name for name in names if _FOLDER.fullmatch(name))
 
     def index(self, name: str) -> Index | None:
         """Return a folder's files; None if there is no such folder.
@@ -140,9 +109,14 @@ class ObjectStorage:
         if content is None:
             return None
         try:
-            return {file: StoredObject(**each) for file, each in json.loads(content).items()}
+            index = {file: StoredObject(**each) for file, each in json.loads(content).items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise ObjectDamaged(f"{self.url}/{name}/{INDEX}", str(error)) from error
+        # These names become paths on this machine.
+        for each in (*index, *(stored.key for stored in index.values())):
+            if not _FILE.fullmatch(each):
+                raise ObjectDamaged(f"{self.url}/{name}/{INDEX}", f"{each!r} is not a file's name")
+        return index
 
     def write(self, name: str, files: Mapping[str, Path]) -> None:
         """Make a folder have exactly these files.
@@ -151,7 +125,7 @@ class ObjectStorage:
         """
         wanted = {file: self._object(file, path) for file, path in files.items()}
         before = self.index(name)
-        with self._errors():
+        with converted(self.url):
             there = {path: info["size"] for path, info in self._find(name).items()}
             for file, each in wanted.items():
                 path = self._path(name, each.key)
@@ -184,7 +158,7 @@ class ObjectStorage:
                 for file, each in index.items():
                     self.download_file(name, each, staged / file)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                move_in(staged, target)
+                move_folder(staged, target)
             finally:
                 shutil.rmtree(staged, ignore_errors=True)
 
@@ -201,7 +175,7 @@ class ObjectStorage:
         while (index := self.index(name)) is not None:
             try:
                 use(index)
-            except _ObjectGone as gone:
+            except ObjectGone as gone:
                 if index == self.index(name):
                     raise ObjectDamaged(f"{self.url}/{name}/{gone}", "it is missing") from gone
             else:
@@ -210,11 +184,11 @@ class ObjectStorage:
 
     def download_file(self, name: str, wanted: StoredObject, target: Path) -> None:
         """Write an object's content to a local file; part of a function of `read_whole`."""
-        with self._errors():
+        with converted(self.url):
             try:
                 self._files.get_file(self._path(name, wanted.key), str(target))
             except FileNotFoundError as error:
-                raise _ObjectGone(wanted.key) from error
+                raise ObjectGone(wanted.key) from error
         if (size := target.stat().st_size) != wanted.size:
             detail = f"it has {size:,} bytes instead of {wanted.size:,}"
         elif sha256_of(target) != wanted.sha256:
@@ -227,7 +201,7 @@ class ObjectStorage:
 
     def read(self, place: str) -> bytes | None:
         """Return the content of an object; None if it is missing."""
-        with self._errors():
+        with converted(self.url):
             try:
                 return bytes(self._files.cat_file(self._path(place)))
             except FileNotFoundError:
@@ -235,23 +209,22 @@ class ObjectStorage:
 
     def replace(self, place: str, content: bytes) -> None:
         """Replace an object at once, also on storage that writes objects piece by piece."""
-        folder, _, key = place.rpartition("/")
-        staged = self._path(folder, f"{STAGED}{uuid.uuid4().hex}-{key}")
-        with self._errors():
-            self._files.pipe_file(staged, content)
-            self._files.mv(staged, self._path(place))
+        self._replace(place, lambda staged: self._files.pipe_file(staged, content))
 
     def exists(self, place: str) -> bool:
         """Return whether there is an object."""
-        with self._errors():
+        with converted(self.url):
             return bool(self._files.exists(self._path(place)))
 
     def upload(self, place: str, file: Path) -> None:
         """Make an object appear, or replace it at once, with a file's content."""
+        self._replace(place, lambda staged: self._files.put_file(str(file), staged))
+
+    def _replace(self, place: str, put: Callable[[str], object]) -> None:
         folder, _, key = place.rpartition("/")
         staged = self._path(folder, f"{STAGED}{uuid.uuid4().hex}-{key}")
-        with self._errors():
-            self._files.put_file(str(file), staged)
+        with converted(self.url):
+            put(staged)
             self._files.mv(staged, self._path(place))
 
     def _object(self, file: str, path: Path) -> StoredObject:
@@ -271,40 +244,3 @@ class ObjectStorage:
 
     def _path(self, *parts: str) -> str:
         return "/".join((self._root, *filter(None, parts)))
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Convert the errors of file systems, which have their own classes."""
-        try:
-            yield
-        except (TidemillError, _ObjectGone):
-            raise
-        except FileNotFoundError as error:
-            detail = f"there is no {error}: create the bucket, or fix the URL"
-            raise ObjectStorageRefused(self.url, detail) from error
-        except PermissionError as error:
-            detail = f"{error}: the credentials need to read, write, list and delete"
-            raise ObjectStorageRefused(self.url, detail) from error
-        except Exception as error:
-            detail = _USER.sub("://", str(error)) or type(error).__name__
-            if type(error).__name__ in _REFUSED:
-                cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
-                raise ObjectStorageRefused(self.url, f"{detail}: {cure}") from error
-            raise ObjectStorageUnavailable(self.url, detail) from error
-
-
-def move_in(staged: Path, target: Path) -> None:
-    """Give a filled folder its name; one that is there already stays."""
-    sync(staged)
-    try:
-        staged.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-    sync(target.parent)
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,13 +10,10 @@ is replaced at once, after all of these are stored.
 import time
 from pathlib import Path
 
+from tidemill_core.durable import sha256_of
 from tidemill_core.errors import DataError
-from tidemill_core.object_storage import (
-    ObjectStorage,
-    ObjectStorageUnavailable,
-    same_name,
-    sha256_of,
-)
+from tidemill_core.object_errors import ObjectStorageUnavailable
+from tidemill_core.object_storage import ObjectStorage, same_name
 from tidemill_core.settings import Settings
 
 STAGING = ".staging"
@@ -63,14 +60,15 @@ class StoredModels:
         After a failure it does not ask again for some seconds: a front asks four times a second.
 
         Raises:
-            ModelVersionMissing: it is not here, and the storage does not answer.
+            ModelVersionMissing: it is not here, and the storage does not answer, or this machine's
+                disk cannot be written.
             ObjectDamaged: an object is not the one that was written.
         """
         if folder.exists() or time.monotonic() < self._pauses.get(folder, 0.0):
             return
         try:
             self._storage.download(self._name(folder), folder, self._root / STAGING)
-        except ObjectStorageUnavailable as error:
+        except (ObjectStorageUnavailable, OSError) as error:
             raise ModelVersionMissing(folder, str(error)) from error
         finally:
             self._pauses[folder] = time.monotonic() + _PAUSE_SECONDS

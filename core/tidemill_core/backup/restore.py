@@ -1,6 +1,5 @@
 """Restoring a backup into a workspace without data."""
 
-import hashlib
 import json
 import shutil
 import tarfile
@@ -22,6 +21,7 @@ from tidemill_core.backup.contents import (
     sqlite_url,
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
+from tidemill_core.durable import sha256_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import Storage, open_storage
@@ -108,7 +108,7 @@ def _extract(path: Path, folder: Path, on_progress: OnProgress) -> Backup:
         raise DamagedBackup(path, str(error)) from error
     for name, expected in backup.files.items():
         file = folder / name
-        if not file.is_file() or _hash_of(file) != expected:
+        if not file.is_file() or sha256_of(file) != expected:
             raise DamagedBackup(path, f"{name} is missing or differs")
     return backup
 
@@ -121,11 +121,6 @@ def _described(path: Path, folder: Path) -> Backup:
         return Backup(**found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedBackup(path, f"{DESCRIPTION} is missing or damaged") from error
-
-
-def _hash_of(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _moves(settings: Settings, folder: Path) -> Iterator[tuple[Path, Path]]:

@@ -7,7 +7,7 @@ import stamina
 
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
-from tidemill_core.object_storage import ObjectStorageUnavailable
+from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.rewards import confidences
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.measure import ImportedModel

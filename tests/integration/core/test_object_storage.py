@@ -7,14 +7,12 @@ import pytest
 
 from tests.plugins.s3 import READ_ONLY, S3, SECRET, FailingS3
 from tidemill_core.errors import ConfigurationError, TidemillError
-from tidemill_core.object_storage import (
-    Index,
+from tidemill_core.object_errors import (
     ObjectDamaged,
-    ObjectStorage,
     ObjectStorageRefused,
     ObjectStorageUnavailable,
-    hashed_name,
 )
+from tidemill_core.object_storage import Index, ObjectStorage, hashed_name
 
 OLD = {"a.txt": b"old a", "b.txt": b"same", "gone.txt": b"only old"}
 NEW = {"a.txt": b"new a", "b.txt": b"same", "c.txt": b"only new"}
@@ -129,12 +127,29 @@ def test_a_damaged_object(
     assert read(storage, tmp_path) == OLD
 
 
-def test_a_damaged_list(storage: ObjectStorage, s3: S3, place: str, tmp_path: Path) -> None:
-    """A damaged `objects.json` is named."""
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a.txt": {}}',
+        b'{"../a.txt": {"key": "a", "size": 1, "sha256": ""}}',
+        b'{"a.txt": {"key": "../../other/a", "size": 1, "sha256": ""}}',
+    ],
+)
+def test_a_damaged_list(
+    storage: ObjectStorage, s3: S3, place: str, tmp_path: Path, content: bytes
+) -> None:
+    """A damaged `objects.json` is named, and one whose names leave its folder is damaged."""
     write(storage, tmp_path / "here", OLD)
-    s3.files().pipe_file(f"{place}/data/{NAME}/objects.json", b'{"a.txt": {}}')
+    s3.files().pipe_file(f"{place}/data/{NAME}/objects.json", content)
     with pytest.raises(ObjectDamaged, match=r"objects\.json is damaged"):
         read(storage, tmp_path)
+
+
+def test_a_folder_that_no_version_has(storage: ObjectStorage, s3: S3, place: str) -> None:
+    """A name that would be another path on this machine is not listed."""
+    s3.files().pipe_file(f"{place}/data/support/one/two/objects.json", b"{}")
+    s3.files().pipe_file(f"{place}/data/objects.json", b"{}")
+    assert storage.names() == []
 
 
 @pytest.fixture

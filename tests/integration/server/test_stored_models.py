@@ -14,12 +14,8 @@ from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
-from tidemill_core.object_storage import (
-    ObjectDamaged,
-    ObjectStorage,
-    ObjectStorageUnavailable,
-    same_name,
-)
+from tidemill_core.object_errors import ObjectDamaged, ObjectStorageUnavailable
+from tidemill_core.object_storage import ObjectStorage, same_name
 from tidemill_core.stored_models import ModelVersionMissing, StoredModels
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.served import configure
@@ -102,6 +98,14 @@ def test_a_damaged_model_is_refused(
     with pytest.raises(ObjectDamaged, match=r"model\.onnx is damaged"):
         other.manifest(*PLACE)
     assert not other.folder(*PLACE).exists()
+
+
+def test_a_machine_that_cannot_write(workspace: Workspace, place: str, tmp_path: Path) -> None:
+    """A version that cannot be fetched is missing there, so routes of other tasks go on."""
+    store(stored_in(place, workspace.repository.root))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelVersionMissing, match="Not a directory"):
+        stored_in(place, tmp_path / "file" / "b").manifest(*PLACE)
 
 
 def test_a_number_belongs_to_one_version(workspace: Workspace, place: str, tmp_path: Path) -> None:

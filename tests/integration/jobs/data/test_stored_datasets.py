@@ -19,7 +19,7 @@ from tests.plugins.s3 import S3, FailingS3
 from tidemill_cli.main import run as cli
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import DataError
-from tidemill_core.object_storage import ObjectStorageUnavailable
+from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import open_storage
 from tidemill_jobs.context import JobContext
