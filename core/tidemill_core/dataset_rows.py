@@ -1,6 +1,7 @@
 """The rows of a dataset version, read a few at a time."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -110,12 +111,15 @@ def _groups_with(file: "pq.ParquetFile", text_hash: str) -> Iterator[int]:
             yield group
 
 
-def _opened(folder: Path, name: str) -> "pq.ParquetFile":
+@contextmanager
+def _opened(folder: Path, name: str) -> Iterator["pq.ParquetFile"]:
+    """Open a file of rows, and convert the errors of the block that reads it."""
     import pyarrow as pa  # only these calls need its memory
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(folder / name)
+        with pq.ParquetFile(folder / name) as file:
+            yield file
     except FileNotFoundError as error:
         raise rows_removed(folder) from error
     except (OSError, pa.ArrowException) as error:

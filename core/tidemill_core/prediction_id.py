@@ -17,7 +17,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from pathlib import Path
 
 from tidemill_core.errors import ConfigurationError, InvalidArgument
@@ -110,14 +110,16 @@ class PredictionIdSigner:
 def claimed_time(prediction_id: str) -> datetime | None:
     """Return the time in an id, to the millisecond, without a check of the signature.
 
-    It is None if the text has not the form of an id.
+    Return None if the text does not have the form of an id, or its time the form of a date.
     """
     try:
         data = _decode(prediction_id)
         start = 2 + data[1] + 4
-        return _time(data[start : start + 6]) if len(data) == _FIXED_BYTES + data[1] else None
+        found = _time(data[start : start + 6]) if len(data) == _FIXED_BYTES + data[1] else None
     except (InvalidArgument, IndexError, ValueError, OverflowError):
         return None
+    # A caller may add to it, and there is no year after the last one.
+    return found if found is not None and found.year < MAXYEAR else None
 
 
 def _time(milliseconds: bytes) -> datetime:

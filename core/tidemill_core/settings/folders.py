@@ -30,7 +30,8 @@ def storage_url(url: str) -> str:
     Raises:
         ValueError: it is not a URL, or has a user, a password or parameters.
     """
-    if url and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^@?#]+", url):
+    folder = url.rstrip("/")
+    if url and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^@?#]+", folder):
         rule = "must be a URL such as s3://bucket/folder, without a user, password or parameters"
         raise ValueError(f"{rule}; credentials come from the environment (AWS_ACCESS_KEY_ID)")
-    return url.rstrip("/")
+    return folder

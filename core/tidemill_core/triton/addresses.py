@@ -5,7 +5,8 @@ import socket
 from urllib.parse import urlsplit
 
 DNS = "dns:///"
-_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}")
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
+_PORTS = range(1, 65_536)
 
 
 def is_dns(target: str) -> bool:
@@ -24,15 +25,16 @@ def named(target: str) -> list[str]:
         ValueError: the target has another form.
     """
     parts = [part.strip() for part in target.removeprefix(DNS).split(",")]
-    wrong = [part for part in parts if not _HOST_AND_PORT.fullmatch(part)]
-    if wrong or (len(parts) > 1 and is_dns(target)):
+    found = [_HOST_AND_PORT.fullmatch(part) for part in parts]
+    is_right = all(each and int(each[2]) in _PORTS for each in found)
+    if not is_right or (len(parts) > 1 and is_dns(target)):
         form = f"host:port, several of them separated by commas, or {DNS}host:port"
         raise ValueError(f"{target!r} is not {form}")
     return list(dict.fromkeys(parts))
 
 
 def resolved(target: str) -> list[str]:
-    """Return each Triton's host:port at this time, sorted if DNS says them.
+    """Return each Triton's host:port at this time; those from DNS are sorted.
 
     Raises:
         OSError: DNS does not know the name now.
@@ -42,7 +44,10 @@ def resolved(target: str) -> list[str]:
     if not is_dns(target):
         return found
     place = urlsplit(f"//{found[0]}")
-    asked = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)
+    try:
+        asked = socket.getaddrinfo(place.hostname, place.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a part of the name is empty or too long
+        raise OSError(str(error)) from error
     hosts = {(str(each[4][0]), each[0]) for each in asked}
     return sorted(_host_and_port(*host, place.port) for host in hosts)
 

@@ -49,15 +49,17 @@ class TritonControl:
             server.close()
 
     def servers(self) -> Sequence[ServerControl]:
-        """Return each Triton, in the order of the target.
+        """Return each Triton, in the order of the target; the known ones while DNS is away.
 
         Raises:
-            TritonUnavailable: DNS does not know any.
+            TritonUnavailable: DNS has not named any yet.
         """
         try:
             addresses = resolved(self._target)
         except OSError as error:
-            raise TritonUnavailable(self._target, str(error)) from error
+            addresses = list(self._servers)
+            if not addresses:
+                raise TritonUnavailable(self._target, str(error)) from error
         with self._lock:
             gone = self._servers.keys() - set(addresses)
             for address in gone:

@@ -1,6 +1,5 @@
 """Batch scoring: predictions for the rows of a file or a table.
 
-place     where rows are read and written: files, URLs and tables
 reading   rows with all their columns, from any place
 chunks    rows that are scored and kept together
 scorer    the answers of one version, at low priority: pace

@@ -56,8 +56,12 @@ def test_rows_that_were_removed(tmp_path: Path) -> None:
         excluded_rows(tmp_path, "", 0, 1)
 
 
-def test_rows_that_are_damaged(folder: Path) -> None:
-    """The error names the file."""
-    (folder / "examples.parquet").write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(DataError, match=r"examples\.parquet is damaged"):
-        examples_with(folder, "0" * 64)
+@pytest.mark.parametrize("where", ["in its index", "in its rows"])
+def test_rows_that_are_damaged(folder: Path, where: str) -> None:
+    """The error names the file, also if the damage shows only when the rows are read."""
+    file = folder / "quarantine.parquet"
+    content = bytearray(file.read_bytes())
+    content[slice(-9, -8) if where == "in its index" else slice(4, 60)] = b""
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"quarantine\.parquet is damaged"):
+        excluded_rows(folder, "", 0, 100)

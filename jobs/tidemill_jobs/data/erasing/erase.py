@@ -1,9 +1,9 @@
 """The job `erase_texts`: removes the texts that a person asked to erase.
 
 It removes them from the database, the landed rows and the dataset versions, here and in object
-storage. In a version a
-tombstone replaces each row, with its hash, digest, label and split, so the version still verifies,
-and its counts stay known. Later rows with such a text are not stored either.
+storage. In a version a tombstone replaces each row, with its hash, digest, label and split, so the
+version still verifies, and its counts stay known. Later rows with such a text are not stored
+either.
 
 Cleaning may have changed a text. So the job first finds the hashes of all forms of the text and
 stores them with the request; any row with one of them has the text.

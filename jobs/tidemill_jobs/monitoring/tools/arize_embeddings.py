@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.model_repository import MODEL_FILES, ModelRepository
+from tidemill_core.stored_models import ModelVersionMissing
 from tidemill_jobs.monitoring.drift.representation import TextReader
 
 SAMPLE = 1000
@@ -20,8 +21,12 @@ def open_reader(repository: ModelRepository, version: ModelVersion) -> TextReade
         DataError: its manifest or its tokenizer is damaged.
     """
     place = (version.task, version.model_format, version.version)
+    try:
+        encoder = repository.encoder(*place)
+    except ModelVersionMissing:
+        return None
     model = repository.folder(*place) / MODEL_FILES[version.model_format]
-    return TextReader(model, repository.encoder(*place)) if model.is_file() else None
+    return TextReader(model, encoder) if model.is_file() else None
 
 
 def embeddings(reader: TextReader, texts: Sequence[str]) -> list[Embedding]:

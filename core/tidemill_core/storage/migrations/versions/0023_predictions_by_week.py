@@ -1,7 +1,7 @@
 """On PostgreSQL, partitions of predictions by week; the rows that exist stay where they are.
 
 They become the first partition, so none is copied. It takes a new key, and PostgreSQL reads each
-row twice. `docs/operations.md` says how to make the key before the upgrade.
+row twice. `docs/backup.md` says how to make the key before the upgrade.
 """
 
 from datetime import UTC, datetime, timedelta
