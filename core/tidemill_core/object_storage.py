@@ -110,12 +110,14 @@ class ObjectStorage:
             return None
         try:
             index = {file: StoredObject(**each) for file, each in json.loads(content).items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            # These names become paths on this machine.
+            for each in (*index, *(stored.key for stored in index.values())):
+                if not _FILE.fullmatch(each):
+                    raise ValueError(f"{each!r} is not a file's name")
+            if not index:  # a reader would remove its files
+                raise ValueError("it names no file")
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ObjectDamaged(f"{self.url}/{name}/{INDEX}", str(error)) from error
-        # These names become paths on this machine.
-        for each in (*index, *(stored.key for stored in index.values())):
-            if not _FILE.fullmatch(each):
-                raise ObjectDamaged(f"{self.url}/{name}/{INDEX}", f"{each!r} is not a file's name")
         return index
 
     def write(self, name: str, files: Mapping[str, Path]) -> None:

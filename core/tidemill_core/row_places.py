@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from tidemill_core.errors import ConfigurationError, DataError
 
@@ -49,7 +50,8 @@ class PrivateFolders:
     def check_database(self, url: str) -> None:
         """Raise PlaceIsPrivate for a database in one of the folders."""
         if url.startswith("sqlite"):
-            self.check(url.partition(":///")[2].partition("?")[0].removeprefix("file:"))
+            path = url.partition(":///")[2].partition("?")[0]
+            self.check(unquote(urlsplit(path).path) if path.startswith("file:") else path)
 
 
 @dataclass(frozen=True)

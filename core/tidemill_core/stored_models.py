@@ -80,7 +80,8 @@ class StoredModels:
 
     def versions(self, model: str) -> list[int]:
         """Return the numbers of a model's stored versions."""
-        return [int(Path(name).name) for name in self._storage.names(model)]
+        names = (Path(name).name for name in self._storage.names(model))
+        return [int(name) for name in names if name.isdecimal()]
 
     def store(self, model: str) -> None:
         """Store the versions of a model that are here only.
@@ -94,7 +95,9 @@ class StoredModels:
             if index is None:
                 files = {path.name: path for path in folder.iterdir()}
                 self._storage.write(self._name(folder), files)
-            elif index[MANIFEST_FILE].sha256 != sha256_of(manifest):  # it has the others' hashes
+                continue
+            stored = index.get(MANIFEST_FILE)  # it has the others' hashes
+            if stored is None or stored.sha256 != sha256_of(manifest):
                 place = f"{self._storage.url}/{self._name(folder)}"
                 cure = f"it differs from {folder}: one URL is for one database"
                 raise DataError("MODEL_VERSION_EXISTS", f"{place} exists already; {cure}")

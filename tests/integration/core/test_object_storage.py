@@ -130,7 +130,10 @@ def test_a_damaged_object(
 @pytest.mark.parametrize(
     "content",
     [
+        b"{}",
+        b"[" * 100_000,
         b'{"a.txt": {}}',
+        b'{"a.txt": {"key": 7, "size": 1, "sha256": ""}}',
         b'{"../a.txt": {"key": "a", "size": 1, "sha256": ""}}',
         b'{"a.txt": {"key": "../../other/a", "size": 1, "sha256": ""}}',
     ],

@@ -283,6 +283,8 @@ def test_what_cannot_be_scored(
         ("in.csv", "file://{folder}/var/out.csv"),
         ("sqlite:///{folder}/var/tidemill.db#api_keys", "out.csv"),
         ("in.csv", "sqlite:///{folder}/var/tidemill.db#scored"),
+        ("in.csv", "sqlite:///file://localhost{folder}/var/new.db?uri=true#scored"),
+        ("in.csv", "sqlite:///file:{folder}/v%61r/new.db?uri=true#scored"),
         ("env:TIDEMILL_DATABASE_URL#api_keys", "out.csv"),
         ("simplecache::file://{folder}/var/private.csv", "out.csv"),
     ],
