@@ -1,6 +1,7 @@
 """The labels of an imported model: read, and compared with those of its task."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,7 @@ def task_labels(
         ModelRefused: a label occurs twice, is unknown, or is missing.
     """
     named = tuple(current(label, renames) for label in labels)
-    if twice := {label for label in named if named.count(label) > 1}:
+    if twice := {label for label, count in Counter(named).items() if count > 1}:
         raise ModelRefused(f"the model has twice the labels {_listed(twice)}", "each label once")
     if unknown := set(named) - set(known):
         raise ModelRefused(

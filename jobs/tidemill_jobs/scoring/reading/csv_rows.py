@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import IO
 
 from tidemill_core.csv_padding import PADDING, without_padding
-from tidemill_jobs.data.sources.errors import AmbiguousColumn
 from tidemill_jobs.data.sources.files.csv_lines import column_index, delimiter_of, take_header
 from tidemill_jobs.data.sources.files.csv_records import Shape, records, sound_records
 from tidemill_jobs.data.sources.files.line_stream import Block, LineStream
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
 from tidemill_jobs.scoring.reading.lines import batches
-from tidemill_jobs.scoring.reading.rows import Row, RowBatch, Wanted, row_of
+from tidemill_jobs.scoring.reading.rows import Row, RowBatch, Wanted, check_distinct, row_of
 
 
 def read_csv(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
@@ -26,9 +25,7 @@ def read_csv(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
         stream.begin()
         delimiter = delimiter_of(file.part)
         names, place = take_header(stream, file.part, delimiter)
-        for name in names:
-            if names.count(name) > 1:
-                raise AmbiguousColumn(place, name)
+        check_distinct(place, names)
         at = {
             role: column_index(names, name, place, delimiter) for role, name in wanted.roles.items()
         }

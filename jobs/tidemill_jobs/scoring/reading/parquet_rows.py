@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from tidemill_jobs.data.sources.errors import AmbiguousColumn
 from tidemill_jobs.data.sources.files.parquet_file import (
     check_columns,
     opened_parquet,
     rows_at_once,
 )
 from tidemill_jobs.data.sources.files.stored_file import StoredFile
-from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, row_of
+from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, check_distinct, row_of
 
 
 def read_parquet(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
@@ -23,9 +22,7 @@ def read_parquet(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
         parquet = opened_parquet(content, file.part)
         check_columns(parquet, file.part, wanted.roles)
         schema = parquet.schema_arrow
-        for name in schema.names:
-            if schema.names.count(name) > 1:
-                raise AmbiguousColumn(file.part, name)
+        check_distinct(file.part, schema.names)
         number, total = 0, parquet.metadata.num_rows
         for batch in parquet.iter_batches(rows_at_once(parquet, schema.names)):
             rows = [

@@ -1,12 +1,13 @@
 """What every reader yields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from tidemill_core.text import IS_BLANK
+from tidemill_jobs.data.sources.errors import AmbiguousColumn
 from tidemill_jobs.data.sources.raw_rows import is_utf8
 from tidemill_jobs.data.sources.source import NOT_UTF8, WRONG_TYPE
 
@@ -59,6 +60,15 @@ class RowBatch:
     rows: Sequence[Row]
     done: float
     schema: pa.Schema | None = None
+
+
+def check_distinct(place: str, names: Iterable[str]) -> None:
+    """Raise AmbiguousColumn for the first name that is there twice; there may be a million."""
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            raise AmbiguousColumn(place, name)
+        seen.add(name)
 
 
 def row_of(origin: str, values: Mapping[str, Any], text: object) -> Row:

@@ -8,10 +8,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from tidemill_core.row_places import DatabasePlace
-from tidemill_jobs.data.sources.errors import AmbiguousColumn, MissingColumn
+from tidemill_jobs.data.sources.errors import MissingColumn
 from tidemill_jobs.data.sources.sql.connection import connected
 from tidemill_jobs.data.sources.sql.query import single_query
-from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, row_of
+from tidemill_jobs.scoring.reading.rows import RowBatch, Wanted, check_distinct, row_of
 
 _ROWS = 1_000
 
@@ -33,9 +33,7 @@ def read_table(place: DatabasePlace, wanted: Wanted) -> Iterator[RowBatch]:
             for name in wanted.roles.values():
                 if name not in names:
                     raise MissingColumn(place.shown, name, names)
-            for name in names:
-                if names.count(name) > 1:
-                    raise AmbiguousColumn(place.shown, name)
+            check_distinct(place.shown, names)
             number = 0
             for batch in iter(lambda: list(islice(found.mappings(), _ROWS)), []):
                 read = [
