@@ -69,13 +69,15 @@ class Balancer:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        left = [*await self.members()]
+        left, asked = await self.members(), list[Member]()
         while True:
             member = min(left, key=lambda each: (not each.is_up, each.in_flight))
-            left.remove(member)
+            asked.append(member)
             try:
                 return await _ask(member, path, message, deadline - clock())
             except CallFailed as error:
+                # DNS may name others meanwhile.
+                left = [each for each in self._members if each not in asked]
                 if not left or clock() >= deadline or not _may_another_answer(error):
                     raise
             finally:
@@ -125,7 +127,7 @@ class Balancer:
         known = {member.address: member for member in self._members}
         self._members = [known.get(each) or Member(each) for each in addresses]
         for address in known.keys() - set(addresses):
-            known[address].connection.drop("DNS does not name it any more")
+            known[address].connection.give_up("DNS does not name it any more")
 
     async def _probe(self, member: Member) -> None:
         try:

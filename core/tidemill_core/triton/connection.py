@@ -22,6 +22,7 @@ class Connection:
         self._address = address
         self._link: Link | None = None
         self._connecting: asyncio.Task[Link] | None = None
+        self._is_given_up = False
 
     async def call(self, path: str, message: bytes, seconds: float) -> bytes:
         """Return the response to a message. Canceling the task cancels the call.
@@ -47,6 +48,11 @@ class Connection:
         if self._link is not None:
             self._link.close(reason)
 
+    def give_up(self, reason: str) -> None:
+        """End the calls in flight, and those that come later, as UNAVAILABLE."""
+        self._is_given_up = True
+        self.drop(reason)
+
     async def close(self) -> None:
         """Close the connection and cancel calls in flight."""
         if self._connecting is not None:
@@ -55,6 +61,9 @@ class Connection:
 
     async def _connected(self, seconds: float) -> Link:
         """Return a new connection; all calls that wait for one share one attempt."""
+        if self._is_given_up:
+            detail = f"{self._address} is not one of the servers to call any more"
+            raise CallFailed(grpc.StatusCode.UNAVAILABLE, detail)
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._connect())
         try:
@@ -74,4 +83,6 @@ class Connection:
         finally:
             self._connecting = None
         self._link = link
+        if self._is_given_up:
+            link.close("the server is not one of those to call any more")
         return link

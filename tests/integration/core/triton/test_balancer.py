@@ -1,5 +1,6 @@
 """One client of several Tritons, which misbehave on request."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from tests.plugins.fake_triton import FakeTriton, fails
 from tidemill_core.errors import ModelOutputInvalid, ModelVersionNotServed, TritonUnavailable
 from tidemill_core.triton.client import TritonClient
+from tidemill_core.triton.connection import Connection
 from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.grpc_wire import CallFailed
 
 MODEL = "support-onnx"
 UNKNOWN = fails(grpc.StatusCode.NOT_FOUND, "unknown model")
@@ -89,3 +92,28 @@ async def test_a_name_stands_for_its_addresses(token_ids: Any) -> None:
         await unknown.infer(MODEL, 1, token_ids(1), 10)
     assert not await unknown.model_ready(MODEL, 1)
     await unknown.close()
+
+
+@pytest.mark.parametrize("is_connecting", [True, False])
+async def test_one_that_dns_no_longer_names_keeps_no_connection(is_connecting: bool) -> None:
+    """Its calls fail, also those that come later, and no connection to it is left open."""
+    left_open = asyncio.Queue[bytes]()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the client closes the connection
+        writer.close()
+        left_open.put_nowait(b"closed")
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        connection = Connection(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        call = asyncio.create_task(connection.call("/a/b", b"", 10))
+        while not is_connecting and connection._link is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        connection.give_up("DNS does not name it any more")
+        for each in (call, connection.call("/a/b", b"", 10)):
+            with pytest.raises(CallFailed, match="UNAVAILABLE"):
+                await each
+        await asyncio.wait_for(left_open.get(), 10)
+        assert left_open.empty()
