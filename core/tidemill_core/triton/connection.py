@@ -69,7 +69,7 @@ class Connection:
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(self._connecting)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ValueError) as error:  # ValueError: no socket takes the name
             detail = f"cannot connect to {self._address}: {error or 'no answer'}"
             raise CallFailed(grpc.StatusCode.UNAVAILABLE, detail) from error
 

@@ -87,11 +87,12 @@ async def test_a_name_stands_for_its_addresses(token_ids: Any) -> None:
         named = TritonClient(f"dns:///localhost:{triton.address.rpartition(':')[2]}")
         await named.infer(MODEL, 1, token_ids(1), 10)
         await named.close()
-    unknown = TritonClient("dns:///tritons.invalid:8001")
-    with pytest.raises(TritonUnavailable, match="does not answer"):
-        await unknown.infer(MODEL, 1, token_ids(1), 10)
-    assert not await unknown.model_ready(MODEL, 1)
-    await unknown.close()
+    for target in ("dns:///tritons.invalid:8001", "dns:///a..b:8001", "a..b:8001", "[::1::]:8001"):
+        unknown = TritonClient(target)
+        with pytest.raises(TritonUnavailable, match="does not answer"):
+            await unknown.infer(MODEL, 1, token_ids(1), 10)
+        assert not await unknown.model_ready(MODEL, 1)
+        await unknown.close()
 
 
 @pytest.mark.parametrize("is_connecting", [True, False])
