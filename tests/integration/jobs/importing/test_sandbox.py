@@ -14,9 +14,11 @@ from tests.integration.jobs.importing import tiny
 from tests.integration.jobs.importing.tiny import WEIGHTS, tiny_onnx
 from tidemill_core.onnx_session import open_session
 from tidemill_core.triton.tensors import INPUT_NAME, OUTPUT_NAME
-from tidemill_jobs.importing.foreign_model import Calibration, Vocabulary
+from tidemill_jobs.importing.foreign_model import Calibration, ForeignModel, Vocabulary
+from tidemill_jobs.importing.onnx_model import OnnxModel
 from tidemill_jobs.importing.refusal import ModelRefused
 from tidemill_jobs.importing.sandbox import Sandbox
+from tidemill_jobs.importing.torchscript_model import TorchScriptModel
 
 ROWS = np.array([[5, 6, 7, 0], [9, 0, 0, 0], [19, 18, 3, 4]], np.int32)
 VOCABULARY = Vocabulary(tiny.VOCABULARY, 0)
@@ -27,6 +29,15 @@ def opened(folder: Path, content: bytes, model_format: str) -> Sandbox:
     path = folder / "model"
     path.write_bytes(content)
     return Sandbox(path, model_format, VOCABULARY)
+
+
+def load(folder: Path, content: bytes, model_format: str) -> ForeignModel:
+    """Load a model as the confined process does, but in this one, which has torch already."""
+    path = folder / "model"
+    path.write_bytes(content)
+    if model_format == "onnx":
+        return OnnxModel(content, VOCABULARY)
+    return TorchScriptModel(path, VOCABULARY)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +57,27 @@ def test_a_model_is_wrapped(
     tmp_path: Path, content: Callable[[], bytes], model_format: str
 ) -> None:
     """The wrapped model answers token ids, even out of range, with calibrated probabilities."""
+    check_wrapping(load(tmp_path, content(), model_format))
+
+
+@pytest.mark.parametrize("model_format", ["onnx", "torchscript"])
+def test_a_confined_process_wraps_a_model(tmp_path: Path, model_format: str) -> None:
+    """A model of each format answers from the confined process, too."""
+    content = tiny_onnx() if model_format == "onnx" else tiny.scripted(tiny.Tiny())
+    with opened(tmp_path, content, model_format) as sandbox:
+        check_wrapping(sandbox)
+
+
+def check_wrapping(model: ForeignModel | Sandbox) -> None:
+    """Check a model's own answers, and then those of the wrapped model."""
     expected = tiny.expected(ROWS)
-    with opened(tmp_path, content(), model_format) as sandbox:
-        assert np.allclose(sandbox.answer(ROWS), expected, atol=2e-3)
-        sandbox.wrap(Calibration(False, 2.0, tiny.LABELS))
-        wrapped = sandbox.answer(ROWS)
-        assert np.allclose(wrapped, softmax(expected / 2, axis=1), atol=1e-3)
-        outside = np.where(ROWS == 19, 99, np.where(ROWS == 0, -1, ROWS)).astype(np.int32)
-        assert np.allclose(sandbox.answer(outside), wrapped)
+    assert np.allclose(model.answer(ROWS), expected, atol=2e-3)
+    calibration = Calibration(False, 2.0, tiny.LABELS)
+    _ = model.wrap(calibration) if isinstance(model, Sandbox) else model.wrapped(calibration)
+    wrapped = model.answer(ROWS)
+    assert np.allclose(wrapped, softmax(expected / 2, axis=1), atol=1e-3)
+    outside = np.where(ROWS == 19, 99, np.where(ROWS == 0, -1, ROWS)).astype(np.int32)
+    assert np.allclose(model.answer(outside), wrapped)
 
 
 def test_probabilities_are_calibrated_too(tmp_path: Path) -> None:
@@ -147,11 +171,23 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str, str]] = {
 def test_a_model_that_does_not_fit_is_refused(tmp_path: Path, case: str) -> None:
     """The refusal says what was found and what is expected; no code of the file runs."""
     content, model_format, message = REFUSED[case]
-    with (
-        pytest.raises(ModelRefused, match=message),
-        opened(tmp_path, content(), model_format) as sandbox,
-    ):
-        sandbox.answer(ROWS)
+    with pytest.raises(ModelRefused, match=message):
+        load(tmp_path, content(), model_format)
+    check_nothing_was_written(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["an old opset", "code that writes a file"])
+def test_a_refusal_of_the_confined_process_is_one_here(tmp_path: Path, case: str) -> None:
+    """It has the same words."""
+    content, model_format, message = REFUSED[case]
+    sandbox = opened(tmp_path, content(), model_format)
+    with pytest.raises(ModelRefused, match=message), sandbox:
+        pass
+    check_nothing_was_written(tmp_path)
+
+
+def check_nothing_was_written(tmp_path: Path) -> None:
+    """Check that no code of a model has run."""
     assert {path.name for path in tmp_path.iterdir()} == {"model"}
     assert not Path("run-by-pickle").exists()
 

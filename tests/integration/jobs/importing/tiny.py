@@ -165,13 +165,11 @@ def pickled_code() -> bytes:
     return buffer.getvalue()
 
 
-def zip_bomb(gigabytes: int = 3) -> bytes:
-    """Return a small archive that unpacks to gigabytes."""
-    buffer = io.BytesIO()
+def zip_bomb() -> bytes:
+    """Return a small archive that unpacks to 3 GiB: its entries share their compressed bytes."""
+    buffer, size = io.BytesIO(), 1 << 24
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/constants.pkl", b"")
-        with archive.open("model/data/0", "w", force_zip64=True) as entry:
-            block = bytes(1 << 26)
-            for _ in range(16 * gigabytes):
-                entry.write(block)
+        archive.writestr("model/data/0", bytes(size))
+        archive.filelist += archive.filelist[-1:] * ((3 << 30) // size - 1)
     return buffer.getvalue()
