@@ -2,14 +2,16 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.plugins.sagemaker import run_entry_point
 from tidemill_jobs.training.export import open_export
+from tidemill_jobs.training.sagemaker import entry_point
 from tidemill_jobs.training.sagemaker.contract import RESULT_FILES, metric_definitions
 
 SPLITS = ("train", "train", "train", "validation", "test")
@@ -34,7 +36,9 @@ def lay_out(root: Path, hyperparameters: dict[str, str], labels: int = 2) -> Pat
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     """The model is in `model`, its metrics are found by the expressions, and it can be opened."""
     values = {"network": "ngram", "seed": "3", "trials": "2", "format": "onnx"}
-    ended = run_entry_point(lay_out(tmp_path, values))
+    root = lay_out(tmp_path, values)
+    command = [sys.executable, "-m", entry_point.__name__, "--root", str(root)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     assert {path.name for path in (tmp_path / "model").iterdir()} == set(RESULT_FILES)
     assert not (tmp_path / "output" / "failure").exists()
@@ -60,7 +64,7 @@ def test_a_failure_is_explained(
     tmp_path: Path, values: dict[str, str], labels: int, reason: str
 ) -> None:
     """The failure file has the reason, the exit code is not 0, and there is no model."""
-    ended = run_entry_point(lay_out(tmp_path, values, labels))
-    assert ended.returncode == 1
+    root = lay_out(tmp_path, values, labels)
+    assert entry_point.main(["--root", str(root)]) == 1
     assert reason in (tmp_path / "output" / "failure").read_text()
     assert not (tmp_path / "model" / "model").exists()
