@@ -35,7 +35,7 @@ from bench.scale.simulated import (
     without_limits,
 )
 from bench.scale.writing import convert, write
-from tidemill_core.storage.database import STATEMENT_TIMEOUT_SECONDS
+from tidemill_core.storage.engine import STATEMENT_TIMEOUT_SECONDS
 from tidemill_core.storage.partitions import WEEK, drop_partitions
 from tidemill_core.storage.storage import Storage, open_storage
 

@@ -1,50 +1,23 @@
-"""The database: its connections, transactions and errors."""
+"""The database: its transactions, errors and pages of rows."""
 
 import base64
 import binascii
 import hashlib
-import os
-import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    create_engine,
-    event,
-    exc,
-    func,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, Table, exc, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 
-from tidemill_core.errors import ConfigurationError, InvalidArgument, StorageUnavailable
+from tidemill_core.errors import InvalidArgument, StorageUnavailable
+from tidemill_core.storage.engine import open_engine
 
-BUSY_TIMEOUT_SECONDS = 5
-"""Longest wait for a connection or a lock."""
-STATEMENT_TIMEOUT_SECONDS = 60
-"""Longest run of a statement on PostgreSQL; migrations have no limit."""
 _LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 """Ends the transaction of a process that was stopped while it holds a table's lock."""
 MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE_SIZE = 100
-# All of asyncio's threads may need a connection at once; the prediction log needs one more.
-_POOL_SIZE = min(32, (os.cpu_count() or 1) + 4) + 1
-_KEEPALIVES = {
-    # A server that disappears without closing its connections is noticed within a minute.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
 
 R = TypeVar("R")
 
@@ -57,7 +30,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine = _engine(url)
+        self.engine = open_engine(url)
 
     @contextmanager
     def write(self, alone_on: Table | None = None) -> Iterator[Connection]:
@@ -150,71 +123,6 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated or type(error) is exc.DatabaseError:
             raise StorageUnavailable(str(error.orig).strip()) from error
         raise
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-    except exc.ArgumentError as error:
-        raise ConfigurationError("database_url is not a SQLAlchemy URL") from error
-    if parsed.get_backend_name() == "sqlite":
-        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
-        options = {"check_same_thread": False}
-        engine = create_engine(parsed, hide_parameters=True, connect_args=options)
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    if parsed.get_backend_name() == "postgresql":
-        engine = create_engine(
-            parsed,
-            hide_parameters=True,  # keeps users' texts out of the log
-            pool_pre_ping=True,
-            pool_size=_POOL_SIZE,
-            pool_timeout=BUSY_TIMEOUT_SECONDS,
-            connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, **_KEEPALIVES},
-        )
-        event.listen(engine, "connect", _prepare_postgresql)
-        return engine
-    raise ConfigurationError("database_url must be a URL of PostgreSQL or SQLite")
-
-
-def _prepare_postgresql(connection: Any, _record: object) -> None:
-    connection.autocommit = True  # otherwise the first rollback would undo the settings
-    connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
-    connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")
-    connection.autocommit = False
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # Turn the driver's own transactions off: `_begin_sqlite` opens them.
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
-    _turn_wal_on(connection)
-    connection.execute("PRAGMA synchronous = FULL")
-    # Removed rows are overwritten in the file too.
-    connection.execute("PRAGMA secure_delete = ON")
-
-
-def _turn_wal_on(connection: Any) -> None:
-    # If several processes open a new file, one of them turns WAL on. For the others the statement
-    # fails immediately, whatever the timeout, so they wait here.
-    give_up = time.monotonic() + BUSY_TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later fails immediately if another one wrote in
-    # between, whatever the timeout. One that takes the write lock first waits for it instead.
-    writes = connection.get_execution_options().get("tidemill_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import hashlib
 import json
 import shutil
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from tidemill_jobs.scoring.reading import Wanted, read_rows
 from tidemill_jobs.scoring.scorer import Scorer, ServedVersion, asked_version, served_version
 from tidemill_jobs.scoring.summary import Summary
 from tidemill_jobs.scoring.writing import Output, open_output
+from tidemill_jobs.scoring.writing.answered_rows import answered_rows
 from tidemill_jobs.scoring.writing.output import PREDICTION_COLUMNS, OutputExists
 
 FOLDER = "scoring"
@@ -219,7 +219,7 @@ def _finish(
     if scoring.logger is not None and not scoring.answers.is_logged(chunk):
         scoring.logger.store_chunk(chunk, answers)
         scoring.answers.mark_logged(chunk)
-    output.write(list(_rows(chunk, answers, scorer.version)), chunk.schema)
+    output.write(list(answered_rows(chunk, answers, scorer.version)), chunk.schema)
     summary.add(answers, done=chunk.done, kept=answers is pending)
     context.progress(chunk.done, summary.message(chunk.done))
 
@@ -231,28 +231,3 @@ def _check_columns(chunk: Chunk) -> None:
                 "COLUMN_TAKEN",
                 f"{row.origin}: scoring writes a column {min(taken)!r}; rename that of the input",
             )
-
-
-def _rows(chunk: Chunk, answers: Answers, version: ServedVersion) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a chunk with the prediction's columns."""
-    ids = answers.prediction_ids
-    columns = zip(
-        chunk.rows,
-        answers.labels.tolist(),
-        answers.confidences.tolist(),
-        answers.problems,
-        ids or [""] * len(chunk.rows),
-        strict=True,
-    )
-    for row, label, confidence, problem, prediction_id in columns:
-        found: dict[str, Any] = {
-            **row.values,
-            "prediction_label": version.labels[label] if label >= 0 else None,
-            "prediction_confidence": round(confidence, 6) if label >= 0 else None,
-            "prediction_abstained": confidence < version.abstain_below if label >= 0 else None,
-            "prediction_model_version": version.number,
-            "prediction_error": f"{problem}: {row.origin}" if problem else None,
-        }
-        if ids:
-            found["prediction_id"] = prediction_id or None
-        yield found

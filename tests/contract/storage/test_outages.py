@@ -15,7 +15,8 @@ from tests.plugins.postgres import Postgres
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
 from tidemill_core.errors import ConfigurationError, StorageUnavailable
-from tidemill_core.storage.database import BUSY_TIMEOUT_SECONDS, Database, Page
+from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.engine import BUSY_TIMEOUT_SECONDS
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.migrate import ADVISORY_LOCK
 from tidemill_core.storage.schema import feedback

@@ -117,6 +117,12 @@ def test_what_is_no_id_has_no_time(text: str) -> None:
     assert claimed_time(text) is None
 
 
+def test_a_time_at_the_end_of_all_years() -> None:
+    """The last year is no time, so what a caller adds to a time stays one."""
+    last = datetime(9999, 12, 31, 23, 59, 59, 999000, UTC)
+    assert claimed_time(SIGNER.sign(PredictionClaims("support", 3, last, 1.0))) is None
+
+
 def test_too_long() -> None:
     """An id longer than any of ours is refused, however long it is."""
     _refused("A" * (MAX_LENGTH + 1))

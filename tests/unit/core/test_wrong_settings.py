@@ -65,6 +65,7 @@ def test_unknown_settings(text: str, name: str) -> None:
         ("[labeling]\njudgements = 0", "labeling.judgements"),
         ("[labeling]\nlease_minutes = 0", "labeling.lease_minutes"),
         ('dataset_storage = "datasets"', "dataset_storage"),
+        ('dataset_storage = "s3:///"', "dataset_storage"),
         ('dataset_storage = "s3://key:secret@bucket"', "dataset_storage"),
     ],
 )
