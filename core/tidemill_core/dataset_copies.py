@@ -63,7 +63,7 @@ class DatasetCopies:
 
     @classmethod
     def of(cls, settings: Settings, exclusive: Exclusive = _alone) -> "DatasetCopies":
-        """Return those of a workspace."""
+        """Return the versions of a workspace."""
         url = settings.dataset_storage
         storage = ObjectStorage(url, hashed_name) if url else None
         return cls(settings.state_dir / DATASETS, storage, exclusive)

@@ -57,7 +57,7 @@ class TrainingRecord:
         weights: SHA-256 of the weights and the temperature, in hex.
         int8: whether the weights are rounded to int8.
         audits: audits by label whose class shares the model follows; empty if it follows none.
-        odds: by what the probability of each label is multiplied therefore; empty for 1.
+        odds: the factor of each label's probability that follows from them; empty for 1.
     """
 
     network: str

@@ -48,7 +48,7 @@ class StoredModels:
 
     @classmethod
     def of(cls, settings: Settings) -> "StoredModels | None":
-        """Return those of a workspace; None without object storage."""
+        """Return the copies of a workspace; None without object storage."""
         if not settings.model_storage:
             return None
         storage = ObjectStorage(settings.model_storage, same_name)

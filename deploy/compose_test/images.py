@@ -22,7 +22,7 @@ _BUILD_SECONDS = 3600.0
 
 
 def missing_tools(engine: Engine) -> list[str]:
-    """Return the programs that the stand-ins need and this machine lacks."""
+    """Return the missing programs that the stand-ins need."""
     needed = ("debootstrap", "catatonit") if engine.is_podman else ()
     return [name for name in needed if not shutil.which(name)]
 

@@ -116,9 +116,8 @@ def _sagemaker(settings: SagemakerSettings) -> Iterator[Check]:
     if settings == SagemakerSettings():
         return
     if settings.missing:
-        yield Check(
-            "sagemaker", "fail", f"not set: {settings.missing}", f"set them in {WORKSPACE_FILE}"
-        )
+        remedy = f"set them in {WORKSPACE_FILE}"
+        yield Check("sagemaker", "fail", f"not set: {settings.missing}", remedy)
     elif find_spec("boto3") is None:
         yield Check("sagemaker", "fail", "boto3 is not installed", installation("sagemaker"))
     else:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tidemill_core.errors import InvalidArgument, StorageUnavailable
 from tidemill_core.storage.engine import open_engine
 
-_LET_GO = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
+_END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 """Ends the transaction of a process that was stopped while it holds a table's lock."""
 MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE_SIZE = 100
@@ -45,7 +45,7 @@ class Database:
             with writer.begin():
                 if alone_on is not None and self.engine.dialect.name == "postgresql":
                     lock = f"LOCK TABLE {alone_on.name} IN SHARE ROW EXCLUSIVE MODE"
-                    writer.exec_driver_sql(f"{_LET_GO}; {lock}")
+                    writer.exec_driver_sql(f"{_END_IF_IDLE}; {lock}")
                 yield writer
 
     @contextmanager

@@ -16,7 +16,7 @@ _p = predictions.c
 
 
 class Removed(NamedTuple):
-    """What a step has removed.
+    """The result of a step.
 
     Attributes:
         rows: predictions on SQLite; PostgreSQL does not count the rows of a partition.

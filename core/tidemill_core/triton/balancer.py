@@ -46,7 +46,8 @@ class Balancer:
     """Calls to the Tritons that a target names.
 
     A call goes to the Triton that is up and has the fewest calls in flight. If that one is away, or
-    does not serve the model, the call goes to the next one within its time. So it may run twice.
+    does not serve the model, the call goes to the next one while it has time left. So a call may
+    run twice.
 
     With several Tritons, each is asked twice a second whether it is ready, so a call finds one that
     is away before it is sent, and one that has come back soon gets calls again.
@@ -102,7 +103,7 @@ class Balancer:
         """Close the connections and cancel calls in flight."""
         if self._watching is not None:
             self._watching.cancel()
-        for member in self._members:
+        for member in [*self._members]:  # a call that ends now moves its Triton back
             await member.connection.close()
 
     def _move_back(self, member: Member) -> None:

@@ -26,7 +26,7 @@ class TritonControl:
     """Connections to one or several Tritons; a context manager that closes them.
 
     A change goes to each Triton that answers. One that is away reads the configuration in the
-    model repository when it starts, and is asked again by whoever reconciles.
+    model repository when it starts, and the reconciler asks it again.
 
     Args:
         target: see `addresses.named`.

@@ -43,7 +43,7 @@ def weighted_audits(labels: Iterable[tuple[str, float]]) -> Audits:
 def odds(
     labels: Sequence[str], probabilities: npt.NDArray[np.float32], audits: Audits
 ) -> npt.NDArray[np.float32]:
-    """Return by what to multiply each label's probability: float32 [labels].
+    """Return the factor of each label's probability: float32 [labels].
 
     Args:
         labels: the model's labels.
@@ -81,7 +81,7 @@ def adapt(
 def without_odds(
     probabilities: npt.NDArray[np.float32], odds: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Return what a model would answer without its adaptation: float32 [n, labels]."""
+    """Return the probabilities of a model without its adaptation: float32 [n, labels]."""
     found = probabilities / odds
     plain: npt.NDArray[np.float32] = found / found.sum(axis=1, keepdims=True)
     return plain

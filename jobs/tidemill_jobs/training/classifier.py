@@ -65,8 +65,8 @@ class CalibratedClassifier(nn.Module):
     Args:
         network: a trained classifier; it is folded.
         temperature: the divisor of the logits, above 0.
-        odds: by what each probability is multiplied, before they are scaled to the sum 1: above 0,
-            float32 [labels]; None for 1.
+        odds: the factor of each probability, before the sum is scaled to 1: above 0, float32
+            [labels]; None for 1.
     """
 
     def __init__(self, network: Classifier, temperature: float, odds: Tensor | None = None) -> None:

@@ -32,7 +32,7 @@ _PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
 
 @dataclass(frozen=True)
 class ParameterRules:
-    """The rules, some of which depend on the task's versions and on the settings."""
+    """The rules. Some depend on the task's versions and on the settings."""
 
     models: ModelStore
     sagemaker: SagemakerSettings

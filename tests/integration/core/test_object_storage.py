@@ -50,7 +50,7 @@ def objects(s3: S3, place: str) -> list[bytes]:
 
 
 def test_a_folder_comes_back(storage: ObjectStorage, tmp_path: Path) -> None:
-    """What one machine writes, another one lists and downloads; what is not there, is not."""
+    """Another machine lists and downloads the files that one has written, and no others."""
     assert read(storage, tmp_path) == {}
     assert storage.names() == []
     write(storage, tmp_path / "here", OLD)

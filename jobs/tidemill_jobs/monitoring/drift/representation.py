@@ -139,7 +139,7 @@ def read_dataset(
     A process that checks every night keeps the result.
 
     Args:
-        model: the file of the version's model, beside which its tokenizer is.
+        model: the file of the version's model; its tokenizer is in the same folder.
         sequence_length: token ids in a row.
         repair: brings texts into the form of the training texts.
         dataset: the folder of the dataset version.

@@ -1,4 +1,4 @@
-"""Pairs of answers side by side, of which a person chooses the better one.
+"""Pairs of answers side by side: a person chooses the better one.
 
 As on the page of labels, a choice is held until the next one, so that undo can bring its pair back.
 """

@@ -42,7 +42,7 @@ async def test_calls_take_turns(clients: str, token_ids: Any) -> None:
 
 
 async def test_another_one_answers_for_one_without_the_version(token_ids: Any) -> None:
-    """A version that one Triton lacks is answered by the other; without any, it is not served."""
+    """The other Triton answers for one without the version; if neither has it, it is not served."""
     with FakeTriton() as one, FakeTriton() as other:
         one.behave(MODEL, 2, UNKNOWN)
         async with client_of(one, other) as client:

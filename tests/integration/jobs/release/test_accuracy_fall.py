@@ -95,7 +95,7 @@ def _pagerduty_accepts(request: Request) -> Answer:
     return 202, {"Content-Type": "application/json"}, json.dumps(answer).encode()
 
 
-def test_a_fall_is_told_and_resolves_itself(loop: Loop) -> None:
+def test_a_fall_is_reported_and_resolves_itself(loop: Loop) -> None:
     """Slack and PagerDuty get the alert; the retraining that it starts learns, and resolves it.
 
     The new version follows the class shares of the audits, and its gates judge without them.

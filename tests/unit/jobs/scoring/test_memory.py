@@ -1,3 +1,5 @@
+"""The memory of a scoring."""
+
 import platform
 import subprocess
 import sys
