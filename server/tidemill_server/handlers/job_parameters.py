@@ -27,7 +27,11 @@ MAX_TRIALS = 10_000
 MAX_BUDGET_SECONDS = 7 * 24 * 3600
 MAX_PLACE_LENGTH = 2000
 _NEWEST = 5
-_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]*@")
+_PASSWORD = re.compile(
+    r"://[^/\s@:]*:(?!\d+/)[^\s@]*@"  # it may contain a slash
+    r"|[?&](\w*(password|passwd|pwd|secret|token)|sig|x-amz-signature)=",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)

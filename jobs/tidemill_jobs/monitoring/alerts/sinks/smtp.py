@@ -33,6 +33,9 @@ class SmtpSink:
             raise NotDelivered(f"the server answered {error.smtp_code}", is_refused) from error
         except smtplib.SMTPRecipientsRefused as error:
             raise NotDelivered("the server refused the recipients", is_refused=True) from error
+        except UnicodeError:  # it holds the password
+            rule = "alerts.smtp: host, username, password and addresses must be ASCII"
+            raise NotDelivered(rule, is_refused=True) from None
         except (smtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"no answer: {type(error).__name__}") from error
         if refused and len(refused) == len(settings.recipients):

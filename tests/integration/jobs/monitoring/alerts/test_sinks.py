@@ -232,6 +232,10 @@ def test_mail_over_tls_with_a_login(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         with pytest.raises(NotDelivered, match="answered 535") as raised:
             open_sink("smtp", AlertSettings(smtp=wrong)).send(_notification())
+        for name, value in (("password", SecretStr("hüsh")), ("host", "a..b")):
+            odd = settings.model_copy(update={name: value})
+            with pytest.raises(NotDelivered, match="must be ASCII"):
+                open_sink("smtp", AlertSettings(smtp=odd)).send(_notification())
         assert not mailbox.mails
         open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
     assert [mail["Subject"] for mail in mailbox.mails] == ["[Tidemill] Critical: support: accuracy"]
