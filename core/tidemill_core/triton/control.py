@@ -36,6 +36,7 @@ class TritonControl:
     def __init__(self, target: str, key: str) -> None:
         self._target = target
         self._key = key
+        self._addresses: list[str] = []
         self._servers: dict[str, ServerControl] = {}
         self._rests_until: dict[str, float] = {}
         self._turn = 0
@@ -55,15 +56,13 @@ class TritonControl:
             TritonUnavailable: DNS has not named any yet.
         """
         try:
-            addresses = resolved(self._target)
+            addresses = self._addresses = resolved(self._target)
         except OSError as error:
-            addresses = list(self._servers)
+            addresses = self._addresses
             if not addresses:
                 raise TritonUnavailable(self._target, str(error)) from error
         with self._lock:
-            gone = self._servers.keys() - set(addresses)
-            for address in gone:
-                self._servers.pop(address).close()
+            # One that DNS no longer names may have calls of other threads, so it stays open.
             for address in addresses:
                 if address not in self._servers:
                     self._servers[address] = ServerControl(address, self._key)
