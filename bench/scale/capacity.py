@@ -30,20 +30,18 @@ class Coefficient:
 
 FRONT = Coefficient(303, "µs of CPU a prediction, front", "bench.serving.profile")
 TRITON = Coefficient(55, "µs of CPU a prediction, Triton and its backend", "bench.serving.profile")
-POSTGRES = Coefficient(10.6, "µs of CPU a stored prediction, PostgreSQL", "bench.scale.predictions")
-ROW = Coefficient(558, "bytes a stored prediction, with indices", "bench.scale.predictions")
-HOUR = Coefficient(1212, "bytes of counts, an hour and version", "bench.scale.predictions")
+POSTGRES = Coefficient(10.2, "µs of CPU a stored prediction, PostgreSQL", "bench.scale.predictions")
+ROW = Coefficient(545, "bytes a stored prediction, with indices", "bench.scale.predictions")
+HOUR = Coefficient(1290, "bytes of counts, an hour and version", "bench.scale.predictions")
 LATENCY = Coefficient(
-    4.67, "seconds of check_latency, a million predictions of its hour", "bench.scale.predictions"
+    4.06, "seconds of check_latency, a million predictions of its hour", "bench.scale.predictions"
 )
 ROLLOUT = Coefficient(
-    3.49, "seconds of a rollout's check, a million of its predictions", "bench.scale.predictions"
+    1.69, "seconds of a rollout's check, a million of its predictions", "bench.scale.predictions"
 )
 COEFFICIENTS = (FRONT, TRITON, POSTGRES, ROW, HOUR, LATENCY, ROLLOUT)
 BUSY = 0.6
 """The share of its CPU that a machine has in use at the rate it is planned for."""
-WORKER_CORES = 1
-"""A worker of the front runs on one core."""
 MACHINE_CORES = 16
 
 
@@ -54,7 +52,7 @@ class Need:
     Attributes:
         rate: predictions a second.
         log_sample: the share of them that is stored.
-        workers: of the front, each on a core.
+        workers: of the front; each uses one core.
         triton_cores: cores of Triton.
         postgres_cores: cores of PostgreSQL, for writing only.
         gigabytes: of predictions after the retention time.
@@ -81,7 +79,7 @@ def need(rate: int, most_stored: float, days: int) -> Need:
         days: how long predictions are kept.
     """
     stored = min(rate, most_stored)
-    workers = math.ceil(rate * FRONT.value * 1e-6 / BUSY / WORKER_CORES)
+    workers = math.ceil(rate * FRONT.value * 1e-6 / BUSY)
     triton_cores = math.ceil(rate * TRITON.value * 1e-6 / BUSY)
     return Need(
         rate=rate,
