@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tidemill_core.settings.times import MOST_DAYS, MOST_HOURS
+
 Trust = Annotated[float, Field(ge=0.001, le=1.0), AfterValidator(lambda trust: round(trust, 3))]
 
 
@@ -21,9 +23,9 @@ class FeedbackSettings(BaseModel):
     retrain_on_accuracy_cost: float = Field(default=0.01, gt=0, le=1)
     """Start a retraining if the newest drift report says that drift costs at least this much
     accuracy; 1 turns this off."""
-    retrain_max_age_days: float | None = Field(default=None, gt=0)
+    retrain_max_age_days: float | None = Field(default=None, gt=0, le=MOST_DAYS)
     """Start a retraining if the last successful one began this many days ago; unset: never."""
-    retrain_cool_down_hours: float = Field(default=24.0, ge=0)
+    retrain_cool_down_hours: float = Field(default=24.0, ge=0, le=MOST_HOURS)
     """Hours after a retraining began in which an alert, drift or age starts no other one. New
     examples do not wait for it."""
     trust: dict[str, Trust] = {}
@@ -50,7 +52,7 @@ class LabelingSettings(BaseModel):
 
     judgements: int = Field(default=1, ge=1, le=9)
     """Annotators that judge a text; up to two more are asked if they disagree."""
-    lease_minutes: float = Field(default=30.0, gt=0)
+    lease_minutes: float = Field(default=30.0, gt=0, le=60 * MOST_HOURS)
     """How long a leased text is reserved for its annotator, in minutes."""
     audit_share: float = Field(default=0.01, ge=0.0, le=1.0)
     """Share of the predictions that people label for an unbiased estimate of accuracy."""

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tidemill_core.settings.times import MOST_HOURS
+
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -17,14 +19,14 @@ class RolloutSettings(BaseModel):
 
     steps: tuple[Percent, ...] = (5, 25, 50, 100)
     """Percent of the callers in each step, ascending. With the last one, 100, it is champion."""
-    step_hours: float = Field(default=1.0, ge=0.0)
+    step_hours: float = Field(default=1.0, ge=0.0, le=MOST_HOURS)
     """Shortest time as shadow and in each step, in hours."""
     step_answers: int = Field(default=200, ge=1)
     """Fewest answers as shadow and in each step."""
     max_wrong_ratio: float = Field(default=1.25, gt=1.0)
     """The last step ends once it is shown to give at most this many times the champion's wrong
     answers."""
-    max_hours: float = Field(default=72.0, gt=0.0)
+    max_hours: float = Field(default=72.0, gt=0.0, le=MOST_HOURS)
     """Longest time of a rollout, in hours."""
     max_answers: int = Field(default=100_000, ge=1)
     """Most answers to callers in a rollout."""

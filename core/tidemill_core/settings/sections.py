@@ -9,6 +9,7 @@ from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
+from tidemill_core.settings.times import MOST_DAYS, MOST_HOURS
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_core.triton.addresses import named
 
@@ -64,7 +65,7 @@ class TaskSettings(_SettingsSection):
     store_text: Literal["plain", "hash", "none"] = "plain"
     """How a prediction's text is stored. Without the text, feedback is counted, but trains only if
     it includes the text."""
-    text_retention_days: float | None = Field(default=None, gt=0)
+    text_retention_days: float | None = Field(default=None, gt=0, le=MOST_DAYS)
     """Days after which a prediction's text is removed; unset: never."""
 
     @field_validator("labeling_functions", "golden_examples")
@@ -119,7 +120,7 @@ class GateSettings(_SettingsSection):
 class MonitoringSettings(_SettingsSection):
     """The checks' time windows and limits."""
 
-    window_hours: float = Field(default=24.0, gt=0)
+    window_hours: float = Field(default=24.0, gt=0, le=MOST_HOURS)
     """Window of the drift and accuracy checks, in hours; that of latency is the last hour."""
     min_predictions: int = Field(default=200, ge=1)
     """Fewest predictions for a conclusion on drift and latency; with fewer: INSUFFICIENT."""
@@ -226,7 +227,7 @@ class AuthSettings(_SettingsSection):
     """Required `iss` of a token; empty accepts any."""
     audience: str = "tidemill"
     """Required `aud` of a token."""
-    max_token_hours: float = Field(default=24.0, gt=0)
+    max_token_hours: float = Field(default=24.0, gt=0, le=MOST_HOURS)
     """Longest time until the `exp` of a token, in hours; one that ends later is refused."""
 
 
@@ -237,6 +238,6 @@ class PredictionLogSettings(_SettingsSection):
     """Most rows in the memory of each worker, if the disk cannot be written either."""
     max_spool_mb: int = Field(default=4096, ge=1)
     """Most megabytes on disk, for all workers together."""
-    retention_days: int | None = Field(default=None, ge=1)
+    retention_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
     """Days after which predictions and their counts are removed, in whole weeks; unset: never. At
     least the time that the checks and a rollout look back."""
