@@ -68,15 +68,19 @@ class DatasetCopies:
         storage = ObjectStorage(url, hashed_name) if url else None
         return cls(settings.state_dir / DATASETS, storage, exclusive)
 
-    def fetch(self, folder: Path) -> Path:
-        """Bring a version's folder up to date, and return it; it may still be missing.
+    def folder(self, task: str, dataset_version: str) -> Path:
+        """Return the folder of a version."""
+        return self.root / task / dataset_version
+
+    def fetch(self, folder: Path, files: tuple[str, ...] = _FILES) -> Path:
+        """Bring files of a version's folder up to date, and return it; it may still be missing.
 
         Raises:
             ObjectDamaged: an object is not the one that was written.
         """
         if self._storage is not None:
             with self._locked():
-                self._fetch(self._storage, folder)
+                self._fetch(self._storage, folder, files)
         return folder
 
     def fetch_manifests(self) -> None:
@@ -118,7 +122,7 @@ class DatasetCopies:
             return
         with self._exclusive(f"dataset {_name(folder)}"):
             with self._locked():
-                self._fetch(self._storage, folder)
+                self._fetch(self._storage, folder, _FILES)
                 index = self._storage.index(_name(folder))
                 mark = _mark(folder)
                 mark.parent.mkdir(parents=True, exist_ok=True)
@@ -138,14 +142,14 @@ class DatasetCopies:
                 with self.changing(folder):
                     pass
 
-    def _fetch(self, storage: ObjectStorage, folder: Path) -> None:
+    def _fetch(self, storage: ObjectStorage, folder: Path, files: tuple[str, ...]) -> None:
         mark = _mark(folder)
         if mark.exists():
             if mark.read_text() == _digest(storage.index(_name(folder))):
                 return  # changed here only
             mark.unlink()
-        if folder.exists():
-            self._equalize(storage, folder, _FILES)
+        if folder.exists() or files != _FILES:
+            self._equalize(storage, folder, files)
         else:
             storage.download(_name(folder), folder, self.root / _FETCHING)
 

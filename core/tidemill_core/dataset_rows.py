@@ -6,7 +6,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tidemill_core.dataset_folder import EXAMPLES_FILE, QUARANTINE_FILE, damaged, rows_removed
+from tidemill_core.dataset_folder import (
+    EXAMPLES_FILE,
+    QUARANTINE_FILE,
+    DatasetMissing,
+    damaged,
+    rows_removed,
+)
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -121,9 +127,14 @@ def _opened(folder: Path, name: str) -> Iterator["pq.ParquetFile"]:
         with pq.ParquetFile(folder / name) as file:
             yield file
     except FileNotFoundError as error:
-        raise rows_removed(folder) from error
+        raise (rows_removed(folder) if folder.exists() else _missing(folder)) from error
     except (OSError, pa.ArrowException) as error:
         raise damaged(folder / name, error) from error
+
+
+def _missing(folder: Path) -> DatasetMissing:
+    cure = "with `dataset_storage`, machines share their dataset versions"
+    return DatasetMissing(f"this machine has no {folder}: {cure}")
 
 
 def _names(kind: type) -> list[str]:

@@ -68,4 +68,4 @@ class JobContext:
         Raises:
             ObjectDamaged, ObjectStorageRefused, ObjectStorageUnavailable: it cannot be fetched.
         """
-        return self.datasets.fetch(self.datasets.root / self.task / dataset_version)
+        return self.datasets.fetch(self.datasets.folder(self.task, dataset_version))

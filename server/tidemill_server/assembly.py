@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from tidemill_core.clock import Clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.access import Caller
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.model_repository import ModelRepository
@@ -21,6 +22,7 @@ from tidemill_server.handlers import Handlers
 from tidemill_server.handlers.access import AccessHandler
 from tidemill_server.handlers.dataset import DatasetHandler
 from tidemill_server.handlers.feedback import FeedbackHandler
+from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.handlers.held_feedback import HeldFeedbackHandler
 from tidemill_server.handlers.job import JobHandler
 from tidemill_server.handlers.job_parameters import ParameterRules
@@ -204,7 +206,7 @@ def _handlers(
             clock,
             timedelta(minutes=settings.labeling.lease_minutes),
         ),
-        dataset=DatasetHandler(storage.datasets),
+        dataset=DatasetHandler(storage.datasets, FetchedDatasets(DatasetCopies.of(settings))),
         model=ModelHandler(
             storage.models,
             router,

@@ -156,7 +156,7 @@ def build_dataset(
             prepared = cache.prepare(segments, progress, mapped)
         progress(0.6, "deciding what to keep")
         decided = decide(prepared, recipe.rename, recipe.near_duplicate_similarity, erased, weak)
-        check_share(decided, storage.datasets, task, settings.max_quarantine_share)
+        check_share(decided, storage.datasets, datasets, task, settings.max_quarantine_share)
         _check_labels(decided.kept["label"], task)
         content = assemble(task, recipe, decided, weak)
         progress(0.8, "writing the dataset version")

@@ -19,6 +19,7 @@ from tidemill_server.console.page_call import PageCall
 from tidemill_server.console.session import Session, Sessions
 from tidemill_server.gateway.problem import Failed
 from tidemill_server.gateway.site import Site
+from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.call import peer_of
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
@@ -55,6 +56,7 @@ class Console:
         site: the names of this server.
         sessions: the browsers' sessions.
         settings: the workspace's settings.
+        datasets: brings the files of dataset versions here.
         templates: the pages' templates.
         clock: returns the time.
     """
@@ -64,6 +66,7 @@ class Console:
     site: Site
     sessions: Sessions
     settings: Settings
+    datasets: FetchedDatasets
     templates: Environment
     clock: Clock
 

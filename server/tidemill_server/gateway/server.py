@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tidemill_core.clock import system_clock
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.prediction_id import load_keys
 from tidemill_core.settings import Settings
 from tidemill_server.console.app import add_console, templates
@@ -11,6 +12,7 @@ from tidemill_server.console.session import sessions_of
 from tidemill_server.console.visit import Console
 from tidemill_server.gateway.app import Gateway, gateway_app, operations_of
 from tidemill_server.gateway.site import Site
+from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.transports.embedded import (
@@ -52,7 +54,10 @@ class HttpServer(EmbeddedTransport):
         app = gateway_app(Gateway(pipeline, site, room), operations, tasks[0] if tasks else "TASK")
         keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
         sessions = sessions_of(keys)
-        console = Console(pipeline, methods, site, sessions, settings, templates(), system_clock)
+        datasets = FetchedDatasets(DatasetCopies.of(settings))
+        console = Console(
+            pipeline, methods, site, sessions, settings, datasets, templates(), system_clock
+        )
         add_console(app, console)
         port = Port("http_port", settings.http_host, settings.http_port)
         super().__init__(EmbeddedServer(app, _CONFIG, settings.tls), port)

@@ -1,10 +1,12 @@
 """Dataset versions, on which models are trained."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidemill_core.dataset_folder import EXAMPLES_FILE, MANIFEST_FILE, QUARANTINE_FILE
 from tidemill_core.dataset_rows import Example, ExcludedRow, examples_with, excluded_rows
 from tidemill_core.domain.dataset import DatasetVersion, LabelChange, label_changes
 from tidemill_core.domain.split import content_hash
@@ -13,6 +15,7 @@ from tidemill_core.storage.database import Page, page_token
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.text import IS_BLANK, is_blank
 from tidemill_core.text_rules import BLANK_RULE
+from tidemill_server.handlers.fetched_datasets import FetchedDatasets
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.threads import in_thread
 
@@ -37,6 +40,7 @@ class DatasetHandler:
     """Access to dataset versions."""
 
     store: DatasetStore
+    fetched: FetchedDatasets
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
@@ -58,8 +62,7 @@ class DatasetHandler:
             label_changes(base.label_counts, other.label_counts),
         )
 
-    @in_thread
-    def excluded(
+    async def excluded(
         self, dataset_version: str, rule: str, page: Page
     ) -> tuple[list[ExcludedRow], str]:
         """Return a page of the rows that are not in a version, and the next page's token.
@@ -67,26 +70,35 @@ class DatasetHandler:
         Raises:
             NotFound: there is no such version.
             FailedPrecondition: its rows were removed, or cannot be read on this machine.
+            Unavailable: they are in object storage, which cannot be reached or takes too long.
         """
         check_words("rule", rule, MAX_KEY_LENGTH)
-        folder = Path(self.store.get(dataset_version).uri)
+        version = await self.get(dataset_version)
         with _readable():
-            rows, following = excluded_rows(folder, rule, page.before or 0, page.size)
+            folder = await self._folder(version, QUARANTINE_FILE)
+            rows, following = await asyncio.to_thread(
+                excluded_rows, folder, rule, page.before or 0, page.size
+            )
         return rows, "" if following is None else page_token(following)
 
-    @in_thread
-    def examples(self, dataset_version: str, text: str) -> list[Example]:
+    async def examples(self, dataset_version: str, text: str) -> list[Example]:
         """Return the rows of a version that have a text.
 
         Raises:
             NotFound: there is no such version.
             FailedPrecondition: its rows were removed, or cannot be read on this machine.
+            Unavailable: they are in object storage, which cannot be reached or takes too long.
         """
         if is_blank(text):
             raise InvalidArgument(IS_BLANK, "text", BLANK_RULE)
-        folder = Path(self.store.get(dataset_version).uri)
+        version = await self.get(dataset_version)
         with _readable():
-            return examples_with(folder, content_hash(text))
+            folder = await self._folder(version, EXAMPLES_FILE)
+            return await asyncio.to_thread(examples_with, folder, content_hash(text))
+
+    async def _folder(self, version: DatasetVersion, file: str) -> Path:
+        files = (file, MANIFEST_FILE)
+        return await self.fetched.folder(version.task, version.dataset_version, *files)
 
 
 @contextmanager

@@ -47,9 +47,10 @@ def front(tmp_path: Path, triton: RunningTriton) -> Iterator[Front]:
     storage = workspace.storage
     storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     for number in (1, 2):
-        folder = tmp_path / f"dataset-{number}"
+        version = dataset(number, card=number)
+        folder = tmp_path / "var" / "datasets" / version.task / version.dataset_version
         write_dataset_files(folder, [("My card has not arrived", "card")], [])
-        storage.datasets.add(replace(dataset(number, card=number), uri=str(folder)))
+        storage.datasets.add(replace(version, uri=str(folder)))
     report = Report("r" * 32, TASK, "drift", 1, ReportVerdict.ALERT, "It drifts.", {}, "", NOW)
     storage.alerts.raise_alert(report, Severity.WARNING, "Look.", [], timedelta(0))
     now = datetime.now(UTC)

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import dataset_folder
+from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import Exclusion, Outcome, outcome_of
 from tidemill_core.errors import DataError
 from tidemill_core.storage.database import Page
@@ -19,7 +20,11 @@ count as valid, because one bad row in a night with one row is no reason to stop
 
 
 def check_share(
-    decided: Decided, datasets: DatasetStore, task: str, max_quarantine_share: float
+    decided: Decided,
+    catalog: DatasetStore,
+    datasets: DatasetCopies,
+    task: str,
+    max_quarantine_share: float,
 ) -> None:
     """Check each source's rows in segments that no version was built from yet.
 
@@ -27,10 +32,12 @@ def check_share(
 
     Raises:
         DataError: TOO_MANY_QUARANTINED, for the first source with a greater share.
+        ObjectStorageUnavailable, ObjectStorageRefused: earlier versions cannot be fetched.
     """
     segments = decided.rows.segments
     landed = {segment.source: segment.number for segment in segments}
-    published = _published(datasets, task, landed)
+    datasets.fetch_manifests()
+    published = _published(catalog, datasets, task, landed)
     new = pl.Series([segment.number > published.get(segment.source, 0) for segment in segments])
     kept = decided.kept.select("number", rule=pl.lit(None, pl.String))
     excluded = decided.excluded.filter(pl.col("rule") != Exclusion.REPLACED)
@@ -49,7 +56,9 @@ def check_share(
             raise _too_many(str(source), decided.rows, bad, len(found), max_quarantine_share)
 
 
-def _published(datasets: DatasetStore, task: str, landed: Mapping[str, int]) -> dict[str, int]:
+def _published(
+    catalog: DatasetStore, datasets: DatasetCopies, task: str, landed: Mapping[str, int]
+) -> dict[str, int]:
     """Return, by source, the last segment in the newest version with that source.
 
     A source with fewer landed segments was read again from its beginning, and is omitted.
@@ -57,9 +66,10 @@ def _published(datasets: DatasetStore, task: str, landed: Mapping[str, int]) -> 
     published: dict[str, int] = {}
     page = Page()
     while landed.keys() - published.keys():
-        versions, token = datasets.page(task, page)
+        versions, token = catalog.page(task, page)
         for version in versions:
-            published = {**_segments(Path(version.uri)), **published}
+            folder = datasets.folder(task, version.dataset_version)
+            published = {**_segments(folder), **published}
         if not token:
             break
         page = Page.parse(0, token)

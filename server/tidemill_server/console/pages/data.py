@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
@@ -12,8 +11,8 @@ from tidemill.v1 import dataset_service_pb2 as pb
 from tidemill.v1 import feedback_service_pb2 as feedback_pb
 from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
-from tidemill_core.dataset_folder import read_manifest
-from tidemill_core.errors import DataError
+from tidemill_core.dataset_folder import MANIFEST_FILE, DatasetMissing, read_manifest
+from tidemill_core.errors import DataError, Unavailable
 from tidemill_server.console.routes import get, problem
 from tidemill_server.console.visit import Visit
 from tidemill_server.gateway.problem import Failed
@@ -38,23 +37,29 @@ async def one(visit: Visit) -> Response:
     """Show one version, with the profile that its build wrote."""
     found = await _version(visit, visit.request.path_params["dataset_version"])
     labels = sorted(found.label_counts.items(), key=lambda item: (-item[1], item[0]))
+    profile, missing = await _profile(visit, found)
     return visit.show(
         "dataset.html",
         version=found,
         rows=sum(found.row_counts.values()),
         labels=labels[:_LABELS],
         more_labels=len(labels) - _LABELS,
-        profile=await asyncio.to_thread(_profile, found.uri),
+        profile=profile,
+        without_profile=missing,
     )
 
 
-def _profile(uri: str) -> Mapping[str, Any]:
-    """Return the profile of a version on this machine; empty if it has none."""
+async def _profile(visit: Visit, version: pb.DatasetVersion) -> tuple[Mapping[str, Any], str]:
+    """Return a version's profile, empty if it has none, and why it cannot be read."""
+    datasets = visit.console.datasets
     try:
-        profile: Mapping[str, Any] = read_manifest(Path(uri)).get("profile", {})
-    except DataError:
-        return {}
-    return profile
+        folder = await datasets.folder(version.task, version.dataset_version, MANIFEST_FILE)
+        manifest = await asyncio.to_thread(read_manifest, folder)
+    except DatasetMissing:
+        return {}, ""
+    except (DataError, Unavailable) as error:
+        return {}, str(error)
+    return manifest.get("profile", {}), ""
 
 
 async def excluded(visit: Visit) -> Response:

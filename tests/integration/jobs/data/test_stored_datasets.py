@@ -130,6 +130,17 @@ def test_versions_from_before_are_stored(machine: Machine, source: Path) -> None
     assert NAMED in texts(machine("b"), first)
 
 
+def test_a_build_after_another_machines(machine: Machine, source: Path) -> None:
+    """Rows that the versions of a lost disk have are not judged again: manifests are fetched."""
+    build(context := machine("a"))  # one of its four rows has no label
+    shutil.rmtree(context.settings.state_dir / "datasets")
+    strict = context.task_settings.model_copy(update={"max_quarantine_share": 0.1})
+    settings = context.settings.model_copy(update={"tasks": {context.task: strict}})
+    with source.open("a") as file:
+        file.write("z,b\n")
+    assert build(replace(context, settings=settings)).quarantine_counts["NULL_LABEL"] == 1
+
+
 def test_two_machines_build_at_once(machine: Machine, postgres_url: str) -> None:
     """Two builds of the same content on machines that share a PostgreSQL take turns."""
     storages = [open_storage(postgres_url) for _ in range(2)]
