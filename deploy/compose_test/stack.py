@@ -95,8 +95,16 @@ class Stack:
         return TidemillClient(f"127.0.0.1:{self._grpc_port}", api_key=key, timeout=30)
 
     def kill(self, service: str) -> None:
-        """Kill the main process of a service's container, as the kernel does without memory."""
-        os.kill(self._state(service)["Pid"], signal.SIGKILL)
+        """Kill the main process of a service's container, as the kernel does without memory.
+
+        Raises:
+            Failed: the engine runs on another machine, where this number is another process.
+        """
+        number = self._state(service)["Pid"]
+        here, there = (Path(f"/proc/{each}/ns/pid") for each in ("self", number))
+        if not there.is_symlink() or here.readlink() == there.readlink():
+            raise Failed(f"{service}: no container's process has the number {number} here")
+        os.kill(number, signal.SIGKILL)
 
     def started(self, service: str) -> str:
         """Return when a service's container started last."""
@@ -115,8 +123,9 @@ class Stack:
 
     def logs(self) -> str:
         """Return the ends of the containers' logs and their states."""
-        found = [self._engine.run("ps", "--all")]
-        for name in self._engine.run("ps", "--all", "--format={{.Names}}").split():
+        ours = ("ps", "--all", f"--filter=label=com.docker.compose.project={PROJECT}")
+        found = [self._engine.run(*ours)]
+        for name in self._engine.run(*ours, "--format={{.Names}}").split():
             command = f"{self._engine.program} logs --tail=25 {name} 2>&1"
             log = run(("sh", "-c", command), self._environment, 60)
             found.append(f"--- {name}\n{log}")
