@@ -13,6 +13,7 @@ from tidemill_cli.listing import CALL_SECONDS, Columns, collect, print_list, pri
 from tidemill_cli.messages import enum_name, time_text
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.tasks import collect_of
+from tidemill_core.domain.alert import AlertKind
 
 app = group('tidemill alerts silence --task support --for 2h --reason "known outage"')
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -79,7 +80,9 @@ def silence(
     ],
     reason: Annotated[str, typer.Option(help="Why.")],
     task: OnlyTask = "",
-    kind: Annotated[str, typer.Option(help="Only this kind of alerts.", show_default=False)] = "",
+    kind: Annotated[
+        AlertKind | None, typer.Option(help="Only this kind of alerts.", show_default=False)
+    ] = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +90,7 @@ def silence(
     end = Timestamp()
     end.FromDatetime(datetime.now(UTC) + _length(length))
     request = pb.SilenceAlertsRequest(
-        task=task, kind=kind, end_time=end, reason=reason, actor=current_user()
+        task=task, kind=kind or "", end_time=end, reason=reason, actor=current_user()
     )
     with connected(address) as client:
         made = client.monitoring.SilenceAlerts(request, timeout=CALL_SECONDS).silence

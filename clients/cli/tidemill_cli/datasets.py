@@ -20,11 +20,11 @@ from tidemill_cli.dataset_files import (
     ExportPlace,
     export_rows,
     require_suffix,
-    write_whole,
 )
 from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
@@ -77,9 +77,7 @@ def show(
         str,
         typer.Argument(help="The id, or its first 8 or more characters; without it, the newest."),
     ] = "",
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
-    ] = None,
+    html: Html = None,
     address: Catalog = "",
     as_json: AsJson = False,
 ) -> None:
@@ -87,12 +85,9 @@ def show(
 
     A server's catalog has only counts; the rest is in the files.
     """
-    if html is not None:
-        require_suffix(html, (".html", ".htm"))
     version = _in_catalog(dataset_version, address) if address else _here(dataset_version)
     if html is not None:
-        write_whole(html.absolute(), lambda staged: staged.write_bytes(page(version).encode()))
-        say(f"written to {html}")
+        write_page(html, page(version))
     if as_json:
         print_json(version)
     elif html is None:

@@ -1,20 +1,19 @@
 """`tidemill evaluate`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tidemill.v1 import job_service_pb2 as pb
 from tidemill_cli.connection import connected
-from tidemill_cli.dataset_files import require_suffix, write_whole
 from tidemill_cli.evaluation_page import page
 from tidemill_cli.evaluation_tables import print_evaluation
 from tidemill_cli.failure import WrongUsage
+from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.job_run import follow, require_success, start
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask
-from tidemill_cli.output import print_json, say
+from tidemill_cli.output import print_json
 from tidemill_cli.places import ModelVersion, TextColumn, absolute
 from tidemill_cli.tasks import the_task
 from tidemill_cli.worst_errors import with_lines
@@ -42,9 +41,7 @@ def evaluate(
     against: Annotated[
         int, typer.Option(min=0, help="Compare with this version on the same rows.")
     ] = 0,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
-    ] = None,
+    html: Html = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -52,8 +49,6 @@ def evaluate(
 
     The machine of the jobs reads FILE. Predictions of an evaluation are not stored.
     """
-    if html is not None:
-        require_suffix(html, (".html", ".htm"))
     if against and against == model_version:
         raise WrongUsage("--against must name another version than --model-version")
     place = absolute(source)
@@ -72,9 +67,7 @@ def evaluate(
     require_success(finish)
     found = {"task": task, **with_lines(to_json(finish.result), place)}
     if html is not None:
-        content = page(found)
-        write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
-        say(f"written to {html}")
+        write_page(html, page(found))
     if as_json:
         print_json(found)
     elif html is None:

@@ -1,20 +1,17 @@
 """`tidemill models show`: a version, and what the gates found about it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.class_measures import classes_of_gates, classes_section
 from tidemill_cli.connection import connected
-from tidemill_cli.dataset_files import require_suffix, write_whole
+from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.model_page import page
 from tidemill_cli.options import Address, AsJson, TaskAndVersion
-from tidemill_cli.output import print_fields, print_json, print_table, say, stdout
+from tidemill_cli.output import print_fields, print_json, print_table, stdout
 from tidemill_cli.section import print_section
 from tidemill_cli.tasks import task_and_version, the_task
 
@@ -24,15 +21,11 @@ GATE_COLUMNS = ("gate", "verdict", "figure", "limit", "because")
 
 def show(
     which: TaskAndVersion = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
-    ] = None,
+    html: Html = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
     """Show one model version and what the gates found; without a number, the champion."""
-    if html is not None:
-        require_suffix(html, (".html", ".htm"))
     task, model_version = task_and_version(which)
     with connected(address) as client:
         request = pb.GetModelVersionRequest(
@@ -44,9 +37,7 @@ def show(
     classes = classes_of_gates(results)
     fields = {**fields_of(version), **dict(sorted(found.tracked_runs.items()))}
     if html is not None:
-        content = page(fields, rows_of(gates), results)
-        write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
-        say(f"written to {html}")
+        write_page(html, page(fields, rows_of(gates), results))
     if as_json:
         more = {"gate_results": results, "classes": classes}
         print_json({**to_json(version), **more, "tracked_runs": dict(found.tracked_runs)})

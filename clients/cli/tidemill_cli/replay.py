@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidemill_cli.failure import CannotWrite, WrongUsage
+from tidemill_cli.failure import WrongUsage
+from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.local import require_extras, require_task
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import percent, print_fields, print_json, say
@@ -60,10 +61,7 @@ def replay(
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="The seed of people and trainings.")
     ] = 0,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="PAGE", help="Write one HTML page to this file."),
-    ] = None,
+    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay a dated dataset through Tidemill: how accurate would it have stayed?
@@ -88,9 +86,6 @@ def replay(
     if last < first:
         raise WrongUsage(f"--until {last} is before --train-before {first}")
     rows = read_rows(data, Columns(text_column, label_column, time_column), first, last)
-    page = None if html is None else html.absolute()
-    if page is not None:
-        _check_writable(page)
     start = time.monotonic()
     with progress_view() as show:
         found = _replayed(settings, task, seed, rows, show)
@@ -105,19 +100,7 @@ def replay(
         **found,
         "seconds": time.monotonic() - start,
     }
-    _show(outcome, page, as_json)
-
-
-def _check_writable(page: Path) -> None:
-    """Fail before the work, not after it.
-
-    Raises:
-        CannotWrite: the page cannot be written.
-    """
-    try:
-        page.touch()
-    except OSError as error:
-        raise CannotWrite(page, error) from error
+    _show(outcome, html, as_json)
 
 
 def _replayed(
@@ -168,12 +151,11 @@ def _truth(settings: Settings, task: str, rows: DatedRows) -> dict[str, str]:
     return {text: row.label for row in rows.replayed for text in (row.text, repaired(row.text))}
 
 
-def _show(outcome: dict[str, Any], page: Path | None, as_json: bool) -> None:
-    if page is not None:
+def _show(outcome: dict[str, Any], html: Path | None, as_json: bool) -> None:
+    if html is not None:
         from tidemill_cli.replaying.page import replay_page
 
-        page.write_text(replay_page(outcome), encoding="utf-8")
-        say(f"wrote {page}")
+        write_page(html, replay_page(outcome))
     if as_json:
         print_json(outcome)
         return

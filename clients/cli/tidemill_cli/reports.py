@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2 import GetPredictionRequest
-from tidemill_cli.alerts import acknowledge, list_alerts
 from tidemill_cli.connection import connected
-from tidemill_cli.dataset_files import require_suffix, write_whole
 from tidemill_cli.failure import WrongUsage
+from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
-from tidemill_cli.output import print_fields, print_json, say, shortened
+from tidemill_cli.output import print_fields, print_json, shortened
 from tidemill_cli.report_page import page_of_report, page_of_task
 from tidemill_cli.report_sections import example_ids, sections
 from tidemill_cli.section import Section, print_section
@@ -28,6 +27,7 @@ from tidemill_client import (
     TidemillClient,
     translated_errors,
 )
+from tidemill_core.domain.alert import AlertKind
 
 app = group("tidemill reports show --html today.html")
 _EXAMPLES = 5
@@ -37,8 +37,7 @@ _EXAMPLES = 5
 def list_reports(
     task: OnlyTask = "",
     kind: Annotated[
-        Literal["drift", "accuracy", "latency", "feedback", "rollout", "retraining"] | None,
-        typer.Option(help="Only this check.", show_default=False),
+        AlertKind | None, typer.Option(help="Only this check.", show_default=False)
     ] = None,
     limit: Limit = 20,
     address: Address = "",
@@ -66,9 +65,7 @@ def show(
         str, typer.Argument(help="The report's id; without it, a task's newest reports.")
     ] = "",
     task: OnlyTask = "",
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with plots to this file.")
-    ] = None,
+    html: Html = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
@@ -77,8 +74,6 @@ def show(
     The terminal shows some texts behind a report, as far as they are still stored. A page has no
     texts, because erasure cannot reach a file.
     """
-    if html is not None:
-        require_suffix(html, (".html", ".htm"))
     if report_id and task:
         raise WrongUsage("give a report's id or --task, not both")
     with connected(address) as client:
@@ -95,7 +90,7 @@ def _show_report(client: TidemillClient, report_id: str, html: Path | None, as_j
     details = document["details"] or {}
     tables = list(sections(details))
     if html is not None:
-        _write(html, page_of_report(_fields(report), tables))
+        write_page(html, page_of_report(_fields(report), tables))
     if as_json:
         print_json(document)
     elif html is None:
@@ -105,7 +100,7 @@ def _show_report(client: TidemillClient, report_id: str, html: Path | None, as_j
 def _show_task(client: TidemillClient, task: str, html: Path | None, as_json: bool) -> None:
     overview = overview_of(client, task)
     if html is not None:
-        _write(html, page_of_task(overview))
+        write_page(html, page_of_task(overview))
     if as_json:
         print_json(overview_json(overview))
     elif html is None:
@@ -147,13 +142,3 @@ def _print(fields: Mapping[str, Any], tables: Sequence[Section]) -> None:
     print_fields(fields)
     for table in tables:
         print_section(table)
-
-
-def _write(html: Path, content: str) -> None:
-    write_whole(html.absolute(), lambda staged: staged.write_bytes(content.encode()))
-    say(f"written to {html}")
-
-
-# The commands had these names before `tidemill alerts` existed.
-app.command("alerts", hidden=True, epilog="Example: tidemill alerts list")(list_alerts)
-app.command(hidden=True, epilog="Example: tidemill alerts acknowledge ALERT_ID")(acknowledge)

@@ -1,5 +1,6 @@
 """`tidemill restore`. It uses the workspace's database and folders directly."""
 
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from tidemill_cli.failure import CannotRead, CannotWrite
 from tidemill_cli.local import require_extras, settings_with_tasks
+from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say
 from tidemill_cli.progress import progress_view
@@ -44,7 +46,8 @@ def restore(file: File, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"file": str(file), **vars(found)})
         return
+    written = moment_text(datetime.fromisoformat(found.create_time))
     say(
         f"restored {sum(found.row_counts.values()):,} rows and {len(found.files) - 1:,} files "
-        f"of {found.create_time}: start it with `tidemill up`"
+        f"of {written} UTC: start it with `tidemill up`"
     )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal, get_args
 
-ALERT_KINDS = ("accuracy", "drift", "feedback", "latency", "retraining", "rollout")
+AlertKind = Literal["accuracy", "drift", "feedback", "latency", "retraining", "rollout"]
+ALERT_KINDS: tuple[AlertKind, ...] = get_args(AlertKind)
 """The kinds of problems."""
 
 

@@ -126,7 +126,7 @@ def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:
 def _latency_summary(details: Mapping[str, Any], p99: float | None) -> str:
     count = details["prediction_count"]
     if p99 is None:
-        return f"{count} predictions are too few; {details['min_prediction_count']} are needed"
+        return f"too few predictions: {count} of at least {details['min_prediction_count']}"
     usual = details.get("usual_p99_latency_ms")
     limit = f"limit {details['max_p99_latency_ms']:g} ms"
     past = "" if usual is None else f", usually {usual:.1f} ms"

@@ -107,7 +107,7 @@ def _why_not(reference: Sequence[int], bins: int, window: Counts, minimum: int) 
     if len(reference) != bins or not any(reference):
         return "the version has no reference for it; train or import a new version"
     if window.sum() < minimum:
-        return f"{window.sum()} predictions are too few; {minimum} are needed"
+        return f"too few predictions: {window.sum()} of at least {minimum}"
     return ""
 
 

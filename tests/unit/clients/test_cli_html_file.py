@@ -1,0 +1,52 @@
+"""The option `--html` of all commands that have it."""
+
+from pathlib import Path
+
+import pytest
+
+from tidemill_cli.main import run
+
+NOBODY = "127.0.0.1:1"
+COMMANDS = (
+    ["datasets", "show"],
+    ["evaluate", "labeled.csv"],
+    ["models", "show"],
+    ["replay", "r.csv", "--task", "x", "--train-before", "2020-01-01", "--until", "2020-01-02"],
+    ["reports", "show"],
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("page", "why", "code"),
+    [
+        ("missing/page.html", "missing/page.html cannot be written: No such file", 1),
+        ("folder.html", "folder.html cannot be written: it is a folder", 1),
+        ("page.txt", "page.txt: the file's name must end in .html or .htm", 2),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(
+    command: list[str],
+    page: str,
+    why: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No server, workspace or data is read before."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.html").mkdir()
+    assert run([*command, "--html", page]) == code
+    assert capsys.readouterr().err.startswith(f"error: {why}")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_command_that_fails_leaves_no_page(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check before the work writes nothing, and changes no page of an earlier run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", "1")
+    assert run([*command, "--html", "new.html"]) != 0
+    assert list(tmp_path.glob("*.html")) == []
