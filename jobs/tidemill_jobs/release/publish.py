@@ -9,6 +9,7 @@ from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.rewards import confidences
+from tidemill_core.stored_models import StoredModels
 from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.measure import ImportedModel
 from tidemill_jobs.monitoring.drift.reference import count_pieces, count_reference
@@ -80,8 +81,12 @@ def publish(
     )
     folder = repository.publish(manifest, model, trained.tokenizer_json)
     if repository.stored is not None:
-        # A training may have taken hours.
-        away = ObjectStorageUnavailable
-        for attempt in stamina.retry_context(on=away, attempts=None, timeout=_STORE_SECONDS):
-            with attempt:
-                repository.stored.store(folder.parent.name)
+        _store(repository.stored, folder.parent.name)
+
+
+def _store(stored: StoredModels, model: str) -> None:
+    """Store a new version, and wait for a storage that is away: the training took its time."""
+    away = ObjectStorageUnavailable
+    for attempt in stamina.retry_context(on=away, attempts=None, timeout=_STORE_SECONDS):
+        with attempt:
+            stored.store(model)
