@@ -69,16 +69,22 @@ class TritonControl:
             return [self._servers[address] for address in addresses]
 
     def wait_ready(self, timeout_seconds: float) -> None:
-        """Return once a Triton answers calls.
+        """Return once a Triton answers calls, also if DNS does not know its name before.
 
         Raises:
             TritonUnavailable: none did in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while not any(server.is_ready() for server in self.servers()):
+        while not self._is_one_ready():
             if time.monotonic() > deadline:
                 raise TritonUnavailable(self._target, f"not ready within {timeout_seconds:g} s")
             time.sleep(_POLL_SECONDS)
+
+    def _is_one_ready(self) -> bool:
+        try:
+            return any(server.is_ready() for server in self.servers())
+        except TritonUnavailable:
+            return False
 
     def load(self, model_name: str) -> None:
         """Make each Triton serve the versions in the model's config.pbtxt.

@@ -95,6 +95,16 @@ async def test_a_name_stands_for_its_addresses(token_ids: Any) -> None:
         await unknown.close()
 
 
+def test_a_name_that_dns_does_not_know_yet_is_waited_for() -> None:
+    """A headless Service has no address before its first pod is ready."""
+    with (
+        TritonControl("dns:///tritons.invalid:8001", "key") as control,
+        pytest.raises(TritonUnavailable) as caught,
+    ):
+        control.wait_ready(0.1)
+    assert "not ready within 0.1 s" in caught.value.detail
+
+
 @pytest.mark.parametrize("is_connecting", [True, False])
 async def test_one_that_dns_no_longer_names_keeps_no_connection(is_connecting: bool) -> None:
     """Its calls fail, also those that come later, and no connection to it is left open."""
