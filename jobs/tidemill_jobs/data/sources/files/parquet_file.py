@@ -90,11 +90,11 @@ def rows_at_once(parquet: pq.ParquetFile, columns: list[str]) -> int:
 
     The size in the metadata is a lower bound: a repeated value counts once.
     """
-    fewest = _ROWS_AT_ONCE
+    fewest, wanted = _ROWS_AT_ONCE, set(columns)
     for index in range(parquet.num_row_groups):
         group = parquet.metadata.row_group(index)
         chunks = [group.column(place) for place in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in columns)
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in wanted)
         fewest = min(fewest, max(1, BATCH_BYTES * group.num_rows // max(1, size)))
     return fewest
 
