@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tidemill_core.errors import DataError
@@ -24,3 +26,16 @@ def test_a_csv_with_very_many_columns(tmp_path: Path, last: str) -> None:
     else:
         with pytest.raises(DataError, match="'c0'"):
             list(rows)
+
+
+def test_a_small_parquet_file_with_a_long_text_in_each_row(tmp_path: Path) -> None:
+    """Few of the rows are decoded at once, so a file of a kilobyte does not fill the memory."""
+    text, rows = "a" * (1 << 20), 2000
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
+    file = tmp_path / "repeated.parquet"
+    pq.write_table(pa.table({"text": repeated}), file, compression="zstd")
+    assert file.stat().st_size < 10_000
+    batches = read_rows(str(file), Wanted("text"), PrivateFolders(()))
+    first = next(batches)
+    assert sum(len(row.text) for row in first.rows) <= 64 * len(text)
+    assert first.rows[-1].text == text

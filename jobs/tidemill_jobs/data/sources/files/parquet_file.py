@@ -32,7 +32,8 @@ from tidemill_jobs.data.sources.source import BAD_TIME, BATCH_BYTES, BATCH_ROWS,
 
 _HASHED_BYTES = 1 << 20
 _BUFFER_BYTES = 1 << 20
-_ROWS_AT_ONCE = 1_000
+_ROWS_AT_ONCE = 64
+"""Few, because a kilobyte of Parquet may repeat a value of many megabytes in each row."""
 _CURE = "write the file again; the next run reads it"
 _UNITS_PER_SECOND = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 _FIRST = datetime.min.replace(tzinfo=UTC).timestamp()
