@@ -96,10 +96,8 @@ def kill_at_each_step(server: S3, folder: Path) -> bool:
         if code != _KILLED:
             raise SystemExit(f"the writer ended with {code}")
         found = read(f"s3://{place}", folder)
-        names = {tuple(old.items()): "old", tuple(new.items()): "new", (): "lost"}
-        seen[
-            names.get(tuple(sorted(found.items(), key=lambda item: FILES.index(item[0]))), "half")
-        ] += 1
+        whole = "old" if found == old else "new" if found == new else ""
+        seen[whole or ("half" if found else "lost")] += 1
         child(place, folder / "new", None)
         left = len(server.files().find(place))
         incomplete += read(f"s3://{place}", folder) != new or left != len(FILES) + 1
