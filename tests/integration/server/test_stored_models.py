@@ -11,6 +11,7 @@ import pytest
 from tests.integration.server.front import Workspace
 from tests.plugins.s3 import S3, FailingS3
 from tests.plugins.triton import RunningTriton
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
@@ -152,7 +153,7 @@ def test_triton_reads_the_storage(
             configure(repository, first)
             repository.stored.offer(MODEL)
             control.load(MODEL)
-            assert control.ready_versions(MODEL) == {1}
+            wait_until(lambda: control.ready_versions(MODEL) == {1}, "version 2 is unloaded")
         finally:
             stop.set()
             thread.join()
