@@ -62,7 +62,7 @@ def converted(url: str) -> Iterator[None]:
     except (TidemillError, ObjectGone):
         raise
     except FileNotFoundError as error:
-        detail = f"there is no {error}: create the bucket, or fix the URL"
+        detail = f"{error}: create the bucket, or fix the URL"
         raise ObjectStorageRefused(url, detail) from error
     except PermissionError as error:
         detail = f"{error}: the credentials need to read, write, list and delete"

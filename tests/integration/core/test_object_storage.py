@@ -172,7 +172,7 @@ def refusing(place: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 @pytest.mark.parametrize(
     ("refusing", "kind", "words"),
     [
-        ("bucket", ObjectStorageRefused, "create the bucket"),
+        ("bucket", ObjectStorageRefused, "refuses: The specified bucket does not exist: create"),
         ("permission", ObjectStorageRefused, "need to read, write, list and delete"),
         ("credentials", ObjectStorageRefused, "set AWS_ACCESS_KEY_ID"),
         ("away", ObjectStorageUnavailable, "does not answer"),

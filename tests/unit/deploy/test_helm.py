@@ -89,6 +89,22 @@ def test_settings_must_be_given() -> None:
     assert "--set-file settings=tidemill.toml" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("front.replica=3", "'replica' not allowed"),
+        ("networkpolicy.enabled=true", "'networkpolicy' not allowed"),
+        ("front.workers=two", "at '/front/workers': got string, want integer"),
+        ("triton.image.tag=26.10", "at '/triton/image/tag': got number, want string"),
+    ],
+)
+def test_a_wrong_value_is_refused(value: str, why: str) -> None:
+    """Helm names a misspelt value, or one of another type, instead of ignoring it."""
+    done = render(dict([value.split("=")]))
+    assert done.returncode != 0
+    assert why in done.stderr
+
+
 def test_settings_arrive_unchanged() -> None:
     """The ConfigMap has the file's settings."""
     text = manifests({})["ConfigMap", "demo-settings"]["data"]["tidemill.toml"]
