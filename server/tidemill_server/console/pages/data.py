@@ -13,6 +13,7 @@ from tidemill.v1 import model_service_pb2 as model_pb
 from tidemill.v1 import prediction_service_pb2 as prediction_pb
 from tidemill_core.dataset_folder import MANIFEST_FILE, DatasetMissing, read_manifest
 from tidemill_core.errors import DataError, Unavailable
+from tidemill_server.console.navigation import task_path
 from tidemill_server.console.routes import get, problem
 from tidemill_server.console.visit import Visit
 from tidemill_server.gateway.problem import Failed
@@ -125,6 +126,8 @@ async def prediction(visit: Visit) -> Response:
     request = prediction_pb.GetPredictionRequest(prediction_id=prediction_id)
     answer = prediction_pb.GetPredictionResponse
     found = await visit.ask("PredictionService/GetPrediction", request, answer)
+    if found.task != visit.task:
+        return visit.go(f"{task_path(found.task, 'data')}/prediction?id={prediction_id}")
     made_by = await visit.ask(
         "ModelService/GetModelVersion",
         model_pb.GetModelVersionRequest(

@@ -157,11 +157,12 @@ def test_a_signal_leads_to_its_texts_and_their_origin(open_page: OpenPage) -> No
 def test_a_prediction_leads_to_the_rows_with_its_text(
     open_page: OpenPage, site: ConsoleSite
 ) -> None:
-    """Its lineage ends in the rows of the dataset that say the same, whatever their case."""
+    """Its lineage, on its task's page, ends in the rows that say the same, whatever their case."""
     now, predictions = system_clock(), site.workspace.storage.predictions
     found = map(predictions.get, predictions.ids(Span("support", now - timedelta(days=1), now)))
     prediction_id = next(each.prediction_id for each in found if each and each.text == TEXTS[0])
-    page = open_page(f"/t/support/data/prediction?id={prediction_id}")
+    page = open_page(f"/t/{PAIRS}/data/prediction?id={prediction_id}")  # goes to its own task
+    assert page.url.endswith(f"/t/support/data/prediction?id={prediction_id}")
     assert TEXTS[0].upper() in page.inner_text(".lineage")
 
 
