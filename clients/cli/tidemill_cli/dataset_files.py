@@ -37,12 +37,17 @@ class ExportPlace:
 
     Args:
         written: as on the command line: a path, or a URL such as `s3://bucket/train.parquet`.
+
+    Raises:
+        WrongUsage: the URL names no bucket or folder.
     """
 
     def __init__(self, written: str) -> None:
         self._written = written
         self._path = Path(written).absolute()
         parent, _, self._name = written.rpartition("/")
+        if "://" in written and not parent.partition("://")[2]:
+            raise WrongUsage(f"{written}: write a bucket or folder before the file's name")
         self._storage = ObjectStorage(parent, same_name) if "://" in written else None
 
     @property
