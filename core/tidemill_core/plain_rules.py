@@ -1,10 +1,11 @@
-"""The rules of settings and options, in Tidemill's words instead of pydantic's."""
+"""The rules of settings and options, in Tidemill's words instead of the libraries'."""
 
 import re
 
 _WORDS = [
     (re.compile(pattern), words)
     for pattern, words in (
+        (r".*, (.*) does not match the formats .*", r"\1 is not a day such as 2024-01-31"),
         (r"Value error, (?P<rest>.*)", r"\g<rest>"),
         (r"Field required", "missing"),
         (r"Input should be a valid integer.*", "must be a whole number"),
@@ -29,7 +30,7 @@ _WORDS = [
 
 
 def plain_rule(message: str) -> str:
-    """Return pydantic's message about a wrong value as a rule; any other message unchanged."""
+    """Return a library's message about a wrong value as a rule; any other message unchanged."""
     for pattern, words in _WORDS:
         if match := pattern.fullmatch(message):
             return match.expand(words)

@@ -160,6 +160,7 @@ def test_wrong_usage_ends_with_2(
     ("arguments", "rule"),
     [
         (["predict", "support", "a", "--top-k", "x"], "'--top-k': must be a whole number"),
+        (["replay", "a.csv", "--until", "2011-13-01"], "'2011-13-01' is not a day such as 2024"),
         (["models", "list", "--limit", "0"], "'--limit': must be at least 1"),
         (["reports", "list", "--kind", "x"], "'--kind': 'x' is not one of 'accuracy', 'drift'"),
         (["init", "--data", "a.csv", "--delimiter", "ab"], "must have at most 1 character"),
