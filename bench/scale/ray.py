@@ -1,4 +1,4 @@
-"""Scoring and preparation on a Ray cluster: with one and two nodes, and with one that is killed.
+"""A Ray cluster with one and two nodes, and with one that is killed: score, prepare, search.
 
     python -m bench.scale.ray [--rows 100000]
 
@@ -15,14 +15,17 @@ import time
 from collections import Counter
 from contextlib import chdir
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import optuna
 import polars as pl
 from rich.console import Console
 
 from bench.scoring.__main__ import verdict, write_rows
 from bench.serving.workspace import EXAMPLE, TASK, Workspace, running_stack
 from tests.plugins.ray_cluster import RayCluster
+from tests.unit.jobs.training.conftest import weather
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.job_parameters import ScoreParameters
 from tidemill_core.model_repository import ModelRepository
@@ -37,6 +40,10 @@ from tidemill_jobs.data.preparing.clean import Cleaning
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.scoring import score
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.search import SearchConfig
+from tidemill_jobs.training.tracking import Untracked
+from tidemill_jobs.training.train import TrainingConfig, train
 
 _SETTINGS = f"""\
 [tasks.{TASK}]
@@ -45,6 +52,7 @@ sources = [{{ path = "{EXAMPLE}", label_column = "category" }}]
 trackers = []
 """
 _LONGEST = 10_000
+_TRIALS = 6
 Modes = list[tuple[str, str, Progress]]
 """Names, addresses of the cluster, and what progress does."""
 
@@ -68,7 +76,9 @@ def main() -> int:
                 scored = scoring(context, source, _modes(cluster), rows, console)
             with RayCluster(2) as cluster:
                 prepared = preparation(workspace.folder, source, _modes(cluster), console)
-    return 0 if scored and prepared else 1
+            with RayCluster(2) as cluster:
+                searched = searching(workspace.folder, _modes(cluster), console)
+    return 0 if scored and prepared and searched else 1
 
 
 def _modes(cluster: RayCluster) -> Modes:
@@ -139,6 +149,27 @@ def _prepared(
             segments, lambda done, doing: progress(done - 0.3, doing), mapped
         )
     return pl.concat(pl.read_parquet(each.path) for each in prepared)
+
+
+def searching(folder: Path, modes: Modes, console: Console) -> bool:
+    """Search in each way; each trial must end once."""
+    data = TrainingData(weather(200), weather(40, 200), weather(40, 240))
+    passed = True
+    for number, (name, address, progress) in enumerate(modes):
+        url = f"sqlite:///{folder}/optuna{number}.db"
+        config = TrainingConfig(search=SearchConfig(_TRIALS, None, 1, url, "study", address))
+        begin = time.monotonic()
+        train(data, config, partial(_after, progress, 0.2), Untracked())
+        seconds = time.monotonic() - begin
+        trials = optuna.load_study(study_name="study", storage=url).trials
+        left = sum(not each.state.is_finished() for each in trials)
+        figure = f"search, {name}: {len(trials)} trials in {seconds:.1f} s, left over {left}"
+        passed &= verdict(console, figure, len(trials) == _TRIALS and not left)
+    return passed
+
+
+def _after(progress: Progress, start: float, done: float, doing: str) -> None:
+    progress(done - start, doing)
 
 
 def _context(workspace: Workspace, triton_address: str) -> JobContext:

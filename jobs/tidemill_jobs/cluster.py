@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
@@ -57,6 +57,15 @@ def _guarded(function: Callable[..., Found], *arguments: Any) -> Found | _Failed
         return _Failed(error.reason, str(error))
 
 
+def _guarded_stream(
+    function: Callable[..., Iterator[Found]], *arguments: Any
+) -> Iterator[Found | _Failed]:
+    try:
+        yield from function(*arguments)
+    except TidemillError as error:
+        yield _Failed(error.reason, str(error))
+
+
 class Cluster:
     """A connection to a Ray cluster; a context manager that closes it.
 
@@ -87,6 +96,9 @@ class Cluster:
         except RuntimeError as error:  # it says which versions differ
             raise ConfigurationError(f"the Ray cluster {address!r}: {error}") from error
         self._run = ray.remote(max_retries=_RETRIES, num_cpus=1)(_guarded)
+        self._streamed = ray.remote(max_retries=_RETRIES, num_cpus=1, num_returns="streaming")(
+            _guarded_stream
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +140,24 @@ class Cluster:
         if isinstance(found, _Failed):
             raise TidemillError(found.message, found.reason)
         return found
+
+    def stream(self, function: Callable[..., Iterator[Found]], *arguments: Any) -> Generator[Found]:
+        """Yield what a generator yields on a node; see `result`. Closing it cancels the task.
+
+        If the node is lost, the generator runs again from its start on another one. What it
+        yielded before is not yielded again, so it must be the same.
+        """
+        task = self._streamed.remote(function, *arguments)
+        try:
+            while True:
+                self._wait(task)
+                try:
+                    reference = next(task)
+                except StopIteration:
+                    return
+                yield self.result(reference)
+        finally:
+            self._ray.cancel(task)
 
     def map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
         """Yield the results of a function for each item, in order; see `result`.

@@ -113,7 +113,9 @@ def _trained_here(
         chosen.hyperparameters,
         seed=chosen.seed,
         abstain_for_precision=task_settings.abstain_for_precision,
-        search=search_config(chosen, context.settings.optuna_url, study),
+        search=search_config(
+            chosen, context.settings.optuna_url, study, context.settings.ray.address
+        ),
         int8=chosen.int8,
         audits=_audits(context) if chosen.follow_audits else {},
     )

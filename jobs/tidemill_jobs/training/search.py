@@ -6,23 +6,19 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import optuna
 import structlog
 from optuna.importance import get_param_importances
 from optuna.trial import Trial, TrialState
-from scipy.special import log_softmax
 from sqlalchemy import create_engine, make_url, text
 
 from tidemill_core.settings.training import TrainingSettings
 from tidemill_jobs.context import Progress
-from tidemill_jobs.training.calibrate import fit_temperature
-from tidemill_jobs.training.encoded_rows import EncodedRows
-from tidemill_jobs.training.fit import answers_of, reproducible
-from tidemill_jobs.training.network import Hyperparameters, Learner, Network
+from tidemill_jobs.training.network import Hyperparameters
 from tidemill_jobs.training.tracking import Tracker
+from tidemill_jobs.training.trial import LogLoss, Subject, learning
 
 IMPORTANCE_FILE = "hyperparameter_importance.png"
 _RANDOM_TRIALS = 8
@@ -44,6 +40,7 @@ class SearchConfig:
         parallel_trials: trials at a time, each in a thread.
         storage_url: a SQLAlchemy URL; on PostgreSQL, its schema `optuna` is created if missing.
         study: the name of the search: an earlier search of this name goes on.
+        ray_address: a Ray cluster that runs the trials, one on each CPU; empty for this process.
     """
 
     trials: int | None
@@ -51,9 +48,12 @@ class SearchConfig:
     parallel_trials: int
     storage_url: str
     study: str
+    ray_address: str = ""
 
 
-def search_config(training: TrainingSettings, storage_url: str, name: str) -> SearchConfig | None:
+def search_config(
+    training: TrainingSettings, storage_url: str, name: str, ray_address: str = ""
+) -> SearchConfig | None:
     """Return how a task's settings ask to search; None if they ask for no search."""
     if training.trials is None and training.budget_seconds is None:
         return None
@@ -63,26 +63,8 @@ def search_config(training: TrainingSettings, storage_url: str, name: str) -> Se
         training.parallel_trials,
         storage_url,
         f"{name}/{training.network}/{training.seed}",
+        ray_address,
     )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a search varies.
-
-    Attributes:
-        network: names the hyperparameters to vary.
-        learner: learns with them.
-        held_out: at least one row; trials are compared on them.
-        seed: of each trial's training, and of the search.
-        threads: CPU threads of each trial.
-    """
-
-    network: Network
-    learner: Learner
-    held_out: EncodedRows
-    seed: int
-    threads: int
 
 
 def search(
@@ -96,12 +78,18 @@ def search(
 
     Raises:
         RunCanceled: someone asked the run to stop; the ended trials stay.
+        ClusterUnavailable: the Ray cluster cannot be reached, or lost a trial too often.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _storage(config.storage_url) as storage:
+    with (
+        _storage(config.storage_url) as storage,
+        learning(subject, config.ray_address) as (log_loss, cpus),
+    ):
+        parallel = min(cpus, config.trials or cpus) or config.parallel_trials
+        config = replace(config, parallel_trials=parallel)
         study = _open(storage, config, subject)
         trials, seconds = _left(study, config)
-        trial = _Trial(subject, study, config, time.monotonic() + seconds, progress)
+        trial = _Trial(subject, log_loss, study, config, time.monotonic() + seconds, progress)
         if trials and seconds:
             limit = None if config.trials is None else trials
             timeout = None if config.budget_seconds is None else seconds
@@ -127,18 +115,20 @@ class _Trial:
     def __init__(
         self,
         subject: Subject,
+        log_loss: LogLoss,
         study: optuna.Study,
         config: SearchConfig,
         ends: float,
         progress: Progress,
     ) -> None:
-        self._subject, self._study, self._config = subject, study, config
+        self._subject, self._log_loss = subject, log_loss
+        self._study, self._config = study, config
         self._ends, self._progress = ends, progress
         self._lock = threading.Lock()
 
     def __call__(self, trial: Trial) -> float:
-        subject = self._subject
-        values = {**subject.network.defaults, **subject.network.suggest(trial)}
+        network = self._subject.network
+        values = {**network.defaults, **network.suggest(trial)}
 
         def on_epoch(measures: Mapping[str, float], epoch: int) -> None:
             trial.report(1.0 - measures["validation_accuracy"], epoch)
@@ -148,12 +138,7 @@ class _Trial:
         def progress(_done: float, message: str) -> None:
             self._report(f"trial {trial.number + 1}: {message}")
 
-        with reproducible(subject.seed, subject.threads):
-            classifier = subject.learner(values, progress, on_epoch)
-            logits = answers_of(classifier, subject.held_out.input_ids).numpy()
-        targets = subject.held_out.targets.numpy()
-        scaled = log_softmax(logits / fit_temperature(logits, targets), axis=1)
-        return -float(scaled[np.arange(len(targets)), targets].mean())
+        return self._log_loss(values, progress, on_epoch)
 
     def _report(self, message: str) -> None:
         done = _count(self._study, _DONE)

@@ -23,9 +23,10 @@ from tidemill_jobs.training.fit import answers_of, reproducible, singles
 from tidemill_jobs.training.int8 import rounded
 from tidemill_jobs.training.labeled_texts import TrainingData
 from tidemill_jobs.training.network import Hyperparameters, Lesson, Network, checked, load_network
-from tidemill_jobs.training.search import SearchConfig, Subject, search
+from tidemill_jobs.training.search import SearchConfig, search
 from tidemill_jobs.training.tokenizer import sequence_length
 from tidemill_jobs.training.tracking import Tracker
+from tidemill_jobs.training.trial import Subject
 
 
 @dataclass(frozen=True)

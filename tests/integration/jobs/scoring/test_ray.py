@@ -1,16 +1,20 @@
 """Work on a Ray cluster. A killed node, which needs a minute, is in bench/scale/ray.py."""
 
 import csv
+import itertools
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import polars as pl
 import pytest
 
 from tests.integration.jobs.scoring.conftest import Bench
 from tests.plugins.ray_cluster import RayCluster
 from tests.plugins.triton import RunningTriton, free_ports
+from tests.unit.jobs.training.conftest import weather
 from tidemill_core.errors import TidemillError
 from tidemill_core.settings import FilesSource
 from tidemill_core.settings.ray import RaySettings
@@ -19,6 +23,10 @@ from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.preparing.clean import Cleaning
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.sources import open_source
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.search import SearchConfig
+from tidemill_jobs.training.tracking import Untracked
+from tidemill_jobs.training.train import TrainingConfig, train
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,31 @@ def test_rows_that_a_cluster_prepares_are_the_same(tmp_path: Path, cluster: RayC
         prepared.append(pl.concat(pl.read_parquet(each.path) for each in found))
     assert len(prepared[0]) == 300
     assert prepared[0].equals(prepared[1])
+
+
+def test_trials_of_a_search_on_a_cluster(tmp_path: Path, cluster: RayCluster) -> None:
+    """On one CPU, where trials run one after the other, they are those of a search in the job."""
+    data = TrainingData(weather(60), weather(20, 60), weather(20, 80))
+    found = []
+    for address in ("", cluster.address):
+        url = f"sqlite:///{tmp_path}/optuna{len(found)}.db"
+        search = SearchConfig(2, None, 1, url, "study", address)
+        train(data, TrainingConfig(search=search), lambda *_: None, Untracked())
+        study = optuna.load_study(study_name="study", storage=url)
+        found.append([(each.params, each.values) for each in study.trials])
+    assert found[0] == found[1]
+
+
+def _endless() -> Iterator[int]:
+    yield from itertools.repeat(1)
+
+
+def test_a_stream_that_is_closed_frees_its_cpu(cluster: RayCluster) -> None:
+    """A pruned trial ends on its node, and the next task gets the only CPU."""
+    with Cluster(cluster.address) as connection:
+        with closing(connection.stream(_endless)) as found:
+            assert next(found) == 1
+        assert connection.result(connection.submit(abs, -1)) == 1
 
 
 def _fail(reason: str) -> None:
