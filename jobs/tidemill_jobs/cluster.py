@@ -95,6 +95,7 @@ class Cluster:
             raise ClusterUnavailable(address, problem) from error
         except RuntimeError as error:  # it says which versions differ
             raise ConfigurationError(f"the Ray cluster {address!r}: {error}") from error
+        self._head = str(ray.get_runtime_context().gcs_address)
         self._run = ray.remote(max_retries=_RETRIES, num_cpus=1)(_guarded)
         self._streamed = ray.remote(max_retries=_RETRIES, num_cpus=1, num_returns="streaming")(
             _guarded_stream
@@ -174,9 +175,13 @@ class Cluster:
             yield self.result(waiting.popleft())
 
     def _wait(self, task: "ObjectRef[Any]") -> None:
-        """Wait for a task while the cluster has a node that works."""
+        """Wait for a task while the cluster has its head and a node that works.
+
+        Ray ends the process itself, without an exception, 60 s after it lost the head.
+        """
         worked = time.monotonic()
         while not self._ray.wait([task], timeout=_LOOK_SECONDS)[0]:
+            _check_reachable(self._head)
             if self.cpus:
                 worked = time.monotonic()
             elif time.monotonic() - worked > _WITHOUT_CPUS_SECONDS:
