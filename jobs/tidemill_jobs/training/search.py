@@ -91,9 +91,15 @@ def search(
         trials, seconds = _left(study, config)
         trial = _Trial(subject, log_loss, study, config, time.monotonic() + seconds, progress)
         if trials and seconds:
-            limit = None if config.trials is None else trials
-            timeout = None if config.budget_seconds is None else seconds
-            study.optimize(trial, limit, timeout, config.parallel_trials)
+            # One after the other: on SQLite, two threads may take the same queued trial.
+            queued = _count(study, (TrialState.WAITING,))
+            if config.trials is not None:
+                queued = min(queued, trials)
+            if queued:
+                study.optimize(trial, queued, trial.seconds_left())
+            if config.trials is None or trials > queued:
+                limit = None if config.trials is None else trials - queued
+                study.optimize(trial, limit, trial.seconds_left(), config.parallel_trials)
         return _found(study, tracker)
 
 
@@ -139,6 +145,11 @@ class _Trial:
             self._report(f"trial {trial.number + 1}: {message}")
 
         return self._log_loss(values, progress, on_epoch)
+
+    def seconds_left(self) -> float | None:
+        """Return how long the search may go on; None for no limit."""
+        left = self._ends - time.monotonic()
+        return None if self._config.budget_seconds is None else max(left, 0.0)
 
     def _report(self, message: str) -> None:
         done = _count(self._study, _DONE)
