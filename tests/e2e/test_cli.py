@@ -262,7 +262,7 @@ def test_jobs(tidemill: Tidemill) -> None:
     assert "SUCCEEDED" in tidemill("jobs", "runs")
     assert as_json(tidemill, "jobs", "show", idle["run_id"]) == idle
     assert "TOO_FEW" in tidemill("jobs", "show", idle["run_id"])
-    assert as_json(tidemill, "jobs", "watch", idle["run_id"]) == idle
+    assert as_json(tidemill, "jobs", "watch", idle["run_id"]) == {"event": "run", **idle}
     assert as_json(tidemill, "jobs", "cancel", idle["run_id"])["state"] == "SUCCEEDED"
     queued = as_json(tidemill, "jobs", "run", "retrain", "--task", TASK, "--no-follow")
     tidemill("jobs", "cancel", queued["run_id"])
