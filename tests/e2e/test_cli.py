@@ -53,7 +53,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("cli") / HARD_NAME
     folder.mkdir()
     source = write_rows(folder / "rows.csv", ROWS)
-    extra = "[schedule]\ncheck_feedback = ''\n[monitoring]\nmin_predictions = 1\n"
+    # A scheduled check of the latency would end the alert that the test asks for.
+    schedule = "[schedule]\ncheck_feedback = ''\ncheck_latency = ''\n"
+    extra = f"{schedule}[monitoring]\nmin_predictions = 1\n"
     whole = Stack(write_workspace(folder, {TASK: source}, extra))
     whole.start()
     try:
