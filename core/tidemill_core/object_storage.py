@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -217,6 +218,15 @@ class ObjectStorage:
         """Return whether there is an object."""
         with converted(self.url):
             return bool(self._files.exists(self._path(place)))
+
+    def modified(self, place: str) -> datetime | None:
+        """Return when an object was last written, by the storage's clock; None if it is missing."""
+        with converted(self.url):
+            try:
+                found: datetime = self._files.modified(self._path(place))
+            except FileNotFoundError:
+                return None
+        return found
 
     def upload(self, place: str, file: Path) -> None:
         """Make an object appear, or replace it at once, with a file's content."""

@@ -20,6 +20,7 @@ STAGING = ".staging"
 CONFIG_FILE = "config.pbtxt"
 MANIFEST_FILE = "manifest.json"
 _PAUSE_SECONDS = 5.0
+_TICK_SECONDS = 0.5
 
 
 class ModelVersionMissing(DataError):
@@ -108,7 +109,13 @@ class StoredModels:
             return
         self.store(model)
         place, config = f"{model}/{CONFIG_FILE}", (self._root / model / CONFIG_FILE).read_bytes()
-        if self._storage.read(place) != config:
+        if self._storage.read(place) == config:
+            return
+        before = self._storage.modified(place)
+        self._storage.replace(place, config)
+        # Triton ignores a file whose time is the one before, and S3's times are whole seconds.
+        while self._storage.modified(place) == before:
+            time.sleep(_TICK_SECONDS)
             self._storage.replace(place, config)
 
     def _name(self, folder: Path) -> str:

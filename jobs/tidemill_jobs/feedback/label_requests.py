@@ -64,7 +64,8 @@ def run(context: JobContext) -> Result:
     audits = sum(map(add, drawn))
     return {
         "since": span.since.isoformat(),
-        "until": span.until.isoformat(),
+        # The first span with predictions counts as a day.
+        "until": (span.until if found or since > _BEGINNING else since).isoformat(),
         "budget": budget,
         "audit_share": share,
         "audits": audits,

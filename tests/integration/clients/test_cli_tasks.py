@@ -50,7 +50,7 @@ def test_a_task_that_does_not_exist_is_said(
     ("command", "words"),
     [
         ("jobs runs --job nope", "there is no job 'nope'; there are: "),
-        ("reports list --kind nope", "'drift', 'accuracy', 'latency'"),
+        ("reports list --kind nope", "'accuracy', 'drift', 'feedback'"),
     ],
 )
 def test_a_filter_that_matches_nothing_by_mistake_is_said(

@@ -118,6 +118,20 @@ def test_a_number_belongs_to_one_version(workspace: Workspace, place: str, tmp_p
         store(stored_in(place, workspace.repository.root))
 
 
+def test_triton_sees_that_a_configuration_changed(workspace: Workspace, place: str) -> None:
+    """Each configuration has a time of its own, though S3's times are whole seconds."""
+    repository = stored_in(place, workspace.repository.root)
+    assert repository.stored is not None
+    both = versions(workspace)
+    times = set()
+    for served in (both, both[:1], both):
+        configure(repository, served)
+        repository.stored.offer(MODEL)
+        storage = ObjectStorage(f"s3://{place}/models", same_name)
+        times.add(storage.modified(f"{MODEL}/config.pbtxt"))
+    assert len(times) == 3
+
+
 def test_triton_reads_the_storage(
     workspace: Workspace, s3: S3, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,6 +265,14 @@ def test_the_smallest_margin_is_the_most_uncertain(labeling: Labeling) -> None:
     assert _texts(context) == ["close"]
 
 
+def test_a_run_before_the_first_predictions_spends_no_budget(labeling: Labeling) -> None:
+    """The first run with predictions has a day's budget, also a minute after an empty run."""
+    context = labeling(uncertain_per_run=50, budget=6)
+    _succeed(context, NOW - timedelta(minutes=2))
+    _predict(context, ["a", "b"], NOW - timedelta(seconds=90))
+    assert run(context)["uncertain"] == 2
+
+
 def test_a_budget_adds_up_over_days() -> None:
     """Fractions are not lost, a missed night is made up for, and the first run has one day."""
     days = [NOW + timedelta(days=n) for n in range(11)]

@@ -41,13 +41,14 @@ def answers(texts: Sequence[str]) -> tuple[list[str], list[float]]:
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Path:
+def rows(newcomer: JobContext) -> Path:
     """The Parquet file of a dataset version, whose hold-out was answered by the model."""
+    folder = newcomer.datasets.folder("support", "d" * 64)
     splits = {"train": known_texts(1), "test": known_texts(2)}
     frames = [pl.DataFrame({"text": texts, "split": split}) for split, texts in splits.items()]
-    (tmp_path / "dataset").mkdir()
-    pl.concat(frames).write_parquet(tmp_path / "dataset" / "examples.parquet")
-    return tmp_path / "dataset" / "examples.parquet"
+    folder.mkdir(parents=True)
+    pl.concat(frames).write_parquet(folder / "examples.parquet")
+    return folder / "examples.parquet"
 
 
 @pytest.fixture

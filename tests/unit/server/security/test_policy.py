@@ -58,7 +58,7 @@ def test_what_changes_something_is_an_admins_and_audited(path: str) -> None:
     of_admins = ("ModelService", "MonitoringService", "JobService", "DatasetService")
     of_admins += ("AccessService",)
     if path.split("/")[1].rpartition(".")[2] in of_admins:
-        reads = path.rpartition("/")[2].startswith(("List", "Get", "Watch", "Diff"))
+        reads = path.rpartition("/")[2].startswith(("List", "Get", "Watch", "Diff", "Find"))
         assert rule.scope is Scope.ADMIN
         assert rule.is_audited is not reads
     else:
