@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from random import randrange
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +27,11 @@ from tidemill_core.triton.embedded import EmbeddedTriton, prepare
 from tidemill_core.triton.process import exec_triton
 
 CONTROL_KEY = "key-of-a-test"
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_FIRST_PORT = 10_000 + 5_000 * _WORKER
+_OFFSET = randrange(5_000)
+_PORTS = cycle(_FIRST_PORT + (_OFFSET + number) % 5_000 for number in range(5_000))
+"""Below the ports that the system gives to clients."""
 _READY_TIMEOUT_SECONDS = 120.0
 _STOP_TIMEOUT_SECONDS = 15.0
 
@@ -101,12 +108,14 @@ class RunningTriton:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return free ports on loopback."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return free ports on loopback, which no other worker and no client gets."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_PORTS)
+        with socket.socket() as each, suppress(OSError):
+            each.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def _become_triton(arguments: str) -> None:
