@@ -49,7 +49,7 @@ class Traffic:
             thread.join()
 
     def wait_for(self, predictions: int) -> None:
-        """Wait until so many more predictions are acknowledged."""
+        """Wait until this number of further predictions is acknowledged."""
         target = len(self.predictions) + predictions
         what = f"{target} predictions are acknowledged"
         wait_until(lambda: len(self.predictions) >= target, what)
