@@ -20,12 +20,12 @@ BENCHMARKS := bench.serving bench.serving.profile bench.serving.perf_analyzer be
 PIP_ENVIRONMENT := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT='$(CURDIR)/constraints.txt' \
 	PIP_BUILD_CONSTRAINT='$(CURDIR)/constraints.txt'
 
-.PHONY: help run replay test check bench proto compose-check compose-test helm-check clean
+.PHONY: help run replay test e2e check bench proto compose-check compose-test helm-check clean
 
 help: ## Show this list
 	@echo "Tidemill keeps a text classifier good after launch. Targets:"
 	@echo
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@echo
 	@echo "Start with: make run. It installs what it needs into .venv; Ctrl-C stops it."
 	@echo "Settings: tidemill.toml, or the environment, as in TIDEMILL_GRPC_PORT=50052 make run."
@@ -45,8 +45,14 @@ replay: $(INSTALLED) ## Replay four years of paper titles through the loop; writ
 		--text-column title --time-column created --train-before $(FROM) --until $(UNTIL) \
 		--seed $(SEED) --html $(CURDIR)/replay.html
 
-test: $(INSTALLED_DEV) ## Run the whole test suite
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# A session's fixtures (Triton, PostgreSQL, trained models) are shared by the files of a worker.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test: $(INSTALLED_DEV) ## Run the unit, contract and integration tests
+	@$(PYTEST) tests/contract tests/integration tests/unit
+
+e2e: $(INSTALLED_DEV) ## Run the end-to-end tests: whole journeys on whole stacks
+	@$(PYTEST) tests/e2e
 
 check: $(INSTALLED_DEV) ## Check lint, types, imports, the contract and its generated code
 	@echo "ruff check";         $(BIN)/ruff check

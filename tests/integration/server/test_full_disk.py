@@ -15,7 +15,6 @@ from tests.integration.server.front import Workspace
 from tests.integration.server.refusal import refusal, words
 from tests.integration.server.workers import Workers, running
 from tests.plugins.small_disk import clear, fill, mounted
-from tests.plugins.stack import Stack
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1.feedback_service_pb2 import SubmitFeedbackRequest
@@ -26,7 +25,6 @@ from tidemill.v1.prediction_service_pb2 import (
     StreamPredictRequest,
 )
 from tidemill.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from tidemill_client import TidemillClient, Unavailable
 from tidemill_core.settings import load_settings
 
 TEXT = "my card is lost"
@@ -110,37 +108,3 @@ def test_a_full_disk_costs_no_prediction_and_no_process(
         feedback.SubmitFeedback(verdict, timeout=10)
         assert len(workspace.storage.feedback.latest_verdicts("support")) == 1
     assert not list(workspace.spool.iterdir())
-
-
-def test_a_stack_whose_every_line_is_lost_goes_on(tmp_path: Path) -> None:
-    """`tidemill up`, Triton, the jobs and a worker write to what is full, and all is served.
-
-    A worker that is killed is started again, and the stack ends as it is asked to.
-    """
-    workspace = Workspace(tmp_path, {"support": 1})
-    logs = workspace.spool.parent / "logs"
-    logs.mkdir()
-    for name in ("triton.log", "jobs.log", "server-1.log", "access.log"):
-        (logs / name).symlink_to("/dev/full")
-    stack = Stack(tmp_path)
-    stack.output.symlink_to("/dev/full")
-    stack.start()
-    try:
-        with stack.client() as client:
-            until_answered(client)
-            stack.member("tidemill_server.main").kill()
-            until_answered(client)
-    finally:
-        assert stack.stop() == 0
-
-
-def until_answered(client: TidemillClient) -> None:
-    """Ask until there is an answer."""
-    end = time.monotonic() + 60
-    while True:
-        try:
-            assert client.predict("support", TEXT).label
-        except Unavailable:
-            assert time.monotonic() < end
-        else:
-            return

@@ -142,3 +142,12 @@ def test_a_model_without_a_folder_cannot_be_loaded(control: TritonControl) -> No
     """Triton's refusal is a ModelLoadFailed with the model's name."""
     with pytest.raises(ModelLoadFailed, match="missing-onnx"):
         control.load("missing-onnx")
+
+
+def test_a_change_fails_if_no_triton_answers() -> None:
+    """A load that no Triton has done is an error; the caller tries again later."""
+    with TritonControl("127.0.0.1:1,127.0.0.1:2", "key") as control:
+        with pytest.raises(TritonUnavailable):
+            control.load("support-onnx")
+        with pytest.raises(TritonUnavailable):
+            control.ready_versions("support-onnx")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
+from sqlalchemy import select
 
 from tests.plugins.databases import new_sqlite
 from tests.plugins.triton import free_ports
@@ -23,6 +24,7 @@ from tidemill_core.domain.model import ModelState
 from tidemill_core.settings import ScheduleSettings, Settings
 from tidemill_core.storage.deployments import Change
 from tidemill_core.storage.jobs import RunRequest
+from tidemill_core.storage.schema import leases
 from tidemill_core.storage.storage import Storage, open_storage
 
 TASK = "support"
@@ -114,6 +116,11 @@ class Workspace:
         """Start a run's process, as Runner does."""
         return self.start("--run", run_id)
 
+    def leader(self) -> str:
+        """Return the process that holds the lease, or an empty string."""
+        with self.storage.database.read() as connection:
+            return str(connection.execute(select(leases.c.holder)).scalar() or "")
+
     def said(self) -> str:
         """Return the log of its processes."""
         return (self.folder / "jobs.log").read_text()
@@ -156,13 +163,5 @@ def any_workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wo
     else:
         url = new_sqlite(tmp_path / "tidemill.db")
     made = Workspace(tmp_path, url)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def postgres_workspace(postgres_url: str, tmp_path: Path) -> Iterator[Workspace]:
-    """A workspace over PostgreSQL, as several machines share it."""
-    made = Workspace(tmp_path, postgres_url)
     yield made
     made.end()

@@ -4,7 +4,6 @@ import resource
 import signal
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,78 +11,15 @@ from typing import Any
 
 import grpc
 import psutil  # type: ignore[import-untyped]  # it has no types
-from sqlalchemy import select
 
 from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun, JobRunState
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.jobs import RunRequest
-from tidemill_core.storage.schema import job_runs, leases
 from tidemill_jobs.catalog import CATALOG
-from tidemill_jobs.main import LEASE_LENGTH
-from tidemill_jobs.runner import ORPHANED_AFTER
 
-RUNNING, SUCCEEDED = JobRunState.RUNNING, JobRunState.SUCCEEDED
-FAILED, CANCELLED = JobRunState.FAILED, JobRunState.CANCELLED
-
-
-def _holder(workspace: Workspace) -> str:
-    with workspace.storage.database.read() as connection:
-        return str(connection.execute(select(leases.c.holder)).scalar() or "")
-
-
-def _running(workspace: Workspace) -> Counter[tuple[str, str]]:
-    query = select(job_runs.c.job, job_runs.c.task).where(job_runs.c.state == RUNNING)
-    with workspace.storage.database.read() as connection:
-        return Counter((job, task) for job, task in connection.execute(query))
-
-
-def _ask_again(workspace: Workspace, runs: dict[str, JobRun]) -> list[JobRun]:
-    """Queue runs and return those that have ended; no job runs twice at once for a task."""
-    for job in ("build_dataset", "check_feedback"):
-        run = workspace.queue(job)
-        runs[run.run_id] = run
-    assert max(_running(workspace).values(), default=0) <= 1
-    return [run for run in map(workspace.get, runs.values()) if run.state.ended]
-
-
-def test_one_leads_and_another_takes_over(postgres_workspace: Workspace) -> None:
-    """Of two processes one works; if it is killed, its runs die and the other takes over."""
-    workspace = postgres_workspace
-    workspace.champion(TASK, "held")
-    first = workspace.start()
-    wait_until(lambda: _holder(workspace), "a process leads", 90)
-    leader = _holder(workspace)
-    second = workspace.start()
-    held = workspace.queue(task="held")
-    runs: dict[str, JobRun] = {}
-    wait_until(lambda: len(_ask_again(workspace, runs)) >= 3, "three runs have ended", 120)
-    assert psutil.Process(second.pid).children() == []
-    assert _holder(workspace) == leader
-    children = psutil.Process(first.pid).children()
-    assert children
-    first.kill()
-    killed = time.monotonic()
-    gone, alive = psutil.wait_procs(children, timeout=5)
-    assert (len(gone), alive) == (len(children), [])
-    wait_until(
-        lambda: _holder(workspace) != leader,
-        "another process leads",
-        LEASE_LENGTH.total_seconds() + 2,
-    )
-    workspace.wait(held, FAILED, seconds=ORPHANED_AFTER.total_seconds() + 5)
-    assert time.monotonic() - killed < ORPHANED_AFTER.total_seconds() + 5
-    assert workspace.get(held).error.startswith("ORPHANED: ")
-    wait_until(lambda: len(_ask_again(workspace, runs)) >= 7, "seven runs have ended", 120)
-    wait_until(
-        lambda: all(workspace.get(run).state.ended for run in runs.values()),
-        "all runs have ended",
-        60,
-    )
-    states = Counter(workspace.get(run).state for run in runs.values())
-    assert states[FAILED] <= 1  # the one that ran when its process was killed
-    assert states[SUCCEEDED] >= len(runs) - 1
+SUCCEEDED, FAILED, CANCELLED = JobRunState.SUCCEEDED, JobRunState.FAILED, JobRunState.CANCELLED
 
 
 def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
@@ -102,7 +38,7 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
     assert process.wait(10) == 0
     assert not children[0].is_running()
     assert workspace.get(run).state is CANCELLED
-    assert _holder(workspace) == ""
+    assert workspace.leader() == ""
 
 
 @dataclass
@@ -180,7 +116,7 @@ def test_a_missed_night_is_caught_up(workspace: Workspace) -> None:
     workspace.write(f"check_feedback = '{(now() - timedelta(hours=1)).minute} * * * *'")
     for _ in range(2):
         process = workspace.start()
-        wait_until(lambda: _holder(workspace), "a process leads", 90)
+        wait_until(lambda: workspace.leader(), "a process leads", 90)
         wait_until(lambda: _caught_up(workspace), "the missed run is queued", 20)
         wait_until(
             lambda: all(run.state.ended for run in _caught_up(workspace)),
@@ -212,4 +148,4 @@ def test_a_wrong_crontab_is_refused(workspace: Workspace) -> None:
     workspace.write("check_drift = 'at night'")
     assert workspace.start().wait(20) == 1
     assert "schedule.check_drift: 'at night' is not a crontab" in workspace.said()
-    assert _holder(workspace) == ""
+    assert workspace.leader() == ""

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from tests.integration.server.front import Front, Workspace
 from tests.plugins.triton import CONTROL_KEY, RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill_client import TidemillClient
-from tidemill_core.errors import TritonUnavailable
 from tidemill_core.storage.deployments import Change
 from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.release.serving import Serving, serve
@@ -106,12 +103,3 @@ def test_swaps_and_deaths_lose_no_call(tmp_path: Path) -> None:
             callers.wait_for_more(4)
             one.process.send_signal(signal.SIGCONT)
         assert callers.failures == []
-
-
-def test_a_change_fails_if_no_triton_answers() -> None:
-    """A load that no Triton has done is an error; the caller tries again later."""
-    with TritonControl("127.0.0.1:1,127.0.0.1:2", "key") as control:
-        with pytest.raises(TritonUnavailable):
-            control.load("support-onnx")
-        with pytest.raises(TritonUnavailable):
-            control.ready_versions("support-onnx")

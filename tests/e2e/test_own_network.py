@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 from tests.unit.jobs.training.conftest import weather
 from tidemill_core.settings.training import TrainingSettings
