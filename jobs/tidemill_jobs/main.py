@@ -28,7 +28,7 @@ from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.simulated_clock import SimulatedClock
 from tidemill_core.storage.job_pruning import prune_runs
-from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.storage.storage import Storage, open_storage, wait_for_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control import TritonControl
 from tidemill_core.triton.control_key import control_key
@@ -210,7 +210,12 @@ def main() -> int:
     stopping = threading.Event()
     try:
         settings = load_settings()
-        storage = open_storage(settings.effective_database_url)
+        schedules = run_id is None and asked.rebuild is None
+        if schedules:
+            # The first process of a container ignores a signal without a handler.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        open_now = wait_for_storage if schedules else open_storage
+        storage = open_now(settings.effective_database_url)
         if asked.rebuild is not None:
             return rebuild_one(asked.rebuild, settings, storage)
         with TritonControl(settings.triton_address, control_key(settings)) as triton:

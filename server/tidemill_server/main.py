@@ -21,7 +21,7 @@ from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
 from tidemill_core.simulated_clock import SimulatedClock
-from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.storage.storage import Storage, wait_for_storage
 from tidemill_core.supervisor.child import RETIRE_SIGNAL
 from tidemill_core.supervisor.readiness import report_ready
 from tidemill_core.telemetry import configure_logging
@@ -116,9 +116,11 @@ def main() -> int:
     configure_logging("server")
     keep_files_private()
     keep_loopback_direct()
+    # The first process of a container ignores a signal without a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = load_settings()
-        storage = open_storage(settings.effective_database_url)
+        storage = wait_for_storage(settings.effective_database_url)
         telemetry = open_telemetry(settings)
         try:
             clock = system_clock if asked.clock is None else SimulatedClock(asked.clock)

@@ -1,7 +1,11 @@
 """All stores of one database as one value."""
 
+import time
 from dataclasses import dataclass
 
+import structlog
+
+from tidemill_core.errors import StorageUnavailable
 from tidemill_core.storage.alert_outbox import AlertOutbox
 from tidemill_core.storage.alerts import AlertStore
 from tidemill_core.storage.api_keys import ApiKeyStore
@@ -27,6 +31,10 @@ from tidemill_core.storage.reports import ReportStore
 from tidemill_core.storage.rollouts import RolloutStore
 from tidemill_core.storage.silences import SilenceStore
 from tidemill_core.storage.tracked_runs import TrackedRunStore
+
+_RETRY_SECONDS = 1.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -99,3 +107,20 @@ def open_storage(url: str) -> Storage:
         ApiKeyStore(database),
         AuditStore(database),
     )
+
+
+def wait_for_storage(url: str) -> Storage:
+    """Open storage as `open_storage` does, but wait while the database cannot be reached.
+
+    A process that ends instead may stay down: Podman does not restart a container while one that it
+    depends on is down.
+
+    Raises:
+        ConfigurationError: as `open_storage`.
+    """
+    while True:
+        try:
+            return open_storage(url)
+        except StorageUnavailable as error:
+            log.warning("waiting_for_database", detail=error.detail or str(error))
+        time.sleep(_RETRY_SECONDS)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event, func, select, text
+from structlog.testing import capture_logs
 
 from tests.contract.storage.values import NOW, change, prediction, verdict
 from tests.plugins.postgres import Postgres
+from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.model import ModelState
 from tidemill_core.errors import ConfigurationError, StorageUnavailable
@@ -20,7 +22,7 @@ from tidemill_core.storage.engine import BUSY_TIMEOUT_SECONDS
 from tidemill_core.storage.jobs import RunRequest
 from tidemill_core.storage.migrate import ADVISORY_LOCK
 from tidemill_core.storage.schema import feedback
-from tidemill_core.storage.storage import Storage, open_storage
+from tidemill_core.storage.storage import Storage, open_storage, wait_for_storage
 
 UNLIMITED = 1_000_000
 
@@ -148,6 +150,22 @@ def test_postgresql_away(postgres: Postgres, postgres_url: str) -> None:
     assert storage.feedback.page("", "", Page())[0] == [before]
     storage.feedback.add([verdict("p2")])
     assert _stored(storage) == 2
+    storage.database.close()
+
+
+def test_a_start_waits_for_postgresql(postgres: Postgres, postgres_url: str) -> None:
+    """A process that starts while PostgreSQL is down says so, and goes on when it answers."""
+    postgres.stop()
+    with ThreadPoolExecutor(1) as pool, capture_logs() as logged:
+        try:
+            opening = pool.submit(wait_for_storage, postgres_url)
+            wait_until(lambda: logged, "it says that it waits")
+        finally:
+            postgres.start()
+        storage = opening.result(60)
+    assert logged[0]["event"] == "waiting_for_database"
+    assert "connection" in logged[0]["detail"]
+    assert _stored(storage) == 0
     storage.database.close()
 
 
