@@ -32,11 +32,13 @@ class Summary:
         rows: the number of rows with a text and a label.
         labels: the number of different labels.
         first_text: the first text.
+        others: the number of rows that have no text or no label, or cannot be read.
     """
 
     rows: int
     labels: int
     first_text: str
+    others: int
 
 
 def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
@@ -55,10 +57,11 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
     if source.text_column == source.label_column:
         raise WrongUsage(f"--text-column and --label-column both name {source.text_column!r}")
     reader = _READERS[format_of(path, source.format)]
-    count, labels, first_text = 0, set[str](), ""
+    count, others, labels, first_text = 0, 0, set[str](), ""
     for text, label in reader(path, source, encoding):
         word = _word(label)
         if not isinstance(text, str) or not text.strip() or not word:
+            others += 1
             continue
         count += 1
         labels.add(word)
@@ -68,10 +71,10 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
         raise WrongUsage(f"{path} has no row with a text and a label; {rule}")
     if len(labels) < 2:
         raise WrongUsage(
-            f"all {count} rows of {path} have the label {min(labels)!r} in "
-            f"{source.label_column!r}: a classifier needs at least 2 labels"
+            f"{path}: {min(labels)!r} is the only label in {source.label_column!r}, in {count} of "
+            f"{count + others} rows: a classifier needs at least 2 labels"
         )
-    return Summary(count, len(labels), first_text)
+    return Summary(count, len(labels), first_text, others)
 
 
 def _word(label: object) -> str:
@@ -102,6 +105,8 @@ def _csv_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Valu
                 if "text_hash" in columns:
                     _check_export(path, text, label, fields[columns.index("text_hash")])
                 yield text, label
+            elif row:
+                yield None, None
             begin = reader.line_num + 1
     except csv.Error as error:
         raise WrongUsage(
@@ -148,7 +153,8 @@ def _json_values(path: Path, source: FilesSource, encoding: str) -> Iterator[Val
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise WrongUsage(f"{path}, line {number}: not JSON: {error}") from error
+            problem = str(error).partition(": line ")[0]  # the parser's own line is always 1 or 2
+            raise WrongUsage(f"{path}, line {number}: not JSON: {problem}") from error
         if not isinstance(row, dict):
             raise WrongUsage(f"{path}, line {number}: not a JSON object")
         seen |= dict.fromkeys(row)

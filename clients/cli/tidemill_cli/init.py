@@ -175,6 +175,8 @@ def _toml_string(text: str) -> str:
 
 def _print_next(folder: Path, task: str, summary: Summary) -> None:
     say(f"wrote {folder / WORKSPACE_FILE}: {summary.rows} examples with {summary.labels} labels")
+    if summary.others:
+        say(f"{summary.others} more rows have no text or no label, or cannot be read")
     say("next:")
     text = " ".join(summary.first_text[:60].split())
     commands = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]

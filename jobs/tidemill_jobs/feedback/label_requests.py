@@ -41,7 +41,8 @@ def run(context: JobContext) -> Result:
     Returns:
         `since` and `until`, the span of the predictions; `budget`, the texts that it allows;
         `audit_share`, which was drawn; and how many texts were queued as `audits` and for each
-        choice. A text that waits already is not queued again.
+        choice. A text that waits already is not queued again. The first span has no `since`, and
+        as long as it has no predictions, it has no `until`: with them, it counts as a day.
 
     Raises:
         RunCanceled: someone asked the run to stop; the next run repeats the span.
@@ -50,7 +51,8 @@ def run(context: JobContext) -> Result:
     task, storage, labeling = context.task, context.storage, context.settings.labeling
     review_feedback(context)
     last = storage.jobs.latest(QUEUE_LABELS, task, [JobRunState.SUCCEEDED])
-    since = _BEGINNING if last is None else datetime.fromisoformat(last.result["until"])
+    ended = None if last is None else last.result.get("until")
+    since = _BEGINNING if ended is None else datetime.fromisoformat(ended)
     span = Span(task, since, context.clock() - SETTLING)
     budget = allowance(labeling.budget, since, span.until)
     found = count_with_text(storage.database, span)
@@ -63,9 +65,8 @@ def run(context: JobContext) -> Result:
     drawn = _audits(storage.predictions, span, key, share, sampled, context.progress)
     audits = sum(map(add, drawn))
     return {
-        "since": span.since.isoformat(),
-        # The first span with predictions counts as a day.
-        "until": (span.until if found or since > _BEGINNING else since).isoformat(),
+        **({"since": since.isoformat()} if since > _BEGINNING else {}),
+        **({"until": span.until.isoformat()} if found or since > _BEGINNING else {}),
         "budget": budget,
         "audit_share": share,
         "audits": audits,

@@ -72,7 +72,8 @@ def test_init_overwrites_nothing(workspace: Path, capsys: pytest.CaptureFixture[
         ("a,b\n1,2\n", "no column 'text': name one with --text-column; its columns are a, b"),
         ("", "is empty"),
         ("text,label\n", "no row with a text and a label"),
-        ("text,label\nhello,same\nthere,same\n", "all 2 rows of bad.csv have the label 'same'"),
+        ("text,label\nhello,same\nthere,same\n", "'same' is the only label in 'label', in 2 of 2"),
+        ("text,label\na,x,\nb,y\n", "'y' is the only label in 'label', in 1 of 2 rows"),
         ("text,label\n ,x\nhello,\n", "no row with a text and a label"),
         ("text,text,label\na,b,c\n", "several columns 'text'"),
         ("text;label\na;b\n", "between its columns, as in --delimiter ';'"),
@@ -96,11 +97,21 @@ def test_init_refuses_a_csv_that_nothing_can_be_learned_from(
     assert not (workspace / "new").exists()
 
 
+def test_init_counts_the_rows_that_no_model_learns_from(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows without a text or a label, or with another number of columns, are mentioned."""
+    (workspace / "rows.csv").write_text("text,label\na,x\nb,y\n,x\nc,\nd,x,\n\n")
+    assert run(["init", "new", "--data", "rows.csv"]) == 0
+    printed = capsys.readouterr()
+    assert "3 more rows have no text or no label, or cannot be read" in printed.out + printed.err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
         ("a.jsonl", b'{"text": "a", "label": "x"}\n[1]\n', "line 2: not a JSON object"),
-        ("a.jsonl", b'{"text": "a"\n', "line 1: not JSON"),
+        ("a.jsonl", b'{"text": "a"\n', "line 1: not JSON: Expecting ',' delimiter\n"),
         ("a.jsonl", b'{"text": "a", "label": 0.5}\n', "a label is text, a whole number"),
         ("a.json", b'[{"text": "a", "label": "x"}]\n', "one object per line"),
         ("a.xlsx", b"PK\x03\x04", "save it as CSV"),

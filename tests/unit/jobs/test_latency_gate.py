@@ -1,11 +1,11 @@
-"""The latency that the gate judges, from scripted times of calls."""
+"""The latency and the speed that the gates judge, from scripted times of calls."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from tidemill_jobs.release.gates.speed import quiet_p99_ms
+from tidemill_jobs.release.gates.speed import Times, quiet_p99_ms, quiet_paces, slowdown
 
 CALLS = 200
 QUICK, DISTURBED = 0.002, 0.4
@@ -38,3 +38,33 @@ def test_texts_that_always_take_long_are_found() -> None:
 def test_a_first_round_within_the_objective_is_enough() -> None:
     """Nothing is sent again once the figure is within the objective."""
     assert quiet_p99_ms(scripted([[0]]), 50) == pytest.approx(1e3 * QUICK)
+
+
+def both(shares: Sequence[tuple[float, float]], slower: float = 1) -> Callable[[], list[Times]]:
+    """Return a sender whose rounds disturb shares of a version's and the champion's calls."""
+    random, left = np.random.default_rng(0), iter(shares)
+
+    def times(share: float, factor: float) -> Times:
+        disturbed = random.random(CALLS) < share
+        return Times(np.where(disturbed, DISTURBED, factor * QUICK), np.full(5, factor * QUICK))
+
+    def send() -> list[Times]:
+        ours, theirs = next(left)
+        return [times(ours, slower), times(theirs, 1)]
+
+    return send
+
+
+def test_a_version_that_is_disturbed_in_every_round_is_no_slower() -> None:
+    """Most of its calls meet other work in each round, and few of the champion's do."""
+    assert slowdown(*quiet_paces(both([(0.7, 0.2)] * 5), 2)) == pytest.approx(1)
+
+
+def test_a_slower_version_is_found_on_a_busy_machine() -> None:
+    """Its fastest calls are slow too."""
+    assert slowdown(*quiet_paces(both([(0.5, 0.5)] * 5, slower=3), 2)) == pytest.approx(3)
+
+
+def test_a_first_round_within_the_allowed_slowdown_is_enough() -> None:
+    """Nothing is sent again."""
+    assert slowdown(*quiet_paces(both([(0, 0)]), 2)) == pytest.approx(1)

@@ -273,6 +273,18 @@ def test_a_run_before_the_first_predictions_spends_no_budget(labeling: Labeling)
     assert run(context)["uncertain"] == 2
 
 
+def test_the_first_span_has_no_beginning(labeling: Labeling) -> None:
+    """The result shows no time before the first predictions, and the next span follows the last."""
+    context = labeling(uncertain_per_run=50)
+    assert not {"since", "until"} & set(run(context))
+    _predict(context, ["a"], YESTERDAY)
+    until = (NOW - SETTLING).isoformat()
+    first = run(context)
+    assert (first.get("since"), first["until"]) == (None, until)
+    _succeed(context, NOW)
+    assert run(context)["since"] == until
+
+
 def test_a_budget_adds_up_over_days() -> None:
     """Fractions are not lost, a missed night is made up for, and the first run has one day."""
     days = [NOW + timedelta(days=n) for n in range(11)]
