@@ -49,7 +49,7 @@ def _publish(context: JobContext, folder: Path, model: TrainedModel, data: Train
     dataset, models = folder / "dataset", context.storage.models
     dataset.mkdir()
     frames = [
-        pl.DataFrame({"text": rows.texts, "split": split})
+        pl.DataFrame({"text": rows.texts, "split": split, "label_source": "source"})
         for split, rows in (("train", data.train), ("test", data.test))
     ]
     pl.concat(frames).write_parquet(dataset / "examples.parquet")

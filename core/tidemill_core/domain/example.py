@@ -19,6 +19,8 @@ class LabelSource(StrEnum):
     """A declared source gave it with the text."""
     WEAK = "weak"
     """Labeling functions produced it."""
+    MODEL = "model"
+    """A model answered it with confidence, and nobody has judged the answer."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_core.settings.sources import SourceSettings
 from tidemill_core.settings.task_kind import TaskKind, check_kind
 from tidemill_core.settings.times import MOST_DAYS, MOST_HOURS
-from tidemill_core.settings.training import TrainingSettings
+from tidemill_core.settings.training import PseudoLabelSettings, TrainingSettings
 from tidemill_core.triton.addresses import named
 
 CHECKED_WINDOWS = 8
@@ -45,6 +45,8 @@ class TaskSettings(_SettingsSection):
     dataset version. If it is exceeded, no version is published."""
     labeling_functions: Path | None = None
     """A Python file with labeling functions, for rows without a label."""
+    pseudo_labels: PseudoLabelSettings | None = None
+    """The models' own confident answers, as training rows; unset: none."""
     labels: LabelNames = LabelNames()
     """Labels that are added, renamed or merged."""
     training: TrainingSettings = TrainingSettings()

@@ -5,7 +5,7 @@ from typing import Literal
 
 TaskKind = Literal["classification", "preference"]
 
-_OF_CLASSES = {"sources", "labeling_functions", "labels", "golden_examples"}
+_OF_CLASSES = {"sources", "labeling_functions", "labels", "golden_examples", "pseudo_labels"}
 _OF_CLASSES |= {"abstain_below", "abstain_for_precision", "rollout"}
 
 

@@ -4,8 +4,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidemill_core.settings.times import MOST_DAYS
+
 NetworkName = Literal["ngram", "transformer", "sentence_encoder"]
 """The networks: the names of the files in `jobs/tidemill_jobs/training/networks/`."""
+
+
+class PseudoLabelSettings(BaseModel):
+    """Which of its own answers a task's models learn from: stored ones, with their texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    min_confidence: float = Field(default=0.9, gt=0, le=1)
+    """Lowest confidence of an answer to learn from."""
+    max_rows: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Most answers in a dataset version. If there are more, it has a random sample of them."""
+    days: float = Field(default=365.0, gt=0, le=MOST_DAYS)
+    """Age of the oldest answers, in days."""
 
 
 class TrainingSettings(BaseModel):

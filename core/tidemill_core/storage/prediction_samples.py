@@ -1,13 +1,15 @@
 """Some of a window's predictions, found without reading the others."""
 
+from datetime import datetime
+
 from sqlalchemy import literal_column, select
 
-from tidemill_core.domain.prediction import Prediction
+from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_rows import in_sample, prediction_of_row
 from tidemill_core.storage.predictions import PredictionWindow, answered
-from tidemill_core.storage.schema import predictions
+from tidemill_core.storage.schema import feedback, predictions
 
 _NEWEST_SEARCHED = 10_000
 
@@ -30,6 +32,33 @@ class PredictionSamples:
         wanted = (*answered(window), *in_sample(count, limit), with_text)
         order = (predictions.c.sample_key, predictions.c.prediction_id)
         query = select(predictions).where(*wanted).order_by(*order).limit(limit)
+        with self._database.read() as connection:
+            return [prediction_of_row(row) for row in connection.execute(query).mappings()]
+
+    def unjudged(self, task: str, since: datetime, least: float, limit: int) -> list[Prediction]:
+        """Return a random sample of a task's confident answers that no verdict is about.
+
+        Only answers with a text that are not marked as abstained count. The same answers are
+        returned until others are stored, judged or removed.
+
+        Args:
+            task: the task.
+            since: the time from which answers count.
+            least: the lowest confidence.
+            limit: the most answers to return.
+        """
+        column = predictions.c
+        judged = select(feedback.c.sequence).where(feedback.c.prediction_id == column.prediction_id)
+        query = select(predictions).where(
+            column.task == task,
+            column.predict_time >= since,
+            column.text != literal_column("''"),
+            column.method != SHADOW_METHOD,
+            column.confidence >= least,
+            column.abstained.is_(False),
+            ~judged.exists(),
+        )
+        query = query.order_by(column.sample_key, column.prediction_id).limit(limit)
         with self._database.read() as connection:
             return [prediction_of_row(row) for row in connection.execute(query).mappings()]
 

@@ -11,7 +11,6 @@ import polars as pl
 from tidemill_core.clock import Clock
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.domain.example import Example
 from tidemill_core.errors import ConfigurationError, TooFewLabels
 from tidemill_core.settings import SourceSettings, TaskSettings
 from tidemill_core.storage.database import Page
@@ -22,8 +21,8 @@ from tidemill_jobs.context import JobContext, Progress, Result
 from tidemill_jobs.data.deciding.decide import decide
 from tidemill_jobs.data.deciding.quarantine_share import check_share
 from tidemill_jobs.data.deciding.weak_labels.weak_labels import open_weak_labels
-from tidemill_jobs.data.landing.feedback_rows import FEEDBACK, LABELS, landed_rows
-from tidemill_jobs.data.landing.intake import Intake, Segment
+from tidemill_jobs.data.landing.feedback_rows import ANSWERS, FEEDBACK, LABELS, landed_rows
+from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.preference_pairs import build_pairs
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.publishing.assemble import assemble
@@ -35,6 +34,7 @@ from tidemill_jobs.data.sources.source import Source
 from tidemill_jobs.data.task_folders import TaskFolders
 from tidemill_jobs.feedback.examples import FeedbackExamples, feedback_examples
 from tidemill_jobs.feedback.labels import label_examples
+from tidemill_jobs.feedback.pseudo_labels import pseudo_labels
 from tidemill_jobs.feedback.review import review_feedback
 
 
@@ -149,7 +149,12 @@ def build_dataset(
         segments = [segment for source in sources for segment in intake.land(source, progress)]
         progress(0.3, "reading the feedback")
         feedback = feedback_examples(storage, task, load_text_key(state_dir), trust)
-        segments += _land_feedback(intake, feedback, label_examples(storage, task))
+        answers = pseudo_labels(storage.prediction_samples, task, settings.pseudo_labels, clock())
+        segments += intake.land_snapshot(
+            FEEDBACK, landed_rows([*feedback.examples, *feedback.quarantined])
+        )
+        segments += intake.land_snapshot(LABELS, landed_rows(label_examples(storage, task)))
+        segments += intake.land_snapshot(ANSWERS, landed_rows(answers))
         cache = PreparedCache(folders.prepared, recipe.cleaning)
         weak = open_weak_labels(settings.labeling_functions, recipe.rename, progress)
         with mapping(ray_address) as mapped:
@@ -180,14 +185,6 @@ def _open_sources(task: str, declared: Sequence[SourceSettings]) -> list[Source]
             "ways, so their rows would mix. Remove one of them"
         )
     return sources
-
-
-def _land_feedback(
-    intake: Intake, feedback: FeedbackExamples, labels: Sequence[Example]
-) -> list[Segment]:
-    rows = landed_rows([*feedback.examples, *feedback.quarantined])
-    segments = intake.land_snapshot(FEEDBACK, rows)
-    return segments + intake.land_snapshot(LABELS, landed_rows(labels))
 
 
 def _check_labels(kept: pl.Series, task: str) -> None:

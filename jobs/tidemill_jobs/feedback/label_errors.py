@@ -27,6 +27,7 @@ _FEATURES = 1 << 16
 _SEED = 0
 _SHOWN = 10
 
+_NOT_CHECKED = [str(LabelSource.HUMAN), str(LabelSource.MODEL)]
 SUSPECTS = ("text_hash", "origin", "text", "label", "suggested_label", "quality")
 _NONE = pl.DataFrame(schema={**dict.fromkeys(SUSPECTS, pl.String), "quality": pl.Float64})
 
@@ -34,8 +35,8 @@ _NONE = pl.DataFrame(schema={**dict.fromkeys(SUSPECTS, pl.String), "quality": pl
 def run(context: JobContext) -> Result:
     """Queue the texts with suspicious labels in the task's newest dataset version for people.
 
-    Only training rows are checked, and none that people labeled. Each text is queued once,
-    whatever people decide.
+    Only training rows are checked, and none that people labeled or that a model answered. Each text
+    is queued once, whatever people decide.
 
     Returns:
         The `dataset_version` (empty if there is none), the number of `rows` checked, of `suspects`
@@ -54,9 +55,7 @@ def run(context: JobContext) -> Result:
     renames = context.task_settings.labels.rename
     examples = (
         read_dataset(str(context.dataset_folder(newest[0].dataset_version)))
-        .filter(
-            pl.col("split") == str(Split.TRAIN), pl.col("label_source") != str(LabelSource.HUMAN)
-        )
+        .filter(pl.col("split") == str(Split.TRAIN), ~pl.col("label_source").is_in(_NOT_CHECKED))
         .with_columns(pl.col("label").replace(renames))
     )
     suspects = suspected_errors(examples, context.settings.feedback.max_suspects, context.progress)

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta, timezone
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from tests.contract.storage.values import NOW, later, prediction
+from tests.contract.storage.values import NOW, later, prediction, verdict
 from tidemill_core.domain.prediction import SHADOW_METHOD, Score
 from tidemill_core.storage.predictions import PredictionWindow, Span
 from tidemill_core.storage.storage import Storage
@@ -148,3 +148,16 @@ def test_the_newest_texts_of_a_span(storage: Storage) -> None:
     storage.predictions.add([*made, prediction("shadow", method=SHADOW_METHOD)])
     span = Span("support", NOW, later(60))
     assert storage.predictions.recent_texts(span, 2) == ["text c", "text b"]
+
+
+def test_confident_answers_that_no_verdict_is_about(storage: Storage) -> None:
+    """Sure answers with a text come back, always the same ones; judged and doubtful ones do not."""
+    made = [prediction(f"p{n}", predict_time=later(n)) for n in range(4)]
+    doubtful: list[dict[str, object]] = [{"confidence": 0.69}, {"abstained": True}, {"text": ""}]
+    others = [*doubtful, {"method": SHADOW_METHOD}, {"task": "arxiv"}, {"predict_time": later(-1)}]
+    storage.predictions.add([*made, *(prediction(f"x{n}", **o) for n, o in enumerate(others))])
+    storage.feedback.add([verdict("p3", label=None, correct=False)])
+    find = storage.prediction_samples.unjudged
+    assert {each.prediction_id for each in find("support", NOW, 0.7, 9)} == {"p0", "p1", "p2"}
+    assert len(some := find("support", NOW, 0.7, 2)) == 2
+    assert find("support", NOW, 0.7, 2) == some

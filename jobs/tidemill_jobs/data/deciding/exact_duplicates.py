@@ -1,7 +1,7 @@
 """Exact duplicates: each text is kept once, with its most trusted label.
 
 Texts are equal if their `text_key` is. Their label comes from the most trusted label source that
-has a winner: people, users' feedback, the source, then labeling functions.
+has a winner: people, users' feedback, the source, labeling functions, then models' own answers.
 - The label with the most weight among a label source's rows wins. In a tie the source's rows are
   CONTRADICTORY_LABELS, and the next source decides.
 - Rows of the winning source with another label are CONTRADICTORY_LABELS too; rows of a less

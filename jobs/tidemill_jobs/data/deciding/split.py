@@ -3,8 +3,8 @@
 A text's hash decides, so the split never changes. Validation and test have the source's labels and
 people's labels of random texts. Users mostly give feedback if the champion was wrong, so any
 challenger would win on feedback. Therefore feedback trains and never judges: on a held-out text it
-is HELD_OUT. So are labels of labeling functions, and people's labels of texts that were chosen for
-another reason, unless a judging row has the text.
+is HELD_OUT. So are labels of labeling functions, models' own answers, and people's labels of texts
+that were chosen for another reason, unless a judging row has the text.
 """
 
 import polars as pl

@@ -1,6 +1,6 @@
-"""Tidemill's own sources: users' feedback and people's labels.
+"""Tidemill's own sources: users' feedback, people's labels and models' confident answers.
 
-Both are in the database, where verdicts change and texts expire. So each build reads all of them,
+All are in the database, where verdicts change and texts expire. So each build reads all of them,
 and lands the differences from the last build.
 """
 
@@ -13,6 +13,7 @@ from tidemill_jobs.data.landing.intake import LANDED
 
 FEEDBACK = "feedback"
 LABELS = "labels"
+ANSWERS = "answers"
 """Names that no declared source has."""
 
 

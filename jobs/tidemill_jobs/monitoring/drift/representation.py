@@ -17,6 +17,7 @@ import polars as pl
 from sklearn.cluster import KMeans
 
 from tidemill_core.dataset_folder import EXAMPLES_FILE
+from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.split import Split
 from tidemill_core.model_repository import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
@@ -147,9 +148,11 @@ def read_dataset(
     """
     del changed_ns
     rows = pl.scan_parquet(dataset / EXAMPLES_FILE, glob=False)
+    # A text that only the model labeled is not familiar because of that.
+    labeled = pl.col("label_source") != str(LabelSource.MODEL)
     # The rows are sorted by a hash of their texts, so the first ones are a random sample.
     training, held_out = (
-        rows.filter(pl.col("split") == split).head(SAMPLE).collect()["text"].to_list()
+        rows.filter(pl.col("split") == split, labeled).head(SAMPLE).collect()["text"].to_list()
         for split in (Split.TRAIN, Split.TEST)
     )
     if min(len(training), len(held_out)) < FEWEST:

@@ -138,7 +138,7 @@ class DatasetVersion(_message.Message):
 
     @_builtins.property
     def label_source_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Rows by source of the label: human, feedback, source, weak."""
+        """Rows by source of the label: human, feedback, source, weak, model."""
 
     @_builtins.property
     def quarantine_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -577,7 +577,7 @@ class Example(_message.Message):
     label: _builtins.str
     """Its label."""
     label_source: _builtins.str
-    """Where the label comes from: human, feedback, source, weak."""
+    """Where the label comes from: human, feedback, source, weak, model."""
     weight: _builtins.float
     """Its weight in the training, in (0, 1]."""
     annotator: _builtins.str

@@ -45,7 +45,10 @@ def rows(newcomer: JobContext) -> Path:
     """The Parquet file of a dataset version, whose hold-out was answered by the model."""
     folder = newcomer.datasets.folder("support", "d" * 64)
     splits = {"train": known_texts(1), "test": known_texts(2)}
-    frames = [pl.DataFrame({"text": texts, "split": split}) for split, texts in splits.items()]
+    frames = [
+        pl.DataFrame({"text": texts, "split": split, "label_source": "source"})
+        for split, texts in splits.items()
+    ]
     folder.mkdir(parents=True)
     pl.concat(frames).write_parquet(folder / "examples.parquet")
     return folder / "examples.parquet"
@@ -138,6 +141,21 @@ def test_a_new_topic_is_named(context: JobContext, answer: Answer) -> None:
     assert set(topic["terms"]) == {"bitcoin", "wallet"}
     assert topic["row_count"] == 60
     assert topic["share"] == pytest.approx(60 / ROWS)
+
+
+def test_a_topic_stays_new_until_someone_labels_it(
+    context: JobContext, answer: Answer, rows: Path
+) -> None:
+    """Texts that only a model labeled in training do not make a topic familiar."""
+    texts = known_texts(3)
+    texts[:60] = [f"bitcoin wallet {number}" for number in range(60)]
+    answer(texts)
+    before, learned = pl.read_parquet(rows), [f"bitcoin wallet {number}" for number in range(99)]
+    own = pl.DataFrame({"text": learned, "split": "train", "label_source": "model"})
+    pl.concat([own, before]).write_parquet(rows)
+    assert signal(run(context), "representation")["drifted"]
+    pl.concat([own.with_columns(label_source=pl.lit("human")), before]).write_parquet(rows)
+    assert run(context)["new_topics"] == []
 
 
 def test_longer_texts_are_drift(context: JobContext, answer: Answer) -> None:

@@ -30,6 +30,7 @@ from tidemill_jobs.labeling_functions import LabelingFunction
 MAX_LABELS = 1_000
 MAX_GOLD_TEXTS = 5_000
 _TEXTS_AT_ONCE = 20_000
+_GUESSES = [str(LabelSource.WEAK), str(LabelSource.MODEL)]
 
 
 class _BadAnswer(Exception):
@@ -89,7 +90,7 @@ class WeakLabels:
 
         Args:
             examples: `text`, `origin`, `label` and `label_source`. The accuracy is measured on the
-                first MAX_GOLD_TEXTS that functions did not label.
+                first MAX_GOLD_TEXTS that neither functions nor models labeled.
 
         Returns:
             For each function its name as `function`, its `line`, and the `labels` that it gave. Of
@@ -102,7 +103,7 @@ class WeakLabels:
             DataError: LABELING_FUNCTION_FAILED.
             RunCanceled: someone stopped the run.
         """
-        gold = examples.filter(pl.col("label_source") != str(LabelSource.WEAK))
+        gold = examples.filter(~pl.col("label_source").is_in(_GUESSES))
         gold = gold.head(MAX_GOLD_TEXTS)
         votes = self._vote(gold)
         numbers = [self._numbers.get(label, len(self._labels)) for label in gold["label"]]

@@ -10,7 +10,7 @@ from tidemill_core.domain.example import LabelSource
 from tidemill_jobs.data.deciding.exact_duplicates import exact_duplicates
 from tidemill_jobs.data.deciding.prepared_rows import TRUST
 
-HUMAN, FEEDBACK, SOURCE, WEAK = LabelSource
+HUMAN, FEEDBACK, SOURCE, WEAK, MODEL = LabelSource
 Row = tuple[str, str, LabelSource, float]
 
 
@@ -61,6 +61,12 @@ def test_people_beat_users_who_beat_the_source_who_beats_functions() -> None:
     rows = _rows(("x", "a", WEAK), ("x", "b", SOURCE), ("x", "b", SOURCE), ("x", "c", FEEDBACK))
     assert _outcome(*rows) == ["CORRECTED", "CORRECTED", "CORRECTED", "KEPT"]
     assert _outcome(*rows, ("x", "d", HUMAN, 1.0)) == ["CORRECTED"] * 4 + ["KEPT"]
+
+
+def test_a_models_own_answer_is_trusted_least() -> None:
+    """A label of functions beats many answers of models."""
+    rows = _rows(("x", "a", WEAK), ("x", "b", MODEL), ("x", "b", MODEL))
+    assert _outcome(*rows) == ["KEPT", "CORRECTED", "CORRECTED"]
 
 
 def test_a_confirmation_is_a_duplicate() -> None:

@@ -33,7 +33,7 @@ export interface DatasetVersion {
   rowCounts: { [key: string]: number };
   /** Rows by label. */
   labelCounts: { [key: string]: number };
-  /** Rows by source of the label: human, feedback, source, weak. */
+  /** Rows by source of the label: human, feedback, source, weak, model. */
   labelSourceCounts: { [key: string]: number };
   /** Ingested rows that are not in it, by the rule that excluded them. */
   quarantineCounts: { [key: string]: number };
@@ -196,7 +196,7 @@ export interface Example {
   text: string;
   /** Its label. */
   label: string;
-  /** Where the label comes from: human, feedback, source, weak. */
+  /** Where the label comes from: human, feedback, source, weak, model. */
   labelSource: string;
   /** Its weight in the training, in (0, 1]. */
   weight: number;
