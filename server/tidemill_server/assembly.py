@@ -31,6 +31,7 @@ from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
+from tidemill_server.handlers.preference import PreferenceHandler
 from tidemill_server.handlers.rollout import RolloutHandler
 from tidemill_server.inference.admission import TaskAdmission
 from tidemill_server.inference.answers import Answers
@@ -196,8 +197,9 @@ def _handlers(
 ) -> Handlers:
     return Handlers(
         prediction=PredictionHandler(predictor, router, storage.predictions, signer, tracing),
-        feedback=FeedbackHandler(storage.feedback, storage.preferences, signer, router, clock),
+        feedback=FeedbackHandler(storage.feedback, signer, router, clock),
         held_feedback=HeldFeedbackHandler(storage.feedback_holds, router, clock),
+        preference=PreferenceHandler(storage.preferences, router, clock),
         labeling=LabelingHandler(
             storage.label_items,
             storage.datasets,

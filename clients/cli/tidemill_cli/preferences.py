@@ -20,6 +20,15 @@ from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
 from tidemill_core.domain import preference as domain
 
+PairTask = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help="The task, or '' for none; not needed if there is only one.",
+        show_default=False,
+    ),
+]
+
 app = group("tidemill preferences export --format jsonl --out pairs")
 
 
@@ -31,12 +40,7 @@ def submit(
     prompt: Annotated[str, typer.Option(help="The question.")],
     chosen: Annotated[str, typer.Option(help="The better answer.")],
     rejected: Annotated[str, typer.Option(help="The other answer.")],
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="The task, or '' for none; not needed if there is only one.", show_default=False
-        ),
-    ] = None,
+    task: PairTask = None,
     annotator: Annotated[
         str, typer.Option(help="Who says so; you by default.", show_default=False)
     ] = "",
@@ -60,6 +64,35 @@ def submit(
         "task": stored.task,
         "annotator": stored.annotator,
         "replaces": stored.replaced_preference_id,
+    }
+    print_one(stored, fields, as_json)
+
+
+@app.command(
+    epilog='Example: tidemill preferences propose --prompt "Where is my card?" '
+    '--first "It was sent on Monday." --second "No idea."'
+)
+def propose(
+    prompt: Annotated[str, typer.Option(help="The question.")],
+    first: Annotated[str, typer.Option(help="One answer.")],
+    second: Annotated[str, typer.Option(help="The other answer.")],
+    task: PairTask = None,
+    address: Address = "",
+    as_json: AsJson = False,
+) -> None:
+    """Store two answers to a prompt for people to judge in the console."""
+    with connected(address) as client:
+        request = pb.SubmitPreferencePairRequest(
+            task=the_task(client, "", address) if task is None else task,
+            prompt=prompt,
+            first=first,
+            second=second,
+        )
+        stored = client.feedback.SubmitPreferencePair(request, timeout=CALL_SECONDS).pair
+    fields = {
+        "stored": stored.pair_id,
+        "task": stored.task,
+        "judgements": stored.judgement_count,
     }
     print_one(stored, fields, as_json)
 

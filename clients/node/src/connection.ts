@@ -163,6 +163,8 @@ function serviceConfig(balanced: boolean): string {
     FeedbackServiceService.submitFeedback, // the server recognizes a repeated verdict
     FeedbackServiceService.listPreferences,
     FeedbackServiceService.submitPreference,
+    FeedbackServiceService.submitPreferencePair,
+    FeedbackServiceService.nextPreferencePairs,
   ];
   return JSON.stringify({
     ...(balanced && { loadBalancingConfig: [{ round_robin: {} }] }),

@@ -48,6 +48,8 @@ _REPEATABLE = (
     "BatchPredict",
     "SubmitFeedback",
     "SubmitPreference",
+    "SubmitPreferencePair",
+    "NextPreferencePairs",
     "SubmitLabel",
 )
 _SERVICE_MODULES: tuple[Any, ...] = (

@@ -41,14 +41,49 @@ class Preference:
     @property
     def pair_hash(self) -> str:
         """SHA-256, in hex, that all judgements of a pair share, whichever answer they choose."""
-        answers = sorted((content_hash(self.chosen), content_hash(self.rejected)))
-        joined = " ".join((content_hash(self.prompt), *answers))
-        return hashlib.sha256(joined.encode()).hexdigest()
+        return _pair_hash(self.prompt, self.chosen, self.rejected)
 
     @property
     def prefers_first(self) -> bool:
         """Whether it chooses the answer with the smaller content hash."""
         return content_hash(self.chosen) < content_hash(self.rejected)
+
+
+@dataclass(frozen=True)
+class PreferencePair:
+    """Two answers to a prompt, for people to judge.
+
+    Attributes:
+        task: the task it belongs to; may be empty.
+        prompt: the prompt.
+        first: the answer with the smaller content hash, so that the order says nothing.
+        second: the other answer.
+        create_time: when it was stored.
+        judgement_count: how many annotators judged it.
+    """
+
+    task: str
+    prompt: str
+    first: str
+    second: str
+    create_time: datetime
+    judgement_count: int = 0
+
+    @property
+    def pair_id(self) -> str:
+        """The `pair_hash` of its judgements."""
+        return _pair_hash(self.prompt, self.first, self.second)
+
+
+def pair_of(task: str, prompt: str, answers: tuple[str, str], now: datetime) -> PreferencePair:
+    """Return the pair of two answers, in an order that says nothing about them."""
+    first, second = sorted(answers, key=content_hash)
+    return PreferencePair(task, prompt, first, second, now)
+
+
+def _pair_hash(prompt: str, *answers: str) -> str:
+    joined = " ".join((content_hash(prompt), *sorted(map(content_hash, answers))))
+    return hashlib.sha256(joined.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tidemill_core.storage.schema import (
     feedback,
     label_items,
     predictions,
+    preference_pairs,
     preferences,
 )
 
@@ -60,6 +61,12 @@ _HOLDERS = (
         preferences.c.sequence,
         tuple(preferences.c[name] for name in ("prompt", "chosen", "rejected", "reason")),
         lambda: delete(preferences),
+    ),
+    _Holder(
+        preference_pairs,
+        preference_pairs.c.sequence,
+        tuple(preference_pairs.c[name] for name in ("prompt", "first", "second")),
+        lambda: delete(preference_pairs),
     ),
 )
 

@@ -1,19 +1,19 @@
-"""Judgements of preference pairs: durable once written, and written once even if sent again."""
+"""Preference pairs and their judgements: durable once written, and once even if sent again."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from tidemill_core.domain.preference import Preference
+from tidemill_core.domain.preference import Preference, PreferencePair, pair_of
 from tidemill_core.storage.database import Database, Page
-from tidemill_core.storage.schema import preferences
+from tidemill_core.storage.schema import preference_pairs, preferences
 
 
 class PreferenceStore:
-    """The table of preference pairs."""
+    """The tables of preference pairs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,8 +44,48 @@ class PreferenceStore:
                     return latest
                 if latest.prefers_first is not item.prefers_first:
                     item = replace(item, replaced_preference_id=latest.preference_id)
+            else:
+                self._count(connection, item)
             connection.execute(preferences.insert(), _row(item))
         return item
+
+    def _count(self, connection: Connection, item: Preference) -> None:
+        """Count an annotator's first judgement of a pair."""
+        answers = item.chosen, item.rejected
+        self._put(connection, pair_of(item.task, item.prompt, answers, item.create_time))
+        count = preference_pairs.c.judgement_count
+        counted = update(preference_pairs).where(_is_pair(item.task, item.pair_hash))
+        connection.execute(counted.values(judgement_count=count + 1))
+
+    def _put(self, connection: Connection, pair: PreferencePair) -> None:
+        row = {**vars(pair), "pair_hash": pair.pair_id}
+        self._database.insert_ignoring_repeats(connection, preference_pairs, [row])
+
+    def add_pair(self, pair: PreferencePair) -> PreferencePair:
+        """Write a pair that people can judge, and return it as stored first."""
+        query = select(preference_pairs).where(_is_pair(pair.task, pair.pair_id))
+        with self._database.write() as connection:
+            self._put(connection, pair)
+            return _pair(connection.execute(query).mappings().one())
+
+    def waiting_pairs(self, task: str, annotator: str, limit: int) -> list[PreferencePair]:
+        """Return pairs that an annotator has not judged: the least judged, then the oldest first.
+
+        Args:
+            task: the pairs' task; empty for those without one.
+            annotator: the annotator.
+            limit: the most pairs to return.
+        """
+        pairs = preference_pairs.c
+        judged = select(preferences.c.sequence).where(
+            preferences.c.pair_hash == pairs.pair_hash,
+            preferences.c.task == pairs.task,
+            preferences.c.annotator == annotator,
+        )
+        query = select(preference_pairs).where(pairs.task == task, ~judged.exists())
+        query = query.order_by(pairs.judgement_count, pairs.sequence).limit(limit)
+        with self._database.read() as connection:
+            return list(map(_pair, connection.execute(query).mappings()))
 
     def count_pairs(self, task: str, since: datetime | None) -> int:
         """Count the pairs of a task that were judged after a time, or ever."""
@@ -59,6 +99,15 @@ class PreferenceStore:
     def page(self, task: str, page: Page) -> tuple[list[Preference], str]:
         """Return a page of judgements, newest first, and the next page's token."""
         return self._database.page(_preference, preferences, page, task=task)
+
+
+def _is_pair(task: str, pair_hash: str) -> ColumnElement[bool]:
+    return (preference_pairs.c.task == task) & (preference_pairs.c.pair_hash == pair_hash)
+
+
+def _pair(row: Mapping[Any, Any]) -> PreferencePair:
+    values = {name: row[name] for name in row if name not in ("sequence", "pair_hash")}
+    return PreferencePair(**values)
 
 
 def _find(connection: Connection, *conditions: Any) -> Preference | None:

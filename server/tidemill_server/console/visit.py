@@ -33,6 +33,7 @@ NOTICES: Mapping[str, str] = {
     "cancelled": "The run will stop.",
     "corrected": "Thank you. The verdict is stored, and trains the next version.",
     "key_revoked": "The key is revoked.",
+    "pair_stored": "The pair is stored: it waits for people on this page.",
     "paused": "Releases are paused: the task is not retrained.",
     "promoted": "The version is champion now.",
     "resolved": "The verdict is reviewed.",

@@ -38,8 +38,12 @@ class Route:
 
 
 _TEXT = "I am still waiting on my card"
-_WHY = {"actor": "ann", "comment": "the canary looks good"}
-_PAUSE = {"actor": "ann", "comment": "Black Friday"}
+_ANN = {"actor": "ann"}
+_WHY = {**_ANN, "comment": "the canary looks good"}
+_QUESTION = {"task": "TASK", "prompt": "Where is my card?"}
+_ANSWERS = ("It is on its way. It arrives within a week.", "I do not know.")
+_SILENCE = {**_ANN, "task": "TASK", "kind": "drift", "end_time": "END_TIME", "reason": "a test"}
+_PAUSE = {**_ANN, "comment": "Black Friday"}
 
 # The first route whose path matches counts, so `/x/{id}:do` is before `/x/{id}`.
 ROUTES = (
@@ -95,15 +99,22 @@ ROUTES = (
         "/v1/preferences",
         "FeedbackService/SubmitPreference",
         "preference",
-        {
-            "task": "TASK",
-            "prompt": "Where is my card?",
-            "chosen": "It is on its way. It arrives within a week.",
-            "rejected": "I do not know.",
-            "annotator": "ann",
-        },
+        {**_QUESTION, "chosen": _ANSWERS[0], "rejected": _ANSWERS[1], "annotator": "ann"},
     ),
     Route("GET", "/v1/preferences", "FeedbackService/ListPreferences", example={"task": "TASK"}),
+    Route(
+        "POST",
+        "/v1/preference-pairs",
+        "FeedbackService/SubmitPreferencePair",
+        "pair",
+        {**_QUESTION, "first": _ANSWERS[0], "second": _ANSWERS[1]},
+    ),
+    Route(
+        "GET",
+        "/v1/preference-pairs",
+        "FeedbackService/NextPreferencePairs",
+        example={"task": "TASK", "annotator": "ann", "max_items": 10},
+    ),
     Route(
         "POST",
         "/v1/tasks/{task}/label-items:lease",
@@ -200,21 +211,9 @@ ROUTES = (
         "/v1/alerts/{alert_id}:acknowledge",
         "MonitoringService/AcknowledgeAlert",
         "alert",
-        {"actor": "ann"},
+        _ANN,
     ),
-    Route(
-        "POST",
-        "/v1/silences",
-        "MonitoringService/SilenceAlerts",
-        "silence",
-        {
-            "task": "TASK",
-            "kind": "drift",
-            "end_time": "END_TIME",
-            "reason": "we import last year's mails",
-            "actor": "ann",
-        },
-    ),
+    Route("POST", "/v1/silences", "MonitoringService/SilenceAlerts", "silence", _SILENCE),
     Route("GET", "/v1/silences", "MonitoringService/ListSilences", example={"active_only": True}),
     Route("POST", "/v1/silences/{silence_id}:end", "MonitoringService/EndSilence", "silence"),
     Route("GET", "/v1/jobs", "JobService/ListJobs", example={"page_size": 10}),

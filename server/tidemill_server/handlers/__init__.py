@@ -16,6 +16,7 @@ from tidemill_server.handlers.model import ModelHandler
 from tidemill_server.handlers.model_import import ModelImporter
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.handlers.prediction import PredictionHandler
+from tidemill_server.handlers.preference import PreferenceHandler
 from tidemill_server.handlers.rollout import RolloutHandler
 
 
@@ -26,6 +27,7 @@ class Handlers:
     prediction: PredictionHandler
     feedback: FeedbackHandler
     held_feedback: HeldFeedbackHandler
+    preference: PreferenceHandler
     labeling: LabelingHandler
     dataset: DatasetHandler
     model: ModelHandler

@@ -1,4 +1,4 @@
-"""Feedback on predictions, and preferences between two answers."""
+"""Feedback on predictions."""
 
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -6,18 +6,14 @@ from dataclasses import dataclass, field
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
-from tidemill_core.domain.preference import Preference
-from tidemill_core.domain.split import normalize
 from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError, UnknownLabel
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback import FeedbackStore
-from tidemill_core.storage.preferences import PreferenceStore
 from tidemill_server.handlers.fields import (
     MAX_COMMENT_LENGTH,
     MAX_KEY_LENGTH,
     check_text,
-    check_visible,
     check_words,
 )
 from tidemill_server.handlers.threads import in_thread
@@ -26,10 +22,6 @@ from tidemill_server.inference.router import Router
 CHUNK = 500
 """Number of a stream's feedback messages that are stored in one transaction."""
 MAX_LISTED_REJECTIONS = 1000
-MAX_PREFERENCE_TEXT_LENGTH = 16_000
-"""Characters of a prompt or an answer."""
-MAX_PREFERENCES_A_PAGE = 100
-"""As many of the largest ones fit into one message."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +72,10 @@ class FeedbackOutcome:
 
 
 @dataclass(frozen=True)
-class NewPreference:
-    """A submitted preference between two answers."""
-
-    task: str
-    prompt: str
-    chosen: str
-    rejected: str
-    annotator: str
-    reason: str
-    request_id: str
-
-
-@dataclass(frozen=True)
 class FeedbackHandler:
-    """Stores and lists feedback and preferences."""
+    """Stores and lists feedback."""
 
     feedback: FeedbackStore
-    preferences: PreferenceStore
     signer: PredictionIdSigner
     router: Router
     clock: Clock
@@ -160,33 +138,6 @@ class FeedbackHandler:
     ) -> tuple[list[Feedback], str]:
         """Return a page of feedback, newest first, and the next page's token."""
         return self.feedback.page(task, prediction_id, page)
-
-    @in_thread
-    def submit_preference(self, new: NewPreference) -> Preference:
-        """Store which of two answers is better.
-
-        Raises:
-            InvalidArgument: names the field and the rule.
-        """
-        if new.task:
-            self.router.task_settings(new.task)
-        for name in ("prompt", "chosen", "rejected"):
-            check_visible(name, getattr(new, name), MAX_PREFERENCE_TEXT_LENGTH)
-        check_visible("annotator", new.annotator, MAX_KEY_LENGTH)
-        check_words("reason", new.reason, MAX_COMMENT_LENGTH)
-        check_words("request_id", new.request_id, MAX_KEY_LENGTH)
-        if normalize(new.chosen) == normalize(new.rejected):
-            rule = "is the same answer as chosen, except for case, spacing or Unicode form"
-            raise InvalidArgument("SAME_ANSWER", "rejected", rule)
-        preference_id = uuid.uuid4().hex
-        return self.preferences.add(
-            Preference(preference_id=preference_id, create_time=self.clock(), **vars(new))
-        )
-
-    @in_thread
-    def list_preferences(self, task: str, page: Page) -> tuple[list[Preference], str]:
-        """Return a page of preferences, newest first, and the next page's token."""
-        return self.preferences.page(task, page.at_most(MAX_PREFERENCES_A_PAGE))
 
     def _checked(self, new: NewFeedback) -> Feedback:
         """Return checked feedback without a database query. Raises as `submit`."""

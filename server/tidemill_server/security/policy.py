@@ -47,6 +47,7 @@ _PREDICT_ANY = Rule(Scope.PREDICT)
 _INFER = Rule(Scope.PREDICT, TaskSource.MODEL_NAME)
 _MODEL = Rule(Scope.PREDICT, TaskSource.NAME)
 _FEEDBACK = Rule(Scope.FEEDBACK, TaskSource.PREDICTION_ID)
+_JUDGE = Rule(Scope.FEEDBACK, TaskSource.TASK)
 _LABEL = Rule(Scope.LABEL, TaskSource.TASK)
 _SEE = Rule(Scope.ADMIN, TaskSource.TASK)
 _SEE_ANY = Rule(Scope.ADMIN)
@@ -68,8 +69,10 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "ListFeedback": _SEE,
         "ListHeldFeedback": _SEE,
         "ResolveHeldFeedback": _CHANGE,
-        "SubmitPreference": Rule(Scope.FEEDBACK, TaskSource.TASK),
+        "SubmitPreference": _JUDGE,
         "ListPreferences": _SEE,
+        "SubmitPreferencePair": _JUDGE,
+        "NextPreferencePairs": _JUDGE,
     },
     "tidemill.v1.LabelingService": {
         "LeaseLabelItems": _LABEL,

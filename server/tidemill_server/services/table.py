@@ -59,7 +59,7 @@ def method_table(
     """Return every method by its path, with reflection if `reflect` is set."""
     servicers = (
         PredictionServicer(handlers.prediction, windows),
-        FeedbackServicer(handlers.feedback, handlers.held_feedback),
+        FeedbackServicer(handlers.feedback, handlers.held_feedback, handlers.preference),
         LabelingServicer(handlers.labeling),
         DatasetServicer(handlers.dataset),
         ModelServicer(handlers.model, handlers.model_importer, handlers.rollout),

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
+from tidemill_core.domain.preference import pair_of
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
@@ -60,10 +61,17 @@ def test_texts_go_and_rows_stay(storage: Storage) -> None:
     for place in ("prompt", "chosen", "rejected"):
         storage.preferences.add(preference(**{place: TEXT}))
     storage.preferences.add(preference())
+    storage.preferences.add_pair(pair_of("support", "which?", (TEXT, "another"), NOW))
     for text in ("MY name", "another"):
         storage.label_items.add([label_request(text=text)], 1, NOW)
     found = _erase(storage)
-    assert found == {"predictions": 2001, "feedback": 1, "preferences": 3, "label_items": 1}
+    assert found == {
+        "predictions": 2001,
+        "feedback": 1,
+        "preferences": 3,
+        "preference_pairs": 4,
+        "label_items": 1,
+    }
     assert _erase(storage).total() == 0
     texts = storage.predictions.texts_and_labels([*names, "q1", "r1"])
     assert Counter(text for text, _ in texts.values()) == {"": 2001, "another": 1, TEXT: 1}
@@ -94,7 +102,7 @@ def test_a_pair_without_a_task_is_every_tasks(storage: Storage) -> None:
     """Any task's request erases a pair without a task."""
     storage.preferences.add(preference(TEXT, task=""))
     storage.preferences.add(preference(TEXT, task="other"))
-    assert _erase(storage) == {"preferences": 1}
+    assert _erase(storage) == {"preferences": 1, "preference_pairs": 1}
 
 
 def test_an_erased_text_is_not_queued_again(storage: Storage) -> None:

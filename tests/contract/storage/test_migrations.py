@@ -11,12 +11,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import column, insert, inspect, table, text
 
-from tests.contract.storage.values import dataset, verdict
+from tests.contract.storage.values import dataset, preference, verdict
 from tests.plugins.postgres import Postgres
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.migrate import MIGRATIONS
-from tidemill_core.storage.schema import dataset_versions, metadata
+from tidemill_core.storage.schema import dataset_versions, metadata, preferences
 from tidemill_core.storage.storage import open_storage
 
 _AT_FIRST = (
@@ -103,6 +103,24 @@ def test_what_was_built_before_has_a_build_time(empty_database_url: str) -> None
     database.close()
     storage = open_storage(empty_database_url)
     assert storage.datasets.get("a" * 64) == dataset("a" * 64)
+    storage.database.close()
+
+
+def test_pairs_that_were_judged_wait_for_other_annotators(empty_database_url: str) -> None:
+    """Each pair of an older database is one to judge, with the number of people who judged it."""
+    database, config = Database(empty_database_url), Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    judged = [preference(), preference("a cat", "a card", annotator="ben"), preference()]
+    with database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0023")
+        rows = [{**vars(each), "request_id": None, "pair_hash": each.pair_hash} for each in judged]
+        connection.execute(preferences.insert(), rows)
+    database.close()
+    storage = open_storage(empty_database_url)
+    [pair] = storage.preferences.waiting_pairs("support", "eve", 10)
+    assert (pair.pair_id, pair.judgement_count) == (judged[0].pair_hash, 2)
+    assert {pair.first, pair.second} == {"a card", "a cat"}
     storage.database.close()
 
 

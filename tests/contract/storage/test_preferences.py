@@ -1,11 +1,12 @@
-"""The table of preference pairs."""
+"""The tables of preference pairs."""
 
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
 
 from tests.contract.storage.values import NOW, at_once, later, preference
-from tidemill_core.domain.preference import Preference
+from tidemill_core.domain.preference import Preference, pair_of
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
 
@@ -110,3 +111,24 @@ def test_minds_that_change_at_once_make_one_chain(
     assert [each.create_time for each in stored] == [NOW] * len(stored)
     ids = [each.preference_id for each in stored]
     assert [each.replaced_preference_id for each in stored] == ["", *ids[:-1]]
+
+
+def test_a_pair_waits_until_its_annotator_has_judged_it(storage: Storage) -> None:
+    """A pair is stored once; the least judged come first, and a judged pair is one of them."""
+    store = storage.preferences
+    old = store.add_pair(pair_of("support", "refund?", ("yes", "no"), NOW))
+    assert store.add_pair(pair_of("support", "REFUND? ", ("NO", "yes"), later(1))) == old
+    new = store.add_pair(pair_of("support", "where?", ("here", "there"), NOW))
+    store.add_pair(pair_of("", "where?", ("here", "there"), NOW))
+    store.add(preference("no", "yes", prompt="refund?", annotator="ben"))
+    store.add(preference("yes", "no", prompt="refund?", annotator="ben"))
+    judged = replace(old, judgement_count=1)
+    assert store.waiting_pairs("support", "ana", 10) == [new, judged]
+    assert store.waiting_pairs("support", "ana", 1) == [new]
+    assert store.waiting_pairs("support", "ben", 10) == [new]
+    own = store.add(preference())
+    assert [pair.pair_id for pair in store.waiting_pairs("support", "ben", 10)] == [
+        new.pair_id,
+        own.pair_hash,
+    ]
+    assert store.waiting_pairs("support", "ana", 10) == [new, judged]

@@ -93,6 +93,43 @@ def test_a_lone_surrogate_is_malformed(front: Front) -> None:
     assert words(refused) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE", "message")
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"task": "weather"}, "UNKNOWN_TASK", "task"),
+        ({"prompt": ""}, "BLANK_TEXT", "prompt"),
+        ({"second": "s" * (LONGEST + 1)}, "VALUE_TOO_LONG", "second"),
+        ({"second": "ONE "}, "SAME_ANSWER", "second"),
+    ],
+)
+def test_a_wrong_pair_is_refused_by_field(
+    front: Front, fields: dict[str, Any], reason: str, field: str
+) -> None:
+    """Each broken rule is INVALID_ARGUMENT with its reason and field."""
+    pair = {"task": "support", "prompt": "p", "first": "one", "second": "two", **fields}
+    request = pb.SubmitPreferencePairRequest(**pair)
+    refused = refusal(lambda: front.feedback.SubmitPreferencePair(request, timeout=10))
+    assert words(refused) == ("INVALID_ARGUMENT", reason, field)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"task": "weather"}, "UNKNOWN_TASK", "task"),
+        ({"annotator": " "}, "BLANK_TEXT", "annotator"),
+        ({"max_items": 101}, "INVALID_MAX_ITEMS", "max_items"),
+        ({"max_items": -1}, "INVALID_MAX_ITEMS", "max_items"),
+    ],
+)
+def test_wrong_questions_for_pairs_are_refused(
+    front: Front, fields: dict[str, Any], reason: str, field: str
+) -> None:
+    """Each broken rule is INVALID_ARGUMENT with its reason and field."""
+    request = pb.NextPreferencePairsRequest(**{"task": "support", "annotator": "a", **fields})
+    refused = refusal(lambda: front.feedback.NextPreferencePairs(request, timeout=10))
+    assert words(refused) == ("INVALID_ARGUMENT", reason, field)
+
+
 def test_repeating_a_request_id_changes_nothing(front: Front, workspace: Workspace) -> None:
     """The same request id gets the first answer again, whatever else the repeat says."""
     first = submit(front, annotator="repeats", request_id="preference-1")

@@ -57,6 +57,7 @@ def test_every_command_can_print_json(name: str) -> None:
         ["feedback", "submit", "id", "--correct"],
         ["feedback", "list"],
         ["preferences", "submit", "--prompt", "p", "--chosen", "a", "--rejected", "b"],
+        ["preferences", "propose", "--prompt", "p", "--first", "a", "--second", "b"],
         ["preferences", "list"],
         ["preferences", "stats"],
         ["preferences", "export", "--out", "pairs"],

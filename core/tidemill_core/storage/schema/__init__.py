@@ -23,7 +23,7 @@ from tidemill_core.storage.schema.lifecycle import (
     reports,
     tracked_runs,
 )
-from tidemill_core.storage.schema.preferences import preferences
+from tidemill_core.storage.schema.preferences import preference_pairs, preferences
 from tidemill_core.storage.schema.rollouts import rollouts
 from tidemill_core.storage.schema.serving import (
     api_keys,
@@ -62,6 +62,7 @@ __all__ = [
     "outcome_counts",
     "prediction_counts",
     "predictions",
+    "preference_pairs",
     "preferences",
     "release_pauses",
     "reports",

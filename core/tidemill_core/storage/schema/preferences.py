@@ -1,6 +1,6 @@
-"""The table of judgements of preference pairs."""
+"""The tables of preference pairs and of their judgements."""
 
-from sqlalchemy import Column, Integer, String, Table, Text
+from sqlalchemy import Column, Index, Integer, String, Table, Text, UniqueConstraint
 
 from tidemill_core.storage.schema.base import UtcDateTime, metadata
 
@@ -21,4 +21,21 @@ preferences = Table(
     Column("request_id", String(200), unique=True),
     Column("replaced_preference_id", String(32), nullable=False),
     Column("create_time", UtcDateTime, nullable=False),
+)
+
+# Each judged pair, and each that waits for its first judgement.
+preference_pairs = Table(
+    "preference_pairs",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("task", String(40), nullable=False),
+    Column("pair_hash", String(64), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("first", Text, nullable=False),
+    Column("second", Text, nullable=False),
+    # How many annotators judged it.
+    Column("judgement_count", Integer, nullable=False),
+    Column("create_time", UtcDateTime, nullable=False),
+    UniqueConstraint("task", "pair_hash"),
+    Index("ix_preference_pairs_waiting", "task", "judgement_count", "sequence"),
 )

@@ -792,3 +792,165 @@ class ListPreferencesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPreferencesResponse: _TypeAlias = ListPreferencesResponse  # noqa: Y015
+
+@_typing.final
+class PreferencePair(_message.Message):
+    """Two answers to a prompt. Each judged pair is one, whether someone put it forward or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIR_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    JUDGEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    pair_id: _builtins.str
+    """Its id: the same for all judgements of the pair in its task."""
+    task: _builtins.str
+    """The task it belongs to; may be empty."""
+    prompt: _builtins.str
+    """The prompt."""
+    first: _builtins.str
+    """One answer. Which one comes first says nothing about them."""
+    second: _builtins.str
+    """The other answer."""
+    judgement_count: _builtins.int
+    """How many people judged it."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored."""
+
+    def __init__(
+        self,
+        *,
+        pair_id: _builtins.str = ...,
+        task: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        judgement_count: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "first", b"first", "judgement_count", b"judgement_count", "pair_id", b"pair_id", "prompt", b"prompt", "second", b"second", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreferencePair: _TypeAlias = PreferencePair  # noqa: Y015
+
+@_typing.final
+class SubmitPreferencePairRequest(_message.Message):
+    """A request for SubmitPreferencePair."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """The task it belongs to; may be empty."""
+    prompt: _builtins.str
+    """The prompt, up to 16,000 characters."""
+    first: _builtins.str
+    """One answer, up to 16,000 characters."""
+    second: _builtins.str
+    """The other answer, up to 16,000 characters; they must differ by more than case, spacing and
+    Unicode form.
+    """
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        prompt: _builtins.str = ...,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "prompt", b"prompt", "second", b"second", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPreferencePairRequest: _TypeAlias = SubmitPreferencePairRequest  # noqa: Y015
+
+@_typing.final
+class SubmitPreferencePairResponse(_message.Message):
+    """The response of SubmitPreferencePair."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pair(self) -> Global___PreferencePair:
+        """The pair as stored."""
+
+    def __init__(
+        self,
+        *,
+        pair: Global___PreferencePair | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pair", b"pair"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pair", b"pair"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitPreferencePairResponse: _TypeAlias = SubmitPreferencePairResponse  # noqa: Y015
+
+@_typing.final
+class NextPreferencePairsRequest(_message.Message):
+    """A request for NextPreferencePairs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    ANNOTATOR_FIELD_NUMBER: _builtins.int
+    MAX_ITEMS_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    """Only this task's pairs; empty for those that belong to no task."""
+    annotator: _builtins.str
+    """Who judges them, up to 200 characters; not blank."""
+    max_items: _builtins.int
+    """How many to return, up to 100; 0 means 1."""
+    def __init__(
+        self,
+        *,
+        task: _builtins.str = ...,
+        annotator: _builtins.str = ...,
+        max_items: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotator", b"annotator", "max_items", b"max_items", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NextPreferencePairsRequest: _TypeAlias = NextPreferencePairsRequest  # noqa: Y015
+
+@_typing.final
+class NextPreferencePairsResponse(_message.Message):
+    """The response of NextPreferencePairs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAIRS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferencePair]:
+        """The pairs."""
+
+    def __init__(
+        self,
+        *,
+        pairs: _abc.Iterable[Global___PreferencePair] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NextPreferencePairsResponse: _TypeAlias = NextPreferencePairsResponse  # noqa: Y015

@@ -71,6 +71,16 @@ class FeedbackServiceStub:
                 request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.SerializeToString,
                 response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.FromString,
                 _registered_method=True)
+        self.SubmitPreferencePair = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/SubmitPreferencePair',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairResponse.FromString,
+                _registered_method=True)
+        self.NextPreferencePairs = channel.unary_unary(
+                '/tidemill.v1.FeedbackService/NextPreferencePairs',
+                request_serializer=tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsRequest.SerializeToString,
+                response_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsResponse.FromString,
+                _registered_method=True)
 
 
 class FeedbackServiceServicer:
@@ -127,6 +137,21 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitPreferencePair(self, request, context):
+        """Stores two answers to a prompt for people to judge. Repeating it changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def NextPreferencePairs(self, request, context):
+        """Returns the pairs that an annotator has not judged: those that the fewest people judged come
+        first, and of these the oldest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeedbackServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +189,16 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     servicer.ListPreferences,
                     request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.FromString,
                     response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.SerializeToString,
+            ),
+            'SubmitPreferencePair': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitPreferencePair,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairResponse.SerializeToString,
+            ),
+            'NextPreferencePairs': grpc.unary_unary_rpc_method_handler(
+                    servicer.NextPreferencePairs,
+                    request_deserializer=tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsRequest.FromString,
+                    response_serializer=tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -357,6 +392,60 @@ class FeedbackService:
             '/tidemill.v1.FeedbackService/ListPreferences',
             tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesRequest.SerializeToString,
             tidemill_dot_v1_dot_feedback__service__pb2.ListPreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitPreferencePair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/SubmitPreferencePair',
+            tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.SubmitPreferencePairResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NextPreferencePairs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tidemill.v1.FeedbackService/NextPreferencePairs',
+            tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsRequest.SerializeToString,
+            tidemill_dot_v1_dot_feedback__service__pb2.NextPreferencePairsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,12 @@ class FeedbackServiceStub:
     """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]
     """Lists judgements of preference pairs, newest first."""
+    SubmitPreferencePair: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferencePairRequest, _feedback_service_pb2.SubmitPreferencePairResponse]
+    """Stores two answers to a prompt for people to judge. Repeating it changes nothing."""
+    NextPreferencePairs: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.NextPreferencePairsRequest, _feedback_service_pb2.NextPreferencePairsResponse]
+    """Returns the pairs that an annotator has not judged: those that the fewest people judged come
+    first, and of these the oldest.
+    """
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
@@ -71,6 +77,12 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """Stores which of two answers to a prompt is better. It is durable once the call returns."""
     ListPreferences: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListPreferencesRequest, _feedback_service_pb2.ListPreferencesResponse]  # type: ignore[assignment]
     """Lists judgements of preference pairs, newest first."""
+    SubmitPreferencePair: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitPreferencePairRequest, _feedback_service_pb2.SubmitPreferencePairResponse]  # type: ignore[assignment]
+    """Stores two answers to a prompt for people to judge. Repeating it changes nothing."""
+    NextPreferencePairs: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.NextPreferencePairsRequest, _feedback_service_pb2.NextPreferencePairsResponse]  # type: ignore[assignment]
+    """Returns the pairs that an annotator has not judged: those that the fewest people judged come
+    first, and of these the oldest.
+    """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
     """Stores users' verdicts on predictions, from which the next version learns, and judgements of
@@ -132,5 +144,23 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListPreferencesResponse, _abc.Awaitable[_feedback_service_pb2.ListPreferencesResponse]]:
         """Lists judgements of preference pairs, newest first."""
+
+    @_abc_1.abstractmethod
+    def SubmitPreferencePair(
+        self,
+        request: _feedback_service_pb2.SubmitPreferencePairRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.SubmitPreferencePairResponse, _abc.Awaitable[_feedback_service_pb2.SubmitPreferencePairResponse]]:
+        """Stores two answers to a prompt for people to judge. Repeating it changes nothing."""
+
+    @_abc_1.abstractmethod
+    def NextPreferencePairs(
+        self,
+        request: _feedback_service_pb2.NextPreferencePairsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.NextPreferencePairsResponse, _abc.Awaitable[_feedback_service_pb2.NextPreferencePairsResponse]]:
+        """Returns the pairs that an annotator has not judged: those that the fewest people judged come
+        first, and of these the oldest.
+        """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,16 +4,14 @@ As on the page of labels, a choice is held until the next one, so that undo can 
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 from starlette.responses import Response
 
 from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill_server.console.visit import Visit
 
-_PAGE = 100
-Pair = tuple[str, str, str]
-"""A prompt and two answers."""
+_MOST = 100
+"""The pairs that a page asks for: the skipped ones are among them."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +19,7 @@ class Choice:
     """A choice; empty if none is made.
 
     Attributes:
+        pair_id: the pair.
         prompt: the prompt.
         left: the answer that was on the left.
         right: the other answer.
@@ -28,32 +27,33 @@ class Choice:
         reason: why; may be empty.
     """
 
+    pair_id: str = ""
     prompt: str = ""
     left: str = ""
     right: str = ""
     better: str = ""
     reason: str = ""
 
-    @property
-    def pair(self) -> Pair:
-        """The pair, as it was shown."""
-        return self.prompt, self.left, self.right
-
 
 async def show(visit: Visit) -> Response:
-    """Show a pair that others judged and this person did not, and a form for a new one."""
-    return await _page(visit, Choice())
+    """Show a pair that this person has not judged, and a form for a new one."""
+    return await _page(visit, Choice(), [])
 
 
 async def give(visit: Visit) -> Response:
     """Hold a choice, store the one before it, and show the next pair."""
     await _submit(visit, _choice(visit, "held_"))
-    return await _page(visit, _choice(visit))
+    choice, skipped = _choice(visit), visit.form.get("skipped", "").split()
+    if choice.better == "skip":
+        # Once all have been skipped, they come again.
+        return await _page(visit, Choice(), [*skipped, choice.pair_id][1 - _MOST :])
+    return await _page(visit, choice, skipped)
 
 
 async def undo(visit: Visit) -> Response:
     """Show the pair of the held choice again, and forget the choice."""
-    return await _page(visit, Choice(), _choice(visit, "held_").pair)
+    skipped = visit.form.get("skipped", "").split()
+    return await _page(visit, Choice(), skipped, _choice(visit, "held_"))
 
 
 async def store(visit: Visit) -> Response:
@@ -63,40 +63,46 @@ async def store(visit: Visit) -> Response:
 
 
 async def own(visit: Visit) -> Response:
-    """Store a choice between two answers that the person wrote."""
-    await _submit(visit, _choice(visit))
-    return visit.go(visit.here)
+    """Store two answers that the person wrote, and which is better, or let others judge them."""
+    choice = _choice(visit)
+    if choice.better:
+        await _submit(visit, choice)
+        return visit.go(visit.here)
+    request = pb.SubmitPreferencePairRequest(
+        task=visit.task, prompt=choice.prompt, first=choice.left, second=choice.right
+    )
+    path = "FeedbackService/SubmitPreferencePair"
+    await visit.ask(path, request, pb.SubmitPreferencePairResponse)
+    return visit.go(visit.here, "pair_stored")
 
 
-async def _page(visit: Visit, held: Choice, first: Pair | None = None) -> Response:
-    found: list[pb.Preference] = []
-    if visit.may("admin"):
-        request = pb.ListPreferencesRequest(task=visit.task, page_size=_PAGE)
-        answer = await visit.ask(
-            "FeedbackService/ListPreferences", request, pb.ListPreferencesResponse
-        )
-        found = list(answer.preferences)
-    votes: dict[Pair, set[str]] = {}
-    for each in found:
-        votes.setdefault(_pair(each), set()).add(each.annotator)
-    waiting = [
-        pair
-        for pair, voters in votes.items()
-        if visit.annotator not in voters and pair not in (held.pair, first)
+async def _page(
+    visit: Visit, held: Choice, skipped: list[str], first: Choice | None = None
+) -> Response:
+    request = pb.NextPreferencePairsRequest(
+        task=visit.task, annotator=visit.annotator, max_items=_MOST
+    )
+    path = "FeedbackService/NextPreferencePairs"
+    answer = await visit.ask(path, request, pb.NextPreferencePairsResponse)
+    found = [
+        Choice(each.pair_id, each.prompt, each.first, each.second)
+        for each in answer.pairs
+        if each.pair_id != held.pair_id
     ]
-    if first is not None:
-        waiting.insert(0, first)
+    waiting = [each for each in found if each.pair_id not in skipped]
+    pair = first or next(iter(waiting or found), None)
     return visit.show(
         "pairs.html",
-        pair=waiting[0] if waiting else None,
-        waiting=len(waiting),
-        judged=len(votes),
+        pair=pair,
+        waiting=len(found),
+        is_all=len(answer.pairs) < _MOST,
+        skipped=skipped if waiting else [],
         held=held,
     )
 
 
 def _choice(visit: Visit, prefix: str = "") -> Choice:
-    names = ("prompt", "left", "right", "better", "reason")
+    names = ("pair_id", "prompt", "left", "right", "better", "reason")
     return Choice(*(visit.form.get(f"{prefix}{name}", "") for name in names))
 
 
@@ -113,11 +119,3 @@ async def _submit(visit: Visit, choice: Choice) -> None:
         reason=choice.reason,
     )
     await visit.ask("FeedbackService/SubmitPreference", request, pb.SubmitPreferenceResponse)
-
-
-def _pair(judged: pb.Preference) -> Pair:
-    """Return a pair in an order that does not say which answer was chosen."""
-    answers = sorted(
-        (judged.chosen, judged.rejected), key=lambda each: sha256(each.encode()).hexdigest()
-    )
-    return judged.prompt, answers[0], answers[1]

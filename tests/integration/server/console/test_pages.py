@@ -233,6 +233,31 @@ def test_a_pair_is_judged_with_a_key_and_undo_takes_it_back(
     assert (found.prompt, found.chosen, found.annotator) == (prompt, answer, "ada")
 
 
+def test_a_pair_that_nobody_judged_is_put_forward_skipped_and_judged(
+    open_page: OpenPage, site: ConsoleSite
+) -> None:
+    """A person adds a pair for others, another one skips a pair, and judges the next."""
+    page, preferences = open_page(f"/t/{PAIRS}/label"), site.workspace.storage.preferences
+    page.click("summary >> text=Add a pair")
+    for field, text in (("prompt", "Is it open?"), ("own-left", "Yes."), ("own-right", "No.")):
+        page.fill(f"#{field}", text)
+    page.click("text=Let others judge it")
+    page.wait_for_selector("text=The pair is stored")
+    assert page.inner_text(".reading") == "Is it open?"  # nobody judged it: it comes first
+
+    page.keyboard.press("s")
+    page.wait_for_selector(".reading >> text=How do I block my card?")
+    assert faults(page) == []
+    page.reload()
+    page.wait_for_selector(".reading >> text=Is it open?")
+    page.keyboard.press("1")
+    page.wait_for_selector(".held >> text=the left one")
+    page.goto(f"{site.url}/")
+    waiting = partial(preferences.waiting_pairs, PAIRS, "ada", 100)
+    left = lambda: "Is it open?" not in [pair.prompt for pair in waiting()]  # noqa: E731
+    wait_until(left, "the choice is stored", 10)
+
+
 def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
     """A person starts a job, sees its run, and stops it."""
     page = open_page("/t/support/jobs")

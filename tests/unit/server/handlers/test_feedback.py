@@ -23,7 +23,7 @@ from tidemill_server.inference.router import Router
 def handler(workspace: Workspace, router: Router, signer: PredictionIdSigner) -> FeedbackHandler:
     """Return a handler over the workspace's database."""
     storage = workspace.storage
-    return FeedbackHandler(storage.feedback, storage.preferences, signer, router, lambda: NOW)
+    return FeedbackHandler(storage.feedback, signer, router, lambda: NOW)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_labels_that_the_settings_name_are_taken(
     storage = workspace.storage
     router = Router(storage.models, workspace.repository, {"support": settings})
     await router.refresh()
-    handler = FeedbackHandler(storage.feedback, storage.preferences, signer, router, lambda: NOW)
+    handler = FeedbackHandler(storage.feedback, signer, router, lambda: NOW)
     for label in ("crypto", "old_card", "lost_card"):
         stored = await handler.submit(NewFeedback(prediction_id, label=label, source=label))
         assert stored.label == label

@@ -341,6 +341,61 @@ export interface ListPreferencesResponse {
   nextPageToken: string;
 }
 
+/** Two answers to a prompt. Each judged pair is one, whether someone put it forward or not. */
+export interface PreferencePair {
+  /** Its id: the same for all judgements of the pair in its task. */
+  pairId: string;
+  /** The task it belongs to; may be empty. */
+  task: string;
+  /** The prompt. */
+  prompt: string;
+  /** One answer. Which one comes first says nothing about them. */
+  first: string;
+  /** The other answer. */
+  second: string;
+  /** How many people judged it. */
+  judgementCount: number;
+  /** When it was stored. */
+  createTime: Date | undefined;
+}
+
+/** A request for SubmitPreferencePair. */
+export interface SubmitPreferencePairRequest {
+  /** The task it belongs to; may be empty. */
+  task: string;
+  /** The prompt, up to 16,000 characters. */
+  prompt: string;
+  /** One answer, up to 16,000 characters. */
+  first: string;
+  /**
+   * The other answer, up to 16,000 characters; they must differ by more than case, spacing and
+   * Unicode form.
+   */
+  second: string;
+}
+
+/** The response of SubmitPreferencePair. */
+export interface SubmitPreferencePairResponse {
+  /** The pair as stored. */
+  pair: PreferencePair | undefined;
+}
+
+/** A request for NextPreferencePairs. */
+export interface NextPreferencePairsRequest {
+  /** Only this task's pairs; empty for those that belong to no task. */
+  task: string;
+  /** Who judges them, up to 200 characters; not blank. */
+  annotator: string;
+  /** How many to return, up to 100; 0 means 1. */
+  maxItems: number;
+}
+
+/** The response of NextPreferencePairs. */
+export interface NextPreferencePairsResponse {
+  /** The pairs. */
+  pairs: PreferencePair[];
+}
+
 function createBaseFeedback(): Feedback {
   return {
     feedbackId: "",
@@ -2202,6 +2257,415 @@ export const ListPreferencesResponse: MessageFns<ListPreferencesResponse> = {
   },
 };
 
+function createBasePreferencePair(): PreferencePair {
+  return { pairId: "", task: "", prompt: "", first: "", second: "", judgementCount: 0, createTime: undefined };
+}
+
+export const PreferencePair: MessageFns<PreferencePair> = {
+  encode(message: PreferencePair, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pairId !== "") {
+      writer.uint32(10).string(message.pairId);
+    }
+    if (message.task !== "") {
+      writer.uint32(18).string(message.task);
+    }
+    if (message.prompt !== "") {
+      writer.uint32(26).string(message.prompt);
+    }
+    if (message.first !== "") {
+      writer.uint32(34).string(message.first);
+    }
+    if (message.second !== "") {
+      writer.uint32(42).string(message.second);
+    }
+    if (message.judgementCount !== 0) {
+      writer.uint32(48).int32(message.judgementCount);
+    }
+    if (message.createTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.createTime), writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PreferencePair {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePreferencePair();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pairId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prompt = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.first = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.second = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.judgementCount = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.createTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<PreferencePair>, I>>(base?: I): PreferencePair {
+    return PreferencePair.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PreferencePair>, I>>(object: I): PreferencePair {
+    const message = createBasePreferencePair();
+    message.pairId = object.pairId ?? "";
+    message.task = object.task ?? "";
+    message.prompt = object.prompt ?? "";
+    message.first = object.first ?? "";
+    message.second = object.second ?? "";
+    message.judgementCount = object.judgementCount ?? 0;
+    message.createTime = object.createTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSubmitPreferencePairRequest(): SubmitPreferencePairRequest {
+  return { task: "", prompt: "", first: "", second: "" };
+}
+
+export const SubmitPreferencePairRequest: MessageFns<SubmitPreferencePairRequest> = {
+  encode(message: SubmitPreferencePairRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.prompt !== "") {
+      writer.uint32(18).string(message.prompt);
+    }
+    if (message.first !== "") {
+      writer.uint32(26).string(message.first);
+    }
+    if (message.second !== "") {
+      writer.uint32(34).string(message.second);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubmitPreferencePairRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubmitPreferencePairRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.prompt = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.first = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.second = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SubmitPreferencePairRequest>, I>>(base?: I): SubmitPreferencePairRequest {
+    return SubmitPreferencePairRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SubmitPreferencePairRequest>, I>>(object: I): SubmitPreferencePairRequest {
+    const message = createBaseSubmitPreferencePairRequest();
+    message.task = object.task ?? "";
+    message.prompt = object.prompt ?? "";
+    message.first = object.first ?? "";
+    message.second = object.second ?? "";
+    return message;
+  },
+};
+
+function createBaseSubmitPreferencePairResponse(): SubmitPreferencePairResponse {
+  return { pair: undefined };
+}
+
+export const SubmitPreferencePairResponse: MessageFns<SubmitPreferencePairResponse> = {
+  encode(message: SubmitPreferencePairResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pair !== undefined) {
+      PreferencePair.encode(message.pair, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubmitPreferencePairResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubmitPreferencePairResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pair = PreferencePair.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<SubmitPreferencePairResponse>, I>>(base?: I): SubmitPreferencePairResponse {
+    return SubmitPreferencePairResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SubmitPreferencePairResponse>, I>>(object: I): SubmitPreferencePairResponse {
+    const message = createBaseSubmitPreferencePairResponse();
+    message.pair = (object.pair !== undefined && object.pair !== null)
+      ? PreferencePair.fromPartial(object.pair)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseNextPreferencePairsRequest(): NextPreferencePairsRequest {
+  return { task: "", annotator: "", maxItems: 0 };
+}
+
+export const NextPreferencePairsRequest: MessageFns<NextPreferencePairsRequest> = {
+  encode(message: NextPreferencePairsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.task !== "") {
+      writer.uint32(10).string(message.task);
+    }
+    if (message.annotator !== "") {
+      writer.uint32(18).string(message.annotator);
+    }
+    if (message.maxItems !== 0) {
+      writer.uint32(24).int32(message.maxItems);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NextPreferencePairsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNextPreferencePairsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.task = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.annotator = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxItems = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NextPreferencePairsRequest>, I>>(base?: I): NextPreferencePairsRequest {
+    return NextPreferencePairsRequest.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NextPreferencePairsRequest>, I>>(object: I): NextPreferencePairsRequest {
+    const message = createBaseNextPreferencePairsRequest();
+    message.task = object.task ?? "";
+    message.annotator = object.annotator ?? "";
+    message.maxItems = object.maxItems ?? 0;
+    return message;
+  },
+};
+
+function createBaseNextPreferencePairsResponse(): NextPreferencePairsResponse {
+  return { pairs: [] };
+}
+
+export const NextPreferencePairsResponse: MessageFns<NextPreferencePairsResponse> = {
+  encode(message: NextPreferencePairsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pairs) {
+      PreferencePair.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NextPreferencePairsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNextPreferencePairsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pairs.push(PreferencePair.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create<I extends Exact<DeepPartial<NextPreferencePairsResponse>, I>>(base?: I): NextPreferencePairsResponse {
+    return NextPreferencePairsResponse.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<NextPreferencePairsResponse>, I>>(object: I): NextPreferencePairsResponse {
+    const message = createBaseNextPreferencePairsResponse();
+    message.pairs = object.pairs?.map((e) => PreferencePair.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /**
  * Stores users' verdicts on predictions, from which the next version learns, and judgements of
  * which of two answers is better.
@@ -2291,6 +2755,33 @@ export const FeedbackServiceService = {
       Buffer.from(ListPreferencesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListPreferencesResponse => ListPreferencesResponse.decode(value),
   },
+  /** Stores two answers to a prompt for people to judge. Repeating it changes nothing. */
+  submitPreferencePair: {
+    path: "/tidemill.v1.FeedbackService/SubmitPreferencePair" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SubmitPreferencePairRequest): Buffer =>
+      Buffer.from(SubmitPreferencePairRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SubmitPreferencePairRequest => SubmitPreferencePairRequest.decode(value),
+    responseSerialize: (value: SubmitPreferencePairResponse): Buffer =>
+      Buffer.from(SubmitPreferencePairResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SubmitPreferencePairResponse => SubmitPreferencePairResponse.decode(value),
+  },
+  /**
+   * Returns the pairs that an annotator has not judged: those that the fewest people judged come
+   * first, and of these the oldest.
+   */
+  nextPreferencePairs: {
+    path: "/tidemill.v1.FeedbackService/NextPreferencePairs" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: NextPreferencePairsRequest): Buffer =>
+      Buffer.from(NextPreferencePairsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): NextPreferencePairsRequest => NextPreferencePairsRequest.decode(value),
+    responseSerialize: (value: NextPreferencePairsResponse): Buffer =>
+      Buffer.from(NextPreferencePairsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): NextPreferencePairsResponse => NextPreferencePairsResponse.decode(value),
+  },
 } as const;
 
 export interface FeedbackServiceServer extends UntypedServiceImplementation {
@@ -2308,6 +2799,13 @@ export interface FeedbackServiceServer extends UntypedServiceImplementation {
   submitPreference: handleUnaryCall<SubmitPreferenceRequest, SubmitPreferenceResponse>;
   /** Lists judgements of preference pairs, newest first. */
   listPreferences: handleUnaryCall<ListPreferencesRequest, ListPreferencesResponse>;
+  /** Stores two answers to a prompt for people to judge. Repeating it changes nothing. */
+  submitPreferencePair: handleUnaryCall<SubmitPreferencePairRequest, SubmitPreferencePairResponse>;
+  /**
+   * Returns the pairs that an annotator has not judged: those that the fewest people judged come
+   * first, and of these the oldest.
+   */
+  nextPreferencePairs: handleUnaryCall<NextPreferencePairsRequest, NextPreferencePairsResponse>;
 }
 
 export interface FeedbackServiceClient extends Client {
@@ -2423,6 +2921,41 @@ export interface FeedbackServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListPreferencesResponse) => void,
+  ): ClientUnaryCall;
+  /** Stores two answers to a prompt for people to judge. Repeating it changes nothing. */
+  submitPreferencePair(
+    request: SubmitPreferencePairRequest,
+    callback: (error: ServiceError | null, response: SubmitPreferencePairResponse) => void,
+  ): ClientUnaryCall;
+  submitPreferencePair(
+    request: SubmitPreferencePairRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SubmitPreferencePairResponse) => void,
+  ): ClientUnaryCall;
+  submitPreferencePair(
+    request: SubmitPreferencePairRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SubmitPreferencePairResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Returns the pairs that an annotator has not judged: those that the fewest people judged come
+   * first, and of these the oldest.
+   */
+  nextPreferencePairs(
+    request: NextPreferencePairsRequest,
+    callback: (error: ServiceError | null, response: NextPreferencePairsResponse) => void,
+  ): ClientUnaryCall;
+  nextPreferencePairs(
+    request: NextPreferencePairsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: NextPreferencePairsResponse) => void,
+  ): ClientUnaryCall;
+  nextPreferencePairs(
+    request: NextPreferencePairsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: NextPreferencePairsResponse) => void,
   ): ClientUnaryCall;
 }
 
