@@ -1,5 +1,6 @@
 """The execution of one claimed run."""
 
+import errno
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ from tidemill_jobs.context import JobContext, Progress, Result, RunCanceled
 
 HEARTBEAT_SECONDS = 1.0
 _CLOSE_ATTEMPTS = 60
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger()
 
@@ -85,6 +87,16 @@ def _close(heart: Heart, close: Callable[[], None]) -> None:
             return
 
 
+def failure(error: Exception) -> str:
+    """Return an error as people read it on the run."""
+    if isinstance(error, TidemillError):
+        return f"{error.reason}: {error}"
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        place = f" of {error.filename}" if error.filename else ""
+        return f"DISK_FULL: the disk{place} is full: free some space, and run the job again"
+    return f"{type(error).__name__}: {error}"
+
+
 def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, clock: Clock) -> bool:
     """Do a run's work, close the run, and return whether it succeeded."""
     heart = Heart(run.run_id, store, clock)
@@ -95,9 +107,8 @@ def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, cl
         _close(heart, lambda: store.mark_canceled(run.run_id, clock()))
         return False
     except Exception as error:
-        reason = error.reason if isinstance(error, TidemillError) else type(error).__name__
         log.exception("run_failed", job=run.job, task=run.task, run_id=run.run_id)
-        message = f"{reason}: {error}"
+        message = failure(error)
         _close(heart, lambda: store.fail(run.run_id, message, clock()))
         return False
     _close(heart, lambda: store.succeed(run.run_id, result, clock()))

@@ -20,6 +20,7 @@ import pytest
 
 from tests.plugins.mlflow_store import mlflow_client
 from tests.plugins.waiting import wait_until
+from tests.plugins.wandb_server import WandbServer, wandb_server
 from tests.unit.jobs.training.test_tracking import SUBJECT
 from tidemill_core.domain.model import ModelState
 from tidemill_core.settings.tracking import TrackingSettings
@@ -128,6 +129,20 @@ def test_wandb_keeps_the_run_in_a_folder_without_a_key(
     assert (summary["final_test_accuracy"], summary["model_version"]) == (0.9, 1)
     assert (folder / "files" / "plot.png").read_bytes() == b"png"
     assert not any(each.HasField("stats") for each in records)
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        sync = [Path(sys.executable).with_name("wandb"), "sync", folder]
+        subprocess.run(sync, check=True, capture_output=True, cwd=folder)  # it keeps a log there
+        assert arrived(server) == [(1, 2.0), (2, 1.0)]
+
+
+def arrived(server: WandbServer) -> list[tuple[int, float]]:
+    """Return the epochs of the run that a server has got, with its file and its parameters."""
+    assert server.files["plot.png"] == b"png"
+    assert "dataset_version:" in server.files["config.yaml"].decode()
+    rows = map(json.loads, server.streams["run1", "wandb-history.jsonl"])
+    return [(row["epoch"], row["train_loss"]) for row in rows]
 
 
 def values(items: Any) -> dict[str, Any]:
@@ -206,9 +221,12 @@ def test_trackers_that_are_away_get_the_run_later(
             assert send_runs(context) == {"mlflow": 1, "wandb": 1}, away
             assert time.monotonic() - start < 90
         assert links(context) == {}
-    monkeypatch.delenv("WANDB_API_KEY")
-    context = tracked_by(untracked, "mlflow", "wandb")
-    assert tracking.run(context) == {"waiting": {"mlflow": 0, "wandb": 0}}
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        context = tracked_by(untracked, "mlflow", "wandb")
+        assert tracking.run(context) == {"waiting": {"mlflow": 0, "wandb": 0}}
+        assert arrived(server) == [(1, 2.0), (2, 1.0)]
+        assert links(context)["wandb"] == f"{server.url}/ann/tidemill/runs/run1"
     assert set(links(context)) == {"mlflow", "wandb"}
 
 
