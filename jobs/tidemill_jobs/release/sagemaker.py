@@ -18,7 +18,7 @@ from tidemill_jobs.context import JobContext, part
 from tidemill_jobs.importing.foreign_model import Vocabulary
 from tidemill_jobs.importing.measure import ImportedModel, Numbers, OpenedModel
 from tidemill_jobs.importing.sandbox import Sandbox
-from tidemill_jobs.training.abstain import find_threshold
+from tidemill_jobs.training.abstain import abstain_below
 from tidemill_jobs.training.evaluate import evaluate, reliability
 from tidemill_jobs.training.export import TOLERANCE, ExportMismatch
 from tidemill_jobs.training.labeled_texts import TrainingData
@@ -134,7 +134,7 @@ def _measured(
         test_measures=evaluate(test, targets),
         test_probabilities=test,
         reliability=reliability(test, targets),
-        abstain_below=0.0 if precision is None else find_threshold(answers, known, precision),
+        abstain_below=abstain_below(answers, known, precision),
         record=description.record,
     )
     return RemoteTraining(model, opened)

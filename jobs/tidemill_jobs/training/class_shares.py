@@ -78,6 +78,25 @@ def adapt(
     return adapted, dict(zip(labels, found.tolist(), strict=True))
 
 
+def as_in_traffic(
+    probabilities: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.int64],
+    odds: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return held-out rows as the adapted model meets them in today's traffic.
+
+    Args:
+        probabilities: the answers as trained, [n, labels].
+        targets: label indices, [n]; -1 is a label that the model does not know.
+        odds: the factors of the adaptation, [labels].
+
+    Returns:
+        The adapted answers, and how many texts of the traffic each row stands for.
+    """
+    weights = np.where(targets < 0, np.float32(1), odds[targets])
+    return without_odds(probabilities, 1 / odds), weights
+
+
 def without_odds(
     probabilities: npt.NDArray[np.float32], odds: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:

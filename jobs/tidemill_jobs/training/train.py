@@ -13,7 +13,7 @@ from tidemill_core.model_repository import ReliabilityBin, TrainingRecord
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
-from tidemill_jobs.training.abstain import find_threshold
+from tidemill_jobs.training.abstain import abstain_below
 from tidemill_jobs.training.calibrate import fit_temperature
 from tidemill_jobs.training.class_shares import Audits, adapt
 from tidemill_jobs.training.classifier import CalibratedClassifier, Classifier, RewardModel
@@ -223,7 +223,6 @@ def _measured(
     if rows.labels == REWARD_LABELS:
         served = answers_of(classifier, singles(rows.test.input_ids)).numpy()
     held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
-    precision = config.abstain_for_precision
     record = TrainingRecord(
         config.network,
         config.seed,
@@ -243,5 +242,5 @@ def _measured(
         test_measures=measures["test"],
         test_probabilities=served,
         reliability=reliability(answers["test"], targets["test"]),
-        abstain_below=0.0 if precision is None else find_threshold(*held_out, precision),
+        abstain_below=abstain_below(*held_out, config.abstain_for_precision, label_odds.values()),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidemill_jobs.training.abstain import NEVER, find_threshold
+from tidemill_jobs.training.abstain import NEVER, abstain_below, find_threshold
 
 
 def rows(seed: int, n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -52,3 +52,26 @@ def test_a_label_that_the_model_does_not_know_is_an_error() -> None:
     probabilities = np.repeat([[0.9, 0.1], [0.8, 0.2]], 200, axis=0).astype(np.float32)
     targets = np.repeat([0, -1], 200)
     assert find_threshold(probabilities, targets, 0.95) == pytest.approx(0.9)
+
+
+def traffic(seed: int, n: int, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return answers to rows with a share of label 0, by a model that expects half of each."""
+    random = np.random.default_rng(seed)
+    targets = (random.random(n) > share).astype(np.int64)
+    scores = random.normal(np.where(targets == 0, 1.0, -1.0), 1.0)
+    first = (1 / (1 + np.exp(-2 * scores))).astype(np.float32)
+    return np.stack([first, 1 - first], axis=1), targets
+
+
+def test_a_model_that_follows_the_traffic_is_as_precise_there() -> None:
+    """The threshold holds for adapted answers in traffic with other class shares than the rows."""
+    odds = np.array([0.2, 1.8], np.float32)
+    missed = 0
+    for seed in range(40):
+        threshold = abstain_below(*traffic(seed, 4000, 0.5), 0.97, odds)
+        answers, targets = traffic(seed + 1000, 100_000, 0.1)
+        adapted = answers * odds / (answers * odds).sum(axis=1, keepdims=True)
+        answered = adapted.max(axis=1) >= threshold
+        assert answered.mean() > 0.5
+        missed += (adapted.argmax(axis=1) == targets)[answered].mean() < 0.97
+    assert missed <= 4
