@@ -88,6 +88,12 @@ class Observed:
             self.rows += 1
             self.versions.add(answer.prediction.model_version)
 
+    def summary(self) -> str:
+        """Return what the callers got."""
+        failed = "; ".join(f"{n:,} {code}" for code, n in self.failures.items()) or "none"
+        versions = len(self.versions)
+        return f"{self.rows:,} texts were answered by {versions} versions. Failures: {failed}."
+
 
 class Mixed:
     """The callers.
@@ -105,10 +111,11 @@ class Mixed:
         self._observed = observed
         self._texts = itertools.cycle(example_texts())
 
-    async def run(self, seconds: float) -> None:
-        """Call for a number of seconds."""
+    async def run(self, seconds: float | None, swaps: bool = True) -> None:
+        """Call for a number of seconds, or until canceled; with a new version each minute."""
         callers = [self._forever(self._unary) for _ in range(_CALLERS)]
-        callers += [self._forever(self._batch), self._forever(self._stream), self._swap()]
+        callers += [self._forever(self._batch), self._forever(self._stream)]
+        callers += [self._swap()] if swaps else []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*callers)
@@ -180,12 +187,18 @@ def rows_of(observed: Observed, minutes: float) -> Rows:
 
 @contextlib.contextmanager
 def _small_stack() -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "tidemill.toml").write_text(_SETTINGS)
-        _from_example(folder / "train.csv")
-        with running_stack(Workspace(folder), 2) as stack:
-            yield stack
+    with (
+        tempfile.TemporaryDirectory() as name,
+        running_stack(small_workspace(Path(name)), 2) as stack,
+    ):
+        yield stack
+
+
+def small_workspace(folder: Path) -> Workspace:
+    """Write a workspace that trains in seconds, and whose versions pass their gates."""
+    (folder / "tidemill.toml").write_text(_SETTINGS)
+    _from_example(folder / "train.csv")
+    return Workspace(folder)
 
 
 def _from_example(target: Path) -> None:
@@ -205,22 +218,16 @@ def main() -> int:
         observed = uvloop.run(observe(stack, minutes))
     rows = rows_of(observed, minutes)
     print_table(_HEADER, rows)
-    print(_summary(observed))
+    print(observed.summary())
     if minutes >= _WORTH_A_PAGE_MINUTES:
         write_page(
             "memory",
             "bench.serving.memory",
             batch=str(_BATCH),
             processes=markdown(_HEADER, rows),
-            summary=_summary(observed),
+            summary=observed.summary(),
         )
     return 1 if any("SHORT" in row for row in rows) else 0
-
-
-def _summary(observed: Observed) -> str:
-    failed = "; ".join(f"{n:,} {code}" for code, n in observed.failures.items()) or "none"
-    versions = len(observed.versions)
-    return f"{observed.rows:,} texts were answered by {versions} versions. Failures: {failed}."
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ def main() -> int:
         storage = open_now(settings.effective_database_url)
         if asked.rebuild is not None:
             return rebuild_one(asked.rebuild, settings, storage)
-        with TritonControl(settings.triton_address, control_key(settings)) as triton:
+        with TritonControl(settings.triton_target, control_key(settings)) as triton:
             if run_id is not None:
                 run = storage.jobs.get(run_id)
                 if run.job in YIELDING:

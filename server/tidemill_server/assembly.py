@@ -106,7 +106,7 @@ def assemble(
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
-    triton = TritonClient(settings.triton_address)
+    triton = TritonClient(settings.triton_target)
     router = Router(storage.models, ModelRepository.of(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
@@ -116,7 +116,7 @@ def assemble(
     predictor = Predictor(router, coalescer, admissions, telemetry.metrics)
     windows = StreamWindows()
     health = HealthServicer(router, triton, settings.tasks)
-    inference = InferenceProtocol(settings.triton_address, admissions, windows, telemetry.metrics)
+    inference = InferenceProtocol(settings.triton_target, admissions, windows, telemetry.metrics)
     drain = Drain()
     remembered: dict[str | bytes, Caller] = {}
     api_keys = ApiKeys(storage.api_keys, remembered.clear)

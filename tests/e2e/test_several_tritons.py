@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tests.integration.server.front import Front, Workspace
-from tests.plugins.triton import CONTROL_KEY, RunningTriton
+from tests.plugins.triton import CONTROL_KEY, RunningTriton, free_ports
 from tests.plugins.waiting import wait_until
 from tidemill_client import TidemillClient
+from tidemill_core.settings import load_settings
 from tidemill_core.storage.deployments import Change
+from tidemill_core.supervisor import Supervisor, stack_processes, triton_stand_in
 from tidemill_core.triton.control import TritonControl
+from tidemill_core.triton.control_key import control_key
 from tidemill_jobs.release.serving import Serving, serve
 
 TASK = "support"
@@ -103,3 +108,43 @@ def test_swaps_and_deaths_lose_no_call(tmp_path: Path) -> None:
             callers.wait_for_more(4)
             one.process.send_signal(signal.SIGCONT)
         assert callers.failures == []
+
+
+@contextlib.contextmanager
+def supervised_triton(workspace: Workspace, notes: list[str]) -> Iterator[tuple[str, Supervisor]]:
+    """Yield the target of a supervised Triton that may take hardly any memory."""
+    ports = dict(zip(("GRPC", "HTTP", "METRICS"), free_ports(3), strict=True))
+    with contextlib.chdir(workspace.folder), pytest.MonkeyPatch.context() as environment:
+        for name, port in ports.items():
+            environment.setenv(f"TIDEMILL_TRITON_{name}_PORT", str(port))
+        environment.setenv("TIDEMILL_TRITON__RESTART_ABOVE_MB", "1")
+        settings = load_settings()
+        stand_in = triton_stand_in(settings, notes.append)
+        triton = stack_processes(settings)[:1]
+        supervisor = Supervisor(triton, settings.state_dir, stand_in=stand_in)
+        supervisor.start()
+        try:
+            with TritonControl(settings.triton_target, control_key(settings)) as control:
+                control.wait_ready(60)
+            yield settings.triton_target, supervisor
+        finally:
+            supervisor.stop()
+
+
+def test_a_triton_that_has_grown_is_restarted_without_a_failed_call(tmp_path: Path) -> None:
+    """A stand-in answers while the embedded Triton above its bound restarts."""
+    workspace = Workspace(tmp_path, {TASK: 1})
+    notes: list[str] = []
+    with supervised_triton(workspace, notes) as (target, supervisor):
+        before = supervisor.pids()
+        with Front(workspace, target) as front, Callers(front) as callers:
+
+            def polled() -> bool:
+                assert supervisor.poll() == []
+                return len(notes) == 2
+
+            wait_until(polled, "Triton has restarted", 120)
+            callers.wait_for_more(1)
+        assert callers.failures == []
+        assert "restart_above_mb is 1" in notes[0]
+        assert supervisor.pids() != before

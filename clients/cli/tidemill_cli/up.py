@@ -24,6 +24,7 @@ from tidemill_core.supervisor import (
     metrics_folder,
     stack_ports,
     stack_processes,
+    triton_stand_in,
 )
 from tidemill_core.triton.embedded import unsupported_reason
 
@@ -52,7 +53,8 @@ def up(as_json: AsJson = False) -> None:
         say(f"{variable} is not set: {name} needs it to read its source", style="yellow")
     processes, ports = stack_processes(settings), stack_ports(settings)
     scratch = [metrics_folder(settings.state_dir)]
-    supervisor = Supervisor(processes, settings.state_dir, ports, scratch)
+    stand_in = triton_stand_in(settings, _note)
+    supervisor = Supervisor(processes, settings.state_dir, ports, scratch, stand_in)
     asked = _Signals(supervisor)
     supervisor.start()
     try:

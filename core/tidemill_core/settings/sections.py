@@ -179,6 +179,9 @@ class TritonSettings(_SettingsSection):
     """host:port of the gRPC endpoint of a running Triton; empty starts the embedded one. Several,
     separated by commas, or `dns:///host:port` for every address of a name: all have the same model
     repository and control key, and calls take turns among them."""
+    restart_above_mb: float = Field(default=1024.0, gt=0.0)
+    """Memory of the embedded Triton's server process, in megabytes, above which it is restarted
+    while a stand-in answers. The models run in processes of their own and do not count."""
     control_key: str = ""
     """Key of its model control, if it requires one; the embedded Triton creates its own."""
     metrics_url: str = ""

@@ -42,6 +42,7 @@ from tidemill_core.settings.sections import (
 )
 from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.tracking import TrackingSettings
+from tidemill_core.triton.addresses import with_stand_in
 
 TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -185,6 +186,17 @@ class Settings(BaseSettings):
     def triton_address(self) -> str:
         """host:port of Triton's gRPC endpoint, or several; see `triton.addresses`."""
         return self.triton.url or f"127.0.0.1:{self.triton_grpc_port}"
+
+    @property
+    def triton_stand_in_file(self) -> Path:
+        """The file with the address of the embedded Triton's stand-in, while there is one."""
+        return self.state_dir / "triton-stand-in.address"
+
+    @property
+    def triton_target(self) -> str:
+        """`triton_address`, with the stand-in of an embedded Triton."""
+        address = self.triton_address
+        return address if self.triton.url else with_stand_in(address, self.triton_stand_in_file)
 
     @property
     def triton_metrics_url(self) -> str:

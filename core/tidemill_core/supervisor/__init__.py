@@ -13,7 +13,13 @@ from tidemill_core.supervisor.rolling import (
     StepState,
     read_report,
 )
-from tidemill_core.supervisor.stack import metrics_folder, stack_ports, stack_processes
+from tidemill_core.supervisor.stack import (
+    metrics_folder,
+    stack_ports,
+    stack_processes,
+    triton_stand_in,
+)
+from tidemill_core.supervisor.stand_in import StandIn
 from tidemill_core.supervisor.supervisor import Supervisor
 
 __all__ = [
@@ -26,6 +32,7 @@ __all__ = [
     "RestartReport",
     "RestartStep",
     "Restarts",
+    "StandIn",
     "StateDirectoryLock",
     "StepState",
     "Supervisor",
@@ -35,4 +42,5 @@ __all__ = [
     "read_report",
     "stack_ports",
     "stack_processes",
+    "triton_stand_in",
 ]

@@ -8,9 +8,11 @@ from tidemill_core.settings import Settings
 from tidemill_core.supervisor.child import ProcessSpec
 from tidemill_core.supervisor.listening import SharedPort
 from tidemill_core.supervisor.ports import ListeningPort
-from tidemill_core.triton.process import StubWatch
+from tidemill_core.supervisor.stand_in import StandIn
+from tidemill_core.triton.embedded import LOOPBACK, STAND_IN
+from tidemill_core.triton.process import StubWatch, server_megabytes
 
-_LOOPBACK = "127.0.0.1"
+_TRITON = "tidemill_core.triton.main"
 _SERVER = "tidemill_server.main"
 _SERVER_GRACE_SECONDS = 20.0
 # A little more than the time that a worker gives its callers: tidemill_server.transports.
@@ -27,7 +29,7 @@ def stack_processes(settings: Settings, clock: Path | None = None) -> list[Proce
         settings: the settings of the stack.
         clock: the file of a `SimulatedClock`, for a replay; None for the machine's time.
     """
-    triton = ProcessSpec("triton", _module("tidemill_core.triton.main"), watch=_lost_a_stub)
+    triton = ProcessSpec("triton", _module(_TRITON), watch=_lost_a_stub)
     options = () if clock is None else ("--clock", str(clock))
     jobs = ProcessSpec("jobs", _module("tidemill_jobs.main", *options))
     server, ports = _module(_SERVER, "--share-ports", *options), _shared_ports(settings)
@@ -35,6 +37,34 @@ def stack_processes(settings: Settings, clock: Path | None = None) -> list[Proce
         _worker(settings, number + 1, server, ports) for number in range(settings.server.workers)
     ]
     return [*([] if settings.triton.url else [triton]), jobs, *workers]
+
+
+def triton_stand_in(settings: Settings, note: Callable[[str], None]) -> StandIn | None:
+    """Return how the embedded Triton is restarted when it takes too much memory.
+
+    Args:
+        settings: the settings of the stack.
+        note: takes what happens, for people.
+    """
+    if settings.triton.url:
+        return None
+    bound, same = settings.triton.restart_above_mb, "--keep-configuration"
+
+    def is_due(triton_pid: int) -> str | None:
+        found = server_megabytes(triton_pid)
+        if found <= bound:
+            return None
+        return f"it takes {found:,.0f} MB, and triton.restart_above_mb is {bound:,.0f}"
+
+    return StandIn(
+        spec=ProcessSpec("triton-stand-in", _module(_TRITON, same, "--host", STAND_IN)),
+        successor=ProcessSpec("triton", _module(_TRITON, same)),
+        port=settings.triton_grpc_port,
+        address=f"{STAND_IN}:{settings.triton_grpc_port}",
+        file=settings.triton_stand_in_file,
+        is_due=is_due,
+        note=note,
+    )
 
 
 def _shared_ports(settings: Settings) -> tuple[SharedPort, ...]:
@@ -95,8 +125,8 @@ def stack_ports(settings: Settings) -> list[ListeningPort]:
     ]
     if not settings.triton.url:
         ports += [
-            ListeningPort("triton_grpc_port", _LOOPBACK, settings.triton_grpc_port),
-            ListeningPort("triton_http_port", _LOOPBACK, settings.triton_http_port),
-            ListeningPort("triton_metrics_port", _LOOPBACK, settings.triton_metrics_port),
+            ListeningPort("triton_grpc_port", LOOPBACK, settings.triton_grpc_port),
+            ListeningPort("triton_http_port", LOOPBACK, settings.triton_http_port),
+            ListeningPort("triton_metrics_port", LOOPBACK, settings.triton_metrics_port),
         ]
     return ports

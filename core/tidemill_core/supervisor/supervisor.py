@@ -14,6 +14,7 @@ from tidemill_core.supervisor.lock import StateDirectoryLock
 from tidemill_core.supervisor.ports import ListeningPort, probe_ports
 from tidemill_core.supervisor.processes import ProcessStatus, status_of, write_processes
 from tidemill_core.supervisor.rolling import REPORT_FILE, RestartReport, RollingRestart
+from tidemill_core.supervisor.stand_in import Relief, StandIn
 
 _INTERVAL_SECONDS = 0.02
 _PORT_PATIENCE_SECONDS = 2.0
@@ -33,6 +34,7 @@ class Supervisor:
         state_dir: Path,
         ports: Sequence[ListeningPort] = (),
         scratch: Sequence[Path] = (),
+        stand_in: StandIn | None = None,
     ) -> None:
         """Set up a stack without starting it.
 
@@ -41,6 +43,7 @@ class Supervisor:
             state_dir: the folder with the lock and `logs/`.
             ports: the ports that the processes will listen on.
             scratch: folders that are emptied before the start.
+            stand_in: answers for a process, which it names, while that is restarted.
         """
         self._state_dir = state_dir
         self._lock = StateDirectoryLock(state_dir)
@@ -48,6 +51,8 @@ class Supervisor:
         self._ports = tuple(ports)
         self._scratch = tuple(scratch)
         self._kept = [Kept(spec, self._logs / f"{spec.name}.log") for spec in processes]
+        self._stand_in = stand_in
+        self._relief: Relief | None = None
         self._hurry = False
         self._restart: RollingRestart | None = None
         self._restarts = 0
@@ -74,6 +79,10 @@ class Supervisor:
             for kept in self._kept:
                 kept.start()
             self._note_processes()
+            if self._stand_in is not None:
+                name = self._stand_in.successor.name
+                kept = next(kept for kept in self._kept if kept.spec.name == name)
+                self._relief = Relief(kept, self._stand_in)
         except BaseException:
             self.stop()
             raise
@@ -90,6 +99,8 @@ class Supervisor:
         if self._restart is None and self._files.have_changed():
             self.restart()
         self._poll_restart()
+        if self._relief is not None:
+            self._relief.poll()
         self._note_processes()
         return deaths
 
@@ -152,6 +163,8 @@ class Supervisor:
                 kept.child = None
             for port in kept.spec.ports:
                 port.close()
+        for child, grace_seconds in [] if self._relief is None else self._relief.children():
+            self._end(child, grace_seconds)
         self._lock.release()
 
     def _end(self, child: Child, grace_seconds: float) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.triton import calls
-from tidemill_core.triton.addresses import is_dns, named, resolved
+from tidemill_core.triton.addresses import is_dns, may_change, named, resolved
 from tidemill_core.triton.connection import Connection
 from tidemill_core.triton.grpc_wire import CallFailed
 
@@ -58,8 +58,8 @@ class Balancer:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._is_dns = is_dns(target)
-        self._members = [] if self._is_dns else [Member(address) for address in named(target)]
+        self._may_change = may_change(target)
+        self._members = [] if is_dns(target) else [Member(address) for address in named(target)]
         self._watching: asyncio.Task[None] | None = None
 
     async def call(self, path: str, message: bytes, seconds: float) -> bytes:
@@ -77,7 +77,7 @@ class Balancer:
             try:
                 return await _ask(member, path, message, deadline - clock())
             except CallFailed as error:
-                # DNS may name others meanwhile.
+                # The target may stand for others meanwhile.
                 left = [each for each in self._members if each not in asked]
                 if not left or clock() >= deadline or not _may_another_answer(error):
                     raise
@@ -90,7 +90,7 @@ class Balancer:
         Raises:
             CallFailed: DNS does not know any.
         """
-        if self._watching is None and (self._is_dns or len(self._members) > 1):
+        if self._watching is None and (self._may_change or len(self._members) > 1):
             self._watching = asyncio.create_task(self._watch())
         if not self._members:
             await self._look_up()
@@ -114,9 +114,10 @@ class Balancer:
 
     async def _watch(self) -> None:
         while True:
-            if self._is_dns:
+            if self._may_change:
                 await self._look_up()
-            await asyncio.gather(*(self._probe(member) for member in self._members))
+            if len(self._members) > 1:
+                await asyncio.gather(*(self._probe(member) for member in self._members))
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _look_up(self) -> None:
@@ -128,7 +129,7 @@ class Balancer:
         known = {member.address: member for member in self._members}
         self._members = [known.get(each) or Member(each) for each in addresses]
         for address in known.keys() - set(addresses):
-            known[address].connection.give_up("DNS does not name it any more")
+            known[address].connection.give_up("it is not one of the Tritons any more")
 
     async def _probe(self, member: Member) -> None:
         try:

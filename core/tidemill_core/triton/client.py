@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.triton import calls
+from tidemill_core.triton.addresses import shown
 from tidemill_core.triton.balancer import Balancer, Member
 from tidemill_core.triton.grpc_wire import CallFailed
 
@@ -24,7 +25,7 @@ class TritonClient:
     """
 
     def __init__(self, target: str) -> None:
-        self._target = target
+        self._target = shown(target)
         self._tritons = Balancer(target)
 
     async def infer(

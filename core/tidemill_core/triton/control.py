@@ -10,7 +10,7 @@ import numpy.typing as npt
 import structlog
 
 from tidemill_core.errors import DeadlineExceeded, ModelVersionNotServed, TritonUnavailable
-from tidemill_core.triton.addresses import resolved
+from tidemill_core.triton.addresses import resolved, shown
 from tidemill_core.triton.server_control import CALL_TIMEOUT_SECONDS, ServerControl
 
 _POLL_SECONDS = 0.05
@@ -60,7 +60,7 @@ class TritonControl:
         except OSError as error:
             addresses = self._addresses
             if not addresses:
-                raise TritonUnavailable(self._target, str(error)) from error
+                raise TritonUnavailable(shown(self._target), str(error)) from error
         with self._lock:
             # One that DNS no longer names may have calls of other threads, so it stays open.
             for address in addresses:
@@ -77,7 +77,9 @@ class TritonControl:
         deadline = time.monotonic() + timeout_seconds
         while not self._is_one_ready():
             if time.monotonic() > deadline:
-                raise TritonUnavailable(self._target, f"not ready within {timeout_seconds:g} s")
+                raise TritonUnavailable(
+                    shown(self._target), f"not ready within {timeout_seconds:g} s"
+                )
             time.sleep(_POLL_SECONDS)
 
     def _is_one_ready(self) -> bool:

@@ -24,6 +24,11 @@ from tidemill_core.triton.plain_path import plain_path
 CONTROL_KEY_HEADER = "tidemill-control-key"
 """The header that carries the control key; over gRPC its prefix is `triton-grpc-protocol-`."""
 
+LOOPBACK = "127.0.0.1"
+"""The address of the embedded Triton."""
+STAND_IN = "127.0.0.2"
+"""The address, on loopback too, of what answers while it is restarted, on the same ports."""
+
 _RESTRICTED_APIS = "model-repository,shared-memory,trace,logging"
 _BACKENDS = ("onnxruntime", "pytorch")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton's Python backend keeps its regions
@@ -48,6 +53,7 @@ class EmbeddedTriton:
             so run code.
         load_models: names of the models to load at the start; a model that fails to load stops
             nothing.
+        host: the loopback address that it listens on.
     """
 
     model_repository: Path
@@ -57,6 +63,7 @@ class EmbeddedTriton:
     metrics_port: int
     control_key: str
     load_models: tuple[str, ...]
+    host: str = LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -207,11 +214,11 @@ def _options(triton: EmbeddedTriton, backends: Path) -> list[str]:
         "--exit-on-error=false",
         "--strict-readiness=false",
         f"--exit-timeout-secs={_EXIT_TIMEOUT_SECONDS}",
-        "--grpc-address=127.0.0.1",
+        f"--grpc-address={triton.host}",
         f"--grpc-port={triton.grpc_port}",
-        "--http-address=127.0.0.1",
+        f"--http-address={triton.host}",
         f"--http-port={triton.http_port}",
-        "--metrics-address=127.0.0.1",
+        f"--metrics-address={triton.host}",
         f"--metrics-port={triton.metrics_port}",
         f"--grpc-restricted-protocol={restricted}",
         f"--http-restricted-api={restricted}",

@@ -2,9 +2,14 @@
 
 It configures each model with the versions that the database trusts, and then becomes tritonserver.
 A candidate that was being tested when the machine went down is not among them.
+
+While Triton is restarted because of its memory, a stand-in answers on another address of loopback.
+Both then serve what is configured, so a candidate that is being tested stays.
 """
 
+import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from tidemill_core.errors import TidemillError
@@ -14,7 +19,7 @@ from tidemill_core.settings import Settings, load_settings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.telemetry import configure_logging
 from tidemill_core.triton.control_key import control_key
-from tidemill_core.triton.embedded import EmbeddedTriton, prepare
+from tidemill_core.triton.embedded import LOOPBACK, STAND_IN, EmbeddedTriton, prepare
 from tidemill_core.triton.process import exec_triton
 from tidemill_core.triton.served import configure
 
@@ -31,21 +36,36 @@ def configure_all(settings: Settings) -> tuple[str, ...]:
     return tuple(names)
 
 
+def configured(repository: Path) -> tuple[str, ...]:
+    """Return the names of the models that have a configuration."""
+    return tuple(sorted(file.parent.name for file in repository.glob("*/config.pbtxt")))
+
+
 def main() -> NoReturn:
     """Become tritonserver."""
     keep_files_private()
     configure_logging("triton")
+    parser = argparse.ArgumentParser(description="Become the embedded Triton.")
+    parser.add_argument(
+        "--keep-configuration", action="store_true", help="serve what is configured"
+    )
+    parser.add_argument("--host", choices=[LOOPBACK, STAND_IN], default=LOOPBACK)
+    given = parser.parse_args()
     try:
         settings = load_settings()
-        settings.model_repository.mkdir(parents=True, exist_ok=True)
+        repository = settings.model_repository
+        repository.mkdir(parents=True, exist_ok=True)
+        names = configured(repository) if given.keep_configuration else configure_all(settings)
+        folder = "triton" if given.host == LOOPBACK else "triton-stand-in"
         triton = EmbeddedTriton(
-            model_repository=settings.model_repository,
-            state_directory=settings.state_dir / "triton",
+            model_repository=repository,
+            state_directory=settings.state_dir / folder,
             grpc_port=settings.triton_grpc_port,
             http_port=settings.triton_http_port,
             metrics_port=settings.triton_metrics_port,
             control_key=control_key(settings),
-            load_models=configure_all(settings),
+            load_models=names,
+            host=given.host,
         )
         exec_triton(prepare(triton))
     except TidemillError as error:

@@ -1,4 +1,4 @@
-"""The tritonserver process: how this process becomes it, and whether it has lost a stub."""
+"""The tritonserver process: how this process becomes it, its memory, and its lost stubs."""
 
 import os
 from typing import NoReturn
@@ -30,6 +30,14 @@ class StubWatch:
         lost = bool(dead & self._dead_before)
         self._dead_before = dead
         return lost
+
+
+def server_megabytes(triton_pid: int) -> float:
+    """Return the memory of the tritonserver process without its stubs; 0 once it is gone."""
+    try:
+        return float(psutil.Process(triton_pid).memory_info().rss) / 1e6
+    except psutil.Error:
+        return 0.0
 
 
 def exec_triton(command: Command) -> NoReturn:

@@ -6,6 +6,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.errors import DeadlineExceeded, TritonUnavailable, Unavailable
 from tidemill_core.triton import calls
+from tidemill_core.triton.addresses import shown
 from tidemill_core.triton.balancer import Balancer
 from tidemill_core.triton.grpc_wire import CallFailed
 from tidemill_server.rpc.status import PassedOn
@@ -32,7 +33,7 @@ class TritonCalls:
     """
 
     def __init__(self, target: str) -> None:
-        self.target = target
+        self.target = shown(target)
         self._tritons = Balancer(target)
 
     async def ask(

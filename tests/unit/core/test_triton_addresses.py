@@ -1,8 +1,10 @@
 """The addresses of Tritons."""
 
+from pathlib import Path
+
 import pytest
 
-from tidemill_core.triton.addresses import named, resolved
+from tidemill_core.triton.addresses import may_change, named, resolved, shown, with_stand_in
 
 
 def test_a_target_is_a_list_or_a_name() -> None:
@@ -12,6 +14,17 @@ def test_a_target_is_a_list_or_a_name() -> None:
     assert named("dns:///tritons:8001") == ["tritons:8001"]
     assert resolved("127.0.0.1:1,127.0.0.1:2") == ["127.0.0.1:1", "127.0.0.1:2"]
     assert "127.0.0.1:8001" in resolved("dns:///localhost:8001")
+
+
+def test_a_stand_in_counts_while_its_file_is_there(tmp_path: Path) -> None:
+    """The file's address comes after the Triton's own, in a folder of any name, too."""
+    file = tmp_path / "a|b, c"
+    target = with_stand_in("127.0.0.1:8001", file)
+    assert may_change(target)
+    assert resolved(target) == named(target) == ["127.0.0.1:8001"]
+    file.write_text("127.0.0.2:8001")
+    assert resolved(target) == ["127.0.0.1:8001", "127.0.0.2:8001"]
+    assert shown(target) == "127.0.0.1:8001"
 
 
 @pytest.mark.parametrize(
