@@ -20,9 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tidemill_core.durable import STAGED, move_folder, sha256_of, sync
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.extras import installation
 from tidemill_core.object_errors import ObjectDamaged, ObjectGone, converted, without_user
+from tidemill_core.object_files import open_files
 
 INDEX = "objects.json"
 _FOLDER = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
@@ -81,16 +80,7 @@ class ObjectStorage:
     def __init__(self, url: str, key_of: KeyOf) -> None:
         self.url = without_user(url)
         self._key_of = key_of
-        try:
-            from fsspec.core import url_to_fs
-
-            real_folders = {"auto_mkdir": True} if url.startswith("file:") else {}
-            # Another machine may have changed what a cached listing says.
-            self._files, root = url_to_fs(url, use_listings_cache=False, **real_folders)
-        except (ImportError, ValueError) as error:
-            advice = f"for s3:// {installation('s3')}"
-            raise ConfigurationError(f"{self.url} cannot be used: {error}; {advice}") from error
-        self._root = root.rstrip("/")
+        self._files, self._root = open_files(url)
 
     def names(self, below: str = "") -> list[str]:
         """Return the names of all folders, such as `support/3f9a…`."""

@@ -26,9 +26,10 @@ def doctor(
     require_extras()
     # Importing the database's packages takes half a second: only this command needs it.
     from tidemill_cli.doctor_checks import examine
+    from tidemill_cli.doctor_objects import examine_objects
     from tidemill_cli.doctor_sinks import try_sinks
 
-    checks = [*examine(), *(try_sinks() if alerts else [])]
+    checks = [*examine(), *examine_objects(), *(try_sinks() if alerts else [])]
     if as_json:
         print_json(checks)
     else:

@@ -1,11 +1,14 @@
 """Folders of files on a real S3 server."""
 
+import json
 from itertools import count
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from tests.plugins.s3 import READ_ONLY, S3, SECRET, FailingS3
+from tidemill_cli.main import run
 from tidemill_core.errors import ConfigurationError, TidemillError
 from tidemill_core.object_errors import (
     ObjectDamaged,
@@ -196,3 +199,44 @@ def test_any_storage_of_fsspec(tmp_path: Path) -> None:
     assert read(storage, tmp_path) == NEW
     with pytest.raises(ConfigurationError, match="nope://x cannot be used"):
         ObjectStorage("nope://x", hashed_name)
+
+
+def _doctor(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+    capsys.readouterr()
+    run(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    return {check["name"]: check for check in found if check["name"].endswith("_storage")}
+
+
+def test_doctor_checks_object_storage(
+    s3: S3,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It says what works, is missing, keeps deleted objects, or refuses the credentials."""
+    monkeypatch.chdir(tmp_path)
+    versioned = f"versioned-{place.partition('/')[2]}"
+    s3.files().makedirs(versioned)
+    s3.files().call_s3(
+        "put_bucket_versioning", Bucket=versioned, VersioningConfiguration={"Status": "Enabled"}
+    )
+    monkeypatch.setenv("TIDEMILL_DATASET_STORAGE", f"s3://{place}")
+    monkeypatch.setenv("TIDEMILL_MODEL_STORAGE", f"s3://{versioned}/models")
+    found = _doctor(capsys)
+    assert found["dataset_storage"]["result"] == "ok"
+    assert found["model_storage"]["result"] == "warn"
+    assert "turn versioning off" in found["model_storage"]["remedy"]
+    assert [path for path in s3.files().find(place) if "staged" in path] == []
+    monkeypatch.setenv("TIDEMILL_DATASET_STORAGE", "s3://missing-bucket/data")
+    monkeypatch.setenv("TIDEMILL_MODEL_STORAGE", "ghost://here")
+    found = _doctor(capsys)
+    assert "create the bucket, or fix the URL" in found["dataset_storage"]["found"]
+    assert "ghost://here cannot be used" in found["model_storage"]["found"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READ_ONLY)
+    monkeypatch.setenv("TIDEMILL_DATASET_STORAGE", f"s3://{place}")
+    monkeypatch.delenv("TIDEMILL_MODEL_STORAGE")
+    S3FileSystem.clear_instance_cache()
+    found = _doctor(capsys)
+    assert "need to read, write, list and delete" in found["dataset_storage"]["found"]
