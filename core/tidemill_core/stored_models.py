@@ -7,8 +7,11 @@ A version is stored once and never changes. `config.pbtxt` names the versions th
 is replaced at once, after all of these are stored.
 """
 
+import threading
 import time
 from pathlib import Path
+
+import structlog
 
 from tidemill_core.durable import sha256_of
 from tidemill_core.errors import DataError
@@ -21,6 +24,8 @@ CONFIG_FILE = "config.pbtxt"
 MANIFEST_FILE = "manifest.json"
 _PAUSE_SECONDS = 5.0
 _TICK_SECONDS = 0.5
+
+log = structlog.get_logger()
 
 
 class ModelVersionMissing(DataError):
@@ -46,6 +51,7 @@ class StoredModels:
         self._root = root
         self._is_read = is_read
         self._pauses: dict[Path, float] = {}
+        self._fetching: dict[Path, threading.Thread] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> "StoredModels | None":
@@ -73,6 +79,23 @@ class StoredModels:
             raise ModelVersionMissing(folder, str(error)) from error
         finally:
             self._pauses[folder] = time.monotonic() + _PAUSE_SECONDS
+
+    def fetch_meanwhile(self, folder: Path) -> bool:
+        """Fetch a version that is not here in a thread; return False if it is here."""
+        if folder.exists():
+            return False
+        thread = self._fetching.get(folder)
+        if thread is None or not thread.is_alive():
+            thread = threading.Thread(target=self._fetch, args=(folder,), daemon=True)
+            self._fetching[folder] = thread
+            thread.start()
+        return True
+
+    def _fetch(self, folder: Path) -> None:
+        try:
+            self.fetch(folder)
+        except DataError as error:
+            log.warning("model_not_fetched", reason=error.reason, detail=str(error))
 
     def fetch_all(self) -> None:
         """Fetch all versions of all models that are not here."""

@@ -233,6 +233,10 @@ class Router:
 
     def _load(self, version: ModelVersion) -> ServedModel:
         place = (version.task, version.model_format, version.version)
+        stored, folder = self._repository.stored, self._repository.folder(*place)
+        # A front that starts waits for its models. Later, other tasks' routes do not wait.
+        if self.reads > 1 and stored is not None and stored.fetch_meanwhile(folder):
+            raise ModelVersionMissing(folder, "it is being fetched")
         manifest, encoder = self._repository.manifest(*place), self._repository.encoder(*place)
         rates = manifest.labels == REWARD_LABELS
         if rates is not (self._tasks[version.task].kind == "preference"):

@@ -4,11 +4,15 @@ import shutil
 import threading
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import anyio
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
-from tests.integration.server.front import Workspace
+from tests.integration.server.front import NOW, Workspace
 from tests.plugins.s3 import S3, FailingS3
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
@@ -17,10 +21,13 @@ from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.object_errors import ObjectDamaged, ObjectStorageUnavailable
 from tidemill_core.object_storage import ObjectStorage, same_name
+from tidemill_core.settings import TaskSettings
+from tidemill_core.storage.deployments import Change
 from tidemill_core.stored_models import ModelVersionMissing, StoredModels
 from tidemill_core.triton.config import read_versions
 from tidemill_core.triton.served import configure
 from tidemill_jobs.release.serving import Serving, serve
+from tidemill_server.inference.router import Router
 
 TASK, MODEL = "support", "support-onnx"
 PLACE = (TASK, "onnx", 1)
@@ -173,3 +180,43 @@ def test_triton_reads_the_storage(
             thread.join()
     assert failed == []
     assert read_versions(repository.root, MODEL) == (1,)
+
+
+class HeldFiles(LocalFileSystem):  # type: ignore[misc]  # it has no types
+    """Files whose downloads wait; URLs start with `held://`."""
+
+    protocol = ("held",)
+    may_download = threading.Event()
+
+    def get_file(self, *arguments: Any, **options: Any) -> None:
+        """Copy a file once downloads may go on."""
+        HeldFiles.may_download.wait()
+        super().get_file(*arguments, **options)
+
+
+@pytest.mark.anyio
+async def test_routes_do_not_wait_for_a_download(tmp_path: Path) -> None:
+    """While a front fetches a task's new version, the routes of others follow the database."""
+    fsspec.register_implementation("held", HeldFiles, clobber=True)
+    (tmp_path / "a").mkdir()
+    workspace = Workspace(tmp_path / "a", {TASK: 1, "spam": 2})
+    (tmp_path / "stored").mkdir()
+    root, models = workspace.repository.root, workspace.storage.models
+    held = ObjectStorage(f"held://{tmp_path}/stored", same_name)
+    repository = ModelRepository(root, StoredModels(held, root, is_read=False))
+    settings = TaskSettings.model_validate({"sources": [{"path": "x.csv"}]})
+    router = Router(models, repository, {TASK: settings, "spam": settings})
+    await router.refresh()
+    workspace.publish(TASK)
+    written = ObjectStorage(f"file://{tmp_path}/stored", same_name)
+    StoredModels(written, root, is_read=False).store(MODEL)
+    (root / MODEL / "2").rename(tmp_path / "gone")
+    models.promote(TASK, 2, Change("ann", "", "", NOW))
+    models.promote("spam", 2, Change("ann", "", "", NOW))
+    await router.refresh()
+    assert router.choose("spam", 0, "").model.version == 2
+    assert router.choose(TASK, 0, "").model.version == 1
+    HeldFiles.may_download.set()
+    with anyio.fail_after(30):
+        while router.choose(TASK, 0, "").model.version == 1:
+            await router.refresh()
