@@ -13,7 +13,7 @@ from tidemill_core.domain.signals import Signal
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
 from tidemill_core.storage.prediction_counts import PredictionCountStore
-from tidemill_core.storage.prediction_rows import in_sample
+from tidemill_core.storage.prediction_rows import in_sample, rows_with_ids
 from tidemill_core.storage.schema import feedback, predictions
 
 MAX_SAMPLE = 10_000
@@ -146,10 +146,11 @@ def count_unstored_verdicts(
         StorageUnavailable: the database does not answer.
     """
     latest = _latest(task, since).where(_f.model_version == model_version)
-    stored = select(_p.prediction_id).where(_p.prediction_id == _f.prediction_id).exists()
-    query = select(func.count()).where(_f.sequence.in_(latest), ~stored)
+    query = select(_f.prediction_id).where(_f.sequence.in_(latest))
     with database.read() as connection:
-        return int(connection.execute(query).scalar_one())
+        judged = connection.scalars(query).all()
+        stored = {row[0] for row in rows_with_ids(connection, judged)}
+    return sum(each not in stored for each in judged)
 
 
 def is_in(span: AnsweredSpan) -> ColumnElement[bool]:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, case, delete, literal, select, tuple_
+from sqlalchemy import delete, literal, select, tuple_
 
 from tidemill_core.domain.prediction import SHADOW_METHOD
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.feedback_holds import is_trusted
+from tidemill_core.storage.prediction_rows import rows_with_ids
 from tidemill_core.storage.schema import UtcDateTime, export_positions, feedback, predictions
 
 
@@ -96,17 +97,23 @@ class ExportStore:
         self, task: str, after: int, until: datetime, limit: int
     ) -> Sequence[ExportedVerdict]:
         """Return the trusted verdicts after a sequence and before `until`, oldest first."""
-        confirmed = and_(feedback.c.label.is_(None), feedback.c.correct.is_(True))
-        label = case((confirmed, predictions.c.label), else_=feedback.c.label)
-        columns = (feedback.c.sequence, feedback.c.prediction_id, label, feedback.c.create_time)
-        same = predictions.c.prediction_id == feedback.c.prediction_id
-        query = select(*columns).select_from(feedback.outerjoin(predictions, same))
-        query = query.where(
+        query = select(feedback).where(
             feedback.c.task == task,
             feedback.c.sequence > after,
             feedback.c.create_time < until,
             is_trusted(),
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(feedback.c.sequence).limit(limit))
-            return [ExportedVerdict(*row) for row in rows]
+            rows = connection.execute(query.order_by(feedback.c.sequence).limit(limit)).all()
+            confirmed = [row.prediction_id for row in rows if row.correct and row.label is None]
+            found = rows_with_ids(connection, confirmed, predictions.c.label)
+            answers = {row[0]: row[1] for row in found}
+        return [
+            ExportedVerdict(
+                row.sequence,
+                row.prediction_id,
+                answers.get(row.prediction_id) if row.correct and row.label is None else row.label,
+                row.create_time,
+            )
+            for row in rows
+        ]

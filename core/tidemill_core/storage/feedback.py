@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, func, select, update
 from tidemill_core.domain.feedback import Feedback
 from tidemill_core.storage.database import Database, Page
 from tidemill_core.storage.feedback_holds import is_trusted
+from tidemill_core.storage.prediction_rows import rows_with_ids
 from tidemill_core.storage.schema import feedback, predictions
 
 _KEYS_A_QUERY = 500
@@ -85,17 +86,20 @@ class FeedbackStore:
         if since is not None:
             given = given.where(feedback.c.create_time > since)
         latest = given.subquery()
-        text = func.coalesce(func.nullif(predictions.c.text, ""), latest.c.text)
-        confirmed = case((feedback.c.correct.is_(True), predictions.c.label))
-        label = func.coalesce(feedback.c.label, confirmed)
-        same = predictions.c.prediction_id == feedback.c.prediction_id
-        rows = feedback.join(latest, feedback.c.sequence == latest.c[0]).outerjoin(
-            predictions, same
-        )
-        query = select(text, label).distinct().select_from(rows)
+        verdicts = select(feedback, latest.c.text.label("given"))
+        query = verdicts.join(latest, feedback.c.sequence == latest.c.sequence)
         with self._database.read() as connection:
-            found = connection.execute(query.where(text.is_not(None), label.is_not(None)))
-            return [(row[0], row[1]) for row in found]
+            rows = connection.execute(query).all()
+            ids = (row.prediction_id for row in rows)
+            stored = rows_with_ids(connection, ids, predictions.c.text, predictions.c.label)
+            answers = {prediction_id: (text, label) for prediction_id, text, label in stored}
+        found = set()
+        for row in rows:
+            text, predicted = answers.get(row.prediction_id, ("", None))
+            label = row.label or (predicted if row.correct else None)
+            if (text or row.given) is not None and label is not None:
+                found.add((text or row.given, label))
+        return list(found)
 
     def expire_texts(self, task: str, before: datetime, limit: int) -> int:
         """Remove the texts that came with a task's oldest verdicts before a time.

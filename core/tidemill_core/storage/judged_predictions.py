@@ -1,6 +1,6 @@
 """What sources said about predictions, and what people decided about the same predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from tidemill_core.domain.feedback import HoldReason, HoldState, JudgedPredictio
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.prediction_rows import rows_with_ids
 from tidemill_core.storage.schema import (
     feedback,
     feedback_holds,
@@ -34,25 +35,26 @@ def judged_predictions(
     query = (
         select(
             feedback,
-            predictions.c.label.label("predicted"),
-            predictions.c.confidence,
             feedback_holds.c.reason.label("hold"),
             feedback_holds.c.state.label("hold_state"),
         )
         .select_from(feedback)
-        .outerjoin(predictions, predictions.c.prediction_id == feedback.c.prediction_id)
         .outerjoin(feedback_holds, feedback_holds.c.feedback_id == feedback.c.feedback_id)
         .where(feedback.c.sequence.in_(latest))
         .order_by(feedback.c.sequence)
     )
     truths = people_labels(database, task)
     with database.read() as connection:
-        rows = connection.execute(query).mappings()
-        return [
-            _judged(row, truths.get(row["prediction_id"]), renames)
-            for row in rows
-            if not (row["correct"] and row["predicted"] is None)
-        ]
+        rows = connection.execute(query).mappings().all()
+        ids = (row["prediction_id"] for row in rows)
+        columns = (predictions.c.label, predictions.c.confidence)
+        answers = {each[0]: each[1:] for each in rows_with_ids(connection, ids, *columns)}
+    judged = ((row, answers.get(row["prediction_id"])) for row in rows)
+    return [
+        _judged(row, answer, truths.get(row["prediction_id"]), renames)
+        for row, answer in judged
+        if not (row["correct"] and answer is None)
+    ]
 
 
 def evidence_mark(database: Database, task: str) -> str:
@@ -75,11 +77,13 @@ def people_labels(database: Database, task: str) -> dict[str, str]:
         return {row[0]: row[1] for row in connection.execute(query.where(decided))}
 
 
-def _judged(row: Mapping[Any, Any], truth: str | None, renames: Renames) -> JudgedPrediction:
-    confirmed = row["predicted"] if row["correct"] else None
+def _judged(
+    row: Mapping[Any, Any], answer: Sequence[Any] | None, truth: str | None, renames: Renames
+) -> JudgedPrediction:
+    answered, confidence = answer or (None, None)
     label, predicted, true = (
         None if each is None else current(each, renames)
-        for each in (row["label"] or confirmed, row["predicted"], truth)
+        for each in (row["label"] or (answered if row["correct"] else None), answered, truth)
     )
     return JudgedPrediction(
         feedback_id=row["feedback_id"],
@@ -87,7 +91,7 @@ def _judged(row: Mapping[Any, Any], truth: str | None, renames: Renames) -> Judg
         source=row["source"],
         label=label,
         predicted=predicted,
-        confidence=row["confidence"],
+        confidence=confidence,
         truth=true,
         create_time=row["create_time"],
         hold=row["hold"] and HoldReason(row["hold"]),

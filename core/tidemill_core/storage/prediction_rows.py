@@ -8,19 +8,19 @@ every statement. Statements of many rows avoid both.
 import json
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, literal_column, select
+from sqlalchemy import Column, ColumnElement, Connection, literal_column, select
 
 from tidemill_core.domain.prediction import Prediction, Score
 from tidemill_core.prediction_id import claimed_time
 from tidemill_core.storage.schema import predictions
 
-Row = tuple[object, ...]
+RowValues = tuple[object, ...]
 """One prediction's values, in the order of `_COLUMNS`; scores and attributes as JSON."""
 
 _COLUMNS = {
@@ -73,7 +73,7 @@ def insert_rows(connection: Connection, batch: Sequence[Prediction]) -> Sequence
             return batch
         attempt.rollback()
     unique = {each.prediction_id: each for each in reversed(batch)}
-    known = _known(connection, list(unique))
+    known = {row[0] for row in rows_with_ids(connection, unique)}
     new = [each for each in reversed(unique.values()) if each.prediction_id not in known]
     _insert(connection, new)
     return new
@@ -92,13 +92,18 @@ def _insert(connection: Connection, batch: Sequence[Prediction]) -> int:
     return count
 
 
-def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
-    """Return the ids of stored predictions among some ids."""
-    column, found = predictions.c.prediction_id, set[str]()
-    for start in range(0, len(ids), _IDS_A_QUERY):
-        query = select(column).where(*with_ids(ids[start : start + _IDS_A_QUERY]))
-        found.update(connection.execute(query).scalars())
-    return found
+def rows_with_ids(
+    connection: Connection, ids: Iterable[str], *columns: Column[Any]
+) -> Iterator[Sequence[Any]]:
+    """Yield the ids, and other columns, of the stored predictions among some ids.
+
+    Each query asks for some hundred ids of nearly the same time, so for few partitions.
+    """
+    first = datetime.min.replace(tzinfo=UTC)
+    ordered = sorted(set(ids), key=lambda each: claimed_time(each) or first)
+    query = select(predictions.c.prediction_id, *columns)
+    for start in range(0, len(ordered), _IDS_A_QUERY):
+        yield from connection.execute(query.where(*with_ids(ordered[start : start + _IDS_A_QUERY])))
 
 
 def with_ids(ids: Sequence[str]) -> list[ColumnElement[bool]]:
@@ -139,7 +144,7 @@ def _insert_sqlite(count: int) -> str:
     return f"INSERT INTO predictions ({_NAMES}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608
 
 
-def _row(prediction: Prediction) -> Row:
+def _row(prediction: Prediction) -> RowValues:
     scores = [f'{{"label": {_quoted(s.label)}, "score": {s.score!r}}}' for s in prediction.scores]
     return (
         prediction.prediction_id,

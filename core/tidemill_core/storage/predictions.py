@@ -22,11 +22,14 @@ from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.partitions import add_partitions, lacks_partition
 from tidemill_core.storage.prediction_counts import count_predictions
-from tidemill_core.storage.prediction_rows import insert_rows, prediction_of_row, with_ids
+from tidemill_core.storage.prediction_rows import (
+    insert_rows,
+    prediction_of_row,
+    rows_with_ids,
+    with_ids,
+)
 from tidemill_core.storage.schema import UtcDateTime, predictions
 
-# Below the number of parameters that SQLite allows in a statement.
-_IDS_A_QUERY = 500
 _IDS_A_READ = 5000
 
 
@@ -107,11 +110,8 @@ class PredictionStore:
     def _of_ids(
         self, prediction_ids: Sequence[str], *columns: Column[Any]
     ) -> Iterator[Sequence[Any]]:
-        query = select(predictions.c.prediction_id, *columns)
         with self._database.read() as connection:
-            for start in range(0, len(prediction_ids), _IDS_A_QUERY):
-                ids = prediction_ids[start : start + _IDS_A_QUERY]
-                yield from connection.execute(query.where(*with_ids(ids)))
+            yield from rows_with_ids(connection, prediction_ids, *columns)
 
     def ids(self, span: Span) -> Iterator[str]:
         """Yield the id of each answer, oldest first, with few in memory at once."""
