@@ -7,7 +7,6 @@ import sys
 
 from sqlalchemy import select
 
-from tidemill_core.clock import system_clock
 from tidemill_core.errors import TidemillError
 from tidemill_core.settings import load_settings
 from tidemill_core.storage.database import Database
@@ -16,9 +15,11 @@ from tidemill_core.storage.schema import leases
 
 def main() -> None:
     """Exit with an error unless a lease has not expired."""
-    live = select(leases.c.holder).where(leases.c.expire_time >= system_clock())
     try:
-        with Database(load_settings().effective_database_url).read() as connection:
+        database = Database(load_settings().effective_database_url)
+        with database.read() as connection:
+            now = database.now(connection)
+            live = select(leases.c.holder).where(leases.c.expire_time >= now)
             holder = connection.execute(live).first()
     except TidemillError as error:
         sys.exit(f"{error.reason}: {error}")

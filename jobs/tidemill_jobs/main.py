@@ -98,7 +98,7 @@ class JobsProcess:
     def _tick(self) -> None:
         self._runner.watch()
         now, begin = system_clock(), time.monotonic()
-        if not self._storage.leases.acquire(LEASE, self._holder, LEASE_LENGTH, now):
+        if not self._storage.leases.acquire(LEASE, self._holder, LEASE_LENGTH):
             self._stop_leading()
             return
         self._leads_until = begin + LEASE_LENGTH.total_seconds()

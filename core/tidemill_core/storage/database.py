@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, exc, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tidemill_core.clock import system_clock
 from tidemill_core.errors import InvalidArgument, StorageUnavailable
 from tidemill_core.storage.engine import open_engine
 
@@ -99,6 +101,13 @@ class Database:
                 connection.exec_driver_sql(f"SET LOCAL {limit}_timeout = 0")
             connection.execute(select(func.pg_advisory_xact_lock(key)))
             yield
+
+    def now(self, connection: Connection) -> datetime:
+        """Return the time by the database's clock, the same for all machines that use it."""
+        if self.engine.dialect.name != "postgresql":
+            return system_clock()  # SQLite has this machine's
+        found: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return found
 
     def close(self) -> None:
         """Close all connections."""

@@ -52,12 +52,20 @@ def open_engine(url: str) -> Engine:
             pool_timeout=BUSY_TIMEOUT_SECONDS,
             connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, **_KEEPALIVES},
         )
-        event.listen(engine, "connect", _prepare_postgresql)
+        # First, because SQLAlchemy's own preparation cannot read another encoding than UTF-8.
+        event.listen(engine, "connect", _prepare_postgresql, insert=True)
         return engine
     raise ConfigurationError("database_url must be a URL of PostgreSQL or SQLite")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        database = connection.info.dbname
+        connection.close()
+        raise ConfigurationError(
+            f"the PostgreSQL database {database!r} has the encoding {encoding}, which cannot store "
+            "all texts: create a database with ENCODING 'UTF8' TEMPLATE template0"
+        )
     connection.autocommit = True  # otherwise the first rollback would undo the settings
     connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
     connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'")

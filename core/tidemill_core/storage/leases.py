@@ -1,6 +1,6 @@
-"""Leases, which one process at a time can hold, across machines."""
+"""Leases, which one process at a time can hold, across machines; the database's clock counts."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import or_, update
 
@@ -14,12 +14,13 @@ class LeaseStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def acquire(self, name: str, holder: str, length: timedelta, now: datetime) -> bool:
+    def acquire(self, name: str, holder: str, length: timedelta) -> bool:
         """Take or renew a lease; return False while another holder's lease has not expired."""
-        free = or_(leases.c.holder == holder, leases.c.expire_time < now)
-        change = update(leases).where(leases.c.name == name, free)
-        values = {"holder": holder, "expire_time": now + length}
         with self._database.write(alone_on=leases) as connection:
+            now = self._database.now(connection)
+            free = or_(leases.c.holder == holder, leases.c.expire_time < now)
+            change = update(leases).where(leases.c.name == name, free)
+            values = {"holder": holder, "expire_time": now + length}
             new = [{"name": name, **values}]
             if connection.execute(change.values(**values)).rowcount:
                 return True

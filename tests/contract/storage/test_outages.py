@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
 from structlog.testing import capture_logs
@@ -256,3 +257,12 @@ def test_a_write_that_raises_changes_nothing(storage: Storage) -> None:
         _ = 1 / 0
     assert _stored(storage) == 0
     assert storage.models.in_states("support", list(ModelState)) == []
+
+
+def test_a_database_that_cannot_store_all_texts_is_refused(postgres: Postgres) -> None:
+    """The error names the encoding, and how to create a database with the right one."""
+    with psycopg.connect(postgres.server.get_uri(), autocommit=True) as connection:
+        options = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(f"CREATE DATABASE only_ascii {options}")
+    with pytest.raises(ConfigurationError, match=r"'only_ascii' has the encoding SQL_ASCII.*UTF8"):
+        open_storage(postgres.url("only_ascii"))

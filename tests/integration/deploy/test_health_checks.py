@@ -17,7 +17,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import HealthServicer
 
 from tests.integration.server.certificates import Authority
-from tidemill_core.clock import system_clock
 from tidemill_core.storage.storage import Storage, open_storage
 
 IMAGES = Path(__file__).resolve().parents[3] / "deploy" / "images"
@@ -131,8 +130,7 @@ def test_jobs_are_healthy_while_the_lease_is_renewed(storage: Storage, tmp_path:
     """A live lease passes; none, or one that ran out, fails."""
     failing = (1, "no scheduler holds the lease")
     assert check("jobs_healthy.py", tmp_path) == failing
-    now = system_clock()
-    storage.leases.acquire("jobs", "one", timedelta(minutes=5), now)
+    storage.leases.acquire("jobs", "one", timedelta(minutes=5))
     assert check("jobs_healthy.py", tmp_path) == (0, "")
-    storage.leases.acquire("jobs", "one", timedelta(minutes=-1), now)
+    storage.leases.acquire("jobs", "one", timedelta(minutes=-1))
     assert check("jobs_healthy.py", tmp_path) == failing
