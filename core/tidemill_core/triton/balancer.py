@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from tidemill_core.triton import calls
-from tidemill_core.triton.addresses import is_dns, may_change, named, resolved
+from tidemill_core.triton.addresses import is_dns, may_change, named, resolved, shown
 from tidemill_core.triton.connection import Connection
 from tidemill_core.triton.grpc_wire import CallFailed
 
@@ -58,6 +58,7 @@ class Balancer:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self._is_looked_up = True
         self._may_change = may_change(target)
         self._members = [] if is_dns(target) else [Member(address) for address in named(target)]
         self._watching: asyncio.Task[None] | None = None
@@ -124,8 +125,13 @@ class Balancer:
         try:
             addresses = await asyncio.to_thread(resolved, self._target)
         except OSError as error:
-            log.warning("tritons_not_looked_up", target=self._target, detail=str(error))
+            if self._is_looked_up:
+                log.warning("tritons_not_looked_up", target=shown(self._target), detail=str(error))
+            self._is_looked_up = False
             return
+        if not self._is_looked_up:
+            log.info("tritons_looked_up", target=shown(self._target))
+        self._is_looked_up = True
         known = {member.address: member for member in self._members}
         self._members = [known.get(each) or Member(each) for each in addresses]
         for address in known.keys() - set(addresses):

@@ -11,11 +11,17 @@ import structlog
 
 from tidemill_core.errors import DeadlineExceeded, ModelVersionNotServed, TritonUnavailable
 from tidemill_core.triton.addresses import resolved, shown
-from tidemill_core.triton.server_control import CALL_TIMEOUT_SECONDS, ServerControl
+from tidemill_core.triton.server_control import (
+    CALL_TIMEOUT_SECONDS,
+    LOAD_TIMEOUT_SECONDS,
+    ServerControl,
+)
 
 _POLL_SECONDS = 0.05
 _REST_SECONDS = 15.0
 """How long no inference is sent to a Triton that did not answer one, while there are others."""
+_CLOSE_AFTER_SECONDS = 2 * LOAD_TIMEOUT_SECONDS
+"""How long after DNS named a Triton last its connection is closed."""
 
 Found = TypeVar("Found")
 
@@ -38,6 +44,7 @@ class TritonControl:
         self._key = key
         self._addresses: list[str] = []
         self._servers: dict[str, ServerControl] = {}
+        self._named_at: dict[str, float] = {}
         self._rests_until: dict[str, float] = {}
         self._turn = 0
         self._lock = threading.Lock()
@@ -62,11 +69,20 @@ class TritonControl:
             if not addresses:
                 raise TritonUnavailable(shown(self._target), str(error)) from error
         with self._lock:
-            # One that DNS no longer names may have calls of other threads, so it stays open.
             for address in addresses:
                 if address not in self._servers:
                     self._servers[address] = ServerControl(address, self._key)
+                self._named_at[address] = time.monotonic()
+            self._close_gone()
             return [self._servers[address] for address in addresses]
+
+    def _close_gone(self) -> None:
+        """Close those that DNS no longer names, once no call of another thread can be left."""
+        oldest = time.monotonic() - _CLOSE_AFTER_SECONDS
+        for address in [each for each, named_at in self._named_at.items() if named_at < oldest]:
+            del self._named_at[address]
+            self._rests_until.pop(address, None)
+            self._servers.pop(address).close()
 
     def wait_ready(self, timeout_seconds: float) -> None:
         """Return once a Triton answers calls, also if DNS does not know its name before.

@@ -12,7 +12,7 @@ from tidemill_core.triton import calls
 from tidemill_core.triton.embedded import CONTROL_KEY_HEADER
 
 CALL_TIMEOUT_SECONDS = 10.0
-_LOAD_TIMEOUT_SECONDS = 120.0
+LOAD_TIMEOUT_SECONDS = 120.0
 
 
 class ServerControl:
@@ -47,7 +47,7 @@ class ServerControl:
         request = service_pb2.RepositoryModelLoadRequest(model_name=model_name)
         try:
             self._stub.RepositoryModelLoad(
-                request, timeout=_LOAD_TIMEOUT_SECONDS, metadata=self._metadata
+                request, timeout=LOAD_TIMEOUT_SECONDS, metadata=self._metadata
             )
         except grpc.RpcError as error:
             code, details = calls.status(error)

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from tests.plugins.fake_triton import FakeTriton, fails
 from tidemill_core.errors import ModelOutputInvalid, ModelVersionNotServed, TritonUnavailable
@@ -89,9 +90,12 @@ async def test_a_name_stands_for_its_addresses(token_ids: Any) -> None:
         await named.close()
     for target in ("dns:///tritons.invalid:8001", "dns:///a..b:8001", "a..b:8001", "[::1::]:8001"):
         unknown = TritonClient(target)
-        with pytest.raises(TritonUnavailable, match="does not answer"):
-            await unknown.infer(MODEL, 1, token_ids(1), 10)
-        assert not await unknown.model_ready(MODEL, 1)
+        with capture_logs() as logged:
+            with pytest.raises(TritonUnavailable, match="does not answer"):
+                await unknown.infer(MODEL, 1, token_ids(1), 10)
+            assert not await unknown.model_ready(MODEL, 1)
+        events = [each["event"] for each in logged]
+        assert events.count("tritons_not_looked_up") == target.startswith("dns:")  # not each time
         await unknown.close()
 
 
