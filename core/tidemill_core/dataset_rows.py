@@ -15,6 +15,7 @@ from tidemill_core.dataset_folder import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 MOST_SCANNED = 1_000_000
@@ -86,16 +87,29 @@ def excluded_rows(
     """
     found: list[ExcludedRow] = []
     with _opened(folder, QUARANTINE_FILE) as file:
-        for number, row in _from(file, start):
-            if len(found) == count or number - start >= MOST_SCANNED:
+        for number, batch in _from(file, start):
+            if number - start >= MOST_SCANNED:
                 return found, number
-            if rule in ("", row["rule"]):
-                found.append(_row(ExcludedRow, row))
+            places = _places(batch, rule)
+            wanted = places[: count - len(found)]
+            found += [_row(ExcludedRow, row) for row in batch.take(wanted).to_pylist()]
+            if len(places) > len(wanted):
+                return found, number + places[len(wanted)].as_py()
     return found, None
 
 
-def _from(file: "pq.ParquetFile", start: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield rows with their numbers; groups of rows before the start are not read."""
+def _places(batch: "pa.RecordBatch", rule: str) -> "pa.Array":
+    """Return the places of a batch's rows that a rule excluded; of all rows without a rule."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not rule:
+        return pa.array(range(len(batch)), pa.uint64())
+    return pc.indices_nonzero(pc.equal(batch.column("rule"), rule))
+
+
+def _from(file: "pq.ParquetFile", start: int) -> Iterator[tuple[int, "pa.RecordBatch"]]:
+    """Yield rows with the number of the first one; groups before the start are not read."""
     number = 0
     for group in range(file.metadata.num_row_groups):
         size = file.metadata.row_group(group).num_rows
@@ -103,9 +117,9 @@ def _from(file: "pq.ParquetFile", start: int) -> Iterator[tuple[int, Mapping[str
             number += size
             continue
         for batch in file.iter_batches(_BATCH, row_groups=[group], columns=_names(ExcludedRow)):
-            if number + len(batch) > start:
-                rows = enumerate(batch.to_pylist(), number)
-                yield from (row for row in rows if row[0] >= start)
+            skipped = max(start - number, 0)
+            if skipped < len(batch):
+                yield number + skipped, batch.slice(skipped)
             number += len(batch)
 
 
