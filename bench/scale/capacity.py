@@ -30,14 +30,14 @@ class Coefficient:
 
 FRONT = Coefficient(303, "µs of CPU a prediction, front", "bench.serving.profile")
 TRITON = Coefficient(55, "µs of CPU a prediction, Triton and its backend", "bench.serving.profile")
-POSTGRES = Coefficient(10.2, "µs of CPU a stored prediction, PostgreSQL", "bench.scale.predictions")
-ROW = Coefficient(545, "bytes a stored prediction, with indices", "bench.scale.predictions")
-HOUR = Coefficient(1290, "bytes of counts, an hour and version", "bench.scale.predictions")
+POSTGRES = Coefficient(8.5, "µs of CPU a stored prediction, PostgreSQL", "bench.scale.predictions")
+ROW = Coefficient(546, "bytes a stored prediction, with indices", "bench.scale.predictions")
+HOUR = Coefficient(1335, "bytes of counts, an hour and version", "bench.scale.predictions")
 LATENCY = Coefficient(
-    4.06, "seconds of check_latency, a million predictions of its hour", "bench.scale.predictions"
+    1.07, "seconds of check_latency, a million predictions of its hour", "bench.scale.predictions"
 )
 ROLLOUT = Coefficient(
-    1.69, "seconds of a rollout's check, a million of its predictions", "bench.scale.predictions"
+    0.76, "seconds of a rollout's check, a million of its predictions", "bench.scale.predictions"
 )
 COEFFICIENTS = (FRONT, TRITON, POSTGRES, ROW, HOUR, LATENCY, ROLLOUT)
 BUSY = 0.6
