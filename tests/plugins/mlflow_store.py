@@ -1,6 +1,9 @@
-"""What MLflow keeps, read with its own client."""
+"""New MLflow stores, each a copy of one that was migrated once, and what MLflow keeps in one."""
 
 import warnings
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,3 +17,17 @@ def mlflow_client(uri: str) -> "MlflowClient":
         from mlflow.tracking import MlflowClient
 
         return MlflowClient(uri)
+
+
+def new_mlflow_store(path: Path) -> None:
+    """Write an empty store in MLflow's current schema."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_migrated())
+
+
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        mlflow_client(f"sqlite:///{path}").search_experiments()
+        return path.read_bytes()

@@ -8,6 +8,7 @@ from tidemill_jobs.training.tracking import TrackedRun
 from tidemill_jobs.training.tracking_service import ServiceConfig
 
 os.environ["WANDB_ERROR_REPORTING"] = "false"  # else it sends its errors to Sentry
+os.environ.setdefault("WANDB_INIT_TIMEOUT", "20")
 
 import wandb
 
@@ -77,7 +78,6 @@ def _settings(folder: Path) -> wandb.Settings:
         disable_git=True,
         disable_code=True,
         disable_job_creation=True,
-        init_timeout=20,
         x_disable_meta=True,
         x_disable_stats=True,
         x_disable_machine_info=True,

@@ -55,7 +55,7 @@ def telemetry_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_after_a_kill_it_serves_again_and_leaves_nothing(
     tmp_path: Path, repository: Path, served: str, token_ids: Any
 ) -> None:
-    """SIGKILL leaves no stub and no shared memory, and the next start serves the same models."""
+    """SIGKILL and SIGTERM leave no stub and no shared memory; the next start serves the same."""
     with RunningTriton(repository, tmp_path, (served,)) as triton, triton.control() as control:
         stubs = stubs_of(triton.process.pid)
         assert stubs
@@ -65,9 +65,10 @@ def test_after_a_kill_it_serves_again_and_leaves_nothing(
         triton.start()
         assert control.infer(served, 1, token_ids(1)).shape == (1, 4)
         stubs = stubs_of(triton.process.pid)
-    assert triton.process.returncode == 0
-    assert not any(stub.is_running() for stub in stubs)
-    assert regions_of(tmp_path) == []
+        triton.process.terminate()
+        assert triton.process.wait(15) == 0
+        assert not any(stub.is_running() for stub in stubs)
+        assert regions_of(tmp_path) == []
 
 
 def test_a_kill_of_everything_leaves_no_shared_memory(

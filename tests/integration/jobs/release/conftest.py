@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.jobs.data.building import build
 from tests.plugins.databases import new_sqlite
+from tests.plugins.mlflow_store import new_mlflow_store
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion, model_name
@@ -229,6 +230,7 @@ def loop(tmp_path: Path, repository: Path, triton: RunningTriton) -> Iterator[Lo
 @pytest.fixture
 def tracked_loop(loop: Loop) -> Loop:
     """The same, and its trainings go to MLflow."""
+    new_mlflow_store(loop.context.settings.state_dir / "mlflow.db")
     settings = loop.context.settings.model_copy(update={"tracking": TrackingSettings()})
     loop.context = replace(loop.context, settings=settings)
     return loop

@@ -10,7 +10,14 @@ from threading import Event
 
 import pytest
 
-from tests.integration.jobs.release.conftest import Loop, Trained, garbled, rows_of, write_rows
+from tests.integration.jobs.release.conftest import (
+    UNTRACKED,
+    Loop,
+    Trained,
+    garbled,
+    rows_of,
+    write_rows,
+)
 from tests.plugins.mlflow_store import mlflow_client
 from tests.plugins.triton import RunningTriton
 from tidemill_core.domain.gate import GateVerdict
@@ -49,7 +56,7 @@ def test_round_the_loop(tracked_loop: Loop) -> None:
     assert loop.version(1).measures == first["measures"]
     assert loop.ready() == {1}
     _check_tracking(loop, str(first["dataset_version"]))
-    second = loop.retrain()
+    second = loop.retrain(settings=loop.context.settings.model_copy(update={"tracking": UNTRACKED}))
     assert (second["model_version"], second["state"]) == (2, CHAMPION)
     assert second["dataset_version"] == first["dataset_version"]
     assert second["measures"] == first["measures"]

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.plugins.mlflow_store import mlflow_client
+from tests.plugins.mlflow_store import mlflow_client, new_mlflow_store
 from tests.plugins.waiting import wait_until
 from tests.plugins.wandb_server import WandbServer, wandb_server
 from tests.unit.jobs.training.test_tracking import SUBJECT
@@ -31,6 +31,13 @@ from tidemill_jobs.release.tracking import outboxes_of, send_runs, sent_afterwar
 from tidemill_jobs.training.tracking import recorded_run
 
 BLOCK, HEADER = 32768, 7
+
+
+@pytest.fixture
+def context(newcomer: JobContext) -> JobContext:
+    """The context of a run, with an empty MLflow store."""
+    new_mlflow_store(newcomer.settings.state_dir / "mlflow.db")
+    return newcomer
 
 
 def tracked_by(context: JobContext, *trackers: str, uri: str = "") -> JobContext:
@@ -211,6 +218,8 @@ def test_trackers_that_are_away_get_the_run_later(
     """The job goes on within a bound, and the next one sends the run to both trackers."""
     untracked = context
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")  # instead of 20 seconds
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # instead of 10 seconds, twice
     record(tracked_by(untracked, "mlflow", "wandb"))
     for away in (closed_port, silent_port, failing_port):
         with away() as port:
@@ -255,6 +264,7 @@ def test_a_server_that_comes_back_gets_the_run(context: JobContext, tmp_path: Pa
 @contextmanager
 def mlflow_server(port: int, folder: Path) -> Iterator[None]:
     """Run MLflow's own server."""
+    new_mlflow_store(folder / "server.db")
     store, artifacts = f"sqlite:///{folder}/server.db", str(folder / "artifacts")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--artifacts-destination", artifacts, "--port", str(port), "--workers", "1"]
