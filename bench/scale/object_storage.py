@@ -76,8 +76,8 @@ def measure(server: S3, folder: Path) -> None:
         url = f"s3://{server.new_place()}"
         source = folder / f"{megabytes}"
         make(source, (megabytes << 20, 1 << 16, 1 << 14))
-        stored = seconds(lambda url=url, source=source: write(url, source))  # type: ignore[misc]
-        fetched = seconds(lambda url=url: read(url, folder))  # type: ignore[misc]
+        stored = seconds(lambda url=url, source=source: write(url, source))
+        fetched = seconds(lambda url=url: read(url, folder))
         print(f"| {megabytes} MiB | {stored:.2f} s | {fetched:.2f} s |", flush=True)
 
 

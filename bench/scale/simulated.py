@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tempfile import mkdtemp
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 from pgserver.postgres_server import get_server
 from sqlalchemy import Connection, text
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import h2corn
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 import uvloop
 
 from bench.serving.callers import Crew

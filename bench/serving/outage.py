@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 import numpy as np
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 import psycopg
 import uvloop
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 
 from bench.serving import kinds, messages
 from bench.serving.callers import closed_loop
@@ -91,7 +91,7 @@ def _grown(
     grown: Counter[str] = Counter()
     for (name, number), value in after.items():
         if (name, number) in before:
-            grown[name] += value - before[name, number]  # type: ignore[assignment]
+            grown[name] += value - before[name, number]
     return grown
 
 

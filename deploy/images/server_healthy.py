@@ -8,7 +8,7 @@ requires one.
 import sys
 
 import grpc
-from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
+from grpc_health.v1 import health_pb2
 
 from tidemill_cli.connection import new_client
 from tidemill_cli.target import caller_settings, target_of

@@ -110,7 +110,7 @@ class Cluster:
     @property
     def cpus(self) -> int:
         """How many tasks can run at a time; 0 if all nodes are lost."""
-        found: dict[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]
+        found: dict[str, float] = self._ray.cluster_resources()
         return int(found.get("CPU", 0))
 
     def share(self, value: Found) -> Found:

@@ -194,15 +194,19 @@ def _print(**fields: object) -> None:
     print(json.dumps(fields), flush=True)
 
 
-def main() -> int:
-    """Run the process and return its exit code."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tidemill_jobs.main", description=__doc__)
     parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run")
     parser.add_argument(
         "--rebuild", metavar="FOLDER", type=Path, help="write a dataset version's rows again"
     )
     parser.add_argument("--clock", metavar="FILE", type=Path, help="the clock of a replay")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the process and return its exit code."""
+    asked = _arguments()
     run_id: str | None = asked.run
     configure_logging("jobs" if run_id is None else "run")
     keep_files_private()

@@ -1,6 +1,6 @@
 """The front's composition root."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -41,6 +41,7 @@ from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
 from tidemill_server.prediction_log import PredictionLog
 from tidemill_server.rpc.drain import Drain
+from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.record import Recorder
 from tidemill_server.security.api_keys import ApiKeys
@@ -84,6 +85,20 @@ class Front:
     watchers: list[Watcher]
 
 
+@dataclass(frozen=True)
+class _Access:
+    """Who may call.
+
+    Attributes:
+        watchers: as in `Front`.
+    """
+
+    api_keys: ApiKeys
+    gatekeeper: Gatekeeper
+    open_streams: OpenStreams
+    watchers: list[Watcher]
+
+
 def assemble(
     settings: Settings,
     storage: Storage,
@@ -106,6 +121,7 @@ def assemble(
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
+    access = _access(settings, storage, signer)
     triton = TritonClient(settings.triton_target)
     router = Router(storage.models, ModelRepository.of(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
@@ -117,7 +133,33 @@ def assemble(
     windows = StreamWindows()
     health = HealthServicer(router, triton, settings.tasks)
     inference = InferenceProtocol(settings.triton_target, admissions, windows, telemetry.metrics)
-    drain = Drain()
+    drain, auditor = Drain(), Auditor(storage.audit, clock)
+    recorder = Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log)
+    pipeline = Pipeline(access.gatekeeper, auditor, drain, access.open_streams, recorder)
+    handlers = _handlers(
+        settings, storage, router, signer, predictor, triton, clock, telemetry.tracing
+    )
+    methods = method_table(handlers, windows, inference, health, settings.server.reflection)
+    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, clock)
+    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, clock)
+    load = partial(watch_load, admissions, coalescer, telemetry.metrics)
+    return Front(
+        transports=_transports(settings, pipeline, methods, share_port),
+        router=router,
+        api_keys=access.api_keys,
+        health=health,
+        drain=drain,
+        prediction_log=prediction_log,
+        inference=inference,
+        triton=triton,
+        watchers=[
+            *(router.watch, health.run, load, outcomes.run, signals),
+            *access.watchers,
+        ],
+    )
+
+
+def _access(settings: Settings, storage: Storage, signer: PredictionIdSigner) -> _Access:
     remembered: dict[str | bytes, Caller] = {}
     api_keys = ApiKeys(storage.api_keys, remembered.clear)
     tokens = _open_tokens(settings.auth, remembered.clear)
@@ -130,41 +172,23 @@ def assemble(
         is_required=settings.requires_credentials,
     )
     open_streams = OpenStreams(gatekeeper)
-    pipeline = Pipeline(
-        gatekeeper,
-        Auditor(storage.audit, clock),
-        drain,
-        open_streams,
-        Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log),
-    )
-    handlers = _handlers(
-        settings, storage, router, signer, predictor, triton, clock, telemetry.tracing
-    )
-    methods = method_table(handlers, windows, inference, health, settings.server.reflection)
+    watchers: list[Watcher] = [api_keys.watch, open_streams.watch]
+    if tokens:
+        watchers.append(tokens.watch)
+    return _Access(api_keys, gatekeeper, open_streams, watchers)
+
+
+def _transports(
+    settings: Settings, pipeline: Pipeline, methods: Mapping[str, Method], share_port: bool
+) -> list[Transport]:
+    """Return the server of gRPC and that of HTTP."""
     room = Room()
     grpc: Transport = (
         H2cornTransport(settings, pipeline, methods, room)
         if settings.server.transport == "h2corn"
         else GrpcioTransport(settings, pipeline, methods, share_port)
     )
-    outcomes = OutcomeCounts(telemetry.metrics, storage.outcome_counts, clock)
-    signals = partial(telemetry.signals.watch, storage.reports, storage.feedback, clock)
-    load = partial(watch_load, admissions, coalescer, telemetry.metrics)
-    return Front(
-        transports=[grpc, HttpServer(settings, pipeline, methods, room)],
-        router=router,
-        api_keys=api_keys,
-        health=health,
-        drain=drain,
-        prediction_log=prediction_log,
-        inference=inference,
-        triton=triton,
-        watchers=[
-            *(router.watch, health.run, load, api_keys.watch, open_streams.watch),
-            *(outcomes.run, signals),
-            *([tokens.watch] if tokens else []),
-        ],
-    )
+    return [grpc, HttpServer(settings, pipeline, methods, room)]
 
 
 def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> PredictionLog:
@@ -210,12 +234,7 @@ def _handlers(
         ),
         dataset=DatasetHandler(storage.datasets, FetchedDatasets(DatasetCopies.of(settings))),
         model=ModelHandler(
-            storage.models,
-            router,
-            clock,
-            triton.all_ready,
-            storage.pauses,
-            storage.tracked_runs,
+            storage.models, router, clock, triton.all_ready, storage.pauses, storage.tracked_runs
         ),
         model_importer=ModelImporter(ModelUploads(settings.state_dir), storage.jobs, router, clock),
         rollout=RolloutHandler(storage.rollouts, storage.models, storage.jobs, router),

@@ -53,7 +53,7 @@ def message(kind: type[M], value: object, **other: Any) -> M:
 
 def value_of(kind: type[Value], request: Message) -> Value:
     """Make a dataclass from a request's fields of the same names."""
-    return kind(**{each.name: getattr(request, each.name) for each in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{each.name: getattr(request, each.name) for each in fields(kind)})  # type: ignore[arg-type]  # a dataclass
 
 
 def page(request: Any) -> Page:

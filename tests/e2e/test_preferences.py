@@ -61,7 +61,7 @@ def test_from_pairs_to_rewards(stack: Stack) -> None:
         ]
         scores = [each.score for each in rated]
         assert None not in scores
-        assert scores[0] > scores[1]  # type: ignore[operator]
+        assert scores[0] > scores[1]
         assert (rated[0].label, rated[0].scores, rated[0].model_version) == ("", (), 1)
         _check_stored(stack, client, rated[0].prediction_id, scores[0])
         for refused, reason in (

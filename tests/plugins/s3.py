@@ -23,7 +23,7 @@ READ_ONLY = "read-only"
 BUCKET = "tidemill"
 
 
-class FailingS3(S3FileSystem):  # type: ignore[misc]  # it has no types
+class FailingS3(S3FileSystem):
     """An S3 that answers no calls after some, as to a killed caller; URLs start with `failing://`.
 
     Attributes:

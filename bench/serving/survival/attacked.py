@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 from tritonclient.grpc import service_pb2
 
 from bench.serving.messages import distinct_texts

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 
 from bench.serving.processes import FRONT, named
 from bench.serving.survival.found import Found

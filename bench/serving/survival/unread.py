@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 
 import grpc.aio
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 
 from bench.serving.messages import example_texts
 from bench.serving.processes import FRONT, named

@@ -67,20 +67,8 @@ def score(
 
 
 def _print_summary(result: Mapping[str, Any]) -> None:
-    rows, answered = int(result["rows"]), int(result["answered"])
-    errors = [f"{int(count):,}  {rule}" for rule, count in result["errors"].items()]
-    print_fields(
-        {
-            "output": result["output"],
-            "model version": int(result["model_version"]),
-            "rows": f"{rows:,}",
-            "kept from an earlier run": f"{int(result['kept_rows']):,}" * bool(result["kept_rows"]),
-            "rows without an answer": errors,
-            "abstained": f"{int(result['abstained']):,}" * bool(result["abstained"]),
-            "mean confidence": percent(result["mean_confidence"]),
-            "rate": f"{result['rows_per_second']:,.0f} rows/s",
-        }
-    )
+    _print_counts(result)
+    answered = int(result["answered"])
     if not answered:
         say("no row has an answer; the column prediction_error has the reasons", "yellow")
         return
@@ -101,3 +89,19 @@ def _print_summary(result: Mapping[str, Any]) -> None:
         for i, count in enumerate(bins)
     ]
     print_table(("confidence", "rows", ""), shares, "")
+
+
+def _print_counts(result: Mapping[str, Any]) -> None:
+    errors = [f"{int(count):,}  {rule}" for rule, count in result["errors"].items()]
+    print_fields(
+        {
+            "output": result["output"],
+            "model version": int(result["model_version"]),
+            "rows": f"{int(result['rows']):,}",
+            "kept from an earlier run": f"{int(result['kept_rows']):,}" * bool(result["kept_rows"]),
+            "rows without an answer": errors,
+            "abstained": f"{int(result['abstained']):,}" * bool(result["abstained"]),
+            "mean confidence": percent(result["mean_confidence"]),
+            "rate": f"{result['rows_per_second']:,.0f} rows/s",
+        }
+    )

@@ -97,7 +97,7 @@ def _bound_to(family: int, address: object) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _QUIET_SECONDS)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_SECONDS)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)
-        listener.bind(address)  # type: ignore[arg-type]
+        listener.bind(address)  # type: ignore[arg-type]  # a tuple of either family
     except OSError:
         listener.close()
         raise

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from tidemill_core.supervisor.child import Child, ProcessSpec
 from tidemill_core.supervisor.kept import Kept

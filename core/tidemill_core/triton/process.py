@@ -3,7 +3,7 @@
 import os
 from typing import NoReturn
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from tidemill_core.triton.embedded import Command
 from tidemill_core.triton.region_rights import keep_regions_private

@@ -74,18 +74,7 @@ def pair_content(
 
     Ties, erased pairs and training pairs that nearly repeat a held-out one are left out.
     """
-    rows: list[dict[str, Any]] = []
-    excluded: list[dict[str, str]] = []
-    for pair in sorted(pairs, key=lambda pair: pair.pair_hash):
-        winner = pair.winner
-        if winner is None:
-            excluded.append(
-                _excluded(_origin(pair), pair.pair_hash, Exclusion.CONTRADICTORY_LABELS)
-            )
-        elif any(content_hash(text) in erased for text in _texts(winner)):
-            excluded.append(_excluded(_origin(pair), pair.pair_hash, Exclusion.ERASED))
-        else:
-            rows.append(_row(pair, winner, repair))
+    rows, excluded = _judged(pairs, erased, repair)
     kept = pl.DataFrame(rows, schema=dict(EXAMPLE_COLUMNS))
     # Without the nearest repeats, others may be the nearest.
     while (repeats := repeat_held_out(kept, similarity)).any():
@@ -103,6 +92,25 @@ def pair_content(
         source_counts={SOURCE: {outcome: count for outcome, count in counts.items() if count}},
         recipe={"preferences": {"text_repair": repair.version, "redact": list(repair.redact)}},
     )
+
+
+def _judged(
+    pairs: Sequence[Pair], erased: Container[str], repair: TextRepair
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Return the rows of pairs with a winner, and the pairs that are left out."""
+    rows: list[dict[str, Any]] = []
+    excluded: list[dict[str, str]] = []
+    for pair in sorted(pairs, key=lambda pair: pair.pair_hash):
+        winner = pair.winner
+        if winner is None:
+            excluded.append(
+                _excluded(_origin(pair), pair.pair_hash, Exclusion.CONTRADICTORY_LABELS)
+            )
+        elif any(content_hash(text) in erased for text in _texts(winner)):
+            excluded.append(_excluded(_origin(pair), pair.pair_hash, Exclusion.ERASED))
+        else:
+            rows.append(_row(pair, winner, repair))
+    return rows, excluded
 
 
 def _texts(judgement: Preference) -> tuple[str, str, str]:

@@ -67,7 +67,7 @@ def _contradictions(
     labels: dict[str, set[str]] = defaultdict(set)
     for each in held:
         if each.hold is HoldReason.CONTRADICTION:
-            labels[each.prediction_id] |= {each.label} - {None}  # type: ignore[arg-type]
+            labels[each.prediction_id] |= {each.label} - {None}  # type: ignore[arg-type]  # None is gone
     for prediction_id, suggested in labels.items():
         prediction = predictions.get(prediction_id)
         if prediction is not None and prediction.text:

@@ -56,7 +56,7 @@ class TorchScriptModel:
         _check_archive(path)
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and is what Triton loads
         try:
-            module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            module = torch.jit.load(path, map_location="cpu")
         except Exception as error:  # torch raises many kinds
             reason = str(error).strip().split("\n")[0][:200]
             raise ModelRefused(f"torch.jit.load refuses the file: {reason}", _EXPECTED) from error
@@ -84,9 +84,7 @@ class TorchScriptModel:
         """Return a model file with the input and output of Tidemill's models."""
         example = torch.full((2, 8), self._vocabulary.padding_id, dtype=torch.int32)
         example[:, :4] = self._vocabulary.size - 1
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            self._wrapper(calibration), example, check_trace=False
-        )
+        traced = torch.jit.trace(self._wrapper(calibration), example, check_trace=False)
         self._module = torch.jit.freeze(traced)
         _check_operators(self._module)
         buffer = io.BytesIO()

@@ -41,11 +41,11 @@ def trimmed(input_ids: Tensor) -> Tensor:
     the training. The exports have this step too: each exporter needs its own way to write it.
     """
     columns = (input_ids != PADDING_ID).any(dim=0).sum().clamp(min=2)
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]  # not exported
         return input_ids[:, :columns]
     width = columns.item()
-    torch._check(width >= 2)  # type: ignore[no-untyped-call]
-    torch._check(width <= input_ids.shape[1])  # type: ignore[no-untyped-call]
+    torch._check(width >= 2)
+    torch._check(width <= input_ids.shape[1])
     return input_ids[:, :width]
 
 

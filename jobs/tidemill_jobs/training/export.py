@@ -96,9 +96,7 @@ def export_torchscript(classifier: CalibratedClassifier, sequence_length: int) -
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and is what Triton loads
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            classifier, _example(sequence_length)
-        )
+        traced = torch.jit.trace(classifier, _example(sequence_length))
         torch.jit.save(torch.jit.freeze(traced), buffer)
     return buffer.getvalue()
 
@@ -159,7 +157,7 @@ def _onnx_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabil
 def _torchscript_runtime(exported: bytes) -> Callable[[npt.NDArray[np.int32]], Probabilities]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, and is what Triton loads
-        module = torch.jit.load(io.BytesIO(exported))  # type: ignore[no-untyped-call]
+        module = torch.jit.load(io.BytesIO(exported))
 
     def answer(input_ids: npt.NDArray[np.int32]) -> Probabilities:
         with torch.no_grad():

@@ -138,7 +138,7 @@ class _Stepper:
         loss = _loss(logits_of(self._network, rows.input_ids), rows, self._config.label_smoothing)
         for optimizer, _ in self._optimizers:
             optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer, _ in self._optimizers:
             optimizer.step()
         return float(loss.detach())

@@ -110,5 +110,5 @@ def checked(given: Hyperparameters, name: str, network: Network) -> Hyperparamet
 
 def chosen(kind: type[Values], hyperparameters: Hyperparameters) -> Values:
     """Return a dataclass whose fields have the values of the hyperparameters of their names."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]  # every kind is a dataclass
     return kind(**{name: hyperparameters[name] for name in names})

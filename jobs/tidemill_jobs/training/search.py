@@ -179,7 +179,7 @@ def _open(
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=_RANDOM_TRIALS, seed=seed)
     if not earlier:
         fixed = optuna.trial.FixedTrial(dict(subject.network.defaults))
-        study.enqueue_trial(dict(subject.network.suggest(fixed)))  # type: ignore[arg-type]
+        study.enqueue_trial(dict(subject.network.suggest(fixed)))  # type: ignore[arg-type]  # it asks like a trial
     for left in earlier:
         if left.state is TrialState.RUNNING:
             study.tell(left.number, state=TrialState.FAIL)

@@ -1,6 +1,6 @@
 """The training of a calibrated model on labeled texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import cast
 
@@ -53,6 +53,13 @@ class TrainingConfig:
     search: SearchConfig | None = None
     int8: bool = False
     audits: Audits = field(default_factory=dict)
+
+    def record(
+        self, values: Hyperparameters, weights: str, odds: Mapping[str, float]
+    ) -> TrainingRecord:
+        """Return the record of a training with these settings and every hyperparameter."""
+        place = self.network, self.seed, self.threads
+        return TrainingRecord(*place, values, weights, self.int8, self.audits, odds)
 
 
 @dataclass(frozen=True)
@@ -203,6 +210,12 @@ def _probabilities(classifier: CalibratedClassifier, rows: EncodedRows) -> npt.N
     return cast("npt.NDArray[np.float32]", answers.numpy())
 
 
+def _log_final(measures: Mapping[str, Measures], tracker: Tracker) -> None:
+    for name, found in measures.items():
+        logged = {f"final_{name}_{measure}": value for measure, value in asdict(found).items()}
+        tracker.log_metrics(logged)
+
+
 def _measured(
     classifier: CalibratedClassifier,
     rows: _Prepared,
@@ -215,26 +228,14 @@ def _measured(
     answers = {name: _probabilities(classifier, split) for name, split in splits.items()}
     targets = {name: split.targets.numpy() for name, split in splits.items()}
     measures = {name: evaluate(answers[name], targets[name]) for name in splits}
-    for name, found in measures.items():
-        logged = {f"final_{name}_{measure}": value for measure, value in asdict(found).items()}
-        tracker.log_metrics(logged)
+    _log_final(measures, tracker)
     adapted, label_odds = adapt(classifier, rows.labels, rows.train.input_ids, config.audits)
     served = _probabilities(adapted, rows.test)
     if rows.labels == REWARD_LABELS:
         served = answers_of(classifier, singles(rows.test.input_ids)).numpy()
     held_out = np.concatenate(list(answers.values())), np.concatenate(list(targets.values()))
-    record = TrainingRecord(
-        config.network,
-        config.seed,
-        config.threads,
-        values,
-        adapted.fingerprint(),
-        config.int8,
-        config.audits,
-        label_odds,
-    )
     return TrainedModel(
-        record=record,
+        record=config.record(values, adapted.fingerprint(), label_odds),
         labels=rows.labels,
         tokenizer=rows.tokenizer,
         encoder=rows.encoder,

@@ -174,7 +174,7 @@ def _without_default(schema: dict[str, Any]) -> None:
 def _kind(field: FieldType, nested: Callable[[MessageType], Any], number: Any) -> Any:
     if _is_map(field):
         value = field.message_type.fields_by_name["value"]
-        return dict[str, _kind(value, nested, number)]  # type: ignore[misc]
+        return dict[str, _kind(value, nested, number)]  # type: ignore[misc]  # a type made at run time
     kind: Any
     if field.type == Kind.TYPE_MESSAGE:
         message = field.message_type

@@ -21,8 +21,6 @@ from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
 
-LOAD_SECONDS = 20.0
-"""How long a promotion waits for Triton to load the version; less than the CLI waits."""
 UNLOAD_SECONDS = 3.0
 """Time after which an unload that began before a version was recalled has ended."""
 _POLL_SECONDS = 0.1
@@ -65,6 +63,8 @@ class ModelHandler:
     """Returns whether each Triton that can be reached serves a version of a model."""
     pauses: PauseStore
     tracked_runs: TrackedRunStore
+    load_seconds: float = 20.0
+    """How long a promotion waits for Triton to load the version; less than the CLI waits."""
 
     @in_thread
     def list_versions(self, task: str, page: Page) -> tuple[list[ModelVersion], str]:
@@ -96,7 +96,7 @@ class ModelHandler:
 
         Raises:
             NotFound: the version does not exist.
-            VersionNotLoaded: Triton did not load it within LOAD_SECONDS.
+            VersionNotLoaded: Triton did not load it within `load_seconds`.
         """
         checked, store = self._checked(change), self.store
         before = await asyncio.to_thread(store.recall, change.task, model_version, checked)
@@ -109,7 +109,7 @@ class ModelHandler:
 
         Raises:
             NotFound: the version does not exist.
-            VersionNotLoaded: it is approved, but Triton did not load it within LOAD_SECONDS.
+            VersionNotLoaded: it is approved, but Triton did not load it within `load_seconds`.
         """
         checked, task = self._checked(change), change.task
         watched = self.router.task_settings(task).rollout is not None
@@ -135,7 +135,7 @@ class ModelHandler:
     async def _wait_loaded(self, before: ModelVersion) -> None:
         name = model_name(before.task, before.model_format)
         try:
-            async with asyncio.timeout(LOAD_SECONDS):
+            async with asyncio.timeout(self.load_seconds):
                 if before.state is ModelState.ROLLED_BACK:
                     await asyncio.sleep(UNLOAD_SECONDS)
                 while not await self.is_loaded(name, before.version):

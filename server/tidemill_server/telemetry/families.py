@@ -30,7 +30,7 @@ class Families:
     """
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call] # the unused `_created` series
+        disable_created_metrics()  # the unused `_created` series
         self.registry = CollectorRegistry()
         self._make_request_metrics()
         self._make_inference_metrics()

@@ -15,7 +15,7 @@ from socketserver import TCPServer
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -104,7 +104,7 @@ class _AllWorkers(Collector):
         _forget_gone_workers(self._folder)
         # `MultiProcessCollector` itself would search with a pattern, and fail on `[` in the path.
         files = map(str, self._folder.glob("*.db"))
-        return MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call,no-any-return]
+        return MultiProcessCollector.merge(files)  # type: ignore[no-any-return]  # it has no types
 
 
 def _forget_gone_workers(folder: Path) -> None:
@@ -115,7 +115,7 @@ def _forget_gone_workers(folder: Path) -> None:
     for pid in {path.stem.rpartition("_")[2] for path in folder.glob("gauge_live*.db")}:
         if not psutil.pid_exists(int(pid)):
             with contextlib.suppress(FileNotFoundError):  # another worker has just removed them
-                mark_process_dead(pid, glob.escape(str(folder)))  # type: ignore[no-untyped-call]
+                mark_process_dead(pid, glob.escape(str(folder)))
 
 
 class _Server(ThreadingWSGIServer):
@@ -127,7 +127,7 @@ class _Server(ThreadingWSGIServer):
         self.allow_reuse_port = folder is not None
         self._save = metrics.save
         self._room = threading.Semaphore(MAX_CONNECTIONS)
-        super().__init__(address, _Handler)  # type: ignore[arg-type]
+        super().__init__(address, _Handler)  # type: ignore[arg-type]  # its own subclass
         self.registry = CollectorRegistry()
         self.registry.register(_AllWorkers(metrics, folder))
         self.set_app(make_wsgi_app(self.registry))

@@ -54,7 +54,7 @@ class SharedValues:
     ) -> MutexValue:
         """Return a value; prometheus_client sets the names and order of the arguments."""
         stem = "_".join(filter(None, (kind, multiprocess_mode, str(os.getpid()))))
-        value = MutexValue(kind, metric_name, name, labelnames, labelvalues, help_text)  # type: ignore[no-untyped-call]
+        value = MutexValue(kind, metric_name, name, labelnames, labelvalues, help_text)
         key = mmap_key(metric_name, name, list(labelnames), list(labelvalues), help_text)
         path = self._folder / f"{stem}.db"
         self._files.setdefault(stem, _ValueFile(path)).add(key.encode(), value)

@@ -161,7 +161,7 @@ def test_a_damaged_backup_leaves_nothing(
 ) -> None:
     """The error says what is wrong, and the workspace stays without data."""
     damaged = tmp_path / "damaged.tar"
-    damaged.write_bytes(damage(backup))  # type: ignore[operator]
+    damaged.write_bytes(damage(backup))
     settings = workspace(tmp_path / "new")
     with pytest.raises(DamagedBackup, match=said):
         restore_backup(settings, damaged, ignored)

@@ -116,7 +116,7 @@ def test_runs_with_other_parameters_wait_too(storage: Storage) -> None:
     plain = enqueue(storage)
 
     def asked(**parameters: int) -> JobRun:
-        wanted = RetrainParameters(**parameters)  # type: ignore[arg-type]  # a test's own values
+        wanted = RetrainParameters(**parameters)
         return storage.jobs.enqueue(RunRequest("retrain", "support", "a", parameters=wanted), NOW)
 
     seeded = asked(seed=1)

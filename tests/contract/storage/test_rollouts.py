@@ -125,7 +125,7 @@ def test_answers_are_counted_by_the_share_of_the_callers(storage: Storage) -> No
         "before": {"predict_time": later(-1)},
         "task": {"task": "other"},
     }.items():
-        _answer(storage, name, **{"version": 2, "propensity": 0.5, **unlike})  # type: ignore[arg-type]
+        _answer(storage, name, **{"version": 2, "propensity": 0.5, **unlike})
     found = read_evidence(storage.database, COMPARED, {}, max_latency_ms=50.0)
     assert found.answers == {5: 1, 50: 1, 0: 1}
     assert found.choices == {5: Pair(1, 2), 50: Pair(1, 0)}

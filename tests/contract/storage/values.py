@@ -48,7 +48,7 @@ def prediction(
         "latency_ms": 3.5,
         "predict_time": NOW,
     }
-    return Prediction(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return Prediction(**(values | changes))
 
 
 def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
@@ -65,7 +65,7 @@ def verdict(prediction_id: str = "p1", **changes: object) -> Feedback:
         "request_id": "",
         "create_time": NOW,
     }
-    return Feedback(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return Feedback(**(values | changes))
 
 
 def preference(chosen: str = "a card", rejected: str = "a cat", **changes: object) -> Preference:
@@ -81,7 +81,7 @@ def preference(chosen: str = "a card", rejected: str = "a cat", **changes: objec
         "request_id": "",
         "create_time": NOW,
     }
-    return Preference(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return Preference(**(values | changes))
 
 
 def label_request(text: str = "where is my card?", **changes: object) -> LabelRequest:
@@ -92,7 +92,7 @@ def label_request(text: str = "where is my card?", **changes: object) -> LabelRe
         "reason": LabelReason.UNCERTAIN,
         "text_time": NOW,
     }
-    return LabelRequest(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return LabelRequest(**(values | changes))
 
 
 def judgement(label_item_id: str, label: str = "lost_card", **changes: object) -> Judgement:
@@ -104,7 +104,7 @@ def judgement(label_item_id: str, label: str = "lost_card", **changes: object) -
         "request_id": "",
         "create_time": NOW,
     }
-    return Judgement(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return Judgement(**(values | changes))
 
 
 def dataset(dataset_version: str, task: str = "support", uri: str = "file:///d") -> DatasetVersion:

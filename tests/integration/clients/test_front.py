@@ -37,7 +37,7 @@ def test_a_prediction_is_a_frozen_value(client: Client, front: Front) -> None:
     assert len(found.scores) == 2
     assert found.model_version == 1
     with pytest.raises(AttributeError):
-        found.label = "another"  # type: ignore[misc]
+        found.label = "another"
     assert hash(found) == hash(found)
 
 

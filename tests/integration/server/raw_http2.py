@@ -69,7 +69,7 @@ class RawCaller:
             if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
                 assert event.stream_id is not None
                 fields = found.setdefault(event.stream_id, {})
-                fields |= dict(event.headers or ())  # type: ignore[arg-type]
+                fields |= dict(event.headers or ())
             if isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
                 ended += 1
                 if ended == count:

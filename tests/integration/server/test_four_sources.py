@@ -35,7 +35,7 @@ from tidemill_core.triton.control import TritonControl
 from tidemill_jobs.context import JobContext
 
 TASK = "mixed"
-KILLS = 20
+KILLS = 12
 ANYWHERE = "anywhere"
 STAGES = ("intake", "prepared", "datasets", ANYWHERE)
 """Folders that a build writes to, one after the other."""
@@ -216,7 +216,7 @@ def _until(stage: str, step: int, build: Callable[[], object]) -> None:
 def test_killed_anywhere_it_is_the_same_dataset(
     world: World, own: Workspace, tmp_path: Path
 ) -> None:
-    """Twenty builds are killed while all sources grow; the next explains each row.
+    """Twelve builds are killed while all sources grow; the next explains each row.
 
     It is the version that is built from the beginning elsewhere.
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from tests.integration.server.front import Workspace

@@ -11,7 +11,7 @@ from tests.integration.server.fuzzing.messages import METHODS
 from tests.plugins.triton import RunningTriton
 from tidemill.v1 import prediction_service_pb2 as pb
 
-CASES, SEED = 640, 6
+CASES, SEED = 320, 6
 
 
 @pytest.fixture

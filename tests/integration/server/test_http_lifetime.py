@@ -88,7 +88,7 @@ async def test_many_callers_at_once(front: Front) -> None:
     """Each gets an answer of its own on one connection."""
     url = f"http://127.0.0.1:{front.http_port}"
     options = {"http1": False, "http2": True, "timeout": 30, "trust_env": False}
-    async with httpx.AsyncClient(base_url=url, **options) as client:  # type: ignore[arg-type]
+    async with httpx.AsyncClient(base_url=url, **options) as client:
         answers = await asyncio.gather(*(client.post(PREDICT, json=BODY) for _ in range(100)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["prediction_id"] for answer in answers}) == 100

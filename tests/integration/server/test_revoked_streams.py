@@ -105,7 +105,7 @@ def test_a_stream_ends_at_its_tokens_end(guarded: Guarded) -> None:
 
     assert words(refusal(answers)) == ("UNAUTHENTICATED", "TOKEN_EXPIRED", "")
     assert -0.1 < time.time() - end < SECONDS
-    requests.put(None)  # type: ignore[arg-type]  # ends the requests
+    requests.put(None)
 
 
 def test_feedback_before_the_end_is_stored(guarded: Guarded) -> None:

@@ -112,19 +112,6 @@ def test_a_champion_that_was_rolled_back_by_mistake_comes_back(front: Front) -> 
     assert states == {1: pb.MODEL_STATE_RETIRED, 2: pb.MODEL_STATE_CHAMPION}
 
 
-def test_a_version_that_triton_does_not_load_does_not_become_champion(
-    front: Front, workspace: Workspace
-) -> None:
-    """The call waits and then fails; the old champion keeps answering."""
-    workspace.storage.models.add_candidate("undone", "torchscript", "d" * 64, NOW)
-    workspace.storage.models.judge("undone", 3, ModelState.VALIDATED, {}, "passed", NOW)
-    request = pb.PromoteModelVersionRequest(task="undone", model_version=3)
-    refused = refusal(lambda: front.models.PromoteModelVersion(request, timeout=40))
-    assert words(refused) == ("FAILED_PRECONDITION", "MODEL_VERSION_NOT_SERVED", "")
-    assert "promote it again" in refused.message
-    assert predict(front, "undone").model_version != 3
-
-
 def versions(front: Front, task: str) -> list[pb.ModelVersion]:
     """Return all versions of a task."""
     request = pb.ListModelVersionsRequest(task=task)

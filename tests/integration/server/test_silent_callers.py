@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from tests.integration.server.test_metrics import access_log, grown
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 
-pytestmark = BOTH_TRANSPORTS
 PREDICT = "PredictionService/Predict"
 WATCH = "JobService/WatchJobRun"
 Open = Callable[..., Any]
@@ -41,17 +41,32 @@ def silently() -> Iterator[Open]:
     over.set()
 
 
-def test_a_message_that_does_not_come_ends_its_call(front: Front, silently: Open) -> None:
-    """After 10 s the call fails, unary or not; until then it counts as in flight."""
+def test_a_message_that_does_not_come_ends_its_call(
+    fronts: Callable[[str], Front], silently: Open
+) -> None:
+    """After 10 s the call fails, unary or not, on each transport; till then it is in flight."""
+    both = [fronts(transport) for transport in ("h2corn", "grpcio")]
     start = time.monotonic()
-    calls = silently(front.channel, PREDICT), silently(front.channel, WATCH)
-    wait_until(lambda: in_flight(front, PREDICT, WATCH) == [1, 1], "the calls under way are [1, 1]")
-    refused = [words(refusal(calls[0].result)), words(refusal(lambda: next(calls[1])))]
+    unary = [silently(front.channel, PREDICT) for front in both]
+    streams = [silently(front.channel, WATCH) for front in both]
+    until_under_way(both, [1, 1])
+    refused = [words(refusal(call.result)) for call in unary]
+    refused += [words(refusal(partial(next, stream))) for stream in streams]
     assert 9.5 < time.monotonic() - start < 12
-    assert refused == [("DEADLINE_EXCEEDED", "MESSAGE_NOT_SENT", "")] * 2
-    wait_until(lambda: in_flight(front, PREDICT, WATCH) == [0, 0], "the calls under way are [0, 0]")
+    assert refused == [("DEADLINE_EXCEEDED", "MESSAGE_NOT_SENT", "")] * 4
+    until_under_way(both, [0, 0])
 
 
+def until_under_way(fronts: list[Front], calls: list[int]) -> None:
+    """Wait until each front has so many calls of both methods under way."""
+    for front in fronts:
+        wait_until(
+            partial(lambda front: in_flight(front, PREDICT, WATCH) == calls, front),
+            f"the calls under way are {calls}",
+        )
+
+
+@BOTH_TRANSPORTS
 def test_a_drain_ends_the_wait(
     tmp_path: Path, triton: RunningTriton, silently: Open, transport: str
 ) -> None:
@@ -73,6 +88,7 @@ def test_a_drain_ends_the_wait(
         assert "unexpected_error" not in front.log()
 
 
+@BOTH_TRANSPORTS
 @pytest.mark.parametrize("seconds", [0.3, 1.5])
 def test_a_deadline_that_passes_is_told_from_a_caller_that_hangs_up(
     front: Front, workspace: Workspace, silently: Open, seconds: float

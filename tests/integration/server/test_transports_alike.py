@@ -8,7 +8,7 @@ from tests.integration.server.fuzzing.faults import FAULTS
 from tests.integration.server.fuzzing.fuzzer import VERSIONS, dictionary_of
 from tests.plugins.triton import RunningTriton
 
-CASES, SEED = 640, 3
+CASES, SEED = 320, 3
 
 
 def test_both_transports_answer_the_same_bytes_alike(tmp_path: Path, triton: RunningTriton) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import pytest
 
 from tests.integration.server.front import Workspace

@@ -73,4 +73,4 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 def test_feedback_takes_exactly_one_verdict(verdict: dict[str, object]) -> None:
     """Neither, or both, of correct and label are refused before anything is sent."""
     with TidemillClient("127.0.0.1:1") as client, pytest.raises(ValueError, match="either"):
-        client.submit_feedback("id", **verdict)  # type: ignore[arg-type]
+        client.submit_feedback("id", **verdict)

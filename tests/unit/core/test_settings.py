@@ -179,7 +179,7 @@ def test_settings_do_not_change() -> None:
     """Loaded settings cannot be changed."""
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
-        settings.grpc_port = 1  # type: ignore[misc]  # the test assigns to a frozen value
+        settings.grpc_port = 1
 
 
 def test_alert_sinks_from_the_file_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,8 +107,7 @@ def clean(rows: pl.DataFrame, cleaning: Cleaning) -> pl.DataFrame:
     raw = rows["text"].replace("", None)
     longest = longest_raw_length(cleaning.max_text_length)
     hopeless = (raw.str.len_chars() > longest).fill_null(value=False)
-    text = repaired(raw.clone().scatter(hopeless.arg_true(), None))
-    text = _redacted(text, cleaning.redact)
+    text = _redacted(repaired(raw.clone().scatter(hopeless.arg_true(), None)), cleaning.redact)
     visible = _changed(text, _beyond_ascii(text), lambda value: "" if is_blank(value) else value)
     cleaned = rows.with_columns(
         text=text,

@@ -70,7 +70,7 @@ def _torchscript(path: Path) -> Layer:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
-        module: Any = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+        module: Any = torch.jit.load(path, map_location="cpu")
     graph = module.graph
     if linear := graph.findAllNodes("aten::linear"):
         graph.eraseOutput(0)

@@ -3,11 +3,11 @@
 import logging
 import warnings
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import requests
-from arize.pandas.logger import Client, Schema  # type: ignore[import-untyped]
-from arize.pandas.validation.errors import ValidationFailure  # type: ignore[import-untyped]
-from arize.utils.types import (  # type: ignore[import-untyped]
+from arize.pandas.logger import Client, Schema
+from arize.pandas.validation.errors import ValidationFailure
+from arize.utils.types import (
     EmbeddingColumnNames,
     Environments,
     ModelTypes,

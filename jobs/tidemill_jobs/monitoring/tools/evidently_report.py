@@ -80,13 +80,13 @@ def compare(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its imports warn about each other
         try:
-            import pandas as pd  # type: ignore[import-untyped]
-            from evidently import (  # type: ignore[import-untyped]
+            import pandas as pd
+            from evidently import (
                 DataDefinition,
                 Dataset,
                 Report,
             )
-            from evidently.presets import (  # type: ignore[import-untyped]
+            from evidently.presets import (
                 DataDriftPreset,
                 DataSummaryPreset,
             )

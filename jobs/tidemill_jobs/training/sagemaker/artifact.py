@@ -39,7 +39,7 @@ def unpack(archive: Path, folder: Path, names: Collection[str], most: int = MAX_
                 found.add(name)
                 content = entries.extractfile(entry)
                 with (folder / name).open("wb") as file:
-                    shutil.copyfileobj(content, file)  # type: ignore[arg-type]
+                    shutil.copyfileobj(content, file)  # type: ignore[arg-type]  # a file of bytes
     except (tarfile.TarError, EOFError, OSError) as error:
         raise _wrong(f"cannot be unpacked: {error}") from error
     if missing := sorted(set(names) - found):

@@ -185,7 +185,7 @@ def test_a_suspicious_verdict_does_not_hold_up_an_honest_one(context: JobContext
 
 
 def _limited(context: JobContext, **changes: object) -> JobContext:
-    section = FeedbackSettings(max_source_verdicts_per_day=5, **changes)  # type: ignore[arg-type]
+    section = FeedbackSettings(max_source_verdicts_per_day=5, **changes)
     settings = context.settings.model_copy(update={"feedback": section})
     return replace(context, settings=settings)
 

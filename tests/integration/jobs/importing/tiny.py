@@ -126,9 +126,7 @@ class OtherInputs(nn.Module):
 class TwoOutputs(Tiny):
     """A classifier with two outputs."""
 
-    def forward(  # type: ignore[override]
-        self, input_ids: Tensor, attention_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits twice."""
         kept = self.weights[input_ids] * attention_mask.unsqueeze(2)
         return kept.sum(1), kept.sum(1)
@@ -139,7 +137,7 @@ def scripted(module: nn.Module) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
-        torch.jit.save(torch.jit.script(module), buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.script(module), buffer)
     return buffer.getvalue()
 
 
@@ -149,7 +147,7 @@ def traced(module: nn.Module, rows: int = 2, length: int = 8) -> bytes:
     ids = torch.ones((rows, length), dtype=torch.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
-        torch.jit.save(torch.jit.trace(module, (ids, ids)), buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.trace(module, (ids, ids)), buffer)
     return buffer.getvalue()
 
 

@@ -95,7 +95,7 @@ class Loop:
 
     def retrain(self, **surroundings: object) -> Result:
         """Run the job once."""
-        context = replace(self.context, run_id=f"run-{next(self._runs)}", **surroundings)  # type: ignore[arg-type]
+        context = replace(self.context, run_id=f"run-{next(self._runs)}", **surroundings)
         return retrain.run(context)
 
     def change(self, **changed: object) -> None:

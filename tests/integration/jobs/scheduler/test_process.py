@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 
 from tests.integration.jobs.scheduler.conftest import TASK, Workspace, now
 from tests.plugins.waiting import wait_until
@@ -42,7 +42,7 @@ def test_sigterm_leaves_nothing_behind(workspace: Workspace) -> None:
 
 
 @dataclass
-class _Deaf(grpc.GenericRpcHandler):  # type: ignore[misc]  # it has no types
+class _Deaf(grpc.GenericRpcHandler):
     """A Triton that accepts calls and answers none until it is released."""
 
     asked: threading.Event = field(default_factory=threading.Event)

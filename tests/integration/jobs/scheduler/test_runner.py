@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import datetime, timedelta
 
-import psutil  # type: ignore[import-untyped]  # it has no types
+import psutil
 import pytest
 
 from tests.integration.jobs.scheduler.conftest import Workspace, now

@@ -42,7 +42,7 @@ def context(newcomer: JobContext) -> JobContext:
 
 def tracked_by(context: JobContext, *trackers: str, uri: str = "") -> JobContext:
     """Return a context with these trackers."""
-    chosen = {"tracking": TrackingSettings(trackers=trackers), "mlflow_tracking_uri": uri}  # type: ignore[arg-type]
+    chosen = {"tracking": TrackingSettings(trackers=trackers), "mlflow_tracking_uri": uri}
     return replace(context, settings=context.settings.model_copy(update=chosen))
 
 

@@ -66,7 +66,7 @@ def _drift(cost: object, time: datetime = NOW) -> Report:
 )
 def test_each_reason_starts_a_retraining(changes: dict[str, object], reason: str) -> None:
     """New examples, an accuracy alert, drift that costs accuracy, and age are reasons."""
-    assert retrain_reason(replace(QUIET, **changes), POLICY, NOW) == reason  # type: ignore[arg-type]
+    assert retrain_reason(replace(QUIET, **changes), POLICY, NOW) == reason
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_each_reason_starts_a_retraining(changes: dict[str, object], reason: str
 )
 def test_what_is_no_reason(changes: dict[str, object]) -> None:
     """Cheap drift, what was known before the last retraining, and a task that never trained."""
-    assert retrain_reason(replace(QUIET, **changes), POLICY, NOW) == ""  # type: ignore[arg-type]
+    assert retrain_reason(replace(QUIET, **changes), POLICY, NOW) == ""
 
 
 def test_an_alert_that_was_found_again_is_a_reason() -> None:

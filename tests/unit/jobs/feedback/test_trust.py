@@ -30,7 +30,7 @@ def judged(source: str, label: str | None, **changes: object) -> JudgedPredictio
         "hold": None,
         "hold_state": None,
     }
-    return JudgedPrediction(**(values | changes))  # type: ignore[arg-type]  # a test's own changes
+    return JudgedPrediction(**(values | changes))
 
 
 def honest(sources: int, each: int, seed: int = 0) -> list[JudgedPrediction]:
@@ -80,7 +80,7 @@ def test_coordinated_sources_that_flip_a_label_are_found(per_source: int) -> Non
 )
 def test_every_way_to_push_one_label_is_found(changes: dict[str, object]) -> None:
     """Denying a label without another, unknown confidence, and corrections toward one label."""
-    bad = attack(20, **changes)  # type: ignore[arg-type]
+    bad = attack(20, **changes)
     bursts = find_bursts([*honest(20, 20), *bad])
     assert {id(each) for burst in bursts for each in burst.verdicts} == set(map(id, bad))
     assert "3 source(s)" in bursts[0].detail

@@ -52,9 +52,9 @@ def test_a_torchscript_model_ends_before_its_last_layer(tmp_path: Path) -> None:
     rows = torch.from_numpy(ROWS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing is deprecated
-        traced = torch.jit.trace(CalibratedClassifier(network, 1.5), (rows,))  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(CalibratedClassifier(network, 1.5), (rows,))
         content = io.BytesIO()
-        torch.jit.save(torch.jit.freeze(traced), content)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(traced), content)
     (tmp_path / "model.pt").write_bytes(content.getvalue())
     with Sandbox(tmp_path / "model.pt", LAST_LAYER, Vocabulary(0, 0)) as confined:
         found = confined.answer(ROWS)

@@ -8,11 +8,7 @@ import pytest
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.access import ANONYMOUS, Authentication, Caller, Scope
 from tidemill_core.domain.alert import Severity
-from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.report import Report, ReportVerdict
-from tidemill_core.errors import IllegalTransition
-from tidemill_core.settings import FilesSource, TaskSettings
-from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_server.handlers.model import ModelHandler, NewChange
 from tidemill_server.handlers.monitoring import MonitoringHandler
 from tidemill_server.inference.router import Router
@@ -49,47 +45,6 @@ async def test_a_change_of_traffic_is_its_callers(
     )
     change = NewChange("support", given, "", "")
     assert (await handler.set_traffic(change, [], [2])).actor == counts
-
-
-async def test_an_approved_version_becomes_champion(workspace: Workspace, router: Router) -> None:
-    """Its approver is kept; a repetition changes nothing, and no other version can be approved."""
-
-    async def is_loaded(_name: str, _version: int) -> bool:
-        return True
-
-    models = workspace.storage.models
-    waiting = models.add_candidate("support", "onnx", "d", NOW).version
-    models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
-    storage = workspace.storage
-    handler = ModelHandler(
-        models, router, lambda: NOW, is_loaded, storage.pauses, storage.tracked_runs
-    )
-    change = NewChange("support", "bob", "looks right", "")
-    approved = await handler.approve(change, waiting)
-    assert (approved.state, approved.approved_by) == (ModelState.CHAMPION, "bob")
-    assert await handler.approve(change, waiting) == approved
-    with pytest.raises(IllegalTransition):
-        await handler.approve(change, 2)
-
-
-async def test_an_approved_version_waits_for_its_rollout(workspace: Workspace) -> None:
-    """Where the task has a rollout, approval makes no champion, however often it is given."""
-
-    async def is_loaded(_name: str, _version: int) -> bool:
-        return True
-
-    storage = workspace.storage
-    task = TaskSettings(sources=[FilesSource(path="x.csv")], rollout=RolloutSettings())
-    router = Router(storage.models, workspace.repository, {"support": task})
-    waiting = storage.models.add_candidate("support", "onnx", "d", NOW).version
-    storage.models.judge("support", waiting, ModelState.AWAITING_APPROVAL, {}, "passed", NOW)
-    handler = ModelHandler(
-        storage.models, router, lambda: NOW, is_loaded, storage.pauses, storage.tracked_runs
-    )
-    for _ in range(2):
-        approved = await handler.approve(NewChange("support", "bob", "", ""), waiting)
-        assert approved.state is ModelState.VALIDATED
-    assert [each.version for each in storage.rollouts.of_task("support")] == [waiting]
 
 
 async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:

@@ -26,7 +26,7 @@ class TritonPythonModel:
         with warnings.catch_warnings():
             # torch deprecates TorchScript, but NVIDIA's backend of this name serves it.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            self._module = torch.jit.load(path, map_location="cpu").eval()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer the requests of one dynamic batch."""

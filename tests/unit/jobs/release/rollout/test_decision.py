@@ -24,7 +24,7 @@ GOOD = Evidence(
 
 
 def _at(percent: int, **changes: object) -> Stage:
-    return replace(Stage(START, percent, START), **changes)  # type: ignore[arg-type]
+    return replace(Stage(START, percent, START), **changes)
 
 
 def _after(
@@ -58,7 +58,7 @@ def test_the_last_step_needs_proof() -> None:
 @pytest.mark.parametrize("undecided", ["promote", "roll_back"])
 def test_undecided_at_the_bound(undecided: str, percent: int) -> None:
     """At the bound of time or of answers, in any step, the task's choice counts."""
-    settings = RolloutSettings(undecided=undecided, max_answers=300)  # type: ignore[arg-type]
+    settings = RolloutSettings(undecided=undecided, max_answers=300)
     expected = Action.PROMOTE if undecided == "promote" else Action.ROLL_BACK
     by_time = _after(72, _at(percent), NOTHING, settings)
     assert (by_time.action, by_time.reason.split(":")[0]) == (expected, "undecided after 72 h")
