@@ -68,7 +68,7 @@ def replayed(data: Path, first: str, until: str, seed: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "tidemill_cli.main", "replay", str(data), "--task", "arxiv"]
     command += ["--text-column", "title", "--time-column", "created", "--seed", str(seed)]
     command += ["--train-before", first, "--until", until, "--json"]
-    done = subprocess.run(command, cwd=WORKSPACE, stdout=subprocess.PIPE, check=True)  # noqa: S603
+    done = subprocess.run(command, cwd=WORKSPACE, stdout=subprocess.PIPE, check=True)  # noqa: S603 -- our own words
     outcome: dict[str, Any] = json.loads(done.stdout)
     return outcome
 

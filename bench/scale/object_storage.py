@@ -109,7 +109,7 @@ def kill_at_each_step(server: S3, folder: Path) -> bool:
 def child(place: str, folder: Path, calls: int | None) -> int:
     """Store a folder in a process that is killed before its call with this number."""
     command = [sys.executable, "-m", "bench.scale.object_storage", "--write", place, str(folder)]
-    return subprocess.run([*command, "" if calls is None else str(calls)]).returncode  # noqa: S603
+    return subprocess.run([*command, "" if calls is None else str(calls)]).returncode  # noqa: S603 -- our own words
 
 
 def main() -> int:

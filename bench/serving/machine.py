@@ -39,6 +39,6 @@ def versions() -> dict[str, str]:
     found = {"Python": platform.python_version()} | {name: version(name) for name in _OWN}
     found |= {peer.title: version_of(peer.environment, peer.package) for peer in ALL.values()}
     if shutil.which("wrk"):
-        done = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)  # noqa: S607
+        done = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)  # noqa: S607 -- from the PATH
         found["wrk"] = done.stdout.splitlines()[0].split()[1]
     return found

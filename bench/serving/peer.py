@@ -159,7 +159,7 @@ def _wait(
     end = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=5.0) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=5.0) as response:  # noqa: S310 -- our own address
                 answer = response.read().decode()
             if f'"{label}"' not in answer:
                 raise RuntimeError(f"expected the label {label!r}, got {answer}")

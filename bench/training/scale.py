@@ -62,7 +62,7 @@ def main() -> None:
     for count in given.rows:
         command = [sys.executable, "-m", "bench.training.scale", "--once", "--rows", str(count)]
         command += ["--network", given.network]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 -- our own words
         seconds, mebibytes = map(float, done.stdout.split())
         cost = f"{1000 * seconds / count:.2f}"
         table.add_row(f"{count:,}", f"{seconds:.0f}", cost, f"{mebibytes:,.0f} MiB")

@@ -73,7 +73,7 @@ def checkout(commit: str, target: Path) -> Path:
         Failed: this clone does not have the commit.
     """
     archive = subprocess.Popen(  # noqa: S603 - the test's own command
-        ("git", "-C", str(ROOT), "archive", commit),  # noqa: S607
+        ("git", "-C", str(ROOT), "archive", commit),  # noqa: S607 -- from the PATH
         stdout=subprocess.PIPE,
     )
     try:

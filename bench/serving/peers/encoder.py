@@ -25,7 +25,7 @@ class Encoder:
         length = manifest["sequence_length"]
         self._tokenizer = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
         self._tokenizer.enable_truncation(length)
-        self._tokenizer.enable_padding(length=length, pad_id=0, pad_token="[PAD]")  # noqa: S106
+        self._tokenizer.enable_padding(length=length, pad_id=0, pad_token="[PAD]")  # noqa: S106 -- a token of texts
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Return token ids."""

@@ -40,6 +40,20 @@ _PAUSE_SECONDS = 0.05
 
 def attacks() -> Iterator[tuple[str, Attack]]:
     """Yield each attack, with what it does in words."""
+    yield from _floods()
+    yield from _slow_callers()
+    yield from _large_messages()
+    yield (
+        "50 callers that send 2,000 calls each and never read",
+        lambda victim: never_read(victim, 50, 2000),
+    )
+    yield (
+        "5,000 connections on which nothing is sent, for 15 s",
+        lambda victim: hold(victim, SLOW["silent after the connection"], 5000, 15.0),
+    )
+
+
+def _floods() -> Iterator[tuple[str, Attack]]:
     for name, (pieces, count) in FLOODS.items():
         yield f"{count:,} {name}", _flooding(pieces, count, reads=True)
     for name in ("PING frames", "SETTINGS frames"):
@@ -48,6 +62,9 @@ def attacks() -> Iterator[tuple[str, Attack]]:
             f"{count:,} {name}, without reading the answers",
             _flooding(pieces, count, reads=False),
         )
+
+
+def _slow_callers() -> Iterator[tuple[str, Attack]]:
     phases = len(SLOW) + len(SLOW_HEADERS)
     yield f"callers that are slow in one of {phases} phases, {_SLOW_CALLERS} in each", _slow
     yield (
@@ -58,6 +75,9 @@ def attacks() -> Iterator[tuple[str, Attack]]:
         "10,000 streams without a message, 100 on each connection, for 8 s",
         lambda victim: many_streams(victim, 10_000, 100, 8.0),
     )
+
+
+def _large_messages() -> Iterator[tuple[str, Attack]]:
     for path, message in (
         ("/tidemill.v1.PredictionService/Predict", bytes(64 << 20)),
         ("/inference.GRPCInferenceService/ModelInfer", large_inference()),
@@ -76,14 +96,6 @@ def attacks() -> Iterator[tuple[str, Attack]]:
             19,
             5.0,
         ),
-    )
-    yield (
-        "50 callers that send 2,000 calls each and never read",
-        lambda victim: never_read(victim, 50, 2000),
-    )
-    yield (
-        "5,000 connections on which nothing is sent, for 15 s",
-        lambda victim: hold(victim, SLOW["silent after the connection"], 5000, 15.0),
     )
 
 

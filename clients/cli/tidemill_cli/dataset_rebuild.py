@@ -24,7 +24,7 @@ def rebuilt(folder: Path) -> int:
     with (
         progress_view() as show_progress,
         # Its log goes to our stderr; its stdout has one JSON document per line.
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,  # noqa: S603
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,  # noqa: S603 -- our own words
     ):
         for line in process.stdout or ():
             report = json.loads(line)

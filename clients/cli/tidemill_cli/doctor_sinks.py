@@ -14,7 +14,7 @@ def try_sinks() -> Iterator[Check]:
     """Send a test alert to each sink, resolve it, and yield whether its receiver took both."""
     command = [sys.executable, "-m", "tidemill_jobs.monitoring.alerts.proof"]
     # Its log goes to our stderr; its stdout has one JSON document per line.
-    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 -- our own words
     for line in ended.stdout.splitlines():
         tried = json.loads(line)
         name = f"alerts: {tried['sink']}"

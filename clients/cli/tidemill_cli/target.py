@@ -11,7 +11,7 @@ from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_core.settings import Settings, load_settings, problems_named
 
 # Addresses that mean "every interface" are for listening, not for connecting.
-_EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104
+_EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}  # noqa: S104 -- compared only
 ROOTS = "TIDEMILL_ROOT_CERTIFICATES"
 CLIENT = "TIDEMILL_CLIENT_CERTIFICATE and TIDEMILL_CLIENT_KEY"
 """Variables, as errors name them."""

@@ -141,7 +141,7 @@ def _insert_sqlite(count: int) -> str:
     """Return the statement that inserts `count` rows."""
     row = f"({', '.join('?' * len(_COLUMNS))})"
     rows = ", ".join([row] * count)
-    return f"INSERT INTO predictions ({_NAMES}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608
+    return f"INSERT INTO predictions ({_NAMES}) VALUES {rows} ON CONFLICT DO NOTHING"  # noqa: S608 -- our names
 
 
 def _row(prediction: Prediction) -> RowValues:

@@ -22,13 +22,13 @@ class Call(Protocol):
     """
 
     @property
-    def metadata(self) -> Metadata: ...  # noqa: D102
+    def metadata(self) -> Metadata: ...  # noqa: D102 -- in Attributes
 
     @property
-    def peer(self) -> str: ...  # noqa: D102
+    def peer(self) -> str: ...  # noqa: D102 -- in Attributes
 
     @property
-    def deadline(self) -> float | None: ...  # noqa: D102
+    def deadline(self) -> float | None: ...  # noqa: D102 -- in Attributes
 
     async def read(self) -> bytes | None:
         """Return the caller's next message; None after the last.

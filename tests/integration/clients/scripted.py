@@ -99,7 +99,7 @@ class ScriptedServer(prediction_grpc.PredictionServiceServicer):
             _refuse(context, *self.refusals.popleft())
         self.metadata.append(dict(context.invocation_metadata()))
 
-    def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:  # noqa: N802
+    def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:  # noqa: N802 -- gRPC names it
         """Answer one text."""
         self.let_in(context)
         self.answering.wait(5)

@@ -1,7 +1,7 @@
 """A workspace with one task, on a real database."""
 
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,13 +29,20 @@ def newcomer(tmp_path: Path, source: Path) -> Iterator[JobContext]:
 
     It has no champion yet.
     """
-    with chdir(tmp_path):
+    with run_in(tmp_path, source) as context:
+        yield context
+
+
+@contextmanager
+def run_in(folder: Path, source: Path) -> Iterator[JobContext]:
+    """Yield a run in a new workspace."""
+    with chdir(folder):
         settings = Settings(
             tasks={"support": _task(source)},
-            state_dir=tmp_path / "var",
-            model_repository=tmp_path / "models",
+            state_dir=folder / "var",
+            model_repository=folder / "models",
         )
-    storage = open_storage(new_sqlite(tmp_path / "var" / "tidemill.db"))
+    storage = open_storage(new_sqlite(folder / "var" / "tidemill.db"))
     with TritonControl(settings.triton_address, key="") as triton:
         yield JobContext(
             task="support",

@@ -113,7 +113,7 @@ class Workspace:
         """Return id, method, version, propensity and request id of all predictions."""
         columns = "prediction_id, method, model_version, propensity, request_id"
         with contextlib.closing(sqlite3.connect(self.database, timeout=30)) as connection:
-            return connection.execute(f"SELECT {columns} FROM predictions").fetchall()  # noqa: S608
+            return connection.execute(f"SELECT {columns} FROM predictions").fetchall()  # noqa: S608 -- our own names
 
     def stored_ids(self) -> set[str]:
         """Return the ids of all predictions in the database."""

@@ -27,9 +27,9 @@ from mlflow.entities import (  # noqa: E402 -- after its environment
     Param,
     RunInfo,
 )
-from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.tracking import MlflowClient  # noqa: E402
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402 -- as above
+from mlflow.tracking import MlflowClient  # noqa: E402 -- as above
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT  # noqa: E402 -- as above
 
 _RUN_TAG, _VERSION_TAG = "tidemill.run_id", "tidemill.version"
 _MOST_METRICS = 1000

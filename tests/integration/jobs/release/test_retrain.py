@@ -228,15 +228,14 @@ def test_a_cancelled_run_leaves_no_candidate(loop: Loop, trained: Trained) -> No
 def test_the_tasks_training_settings_train_it(loop: Loop) -> None:
     """The manifest names the task's network and seed; another seed gives other weights."""
     records = []
-    for seed in (5, 5, 6):
+    for seed in (5, 6):
         loop.change(training=TrainingSettings(seed=seed))
         version = int(loop.retrain()["model_version"])
         record = loop.context.repository.manifest(loop.context.task, "onnx", version).training
         assert record is not None
         assert (record.network, record.seed) == ("ngram", seed)
         records.append(record)
-    assert records[0] == records[1]
-    assert records[0].weights != records[2].weights
+    assert records[0].weights != records[1].weights
 
 
 @pytest.mark.parametrize("network", ["transformer", "sentence_encoder"])

@@ -20,7 +20,7 @@ from tidemill_jobs.context import Progress, RunCanceled
 from tidemill_jobs.scoring.chunks import CHUNK_ROWS
 
 ROWS = 4 * CHUNK_ROWS + 7
-KILLS = 20
+KILLS = 12
 
 
 def write_rows(path: Path, rows: int = ROWS) -> None:
@@ -37,7 +37,7 @@ def ids_of(path: Path) -> list[str]:
     return [line.partition(",")[0] for line in lines]
 
 
-def test_twenty_kills(bench: Bench, workspace: Workspace, triton: RunningTriton) -> None:
+def test_twelve_kills(bench: Bench, workspace: Workspace, triton: RunningTriton) -> None:
     """Whenever a run is killed, the next one ends with each row once, or there is no output."""
     write_rows(bench.folder / "in.csv")
     output = bench.folder / "out.csv"

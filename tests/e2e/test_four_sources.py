@@ -133,16 +133,18 @@ def own(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def world(
-    tmp_path: Path, own: Workspace, triton: RunningTriton, postgres_url: str
-) -> Iterator[World]:
+def world(tmp_path: Path, own: Workspace, postgres_url: str) -> Iterator[World]:
     """Yield the sources, still empty."""
     database = sa.create_engine(postgres_url)
     with database.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE tickets (id SERIAL, text TEXT, label TEXT)")
     folder = tmp_path / "events"
     folder.mkdir()
-    with running() as api, Front(own, triton.grpc_address) as front:
+    with (
+        running() as api,
+        RunningTriton(own.repository.root, tmp_path / "triton", own.models) as triton,
+        Front(own, triton.grpc_address) as front,
+    ):
         made = World(folder, database, api, front)
         api.answer = made.answer
         yield made

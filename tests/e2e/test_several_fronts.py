@@ -22,9 +22,16 @@ def answered(front: Front) -> float:
     return total(samples(front), "requests_total", method="PredictionService/Predict", code="OK")
 
 
-def test_calls_take_turns_and_outlive_a_front(workspace: Workspace, triton: RunningTriton) -> None:
+def triton_of(workspace: Workspace) -> RunningTriton:
+    """Return a Triton that serves all of a workspace's versions."""
+    root, state = workspace.repository.root, workspace.folder / "triton"
+    return RunningTriton(root, state, workspace.models)
+
+
+def test_calls_take_turns_and_outlive_a_front(tmp_path: Path) -> None:
     """While callers ask, one front is killed and one is stopped: no call fails."""
-    with contextlib.ExitStack() as running:
+    workspace = Workspace(tmp_path, {"support": 1})
+    with triton_of(workspace) as triton, contextlib.ExitStack() as running:
         fronts = [running.enter_context(Front(workspace, triton.grpc_address)) for _ in range(3)]
         address = "ipv4:" + ",".join(front.address for front in fronts)
         client = running.enter_context(TidemillClient(address, timeout=30))
@@ -59,9 +66,7 @@ def test_calls_take_turns_and_outlive_a_front(workspace: Workspace, triton: Runn
         assert failures == []
 
 
-def test_fronts_share_keys_traffic_and_ids(
-    tmp_path: Path, triton: RunningTriton, postgres_url: str
-) -> None:
+def test_fronts_share_keys_traffic_and_ids(tmp_path: Path, postgres_url: str) -> None:
     """Over one PostgreSQL, what one front does holds on another one that shares no folder.
 
     A new key works on both at once; a prediction of one takes feedback on the other; a promotion
@@ -69,7 +74,7 @@ def test_fronts_share_keys_traffic_and_ids(
     """
     workspace = Workspace(tmp_path, {"swapped": 2}, postgres_url)
     keys = {"TIDEMILL_PREDICTION_ID_KEYS": f'{{"1": "{"5a" * 32}"}}'}
-    with contextlib.ExitStack() as running:
+    with triton_of(workspace) as triton, contextlib.ExitStack() as running:
         one, other = (
             running.enter_context(
                 Front(
