@@ -28,10 +28,15 @@ _METHODS = ("Predict", "StreamPredict")
 
 def questions(storage: Storage, rows_a_day: int) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield each question by what asks it."""
+    yield from _checks(storage, rows_a_day)
+    yield from _readers(storage)
+
+
+def _checks(storage: Storage, rows_a_day: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the questions of the jobs that watch the traffic."""
     day = PredictionWindow(TASK, VERSION, END - _DAY)
     span = Span(TASK, END - _DAY, END)
     answered = AnsweredSpan(TASK, VERSION, END - _DAY, END)
-    ids = _some_ids(storage)
     stored, database = storage.predictions, storage.database
     samples = storage.prediction_samples
     yield (
@@ -64,6 +69,11 @@ def questions(storage: Storage, rows_a_day: int) -> Iterator[tuple[str, Callable
     )
     compared = Comparison(TASK, VERSION, VERSION - 1, END - timedelta(hours=1))
     yield "rollout: evidence of an hour", lambda: read_evidence(database, compared, {}, 50.0)
+
+
+def _readers(storage: Storage) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the questions of other jobs and of people."""
+    span, ids, stored = Span(TASK, END - _DAY, END), _some_ids(storage), storage.predictions
     yield "expire_texts: nothing to do", lambda: stored.expire_texts(TASK, END - 95 * _DAY, 1000)
     yield "retrain: texts of a day's verdicts", lambda: _labeled(storage)
     yield (

@@ -194,6 +194,14 @@ def _print(**fields: object) -> None:
     print(json.dumps(fields), flush=True)
 
 
+def run_one(run_id: str, settings: Settings, storage: Storage, triton: TritonControl) -> int:
+    """Do the work of a claimed run and return the exit code."""
+    run = storage.jobs.get(run_id)
+    if run.job in YIELDING:
+        os.nice(_NICEST)
+    return 0 if run_claimed(run, settings, storage, triton, system_clock) else 1
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tidemill_jobs.main", description=__doc__)
     parser.add_argument("--run", metavar="RUN_ID", help="do the work of one claimed run")
@@ -224,10 +232,7 @@ def main() -> int:
             return rebuild_one(asked.rebuild, settings, storage)
         with TritonControl(settings.triton_target, control_key(settings)) as triton:
             if run_id is not None:
-                run = storage.jobs.get(run_id)
-                if run.job in YIELDING:
-                    os.nice(_NICEST)
-                return 0 if run_claimed(run, settings, storage, triton, system_clock) else 1
+                return run_one(run_id, settings, storage, triton)
             if asked.clock is not None:  # a signal ends it, in the middle of a run too
                 ReplayedJobs(settings, storage, triton, SimulatedClock(asked.clock)).run()
             for number in (signal.SIGTERM, signal.SIGINT):

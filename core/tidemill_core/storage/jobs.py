@@ -229,10 +229,9 @@ def _is_of(job: str, task: str) -> ColumnElement[bool]:
 
 def _repeated(connection: Connection, request: RunRequest) -> JobRun | None:
     # An empty request id is stored as NULL, and NULL equals nothing.
-    joined = select(joined_requests.c.run_id).where(
-        joined_requests.c.request_id == request.request_id
-    )
-    same_request = (job_runs.c.request_id == request.request_id) | job_runs.c.run_id.in_(joined)
+    name = request.request_id
+    joined = select(joined_requests.c.run_id).where(joined_requests.c.request_id == name)
+    same_request = (job_runs.c.request_id == name) | job_runs.c.run_id.in_(joined)
     if (found := find_run(connection, same_request)) is not None or request.fire_time is None:
         return found
     same_time = _is_of(request.job, request.task) & (job_runs.c.fire_time == request.fire_time)

@@ -192,18 +192,15 @@ class ModelStore:
             current = current_deployment(connection, task)
             reason = change.comment or f"promoted by {change.actor}"
             set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
-            previous = 0
-            canaries: Mapping[int, int] = {}
-            shadows: tuple[int, ...] = ()
+            previous, traffic = 0, Traffic()
             if current is not None:
                 previous = current.champion
                 retired = f"version {version} took over"
                 set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
                 canaries = {v: p for v, p in current.canaries.items() if v != version}
-                shadows = tuple(v for v in current.shadows if v != version)
-            return record_deployment(
-                connection, task, (version, previous), (canaries, shadows), change
-            )
+                traffic = Traffic(canaries, tuple(v for v in current.shadows if v != version))
+            place = (traffic.canaries, traffic.shadows)
+            return record_deployment(connection, task, (version, previous), place, change)
 
     def rollback(self, task: str, change: Change) -> Deployment:
         """Take the champion out of traffic and make the previous one champion again.

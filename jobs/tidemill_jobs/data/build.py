@@ -13,7 +13,6 @@ from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import DatasetVersion
 from tidemill_core.errors import ConfigurationError, TooFewLabels
 from tidemill_core.settings import SourceSettings, TaskSettings
-from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_jobs.cluster import mapping
@@ -26,8 +25,8 @@ from tidemill_jobs.data.landing.intake import Intake
 from tidemill_jobs.data.preference_pairs import build_pairs
 from tidemill_jobs.data.preparing.prepare import PreparedCache
 from tidemill_jobs.data.publishing.assemble import assemble
-from tidemill_jobs.data.publishing.dataset import publish
 from tidemill_jobs.data.publishing.dvc_tracking import track
+from tidemill_jobs.data.publishing.successor import publish_next
 from tidemill_jobs.data.recipe import Recipe
 from tidemill_jobs.data.sources import open_source
 from tidemill_jobs.data.sources.source import Source
@@ -165,11 +164,7 @@ def build_dataset(
         _check_labels(decided.kept["label"], task)
         content = assemble(task, recipe, decided, weak)
         progress(0.8, "writing the dataset version")
-        newest, _ = storage.datasets.page(task, Page(size=1))
-        parents = tuple(version.dataset_version for version in newest)
-        version = publish(content, datasets, parents, clock())
-        storage.datasets.add(version)
-        datasets.store_missing(task)
+        version = publish_next(content, datasets, storage.datasets, clock())
         cache.clear(segments)
     warning = track(version, Path.cwd())
     return Build(version, feedback, content.labeling_functions, (warning,) if warning else ())

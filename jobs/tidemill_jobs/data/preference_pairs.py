@@ -15,12 +15,8 @@ from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.context import JobContext, Progress
 from tidemill_jobs.data.deciding.held_out_repeats import repeat_held_out
 from tidemill_jobs.data.landing.intake import Intake
-from tidemill_jobs.data.publishing.dataset import (
-    EXAMPLE_COLUMNS,
-    QUARANTINE_COLUMNS,
-    Content,
-    publish,
-)
+from tidemill_jobs.data.publishing.dataset import EXAMPLE_COLUMNS, QUARANTINE_COLUMNS, Content
+from tidemill_jobs.data.publishing.successor import publish_next
 from tidemill_jobs.data.task_folders import TaskFolders
 
 SOURCE = "preferences"
@@ -45,12 +41,7 @@ def build_pairs(context: JobContext, progress: Progress) -> DatasetVersion:
         repair = TextRepair(redact=tuple(context.task_settings.redact))
         similarity = context.task_settings.near_duplicate_similarity
         content = pair_content(task, pairs, storage.erasures.hashes(task), repair, similarity)
-        newest, _ = storage.datasets.page(task, Page(size=1))
-        parents = tuple(version.dataset_version for version in newest)
-        version = publish(content, context.datasets, parents, context.clock())
-        storage.datasets.add(version)
-        context.datasets.store_missing(task)
-    return version
+        return publish_next(content, context.datasets, storage.datasets, context.clock())
 
 
 def _judgements(store: PreferenceStore, task: str) -> Iterator[Preference]:
