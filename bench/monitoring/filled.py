@@ -41,13 +41,13 @@ def train_champion(folder: Path) -> tuple[TrainedModel, Rows]:
     data = TrainingData(labeled(rows[:TRAINED_ROWS]), test=labeled(held_out))
     model = train(data, TrainingConfig(), lambda _done, _doing: None, Untracked())
     with opened(folder) as context:
-        _publish(context, folder, model, data)
+        _publish(context, model, data)
     return model, answered
 
 
-def _publish(context: JobContext, folder: Path, model: TrainedModel, data: TrainingData) -> None:
-    dataset, models = folder / "dataset", context.storage.models
-    dataset.mkdir()
+def _publish(context: JobContext, model: TrainedModel, data: TrainingData) -> None:
+    dataset, models = context.datasets.folder(TASK, _DATASET), context.storage.models
+    dataset.mkdir(parents=True)
     frames = [
         pl.DataFrame({"text": rows.texts, "split": split, "label_source": "source"})
         for split, rows in (("train", data.train), ("test", data.test))

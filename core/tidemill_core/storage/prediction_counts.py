@@ -25,7 +25,6 @@ _IS_IT = (
     _columns.model_version == bindparam("of_version"),
     _columns.hour == bindparam("of_hour"),
 )
-_HOUR_SECONDS = 3600
 # SQLite has one writer at a time; PostgreSQL locks the row.
 _SELECT = select(_columns.counts).where(*_IS_IT).with_for_update()
 _UPDATE = update(prediction_counts).where(*_IS_IT).values(counts=bindparam("new_counts"))
@@ -63,14 +62,8 @@ def count_predictions(
     database: Database, connection: Connection, batch: Sequence[Prediction]
 ) -> None:
     """Add predictions that were just inserted to the counts of their hours."""
-    hours: dict[tuple[str, int, float], list[Prediction]] = defaultdict(list)
-    for each in batch:
-        if each.method != SHADOW_METHOD:
-            number = each.predict_time.timestamp() // _HOUR_SECONDS
-            hours[each.task, each.model_version, number].append(each)
     # In one order, so that two transactions cannot wait for each other.
-    for (task, version, number), answers in sorted(hours.items(), key=itemgetter(0)):
-        hour = datetime.fromtimestamp(number * _HOUR_SECONDS, UTC)
+    for (task, version, hour), answers in sorted(_by_hour(batch).items(), key=itemgetter(0)):
         key = {"of_task": task, "of_version": version, "of_hour": hour}
         counts = connection.execute(_SELECT, key).scalar_one_or_none()
         if counts is None:
@@ -79,6 +72,23 @@ def count_predictions(
             counts = connection.execute(_SELECT, key).scalar_one()
         total = _sum(counts, _bins(answers))
         connection.execute(_UPDATE, {**key, "new_counts": total})
+
+
+def _by_hour(
+    batch: Sequence[Prediction],
+) -> Mapping[tuple[str, int, datetime], Sequence[Prediction]]:
+    """Return the answers to callers by task, version and hour."""
+    hours: dict[tuple[str, int, datetime], list[Prediction]] = defaultdict(list)
+    if not batch:
+        return hours
+    times = [each.predict_time for each in batch]
+    first, last = _hour(min(times)), _hour(max(times))
+    for each in batch:
+        if each.method != SHADOW_METHOD:
+            # Nearly every batch lies in one hour, and an hour costs more than all else here.
+            hour = first if first == last else _hour(each.predict_time)
+            hours[each.task, each.model_version, hour].append(each)
+    return hours
 
 
 def _bins(rows: Sequence[Prediction]) -> Bins:
