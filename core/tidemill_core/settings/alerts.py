@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from tidemill_core.domain.alert import Severity
+from tidemill_core.domain.alert import AlertKind, Severity
 
 
 def _http_url(value: SecretStr) -> SecretStr:
@@ -72,7 +72,7 @@ class RouteSettings(_SettingsSection):
 
     tasks: list[str] = []
     """Tasks whose alerts it takes; empty takes all."""
-    kinds: list[str] = []
+    kinds: list[AlertKind] = []
     """Kinds of alerts that it takes, such as `drift`; empty takes all."""
     min_severity: Severity = Severity.WARNING
     """Lowest severity that it takes: WARNING or CRITICAL."""

@@ -136,6 +136,15 @@ class Settings(BaseSettings):
                 )
         return log
 
+    @field_validator("alerts")
+    @classmethod
+    def _routes_name_tasks(cls, alerts: AlertSettings, info: ValidationInfo) -> AlertSettings:
+        known = info.data.get("tasks", {})
+        for task in (task for route in alerts.routes for task in route.tasks):
+            if task not in known:
+                raise ValueError(f"a route names the task {task}, but there is no such task")
+        return alerts
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -227,6 +227,8 @@ def test_wrong_task_names(name: str) -> None:
         ('[alerts.webhook]\nurl = "https://x/hush"', "alerts.webhook.secret"),
         ('[[alerts.routes]]\nsinks = ["slack"]', "no section alerts.slack"),
         ('[[alerts.routes]]\nsinks = ["fax"]', "alerts.routes.0.sinks.0"),
+        ('[[alerts.routes]]\nkinds = ["drfit"]\nsinks = []', "alerts.routes.0.kinds.0"),
+        ('[[alerts.routes]]\ntasks = ["suport"]\nsinks = []', "there is no such task"),
         ('[alerts.smtp]\nhost = "h"\nsender = "a@b"\nrecipients = []', "alerts.smtp.recipients"),
     ],
 )
