@@ -12,6 +12,7 @@ from tidemill_core.storage.api_keys import ApiKeyStore
 from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.datasets import DatasetStore
+from tidemill_core.storage.drift_regions import DriftRegionStore
 from tidemill_core.storage.erasures import ErasureStore
 from tidemill_core.storage.exports import ExportStore
 from tidemill_core.storage.feedback import FeedbackStore
@@ -46,6 +47,7 @@ class Storage:
     outcome_counts: OutcomeCountStore
     prediction_counts: PredictionCountStore
     prediction_samples: PredictionSamples
+    drift_regions: DriftRegionStore
     feedback: FeedbackStore
     feedback_holds: FeedbackHoldStore
     preferences: PreferenceStore
@@ -87,6 +89,7 @@ def open_storage(url: str) -> Storage:
         OutcomeCountStore(database),
         PredictionCountStore(database),
         PredictionSamples(database),
+        DriftRegionStore(database),
         FeedbackStore(database),
         FeedbackHoldStore(database),
         PreferenceStore(database),

@@ -28,6 +28,7 @@ from tidemill_core.storage.schema.rollouts import rollouts
 from tidemill_core.storage.schema.serving import (
     api_keys,
     audit_records,
+    drift_regions,
     feedback,
     feedback_holds,
     outcome_counts,
@@ -45,6 +46,7 @@ __all__ = [
     "audit_records",
     "dataset_versions",
     "deployments",
+    "drift_regions",
     "erasures",
     "export_positions",
     "feedback",

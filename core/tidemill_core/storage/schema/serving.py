@@ -1,4 +1,4 @@
-"""The tables of predictions, their outcomes, feedback and its holds, API keys and audit records."""
+"""The tables of predictions and their drift, feedback and its holds, API keys and audit records."""
 
 from sqlalchemy import (
     JSON,
@@ -7,6 +7,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -70,6 +71,15 @@ prediction_counts = Table(
     Column("hour", UtcDateTime, primary_key=True),
     # By signal, then by bin: a label, or the number of a bin.
     Column("counts", JSON, nullable=False),
+)
+
+# The regions of a version's representation, as its first drift check found them.
+drift_regions = Table(
+    "drift_regions",
+    metadata,
+    Column("task", String(40), primary_key=True),
+    Column("model_version", Integer, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 outcome_counts = Table(

@@ -2,14 +2,17 @@
 
 Most regions are the cells of k-means clusters of training texts. Texts that are further from all
 training texts than these are from each other have regions of their own. Neither the hold-out nor
-the window chose the regions, so the permutation test between these two stays exact. They follow
-from the version's files and its dataset, so each check finds the same ones.
+the window chose the regions, so the permutation test between these two stays exact. The first check
+of a version finds them and the counts of its hold-out, and stores both: later checks use the same
+ones, also when the rows of the dataset version are gone. An erasure removes them, because they have
+vectors of training texts; the next check finds them without the erased text.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +22,7 @@ from sklearn.cluster import KMeans
 from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.split import Split
-from tidemill_core.model_repository import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
-from tidemill_core.text_repair import TextRepair
 from tidemill_jobs.importing.foreign_model import LAST_LAYER, Vocabulary
 from tidemill_jobs.importing.sandbox import Sandbox
 from tidemill_jobs.monitoring.drift.shift import Counts
@@ -75,20 +76,20 @@ class TextReader:
 
 @dataclass(frozen=True)
 class Regions:
-    """The regions that a version's training texts make.
+    """The regions that a version's training texts make, and its hold-out in them.
 
     Attributes:
-        reader: reads texts.
         training: the vectors of training texts: [n, width].
         centers: the center of each cluster of them: [clusters, width].
         limits: for each region of `UNFAMILIAR`, the similarity to the nearest training text below
             which a text belongs to it.
+        reference: the hold-out's texts by region.
     """
 
-    reader: TextReader
     training: Vectors
     centers: Vectors
-    limits: tuple[float, ...]
+    limits: npt.NDArray[np.float64]
+    reference: Counts
 
     @property
     def names(self) -> list[str]:
@@ -97,69 +98,62 @@ class Regions:
 
     def sort(self, vectors: Vectors) -> npt.NDArray[np.int64]:
         """Return the number of the region of each vector: [n]."""
-        closeness = vectors @ self.centers.T - (self.centers**2).sum(axis=1) / 2
-        similarity = (vectors @ self.training.T).max(axis=1)
-        clusters = len(UNFAMILIAR) + np.argmax(closeness, axis=1)
-        far = np.searchsorted(self.limits, similarity, side="right")
-        regions: npt.NDArray[np.int64] = np.where(far < len(UNFAMILIAR), far, clusters)
-        return regions
+        return _sorted(vectors, self.training, self.centers, self.limits)
+
+    def to_bytes(self) -> bytes:
+        """Return the arrays as a file of NumPy, an `.npz`."""
+        content = io.BytesIO()
+        np.savez(content, **vars(self))
+        return content.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Return the regions that `to_bytes` wrote."""
+        with np.load(io.BytesIO(content)) as arrays:
+            return cls(**arrays)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a version reads its dataset.
-
-    Attributes:
-        regions: the regions of the training texts.
-        reference: the hold-out's texts by region.
-        known_texts: texts of the training split and the hold-out.
-    """
-
-    regions: Regions
-    reference: Counts
-    known_texts: Sequence[str]
-
-
-def learn_regions(reader: TextReader, training: Sequence[str]) -> Regions:
-    """Return the regions of some training texts."""
+def learn_regions(
+    reader: TextReader, training: Sequence[str], held_out: Sequence[str]
+) -> Regions | None:
+    """Return the regions of some training texts; None if there are fewer than FEWEST of either."""
+    if min(len(training), len(held_out)) < FEWEST:
+        return None
     vectors = reader.read(training)
     count = min(_CLUSTERS, -(-len(np.unique(vectors, axis=0)) // _ROWS_A_CLUSTER))
-    clusters = KMeans(count, n_init=1, random_state=0).fit(vectors)
+    centers = KMeans(count, n_init=1, random_state=0).fit(vectors).cluster_centers_
     similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -1.0)
     limits = np.percentile(similarity.max(axis=1), _FAR_PERCENTS)
-    return Regions(reader, vectors, clusters.cluster_centers_, tuple(limits.tolist()))
+    places = _sorted(reader.read(held_out), vectors, centers, limits)
+    reference = np.bincount(places, minlength=len(UNFAMILIAR) + count).astype(np.int64)
+    return Regions(vectors, centers, limits, reference)
 
 
-@lru_cache(maxsize=4)
-def read_dataset(
-    model: Path, sequence_length: int, repair: TextRepair, dataset: Path, changed_ns: int
-) -> Reading | None:
-    """Read a version's dataset as the version does; None if it has too few texts.
+def _sorted(
+    vectors: Vectors, training: Vectors, centers: Vectors, limits: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    closeness = vectors @ centers.T - (centers**2).sum(axis=1) / 2
+    similarity = (vectors @ training.T).max(axis=1)
+    clusters = len(UNFAMILIAR) + np.argmax(closeness, axis=1)
+    far = np.searchsorted(limits, similarity, side="right")
+    regions: npt.NDArray[np.int64] = np.where(far < len(UNFAMILIAR), far, clusters)
+    return regions
 
-    A process that checks every night keeps the result.
+
+def known_texts(dataset: Path) -> tuple[list[str], list[str]]:
+    """Return texts of a dataset version's training split and of its hold-out, at most SAMPLE each.
 
     Args:
-        model: the file of the version's model; its tokenizer is in the same folder.
-        sequence_length: token ids in a row.
-        repair: brings texts into the form of the training texts.
         dataset: the folder of the dataset version.
-        changed_ns: when the dataset's rows changed; an erasure removes some.
     """
-    del changed_ns
     rows = pl.scan_parquet(dataset / EXAMPLES_FILE, glob=False)
     # A text that only the model labeled is not familiar because of that.
     labeled = pl.col("label_source") != str(LabelSource.MODEL)
-    # The rows are sorted by a hash of their texts, so the first ones are a random sample.
-    training, held_out = (
-        rows.filter(pl.col("split") == split, labeled).head(SAMPLE).collect()["text"].to_list()
-        for split in (Split.TRAIN, Split.TEST)
-    )
-    if min(len(training), len(held_out)) < FEWEST:
-        return None
-    encoder = TextEncoder(model.parent / TOKENIZER_FILE, sequence_length, repair)
-    reader = TextReader(model, encoder)
-    regions = learn_regions(reader, training)
-    places = regions.sort(reader.read(held_out))
-    reference = np.bincount(places, minlength=len(regions.names)).astype(np.int64)
-    return Reading(regions, reference, [*training, *held_out])
+
+    def texts(split: Split) -> list[str]:
+        # The rows are sorted by a hash of their texts, so the first ones are a random sample.
+        found = rows.filter(pl.col("split") == str(split), labeled).head(SAMPLE)
+        return found.collect()["text"].to_list()
+
+    return texts(Split.TRAIN), texts(Split.TEST)

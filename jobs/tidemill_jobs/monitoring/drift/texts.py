@@ -11,16 +11,20 @@ from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.signals import Signal
 from tidemill_core.errors import NotFound
-from tidemill_core.model_repository import MODEL_FILES, ModelManifest
+from tidemill_core.model_repository import MODEL_FILES, TOKENIZER_FILE, ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
+from tidemill_core.storage.drift_regions import DriftRegionStore
 from tidemill_core.storage.predictions import PredictionWindow
+from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.drift.representation import (
     FEWEST,
     SAMPLE,
     UNFAMILIAR,
-    Reading,
-    read_dataset,
+    Regions,
+    TextReader,
+    known_texts,
+    learn_regions,
 )
 from tidemill_jobs.monitoring.drift.signals import Samples, unmeasured
 from tidemill_jobs.monitoring.drift.topics import find_topics
@@ -54,20 +58,33 @@ def read_texts(
         return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")
     if manifest.labels == REWARD_LABELS:
         return _without("it is measured for classifiers only")
+    folder = context.repository.folder(manifest.task, manifest.model_format, manifest.version)
+    encoder = TextEncoder(folder / TOKENIZER_FILE, manifest.sequence_length, manifest.text_repair)
+    reader = TextReader(folder / MODEL_FILES[manifest.model_format], encoder)
     dataset = _dataset(context, manifest)
-    if dataset is None:
+    training, held_out = ([], []) if dataset is None else known_texts(dataset)
+    regions = _regions(context.storage.drift_regions, manifest, reader, training, held_out)
+    if regions is None and dataset is None:
         return _without("the rows of the version's dataset version are gone")
-    reading = read_dataset(
-        context.repository.folder(manifest.task, manifest.model_format, manifest.version)
-        / MODEL_FILES[manifest.model_format],
-        manifest.sequence_length,
-        manifest.text_repair,
-        dataset,
-        (dataset / EXAMPLES_FILE).stat().st_mtime_ns,
-    )
-    if reading is None:
+    if regions is None:
         return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
-    return _compare(sample, reading, manifest)
+    return _compare(sample, reader, regions, [*training, *held_out], manifest)
+
+
+def _regions(
+    stored: DriftRegionStore,
+    manifest: ModelManifest,
+    reader: TextReader,
+    training: Sequence[str],
+    held_out: Sequence[str],
+) -> Regions | None:
+    """Return the version's regions; the first check finds and stores them."""
+    if (content := stored.get(manifest.task, manifest.version)) is not None:
+        return Regions.from_bytes(content)
+    found = learn_regions(reader, training, held_out)
+    if found is not None:
+        stored.add(manifest.task, manifest.version, found.to_bytes())
+    return found
 
 
 def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
@@ -81,22 +98,26 @@ def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
 
 
 def _compare(
-    sample: Sequence[Prediction], reading: Reading, manifest: ModelManifest
+    sample: Sequence[Prediction],
+    reader: TextReader,
+    regions: Regions,
+    known: Sequence[str],
+    manifest: ModelManifest,
 ) -> TextFinding:
     # Personal data is redacted, so that no topic is named after it.
     texts = [manifest.text_repair(each.text) for each in sample]
-    regions = reading.regions
-    places = regions.sort(regions.reader.read(texts))
+    places = regions.sort(reader.read(texts))
     ids = [each.prediction_id for each in sample]
     samples = Samples(
         Signal.REPRESENTATION,
         regions.names,
-        reading.reference,
+        regions.reference,
         np.bincount(places, minlength=len(regions.names)).astype(np.int64),
         lambda place, limit: [ids[row] for row in np.flatnonzero(places == place)[:limit]],
     )
     unfamiliar = places < len(UNFAMILIAR)
-    return TextFinding(samples, find_topics(texts, ids, unfamiliar, reading.known_texts))
+    # Without texts to compare with, every word would be new.
+    return TextFinding(samples, find_topics(texts, ids, unfamiliar, known) if known else ())
 
 
 def _without(note: str) -> TextFinding:

@@ -176,6 +176,16 @@ def test_without_texts_the_other_signals_are_judged(context: JobContext, answer:
     assert signal(result, "text_length")["row_count"] == ROWS
 
 
+def test_the_regions_of_a_version_stay(context: JobContext, answer: Answer, rows: Path) -> None:
+    """Later checks count in the regions of the first one, also if the dataset's rows are gone."""
+    answer(known_texts(3))
+    first = signal(run(context), "representation")
+    rows.unlink()
+    assert signal(run(context), "representation") == first
+    context.storage.drift_regions.forget("support")
+    assert signal(run(context), "representation")["p_value"] is None
+
+
 def test_without_its_dataset_a_version_has_no_representation(
     context: JobContext, answer: Answer, rows: Path
 ) -> None:

@@ -36,6 +36,16 @@ def test_a_text_goes_from_everywhere(built: JobContext) -> None:
     assert left_over(built.settings.state_dir) == []
 
 
+def test_what_a_model_made_of_training_texts_goes_too(built: JobContext) -> None:
+    """The task's regions of drift are removed, because the text may be among them."""
+    for task in ("support", "other"):
+        built.storage.drift_regions.add(task, 1, b"regions")
+    ask(built)
+    run(built)
+    found = [built.storage.drift_regions.get(task, 1) for task in ("support", "other")]
+    assert found == [None, b"regions"]
+
+
 def test_what_others_wrote_stays(built: JobContext) -> None:
     """Other texts stay."""
     (before,) = built.storage.datasets.page("support", Page())[0]

@@ -1,0 +1,30 @@
+"""The regions of the versions' representations, by which drift of texts is counted."""
+
+from sqlalchemy import delete, select
+
+from tidemill_core.storage.database import Database
+from tidemill_core.storage.schema import drift_regions
+
+
+class DriftRegionStore:
+    """The table of regions. A version's regions stay as they were first stored."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, task: str, model_version: int) -> bytes | None:
+        """Return a version's regions; None if there are none."""
+        query = select(drift_regions.c.content).filter_by(task=task, model_version=model_version)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar()
+
+    def add(self, task: str, model_version: int, content: bytes) -> None:
+        """Store a version's regions, unless some are stored already."""
+        row = {"task": task, "model_version": model_version, "content": content}
+        with self._database.write() as connection:
+            self._database.insert_ignoring_repeats(connection, drift_regions, [row])
+
+    def forget(self, task: str) -> None:
+        """Remove the regions of all versions of a task, which training texts made."""
+        with self._database.write() as connection:
+            connection.execute(delete(drift_regions).filter_by(task=task))
