@@ -14,6 +14,7 @@ from tests.integration.jobs.scheduler.conftest import Workspace, now
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.engine import BUSY_TIMEOUT_SECONDS
 from tidemill_jobs.runner import (
     CANCEL_GRACE,
     MAX_CONCURRENT_RUNS,
@@ -183,7 +184,7 @@ def test_a_run_stops_when_asked(workspace: Workspace) -> None:
 
 
 def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
-    """A run survives ten seconds without a database, and then shows its progress again."""
+    """A run survives a database that stays locked, and then shows its progress again."""
     runner = Runner(workspace.storage.jobs, now, workspace.start_run)
     run = workspace.queue(task="held")
     _tick(runner)
@@ -192,7 +193,7 @@ def test_a_locked_database_ends_no_run(workspace: Workspace) -> None:
     )
     writer = sqlite3.connect(workspace.folder / "tidemill.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
-    time.sleep(10)  # so long is the database locked
+    time.sleep(BUSY_TIMEOUT_SECONDS + 2)  # longer than a statement waits for the lock
     writer.execute("ROLLBACK")
     writer.close()
     _tick(runner)
