@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import Version, load_pem_x509_certificate
 
 from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.supervisor import stack_ports
@@ -31,3 +32,14 @@ def test_the_readme_names_every_port_that_a_second_stack_must_change(tmp_path: P
     ports = stack_ports(Settings.model_validate({"tasks": {"t": task}}))
     own_data = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Your own data")[2]
     assert [port.variable for port in ports if f"`{port.variable}`" not in own_data] == []
+
+
+def test_the_security_guide_makes_certificates_that_the_server_accepts(tmp_path: Path) -> None:
+    """They have version 3; the server refuses version 1, which openssl makes without extensions."""
+    guide = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    script = "".join(block for block in blocks if "openssl" in block)
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("ca", "server", "client"):
+        certificate = load_pem_x509_certificate((tmp_path / f"tls/{name}.crt").read_bytes())
+        assert certificate.version is Version.v3

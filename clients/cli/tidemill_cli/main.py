@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -154,6 +155,7 @@ def run(arguments: Sequence[str]) -> int:
         4 a model was refused or rejected, 130 stopped by Ctrl-C.
     """
     adapt_to_terminal(sys.stdout, sys.stderr)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the error says why TLS failed
     try:
         _require_utf8(arguments)
         app(args=list(arguments), prog_name="tidemill")

@@ -148,7 +148,8 @@ class Router:
         settings = self._tasks.get(task)
         if settings is None:
             known = ", ".join(sorted(self._tasks)) or "none"
-            rule = f"there is no task {task[:100]!r}; there are: {known}"
+            problem = f"there is no task {task[:100]!r}" if task else "name the task"
+            rule = f"{problem}; there are: {known}"
             raise InvalidArgument("UNKNOWN_TASK", "task", rule)
         return settings
 

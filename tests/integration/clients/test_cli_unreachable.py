@@ -1,5 +1,8 @@
 """The errors of commands whose TLS settings do not match the server's."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,6 +115,16 @@ def test_a_disagreement_about_tls_is_named(
     said = capfd.readouterr().err
     assert words in said
     assert "Handshaker factory" not in said
+
+
+def test_grpc_prints_nothing_of_its_own(serve: Serve, files: Path) -> None:
+    """A command that TLS stops prints its error, and no lines of gRPC's log before it."""
+    address = f"127.0.0.1:{serve(tls())}"
+    command = [sys.executable, "-m", "tidemill_cli.main", "models", "list", "--address", address]
+    roots = {"TIDEMILL_ROOT_CERTIFICATES": str(files / "others-ca.crt")}
+    environment = {k: v for k, v in os.environ.items() if k != "GRPC_VERBOSITY"} | roots
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.stderr.startswith("error: the certificate of the server")
 
 
 def test_outside_a_workspace_the_default_address_is_explained(

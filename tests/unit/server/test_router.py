@@ -50,6 +50,8 @@ async def test_all_versions_that_triton_has_may_be_asked(
         router.choose("untrained", 0, "")
     with pytest.raises(InvalidArgument, match="there are: support, untrained"):
         router.choose("other", 0, "")
+    with pytest.raises(InvalidArgument, match="name the task; there are: support, untrained"):
+        router.choose("", 0, "")
 
 
 async def test_traffic_follows_the_database(

@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +65,14 @@ def test_what_changes_something_is_an_admins_and_audited(path: str) -> None:
         assert rule.is_audited is not reads
     else:
         assert rule.is_audited is path.endswith("/ResolveHeldFeedback")
+
+
+def test_the_guide_names_every_call_that_is_recorded() -> None:
+    """The audit trail's section lists the methods with `is_audited`."""
+    guide = (Path(__file__).parents[4] / "docs/security.md").read_text(encoding="utf-8")
+    section = guide.partition("## The audit trail")[2].partition("## ")[0]
+    audited = {path.rpartition("/")[2] for path, rule in POLICY.items() if rule.is_audited}
+    assert audited <= set(re.findall(r"\w+", section))
 
 
 def test_only_health_is_open() -> None:
