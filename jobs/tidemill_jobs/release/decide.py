@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -175,7 +174,7 @@ def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateRes
     reason = reason_of(results)
     if state is ModelState.VALIDATED and pause is not None:
         reason += f"; not promoted, because {pause}"
-    measures = asdict(candidate.measures)
+    measures = candidate.measures.known
     decided = models.judge(task, version, state, measures, reason, now, results, watched)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)
     if promotes:

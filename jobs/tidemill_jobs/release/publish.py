@@ -1,7 +1,6 @@
 """The publication of a model in the model repository."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import stamina
 
@@ -64,7 +63,7 @@ def publish(
         sequence_length=trained.sequence_length,
         vocabulary_size=trained.vocabulary_size,
         temperature=trained.temperature,
-        measures=asdict(trained.test_measures),
+        measures=trained.test_measures.known,
         reference=count_reference(
             trained.labels,
             [trained.labels[i] for i in best],

@@ -1,7 +1,7 @@
 """Measures of predicted probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,11 @@ class Measures:
     macro_f1: float
     expected_calibration_error: float
     n: int
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The scores by name; without rows, there is only `n`."""
+        return asdict(self) if self.n else {"n": 0}
 
 
 def evaluate(probabilities: npt.NDArray[np.float32], targets: npt.NDArray[np.int64]) -> Measures:

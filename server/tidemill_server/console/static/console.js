@@ -5,6 +5,7 @@
   let went = 0;
 
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && typing(event.target)) { event.target.blur(); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (Date.now() - went < 1200) {
       went = 0;

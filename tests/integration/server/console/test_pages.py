@@ -69,9 +69,11 @@ def test_loop_shows_the_state_and_follows_it(open_page: OpenPage, site: ConsoleS
 
 
 def test_keys_open_pages(open_page: OpenPage) -> None:
-    """`g` and a page's key open the page."""
-    page = open_page("/")
+    """`g` and a page's key open the page, also from a field that Esc has left."""
+    page = open_page("/t/support/try")
 
+    page.focus("#text")
+    page.keyboard.press("Escape")
     page.keyboard.press("g")
     page.keyboard.press("v")
 

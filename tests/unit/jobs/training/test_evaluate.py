@@ -47,3 +47,11 @@ def test_no_rows_measure_nothing() -> None:
     """An empty split scores zero on zero rows."""
     empty = evaluate(np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.int64))
     assert empty == Measures(0.0, 0.0, 0.0, 0)
+
+
+def test_without_rows_no_score_is_known() -> None:
+    """A version without hold-out rows has no accuracy, instead of one of 0."""
+    nothing = evaluate(np.zeros((0, 2), dtype=np.float32), np.zeros(0, dtype=np.int64))
+    assert nothing.known == {"n": 0}
+    one = evaluate(np.array([[1, 0]], dtype=np.float32), np.zeros(1, dtype=np.int64))
+    assert one.known["accuracy"] == 1
