@@ -5,12 +5,14 @@ and no credential ever goes to a node. See docs/ray.md.
 """
 
 import os
+import re
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from tidemill_core.errors import ConfigurationError, TidemillError, Unavailable
@@ -26,6 +28,8 @@ Map = Callable[[Callable[[Item], Found], Iterable[Item]], Iterator[Found]]
 
 _RETRIES = 5
 """How often Ray repeats a task whose node or process is lost."""
+_NOT_IMPORTED = ("failed to import on the worker", "No module named", "Can't get attribute")
+"""What Ray says if a node has no Tidemill, or one without the job's functions."""
 _CONNECT_SECONDS = 5.0
 _LOOK_SECONDS = 5.0
 _WITHOUT_CPUS_SECONDS = 180.0
@@ -50,20 +54,36 @@ class _Failed:
     message: str
 
 
-def _guarded(function: Callable[..., Found], *arguments: Any) -> Found | _Failed:
+def _guarded(wanted: str, function: Callable[..., Found], *arguments: Any) -> Found | _Failed:
     try:
+        _check_version(wanted)
         return function(*arguments)
     except TidemillError as error:
         return _Failed(error.reason, str(error))
 
 
 def _guarded_stream(
-    function: Callable[..., Iterator[Found]], *arguments: Any
+    wanted: str, function: Callable[..., Iterator[Found]], *arguments: Any
 ) -> Iterator[Found | _Failed]:
     try:
+        _check_version(wanted)
         yield from function(*arguments)
     except TidemillError as error:
         yield _Failed(error.reason, str(error))
+
+
+def _check_version(wanted: str) -> None:
+    """Raise ConfigurationError on a node that has another Tidemill than the job."""
+    if (found := version("tidemill")) != wanted:
+        import ray
+
+        node = ray.util.get_node_ip_address()
+        raise ConfigurationError(_other_version(f"node {node} has {found}", wanted))
+
+
+def _other_version(difference: str, wanted: str) -> str:
+    cure = f"{installation('jobs,ray')} of the same release there, and start the node again"
+    return f"the job has Tidemill {wanted}, but the Ray {difference}: {cure}"
 
 
 class Cluster:
@@ -94,7 +114,8 @@ class Cluster:
             problem = f"is it a cluster, and this machine one of its nodes? ({detail})"
             raise ClusterUnavailable(address, problem) from error
         except RuntimeError as error:  # it says which versions differ
-            raise ConfigurationError(f"the Ray cluster {address!r}: {error}") from error
+            raise ConfigurationError(_other_ray(address, str(error))) from error
+        self._version = version("tidemill")
         self._head = str(ray.get_runtime_context().gcs_address)
         self._run = ray.remote(max_retries=_RETRIES, num_cpus=1)(_guarded)
         self._streamed = ray.remote(max_retries=_RETRIES, num_cpus=1, num_returns="streaming")(
@@ -119,7 +140,7 @@ class Cluster:
 
     def submit(self, function: Callable[..., Found], *arguments: Any) -> "ObjectRef[Found]":
         """Start a task: a function of a module, with arguments that can be pickled."""
-        return cast("ObjectRef[Found]", self._run.remote(function, *arguments))
+        return cast("ObjectRef[Found]", self._run.remote(self._version, function, *arguments))
 
     def result(self, task: "ObjectRef[Found]") -> Found:
         """Return a task's result, once it is there.
@@ -133,7 +154,11 @@ class Cluster:
             found = self._ray.get(task)
         except self._ray.exceptions.OutOfMemoryError as error:
             raise ClusterUnavailable(self._address, "a node has too little memory") from error
-        except self._ray.exceptions.RayTaskError:
+        except self._ray.exceptions.RayTaskError as error:
+            if any(words in str(error) for words in _NOT_IMPORTED):
+                cause = str(error).strip().rpartition("\n")[2]
+                difference = f"cluster has a node that cannot import it ({cause})"
+                raise ConfigurationError(_other_version(difference, self._version)) from error
             raise  # a fault in our code, with its traceback
         except self._ray.exceptions.RayError as error:
             detail = str(error).partition("\n")[0] or type(error).__name__
@@ -148,7 +173,7 @@ class Cluster:
         If the node is lost, the generator runs again from its start on another one. What it
         yielded before is not yielded again, so it must be the same.
         """
-        task = self._streamed.remote(function, *arguments)
+        task = self._streamed.remote(self._version, function, *arguments)
         try:
             while True:
                 self._wait(task)
@@ -186,6 +211,17 @@ class Cluster:
                 worked = time.monotonic()
             elif time.monotonic() - worked > _WITHOUT_CPUS_SECONDS:
                 raise ClusterUnavailable(self._address, "it has no node with CPUs")
+
+
+def _other_ray(address: str, detail: str) -> str:
+    """Return an error about the versions that Ray's own error names."""
+    versions = re.findall(r"(?:Ray|Python): \S+", detail)
+    if len(versions) != 4:
+        return f"the Ray cluster {address!r}: {detail}"
+    theirs, ours = (", ".join(each) for each in (versions[:2], versions[2:]))
+    cure = f"on each machine of the cluster, {installation('jobs,ray')} with the same Python"
+    rule = f"the Ray cluster {address!r} has {theirs}, this machine has {ours}"
+    return f"{rule}: {cure}, and start the cluster again"
 
 
 def _check_reachable(address: str) -> None:

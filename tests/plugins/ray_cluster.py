@@ -102,7 +102,7 @@ class RayCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "RAY_worker_niceness": "0"},
             )
         self._nodes.append(node)
 

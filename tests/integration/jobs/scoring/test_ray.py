@@ -1,7 +1,9 @@
 """Work on a Ray cluster. A killed node, which needs a minute, is in bench/scale/ray.py."""
 
 import csv
+import importlib
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +17,7 @@ from tests.integration.jobs.scoring.conftest import Bench
 from tests.plugins.ray_cluster import RayCluster
 from tests.plugins.triton import RunningTriton, free_ports
 from tests.unit.jobs.training.conftest import weather
-from tidemill_core.errors import TidemillError
+from tidemill_core.errors import ConfigurationError, TidemillError
 from tidemill_core.settings import FilesSource
 from tidemill_core.settings.ray import RaySettings
 from tidemill_jobs.cluster import Cluster, ClusterUnavailable, mapping
@@ -92,25 +94,76 @@ def test_trials_of_a_search_on_a_cluster(tmp_path: Path, cluster: RayCluster) ->
     assert found[0] == found[1]
 
 
+def test_a_cluster_of_another_ray_is_refused(cluster: RayCluster) -> None:
+    """The error names both versions, and says what to install where."""
+    from ray._raylet import GcsClient  # the head has the versions in its store
+
+    store, place = GcsClient(address=cluster.address), (b"CLUSTER_METADATA", b"cluster")
+    before = store.internal_kv_get(*place)
+    other = json.loads(before) | {"ray_version": "2.1.0"}
+    store.internal_kv_put(place[0], json.dumps(other).encode(), True, place[1])
+    try:
+        with pytest.raises(ConfigurationError) as caught:
+            Cluster(cluster.address)
+    finally:
+        store.internal_kv_put(place[0], before, True, place[1])
+    assert "has Ray: 2.1.0, Python: 3." in str(caught.value)
+    assert "this machine has Ray: " in str(caught.value)
+    assert "on each machine of the cluster, run `pip install" in str(caught.value)
+
+
+def test_a_node_with_another_tidemill_is_named(
+    cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tasks fail with both versions, and with what to install there."""
+    (tmp_path / "tidemill-9.9.9.dist-info").mkdir()
+    about = tmp_path / "tidemill-9.9.9.dist-info" / "METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: tidemill\nVersion: 9.9.9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = r"the job has Tidemill 9\.9\.9, but the Ray node 127\.0\.0\.2 has .* run `pip install"
+    with Cluster(cluster.address) as connection:
+        with pytest.raises(TidemillError, match=said):
+            connection.result(connection.submit(abs, -1))
+        with pytest.raises(TidemillError, match=said):
+            next(connection.stream(_endless))
+
+
+@pytest.fixture(scope="module")
+def connection(cluster: RayCluster) -> Iterator[Cluster]:
+    """A connection for the rest of the tests: a process has one at a time."""
+    with Cluster(cluster.address) as connected:
+        yield connected
+
+
+def test_a_node_without_the_jobs_code_is_named(
+    connection: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that a node cannot import fails with what to install there."""
+    (tmp_path / "only_here.py").write_text("def work():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").work
+    with pytest.raises(ConfigurationError, match=r"No module named 'only_here'.*pip install"):
+        connection.result(connection.submit(function))
+
+
 def _endless() -> Iterator[int]:
     yield from itertools.repeat(1)
 
 
-def test_a_stream_that_is_closed_frees_its_cpu(cluster: RayCluster) -> None:
+def test_a_stream_that_is_closed_frees_its_cpu(connection: Cluster) -> None:
     """A pruned trial ends on its node, and the next task gets the only CPU."""
-    with Cluster(cluster.address) as connection:
-        with closing(connection.stream(_endless)) as found:
-            assert next(found) == 1
-        assert connection.result(connection.submit(abs, -1)) == 1
+    with closing(connection.stream(_endless)) as found:
+        assert next(found) == 1
+    assert connection.result(connection.submit(abs, -1)) == 1
 
 
 def _fail(reason: str) -> None:
     raise TidemillError("a sentence for people", reason)
 
 
-def test_an_error_on_a_node_is_the_jobs_own(cluster: RayCluster) -> None:
+def test_an_error_on_a_node_is_the_jobs_own(connection: Cluster) -> None:
     """A deliberate error of a task has its reason and its words in the job."""
-    with Cluster(cluster.address) as connection, pytest.raises(TidemillError) as caught:
+    with pytest.raises(TidemillError) as caught:
         connection.result(connection.submit(_fail, "SOME_REASON"))
     assert (caught.value.reason, str(caught.value)) == ("SOME_REASON", "a sentence for people")
 
