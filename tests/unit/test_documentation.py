@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from tidemill_core.settings import FilesSource, Settings, TaskSettings
 from tidemill_core.supervisor import stack_ports
 
 ROOT = Path(__file__).parents[2]
-TRACKED = subprocess.run(
-    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+FILES = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
     cwd=ROOT, capture_output=True, text=True, check=True,
-).stdout.split()  # fmt: skip
+).stdout.splitlines()  # fmt: skip
+TRACKED = [name for name in FILES if name.endswith(".md")]
+FOLDERS = {str(folder) for name in FILES for folder in Path(name).parents}
 
 
 @pytest.mark.parametrize("name", TRACKED)
@@ -24,6 +27,19 @@ def test_every_link_leads_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
     relative = [link for link in links if not re.match(r"[a-z]+:", link)]
     assert [link for link in relative if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_every_named_file_and_module_exists(name: str) -> None:
+    """A path in code marks, a script and a module that a page names are in the repository."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    spans = re.findall(r"`([\w.-]+/[\w./-]+)`", text)
+    # A part in capitals, such as NAME, stands for any name.
+    paths = [s for s in spans if s.split("/")[0] in FOLDERS and not re.search(r"/[A-Z]{2,}\.", s)]
+    paths += re.findall(r"python ([\w-]+/[\w./-]+\.py)", text)
+    modules = re.findall(r"python -m ((?:bench|docs|tests|tidemill_\w+)[\w.]*)", text)
+    missing = [path for path in paths if path.rstrip("/") not in FOLDERS.union(FILES)]
+    assert missing + [module for module in modules if find_spec(module) is None] == []
 
 
 def test_the_readme_names_every_port_that_a_second_stack_must_change(tmp_path: Path) -> None:

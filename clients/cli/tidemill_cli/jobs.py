@@ -19,7 +19,7 @@ from tidemill_client import TidemillClient
 
 app = group("tidemill jobs run retrain --task support")
 
-RunId = Annotated[str, typer.Argument(help="The run's id.")]
+RunId = Annotated[str, typer.Argument(help="The run's id, or its first 8 characters.")]
 _OF_RETRAIN = "Parameters of retrain"
 
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, exc, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, exc, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidemill_core.clock import system_clock
-from tidemill_core.errors import InvalidArgument, StorageUnavailable
+from tidemill_core.errors import FailedPrecondition, InvalidArgument, NotFound, StorageUnavailable
 from tidemill_core.storage.engine import open_engine
 
 _END_IF_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 """Ends the transaction of a process that was stopped while it holds a table's lock."""
+MIN_PREFIX = 8
+"""Characters of an id that may stand for it."""
 MAX_PAGE_SIZE = 1000
 DEFAULT_PAGE_SIZE = 100
 
@@ -190,6 +192,35 @@ def newest_first(
     rows: list[Mapping[str, Any]] = [dict(row) for row in found]
     token = page_token(rows[page.size - 1][sequence.name]) if len(rows) > page.size else ""
     return rows[: page.size], token
+
+
+def row_by_id(
+    connection: Connection, column: Column[str], given: str, kind: str
+) -> Mapping[Any, Any]:
+    """Return the row with an id, or the only one whose id starts with what is given.
+
+    Args:
+        connection: the connection.
+        column: the column of the ids.
+        given: the id, or at least its first MIN_PREFIX characters.
+        kind: what the rows are, such as `dataset version`.
+
+    Raises:
+        NotFound: there is no such row.
+        FailedPrecondition: several ids start with it.
+    """
+    query = select(column.table)
+    exact = connection.execute(query.where(column == given)).mappings().one_or_none()
+    if exact is not None:
+        return exact
+    # Not LIKE: on SQLite it ignores case.
+    start = func.substr(column, 1, len(given)) == given
+    found = connection.execute(query.where(start).limit(2)).mappings().all()
+    if not found or len(given) < MIN_PREFIX:
+        raise NotFound(kind, given)
+    if len(found) > 1:
+        raise FailedPrecondition(f"several {kind}s start with {given!r}: give more of the id")
+    return found[0]
 
 
 def page_token(before: int) -> str:

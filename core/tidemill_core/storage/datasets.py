@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 
 from tidemill_core.domain.dataset import DatasetVersion
-from tidemill_core.errors import FailedPrecondition, NotFound
-from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.database import Database, Page, row_by_id
 from tidemill_core.storage.schema import dataset_versions
-
-MIN_PREFIX = 8
 
 _UPDATED = ("quarantine_counts", "source_counts", "erased_count", "build_time")
 """Columns that a later build of the same content updates."""
@@ -55,21 +52,9 @@ class DatasetStore:
             FailedPrecondition: several ids start with it.
         """
         column = dataset_versions.c.dataset_version
-        length = len(dataset_version)
-        # Not LIKE: on SQLite it ignores case.
-        start = func.substr(column, 1, length)
-        match = (start if length >= MIN_PREFIX else column) == dataset_version
         with self._database.read() as connection:
-            rows = connection.execute(select(dataset_versions).where(match).limit(2)).mappings()
-            found = [_dataset_version(row) for row in rows]
-        if not found:
-            raise NotFound("dataset version", dataset_version)
-        if len(found) > 1:
-            message = (
-                f"several dataset versions start with {dataset_version!r}: give more of the id"
-            )
-            raise FailedPrecondition(message)
-        return found[0]
+            row = row_by_id(connection, column, dataset_version, "dataset version")
+        return _dataset_version(row)
 
     def page(self, task: str, page: Page) -> tuple[list[DatasetVersion], str]:
         """Return a page of versions, the last built first, and the next page's token."""

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from tidemill_core.domain.job import ASKED_BY_PEOPLE, PUBLISHING_JOBS, Job, JobRun, JobRunState
 from tidemill_core.domain.job_parameters import JobParameters, parameters_of
 from tidemill_core.errors import TaskGone
-from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.database import Database, Page, row_by_id
 from tidemill_core.storage.job_rows import find_run, find_runs, get_run, run_in, run_of_row
 from tidemill_core.storage.schema import job_runs, jobs, joined_requests
 
@@ -191,13 +191,9 @@ class JobStore:
         return list(found)
 
     def get(self, run_id: str) -> JobRun:
-        """Return one run.
-
-        Raises:
-            NotFound: no run has that id.
-        """
+        """Return the run with an id, or the only one whose id starts so. Raises as `row_by_id`."""
         with self._database.read() as connection:
-            return get_run(connection, run_id)
+            return run_of_row(row_by_id(connection, job_runs.c.run_id, run_id, "job run"))
 
     def page(self, job: str, task: str, page: Page) -> tuple[list[JobRun], str]:
         """Return a page of runs, newest first, and the next page's token."""

@@ -63,6 +63,11 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
 
 
+def counted(value: int, noun: str) -> str:
+    """Return a number of things: `1 row`, `2 rows`."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
 def plain(message: Message) -> dict[str, Any]:
     """Return a message's fields, such as a report's details."""
     return MessageToDict(message, preserving_proto_field_name=True)
@@ -90,6 +95,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "word": word,
     "percent": percent,
     "number": number,
+    "counted": counted,
     "plain": plain,
     "pretty": pretty,
     "estimate": estimate,

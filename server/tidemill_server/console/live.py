@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.responses import StreamingResponse
@@ -45,16 +46,24 @@ def live(path: str, read: Read, every_seconds: float = 1.0) -> Route:
     """
 
     async def answer(visit: Visit) -> StreamingResponse:
+        visit.console.pipeline.watches.check(path)
         first = await read(visit)  # an error here is answered as on any page
-        events = _events(visit, read, first, every_seconds)
+        events = _counted(visit, path, _events(visit, read, first, every_seconds))
         return StreamingResponse(events, media_type="text/event-stream")
 
     return get(path, answer)
 
 
+async def _counted(visit: Visit, path: str, events: AsyncGenerator[str]) -> AsyncIterator[str]:
+    with visit.console.pipeline.watches.counted(path):
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+
 async def _events(
     visit: Visit, read: Read, found: Parts, every_seconds: float
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     shown: Mapping[str, str] = {}
     end = asyncio.get_running_loop().time() + LONGEST_SECONDS
     while True:

@@ -1,5 +1,6 @@
 """From a browser's request to a page: who asks, from where, and with which form."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from tidemill_server.console.navigation import ROOT
 from tidemill_server.console.session import SESSION_SECONDS, Session, new_session
 from tidemill_server.console.visit import Console, Visit
 from tidemill_server.gateway.problem import Failed, problem_of
-from tidemill_server.rpc.decoding import MessageTooLarge
+from tidemill_server.rpc.decoding import MESSAGE_SECONDS, MessageNotSent, MessageTooLarge
 from tidemill_server.rpc.status import UNEXPECTED, failure
 
 MAX_FORM_BYTES = 1024 * 1024
@@ -120,7 +121,7 @@ async def _answered(
     console.site.check(request.headers.get("host", ""), request.headers.get("origin"))
     form: Mapping[str, str] = {}
     if request.method == "POST":
-        form = await _form(request)
+        form = await _form_in_time(request)
         if not console.sessions.is_csrf_token(session, form.get("csrf", "")):
             raise FormExpired
     caller = NOBODY
@@ -130,6 +131,14 @@ async def _answered(
     if visit.task and visit.task not in console.settings.tasks:
         raise NotFound("task", visit.task)
     return await answer(visit)
+
+
+async def _form_in_time(request: Request) -> Mapping[str, str]:
+    try:
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            return await _form(request)
+    except TimeoutError as error:
+        raise MessageNotSent from error
 
 
 async def _form(request: Request) -> Mapping[str, str]:

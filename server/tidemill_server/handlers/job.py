@@ -57,7 +57,7 @@ class JobHandler:
 
     @in_thread
     def get_run(self, run_id: str) -> JobRun:
-        """Return one run, or raise NotFound."""
+        """Return the run with an id, or with the only one that starts so; else raise NotFound."""
         return self.store.get(run_id)
 
     @in_thread
@@ -69,7 +69,7 @@ class JobHandler:
         """Yield the run immediately and after each change, until it ends."""
         seen = None
         while seen is None or not seen.state.ended:
-            run = await self.get_run(run_id)
+            run = await self.get_run(run_id if seen is None else seen.run_id)
             if run != seen:
                 yield run
                 seen = run
@@ -79,7 +79,7 @@ class JobHandler:
     @in_thread
     def cancel_run(self, run_id: str) -> JobRun:
         """Ask a run to stop, or raise NotFound."""
-        return self.store.cancel(run_id, self.clock())
+        return self.store.cancel(self.store.get(run_id).run_id, self.clock())
 
 
 def _page_of(jobs: list[Job], page: Page) -> tuple[list[Job], str]:

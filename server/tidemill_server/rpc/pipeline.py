@@ -15,9 +15,9 @@ It handles a call in this order:
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.record import CallRecord, Recorder
 from tidemill_server.rpc.status import CODE_NAMES, OK, UNEXPECTED, Status, code_of, failure
 from tidemill_server.rpc.timer import Timer
+from tidemill_server.rpc.watches import Watches
 from tidemill_server.security.acting import current_caller
 from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
@@ -48,6 +49,7 @@ class Pipeline:
     drain: Drain
     open_streams: OpenStreams
     recorder: Recorder
+    watches: Watches = field(default_factory=Watches)
 
     async def serve(self, method: Method, call: Call) -> Status:
         """Serve a call, and return its end, which the transport sends.
@@ -122,9 +124,12 @@ class Pipeline:
     async def _stream(self, method: Method, call: Call, request: Any) -> None:
         """Send answers; the drain ends those to one request, others end with the requests."""
         answers = method.behavior(request, call)
-        async with aclosing(answers):  # stops the answers in flight
-            async for answer in answers if method.takes_many else self.drain.until_drained(answers):
-                await call.write(_encoded(answer))
+        if method.takes_many:
+            await _send(call, answers, answers)
+            return
+        self.watches.check(method.path)
+        with self.watches.counted(method.path):
+            await _send(call, answers, self.drain.until_drained(answers))
 
     async def _act(self, method: Method, call: Call, request: Any) -> Any:
         """Return the answer of an admin action, which is recorded however it ends.
@@ -156,6 +161,13 @@ class Pipeline:
         record.reason = error.reason
         left = None if call.deadline is None else call.deadline - asyncio.get_running_loop().time()
         return failure(error, left)
+
+
+async def _send(call: Call, answers: AsyncGenerator[Any], until: AsyncIterator[Any]) -> None:
+    """Send answers until they end, and then stop those in flight."""
+    async with aclosing(answers):
+        async for answer in until:
+            await call.write(_encoded(answer))
 
 
 def _encoded(answer: Any) -> bytes:

@@ -60,6 +60,15 @@ def _ended(storage: Storage, request: RunRequest) -> JobRun:
     return storage.jobs.get(run.run_id)
 
 
+def test_a_run_is_found_by_the_start_of_its_id(storage: Storage) -> None:
+    """Eight characters are enough if no other id starts with them; fewer name no run."""
+    run = storage.jobs.enqueue(RunRequest("retrain", "support", Trigger.RPC), NOW)
+    assert storage.jobs.get(run.run_id[:8]) == storage.jobs.get(run.run_id) == run
+    for unknown in (run.run_id[:7], "", run.run_id[:8].upper() + "A", "%" * 8):
+        with pytest.raises(NotFound):
+            storage.jobs.get(unknown)
+
+
 def test_runs_are_unique_by_request_id(storage: Storage) -> None:
     """A repeated request id returns its run, even after the run ended."""
     request = RunRequest("retrain", "support", "a", request_id="r1")

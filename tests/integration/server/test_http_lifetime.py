@@ -36,10 +36,11 @@ HEAD = (
 """A request whose body does not arrive."""
 
 
-def test_a_slow_body_is_given_up(front: Front) -> None:
-    """A body that trickles ends after ten seconds with 408; others are answered meanwhile."""
+@pytest.mark.parametrize("path", [PREDICT, "/console/sign-in"])
+def test_a_slow_body_is_given_up(front: Front, path: str) -> None:
+    """A body or form that trickles ends after ten seconds with 408; others are answered."""
     with socket.create_connection(("127.0.0.1", front.http_port), 30) as slow, http(front) as other:
-        slow.sendall(HEAD.encode())
+        slow.sendall(HEAD.replace(PREDICT, path).encode())
         begin, received = time.monotonic(), b""
         slow.settimeout(1)
         while not received and time.monotonic() - begin < 20:

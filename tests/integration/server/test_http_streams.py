@@ -18,6 +18,7 @@ from tests.integration.server.front import LABELS, Front, Workspace
 from tests.integration.server.scraping import in_flight
 from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import Job
+from tidemill_server.rpc.watches import MAX_WATCHES
 
 JSON, LINES = ({"content-type": f"application/{each}"} for each in ("json", "x-ndjson"))
 STREAM = "/v1/tasks/support:streamPredict"
@@ -184,6 +185,22 @@ def test_a_browser_that_leaves_frees_its_work(front: Front, workspace: Workspace
     assert "unexpected_error" not in front.log()
 
 
+def test_a_process_has_room_for_some_watches(front: Front, workspace: Workspace) -> None:
+    """Beyond it, a watch is 429 with the time to come back, and other calls are answered."""
+    with contextlib.ExitStack() as callers, http(front) as client:
+        path = watched(client, workspace)
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        for _ in range(MAX_WATCHES):
+            watch = socket.create_connection(("127.0.0.1", front.http_port), 30)
+            callers.enter_context(watch).sendall(head)
+            assert watch.recv(64).startswith(b"HTTP/1.1 200 ")
+        refused = client.get(path)
+        assert problem(refused)[:3] == (429, "RESOURCE_EXHAUSTED", "TOO_MANY_STREAMS")
+        assert refused.headers["retry-after"] == "5"
+        assert client.get(path.removesuffix(":watch")).status_code == 200
+        client.post(f"{path.removesuffix(':watch')}:cancel", json={})
+
+
 @needs_curl
 def test_a_caller_that_leaves_its_stream_frees_its_work(front: Front) -> None:
     """A stream of predictions ends when its caller is killed."""
@@ -195,18 +212,34 @@ def test_a_caller_that_leaves_its_stream_frees_its_work(front: Front) -> None:
     assert "unexpected_error" not in front.log()
 
 
+_BODIES = (
+    (STREAM, "x-ndjson", 413),
+    ("/v1/feedback:batch", "x-ndjson", 413),
+    (PREDICT, "json", 413),
+    ("/v1/tasks/support:batchPredict", "json", 413),
+    ("/v1/feedback", "json", 413),
+    ("/v1/tasks/support/jobs/retrain:run", "json", 413),
+    ("/console/sign-in", "x-www-form-urlencoded", 413),
+    ("/console/t/support/try", "x-www-form-urlencoded", 413),
+    ("/v1/models", "json", 405),
+    ("/v1/nothing", "json", 404),
+    ("/docs", "json", 405),
+)
+"""A path of each group of routes, the type of a body for it, and the answer to 100 MB."""
+
+
 @pytest.mark.parametrize("length", ["Content-Length: 100000000", "Transfer-Encoding: chunked"])
 def test_a_body_of_100_mb_is_not_held(front: Front, length: str) -> None:
     """It is refused after the first megabytes, whether its length is known or it never ends."""
     process = psutil.Process(front.process.pid)
     before = process.memory_info().rss
-    for path, kind in ((STREAM, "x-ndjson"), (PREDICT, "json"), ("/v1/feedback", "json")):
+    for path, kind, status in _BODIES:
         with socket.create_connection(("127.0.0.1", front.http_port), 10) as caller:
             head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/{kind}"
             caller.sendall(f"{head}\r\n{length}\r\n\r\n".encode())
             sending = threading.Thread(target=_flood, args=(caller, "chunked" in length))
             sending.start()
-            assert caller.recv(64).startswith(b"HTTP/1.1 413 ")
+            assert caller.recv(64).startswith(b"HTTP/1.1 %d " % status)
             caller.shutdown(socket.SHUT_RDWR)
             sending.join(30)
     assert process.memory_info().rss - before < 64 * 1024 * 1024

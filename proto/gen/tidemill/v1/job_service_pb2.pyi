@@ -551,7 +551,7 @@ class GetJobRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run's id."""
+    """The run's id, or at least its first 8 characters."""
     def __init__(
         self,
         *,
@@ -659,7 +659,7 @@ class WatchJobRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run's id."""
+    """The run's id, or at least its first 8 characters."""
     def __init__(
         self,
         *,
@@ -705,7 +705,7 @@ class CancelJobRunRequest(_message.Message):
 
     RUN_ID_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
-    """The run's id."""
+    """The run's id, or at least its first 8 characters."""
     def __init__(
         self,
         *,

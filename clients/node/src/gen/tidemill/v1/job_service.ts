@@ -244,7 +244,7 @@ export interface RunJobResponse {
 
 /** A request for GetJobRun. */
 export interface GetJobRunRequest {
-  /** The run's id. */
+  /** The run's id, or at least its first 8 characters. */
   runId: string;
 }
 
@@ -276,7 +276,7 @@ export interface ListJobRunsResponse {
 
 /** A request for WatchJobRun. */
 export interface WatchJobRunRequest {
-  /** The run's id. */
+  /** The run's id, or at least its first 8 characters. */
   runId: string;
 }
 
@@ -288,7 +288,7 @@ export interface WatchJobRunResponse {
 
 /** A request for CancelJobRun. Repeating it changes nothing. */
 export interface CancelJobRunRequest {
-  /** The run's id. */
+  /** The run's id, or at least its first 8 characters. */
   runId: string;
 }
 
