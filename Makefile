@@ -75,8 +75,8 @@ compose-check: ## Check the compose file, where docker compose is installed
 	else echo "not checked: neither docker compose nor docker-compose is installed"; exit 0; fi; \
 	export POSTGRES_PASSWORD=check TIDEMILL_TRITON__CONTROL_KEY=check; \
 	$$compose config -q; \
-	$$compose -f docker-compose.yml -f docker-compose.gpu.yml config -q; \
-	echo "docker-compose.yml is valid, with and without docker-compose.gpu.yml"
+	for more in gpu s3; do $$compose -f docker-compose.yml -f docker-compose.$$more.yml config -q; done; \
+	echo "docker-compose.yml is valid, alone and with docker-compose.gpu.yml and docker-compose.s3.yml"
 
 compose-test: $(INSTALLED_DEV) ## Run the stack in containers: break it, upgrade it, remove it
 	@$(BIN)/python -m deploy.compose_test

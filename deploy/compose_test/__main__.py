@@ -8,26 +8,27 @@ from pathlib import Path
 
 import yaml
 
-from deploy.compose_test import images, steps
+from deploy.compose_test import bucket, images, steps
 from deploy.compose_test.engine import Engine, Failed, find_engine
 from deploy.compose_test.report import Report
 from deploy.compose_test.stack import SERVICES, Stack
+from deploy.compose_test.upgrading import Upgrade
 
 EARLIER = "ccd205370f1a366220a02ac82448977b6588188d"
 """The commit to upgrade from; its database's schema is older."""
+
+Images = Mapping[str, str]
+"""The image of each service."""
 
 
 def main() -> int:
     """Run the test; return 0 if every step passed, or if containers cannot run here."""
     try:
         engine = find_engine()
+        images.check_tools(engine)
     except Failed as failure:
         print(f"skipped, because containers cannot run here: {failure}")
         return 0
-    missing = images.missing_tools(engine)
-    if missing:
-        print(f"not run: install {', '.join(missing)}", file=sys.stderr)
-        return 2
     report = Report()
     try:
         with tempfile.TemporaryDirectory(prefix="tidemill-compose-") as folder:
@@ -44,9 +45,12 @@ def _test(engine: Engine, folder: Path, report: Report) -> None:
     stood_in, earlier, current = _build(engine, folder / "earlier", report)
     (folder / "workspace").mkdir()
     stack = Stack(engine, folder / "workspace")
-    stack.use({**stood_in, **earlier})
+    earlier, current = {**stood_in, **earlier}, {**stood_in, **current}
+    stack.use(earlier)
     try:
-        _use(stack, {**stood_in, **current}, report)
+        _use(stack, earlier, current, folder / "before.dump", report)
+        stack.down()
+        _use_a_bucket(stack, report)
     except Failed as failure:
         raise Failed(f"{failure}\n{stack.logs()}") from failure
     finally:
@@ -55,22 +59,37 @@ def _test(engine: Engine, folder: Path, report: Report) -> None:
             step.found = "no container, network or volume is left"
 
 
-def _use(stack: Stack, current: Mapping[str, str], report: Report) -> None:
+def _use(stack: Stack, earlier: Images, current: Images, dump: Path, report: Report) -> None:
     with report.step("start the earlier commit") as step:
         stack.up()
         step.found = f"{', '.join(SERVICES)} are healthy"
     key = steps.create_key(stack, "jobs")
+    upgrade = Upgrade(stack, key, earlier, current, dump)
     for name, act in (
         ("train the first model", partial(steps.wait_for_the_first_model, stack, key)),
         ("predict", partial(steps.predict, stack, key)),
-        ("upgrade under load", partial(steps.upgrade, stack, key, current)),
+        ("back up under load", upgrade.back_up),
+        ("upgrade under load", upgrade.upgrade),
         ("predict with a new key", partial(steps.predict_with_a_new_key, stack)),
-        ("retrain under load", partial(steps.retrain, stack, key)),
+        ("retrain under load", partial(steps.retrain, stack, key, 2)),
+        ("roll back", upgrade.roll_back),
+        ("upgrade again under load", upgrade.upgrade),
+        # Version 2 is in the repository, but not in the restored database.
+        ("retrain again under load", partial(steps.retrain, stack, key, 3)),
         *((f"kill {service}", partial(steps.kill, stack, key, service)) for service in SERVICES),
+        ("start without PostgreSQL", partial(steps.start_without_database, stack, key)),
         ("restart all", partial(steps.restart, stack, key)),
     ):
         with report.step(name) as step:
             step.found = act()
+
+
+def _use_a_bucket(stack: Stack, report: Report) -> None:
+    with report.step("start with a bucket") as step:
+        key = bucket.start(stack)
+        step.found = steps.wait_for_the_first_model(stack, key)
+    with report.step("let Triton read the bucket") as step:
+        step.found = bucket.serve_from_it(stack, key)
 
 
 def _build(engine: Engine, folder: Path, report: Report) -> tuple[dict[str, str], ...]:

@@ -21,10 +21,15 @@ _PYTHON_PACKAGES = (
 _BUILD_SECONDS = 3600.0
 
 
-def missing_tools(engine: Engine) -> list[str]:
-    """Return the missing programs that the stand-ins need."""
+def check_tools(engine: Engine) -> None:
+    """Check that the programs which the stand-ins need are installed.
+
+    Raises:
+        Failed: one is missing.
+    """
     needed = ("debootstrap", "catatonit") if engine.is_podman else ()
-    return [name for name in needed if not shutil.which(name)]
+    if missing := [name for name in needed if not shutil.which(name)]:
+        raise Failed(f"install {', '.join(missing)}")
 
 
 def provide_python(engine: Engine) -> None:

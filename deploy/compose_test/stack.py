@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -28,7 +29,7 @@ server = {{ max_queue_delay_ms = 5000 }} # a busy machine must not refuse the te
 [tasks.{TASK}]
 sources = [{{ path = "examples/colors.csv" }}]
 """
-_STEP_SECONDS = 300.0
+_STEP_SECONDS = 900.0
 _KILLED = 128 + signal.SIGKILL
 
 
@@ -42,6 +43,7 @@ class Stack:
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine = engine
         self._folder = folder
+        self._files = ["docker-compose.yml", "images.yml"]
         self._grpc_port, http_port = _free_port(), _free_port()
         self.http = f"http://127.0.0.1:{http_port}"
         self._environment = {
@@ -59,11 +61,26 @@ class Stack:
         text = yaml.safe_dump({"services": services})
         (self._folder / "images.yml").write_text(text, "utf-8")
 
-    def compose(self, *arguments: str, timeout: float = _STEP_SECONDS) -> str:
-        """Run a compose command, and return its output."""
-        files = [f"--file={self._folder / name}" for name in ("docker-compose.yml", "images.yml")]
+    def add(self, file: Path) -> None:
+        """Add a compose file."""
+        shutil.copy(file, self._folder)
+        self._files.append(file.name)
+
+    def set(self, **variables: str) -> None:
+        """Set variables of the compose files; the next `up` uses them."""
+        self._environment |= variables
+
+    def compose(self, *arguments: str, redirected: str = "") -> str:
+        """Run a compose command, and return its output.
+
+        Args:
+            arguments: the command.
+            redirected: a shell's redirection, such as `< backup`.
+        """
+        files = [f"--file={self._folder / name}" for name in self._files]
         command = (*self._engine.compose, f"--project-name={PROJECT}", *files, *arguments)
-        return run(command, self._environment, timeout)
+        line = f"{shlex.join(command)} {redirected}"
+        return run(("sh", "-c", line), self._environment, _STEP_SECONDS)
 
     def up(self, *services: str) -> None:
         """Start services, all without a name, and wait until each is healthy."""
@@ -84,9 +101,15 @@ class Stack:
         caller = ("exec", f"--env=TIDEMILL_API_KEY={key}", self.container(service))
         return self._engine.run(*caller, "tidemill", *arguments, timeout=_STEP_SECONDS)
 
-    def sql(self, statement: str) -> list[str]:
+    def sql(self, statement: str, database: str = "tidemill") -> list[str]:
         """Return the rows of a statement, as PostgreSQL prints them."""
-        psql = ("psql", "--username=tidemill", "--dbname=tidemill", "--tuples-only", "--no-align")
+        psql = (
+            "psql",
+            "--username=tidemill",
+            f"--dbname={database}",
+            "--tuples-only",
+            "--no-align",
+        )
         command = ("exec", self.container("postgres"), *psql, f"--command={statement}")
         return self._engine.run(*command).split()
 
@@ -94,17 +117,17 @@ class Stack:
         """Return a connection to the published gRPC port."""
         return TidemillClient(f"127.0.0.1:{self._grpc_port}", api_key=key, timeout=30)
 
-    def kill(self, service: str) -> None:
-        """Kill the main process of a service's container, as the kernel does without memory.
+    def send(self, number: signal.Signals, service: str) -> None:
+        """Send a signal to the main process of a service's container.
 
         Raises:
             Failed: the engine runs on another machine, where this number is another process.
         """
-        number = self._state(service)["Pid"]
-        here, there = (Path(f"/proc/{each}/ns/pid") for each in ("self", number))
+        pid = self._state(service)["Pid"]
+        here, there = (Path(f"/proc/{each}/ns/pid") for each in ("self", pid))
         if not there.is_symlink() or here.readlink() == there.readlink():
-            raise Failed(f"{service}: no container's process has the number {number} here")
-        os.kill(number, signal.SIGKILL)
+            raise Failed(f"{service}: no container's process has the number {pid} here")
+        os.kill(pid, number)
 
     def started(self, service: str) -> str:
         """Return when a service's container started last."""
@@ -124,12 +147,14 @@ class Stack:
     def logs(self) -> str:
         """Return the ends of the containers' logs and their states."""
         ours = ("ps", "--all", f"--filter=label=com.docker.compose.project={PROJECT}")
-        found = [self._engine.run(*ours)]
-        for name in self._engine.run(*ours, "--format={{.Names}}").split():
-            command = f"{self._engine.program} logs --tail=25 {name} 2>&1"
-            log = run(("sh", "-c", command), self._environment, 60)
-            found.append(f"--- {name}\n{log}")
-        return "\n".join(found)
+        names = self._engine.run(*ours, "--format={{.Names}}").split()
+        logs = (f"--- {name}\n{self.log(name)}" for name in names)
+        return "\n".join([self._engine.run(*ours), *logs])
+
+    def log(self, container: str) -> str:
+        """Return the end of a container's log."""
+        command = f"{self._engine.program} logs --tail=25 {container} 2>&1"
+        return run(("sh", "-c", command), self._environment, 60)
 
     def stop(self) -> float:
         """Stop all containers with SIGTERM, and return the seconds that it took.

@@ -1,8 +1,9 @@
 """What the running stack must do: each function returns what it found, or raises `Failed`."""
 
 import json
+import signal
 import time
-from collections.abc import Mapping
+from functools import partial
 
 import httpx
 
@@ -59,24 +60,24 @@ def version_of(stack: Stack, key: str) -> int:
         return 0
 
 
-def retrain(stack: Stack, key: str) -> str:
-    """Give feedback and retrain while callers go on, and wait until version 2 answers."""
+def retrain(stack: Stack, key: str, version: int) -> str:
+    """Give feedback and retrain while callers go on, and wait until the new version answers."""
     with Traffic(stack, key) as traffic:
         traffic.wait_for(200)
         stack.tidemill("jobs", "run", "retrain", f"--task={TASK}", key=key)
-        wait_until(lambda: 2 in traffic.versions, "version 2 answers")
+        wait_until(lambda: version in traffic.versions, f"version {version} answers")
         traffic.wait_for(100)
     lost = traffic.lost()
     if traffic.failures or lost:
         raise Failed(f"{traffic.summary()}, {lost} lost")
-    return f"version 2 took over; {traffic.summary()}, 0 lost"
+    return f"version {version} took over; {traffic.summary()}, 0 lost"
 
 
 def kill(stack: Stack, key: str, service: str) -> str:
     """Kill a service's main process; the engine must start it again, and the stack must answer."""
     before, leader = stack.started(service), stack.sql(_LEADER)
     begin = time.monotonic()
-    stack.kill(service)
+    stack.send(signal.SIGKILL, service)
     wait_until(lambda: stack.started(service) != before, f"{service} starts again")
     stack.wait_healthy((service,))
     if service == "jobs":  # its health check is content until the lease of the dead one expires
@@ -85,29 +86,32 @@ def kill(stack: Stack, key: str, service: str) -> str:
     return f"started again, healthy, and the stack answers {time.monotonic() - begin:.0f} s later"
 
 
+def start_without_database(stack: Stack, key: str) -> str:
+    """Kill the server while PostgreSQL hangs: it starts again, and waits instead of ending."""
+    before = stack.started("server")
+    stack.send(signal.SIGSTOP, "postgres")
+    try:
+        stack.send(signal.SIGKILL, "server")
+        wait_until(lambda: stack.started("server") != before, "the server starts again")
+        log = partial(stack.log, stack.container("server"))
+        wait_until(lambda: "waiting_for_database" in log(), "the server says that it waits")
+        waits = stack.started("server")
+    finally:
+        stack.send(signal.SIGCONT, "postgres")
+    seconds = wait_until(lambda: version_of(stack, key) > 0, "it answers")
+    if stack.started("server") != waits:
+        raise Failed("the server ended while it waited")
+    return f"the server waits, and answers {seconds:.0f} s after PostgreSQL does"
+
+
 def restart(stack: Stack, key: str) -> str:
     """Stop all containers, check that each ended by itself, remove them, and start again."""
+    version = version_of(stack, key)
     stored = stack.sql("select count(*) from predictions")
     seconds = stack.stop()
     stack.compose("down")
     stack.up()
-    wait_until(lambda: version_of(stack, key) == 2, "version 2 answers")
+    wait_until(lambda: version_of(stack, key) == version, f"version {version} answers")
     if int(stack.sql("select count(*) from predictions")[0]) < int(stored[0]):
         raise Failed("the database has lost predictions")
-    return f"all ended by themselves in {seconds:.0f} s; version 2 answers again"
-
-
-def upgrade(stack: Stack, key: str, images: Mapping[str, str]) -> str:
-    """Replace the images of an earlier commit while callers go on; the schema must migrate."""
-    query = "select version_num from alembic_version"
-    (before,) = stack.sql(query)
-    with Traffic(stack, key) as traffic:
-        traffic.wait_for(200)
-        stack.use(images)
-        stack.up()
-        traffic.wait_for(200)
-    (after,) = stack.sql(query)
-    lost = traffic.lost()
-    if before == after or lost:
-        raise Failed(f"schema {before} -> {after}; {traffic.summary()}, {lost} lost")
-    return f"schema {before} to {after}; {traffic.summary()}, {lost} acknowledged calls lost"
+    return f"all ended by themselves in {seconds:.0f} s; version {version} answers again"

@@ -56,17 +56,17 @@ class Traffic:
 
     def lost(self) -> int:
         """Return how many acknowledged predictions and verdicts the database does not have."""
-
-        def missing() -> int:
-            stored = set(self.stack.sql("select prediction_id from predictions"))
-            kept = set(self.stack.sql("select feedback_id from feedback"))
-            return len(self.predictions - stored) + len(self.verdicts - kept)
-
         try:  # predictions are written after their answer
-            wait_until(lambda: missing() == 0, "all is stored", 60)
+            wait_until(lambda: self.missing() == 0, "all is stored", 60)
         except Failed:
-            return missing()
+            return self.missing()
         return 0
+
+    def missing(self, database: str = "tidemill") -> int:
+        """Return how many acknowledged predictions and verdicts a database does not have now."""
+        stored = set(self.stack.sql("select prediction_id from predictions", database))
+        kept = set(self.stack.sql("select feedback_id from feedback", database))
+        return len(self.predictions - stored) + len(self.verdicts - kept)
 
     def summary(self) -> str:
         """Return the counts in words."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ CONTROL_KEY = "${TIDEMILL_TRITON__CONTROL_KEY:?choose one, for example with open
 def default(setting: str) -> Any:
     """The default of one of the settings."""
     return Settings.model_fields[setting].default
+
+
+def unset(text: str) -> str:
+    """A value of the compose file where the variables that have a default are not set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def settings_of(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def test_volumes_are_declared_and_used() -> None:
 def test_only_the_jobs_write_models() -> None:
     """All see one model repository where their settings say; only the jobs may write to it."""
     target = tidemill_variables("jobs")["TIDEMILL_MODEL_REPOSITORY"]
-    assert f"--model-repository={target}" in SERVICES["triton"]["command"]
+    assert f"--model-repository={target}" in map(unset, SERVICES["triton"]["command"])
     mounts = {name: volumes(name)[target] for name in ("server", "jobs", "triton")}
     assert {mount["source"] for mount in mounts.values()} == {"models"}
     assert [name for name, mount in mounts.items() if not mount.get("read_only")] == ["jobs"]
@@ -225,3 +231,27 @@ def test_secrets_are_demanded_and_never_written_down() -> None:
     assert all(re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in found)
     url = SERVICES["server"]["environment"]["TIDEMILL_DATABASE_URL"]
     assert re.fullmatch(r"postgresql\+psycopg://tidemill@postgres:5432/tidemill", url)
+
+
+def test_the_bucket_file_only_adds_the_bucket() -> None:
+    """Server and jobs get two settings and AWS's variables; Triton gets these, and a way out."""
+    text = (ROOT / "docker-compose.s3.yml").read_text("utf-8")
+    added: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
+    assert added["server"] == added["jobs"]
+    variables = added["server"].pop("environment")
+    assert added["server"] == {}
+    ours = {name: value for name, value in variables.items() if value is not None}
+    assert settings_of(ours).keys() == {"dataset_storage", "model_storage"}
+    assert {unset(value) for value in ours.values()} == {""}
+    passed = {name: None for name in variables if name.startswith("AWS_")}
+    assert variables == {**ours, **passed}
+    assert added["triton"] == {"environment": passed, "networks": ["public"]}
+
+
+@pytest.mark.parametrize("name", ["server", "jobs"])
+def test_images_can_use_a_bucket(name: str) -> None:
+    """Both have what the extra for `s3://` adds to the server's packages."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    _, *added = project["optional-dependencies"]["s3"]
+    assert stages()["bucket"][-1].endswith(f" install --prefix=/bucket {' '.join(added)}")
+    assert "--from=bucket /bucket /opt/tidemill" in instructions(name, "COPY")
