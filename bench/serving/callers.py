@@ -40,6 +40,7 @@ class Crew:
         callers: number of the callers of a closed loop.
         rows_asked: texts in a call.
         rows: returns the number of texts that an answer, or the first part of one, answers.
+        obeys: whether a refusal's RetryInfo is read, which costs as much as two calls.
     """
 
     address: str
@@ -49,6 +50,7 @@ class Crew:
     callers: int
     rows_asked: int = 1
     rows: Callable[[bytes], int] = _one
+    obeys: bool = True
 
 
 @dataclass
@@ -103,7 +105,8 @@ def open_loop(crew: Crew, rate: float, seconds: float, in_time: float) -> Load:
         ConnectionError: the server closed a connection.
     """
     timeout = ("grpc-timeout", f"{in_time * 1000:.0f}m")
-    hurried = replace(crew, metadata=(*crew.metadata, timeout), callers=_MOST_CONNECTIONS)
+    metadata = (*crew.metadata, timeout)
+    hurried = replace(crew, metadata=metadata, callers=_MOST_CONNECTIONS, obeys=False)
     (found,) = uvloop.run(
         _measured([(hurried, _Tally(in_time), _without_waiting(hurried, rate))], seconds)
     )
@@ -185,7 +188,8 @@ async def _connected(crew: Crew) -> list[Connection]:
     loop = asyncio.get_running_loop()
     host, _, port = crew.address.partition(":")
     count = min(crew.callers, _MOST_CONNECTIONS)
-    return [(await loop.create_connection(Connection, host, int(port)))[1] for _ in range(count)]
+    make = partial(Connection, crew.obeys)
+    return [(await loop.create_connection(make, host, int(port)))[1] for _ in range(count)]
 
 
 def _load(crew: Crew, tally: _Tally, seconds: float, busy: float) -> Load:

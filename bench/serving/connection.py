@@ -43,9 +43,14 @@ def header_block(authority: str, path: str, metadata: Sequence[tuple[str, str]])
 
 
 class Connection(asyncio.Protocol):
-    """Sends calls and reports the outcome of each."""
+    """Sends calls and reports the outcome of each.
 
-    def __init__(self) -> None:
+    Args:
+        obeys: whether the seconds in a refusal's RetryInfo are read; otherwise they are 0.
+    """
+
+    def __init__(self, obeys: bool = True) -> None:
+        self._obeys = obeys
         self._calls: dict[int, Done] = {}
         self._answers: dict[int, bytes] = {}
         self._queued: deque[tuple[bytes, bytes, Done]] = deque()
@@ -126,7 +131,7 @@ class Connection(asyncio.Protocol):
             self._answers[stream] = self._answers.get(stream, b"") + payload
         elif kind == _HEADERS and flags & _END_STREAM:
             answer = self._answers.pop(stream, b"")
-            self._end(stream, answer, None if answer else _retry_delay(payload))
+            self._end(stream, answer, None if answer else self._pause(payload))
         elif kind == _RESET:
             self._answers.pop(stream, None)
             self._end(stream, b"", 0.0)
@@ -139,6 +144,9 @@ class Connection(asyncio.Protocol):
             self._grow(stream, int.from_bytes(payload, "big"))
         elif kind == _AWAY:
             raise ConnectionError(f"the server sent GOAWAY: {payload[8:]!r}")
+
+    def _pause(self, refusal: bytes) -> float:
+        return _retry_delay(refusal) if self._obeys else 0.0
 
     def _end(self, stream: int, answer: bytes, retry_after: float | None) -> None:
         self._unsent.pop(stream, None)

@@ -108,6 +108,9 @@ database_url = "{url}"
 sources = [{{ path = "{EXAMPLE}", label_column = "category" }}]
 [auth]
 required = true
+# A busy machine must not keep the first model from serving.
+[monitoring]
+max_p99_latency_ms = 10000
 """
 
 

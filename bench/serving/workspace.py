@@ -29,6 +29,9 @@ format = "torchscript"
 sources = [{{ path = "{example}", label_column = "category" }}]
 [auth]
 required = true
+# A busy machine must not keep the first model from serving.
+[monitoring]
+max_p99_latency_ms = 10000
 """
 
 

@@ -40,6 +40,7 @@ from tidemill_server.inference.load_watch import watch_load
 from tidemill_server.inference.predictor import Predictor
 from tidemill_server.inference.router import Router
 from tidemill_server.prediction_log import PredictionLog
+from tidemill_server.rpc.backlog import Backlog
 from tidemill_server.rpc.drain import Drain
 from tidemill_server.rpc.methods import Method
 from tidemill_server.rpc.pipeline import Pipeline
@@ -135,7 +136,9 @@ def assemble(
     inference = InferenceProtocol(settings.triton_target, admissions, windows, telemetry.metrics)
     drain, auditor = Drain(), Auditor(storage.audit, clock)
     recorder = Recorder(telemetry.metrics, telemetry.tracing, telemetry.access_log)
-    pipeline = Pipeline(access.gatekeeper, auditor, drain, access.open_streams, recorder)
+    pipeline = Pipeline(
+        access.gatekeeper, auditor, drain, access.open_streams, recorder, Backlog(delay)
+    )
     handlers = _handlers(
         settings, storage, router, signer, predictor, triton, clock, telemetry.tracing
     )

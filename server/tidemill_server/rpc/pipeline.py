@@ -2,7 +2,8 @@
 
 It handles a call in this order:
 
-1. Calls that arrive while the process drains are refused.
+1. Calls that arrive while the process drains are refused, and calls of Predict while it cannot
+   begin all calls that arrive (`backlog`).
 2. The caller must be known, have the method's scope, and keep to its rate. The caller of a stream
    is checked again while it is open.
 3. Messages must arrive (a single one in time, before the process drains), be decodable, and
@@ -24,6 +25,9 @@ from typing import Any
 import structlog
 
 from tidemill_core.errors import TidemillError
+from tidemill_server.inference.admission import Overloaded
+from tidemill_server.inference.query import UNARY_METHOD
+from tidemill_server.rpc.backlog import Backlog
 from tidemill_server.rpc.call import Call
 from tidemill_server.rpc.decoding import MESSAGE_SECONDS, MalformedMessage, decoded
 from tidemill_server.rpc.drain import Drain, Wait
@@ -37,6 +41,8 @@ from tidemill_server.security.audit import Auditor
 from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.security.open_streams import OpenStreams
 
+PREDICT = "/tidemill.v1.PredictionService/Predict"
+
 log = structlog.get_logger()
 
 
@@ -49,6 +55,7 @@ class Pipeline:
     drain: Drain
     open_streams: OpenStreams
     recorder: Recorder
+    backlog: Backlog
     watches: Watches = field(default_factory=Watches)
 
     async def serve(self, method: Method, call: Call) -> Status:
@@ -59,6 +66,9 @@ class Pipeline:
         """
         now = asyncio.get_running_loop().time()
         record = CallRecord(self.recorder, method, call, now)
+        if self.backlog.begin(now) and (refused := self._refused(method, call, record, now)):
+            return refused
+        self.backlog.in_flight += 1
         wait = Wait()
         timer = Timer(wait, now, call.deadline, None if method.takes_many else MESSAGE_SECONDS)
         try:
@@ -77,8 +87,20 @@ class Pipeline:
             status = UNEXPECTED
         finally:
             timer.stop()
+            self.backlog.in_flight -= 1
             self.open_streams.discard(wait)
         record.end(status.code)
+        return status
+
+    def _refused(self, method: Method, call: Call, record: CallRecord, now: float) -> Status | None:
+        """Return the end of a call that is refused without any work; None if it is not."""
+        caller = self.gatekeeper.remembered_caller(call.metadata)
+        if method.path != PREDICT or caller is None:
+            return None
+        status = self.backlog.refusal(caller.caller_id, now, call.deadline)
+        if status is not None:
+            record.caller, record.reason = caller, Overloaded.reason
+            record.end_shed(UNARY_METHOD, status.code)
         return status
 
     async def _answer(

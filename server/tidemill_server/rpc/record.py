@@ -75,6 +75,12 @@ class CallRecord:
             trace_id=trace_id(span),
         )
 
+    def end_shed(self, prediction_method: str, code: int) -> None:
+        """Count, trace and log a prediction that is refused before its task is known."""
+        self._recorder.metrics.prediction_failed(prediction_method, "", self.reason).inc()
+        self._recorder.metrics.shed("", self.reason).inc()
+        self.end(code)
+
     def end_cancelled(self) -> None:
         """Count, trace and log a call whose caller cancelled it, hung up or gave up.
 

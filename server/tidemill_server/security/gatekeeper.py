@@ -79,6 +79,14 @@ class Gatekeeper:
             await self.api_keys.look_up(unknown.key_id)
             return self._caller(metadata)
 
+    def remembered_caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller | None:
+        """Return the caller that the same header identified before; None if there is none."""
+        shown = [value for key, value in metadata if key == HEADER]
+        if not shown and not self.is_required:
+            return ANONYMOUS
+        found = self.remembered.get(shown[0]) if len(shown) == 1 else None
+        return found if found is not None and self.now() < found.expires else None
+
     def authorize(self, method: str, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Return who calls a method, if they may; checks an open call again.
 
@@ -127,15 +135,12 @@ class Gatekeeper:
         return POLICY.get(method, NOT_LISTED).is_audited
 
     def _caller(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
+        if (remembered := self.remembered_caller(metadata)) is not None:
+            return remembered
         shown = [value for key, value in metadata if key == HEADER]
         if not shown:
-            if self.is_required:
-                message = f"{HEADER}: Bearer <API key or token> is missing"
-                raise Unauthenticated("MISSING_CREDENTIAL", message)
-            return ANONYMOUS
-        remembered = self.remembered.get(shown[0]) if len(shown) == 1 else None
-        if remembered is not None and self.now() < remembered.expires:
-            return remembered
+            message = f"{HEADER}: Bearer <API key or token> is missing"
+            raise Unauthenticated("MISSING_CREDENTIAL", message)
         caller = self._identified(_credential(shown))
         if len(self.remembered) >= MAX_REMEMBERED:
             del self.remembered[next(iter(self.remembered))]
