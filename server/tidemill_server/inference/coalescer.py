@@ -7,7 +7,7 @@ load, and batches grow with the load. This pays because a call costs the front a
 dozens of rows.
 
 Unary calls wait for one answer, so they come first: while there are any, the other lanes have one
-small call in flight. Callers take turns in a lane (`work.FairQueue`).
+small call in flight, and rest as long as it took. Callers take turns in a lane (`work.FairQueue`).
 """
 
 import asyncio
@@ -50,6 +50,7 @@ class _Lane:
         self.queue = FairQueue[Work]()
         self.dispatching = False
         self.pace = Pace()
+        self.is_resting = False
 
     @property
     def is_busy(self) -> bool:
@@ -140,7 +141,7 @@ class Coalescer:
     def _has_call_to_make(self, lane: _Lane) -> bool:
         """Return whether queued rows should be sent now."""
         if not lane.pace.in_flight:
-            return lane.queue.rows > 0
+            return lane.queue.rows > 0 and not lane.is_resting
         most = 1 if self._gives_way(lane) else MAX_IN_FLIGHT
         return lane.pace.in_flight < most and lane.queue.rows >= ROWS_WORTH_A_CALL
 
@@ -163,7 +164,19 @@ class Coalescer:
             _refuse(batch, error)
         finally:
             lane.pace.in_flight -= 1
+            self._rest(lane)
             self._dispatch(lane)
+
+    def _rest(self, lane: _Lane) -> None:
+        """Leave unary calls the time of a small call, while there are any."""
+        if self._gives_way(lane):
+            lane.is_resting = True
+            seconds = min(lane.pace.call_seconds, _UNARY_SECONDS)
+            asyncio.get_running_loop().call_later(seconds, self._end_rest, lane)
+
+    def _end_rest(self, lane: _Lane) -> None:
+        lane.is_resting = False
+        self._dispatch(lane)
 
     async def _rows(self, lane: _Lane, batch: Sequence[Work]) -> tuple[TokenIds, Rows]:
         clock, model = asyncio.get_running_loop().time, lane.model
