@@ -37,7 +37,7 @@ class Backlog:
         max_seconds: how long turns may be full before calls are refused.
 
     Attributes:
-        in_flight: calls that have begun and not ended.
+        in_flight: calls without streams that have begun and not ended.
     """
 
     def __init__(self, max_seconds: float) -> None:

@@ -68,7 +68,8 @@ class Pipeline:
         record = CallRecord(self.recorder, method, call, now)
         if self.backlog.begin(now) and (refused := self._refused(method, call, record, now)):
             return refused
-        self.backlog.in_flight += 1
+        is_short = not (method.takes_many or method.returns_many)  # streams stay open for long
+        self.backlog.in_flight += is_short
         wait = Wait()
         timer = Timer(wait, now, call.deadline, None if method.takes_many else MESSAGE_SECONDS)
         try:
@@ -87,7 +88,7 @@ class Pipeline:
             status = UNEXPECTED
         finally:
             timer.stop()
-            self.backlog.in_flight -= 1
+            self.backlog.in_flight -= is_short
             self.open_streams.discard(wait)
         record.end(status.code)
         return status
