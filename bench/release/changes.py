@@ -14,7 +14,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grpc.aio
@@ -22,7 +22,6 @@ import psutil
 import uvloop
 
 from bench.serving.memory import Mixed, Observed, small_workspace
-from bench.serving.pages import Rows, print_table
 from bench.serving.processes import named
 from bench.serving.workspace import TASK, Stack, running_stack
 from tidemill.v1 import job_service_pb2, job_service_pb2_grpc
@@ -30,6 +29,7 @@ from tidemill.v1 import model_service_pb2 as pb
 from tidemill.v1.model_service_pb2_grpc import ModelServiceStub
 
 _PARTS = 10
+_WIDTH = 20
 _LOADED_SECONDS = 1.0
 _UNLOADED_SECONDS = 7.5
 """The time after which a version without traffic is unloaded: `tidemill_jobs.release.serving`."""
@@ -38,22 +38,26 @@ _CHAMPION = pb.MODEL_STATE_CHAMPION
 _KINDS = ("front", "Triton", "Triton's backend", "jobs")
 
 
-async def change(stack: Stack, changes: int) -> tuple[Observed, Rows]:
-    """Train the versions, and change between them under load; return the rows of the table."""
-    observed, rows = Observed(), list[tuple[str, ...]]()
+async def change(stack: Stack, changes: int) -> Observed:
+    """Train the versions, and change between them under load; print the table's rows."""
+    observed = Observed()
     async with grpc.aio.insecure_channel(stack.grpc_address) as channel:
         await _train(stack, channel)
-        # From here on, a failed call counts.
         load = asyncio.create_task(Mixed(stack, observed).run(None, swaps=False))
         models, begin = ModelServiceStub(channel), time.monotonic()
         for number in range(changes):
             if number % max(1, changes // _PARTS) == 0:
-                rows.append(_row(stack, observed, number, begin))
+                _print(_row(stack, observed, number, begin))
             await _change(models, stack, is_back=number % 2 == 0)
-        rows.append(_row(stack, observed, changes, begin))
+        _print(_row(stack, observed, changes, begin))
         load.cancel()
         await asyncio.wait([load])
-    return observed, rows
+    return observed
+
+
+def _print(row: Iterable[str]) -> None:
+    """Print a row at once: a run takes most of an hour."""
+    print("".join(cell.rjust(_WIDTH) for cell in row), flush=True)
 
 
 async def _change(models: ModelServiceStub, stack: Stack, is_back: bool) -> None:
@@ -123,9 +127,8 @@ def main() -> int:
     parser.add_argument("--restart-above-mb", type=float, default=1024.0)
     given = parser.parse_args()
     with _stack(given.restart_above_mb) as stack:
-        observed, rows = uvloop.run(change(stack, given.changes))
-    header = ("changes", "minutes", *(f"{kind} MB" for kind in _KINDS), "texts", "failed")
-    print_table(header, rows)
+        _print(("changes", "minutes", *(f"{kind} MB" for kind in _KINDS), "texts", "failed"))
+        observed = uvloop.run(change(stack, given.changes))
     print(observed.summary())
     return 1 if _failed(observed) else 0
 

@@ -6,10 +6,11 @@ Each pair of versions goes through a rollout with the default settings, decided 
 the job uses, on simulated callers: 20,000 an hour, and a check every two minutes. The champion is
 right on 92 %. Users judge 3 % of the right and 15 % of the wrong answers, after ten minutes in the
 mean, so about one answer in 25; with "little feedback" they judge a tenth of that. People audit 1 %
-of the answers, after twelve hours in the mean.
+of the answers, after twelve hours in the mean. It exits with 1 if a row misses its must.
 """
 
 import argparse
+import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -122,6 +123,15 @@ def _evidence(ours: Arm, theirs: Arm) -> Evidence:
     )
 
 
+_MOST_WRONGLY, _LEAST_RIGHTLY = 0.05, 0.95
+_MUSTS = {
+    "as good": ("rolled back in at most 5 %", lambda share: share <= _MOST_WRONGLY),
+    "as good, little feedback": (
+        "rolled back in at most 5 %",
+        lambda share: share <= _MOST_WRONGLY,
+    ),
+    "5 points worse": ("rolled back in at least 95 %", lambda share: share >= _LEAST_RIGHTLY),
+}
 _ROWS = (
     ("as good", Version(), 1.0),
     ("as good, little feedback", Version(), 0.1),
@@ -134,13 +144,21 @@ _ROWS = (
 )
 
 
-def main() -> None:
-    """Run the benchmark."""
+def _must(name: str, share: float) -> str:
+    """Return what a row must reach by its share of rolled back versions, and whether it does."""
+    if name not in _MUSTS:
+        return ""
+    wanted, reaches = _MUSTS[name]
+    return f"{wanted}: {'reached' if reaches(share) else 'SHORT'}"
+
+
+def main() -> int:
+    """Run the benchmark; return 1 if a row misses its must."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, default=200, help="number of pairs")
     pairs = parser.parse_args().pairs
     headings = ("rolled back", "promoted", "undecided", "exposed (median)", "(90 %)", "hours")
-    table = Table("candidate", *headings)
+    table, musts = Table("candidate", *headings, "must"), []
     for row, (name, version, feedback) in enumerate(_ROWS):
         found = [
             roll_out(version, feedback, np.random.default_rng([row, pair])) for pair in range(pairs)
@@ -150,10 +168,12 @@ def main() -> None:
         shares = [f"{count / pairs:.1%}" for count in (back, promoted, pairs - back - promoted)]
         half, most = np.quantile([each.exposed for each in found], (0.5, 0.9))
         hours = np.median([each.hours for each in found])
-        table.add_row(name, *shares, f"{half:,.0f}", f"{most:,.0f}", f"{hours:.1f}")
-    Console().print(table)
+        musts.append(_must(name, back / pairs))
+        table.add_row(name, *shares, f"{half:,.0f}", f"{most:,.0f}", f"{hours:.1f}", musts[-1])
+    Console(width=150).print(table)
     Console().print(f"{pairs} pairs a row; undecided ones are then promoted, by the default")
+    return 1 if any("SHORT" in must for must in musts) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,11 +4,14 @@
 
 It trains on the shipped example's training rows as a build splits them, and measures on the
 official test split, on which no choice here depends. The peer is scikit-learn: TF-IDF of words and
-characters with a linear SVM. Every training has one thread; its cost is CPU time.
+characters with a linear SVM. Every training has one thread; its cost is CPU time. Exits with 1 if a
+network misses its must.
 `bench.training.scale` shows how time and memory grow with the rows.
 """
 
 import argparse
+import math
+import sys
 import time
 from typing import get_args
 
@@ -21,19 +24,37 @@ from sklearn.svm import LinearSVC
 from bench.training.support import Rows, labeled, measure, read, side
 from tidemill_core.domain.split import Split
 from tidemill_core.settings.training import NetworkName
+from tidemill_jobs.training.evaluate import Measures
 
 PEER = "TF-IDF and linear SVM"
+_ACCURACY = {"ngram": 0.92, "sentence_encoder": 0.93}
+"""The least accuracy that a network must reach."""
+_SECONDS = {"ngram": 60.0}
+"""The most CPU seconds that its training must take."""
+_CALIBRATION_ERROR = 0.03
 
 
-def main() -> None:
-    """Run the benchmark."""
+def must(network: str, found: Measures, seconds: float) -> str:
+    """Return what a network must reach, and whether it does; empty for one without a must."""
+    if network not in _ACCURACY:
+        return ""
+    least, most = _ACCURACY[network], _SECONDS.get(network, math.inf)
+    reached = found.accuracy >= least and seconds <= most
+    reached = reached and found.expected_calibration_error <= _CALIBRATION_ERROR
+    time_ = "" if math.isinf(most) else f", {most:.0f} s"
+    wanted = f"at least {least}, error at most {_CALIBRATION_ERROR}{time_}"
+    return f"{wanted}: {'reached' if reached else 'SHORT'}"
+
+
+def main() -> int:
+    """Run the benchmark; return 1 if a network misses its must."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0")
     parser.add_argument("--only", default="", help="one network")
     given = parser.parse_args()
     whole, test = read("train.csv"), read("test.csv")
     learned, validation = side(whole, Split.TRAIN), side(whole, Split.VALIDATION)
-    table = Table("model", "seed", "accuracy", "calibration error", "CPU s")
+    table, musts = Table("model", "seed", "accuracy", "calibration error", "CPU s", "must"), [""]
     if not given.only:
         accuracy, seconds = measure_peer(learned, test)
         table.add_row(PEER, "", f"{accuracy:.4f}", "", f"{seconds:.1f}")
@@ -41,8 +62,11 @@ def main() -> None:
         for seed in range(given.seeds):
             found, seconds = measure(labeled(learned), validation, test, seed, network)
             error = f"{found.expected_calibration_error:.4f}"
-            table.add_row(network, str(seed), f"{found.accuracy:.4f}", error, f"{seconds:.1f}")
-    Console().print(table)
+            musts.append(must(network, found, seconds))
+            cost = f"{seconds:.1f}"
+            table.add_row(network, str(seed), f"{found.accuracy:.4f}", error, cost, musts[-1])
+    Console(width=120).print(table)
+    return 1 if any("SHORT" in each for each in musts) else 0
 
 
 def measure_peer(learned: Rows, test: Rows) -> tuple[float, float]:
@@ -57,4 +81,4 @@ def measure_peer(learned: Rows, test: Rows) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

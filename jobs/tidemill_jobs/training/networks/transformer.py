@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from tidemill_core.errors import ConfigurationError
 from tidemill_jobs.context import Progress
 from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
 from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
@@ -73,6 +74,9 @@ class TransformerNetwork:
             hyperparameters: Hyperparameters, progress: Progress, on_epoch: EpochListener
         ) -> Classifier:
             shape = chosen(EncoderShape, hyperparameters)
+            if shape.width % shape.heads:
+                found = f"width {shape.width}, heads {shape.heads}"
+                raise ConfigurationError(f"width must be a multiple of heads: {found}")
             encoder = Encoder(shape, vocabulary_size, LONGEST_SEQUENCE)
             head = Head(chosen(HeadShape, hyperparameters), shape.width, lesson.labels)
             classifier = TransformerClassifier(encoder, head)

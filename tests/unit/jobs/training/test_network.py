@@ -1,5 +1,6 @@
 """The seam of the networks."""
 
+import math
 from dataclasses import replace
 from typing import get_args
 
@@ -62,6 +63,10 @@ def test_labels_may_appear_and_vanish(data: TrainingData, recorder: Tracker, nam
     [
         ({"drop_out": 0.5}, "the network ngram has no hyperparameter 'drop_out'; it has: batch"),
         ({"steps": 10.5}, "the hyperparameter steps must be a whole number: 10.5"),
+        ({"batch_size": 0}, "the hyperparameter batch_size must be at least 1: 0"),
+        ({"rate": -0.1}, "the hyperparameter rate must be at least 0: -0.1"),
+        ({"rate": math.nan}, "the hyperparameter rate must be at least 0: nan"),
+        ({"dropout": 1.0}, "the hyperparameter dropout must be at least 0 and below 1: 1.0"),
     ],
 )
 def test_a_wrong_hyperparameter_is_refused(given: dict[str, float], message: str) -> None:

