@@ -13,7 +13,6 @@ from tidemill_core.domain.signals import Signal
 from tidemill_core.errors import NotFound
 from tidemill_core.model_repository import MODEL_FILES, TOKENIZER_FILE, ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
-from tidemill_core.storage.drift_regions import DriftRegionStore
 from tidemill_core.storage.predictions import PredictionWindow
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import JobContext
@@ -58,33 +57,22 @@ def read_texts(
         return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")
     if manifest.labels == REWARD_LABELS:
         return _without("it is measured for classifiers only")
+    stored = context.storage.drift_regions.get(manifest.task, manifest.version)
+    dataset = _dataset(context, manifest)
+    if stored is None and dataset is None:
+        return _without("the rows of the version's dataset version are gone")
     folder = context.repository.folder(manifest.task, manifest.model_format, manifest.version)
     encoder = TextEncoder(folder / TOKENIZER_FILE, manifest.sequence_length, manifest.text_repair)
     reader = TextReader(folder / MODEL_FILES[manifest.model_format], encoder)
-    dataset = _dataset(context, manifest)
     training, held_out = ([], []) if dataset is None else known_texts(dataset)
-    regions = _regions(context.storage.drift_regions, manifest, reader, training, held_out)
-    if regions is None and dataset is None:
-        return _without("the rows of the version's dataset version are gone")
-    if regions is None:
-        return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
+    if stored is None:
+        regions = learn_regions(reader, training, held_out)
+        if regions is None:
+            return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
+        context.storage.drift_regions.add(manifest.task, manifest.version, regions.to_bytes())
+    else:
+        regions = Regions.from_bytes(stored)
     return _compare(sample, reader, regions, [*training, *held_out], manifest)
-
-
-def _regions(
-    stored: DriftRegionStore,
-    manifest: ModelManifest,
-    reader: TextReader,
-    training: Sequence[str],
-    held_out: Sequence[str],
-) -> Regions | None:
-    """Return the version's regions; the first check finds and stores them."""
-    if (content := stored.get(manifest.task, manifest.version)) is not None:
-        return Regions.from_bytes(content)
-    found = learn_regions(reader, training, held_out)
-    if found is not None:
-        stored.add(manifest.task, manifest.version, found.to_bytes())
-    return found
 
 
 def _dataset(context: JobContext, manifest: ModelManifest) -> Path | None:
