@@ -15,8 +15,7 @@ _LOOK_SECONDS = 1.0
 _START_SECONDS = 120.0
 _NOTICE_SECONDS = 2.0
 """More than callers take to notice which of the two answer."""
-_REST_SECONDS = 600.0
-"""Between two restarts: a bound that is too low must not restart the process all the time."""
+_MOST_REST_SECONDS = 24 * 3600.0
 _OVER = object()
 
 
@@ -33,6 +32,8 @@ class StandIn:
         is_due: takes the id of the process; returns why it must be restarted, or None. It is
             called every second.
         note: takes what happens, for people.
+        rest_seconds: least time between two restarts. It doubles, up to a day, each time that the
+            process is due again soon, so a bound that is too low costs few restarts.
     """
 
     spec: ProcessSpec
@@ -42,6 +43,7 @@ class StandIn:
     file: Path
     is_due: Callable[[int], str | None]
     note: Callable[[str], None]
+    rest_seconds: float = 600.0
 
 
 class Relief:
@@ -52,6 +54,8 @@ class Relief:
         self._stand_in = stand_in
         self._steps: Iterator[None] | None = None
         self._next_look = 0.0
+        self._rest_seconds = stand_in.rest_seconds
+        self._soon_until = 0.0
         self._others: list[Child] = []
         stand_in.file.unlink(missing_ok=True)  # of a stack that was killed
 
@@ -64,32 +68,59 @@ class Relief:
         now = time.monotonic()
         if self._steps is not None:
             if next(self._steps, _OVER) is _OVER:
-                self._steps, self._next_look = None, now + _REST_SECONDS
+                self._steps, self._next_look = None, now + self._rest_seconds
+                self._soon_until = self._next_look + self._rest_seconds
         elif now >= self._next_look and self._kept.child is not None:
             self._next_look = now + _LOOK_SECONDS
             if (reason := self._stand_in.is_due(self._kept.child.pid)) is not None:
-                self._stand_in.note(f"{self._kept.spec.name} is restarted: {reason}")
+                self._note(f"is restarted: {reason}")
+                self._rest_seconds = self._next_rest(now)
                 self._steps = self._restart()
 
+    def _next_rest(self, now: float) -> float:
+        """Return the time between the restart that begins now and the next one."""
+        if now >= self._soon_until:
+            return self._stand_in.rest_seconds
+        rest = min(2 * self._rest_seconds, _MOST_REST_SECONDS)
+        self._note(
+            f"is above the bound again soon after the last try, so the next one is at least "
+            f"{rest / 60:,.0f} minutes later: raise the bound if it needs that much"
+        )
+        return rest
+
+    def _note(self, what: str) -> None:
+        self._stand_in.note(f"{self._kept.spec.name} {what}")
+
     def _restart(self) -> Iterator[None]:
-        name, file = self._kept.spec.name, self._stand_in.file
-        stand_in = Child(self._stand_in.spec, self._kept.log)
+        try:
+            stand_in = Child(self._stand_in.spec, self._kept.log)
+        except OSError as error:  # no memory for another process
+            self._note(f"is not restarted: {error}")
+            return
         self._others.append(stand_in)
         yield from _until(
             lambda: stand_in.exit_code() is not None or _listens(stand_in, self._stand_in.port),
             _START_SECONDS,
         )
         if not _listens(stand_in, self._stand_in.port):
-            self._stand_in.note(f"{name} is not restarted: its stand-in does not start")
-        else:
-            file.write_text(self._stand_in.address)
+            self._note("is not restarted: its stand-in does not start")
+        elif self._is_announced():
             yield from _until(lambda: False, _NOTICE_SECONDS)
             yield from self._replace()
             yield from _until(self._answers, math.inf)
             yield from _until(lambda: False, _NOTICE_SECONDS)
-            self._stand_in.note(f"{name} has restarted; no call had to wait for it")
+            self._note("has restarted")
         yield from self._end(stand_in)
-        file.unlink(missing_ok=True)
+        self._stand_in.file.unlink(missing_ok=True)
+
+    def _is_announced(self) -> bool:
+        """Write the stand-in's address into the file; return whether that succeeded."""
+        try:
+            self._stand_in.file.write_text(self._stand_in.address)
+        except OSError as error:  # a full disk must not end the stack
+            self._note(f"is not restarted: {error}")
+            return False
+        return True
 
     def _replace(self) -> Iterator[None]:
         old = self._kept.child

@@ -76,13 +76,13 @@ class Supervisor:
                 folder.mkdir(parents=True)
             # An earlier stack may have left it, whose numbers began at 1 as well.
             (self._state_dir / REPORT_FILE).unlink(missing_ok=True)
-            for kept in self._kept:
-                kept.start()
-            self._note_processes()
-            if self._stand_in is not None:
+            if self._stand_in is not None:  # before callers start, who read its file
                 name = self._stand_in.successor.name
                 kept = next(kept for kept in self._kept if kept.spec.name == name)
                 self._relief = Relief(kept, self._stand_in)
+            for kept in self._kept:
+                kept.start()
+            self._note_processes()
         except BaseException:
             self.stop()
             raise
