@@ -1,8 +1,8 @@
 """The scope that each method on the port needs.
 
-`predict` includes reading predictions. Reading other people's feedback, preferences and labels
-needs `admin`, as does everything about models, datasets, reports and jobs, and every method that is
-not listed here.
+`predict` includes reading predictions, and `label` includes reading the texts and pairs that wait
+for people. Reading other people's feedback, preferences and labels needs `admin`, as does
+everything about models, datasets, reports and jobs, and every method that is not listed here.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ _SERVICES: Mapping[str, Mapping[str, Rule]] = {
         "SubmitPreference": _JUDGE,
         "ListPreferences": _SEE,
         "SubmitPreferencePair": _JUDGE,
-        "NextPreferencePairs": _JUDGE,
+        "NextPreferencePairs": _LABEL,
     },
     "tidemill.v1.LabelingService": {
         "LeaseLabelItems": _LABEL,

@@ -75,6 +75,12 @@ def test_the_guide_names_every_call_that_is_recorded() -> None:
     assert audited <= set(re.findall(r"\w+", section))
 
 
+def test_a_key_that_sends_feedback_reads_nothing() -> None:
+    """Applications have such keys, and must not see what others wrote."""
+    sending = {path.rpartition("/")[2] for path, rule in POLICY.items() if rule.scope == "feedback"}
+    assert all(name.startswith(("Submit", "Stream")) for name in sending)
+
+
 def test_only_health_is_open() -> None:
     """Only probes need no credential."""
     of_inference = "/inference.GRPCInferenceService/"
