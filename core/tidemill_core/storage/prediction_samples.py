@@ -4,12 +4,13 @@ from datetime import datetime
 
 from sqlalchemy import literal_column, select
 
+from tidemill_core.domain.model import ModelState
 from tidemill_core.domain.prediction import SHADOW_METHOD, Prediction
 from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.prediction_rows import in_sample, prediction_of_row
 from tidemill_core.storage.predictions import PredictionWindow, answered
-from tidemill_core.storage.schema import feedback, predictions
+from tidemill_core.storage.schema import feedback, model_versions, predictions
 
 _NEWEST_SEARCHED = 10_000
 
@@ -38,8 +39,8 @@ class PredictionSamples:
     def unjudged(self, task: str, since: datetime, least: float, limit: int) -> list[Prediction]:
         """Return a random sample of a task's confident answers that no verdict is about.
 
-        Only answers with a text that are not marked as abstained count. The same answers are
-        returned until others are stored, judged or removed.
+        Only answers with a text that are not marked as abstained count, of versions that were not
+        rolled back. The same answers are returned until others are stored, judged or removed.
 
         Args:
             task: the task.
@@ -49,8 +50,12 @@ class PredictionSamples:
         """
         column = predictions.c
         judged = select(feedback.c.sequence).where(feedback.c.prediction_id == column.prediction_id)
+        withdrawn = select(model_versions.c.version).filter_by(
+            task=task, state=ModelState.ROLLED_BACK
+        )
         query = select(predictions).where(
             column.task == task,
+            column.model_version.not_in(withdrawn),
             column.predict_time >= since,
             column.text != literal_column("''"),
             column.method != SHADOW_METHOD,

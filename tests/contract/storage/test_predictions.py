@@ -5,8 +5,9 @@ from datetime import UTC, timedelta, timezone
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from tests.contract.storage.values import NOW, later, prediction, verdict
+from tests.contract.storage.values import NOW, change, later, prediction, validated, verdict
 from tidemill_core.domain.prediction import SHADOW_METHOD, Score
+from tidemill_core.domain.traffic import Traffic
 from tidemill_core.storage.predictions import PredictionWindow, Span
 from tidemill_core.storage.storage import Storage
 
@@ -161,3 +162,16 @@ def test_confident_answers_that_no_verdict_is_about(storage: Storage) -> None:
     assert {each.prediction_id for each in find("support", NOW, 0.7, 9)} == {"p0", "p1", "p2"}
     assert len(some := find("support", NOW, 0.7, 2)) == 2
     assert find("support", NOW, 0.7, 2) == some
+
+
+def test_answers_of_a_version_that_was_rolled_back_teach_nothing(storage: Storage) -> None:
+    """A version that leaves the traffic takes its answers along."""
+    for version in (1, 2):
+        validated(storage)
+        storage.predictions.add([prediction(f"p{version}", model_version=version)])
+    storage.models.promote("support", 1, change())
+    storage.models.set_traffic("support", Traffic(shadows=(2,)), change())
+    find = storage.prediction_samples.unjudged
+    assert {each.prediction_id for each in find("support", NOW, 0.7, 9)} == {"p1", "p2"}
+    storage.models.set_traffic("support", Traffic(), change())
+    assert {each.prediction_id for each in find("support", NOW, 0.7, 9)} == {"p1"}
