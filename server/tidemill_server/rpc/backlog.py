@@ -22,6 +22,8 @@ flight while others are refused."""
 CALLS_A_CALLER = 2
 """Calls of each caller that are not refused, in a turn."""
 _REFUSALS = 32
+_PAUSE_SECONDS = 0.1
+"""Time without calls that ends a backlog. A turn of a slow machine takes less."""
 
 
 class _Refusal(NamedTuple):
@@ -58,7 +60,7 @@ class Backlog:
         if not self._begun:
             asyncio.get_running_loop().call_soon(self._turn)
             self._before = self.in_flight
-            if now - self._last_turn > self._max_seconds:  # nothing arrived meanwhile
+            if now - self._last_turn > max(self._max_seconds, _PAUSE_SECONDS):
                 self._end()
             self._last_turn = now
         self._begun += 1

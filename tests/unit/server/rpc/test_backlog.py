@@ -13,11 +13,11 @@ STEP = 0.01
 """From one turn to the next, in seconds."""
 
 
-async def turns(backlog: Backlog, *sizes: int, begin: float = 0.0) -> list[bool]:
+async def turns(backlog: Backlog, *sizes: int, step: float = STEP) -> list[bool]:
     """Begin calls in turns of the loop; return whether each turn meets a long backlog."""
     found = []
     for number, calls in enumerate(sizes):
-        found.append([backlog.begin(begin + number * STEP) for _ in range(calls)][-1])
+        found.append([backlog.begin(number * step) for _ in range(calls)][-1])
         await asyncio.sleep(0)
     return found
 
@@ -40,6 +40,12 @@ def test_a_backlog_is_refused_once_it_has_lasted_until_a_turn_begins_fewer_calls
     sizes = [FULL_TURN] * 5 + [FULL_TURN - 1, FULL_TURN]
     found = asyncio.run(turns(busy(), *sizes))
     assert found == [False, False, False, False, True, True, False]
+
+
+def test_a_slow_process_refuses_a_backlog_too() -> None:
+    """Turns that take longer than texts may wait are no pauses between calls."""
+    found = asyncio.run(turns(busy(), *[FULL_TURN] * 4, step=2 * MAX_SECONDS))
+    assert found == [False, False, True, True]
 
 
 def test_a_backlog_ends_when_nothing_arrives_for_a_time() -> None:
