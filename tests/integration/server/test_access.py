@@ -167,7 +167,7 @@ def test_a_key_of_one_task_is_held_to_it_in_every_message(guarded: Guarded) -> N
 
 
 def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded) -> None:
-    """Pairs need feedback too. Another scope is MISSING_SCOPE; a key must name its task."""
+    """Only label reads pairs to judge. Another scope is MISSING_SCOPE; a key names its task."""
     pair = {"prompt": "p", "chosen": "x", "rejected": "y", "annotator": "ana"}
     feedback, listing = guarded.front.feedback, feedback_pb.ListPreferencesRequest(task="support")
 
@@ -182,11 +182,12 @@ def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded
     assert made in seen
     others = [partial(submit, judging, task) for task in ("", "swapped")]
     assert {words(refusal(call)) for call in others} == {TASK_NOT_ALLOWED}
+    reading = guarded.key(LABEL, tasks=["support"])
     waiting = feedback_pb.NextPreferencePairsRequest(task="support", annotator="ben")
-    pairs = feedback.NextPreferencePairs(waiting, timeout=10, metadata=bearer(judging)).pairs
+    pairs = feedback.NextPreferencePairs(waiting, timeout=10, metadata=bearer(reading)).pairs
     assert [pair.prompt for pair in pairs] == ["p"]
     unfit = [
-        partial(feedback.NextPreferencePairs, waiting, timeout=10, metadata=bearer(admin)),
+        partial(feedback.NextPreferencePairs, waiting, timeout=10, metadata=bearer(judging)),
         partial(submit, admin, "support"),
         partial(submit, guarded.key(PREDICT), "support"),
         partial(feedback.ListPreferences, listing, timeout=10, metadata=bearer(judging)),
