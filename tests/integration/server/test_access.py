@@ -182,7 +182,7 @@ def test_preferences_are_given_with_feedback_and_read_by_admins(guarded: Guarded
     assert made in seen
     others = [partial(submit, judging, task) for task in ("", "swapped")]
     assert {words(refusal(call)) for call in others} == {TASK_NOT_ALLOWED}
-    reading = guarded.key(LABEL, tasks=["support"])
+    reading = guarded.key(Scope.LABEL, tasks=["support"])
     waiting = feedback_pb.NextPreferencePairsRequest(task="support", annotator="ben")
     pairs = feedback.NextPreferencePairs(waiting, timeout=10, metadata=bearer(reading)).pairs
     assert [pair.prompt for pair in pairs] == ["p"]
