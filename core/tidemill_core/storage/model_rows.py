@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from tidemill_core.domain.model import Deployment, ModelState, ModelVersion, step
-from tidemill_core.domain.traffic import versions_to_serve
+from tidemill_core.domain.traffic import Traffic, versions_to_serve
 from tidemill_core.errors import IllegalTransition, NotFound, VersionNotLoaded
 from tidemill_core.storage.deployments import (
     Change,
     current_deployment,
     deployment_of_row,
+    record_deployment,
     repeated_change,
 )
 from tidemill_core.storage.schema import deployments, model_versions
@@ -107,3 +108,26 @@ def version_of_row(row: Mapping[Any, Any]) -> ModelVersion:
     """Return a row as a value."""
     values = {name: value for name, value in row.items() if name != "sequence"}
     return ModelVersion(**{**values, "state": ModelState(values["state"])})
+
+
+def make_champion(connection: Connection, task: str, version: int, change: Change) -> Deployment:
+    """Make a version champion in a transaction; the previous one retires and stays loaded.
+
+    Raises:
+        NotFound: there is no such version.
+        IllegalTransition: its state does not allow it.
+        VersionNotLoaded: Triton does not keep it loaded.
+    """
+    require_loaded(connection, task, [version])
+    current = current_deployment(connection, task)
+    reason = change.comment or f"promoted by {change.actor}"
+    set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
+    previous, traffic = 0, Traffic()
+    if current is not None:
+        previous = current.champion
+        retired = f"version {version} took over"
+        set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
+        canaries = {v: p for v, p in current.canaries.items() if v != version}
+        traffic = Traffic(canaries, tuple(v for v in current.shadows if v != version))
+    place = (traffic.canaries, traffic.shadows)
+    return record_deployment(connection, task, (version, previous), place, change)

@@ -22,6 +22,7 @@ from tidemill_core.storage.gate_results import approve, gate_results_of, record_
 from tidemill_core.storage.model_rows import (
     current_deployments,
     get_version,
+    make_champion,
     recall,
     require_loaded,
     served_versions,
@@ -78,10 +79,16 @@ class ModelStore:
         now: datetime,
         gates: Sequence[GateResult] = (),
         rollout: bool = False,
+        promotion: Change | None = None,
     ) -> ModelVersion:
         """Make a candidate VALIDATED, REJECTED or AWAITING_APPROVAL, and store why.
 
         With `rollout`, a VALIDATED one then waits for its rollout, unless it is the task's first.
+        With `promotion`, a VALIDATED one becomes champion in the same transaction.
+
+        Raises:
+            IllegalTransition: the version is no candidate.
+            VersionNotLoaded: it would be promoted, and Triton does not keep it loaded.
         """
         with self._database.write(alone_on=model_versions) as connection:
             set_state(connection, task, version, target, reason, now)
@@ -90,6 +97,8 @@ class ModelStore:
             record_gate_results(connection, task, version, gates)
             if rollout and target is ModelState.VALIDATED:
                 request_rollout(connection, task, version, now)
+            if promotion is not None and target is ModelState.VALIDATED:
+                make_champion(connection, task, version, promotion)
             return get_version(connection, task, version)
 
     def approve(
@@ -188,19 +197,7 @@ class ModelStore:
         with self._database.write(alone_on=model_versions) as connection:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
-            require_loaded(connection, task, [version])
-            current = current_deployment(connection, task)
-            reason = change.comment or f"promoted by {change.actor}"
-            set_state(connection, task, version, ModelState.CHAMPION, reason, change.time)
-            previous, traffic = 0, Traffic()
-            if current is not None:
-                previous = current.champion
-                retired = f"version {version} took over"
-                set_state(connection, task, previous, ModelState.RETIRED, retired, change.time)
-                canaries = {v: p for v, p in current.canaries.items() if v != version}
-                traffic = Traffic(canaries, tuple(v for v in current.shadows if v != version))
-            place = (traffic.canaries, traffic.shadows)
-            return record_deployment(connection, task, (version, previous), place, change)
+            return make_champion(connection, task, version, change)
 
     def rollback(self, task: str, change: Change) -> Deployment:
         """Take the champion out of traffic and make the previous one champion again.

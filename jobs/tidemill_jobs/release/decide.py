@@ -175,16 +175,16 @@ def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateRes
     if state is ModelState.VALIDATED and pause is not None:
         reason += f"; not promoted, because {pause}"
     measures = candidate.measures.known
-    decided = models.judge(task, version, state, measures, reason, now, results, watched)
+    # In one transaction, so that a kill leaves no trusted version that nobody promotes.
+    promotion = Change(candidate.made_by, reason, context.run_id, now) if promotes else None
+    decided = models.judge(task, version, state, measures, reason, now, results, watched, promotion)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)
-    if promotes:
-        models.promote(task, version, Change(candidate.made_by, reason, context.run_id, now))
-    else:
+    if not promotes:
         serve(serving_of(context), task)
     return {
         "dataset_version": decided.dataset_version,
         "model_version": version,
-        "state": str(models.get(task, version).state),
+        "state": str(decided.state),
         "reason": reason,
         "measures": measures,
     }

@@ -45,6 +45,9 @@ def test_a_candidate_reads_back(storage: Storage) -> None:
     assert found.update_time.tzinfo is UTC
 
 
+CHAMPION = ModelState.CHAMPION
+
+
 @pytest.mark.parametrize("target", [ModelState.VALIDATED, ModelState.REJECTED])
 def test_judge(storage: Storage, target: ModelState) -> None:
     """A judged candidate has its state, measures, reason and time."""
@@ -146,6 +149,19 @@ def test_untrusted_versions_are_not_promoted(storage: Storage, state: ModelState
         storage.models.promote(TASK, 2, change())
     assert storage.models.deployment(TASK) == before
     assert (_state(storage, 1), _state(storage, 2)) == (ModelState.CHAMPION, state)
+
+
+def test_a_verdict_can_promote(storage: Storage) -> None:
+    """A version that passed becomes champion with its verdict, or neither is stored."""
+    judge, passed = storage.models.judge, ModelState.VALIDATED
+    for number in (1, 2):
+        storage.models.add_candidate(TASK, "onnx", "d1", NOW)
+        promotion = change(f"r{number}")
+        assert judge(TASK, number, passed, {}, "", NOW, promotion=promotion).state is CHAMPION
+    assert _state(storage, 1) is ModelState.RETIRED
+    storage.models.add_candidate(TASK, "onnx", "d1", NOW)
+    judge(TASK, 3, ModelState.REJECTED, {}, "bad", NOW, promotion=change("r3"))
+    assert (_state(storage, 2), _state(storage, 3)) == (CHAMPION, ModelState.REJECTED)
 
 
 def test_the_champion_is_not_promoted_again(storage: Storage) -> None:
