@@ -42,6 +42,8 @@ from tidemill_server.security.gatekeeper import Gatekeeper
 from tidemill_server.security.open_streams import OpenStreams
 
 PREDICT = "/tidemill.v1.PredictionService/Predict"
+HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
+"""Each connection of a client with health checking keeps one open. It asks no database."""
 
 log = structlog.get_logger()
 
@@ -66,7 +68,8 @@ class Pipeline:
         """
         now = asyncio.get_running_loop().time()
         record = CallRecord(self.recorder, method, call, now)
-        if self.backlog.begin(now) and (refused := self._refused(method, call, record, now)):
+        is_long = self.backlog.begin(now) and not self.drain.draining
+        if is_long and (refused := self._refused(method, call, record, now)):
             return refused
         is_short = not (method.takes_many or method.returns_many)  # streams stay open for long
         self.backlog.in_flight += is_short
@@ -147,12 +150,13 @@ class Pipeline:
     async def _stream(self, method: Method, call: Call, request: Any) -> None:
         """Send answers; the drain ends those to one request, others end with the requests."""
         answers = method.behavior(request, call)
-        if method.takes_many:
-            await _send(call, answers, answers)
+        until = answers if method.takes_many else self.drain.until_drained(answers)
+        if method.takes_many or method.path == HEALTH_WATCH:
+            await _send(call, answers, until)
             return
         self.watches.check(method.path)
         with self.watches.counted(method.path):
-            await _send(call, answers, self.drain.until_drained(answers))
+            await _send(call, answers, until)
 
     async def _act(self, method: Method, call: Call, request: Any) -> Any:
         """Return the answer of an admin action, which is recorded however it ends.

@@ -16,6 +16,7 @@ from tests.integration.server.refusal import refusal, words
 from tests.plugins.triton import RunningTriton
 from tests.plugins.waiting import wait_until
 from tidemill.v1.prediction_service_pb2 import PredictRequest
+from tidemill_server.rpc.watches import MAX_WATCHES
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -75,6 +76,18 @@ def test_health_can_be_watched(front: Front) -> None:
     assert next(watch).status == SERVING
     watch.cancel()
     assert "unexpected_error" not in front.log()
+
+
+@BOTH_TRANSPORTS
+def test_health_can_be_watched_by_more_callers_than_other_things(front: Front) -> None:
+    """A client with health checking sends no calls to a server whose health it cannot watch."""
+    stub = health_pb2_grpc.HealthStub(front.channel)
+    watches = [
+        stub.Watch(health_pb2.HealthCheckRequest(), timeout=30) for _ in range(MAX_WATCHES + 1)
+    ]
+    assert {next(watch).status for watch in watches} == {SERVING}
+    for watch in watches:
+        watch.cancel()
 
 
 @BOTH_TRANSPORTS
