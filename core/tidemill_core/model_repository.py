@@ -20,11 +20,16 @@ from tidemill_core.domain.model import model_name
 from tidemill_core.durable import move_folder, sha256_of, write_durably
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
-from tidemill_core.stored_models import MANIFEST_FILE, STAGING, ModelVersionMissing, StoredModels
+from tidemill_core.stored_models import (
+    MANIFEST_FILE,
+    STAGING,
+    TOKENIZER_FILE,
+    ModelVersionMissing,
+    StoredModels,
+)
 from tidemill_core.text import TextEncoder
 from tidemill_core.text_repair import TextRepair
 
-TOKENIZER_FILE = "tokenizer.json"
 MODEL_FILES = {"onnx": "model.onnx", "torchscript": "model.pt"}
 
 
@@ -147,9 +152,16 @@ class ModelRepository:
         """Return that of a workspace."""
         return cls(settings.model_repository, StoredModels.of(settings))
 
+    @classmethod
+    def of_front(cls, settings: Settings) -> "ModelRepository":
+        """Return that of a front, which keeps the files that it fetches in its state directory."""
+        return cls(settings.model_repository, StoredModels.of_front(settings))
+
     def folder(self, task: str, model_format: str, version: int) -> Path:
         """Return the folder of a version."""
-        return self.root / model_name(task, model_format) / str(version)
+        name = Path(model_name(task, model_format), str(version))
+        folder = self.root / name
+        return folder if self.stored is None or folder.exists() else self.stored.root / name
 
     def publish(self, manifest: ModelManifest, model: bytes, tokenizer: str) -> Path:
         """Write a version folder completely or not at all.
@@ -182,19 +194,16 @@ class ModelRepository:
         Raises:
             DataError: the manifest is missing or cannot be read.
         """
-        path = self._fetched(task, model_format, version) / MANIFEST_FILE
+        folder = self.folder(task, model_format, version)
+        if self.stored is not None:
+            self.stored.fetch(folder)
+        path = folder / MANIFEST_FILE
         try:
             return _manifest(json.loads(path.read_bytes()))
         except OSError as error:
             raise ModelVersionMissing(path, error.strerror or str(error)) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise DataError("MANIFEST_DAMAGED", f"{path} is damaged: {error}") from error
-
-    def _fetched(self, task: str, model_format: str, version: int) -> Path:
-        folder = self.folder(task, model_format, version)
-        if self.stored is not None:
-            self.stored.fetch(folder)
-        return folder
 
     def encoder(self, task: str, model_format: str, version: int) -> TextEncoder:
         """Return the encoder that turns texts into a version's input, as in its training.
@@ -224,17 +233,15 @@ class ModelRepository:
 
 def _manifest(values: dict[str, Any]) -> ModelManifest:
     reference = {name: tuple(counts) for name, counts in values.pop("reference").items()}
-    labels = tuple(values.pop("labels"))
     # A manifest without a repair is older than the second version of the repair.
     repair = values.pop("text_repair", {"version": 1, "redact": ()})
     training = values.pop("training", None)
-    reliability = values.pop("reliability", ())
     return ModelManifest(
-        labels=labels,
+        labels=tuple(values.pop("labels")),
         reference=Reference(**reference),
         text_repair=TextRepair(repair["version"], tuple(repair["redact"])),
         training=training and TrainingRecord(**training),
-        reliability=tuple(ReliabilityBin(**each) for each in reliability),
+        reliability=tuple(ReliabilityBin(**each) for each in values.pop("reliability", ())),
         **values,
     )
 

@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -132,13 +132,14 @@ class ObjectStorage:
             for path in there.keys() - stay:
                 self._remove(path)
 
-    def download(self, name: str, target: Path, staging: Path) -> bool:
-        """Make a missing local folder appear with all its files; return False if there is none.
+    def download(self, name: str, target: Path, staging: Path, only: Collection[str] = ()) -> bool:
+        """Make a missing local folder appear with its files; return False if there is none.
 
         Args:
             name: the folder.
             target: the local folder; one that appears meanwhile stays as it is.
             staging: a folder on the same disk, in which it is filled.
+            only: the names of the files that it gets; empty: all.
 
         Raises:
             ObjectDamaged: an object is not the one that was written.
@@ -148,8 +149,8 @@ class ObjectStorage:
             staged = staging / f"{STAGED}{uuid.uuid4().hex}"
             staged.mkdir(parents=True)
             try:
-                for file, each in index.items():
-                    self.download_file(name, each, staged / file)
+                for file in index.keys() & only if only else index:
+                    self.download_file(name, index[file], staged / file)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 move_folder(staged, target)
             finally:

@@ -7,21 +7,27 @@ A version is stored once and never changes. `config.pbtxt` names the versions th
 is replaced at once, after all of these are stored.
 """
 
+import math
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import structlog
 
 from tidemill_core.durable import sha256_of
-from tidemill_core.errors import DataError
+from tidemill_core.errors import DataError, TidemillError
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.object_storage import ObjectStorage, same_name
 from tidemill_core.settings import Settings
 
 STAGING = ".staging"
 CONFIG_FILE = "config.pbtxt"
+KEEP_FILE = ".keep"
 MANIFEST_FILE = "manifest.json"
+TOKENIZER_FILE = "tokenizer.json"
+FRONT_MODELS = "front-models"
+"""The folder in the state directory for the files that fronts fetch."""
 _PAUSE_SECONDS = 5.0
 _TICK_SECONDS = 0.5
 
@@ -42,14 +48,18 @@ class StoredModels:
 
     Args:
         storage: where they are stored.
-        root: the local model repository.
+        root: the folder that they are fetched into: the local model repository, or a front's own.
         is_read: whether a Triton reads its models in the storage.
+        only: the names of the files that are fetched; empty: all of a version.
     """
 
-    def __init__(self, storage: ObjectStorage, root: Path, *, is_read: bool) -> None:
+    def __init__(
+        self, storage: ObjectStorage, root: Path, *, is_read: bool, only: Collection[str] = ()
+    ) -> None:
         self._storage = storage
-        self._root = root
+        self.root = root
         self._is_read = is_read
+        self._only = only
         self._pauses: dict[Path, float] = {}
         self._fetching: dict[Path, threading.Thread] = {}
 
@@ -60,6 +70,15 @@ class StoredModels:
             return None
         storage = ObjectStorage(settings.model_storage, same_name)
         return cls(storage, settings.model_repository, is_read=bool(settings.triton.url))
+
+    @classmethod
+    def of_front(cls, settings: Settings) -> "StoredModels | None":
+        """Return those of a front, which reads no models and may not write the repository."""
+        if not settings.model_storage:
+            return None
+        storage = ObjectStorage(settings.model_storage, same_name)
+        files = (MANIFEST_FILE, TOKENIZER_FILE)
+        return cls(storage, settings.state_dir / FRONT_MODELS, is_read=False, only=files)
 
     def fetch(self, folder: Path) -> None:
         """Fetch a version that is not here, if it is stored; the folder appears when it is whole.
@@ -74,7 +93,7 @@ class StoredModels:
         if folder.exists() or time.monotonic() < self._pauses.get(folder, 0.0):
             return
         try:
-            self._storage.download(self._name(folder), folder, self._root / STAGING)
+            self._storage.download(self._name(folder), folder, self.root / STAGING, self._only)
         except (ObjectStorageUnavailable, OSError) as error:
             raise ModelVersionMissing(folder, str(error)) from error
         finally:
@@ -100,7 +119,7 @@ class StoredModels:
     def fetch_all(self) -> None:
         """Fetch all versions of all models that are not here."""
         for name in self._storage.names():
-            self.fetch(self._root / name)
+            self.fetch(self.root / name)
 
     def versions(self, model: str) -> list[int]:
         """Return the numbers of a model's stored versions."""
@@ -113,7 +132,7 @@ class StoredModels:
         Raises:
             DataError: MODEL_VERSION_EXISTS, the storage has another version with such a number.
         """
-        for manifest in (self._root / model).glob(f"[0-9]*/{MANIFEST_FILE}"):
+        for manifest in (self.root / model).glob(f"[0-9]*/{MANIFEST_FILE}"):
             folder = manifest.parent
             index = self._storage.index(self._name(folder))
             if index is None:
@@ -126,12 +145,27 @@ class StoredModels:
                 cure = f"it differs from {folder}: one URL is for one database"
                 raise DataError("MODEL_VERSION_EXISTS", f"{place} exists already; {cure}")
 
+    def prepare(self) -> None:
+        """Store an object, once, because a Triton does not start on a folder that has none.
+
+        A failure is logged, and the object is stored some seconds later.
+        """
+        if not self._is_read or time.monotonic() < self._pauses.get(self.root, 0.0):
+            return
+        self._pauses[self.root] = math.inf
+        try:
+            if not self._storage.exists(KEEP_FILE):
+                self._storage.replace(KEEP_FILE, b"")
+        except TidemillError as error:
+            self._pauses[self.root] = time.monotonic() + _PAUSE_SECONDS
+            log.warning("model_storage_not_prepared", reason=error.reason, detail=str(error))
+
     def offer(self, model: str) -> None:
         """Let the Triton that reads the storage find what the local config.pbtxt names."""
         if not self._is_read:
             return
         self.store(model)
-        place, config = f"{model}/{CONFIG_FILE}", (self._root / model / CONFIG_FILE).read_bytes()
+        place, config = f"{model}/{CONFIG_FILE}", (self.root / model / CONFIG_FILE).read_bytes()
         if self._storage.read(place) == config:
             return
         before = self._storage.modified(place)

@@ -122,6 +122,7 @@ class JobsProcess:
         """Reconcile what each Triton serves while this process leads, until `stopping` is set."""
         while not stopping.wait(TICK_SECONDS):
             try:
+                self._reconciler.prepare()
                 for server in self._triton.servers():
                     self._reconciler.tick(server, self._settings.tasks)
             except TritonUnavailable as error:

@@ -124,7 +124,7 @@ def assemble(
     signer = PredictionIdSigner(keys)
     access = _access(settings, storage, signer)
     triton = TritonClient(settings.triton_target)
-    router = Router(storage.models, ModelRepository.of(settings), settings.tasks)
+    router = Router(storage.models, ModelRepository.of_front(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
     delay = settings.server.max_queue_delay_ms / 1000
     admissions = {task: TaskAdmission.of(delay) for task in settings.tasks}

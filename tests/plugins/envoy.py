@@ -16,7 +16,7 @@ from tests.plugins.waiting import wait_until
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "deploy" / "envoy" / "envoy.yaml"
 _ENVOY = Path(sys.executable).with_name("envoy")
-_OPTIONS = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error")
+_OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "error")
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,12 @@ from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import open_storage
+from tidemill_core.stored_models import FRONT_MODELS
 
 LEFT_OUT = frozenset(
     {
-        *("imports", "lock", "logs", "metrics", "prepared", "processes.json", "restart.json"),
-        *("scoring", "spool", "tidemill.db", "triton"),
+        *(FRONT_MODELS, "imports", "lock", "logs", "metrics", "prepared", "processes.json"),
+        *("restart.json", "scoring", "spool", "tidemill.db", "triton"),
     }
 )
 """Names in the state directory that belong to running processes, or that can be made again."""

@@ -5,10 +5,11 @@ import hashlib
 from tidemill_core.domain.job_parameters import ReproduceModelParameters
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import DataError, FailedPrecondition, NoChampion
-from tidemill_core.model_repository import TOKENIZER_FILE, ModelManifest, TrainingRecord
+from tidemill_core.model_repository import ModelManifest, TrainingRecord
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.settings import TaskKind
 from tidemill_core.storage.models import ModelStore
+from tidemill_core.stored_models import TOKENIZER_FILE
 from tidemill_jobs.context import JobContext, Result, part
 from tidemill_jobs.data.publishing.dataset import read_dataset
 from tidemill_jobs.training.dataset_rows import training_data

@@ -99,6 +99,11 @@ class Reconciler:
         self._may_change = may_change
         self._next: dict[str, float] = {}
 
+    def prepare(self) -> None:
+        """Let a Triton that reads object storage start before there is a model."""
+        if self._repository.stored is not None:
+            self._repository.stored.prepare()
+
     def tick(self, triton: ServerControl, tasks: Iterable[str]) -> None:
         """Reconcile all tasks, every other second; a failure is tried again later."""
         if time.monotonic() < self._next.get(triton.address, 0.0):

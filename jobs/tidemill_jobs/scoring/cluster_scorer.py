@@ -21,19 +21,19 @@ class Asked:
 
     Attributes:
         version: the version.
-        triton_address: host:port of Triton, which each node must reach.
+        triton_target: Triton's address, which each node must reach; see `addresses.named`.
         max_text_length: the longest text, in characters.
     """
 
     version: ServedVersion
-    triton_address: str
+    triton_target: str
     max_text_length: int
 
 
 def answers(asked: Asked, rows: Sequence[Row]) -> Answers:
     """Return the answers to rows; raises as `Scorer.finish`. Inference needs no key of Triton."""
     with (
-        TritonControl(asked.triton_address, "") as triton,
+        TritonControl(asked.triton_target, "") as triton,
         Scorer(asked.version, triton, SmallTurns(), asked.max_text_length) as scorer,
     ):
         return scorer.finish(scorer.begin(rows))

@@ -80,7 +80,7 @@ def _scorer(context: JobContext, served: ServedVersion) -> Scorer | ClusterScore
     """Return what asks for answers: this process, or the nodes of a Ray cluster."""
     settings, longest = context.settings, context.task_settings.max_text_length
     if settings.ray.address:
-        asked = Asked(served, settings.triton_address, longest)
+        asked = Asked(served, settings.triton_target, longest)
         return ClusterScorer(Cluster(settings.ray.address), asked)
     return Scorer(served, context.triton, Pace(context.triton.answered_calls), longest)
 

@@ -27,6 +27,7 @@ OPTIONS = {
         "triton.gpus": "1",
         "triton.modelRepository": "s3://bucket/models",
         "serviceAccountAnnotations.role": "tidemill",
+        "awsSecretName": "aws",
         "triton.replicas": "2",
         "storage.className": "nfs",
         "storage.spoolClassName": "fast",
@@ -165,6 +166,30 @@ def test_triton_may_read_a_bucket() -> None:
     assert triton["command"][1] == "--model-repository=s3://bucket/models"
     assert everything["NetworkPolicy", "demo-triton"]["spec"]["egress"] == [{}]
     assert manifests({})["NetworkPolicy", "demo-triton"]["spec"]["egress"] == []
+
+
+def test_credentials_of_a_bucket_are_files() -> None:
+    """`awsSecretName` mounts AWS's files for fronts, jobs and Triton; by default nothing is."""
+    wanted = {
+        "AWS_SHARED_CREDENTIALS_FILE": "/aws/credentials",
+        "AWS_CONFIG_FILE": "/aws/config",
+    }
+    for name, given in (("", {}), ("my-bucket", wanted)):
+        for pod in pods(manifests({"awsSecretName": name})).values():
+            (container,) = pod["containers"]
+            files = {each["name"]: each.get("value") for each in container["env"]}
+            assert {name: files[name] for name in files if name.startswith("AWS_")} == given
+            mounts = [each for each in container["volumeMounts"] if each["name"] == "aws"]
+            assert mounts == ([{"name": "aws", "mountPath": "/aws", "readOnly": True}] * bool(name))
+            secrets = [each["secret"] for each in pod["volumes"] if each["name"] == "aws"]
+            assert secrets == ([{"secretName": name, "defaultMode": 0o440}] * bool(name))
+
+
+def test_a_front_may_write_what_it_fetches() -> None:
+    """Its model folder is read-only, and the state, where it keeps fetched files, is not."""
+    (front,) = pods(manifests({}))["front"]["containers"]
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in front["volumeMounts"]}
+    assert (mounts["/models"], mounts["/state"]) == (True, False)
 
 
 def test_every_value_is_explained() -> None:

@@ -26,7 +26,7 @@ def frozen_labels(settings: Settings, task: str, texts: Sequence[str]) -> list[s
     model = f"{task}-{settings.tasks[task].format}"
 
     async def ask() -> list[str]:
-        triton = TritonClient(settings.triton_address)
+        triton = TritonClient(settings.triton_target)
         found: list[str] = []
         try:
             for start in range(0, len(texts), _ROWS_A_CALL):

@@ -40,6 +40,28 @@ capabilities: { drop: [ALL] }
 - { name: TIDEMILL_MODEL_REPOSITORY, value: /models }
 - { name: TIDEMILL_TRITON__URL, value: {{ printf "dns:///%s-triton:8001" .Release.Name | quote }} }
 - { name: TIDEMILL_TRITON__METRICS_URL, value: {{ printf "http://%s-triton:8002/metrics" .Release.Name | quote }} }
+{{- include "tidemill.awsEnvironment" . }}
+{{- end }}
+
+{{/* The files with which a container reaches a bucket: variables, mount and volume. */}}
+{{- define "tidemill.awsEnvironment" -}}
+{{- if .Values.awsSecretName }}
+- { name: AWS_SHARED_CREDENTIALS_FILE, value: /aws/credentials }
+- { name: AWS_CONFIG_FILE, value: /aws/config }
+{{- end }}
+{{- end }}
+
+{{- define "tidemill.awsMount" -}}
+{{- if .Values.awsSecretName }}
+- { name: aws, mountPath: /aws, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "tidemill.awsVolume" -}}
+{{- with .Values.awsSecretName }}
+- name: aws
+  secret: { secretName: {{ . }}, defaultMode: 0440 }
+{{- end }}
 {{- end }}
 
 {{- define "tidemill.placement" -}}

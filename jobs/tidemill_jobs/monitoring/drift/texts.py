@@ -11,9 +11,10 @@ from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.signals import Signal
 from tidemill_core.errors import NotFound
-from tidemill_core.model_repository import MODEL_FILES, TOKENIZER_FILE, ModelManifest
+from tidemill_core.model_repository import MODEL_FILES, ModelManifest
 from tidemill_core.rewards import REWARD_LABELS
 from tidemill_core.storage.predictions import PredictionWindow
+from tidemill_core.stored_models import TOKENIZER_FILE
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import JobContext
 from tidemill_jobs.monitoring.drift.representation import (

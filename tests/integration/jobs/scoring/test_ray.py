@@ -64,6 +64,22 @@ def test_a_scoring_on_a_cluster_writes_the_same_file(
     assert ray == local
 
 
+def test_nodes_ask_the_stand_in_while_triton_restarts(
+    bench: Bench, cluster: RayCluster, triton: RunningTriton
+) -> None:
+    """A scoring on a cluster goes on while the embedded Triton is restarted."""
+    [nothing_there] = free_ports(1)
+    settings = bench.context.settings.model_copy(
+        update={"ray": RaySettings(address=cluster.address), "triton_grpc_port": nothing_there}
+    )
+    settings.triton_stand_in_file.parent.mkdir(parents=True, exist_ok=True)
+    settings.triton_stand_in_file.write_text(triton.grpc_address)
+    (bench.folder / "in.csv").write_text("id,text\n1,a card\n2,another card\n")
+    on_cluster = replace(bench, context=replace(bench.context, settings=settings))
+    found = on_cluster.score("in.csv", "out.csv")
+    assert (found["rows"], found["errors"]) == (2, {})
+
+
 def test_rows_that_a_cluster_prepares_are_the_same(tmp_path: Path, cluster: RayCluster) -> None:
     """A dataset version is made of the same rows, whoever cleaned and measured them."""
     source = tmp_path / "in.csv"
