@@ -34,7 +34,12 @@ def doctor(
         print_json(checks)
     else:
         rows = (
-            (Text(check.result, style=_STYLES[check.result]), check.name, check.found, check.remedy)
+            (
+                Text(check.result, style=_STYLES[check.result]),
+                check.name,
+                check.found.split("\n"),
+                check.remedy.split("\n"),
+            )
             for check in checks
         )
         print_table(("", "check", "found", "what to do"), rows, empty="")

@@ -11,12 +11,12 @@ from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
+from tidemill_core.settings.schedule import ScheduleSettings
 from tidemill_core.settings.sections import (
     AuthSettings,
     GateSettings,
     MonitoringSettings,
     PredictionLogSettings,
-    ScheduleSettings,
     ServerSettings,
     TaskSettings,
     TlsSettings,

@@ -138,40 +138,6 @@ class MonitoringSettings(_SettingsSection):
     failures use it up too fast."""
 
 
-class ScheduleSettings(_SettingsSection):
-    """When jobs run by themselves: crontab expressions in UTC; empty means never.
-
-    They mean what they mean in Debian's cron: with a day of the month and a day of the week, a job
-    runs on either. In addition, `L` is the month's last day, `LW` its last weekday, `5L` its last
-    Friday and `fri#2` its second Friday.
-    """
-
-    check_feedback: str = "* * * * *"
-    """Reviews feedback, and starts `retrain` if the retrain policy has a reason."""
-    check_drift: str = "0 2 * * *"
-    """Compares the day's predictions with the version's reference."""
-    check_accuracy: str = "15 2 * * *"
-    """Estimates accuracy from audits, feedback and confidence."""
-    check_latency: str = "*/10 * * * *"
-    """Compares the latency and the errors with their limits."""
-    write_evidently: str = ""
-    """Writes the drift check's window as a report of Evidently."""
-    send_arize: str = ""
-    """Sends predictions and feedback to Arize."""
-    find_label_errors: str = "0 4 * * 0"
-    """Looks for wrong labels in the newest dataset version."""
-    queue_labels: str = "30 2 * * *"
-    """Chooses predictions for people to label."""
-    expire_predictions: str = "20 3 * * *"
-    """Removes predictions older than `prediction_log.retention_days`."""
-    expire_texts: str = "30 3 * * *"
-    """Removes texts older than their task's `text_retention_days`."""
-    send_tracking: str = "15 5 * * *"
-    """Sends trainings that a tracker did not take before."""
-    erase_texts: str = "45 3 * * *"
-    """Erases texts that `tidemill erase` could not erase immediately."""
-
-
 class TritonSettings(_SettingsSection):
     """The Triton that serves the models."""
 

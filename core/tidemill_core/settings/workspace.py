@@ -27,6 +27,7 @@ from tidemill_core.settings.problems import (
 )
 from tidemill_core.settings.ray import RaySettings
 from tidemill_core.settings.sagemaker import SagemakerSettings
+from tidemill_core.settings.schedule import ScheduleSettings
 from tidemill_core.settings.secret_files import read_secret_files
 from tidemill_core.settings.sections import (
     CHECKED_WINDOWS,
@@ -34,7 +35,6 @@ from tidemill_core.settings.sections import (
     GateSettings,
     MonitoringSettings,
     PredictionLogSettings,
-    ScheduleSettings,
     ServerSettings,
     TaskSettings,
     TlsSettings,

@@ -138,3 +138,21 @@ def test_doctor_says_what_arize_gets(workspace: Path, capsys: pytest.CaptureFixt
         checks = {check["name"]: check for check in json.loads(printed)}
         assert checks["arize"]["found"] == found
         assert "secret" not in printed
+
+
+@pytest.mark.usefixtures("workspace")
+def test_doctor_names_a_schedule_that_never_fires(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each wrong setting has a line of its own, also in the table."""
+    assert run(["init"]) == 0
+    monkeypatch.setenv("TIDEMILL_SCHEDULE__CHECK_DRIFT", "0 0 31 2 *")
+    monkeypatch.setenv("TIDEMILL_GRPC_PORT", "high")
+    capsys.readouterr()
+    assert run(["doctor"]) == 1
+    printed = capsys.readouterr().out
+    (first,) = (line for line in printed.splitlines() if "wrong settings:" in line)
+    assert first.startswith("fail  settings")
+    assert "\\n" not in printed
+    assert "\n                  grpc_port is 'high'" in printed
+    assert "schedule.check_drift is '0 0 31 2 *'" in printed

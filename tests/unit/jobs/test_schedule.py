@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.settings import ScheduleSettings
-from tidemill_core.storage.storage import open_storage
-from tidemill_jobs.schedule import CrontabTrigger, Schedule
+from tidemill_jobs.schedule import CrontabTrigger
 
 MINUTE = timedelta(minutes=1)
 
@@ -128,40 +125,6 @@ def test_days_of_the_month_and_of_the_week(days: str, expected: list[int]) -> No
     october = _fire_times(f"0 9 {days}", _at("2026-10-01T00:00:00"), _at("2026-10-31T23:59:59"))
     assert [moment.day for moment in october] == expected
     assert {moment.hour for moment in october} == {9}
-
-
-@pytest.mark.parametrize(
-    ("expression", "rule"),
-    [
-        ("often", "1 field"),
-        ("* * * *", "4 field"),
-        ("* * * * * *", "6 field"),
-        ("@daily", "1 field"),
-        ("60 * * * *", "minute"),
-        ("-1 * * * *", "minute"),
-        ("*/0 * * * *", "minute"),
-        (f"{'1' * 5000} * * * *", "100 characters"),
-        ("* 24 * * *", "hour"),
-        ("* * 32 * *", "day-of-month"),
-        ("* * * 13 *", "month"),
-        ("* * * * 8", "day-of-week"),
-        ("* * * * 5-1", "day-of-week"),
-        ("* * * * sat-sun", "0 and 7 are Sunday"),
-        ("0 0 30 2 *", "day must exist"),
-        ("0 0 31 4,6,9,11 *", "day must exist"),
-        ("0 0 */20 * 1L", "never fires"),
-    ],
-)
-def test_a_wrong_crontab_is_named(expression: str, rule: str) -> None:
-    """A wrong expression is refused when the process starts, with its setting and the rule."""
-    storage = open_storage("sqlite://")
-    wrong = ScheduleSettings(check_drift=expression)
-    with pytest.raises(ConfigurationError) as caught:
-        Schedule(wrong, ["support"], storage.jobs, lambda: _at("2026-03-01T00:00:00"))
-    named, _, why = str(caught.value).partition(" is not a crontab expression: ")
-    assert named == f"schedule.check_drift: {expression!r}"
-    assert rule in why
-    storage.database.close()
 
 
 def test_moments_are_utc_wherever_the_machine_is() -> None:

@@ -147,5 +147,5 @@ def test_a_wrong_crontab_is_refused(workspace: Workspace) -> None:
     """A process with a wrong crontab ends at once, names the setting and acquires no lease."""
     workspace.write("check_drift = 'at night'")
     assert workspace.start().wait(20) == 1
-    assert "schedule.check_drift: 'at night' is not a crontab" in workspace.said()
+    assert "schedule.check_drift is 'at night': not a crontab" in workspace.said()
     assert workspace.leader() == ""
