@@ -74,8 +74,9 @@ class HttpApi(FastAPI):
             if match := pattern.fullmatch(scope["path"]):
                 operation = operations.get(scope["method"])
                 if operation is None:
-                    allowed = {"allow": ", ".join(operations)}
-                    return await send_problem(send, http_problem(405), more_headers=allowed)
+                    allowed = ", ".join(operations)
+                    problem = http_problem(405, allowed)
+                    return await send_problem(send, problem, more_headers={"allow": allowed})
                 scope["path_params"] = match.groupdict()
                 return await self.gateway.serve(operation, scope, receive, send)
         return await super().__call__(scope, receive, send)
@@ -144,7 +145,8 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def no_such_call(_: Request, error: HTTPException) -> Response:
-        return _response(http_problem(error.status_code), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return _response(http_problem(error.status_code, headers.get("Allow", "")), headers)
 
 
 def _response(problem: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -99,10 +99,19 @@ def problem_of(end: Status) -> dict[str, Any]:
     return problem_fields(status_pb2.Status(code=end.code, message=end.message))
 
 
-def http_problem(status: int) -> dict[str, Any]:
-    """Return the problem document of a request that is no call, such as one of an unknown path."""
+def http_problem(status: int, allowed: str = "") -> dict[str, Any]:
+    """Return the problem document of a request that is no call, such as one of an unknown path.
+
+    Args:
+        status: the HTTP status.
+        allowed: the methods that the path takes, as in the header `Allow`; empty if unknown.
+    """
     http = HTTPStatus(status)
-    return {"title": http.phrase, "status": status, "detail": http.description or http.phrase}
+    details = {
+        HTTPStatus.NOT_FOUND: "there is no such path; /docs lists all of them",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"the path does not take this method; it takes {allowed}",
+    }
+    return {"title": http.phrase, "status": status, "detail": details.get(http, http.phrase)}
 
 
 def headers_of(problem: Mapping[str, Any]) -> dict[str, str]:

@@ -185,6 +185,23 @@ def test_methods_that_a_path_does_not_have(client: httpx.Client) -> None:
     assert (head.status_code, head.content, head.headers) == (200, b"", got.headers)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "detail"),
+    [
+        ("GET", "/v1/nothing", "there is no such path; /docs lists all of them"),
+        ("GET", PREDICT, "the path does not take this method; it takes POST"),
+        ("POST", "/docs", "the path does not take this method; it takes GET"),
+    ],
+)
+def test_a_request_that_is_no_call_is_explained(
+    client: httpx.Client, method: str, path: str, detail: str
+) -> None:
+    """A path or a method that does not exist has a problem document in plain words."""
+    answer = client.request(method, path)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == detail
+
+
 def test_the_openapi_page_loads_nothing(client: httpx.Client) -> None:
     """The document names the routes and their fields; the page shows them without scripts."""
     document = client.get("/openapi.json").json()
