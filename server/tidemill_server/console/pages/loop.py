@@ -19,6 +19,8 @@ _TREND = 20
 """Reports in the small plot of accuracy."""
 _RUNS = 100
 """Newest runs among which the active ones are looked for; short ones come each minute."""
+_CHECKS = 10
+"""Newest checks of the feedback among which one that ended is looked for."""
 _ACTIVE = ("queued", "running")
 _SOURCES = {
     "combined": "from audits and feedback",
@@ -65,7 +67,7 @@ class TaskLoop:
     latency: monitoring_pb.Report | None
     dataset: dataset_service_pb2.DatasetVersion | None
     retraining: job_service_pb2.JobRun | None
-    progress: dict[str, Any]
+    progress: dict[str, int]
     active: list[job_service_pb2.JobRun]
     alerts: list[monitoring_pb.Alert]
 
@@ -111,7 +113,7 @@ async def _loop(visit: Visit, task: str) -> TaskLoop:
     drift = await questions.reports(visit, task, "drift", 1)
     latency = await questions.reports(visit, task, "latency", 1)
     retrainings = await questions.runs(visit, task, "retrain", 1)
-    counted = await questions.runs(visit, task, "check_feedback", 1)
+    checks = await questions.runs(visit, task, "check_feedback", _CHECKS)
     runs = await questions.runs(visit, task, "", _RUNS)
     measured = [plain(each.details) for each in accuracy]
     settings = visit.console.settings
@@ -126,7 +128,7 @@ async def _loop(visit: Visit, task: str) -> TaskLoop:
         latency=latency[0] if latency else None,
         dataset=await questions.dataset(visit, task),
         retraining=retrainings[0] if retrainings else None,
-        progress=_progress(counted, settings.feedback.retrain_after),
+        progress=_progress(checks, settings.feedback.retrain_after),
         active=_active([*retrainings, *runs]),
         alerts=await questions.open_alerts(visit, task),
     )
@@ -138,14 +140,16 @@ def _active(runs: Iterable[job_service_pb2.JobRun]) -> list[job_service_pb2.JobR
     return sorted(by_id.values(), key=lambda run: word(run, "state") != "running")
 
 
-def _progress(counted: list[job_service_pb2.JobRun], retrain_after: int) -> dict[str, Any]:
-    result = plain(counted[0].result) if counted else {}
-    new = int(result.get("new_examples", 0))
+def _progress(checks: Iterable[job_service_pb2.JobRun], retrain_after: int) -> dict[str, int]:
+    """Return the new examples that the newest check counted, and how many start a retraining.
+
+    A check that waits, runs or failed has not counted.
+    """
+    counted = (plain(run.result) for run in checks if word(run, "state") == "succeeded")
+    result = next(counted, {})
     return {
-        "new": new,
+        "new": int(result.get("new_examples", 0)),
         "wanted": int(result.get("retrain_after", retrain_after)),
-        "decision": str(result.get("decision", "")),
-        "time": counted[0].end_time if counted else None,
     }
 
 

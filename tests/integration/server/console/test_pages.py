@@ -272,6 +272,23 @@ def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
     page.wait_for_selector("#run >> text=cancelled")
 
 
+def test_a_check_that_has_not_ended_changes_no_count(
+    open_page: OpenPage, site: ConsoleSite
+) -> None:
+    """Loop shows the feedback that the last ended check counted, while the next one waits."""
+    page = open_page("/t/support/jobs")
+    page.click("[aria-label='Start check_feedback']")
+    page.wait_for_selector("text=The run is queued.")
+
+    page.goto(f"{site.url}/")
+
+    page.wait_for_selector("#loop-support >> text=642 of 1,000")
+    page.go_back()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click("#stop")
+    page.wait_for_selector("#run >> text=cancelled")
+
+
 def test_an_alert_is_taken_and_silenced(open_page: OpenPage) -> None:
     """A person takes care of an alert, and holds new ones back."""
     page = open_page("/t/support/alerts")
