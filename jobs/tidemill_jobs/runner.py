@@ -107,7 +107,9 @@ class Runner:
         if run.cancel_requested:
             self._store.mark_canceled(run.run_id, self._clock())
         else:
-            error = f"DIED: its process ended with exit code {exit_code}"
+            # A signal's code is negative; a process that it ends logs nothing.
+            why = "; the log of jobs says why" if exit_code > 0 else ""
+            error = f"DIED: its process ended with exit code {exit_code}{why}"
             self._store.fail(run.run_id, error, self._clock())
 
     def _cancel_if_asked(self, child: _RunProcess, now: datetime) -> None:

@@ -101,7 +101,8 @@ def test_a_process_that_dies(workspace: Workspace) -> None:
 
     wait_until(ended, "both runs are FAILED", 20)
     assert workspace.get(killed).error == "DIED: its process ended with exit code -9"
-    assert workspace.get(silent).error == "DIED: its process ended with exit code 3"
+    log = "the log of jobs says why"
+    assert workspace.get(silent).error == f"DIED: its process ended with exit code 3; {log}"
 
 
 def test_so_many_and_no_more(workspace: Workspace) -> None:
