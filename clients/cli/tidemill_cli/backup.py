@@ -13,6 +13,7 @@ from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say
 from tidemill_cli.progress import progress_view
 from tidemill_core.clock import system_clock
+from tidemill_core.counted import counted
 from tidemill_core.private_files import keep_files_private
 
 app = typer.Typer(add_completion=False)
@@ -44,6 +45,7 @@ def backup(file: File, as_json: AsJson = False) -> None:
         print_json({"file": str(file), "bytes": file.stat().st_size, **vars(found)})
         return
     say(
-        f"{file}: {sum(found.row_counts.values()):,} rows, {len(found.files) - 1:,} files, "
+        f"{file}: {counted(sum(found.row_counts.values()), 'row')}, "
+        f"{counted(len(found.files) - 1, 'file')}, "
         f"{file.stat().st_size / 1e6:,.1f} MB"
     )

@@ -199,7 +199,7 @@ def _ports(settings: Settings) -> Iterator[Check]:
 def _process(process: ProcessStatus) -> Check:
     if process.state is ProcessState.RUNNING and not process.deaths:
         return Check(process.name, "ok", f"runs (process {process.pid})")
-    found = f"{process.state.value}, ended {process.deaths} times in a row"
+    found = f"{process.state.value}; ends in a row: {process.deaths}"
     if process.state is ProcessState.STARTING and not process.deaths:
         found = "starting"
     return Check(process.name, "warn", found, f"see logs/{process.name}.log in the state directory")

@@ -7,6 +7,7 @@ from tidemill_cli.class_measures import classes_section
 from tidemill_cli.model_page import confusions
 from tidemill_cli.output import percent, print_fields, shortened
 from tidemill_cli.section import Section, print_section
+from tidemill_core.counted import counted
 
 Evaluation = Mapping[str, Any]
 _SHOWN_ERRORS = 10
@@ -82,8 +83,9 @@ def _comparison(found: Evaluation) -> dict[str, Any]:
         f"{100 * paired['difference_low']:+.2f} to {100 * paired['difference_high']:+.2f})"
     )
     rows = (
-        f"{paired['only_first']:,} rows are right only with version {found['model_version']}, "
-        f"{paired['only_second']:,} only with version {other['model_version']}"
+        f"right only with version {found['model_version']}: "
+        f"{counted(paired['only_first'], 'row')}; "
+        f"only with version {other['model_version']}: {counted(paired['only_second'], 'row')}"
     )
     return {
         "against version": other["model_version"],

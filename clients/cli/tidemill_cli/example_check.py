@@ -12,6 +12,7 @@ from typing import Any
 from tidemill_cli.example_file import format_of, text_lines
 from tidemill_cli.failure import CannotRead, WrongUsage
 from tidemill_cli.local import require_extras
+from tidemill_core.counted import counted
 from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.csv_padding import PADDING, csv_reader, without_padding
 from tidemill_core.domain.split import content_hash
@@ -72,7 +73,7 @@ def check_examples(path: Path, source: FilesSource, encoding: str) -> Summary:
     if len(labels) < 2:
         raise WrongUsage(
             f"{path}: {min(labels)!r} is the only label in {source.label_column!r}, in {count} of "
-            f"{count + others} rows: a classifier needs at least 2 labels"
+            f"{counted(count + others, 'row')}: a classifier needs at least 2 labels"
         )
     return Summary(count, len(labels), first_text, others)
 

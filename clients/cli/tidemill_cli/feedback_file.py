@@ -15,6 +15,7 @@ from tidemill_cli.messages import error_to_json
 from tidemill_cli.progress import ShowProgress, progress_view
 from tidemill_cli.rejections import FileOutcome
 from tidemill_client import TidemillClient, TidemillError
+from tidemill_core.counted import counted
 
 _FIELDS = tuple(field.name for field in StreamFeedbackRequest.DESCRIPTOR.fields)
 _PROGRESS_EVERY_LINES = 200
@@ -45,7 +46,7 @@ class FeedbackLines:
         for number, line in enumerate(self._file, start=1):
             read += len(line)
             if number % _PROGRESS_EVERY_LINES == 0 or read == self._size:
-                self._show_progress("feedback", read / self._size, f"{number} lines")
+                self._show_progress("feedback", read / self._size, counted(number, "line"))
             if not line.strip():
                 continue
             try:

@@ -16,6 +16,7 @@ from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown, stdout
+from tidemill_core.counted import counted
 from tidemill_core.plain_rules import plain_rule
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
 
@@ -176,7 +177,7 @@ def _toml_string(text: str) -> str:
 def _print_next(folder: Path, task: str, summary: Summary) -> None:
     say(f"wrote {folder / WORKSPACE_FILE}: {summary.rows} examples with {summary.labels} labels")
     if summary.others:
-        say(f"{summary.others} more rows have no text or no label, or cannot be read")
+        say(f"left out, without a text or label or unreadable: {counted(summary.others, 'row')}")
     say("next:")
     text = " ".join(summary.first_text[:60].split())
     commands = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]

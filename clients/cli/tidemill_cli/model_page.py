@@ -8,6 +8,7 @@ from tidemill_cli.class_measures import classes_section, measures_of_confusion
 from tidemill_cli.html_page import text
 from tidemill_cli.output import percent
 from tidemill_cli.section import Section
+from tidemill_core.counted import counted
 
 _CELL = 14
 _LABEL_WIDTH = 220
@@ -69,7 +70,7 @@ def reliability_plot(bins: Sequence[Mapping[str, float]]) -> str:
         f'<circle cx="{_SIDE * each["confidence"]:.1f}" cy="{_SIDE * (1 - each["accuracy"]):.1f}" '
         f'r="{2 + 8 * (each["n"] / most) ** 0.5:.1f}" fill="var(--bar)" fill-opacity="0.7">'
         f"<title>confidence {each['confidence']:.3f}, accuracy {each['accuracy']:.3f}, "
-        f"{each['n']:.0f} rows</title></circle>"
+        f"{counted(round(each['n']), 'row')}</title></circle>"
         for each in bins
     )
     return (

@@ -13,6 +13,7 @@ from tidemill_cli.output import percent, print_fields, print_json, print_table, 
 from tidemill_cli.standard_input import given_texts
 from tidemill_cli.tasks import task_and_texts, the_task
 from tidemill_client import Prediction, TidemillClient, TidemillError
+from tidemill_core.counted import counted
 
 app = typer.Typer(add_completion=False)
 _EXAMPLE = (
@@ -61,7 +62,7 @@ def predict(
         print_table(columns, map(_row, asked, results), empty="no texts were given")
     failures = sum(isinstance(result, TidemillError) for result in results)
     if failures:
-        raise CommandFailed(f"{failures} of {len(asked)} texts were not answered")
+        raise CommandFailed(f"not answered: {failures} of {counted(len(asked), 'text')}")
 
 
 def _predict_all(

@@ -13,6 +13,7 @@ from tidemill_cli.messages import moment_text
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say
 from tidemill_cli.progress import progress_view
+from tidemill_core.counted import counted
 from tidemill_core.private_files import keep_files_private
 
 app = typer.Typer(add_completion=False)
@@ -48,6 +49,7 @@ def restore(file: File, as_json: AsJson = False) -> None:
         return
     written = moment_text(datetime.fromisoformat(found.create_time))
     say(
-        f"restored {sum(found.row_counts.values()):,} rows and {len(found.files) - 1:,} files "
+        f"restored {counted(sum(found.row_counts.values()), 'row')} and "
+        f"{counted(len(found.files) - 1, 'file')} "
         f"of {written} UTC: start it with `tidemill up`"
     )

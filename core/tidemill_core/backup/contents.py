@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from tidemill_core.counted import counted
+
 FORMAT = 1
 DATABASE, STATE, MODELS, DESCRIPTION = "database.db", "state", "models", "backup.json"
 OnProgress = Callable[[float, str], None]
@@ -52,7 +54,7 @@ class RowProgress:
         """Report more rows."""
         self._done += count
         fraction = self._start + 0.5 * min(1.0, self._done / self._total)
-        self._on_progress(fraction, f"{self._done:,} rows")
+        self._on_progress(fraction, counted(self._done, "row"))
 
 
 def sqlite_url(database: Path) -> str:

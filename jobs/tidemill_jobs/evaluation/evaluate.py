@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.job_parameters import EvaluateParameters
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.errors import DataError, InvalidArgument
@@ -102,7 +103,7 @@ def _answered(
             pending = [scorer.begin(chunk.rows) for scorer in scorers]
             answers = [scorer.finish(each) for scorer, each in zip(scorers, pending, strict=True)]
             _add(rows, chunk, asked.label_column, answers, versions, renames)
-            context.progress(chunk.done, f"{rows.seen:,} rows")
+            context.progress(chunk.done, counted(rows.seen, "row"))
     return rows
 
 
@@ -151,7 +152,7 @@ def _check_labels(place: str, rows: _Rows, version: int, known: Collection[str])
         advice = f"it knows {_some(known)}; check the label column"
         raise DataError("UNKNOWN_LABELS", f"{place}: {problem}; {advice}")
     if len(found) == 1:
-        problem = f"all {len(rows.labels)} rows have the label {_some(found)}"
+        problem = f"{counted(len(rows.labels), 'row')} with the label {_some(found)}, and no other"
         advice = "add rows of other labels: one label shows no errors of the others"
         raise DataError("ONE_LABEL", f"{place}: {problem}; {advice}")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.feedback import FeedbackHold, HoldReason, HoldState
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.storage.database import Page
@@ -66,7 +67,7 @@ def _finding(held: Sequence[FeedbackHold], sources: Mapping[str, Reputation]) ->
             :_SHOWN_SOURCES
         ],
     }
-    others = f", and {len(attacks) - 1} more finding(s)" if len(attacks) > 1 else ""
+    others = f", and {counted(len(attacks) - 1, 'more finding')}" if len(attacks) > 1 else ""
     return Finding(ReportVerdict.ALERT, _summary(attacks[0]) + others, details)
 
 
@@ -102,4 +103,5 @@ def _summary(attack: Mapping[str, Any]) -> str:
     more = attack["source_count"] - _NAMED_SOURCES
     sources = f"{names} and {more} more" if more > 0 else names
     about = f" about the label {attack['label']!r}" if attack["label"] else ""
-    return f"{attack['count']} verdicts{about} from {sources} are held: {attack['why']}"
+    count = counted(attack["count"], "verdict")
+    return f"held: {count}{about} from {sources}: {attack['why']}"

@@ -6,6 +6,7 @@ The settings are `feedback.retrain_*`; docs/training.md explains them.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.alert import Alert
 from tidemill_core.domain.job import JobRun
 from tidemill_core.domain.report import Report, ReportVerdict
@@ -39,7 +40,7 @@ def retrain_reason(evidence: Evidence, policy: FeedbackSettings, now: datetime) 
     """
     if evidence.new_examples >= policy.retrain_after:
         return (
-            f"{evidence.new_examples:,} new trusted examples "
+            f"{counted(evidence.new_examples, 'new trusted example')} "
             f"(feedback.retrain_after is {policy.retrain_after:,})"
         )
     began = None if evidence.last is None else evidence.last.start_time
@@ -81,5 +82,5 @@ def _because_of_age(success: JobRun | None, policy: FeedbackSettings, now: datet
     age = now - success.start_time
     if age < timedelta(days=limit):
         return ""
-    days = f"{age / timedelta(days=1):.0f}"
-    return f"the last retraining is {days} days old (feedback.retrain_max_age_days is {limit:g})"
+    days = counted(round(age / timedelta(days=1)), "day")
+    return f"the last retraining is {days} old (feedback.retrain_max_age_days is {limit:g})"

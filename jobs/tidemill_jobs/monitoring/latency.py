@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.report import Report, ReportVerdict
 from tidemill_core.settings import MonitoringSettings
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
@@ -130,4 +131,4 @@ def _latency_summary(details: Mapping[str, Any], p99: float | None) -> str:
     usual = details.get("usual_p99_latency_ms")
     limit = f"limit {details['max_p99_latency_ms']:g} ms"
     past = "" if usual is None else f", usually {usual:.1f} ms"
-    return f"p99 latency {p99:.1f} ms over {count} predictions; {limit}{past}"
+    return f"p99 latency {p99:.1f} ms over {counted(count, 'prediction')}; {limit}{past}"

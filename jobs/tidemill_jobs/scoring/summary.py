@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_jobs.scoring.answers import Answers
 
 CONFIDENCE_BINS = 10
@@ -61,7 +62,7 @@ class Summary:
         left = ""
         if done > self._begun_at and rate > 0:
             left = f", {_duration(seconds * (1 - done) / (done - self._begun_at))} left"
-        return f"{self.rows:,} rows, {rate:,.0f} rows/s{left}"
+        return f"{counted(self.rows, 'row')}, {rate:,.0f} rows/s{left}"
 
     def result(self) -> Mapping[str, Any]:
         """Return the summary as JSON values."""

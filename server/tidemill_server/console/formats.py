@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from markupsafe import Markup
 
 from tidemill_core.clock import system_clock
+from tidemill_core.counted import counted
 
 MAX_PRETTY = 20_000
 """Characters of a value that a page shows."""
@@ -61,11 +62,6 @@ def number(value: object) -> str:
     if not isinstance(value, int | float):
         return NOTHING
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
-
-
-def counted(value: int, noun: str) -> str:
-    """Return a number of things: `1 row`, `2 rows`."""
-    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def plain(message: Message) -> dict[str, Any]:

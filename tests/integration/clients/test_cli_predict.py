@@ -25,5 +25,5 @@ def test_a_piped_line_that_is_not_utf8_gets_its_own_error(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert run(asked) == 1
     printed = capsys.readouterr()
-    assert "1 of 3 texts were not answered" in printed.err
+    assert "not answered: 1 of 3 texts" in printed.err
     assert "NOT_UNICODE" in printed.out.splitlines()[2]

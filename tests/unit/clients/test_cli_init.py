@@ -104,7 +104,7 @@ def test_init_counts_the_rows_that_no_model_learns_from(
     (workspace / "rows.csv").write_text("text,label\na,x\nb,y\n,x\nc,\nd,x,\n\n")
     assert run(["init", "new", "--data", "rows.csv"]) == 0
     printed = capsys.readouterr()
-    assert "3 more rows have no text or no label, or cannot be read" in printed.out + printed.err
+    assert "without a text or label or unreadable: 3 rows" in printed.out + printed.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tidemill_cli.example_file import text_lines, without_compression
 from tidemill_cli.failure import WrongUsage
+from tidemill_core.counted import counted
 from tidemill_core.csv_padding import csv_reader
 from tidemill_core.text import control_character, is_blank
 from tidemill_core.text_repair import repair
@@ -77,7 +78,7 @@ def read_rows(path: Path, columns: Columns, train_before: date, until: date) -> 
     rows.sort(key=lambda row: row.time)
     before = [row for row in rows if _day(row) < train_before]
     replayed = [row for row in rows if train_before <= _day(row) <= until]
-    more = f"; {skipped} rows were skipped, the first because {example}" if skipped else ""
+    more = f"; skipped: {counted(skipped, 'row')}, the first because {example}" if skipped else ""
     if not before:
         raise WrongUsage(f"{path} has no row before {train_before} to train on{more}")
     if not replayed:

@@ -20,6 +20,7 @@ from tidemill_cli.replaying.chart import (
     span,
 )
 from tidemill_cli.section import Section
+from tidemill_core.counted import counted
 
 Values = Mapping[str, Any]
 
@@ -29,8 +30,10 @@ def replay_page(outcome: Values) -> str:
     labels, feedback = outcome["labels"], outcome["feedback"]
     fields = {
         "data": outcome["data"],
-        "first model": f"learned {outcome['train_rows']:,} rows before {outcome['train_before']}",
-        "replayed": f"{outcome['rows']:,} rows until {outcome['until']}, seed {outcome['seed']}",
+        "first model": f"learned {counted(outcome['train_rows'], 'row')} "
+        f"before {outcome['train_before']}",
+        "replayed": f"{counted(outcome['rows'], 'row')} until {outcome['until']}, "
+        f"seed {outcome['seed']}",
         "labels by people": f"{sum(labels.values()):,}, "
         f"{percent(sum(labels.values()) / outcome['rows'])} of the rows "
         f"({_counts(labels)})",
@@ -214,8 +217,8 @@ def _method(outcome: Values) -> str:
         f"Annotators label the texts that Tidemill chooses, at most {people.LABELED:.0%} of the "
         "traffic, and make no mistakes.",
         "The first version answered the same rows from its own files in the same Triton.",
-        f"{outcome['unanswered']} rows had no answer, which counts as wrong. "
-        f"{outcome['skipped_rows']} rows of the data had no text, label or time.",
+        f"Without an answer, which counts as wrong: {counted(outcome['unanswered'], 'row')}. "
+        f"Without a text, label or time: {counted(outcome['skipped_rows'], 'row')} of the data.",
     )
     items = "".join(f"<li>{text(sentence)}</li>\n" for sentence in sentences)
     return f"<h2>How it was done</h2>\n<ul>\n{items}</ul>\n"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from tidemill_core.counted import counted
 from tidemill_jobs.context import JobContext, Progress, Result
 
 BATCH_ROWS = 1000
@@ -44,7 +45,7 @@ def run(context: JobContext) -> Result:
 def _expire(expire: Expire, task: str, before: datetime, progress: Progress) -> int:
     expired = 0
     while True:
-        progress(0.0, f"removed {expired} texts from before {before:%Y-%m-%d %H:%M}")
+        progress(0.0, f"removed {counted(expired, 'text')} from before {before:%Y-%m-%d %H:%M}")
         found = expire(task, before, BATCH_ROWS)
         expired += found
         if found < BATCH_ROWS:

@@ -3,6 +3,7 @@
 import time
 from datetime import timedelta
 
+from tidemill_core.counted import counted
 from tidemill_core.storage.partitions import week_start
 from tidemill_core.storage.prediction_removal import Removed, remove_predictions
 from tidemill_jobs.context import JobContext, Result
@@ -33,7 +34,7 @@ def run(context: JobContext) -> Result:
             if not removed.weeks_in_use:
                 break
             if attempt < TRIES - 1:
-                context.progress(0.0, f"waits: {removed.weeks_in_use} week(s) are in use")
+                context.progress(0.0, f"waits: {counted(removed.weeks_in_use, 'week')} in use")
                 time.sleep(PAUSE_SECONDS)
     return {
         "expired_predictions": removed.rows,
@@ -47,5 +48,5 @@ def _remove(context: JobContext, days: int, before: Removed) -> Removed:
     end = week_start(context.clock() - timedelta(days=days))
     for each in remove_predictions(context.storage.database, end):
         rows, weeks, in_use = rows + each.rows, weeks + each.weeks, each.weeks_in_use
-        context.progress(0.0, f"removed {rows:,} predictions and {weeks} week(s)")
+        context.progress(0.0, f"removed {counted(rows, 'prediction')} and {counted(weeks, 'week')}")
     return Removed(rows, weeks, in_use)

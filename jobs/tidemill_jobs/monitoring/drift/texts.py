@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import EXAMPLES_FILE
 from tidemill_core.domain.prediction import Prediction
 from tidemill_core.domain.signals import Signal
@@ -55,7 +56,9 @@ def read_texts(
     sample = context.storage.prediction_samples.sample(window, count, SAMPLE)
     minimum = min(context.settings.monitoring.min_predictions, SAMPLE)
     if len(sample) < minimum:
-        return _without(f"{len(sample)} predictions have a stored text; {minimum} are needed")
+        return _without(
+            f"{counted(len(sample), 'prediction')} with a stored text; {minimum} are needed"
+        )
     if manifest.labels == REWARD_LABELS:
         return _without("it is measured for classifiers only")
     stored = context.storage.drift_regions.get(manifest.task, manifest.version)

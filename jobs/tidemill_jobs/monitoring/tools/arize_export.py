@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.model import ModelVersion
 from tidemill_core.errors import ConfigurationError
 from tidemill_core.extras import installation
@@ -55,7 +56,7 @@ def run(context: JobContext) -> Result:
     for version in reversed(versions):
         for count in _send_predictions(context, client, version, until, texts):
             sent += count
-            context.progress(0.5, f"sent {sent} predictions")
+            context.progress(0.5, f"sent {counted(sent, 'prediction')}")
     context.progress(0.8, "sending verdicts")
     return {"prediction_count": sent, "verdict_count": _send_verdicts(context, client, until)}
 

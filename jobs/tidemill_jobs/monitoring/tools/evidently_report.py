@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.signals import Signal, bin_bounds
 from tidemill_core.durable import written_whole
 from tidemill_core.errors import ConfigurationError
@@ -54,7 +55,7 @@ def run(context: JobContext) -> Result:
     count = int(signals[0].window.sum())
     if not measured:
         return {"summary": signals[0].note, "prediction_count": count}
-    context.progress(0.3, f"comparing {count} predictions")
+    context.progress(0.3, f"comparing {counted(count, 'prediction')}")
     named = {"task": context.task, "model_version": str(manifest.version)}
     snapshot = compare(measured, {**named, "since": start.isoformat(), "until": now.isoformat()})
     stem = context.settings.state_dir / FOLDER / context.task / f"evidently-{now:%Y%m%dT%H%M%SZ}"

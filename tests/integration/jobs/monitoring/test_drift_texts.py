@@ -172,7 +172,7 @@ def test_without_texts_the_other_signals_are_judged(context: JobContext, answer:
     assert result["verdict"] == "OK"
     found = signal(result, "representation")
     assert (found["p_value"], found["bins"], found["drifted"]) == (None, [], False)
-    assert found["note"] == "0 predictions have a stored text; 200 are needed"
+    assert found["note"] == "0 predictions with a stored text; 200 are needed"
     assert signal(result, "text_length")["row_count"] == ROWS
 
 

@@ -84,7 +84,7 @@ def test_rows_that_cannot_be_judged_are_counted(bench: Bench) -> None:
         ("text,label\n", "has no rows"),
         ("text\nmy card\n", "no column 'label'"),
         ("title,label\nmy card,card\n", "no column 'text'"),
-        ("text,label\nmy card,card\nfee,card\n", "all 2 rows have the label 'card'"),
+        ("text,label\nmy card,card\nfee,card\n", "2 rows with the label 'card', and no other"),
         ("text,label\nmy card,a\nfee,b\n", "knows none of the labels, such as 'a', 'b'"),
         ("text,label\nmy card,\n,card\n", "no row can be judged .1 BLANK_TEXT, 1 NO_LABEL."),
     ],

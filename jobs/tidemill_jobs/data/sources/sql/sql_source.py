@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tidemill_core.counted import counted
 from tidemill_core.errors import DataError
 from tidemill_core.settings import SqlSource
 from tidemill_jobs.data.sources.errors import (
@@ -158,7 +159,8 @@ class DatabaseSource:
         found = int(connection.execute(count).scalar_one())
         if before is not None and found > before:
             name = self._settings.cursor_column
-            problem = f"{found - before} rows appeared up to {name!r} {last[0]}, which was read"
+            rows = counted(found - before, "row")
+            problem = f"{rows} appeared up to {name!r} {last[0]}, which was read"
             cure = f"set overlap (and key_column) to read that far back, or {_READ_AGAIN}"
             raise CursorWentBack(self.place, f"{problem} already", cure)
         return found
