@@ -17,7 +17,7 @@ _MARKS = (
 
 
 def named(pid: int) -> dict[str, list[psutil.Process]]:
-    """Return the long-lived descendants of `tidemill up`, without those of jobs."""
+    """Return the long-lived descendants of `tidemill up`, without the jobs' runs."""
     found: dict[str, list[psutil.Process]] = defaultdict(list)
     for process in psutil.Process(pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -27,7 +27,7 @@ def named(pid: int) -> dict[str, list[psutil.Process]]:
             name = next((name for mark, name in _MARKS if mark in start), None)
             # A fork that has not yet executed another program does not count.
             forked = words == psutil.Process(process.ppid()).cmdline()
-            if name is not None and not forked:
+            if name is not None and not forked and "--run" not in words:
                 found[name].append(process)
     return found
 
