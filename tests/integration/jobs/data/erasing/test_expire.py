@@ -72,5 +72,5 @@ def test_a_cancelled_run_ends_between_batches(
 
     with pytest.raises(RunCanceled):
         run(replace(context, progress=cancel))
-    assert f"{BATCH_ROWS} texts" in told[1]
+    assert f"{BATCH_ROWS:,} texts" in told[1]
     assert run(context)["expired_predictions"] == 1
