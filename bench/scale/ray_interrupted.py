@@ -81,7 +81,9 @@ def _interrupted(job: str, places: tuple[str, ...], console: Console) -> bool:
 
 def _started(job: str, places: tuple[str, ...]) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "bench.scale.ray_interrupted", "--job", job, *places]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603 -- our own words
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def _line(process: "subprocess.Popen[str]", start: str) -> str:

@@ -43,7 +43,7 @@ def check_files(url: str) -> bool | None:
     with converted(without_user(url)):
         files.pipe_file(place, b"written by tidemill doctor")
         files.cat_file(place)
-        files.find(root)
+        files.ls(root, detail=False)
         files.rm_file(place)
         if not hasattr(files, "is_bucket_versioned"):
             return None

@@ -20,7 +20,7 @@ class LabelSource(StrEnum):
     WEAK = "weak"
     """Labeling functions produced it."""
     MODEL = "model"
-    """A model answered it with confidence, and nobody has judged the answer."""
+    """A model answered it with confidence, and no person has judged the answer."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Examples from models' confident answers, which nobody has judged: pseudo-labels.
+"""Examples from models' confident answers, which no person has judged: pseudo-labels.
 
 They show a model the words of today's traffic (Lee 2013, "Pseudo-Label"). Users' verdicts and
 people's labels of a text count before them, and they never judge a model.

@@ -175,7 +175,7 @@ def _settle(context: JobContext, candidate: Candidate, results: Sequence[GateRes
     if state is ModelState.VALIDATED and pause is not None:
         reason += f"; not promoted, because {pause}"
     measures = candidate.measures.known
-    # In one transaction, so that a kill leaves no trusted version that nobody promotes.
+    # In one transaction: a kill in between would leave a VALIDATED version that is never promoted.
     promotion = Change(candidate.made_by, reason, context.run_id, now) if promotes else None
     decided = models.judge(task, version, state, measures, reason, now, results, watched, promotion)
     log.info("candidate_judged", version=version, state=decided.state, reason=reason)

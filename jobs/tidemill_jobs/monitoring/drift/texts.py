@@ -69,13 +69,11 @@ def read_texts(
     encoder = TextEncoder(folder / TOKENIZER_FILE, manifest.sequence_length, manifest.text_repair)
     reader = TextReader(folder / MODEL_FILES[manifest.model_format], encoder)
     training, held_out = ([], []) if dataset is None else known_texts(dataset)
+    regions = Regions.from_bytes(stored) if stored else learn_regions(reader, training, held_out)
+    if regions is None:
+        return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
     if stored is None:
-        regions = learn_regions(reader, training, held_out)
-        if regions is None:
-            return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
         context.storage.drift_regions.add(manifest.task, manifest.version, regions.to_bytes())
-    else:
-        regions = Regions.from_bytes(stored)
     return _compare(sample, reader, regions, [*training, *held_out], manifest)
 
 

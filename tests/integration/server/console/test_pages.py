@@ -245,7 +245,7 @@ def test_a_pair_that_nobody_judged_is_put_forward_skipped_and_judged(
         page.fill(f"#{field}", text)
     page.click("text=Let others judge it")
     page.wait_for_selector("text=The pair is stored")
-    assert page.inner_text(".reading") == "Is it open?"  # nobody judged it: it comes first
+    assert page.inner_text(".reading") == "Is it open?"  # it has no judgement, so it comes first
 
     page.keyboard.press("s")
     page.wait_for_selector(".reading >> text=How do I block my card?")
@@ -256,8 +256,11 @@ def test_a_pair_that_nobody_judged_is_put_forward_skipped_and_judged(
     page.wait_for_selector(".held >> text=the left one")
     page.goto(f"{site.url}/")
     waiting = partial(preferences.waiting_pairs, PAIRS, "ada", 100)
-    left = lambda: "Is it open?" not in [pair.prompt for pair in waiting()]  # noqa: E731
-    wait_until(left, "the choice is stored", 10)
+    wait_until(
+        lambda: "Is it open?" not in [pair.prompt for pair in waiting()],
+        "the choice is stored",
+        10,
+    )
 
 
 def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
