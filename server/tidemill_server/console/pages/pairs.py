@@ -11,7 +11,7 @@ from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill_server.console.visit import Visit
 
 _MOST = 100
-"""The pairs that a page asks for: the skipped ones are among them."""
+"""The most pairs that a page asks for: those skipped, the one held, and the one to show."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ async def own(visit: Visit) -> Response:
 async def _page(
     visit: Visit, held: Choice, skipped: list[str], first: Choice | None = None
 ) -> Response:
+    most = min(len(skipped) + 2, _MOST)
     request = pb.NextPreferencePairsRequest(
-        task=visit.task, annotator=visit.annotator, max_items=_MOST
+        task=visit.task, annotator=visit.annotator, max_items=most
     )
     path = "FeedbackService/NextPreferencePairs"
     answer = await visit.ask(path, request, pb.NextPreferencePairsResponse)
@@ -94,8 +95,6 @@ async def _page(
     return visit.show(
         "pairs.html",
         pair=pair,
-        waiting=len(found),
-        is_all=len(answer.pairs) < _MOST,
         skipped=skipped if waiting else [],
         held=held,
     )
