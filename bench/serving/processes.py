@@ -32,6 +32,15 @@ def named(pid: int) -> dict[str, list[psutil.Process]]:
     return found
 
 
+def runs(pid: int) -> list[psutil.Process]:
+    """Return the processes of the jobs that run now below `tidemill up`."""
+    found: list[psutil.Process] = []
+    for process in named(pid)["jobs"]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += process.children(recursive=True)
+    return found
+
+
 def family(pid: int) -> list[psutil.Process]:
     """Return a process and all its descendants."""
     process = psutil.Process(pid)

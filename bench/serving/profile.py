@@ -44,8 +44,11 @@ _AREAS = (
     ("tidemill_server/handlers", "service and messages"),
     ("tidemill_server/services", "service and messages"),
     ("tidemill_server/convert", "service and messages"),
+    ("tidemill_server/wire", "service and messages"),
 )
-_BENEATH = "event loop, gRPC client and other libraries"
+_BENEATH = "event loop and other libraries"
+# Where threads wait for work. py-spy takes some of them for running.
+_WAITING = ("_worker (concurrent/futures/", "wait (threading.py", "select (selectors.py")
 
 
 def main() -> None:
@@ -183,8 +186,10 @@ def _counted(stacks: str) -> Counter[str]:
     """Return samples by area, from collapsed stacks with a line `root;…;leaf count` each."""
     counts: Counter[str] = Counter()
     for line in stacks.splitlines():
-        frames, _, count = line.rpartition(" ")
-        counts[_area(frames.split(";"))] += int(count)
+        stack, _, count = line.rpartition(" ")
+        frames = stack.split(";")
+        if not any(place in frames[-1] for place in _WAITING):
+            counts[_area(frames)] += int(count)
     return counts
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.serving.processes import runs
 from tests.plugins.triton import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support" / "train.csv"
@@ -20,6 +21,7 @@ TASK = "support"
 TORCHSCRIPT_TASK = "support_torchscript"
 _PORTS = ("GRPC", "HTTP", "METRICS", "TRITON_GRPC", "TRITON_HTTP", "TRITON_METRICS")
 _LOG_SETTLES_SECONDS = 0.5
+_QUIET_SECONDS = 1.0
 
 _SETTINGS = """\
 [tasks.{task}]
@@ -99,7 +101,7 @@ def make_workspace(folder: Path, settings: str = "") -> Workspace:
 def running_stack(
     workspace: Workspace, workers: int, variables: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
-    """Start a stack on free ports, wait until it serves, and stop it after the block.
+    """Start a stack on free ports, wait until it serves without jobs, and stop it after the block.
 
     Args:
         workspace: its folder.
@@ -126,6 +128,7 @@ def running_stack(
         if process.stdout is None or not any(re.match("ready", line) for line in process.stdout):
             said = (workspace.folder / "up.log").read_text()[-2000:]
             raise RuntimeError(f"the stack did not get ready:\n{said}")
+        _wait_for_runs(process.pid)
         yield Stack(
             pid=process.pid,
             grpc_address=f"127.0.0.1:{ports['GRPC']}",
@@ -137,6 +140,15 @@ def running_stack(
     finally:
         process.send_signal(signal.SIGINT)
         process.wait()
+
+
+def _wait_for_runs(pid: int) -> None:
+    """Wait until no job has run for a while: a training would share the cores with what follows."""
+    quiet_since = time.monotonic()
+    while time.monotonic() < quiet_since + _QUIET_SECONDS:
+        if runs(pid):
+            quiet_since = time.monotonic()
+        time.sleep(_QUIET_SECONDS / 10)
 
 
 def _key(workspace: Workspace) -> str:
