@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 
 STAGED = ".staged-"
 """The start of the names of files that are being written."""
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
+"""The system's number of an error in the messages of Polars and Arrow, which wrap it."""
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -44,6 +47,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cause(error: Exception) -> str:
+    """Return why a file could not be read or written, in the system's words if it has any."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    found = _ERROR_NUMBER.search(said)
+    return os.strerror(int(found[1] or found[2])) if found else said
 
 
 def move_folder(staged: Path, target: Path) -> bool:

@@ -9,7 +9,7 @@ from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed, Wrong
 from tidemill_cli.local import require_extras
 from tidemill_core.csv_formulas import FORMULA
 from tidemill_core.dataset_folder import EXAMPLES_FILE, damaged, has_rows, rows_removed
-from tidemill_core.durable import written_whole
+from tidemill_core.durable import cause, written_whole
 from tidemill_core.object_storage import ObjectStorage, same_name
 
 if TYPE_CHECKING:  # part of the extra [jobs], and takes a while to import
@@ -141,5 +141,12 @@ def export_rows(folder: Path, target: ExportPlace, split: str, *, raw: bool) -> 
         ".jsonl": rows.write_ndjson,
         ".csv": rows.write_csv,
     }
-    target.write(writers[target.suffix])
+
+    def write(staged: Path) -> None:
+        try:
+            writers[target.suffix](staged)
+        except pl.exceptions.PolarsError as error:  # so it calls a full disk for Parquet
+            raise OSError(cause(error)) from error
+
+    target.write(write)
     return len(rows), changed

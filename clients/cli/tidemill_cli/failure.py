@@ -16,6 +16,7 @@ CommandFailed                1: the request failed
 from collections.abc import Iterable
 from pathlib import Path
 
+from tidemill_core.durable import cause
 from tidemill_core.extras import installation
 
 
@@ -28,8 +29,8 @@ class CommandFailed(Exception):
 class CannotWrite(CommandFailed):
     """A file or folder that cannot be written."""
 
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f"{path} cannot be written: {error.strerror or error}")
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path} cannot be written: {cause(error)}")
 
 
 class NotAccepted(CommandFailed):
@@ -75,7 +76,7 @@ class CannotRead(WrongUsage):
     """A file on the command line that cannot be read."""
 
     def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}")
+        super().__init__(f"{path} cannot be read: {cause(error)}")
 
 
 class UnknownTask(WrongUsage):

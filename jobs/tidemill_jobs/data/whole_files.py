@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import durable
-from tidemill_core.durable import STAGED, sync
+from tidemill_core.durable import STAGED, cause, sync
 from tidemill_core.errors import DataError
 
 
@@ -81,4 +81,4 @@ def remove_left_over(folder: Path) -> None:
 
 def _not_written(target: Path, error: Exception) -> DataError:
     cure = "make room on the disk, or fix the folder's permissions, and run it again"
-    return DataError("NOT_WRITTEN", f"{target} could not be written: {error}; {cure}")
+    return DataError("NOT_WRITTEN", f"{target} could not be written: {cause(error)}; {cure}")

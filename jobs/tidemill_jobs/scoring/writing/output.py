@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from tidemill_core.durable import cause
 from tidemill_core.errors import DataError
 
 PREDICTION_COLUMNS = pa.schema(
@@ -77,8 +78,7 @@ def write_errors(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        detail = error.strerror or str(error) or type(error).__name__
-        raise not_written(place, detail) from error
+        raise not_written(place, cause(error)) from error
 
 
 def not_written(place: str, detail: str) -> DataError:

@@ -1,7 +1,7 @@
 """A database's table as the output: made, filled and named in one transaction."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,8 @@ class TableOutput:
             try:
                 yield connection
             except BaseException:
-                _end(connection, "ROLLBACK")
+                with suppress(SQLAlchemyError):  # SQLite did so itself if its disk was full
+                    _end(connection, "ROLLBACK")
                 raise
             _end(connection, "COMMIT")
 

@@ -1,6 +1,8 @@
 """The job `score` killed at any moment, repeated, and with a full disk."""
 
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.integration.jobs.scoring.conftest import Bench
 from tests.integration.jobs.scoring.killing import start
+from tests.integration.jobs.scoring.outputs import OUTPUTS, remove, rows_at
 from tests.integration.server.front import Workspace
 from tests.integration.server.models import WORDS
 from tests.plugins import small_disk
@@ -20,7 +23,8 @@ from tidemill_jobs.context import Progress, RunCanceled
 from tidemill_jobs.scoring.chunks import CHUNK_ROWS
 
 ROWS = 4 * CHUNK_ROWS + 7
-KILLS = 12
+KILLED_ROWS = 2 * CHUNK_ROWS + 7
+KILLS = 3
 
 
 def write_rows(path: Path, rows: int = ROWS) -> None:
@@ -37,34 +41,39 @@ def ids_of(path: Path) -> list[str]:
     return [line.partition(",")[0] for line in lines]
 
 
-def test_twelve_kills(bench: Bench, workspace: Workspace, triton: RunningTriton) -> None:
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_kills(bench: Bench, workspace: Workspace, triton: RunningTriton, output: str) -> None:
     """Whenever a run is killed, the next one ends with each row once, or there is no output."""
-    write_rows(bench.folder / "in.csv")
-    output = bench.folder / "out.csv"
-    asked = ScoreParameters(str(bench.folder / "in.csv"), str(output), log_predictions=True)
+    write_rows(bench.folder / "in.csv", KILLED_ROWS)
+    place = output.format(folder=bench.folder)
+    asked = ScoreParameters(str(bench.folder / "in.csv"), place, log_predictions=True)
     jobs, clock = workspace.storage.jobs, bench.context.clock
-    before, chance = len(workspace.stored()), random.Random(7)
-    kills = ended = 0
+    logged, chance = workspace.stored_ids(), random.Random(7)
+    before, kills, ended = len(logged), 0, 0
     while kills < KILLS or not ended:
         jobs.enqueue(RunRequest(SCORE, "support", Trigger.RPC, parameters=asked), clock())
         run = jobs.claim(clock())
         assert run is not None
-        place = (bench.context.settings, workspace.database, triton.grpc_address)
-        process = start(*place, run.run_id, asked)
-        process.join(chance.uniform(0.0, 0.5) if kills < KILLS else None)
+        where = (bench.context.settings, workspace.database, triton.grpc_address)
+        process = start(*where, run.run_id, asked)
+        process.join(chance.uniform(0.0, 0.4) if kills < KILLS else None)
         process.kill()
         process.join()
         if process.exitcode == 0:
             ended += 1
             jobs.succeed(run.run_id, {}, clock())
-            assert ids_of(output) == [str(n) for n in range(ROWS)]
-            assert len(workspace.stored()) - before == ended * ROWS
-            output.unlink()
+            assert [row[0] for row in rows_at(place)] == [str(n) for n in range(KILLED_ROWS)]
+            assert all(label for _, label, _ in rows_at(place))
+            logged |= {row[2] for row in rows_at(place)}
+            assert len(logged) == before + ended * KILLED_ROWS
+            assert workspace.stored_ids() == logged
+            remove(place)
             continue
         kills += 1
         jobs.fail(run.run_id, "DIED", clock())
-        assert not output.exists() or len(ids_of(output)) == ROWS
-    assert [path.name for path in bench.folder.iterdir() if path.name != "var"] == ["in.csv"]
+        assert len(rows_at(place)) in (0, KILLED_ROWS)
+    left = {path.name for path in bench.folder.iterdir()}
+    assert left <= {"var", "in.csv", "out.db"}
 
 
 def test_a_canceled_run_goes_on_where_it_ended(bench: Bench) -> None:
@@ -120,6 +129,22 @@ def test_a_full_disk_leaves_no_half_output(bench: Bench) -> None:
         small_disk.clear(output.parent)
         assert bench.score("in.csv", str(output))["kept_rows"] == CHUNK_ROWS
         assert len(ids_of(output)) == CHUNK_ROWS
+
+
+def test_a_full_disk_leaves_no_half_table(bench: Bench) -> None:
+    """The database says why it has no room; its tables stay, and the next run ends."""
+    write_rows(bench.folder / "in.csv", 3)
+    small = bench.folder / "small"
+    with small_disk.mounted(small), closing(sqlite3.connect(small / "out.db")) as database:
+        database.execute("CREATE TABLE earlier (id TEXT)")
+        small_disk.fill(small)
+        (small / "filler-1").unlink()  # the name of the database's journal fits
+        with pytest.raises(TidemillError, match="database or disk is full"):
+            bench.score("in.csv", f"sqlite:///{small}/out.db#scored")
+        small_disk.clear(small)
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("earlier",)]
+        bench.score("in.csv", f"sqlite:///{small}/out.db#scored")
+        assert database.execute("SELECT count(*) FROM scored").fetchone() == (3,)
 
 
 def _cancel_at(share: float) -> Progress:
