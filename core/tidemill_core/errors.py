@@ -103,12 +103,26 @@ class PermissionDenied(TidemillError):
         super().__init__(message, reason)
 
 
+_LISTED_BY = {
+    "alert": "tidemill alerts list",
+    "API key": "tidemill keys list",
+    "dataset version": "tidemill datasets list",
+    "held verdict": "tidemill feedback held",
+    "job run": "tidemill jobs runs",
+    "model version": "tidemill models list",
+    "report": "tidemill reports list",
+    "silence": "tidemill alerts silences",
+    "task": "tidemill status",
+}
+
+
 class NotFound(TidemillError):
     """A resource that was asked for by name does not exist."""
 
     def __init__(self, kind: str, name: str) -> None:
         reason = kind.upper().replace(" ", "_") + "_NOT_FOUND"
-        super().__init__(f"there is no {kind} {name!r}", reason)
+        listed = f"; `{_LISTED_BY[kind]}` shows what there is" if kind in _LISTED_BY else ""
+        super().__init__(f"there is no {kind} {name!r}{listed}", reason)
 
 
 class AlreadyRunning(TidemillError):

@@ -23,7 +23,6 @@ _WORDS = [
         (r"Input should be (.*)", r"must be \1"),
         (r"\w+ should have at least 1 (?:item|character)\b.*", "must not be empty"),
         (r"\w+ should have at most (\d+ characters?).*", r"must have at most \1"),
-        (r"String should match pattern (.*)", r"must match the pattern \1"),
         (r"Input tag (.*) found using .* tags: (.*)", r"kind \1 must be one of \2"),
     )
 ]

@@ -75,4 +75,5 @@ def _erased(erasure: Erasure) -> str:
 
 
 def _counts(erasure: Erasure) -> str:
-    return ", ".join(f"{place} {count}" for place, count in erasure.counts.items() if count)
+    found = ", ".join(f"{place} {count}" for place, count in erasure.counts.items() if count)
+    return found or ("none" if erasure.erase_time else "")

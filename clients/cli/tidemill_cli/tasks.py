@@ -14,8 +14,7 @@ from tidemill.v1.model_service_pb2 import GetModelVersionRequest, ListDeployment
 from tidemill_cli.failure import TaskNotNamed, UnknownTask, WrongUsage
 from tidemill_cli.listing import CALL_SECONDS, collect
 from tidemill_client import PermissionDenied, TidemillClient, TidemillError, translated_errors
-from tidemill_core.settings import load_settings
-from tidemill_core.settings.workspace import TASK_NAME
+from tidemill_core.settings import TASK_NAME, load_settings
 
 _RECENT = 1000
 

@@ -48,7 +48,8 @@ def write_backup(
     """Write a backup of a workspace that may be in use; the file appears once it is whole.
 
     Raises:
-        DataError: FILE_CHANGED, a file vanished while it was copied.
+        DataError: NOTHING_TO_BACK_UP, the database has no rows; FILE_CHANGED, a file vanished
+            while it was copied.
         FileExistsError: there is such a file.
         ObjectStorageUnavailable, ObjectStorageRefused: versions cannot be fetched.
         OSError: it cannot be written.
@@ -59,6 +60,12 @@ def write_backup(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         database = Path(folder) / DATABASE
         counts = _copy_out(settings, database, on_progress)
+        if not any(counts.values()):
+            rule = (
+                f"the workspace with the state directory {settings.state_dir} has nothing to back "
+                "up: run the command in the folder of the workspace that you mean"
+            )
+            raise DataError("NOTHING_TO_BACK_UP", rule)
         DatasetCopies.of(settings).fetch_all()
         if (stored := ModelRepository.of(settings).stored) is not None:
             stored.fetch_all()

@@ -9,6 +9,7 @@ from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder
+from tidemill_core.settings.forms import TASK_NAME
 from tidemill_core.settings.labels import LabelNames
 from tidemill_core.settings.problems import WORKSPACE_FILE, problems_named
 from tidemill_core.settings.schedule import ScheduleSettings
@@ -26,7 +27,6 @@ from tidemill_core.settings.sources import FilesSource, HttpSource, SourceSettin
 from tidemill_core.settings.task_kind import TaskKind
 from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.workspace import (
-    TASK_NAME,
     Port,
     Settings,
     load_settings,

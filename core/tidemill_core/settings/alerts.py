@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from tidemill_core.domain.alert import AlertKind, Severity
+from tidemill_core.settings.forms import HttpUrl, MailAddress, of_form
 
 
 def _http_url(value: SecretStr) -> SecretStr:
@@ -16,6 +17,13 @@ def _http_url(value: SecretStr) -> SecretStr:
 
 _SecretUrl = Annotated[SecretStr, AfterValidator(_http_url)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
+_ReportUrl = Annotated[
+    str,
+    of_form(
+        r"(https?://\S*\{report_id\}\S*)?",
+        "must be a URL with {report_id} in it, such as https://example.com/reports/{report_id}",
+    ),
+]
 SinkName = Literal["log", "slack", "pagerduty", "webhook", "smtp"]
 
 
@@ -35,7 +43,7 @@ class PagerDutySettings(_SettingsSection):
 
     routing_key: _Secret
     """The integration key."""
-    url: Annotated[str, Field(pattern="^https?://")] = "https://events.pagerduty.com"
+    url: HttpUrl = "https://events.pagerduty.com"
     """Address of the Events API; https://events.eu.pagerduty.com in Europe."""
 
 
@@ -61,9 +69,9 @@ class SmtpSettings(_SettingsSection):
     """Name to log in with; empty does not log in."""
     password: SecretStr = SecretStr("")
     """The name's password."""
-    sender: str = Field(min_length=3, pattern=r"^[^\s@<>]+@[^\s@<>]+$")
+    sender: MailAddress
     """Address that the mail is from."""
-    recipients: list[Annotated[str, Field(pattern=r"^[^\s@<>]+@[^\s@<>]+$")]] = Field(min_length=1)
+    recipients: list[MailAddress] = Field(min_length=1)
     """Addresses that the mail is for."""
 
 
@@ -91,7 +99,7 @@ class AlertSettings(_SettingsSection):
     """The first route that takes an alert decides; without one it goes to all sinks."""
     cool_down_minutes: float = Field(default=60.0, ge=0.0, le=10_080)
     """How long after it was resolved a problem that returns is not sent, in minutes."""
-    report_url: str = Field(default="", pattern=r"^(https?://\S*\{report_id\}\S*)?$")
+    report_url: _ReportUrl = ""
     """Address of your page of a report, with `{report_id}` in it; empty names the command that
     shows the report."""
 

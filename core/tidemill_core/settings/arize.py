@@ -2,7 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from tidemill_core.settings.forms import of_form
+
+_Url = Annotated[
+    str,
+    of_form(
+        r"https?://[^/]+.*[^/]",
+        "must be a URL that begins with https:// or http:// and ends without a slash",
+    ),
+]
 
 
 class ArizeSettings(BaseModel):
@@ -14,7 +24,7 @@ class ArizeSettings(BaseModel):
     """The space's API key; empty: nothing is sent."""
     space_id: str = ""
     """The space's id."""
-    url: Annotated[str, Field(pattern=r"^https?://[^/]+.*[^/]$")] = "https://api.arize.com/v1"
+    url: _Url = "https://api.arize.com/v1"
     """Address of its API."""
     send_texts: bool = False
     """Whether stored texts are sent too. What is sent, `tidemill erase` cannot erase."""

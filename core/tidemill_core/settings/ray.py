@@ -1,6 +1,18 @@
 """The Ray cluster that shares the work of jobs."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict
+
+from tidemill_core.settings.forms import of_form
+
+_Address = Annotated[
+    str,
+    of_form(
+        r"(auto|[^\s/@:]+:[0-9]{1,5})?",
+        "must be a host and a port such as 10.0.0.1:6379, or auto",
+    ),
+]
 
 
 class RaySettings(BaseModel):
@@ -8,6 +20,6 @@ class RaySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str = Field(default="", pattern=r"^(auto|[^\s/@:]+:[0-9]{1,5})?$")
+    address: _Address = ""
     """The cluster's head as `host:port`, or `auto` for the cluster that runs on this machine. This
     machine must be one of its nodes. Empty: jobs work in their own processes."""

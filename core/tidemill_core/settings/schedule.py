@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from tidemill_core.counted import counted
+
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _FIELDS = 5
 _MAX_LENGTH = 100
@@ -28,7 +30,7 @@ def _crontab(expression: str) -> str:
 
     problem = "not a crontab expression: "
     if (found := len(expression.split())) != _FIELDS:
-        raise ValueError(f"{problem}it has {found} field(s); {_RULE}")
+        raise ValueError(f"{problem}it has {counted(found, 'field')}; {_RULE}")
     if len(expression) > _MAX_LENGTH:
         raise ValueError(f"{problem}it is longer than {_MAX_LENGTH} characters")
     try:

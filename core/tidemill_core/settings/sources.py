@@ -16,14 +16,28 @@ from pydantic import (
 )
 
 from tidemill_core.errors import ConfigurationError
+from tidemill_core.settings.forms import HttpUrl, of_form
 
 _Path = Annotated[
     str,
     BeforeValidator(lambda value: value.as_posix() if isinstance(value, Path) else value),
     Field(min_length=1),
 ]
-_DottedPath = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
-_Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_DottedPath = Annotated[
+    str, of_form(r"[^.]+(\.[^.]+)*", "must be names with dots between them, such as data.tickets")
+]
+_Variable = Annotated[
+    str,
+    of_form(
+        r"[A-Za-z_][A-Za-z0-9_]*",
+        "must be the name of an environment variable: letters, digits and _",
+    ),
+]
+_Delimiter = Annotated[
+    str,
+    Field(min_length=1, max_length=1),
+    of_form(r'[^"\r\n]', "must not be a quote or the end of a line"),
+]
 
 
 class _SourceSettings(BaseModel):
@@ -39,7 +53,7 @@ class FilesSource(_SourceSettings):
     format: Literal["csv", "jsonl", "parquet"] | None = None
     """The format of the files; unset: by suffix, which is .csv, .tsv, .jsonl, .ndjson or .parquet.
     .gz, .bz2, .xz or .zst may follow for CSV and JSON Lines."""
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1, pattern=r'^[^"\r\n]$')
+    delimiter: _Delimiter | None = None
     """The delimiter of a CSV file's columns; unset: a tab in .tsv, otherwise a comma."""
     text_column: str = Field(default="text", min_length=1)
     """The column with the text."""
@@ -107,7 +121,7 @@ class HttpSource(_SourceSettings):
     """A third party's API that answers JSON over HTTP."""
 
     kind: Literal["http"]
-    url: str = Field(pattern=r"^https?://[^/]+")
+    url: HttpUrl
     """The URL of the first page; it may have fixed parameters."""
     items: _DottedPath | None = None
     """The path of the list of items in a response: `data.tickets`; unset: the response itself."""

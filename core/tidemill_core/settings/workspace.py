@@ -19,6 +19,7 @@ from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
 from tidemill_core.settings.folders import absolute_folder, storage_url
+from tidemill_core.settings.forms import TaskName
 from tidemill_core.settings.problems import (
     PREFIX,
     WORKSPACE_FILE,
@@ -44,8 +45,6 @@ from tidemill_core.settings.tracing import TracingSettings
 from tidemill_core.settings.tracking import TrackingSettings
 from tidemill_core.triton.addresses import with_stand_in
 
-TASK_NAME = r"^[a-z][a-z0-9_]{0,39}$"
-
 Port = Annotated[int, Field(ge=1, le=65535)]
 StorageUrl = Annotated[str, AfterValidator(storage_url)]
 
@@ -57,7 +56,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
-    tasks: dict[Annotated[str, Field(pattern=TASK_NAME)], TaskSettings] = {}
+    tasks: dict[TaskName, TaskSettings] = {}
     """The tasks, by name."""
     state_dir: Path = Path("var")
     """Folder of the database, datasets, spool, keys and logs. Private to Tidemill."""

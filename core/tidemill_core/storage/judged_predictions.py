@@ -59,13 +59,17 @@ def judged_predictions(
 
 def evidence_mark(database: Database, task: str) -> str:
     """Return a text that changes with a task's feedback, people's labels, and released holds."""
-    newest = (
-        select(func.max(feedback.c.sequence)).where(feedback.c.task == task),
-        select(func.max(label_items.c.resolve_time)).where(label_items.c.task == task),
-        select(func.max(feedback_holds.c.resolve_time)).where(feedback_holds.c.task == task),
-    )
+    newest = {
+        "feedback": feedback.c.sequence,
+        "label": label_items.c.resolve_time,
+        "release": feedback_holds.c.resolve_time,
+    }
     with database.read() as connection:
-        return " ".join(str(connection.scalar(each)) for each in newest)
+        found = {
+            what: connection.scalar(select(func.max(column)).where(column.table.c.task == task))
+            for what, column in newest.items()
+        }
+    return ", ".join(f"{what} {value or 'none'}" for what, value in found.items())
 
 
 def people_labels(database: Database, task: str) -> dict[str, str]:

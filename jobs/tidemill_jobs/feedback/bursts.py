@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc, ndtr
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.feedback import JudgedPrediction
 
 MIN_VERDICTS = 10
@@ -179,8 +180,8 @@ def _burst(label: str, within: _Pushed, everything: _Pushed, direction: _Directi
     if not is_glaring and not _is_bold(verdicts, _confidences(everything, peers)):
         return None
     detail = (
-        f"{len(suspects)} source(s) {direction.verb} {label!r} in {count} of their {total} "
-        f"corrections ({count / total:.0%}); all others do in {share:.1%} of theirs"
+        f"{counted(len(suspects), 'source')}: {count} of {total} corrections "
+        f"({count / total:.0%}) {direction.verb} {label!r}; {share:.1%} of all others' do"
     )
     return Burst(label, detail, tuple(verdicts), count * math.log(count / total / share))
 

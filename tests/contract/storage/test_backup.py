@@ -11,6 +11,7 @@ import pytest
 from tests.contract.storage.values import NOW, prediction, verdict
 from tidemill_core.backup.restore import DamagedBackup, NotEmpty, restore_backup
 from tidemill_core.backup.write import write_backup
+from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.storage import Storage, open_storage
@@ -120,6 +121,14 @@ def test_files_are_not_replaced(backup: Path, tmp_path: Path) -> None:
         restore_backup(settings, backup, ignored)
     assert kept.read_bytes() == b"mine"
     assert names(settings.state_dir) == {"tidemill.db"}
+
+
+def test_an_empty_workspace_has_no_backup(tmp_path: Path) -> None:
+    """A backup from the wrong folder fails, and leaves no file."""
+    with pytest.raises(DataError, match="new/var has nothing to back up") as refusal:
+        write_backup(workspace(tmp_path / "new"), tmp_path / "empty.tar", "0.1.0", NOW, ignored)
+    assert refusal.value.reason == "NOTHING_TO_BACK_UP"
+    assert [each.name for each in tmp_path.iterdir()] == ["new"]
 
 
 def test_an_existing_file_is_not_overwritten(backup: Path, filled: Settings) -> None:

@@ -46,7 +46,11 @@ def test_invalid_argument() -> None:
 
 
 def test_not_found() -> None:
-    """The reason has the kind of what is missing, and the message its name."""
+    """The reason has the kind of what is missing; the message has the name and what lists all."""
     error = NotFound("model version", "support/3")
     assert error.reason == "MODEL_VERSION_NOT_FOUND"
-    assert str(error) == "there is no model version 'support/3'"
+    assert (
+        str(error) == "there is no model version 'support/3'; `tidemill models list` shows "
+        "what there is"
+    )
+    assert str(NotFound("rollout", "support 3")) == "there is no rollout 'support 3'"

@@ -105,7 +105,31 @@ def test_wrong_values(text: str, name: str) -> None:
         ),
         ("[tasks.support]", "tasks.support: sources: name at least one"),
         ("[tasks.support]\nsources = []", "tasks.support: sources: name at least one"),
-        ("[tasks.Bad]", "tasks.Bad is 'Bad': must match the pattern '^[a-z]"),
+        ("[tasks.Bad]", "tasks.Bad is 'Bad': must be a name of up to 40 of a-z"),
+        ('[ray]\naddress = "head"', "is 'head': must be a host and a port such as 10.0.0.1:6379"),
+        ('[arize]\nurl = "https://x/"', "must be a URL that begins with https:// or http:// and"),
+        ('[alerts]\nreport_url = "https://x"', "must be a URL with {report_id} in it"),
+        (
+            '[alerts.smtp]\nhost = "x"\nsender = "mill"\nrecipients = ["a@b"]',
+            "alerts.smtp.sender is 'mill': must be a mail address such as ana@example.com",
+        ),
+        ('[alerts.pagerduty]\nrouting_key = "x"\nurl = "x"', "url: must be a URL that begins"),
+        (
+            '[tasks.t]\nsources = [{ kind = "http", url = "ftp://x" }]',
+            "tasks.t.sources.0.url: must be a URL that begins with https:// or http://",
+        ),
+        (
+            '[tasks.t]\nsources = [{ kind = "http", url = "http://x", text_field = "a..b" }]',
+            "is 'a..b': must be names with dots between them, such as data.tickets",
+        ),
+        (
+            '[tasks.t]\nsources = [{ kind = "sql", url_env = "A-B", cursor_column = "id" }]',
+            "is 'A-B': must be the name of an environment variable",
+        ),
+        (
+            '[tasks.t]\nsources = [{ path = "a", delimiter = \'"\' }]',
+            "must not be a quote or the end of a line",
+        ),
         (
             '[tasks.t]\nsources = [{ path = "a", delimiter = "ab" }]',
             "tasks.t.sources.0.delimiter is 'ab': must have at most 1 character",

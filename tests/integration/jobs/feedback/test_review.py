@@ -81,7 +81,7 @@ def test_an_attack_is_held_and_named(context: JobContext) -> None:
     [attack] = report.details["attacks"]
     assert (attack["label"], attack["count"]) == ("label 1", 60)
     assert attack["sources"] == ["bad 0", "bad 1", "bad 2"]
-    assert "3 source(s) give the label 'label 1' in 60 of their 60 corrections" in attack["why"]
+    assert "3 sources: 60 of 60 corrections (100%) give the label 'label 1'" in attack["why"]
     [alert] = context.storage.alerts.page("support", False, True, Page())[0]
     assert (alert.kind, alert.message) == ("feedback", report.summary)
 

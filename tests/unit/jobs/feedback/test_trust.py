@@ -83,7 +83,7 @@ def test_every_way_to_push_one_label_is_found(changes: dict[str, object]) -> Non
     bad = attack(20, **changes)
     bursts = find_bursts([*honest(20, 20), *bad])
     assert {id(each) for burst in bursts for each in burst.verdicts} == set(map(id, bad))
-    assert "3 source(s)" in bursts[0].detail
+    assert "3 sources:" in bursts[0].detail
 
 
 def test_a_label_that_is_taken_away_in_many_ways_is_found() -> None:

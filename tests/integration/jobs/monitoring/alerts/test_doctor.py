@@ -64,3 +64,16 @@ def test_each_sink_is_tried_and_its_test_alert_resolved(
     assert checks["alerts: slack"]["result"] == "fail"
     assert "403" in checks["alerts: slack"]["found"]
     assert "hush" not in json.dumps(checks)
+
+
+def test_wrong_settings_are_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong setting fails its own check; no sink is tried, and no traceback is printed."""
+    monkeypatch.chdir(tmp_path)
+    Path("tidemill.toml").write_text('[[alerts.routes]]\nsinks = ["fax"]\n', encoding="utf-8")
+    assert run(["doctor", "--alerts", "--json"]) == 1
+    printed = capfd.readouterr()
+    failed = [check["name"] for check in json.loads(printed.out) if check["result"] == "fail"]
+    assert failed == ["settings"]
+    assert printed.err == "error: failed: settings\n"

@@ -1,0 +1,36 @@
+"""Settings whose text has a form, and the words that say which."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def of_form(pattern: str, rule: str) -> AfterValidator:
+    """Return a validator that refuses a text that a pattern does not match as a whole.
+
+    Args:
+        pattern: the regular expression.
+        rule: what the error says; a pattern tells nobody what to write.
+    """
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(rule)
+        return text
+
+    return AfterValidator(check)
+
+
+TASK_NAME = r"[a-z][a-z0-9_]{0,39}"
+
+TaskName = Annotated[
+    str,
+    of_form(TASK_NAME, "must be a name of up to 40 of a-z, 0-9 and _, starting with a letter"),
+]
+HttpUrl = Annotated[
+    str, of_form(r"https?://[^/].*", "must be a URL that begins with https:// or http://")
+]
+MailAddress = Annotated[
+    str, of_form(r"[^\s@<>]+@[^\s@<>]+", "must be a mail address such as ana@example.com")
+]
