@@ -10,6 +10,7 @@ import structlog
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.job import JobRun
+from tidemill_core.domain.model import ModelState
 from tidemill_core.errors import StorageUnavailable, TaskGone, TidemillError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
@@ -97,6 +98,20 @@ def failure(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def ending(result: Result) -> str:
+    """Return how a run that succeeded ended, as people read it on the run."""
+    match result:
+        case {"state": ModelState.REJECTED, "model_version": version, "reason": reason}:
+            return f"version {version} was rejected: {reason}"
+        case {"state": ModelState.AWAITING_APPROVAL, "model_version": version}:
+            return f"version {version} waits for an approval"
+        case {"skipped": reason}:
+            return f"skipped: {reason}"
+        case {"summary": str(sentence)} | {"decision": _, "reason": str(sentence)} if sentence:
+            return sentence
+    return "done"
+
+
 def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, clock: Clock) -> bool:
     """Do a run's work, close the run, and return whether it succeeded."""
     heart = Heart(run.run_id, store, clock)
@@ -111,7 +126,7 @@ def execute(run: JobRun, work: Callable[[Progress], Result], store: JobStore, cl
         message = failure(error)
         _close(heart, lambda: store.fail(run.run_id, message, clock()))
         return False
-    _close(heart, lambda: store.succeed(run.run_id, result, clock()))
+    _close(heart, lambda: store.succeed(run.run_id, result, clock(), ending(result)))
     return True
 
 

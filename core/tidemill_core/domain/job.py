@@ -84,7 +84,7 @@ class JobRun:
         trigger: what asked for it; a `Trigger`.
         fire_time: the last scheduled time that it covers; None if it covers none.
         progress: fraction done, in [0, 1].
-        message: what it is doing now.
+        message: what it is doing now; once it ended, how.
         result: its result, once it SUCCEEDED.
         error: why it FAILED, as `REASON: message`.
         cancel_requested: whether someone asked it to stop.

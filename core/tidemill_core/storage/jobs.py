@@ -125,9 +125,11 @@ class JobStore:
             alive = connection.execute(change.values(**values)).rowcount
             return get_run(connection, run_id) if alive else None
 
-    def succeed(self, run_id: str, result: Mapping[str, Any], now: datetime) -> None:
-        """Close a run that succeeded."""
-        values = {"progress": 1.0, "message": "done", "result": dict(result)}
+    def succeed(
+        self, run_id: str, result: Mapping[str, Any], now: datetime, ending: str = "done"
+    ) -> None:
+        """Close a run that succeeded; `ending` says in a sentence how."""
+        values = {"progress": 1.0, "message": ending, "result": dict(result)}
         self._close(run_id, JobRunState.SUCCEEDED, values, now)
 
     def fail(self, run_id: str, error: str, now: datetime) -> None:

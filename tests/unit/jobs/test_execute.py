@@ -1,9 +1,9 @@
-"""What a failed run shows."""
+"""What a run shows once it ended."""
 
 import errno
 
 from tidemill_core.errors import DataError
-from tidemill_jobs.execute import failure
+from tidemill_jobs.execute import ending, failure
 
 
 def test_a_failed_run_shows_a_reason_and_what_to_do() -> None:
@@ -13,3 +13,17 @@ def test_a_failed_run_shows_a_reason_and_what_to_do() -> None:
     assert failure(full).startswith("DISK_FULL: the disk of /models/3 is full: free some space")
     assert failure(OSError(errno.ENOSPC, "No space")).startswith("DISK_FULL: the disk is full")
     assert failure(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_a_run_that_succeeded_shows_how_it_ended() -> None:
+    """A rejected version, one that waits, a report and a decision are named; the rest is done."""
+    reason = "gate champion: 2.1 points below the champion"
+    judged = {"model_version": 3, "state": "REJECTED", "reason": reason}
+    assert ending(judged) == f"version 3 was rejected: {reason}"
+    assert ending({**judged, "state": "AWAITING_APPROVAL"}) == "version 3 waits for an approval"
+    assert ending({**judged, "state": "CHAMPION"}) == "done"
+    assert ending({"skipped": "no classes"}) == "skipped: no classes"
+    assert ending({"verdict": "ALERT", "summary": "too slow"}) == "too slow"
+    assert ending({"decision": "ROLL_BACK", "reason": "more errors"}) == "more errors"
+    assert ending({"decision": "TOO_FEW", "reason": ""}) == "done"
+    assert ending({}) == "done"

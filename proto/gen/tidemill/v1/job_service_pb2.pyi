@@ -326,7 +326,7 @@ class JobRun(_message.Message):
     progress: _builtins.float
     """Fraction done, in [0, 1]."""
     message: _builtins.str
-    """What it is doing now."""
+    """What it is doing now; once it ended, how: "done", or that its version was rejected, and why."""
     error: _builtins.str
     """Why it failed, as "REASON: message"."""
     cancel_requested: _builtins.bool

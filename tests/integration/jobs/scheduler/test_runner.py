@@ -15,6 +15,7 @@ from tests.plugins.waiting import wait_until
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.engine import BUSY_TIMEOUT_SECONDS
+from tidemill_jobs.execute import execute
 from tidemill_jobs.runner import (
     CANCEL_GRACE,
     MAX_CONCURRENT_RUNS,
@@ -57,6 +58,20 @@ def test_a_run_that_succeeds(workspace: Workspace) -> None:
     assert done.create_time <= (done.start_time or now()) <= (done.end_time or now())
     runner.stop()
     assert workspace.get(run) == done
+
+
+def test_a_run_whose_version_was_rejected_says_so(workspace: Workspace) -> None:
+    """The run SUCCEEDED, and its message names the rejected version and the reason."""
+    run = workspace.queue("retrain")
+    claimed = workspace.storage.jobs.claim(now())
+    assert claimed is not None
+    judged = {"model_version": 3, "state": "REJECTED", "reason": "gate accuracy: 0.51"}
+    assert execute(claimed, lambda _progress: judged, workspace.storage.jobs, now)
+    done = workspace.get(run)
+    assert (done.state, done.message) == (
+        SUCCEEDED,
+        "version 3 was rejected: gate accuracy: 0.51",
+    )
 
 
 @pytest.mark.parametrize(
