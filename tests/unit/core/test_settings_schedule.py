@@ -23,10 +23,11 @@ from tidemill_core.settings import load_settings
         ("* * * * 8", "day-of-week"),
         ("* * * * 5-1", "day-of-week"),
         ("* * * * sat-sun", "0 and 7 are Sunday"),
-        ("0 0 30 2 *", "day must exist"),
-        ("0 0 31 2 *", "day must exist"),
-        ("0 0 31 4,6,9,11 *", "day must exist"),
+        ("0 0 30 2 *", "it never fires: there is no such day in such a month"),
+        ("0 0 31 2 *", "it never fires: there is no such day in such a month"),
+        ("0 0 31 4,6,9,11 *", "it never fires: there is no such day in such a month"),
         ("0 0 */20 * 1L", "never fires"),
+        ("0 0 31 feb x", "Bad day-of-week"),
     ],
 )
 def test_a_wrong_crontab_is_named(
