@@ -33,6 +33,8 @@ ErrorInfo and documentation, and builds its message from its arguments.
 from difflib import get_close_matches
 from functools import lru_cache
 
+from tidemill_core.counted import counted
+
 
 class TidemillError(Exception):
     """Root of all deliberate errors."""
@@ -69,10 +71,11 @@ class UnknownLabel(InvalidArgument):
         # Errors travel as gRPC metadata, which must stay small.
         close = " or ".join(repr(each[:100]) for each in _similar(given, known))
         meant = f"; did you mean {close}?" if close else "."
+        labels = counted(len(known), "label")
         super().__init__(
             self.reason,
             "label",
-            f"{given!r} is not one of the {len(known)} labels of {task!r}{meant} {advice}".rstrip(),
+            f"{given!r} is not one of the {labels} of {task!r}{meant} {advice}".rstrip(),
         )
 
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tidemill_core.counted import counted
 from tidemill_core.durable import STAGED, move_folder, sha256_of, sync
 from tidemill_core.object_errors import ObjectDamaged, ObjectGone, converted, without_user
 from tidemill_core.object_files import open_files
@@ -184,7 +185,7 @@ class ObjectStorage:
             except FileNotFoundError as error:
                 raise ObjectGone(wanted.key) from error
         if (size := target.stat().st_size) != wanted.size:
-            detail = f"it has {size:,} bytes instead of {wanted.size:,}"
+            detail = f"it has {counted(size, 'byte')} instead of {wanted.size:,}"
         elif sha256_of(target) != wanted.sha256:
             detail = "its SHA-256 is not the one that was written"
         else:

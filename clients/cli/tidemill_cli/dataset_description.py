@@ -10,6 +10,7 @@ from tidemill_cli.local import missing_module
 from tidemill_cli.messages import to_json
 from tidemill_cli.output import percent, print_fields, say
 from tidemill_cli.section import Section, print_section
+from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import has_rows, read_manifest
 from tidemill_core.domain.split import Split
 
@@ -58,7 +59,7 @@ def summary(version: Description) -> dict[str, Any]:
     labels_agree = ""
     if texts := agreement.get("texts"):
         share = percent(agreement["agreed"] / texts)
-        labels_agree = f"{share} of {texts} texts that were labeled more than once"
+        labels_agree = f"{share} of {counted(texts, 'text')} labeled more than once"
     return {
         "dataset version": version["dataset_version"],
         "task": version["task"],

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tidemill_cli.dataset_files import read_examples
 from tidemill_cli.output import bar, print_table, stdout
+from tidemill_core.counted import counted
 from tidemill_core.dataset_folder import EXAMPLES_FILE, read_manifest
 from tidemill_core.domain.dataset import label_changes
 
@@ -76,7 +77,9 @@ def print_difference(found: Mapping[str, Any]) -> None:
     columns = ("label", "before", "after", "change", "share", "", "moved by", "")
     print_table(columns, _moves(moved), empty="no label's count differs")
     if others := len(found["label_changes"]) - len(moved):
-        console.print(f"{others} other labels: the same number of rows, and nearly the same share")
+        console.print(
+            f"{counted(others, 'other label')}: the same number of rows, and nearly the same share"
+        )
     for kind, rows in found.get("rows", {}).items():
         if rows:
             console.print(f"\n{KINDS[kind]}:")

@@ -32,6 +32,7 @@ from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
 from tidemill_cli.output import print_json, print_table, say
 from tidemill_cli.tasks import collect_of
 from tidemill_core.clock import system_clock
+from tidemill_core.counted import counted
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
@@ -151,7 +152,7 @@ def export(
     done = {"dataset_version": folder.name, "file": file, "rows": count}
     print_one({**done, "changed_cells": changed}, done, as_json)
     if changed:
-        say(f"{changed} cells look like formulas and got a ' in front; --raw keeps them", "yellow")
+        say(f"got a ' in front: {counted(changed, 'cell')} like a formula; see --raw", "yellow")
 
 
 @app.command(epilog="Example: tidemill datasets gc --keep 5 --keep-days 30 --yes")

@@ -175,7 +175,8 @@ def _toml_string(text: str) -> str:
 
 
 def _print_next(folder: Path, task: str, summary: Summary) -> None:
-    say(f"wrote {folder / WORKSPACE_FILE}: {summary.rows} examples with {summary.labels} labels")
+    found = f"{counted(summary.rows, 'example')} with {counted(summary.labels, 'label')}"
+    say(f"wrote {folder / WORKSPACE_FILE}: {found}")
     if summary.others:
         say(f"left out, without a text or label or unreadable: {counted(summary.others, 'row')}")
     say("next:")

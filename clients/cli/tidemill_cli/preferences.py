@@ -18,6 +18,7 @@ from tidemill_cli.preference_export import Format, rows_by_split, write_export
 from tidemill_cli.preference_statistics import Statistics, statistics_of
 from tidemill_cli.tasks import collect_of, the_task
 from tidemill_client import TidemillClient
+from tidemill_core.counted import counted
 from tidemill_core.domain import preference as domain
 
 PairTask = Annotated[
@@ -151,7 +152,7 @@ def export(
     exported = sum(map(len, rows.values()))
     ties = len(pairs) - exported
     if not exported:
-        raise CommandFailed(f"there is nothing to export: {ties} of {len(pairs)} pairs are ties")
+        raise CommandFailed(f"nothing to export; ties: {ties} of {counted(len(pairs), 'pair')}")
     try:
         files = write_export(folder, rows, file_format)
     except OSError as error:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tritonclient.grpc import service_pb2
 
+from tidemill_core.counted import counted
 from tidemill_core.errors import (
     DeadlineExceeded,
     ModelOutputInvalid,
@@ -90,7 +91,7 @@ def probabilities(
         raise ModelOutputInvalid(model_name, version, f"outputs {names}, not [{OUTPUT_NAME!r}]")
     shape = tuple(response.outputs[0].shape)
     if len(shape) != 2 or shape[0] != rows or shape[1] < 1:
-        raise ModelOutputInvalid(model_name, version, f"shape {shape} to {rows} rows")
+        raise ModelOutputInvalid(model_name, version, f"shape {shape} to {counted(rows, 'row')}")
     contents = response.raw_output_contents
     sizes = [len(content) for content in contents]
     if sizes != [_FLOAT_BYTES * math.prod(shape)]:

@@ -11,6 +11,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.labeling import LabelReason, LabelRequest
 from tidemill_core.domain.split import Split
@@ -120,7 +121,7 @@ def suspected_errors(examples: pl.DataFrame, limit: int, progress: Progress) -> 
     probabilities = np.zeros((len(rows), len(labels)))
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=_SEED).split(texts, numbers)
     for done, (others, fold) in enumerate(folds):
-        progress(0.2 + 0.7 * done / _FOLDS, f"checking the labels of {len(rows)} rows")
+        progress(0.2 + 0.7 * done / _FOLDS, f"checking the labels of {counted(len(rows), 'row')}")
         model = _classifier().fit(texts[others], numbers[others])
         probabilities[fold] = model.predict_proba(texts[fold])
     found = find_label_issues(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.feedback import (
     FeedbackHold,
     HoldReason,
@@ -117,8 +118,8 @@ def _of_poor_sources(
 ) -> Iterator[Suspicion]:
     """Yield the verdicts of sources that people's labels contradict too often."""
     poor = {
-        source: f"people's labels agree with {reputation.right} of the source's "
-        f"{reputation.right + reputation.wrong} verdicts that were checked"
+        source: f"people's labels agree with {reputation.right} of "
+        f"{counted(reputation.right + reputation.wrong, 'checked verdict')} of the source"
         for source, reputation in sources.items()
         if source not in settings.trust and reputation.is_below(settings.min_source_agreement)
     }
@@ -141,7 +142,7 @@ def _over_limit(
         day = each.create_time.date()
         given[each.source, day] += 1
         if given[each.source, day] > limit and _is_new(each):
-            detail = f"the source gave more than {limit} verdicts on {day}"
+            detail = f"the source gave more than {counted(limit, 'verdict')} on {day}"
             yield Suspicion(each, HoldReason.LIMIT, each.label or "", detail)
 
 

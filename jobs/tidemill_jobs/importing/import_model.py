@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.job import IMPORT_MODEL
 from tidemill_core.domain.job_parameters import ImportModelParameters
 from tidemill_core.domain.split import Split
@@ -86,7 +87,7 @@ def _length(
     """Return the ids in a row: the model's own, those asked for, or as many as the texts need."""
     if fixed is not None and asked.max_length not in (0, fixed):
         expected = f"--max-length {fixed}, or none"
-        raise ModelRefused(f"the model takes rows of {fixed} ids only", expected)
+        raise ModelRefused(f"the model takes rows of {counted(fixed, 'id')} only", expected)
     return fixed or asked.max_length or sequence_length(tokenizer, texts)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_jobs.importing.refusal import ModelRefused
 
@@ -79,7 +80,7 @@ def task_labels(
         )
     if missing := set(learned) - set(named):
         raise ModelRefused(
-            f"the model has {len(named)} labels, without {_listed(missing)}",
+            f"the model has {counted(len(named), 'label')}, without {_listed(missing)}",
             f"the {len(set(learned))} labels of the task's training rows",
         )
     return named

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 from tokenizers import Tokenizer
 
+from tidemill_core.counted import counted
 from tidemill_core.model_repository import ReliabilityBin, TrainingRecord
 from tidemill_core.text import TextEncoder
 from tidemill_jobs.context import Progress, part
@@ -202,7 +203,9 @@ def _finite(answers: Numbers) -> Numbers:
         ModelRefused: some are not.
     """
     if wrong := int((~np.isfinite(answers)).any(axis=1).sum()):
-        what = f"the model answers {wrong} of {len(answers)} texts with NaN or infinity"
+        what = (
+            f"the model answers {wrong:,} of {counted(len(answers), 'text')} with NaN or infinity"
+        )
         raise ModelRefused(what, "finite numbers")
     return answers
 

@@ -113,8 +113,8 @@ def _judge(details: Mapping[str, Any], found: Sequence[Burn]) -> Finding:
     burning = [burn for burn in found if burn.alerts]
     p99 = details.get("p99_latency_ms")
     failures = (
-        f"; {burn.failed_count} of {burn.total_count} texts failed in {burn.long_hours:g} h, "
-        f"{burn.long_burn_rate:.1f} times the error budget"
+        f"; {burn.failed_count:,} of {counted(burn.total_count, 'text')} failed in "
+        f"{burn.long_hours:g} h, {burn.long_burn_rate:.1f} times the error budget"
         for burn in burning
     )
     summary = "".join((_latency_summary(details, p99), *failures))

@@ -10,6 +10,7 @@ import stamina
 import structlog
 
 from tidemill_core.clock import Clock
+from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateResult, GateVerdict
 from tidemill_core.domain.model import ModelState, ModelVersion
 from tidemill_core.domain.pause import ReleasePause
@@ -209,4 +210,4 @@ def reason_of(results: Sequence[GateResult]) -> str:
     reasons = [found["champion" if compared else "accuracy"].reason]
     if not compared:
         reasons.append(found["champion"].reason)
-    return f"passed {passed} gates: {'; '.join(reasons)}"
+    return f"passed {counted(passed, 'gate')}: {'; '.join(reasons)}"

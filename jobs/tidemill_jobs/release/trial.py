@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import TidemillError
@@ -51,7 +52,8 @@ class WrongLabelCount(TidemillError):
 
     def __init__(self, name: str, found: int, expected: int) -> None:
         super().__init__(
-            f"{name} answers with {found} probabilities, but its manifest has {expected} labels"
+            f"{name} answers with {counted(found, 'number')}, but its manifest has "
+            f"{counted(expected, 'label')}"
         )
 
 

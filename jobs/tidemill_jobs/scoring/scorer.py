@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import stamina
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.model import ModelVersion, model_name
 from tidemill_core.errors import (
     DataError,
@@ -216,6 +217,6 @@ class Scorer:
                     advice = "choose the champion, a canary or the champion before"
                     raise VersionNotLoaded(version.task, version.number, advice) from error
         if found.shape[1] != len(version.labels):
-            detail = f"{found.shape[1]} probabilities, but its manifest has {len(version.labels)}"
-            raise DataError("WRONG_LABEL_COUNT", f"{version.name} answers {detail} labels")
+            detail = f"{found.shape[1]} numbers instead of {counted(len(version.labels), 'label')}"
+            raise DataError("WRONG_LABEL_COUNT", f"{version.name} answers with {detail}")
         return found

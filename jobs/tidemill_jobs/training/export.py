@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 import torch
 
+from tidemill_core.counted import counted
 from tidemill_core.errors import TidemillError
 from tidemill_core.onnx_session import open_session
 from tidemill_core.text import TextEncoder
@@ -34,7 +35,7 @@ class ExportMismatch(TidemillError):
     def __init__(self, model_format: str, largest_difference: float, labels_changed: int) -> None:
         super().__init__(
             f"the {model_format} export differs by up to {largest_difference:.2e} "
-            f"(at most {TOLERANCE:.0e} is allowed) and changes {labels_changed} labels"
+            f"(at most {TOLERANCE:.0e} is allowed) and changes {counted(labels_changed, 'label')}"
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidemill_core.clock import Clock
+from tidemill_core.counted import counted
 from tidemill_core.domain.job import IMPORT_MODEL, JobRun, Trigger
 from tidemill_core.domain.job_parameters import ImportModelParameters
 from tidemill_core.durable import sync
@@ -208,7 +209,9 @@ class _StoredFile:
             raise InvalidArgument("CHUNK_TOO_LARGE", "chunk.data", rule)
         self._size += len(data)
         if self._size > self._expected.size_bytes:
-            raise self._differs(f"is longer than the {self._expected.size_bytes:,} bytes announced")
+            raise self._differs(
+                f"is longer than the {counted(self._expected.size_bytes, 'byte')} announced"
+            )
         self._digest.update(data)
         self._file.write(data)
 
@@ -220,7 +223,7 @@ class _StoredFile:
         """
         if self._size < self._expected.size_bytes:
             raise self._differs(
-                f"ended after {self._size:,} of {self._expected.size_bytes:,} bytes"
+                f"ended after {self._size:,} of {counted(self._expected.size_bytes, 'byte')}"
             )
         if self._digest.hexdigest() != self._expected.sha256:
             raise self._differs("arrived damaged: its SHA-256 is different")

@@ -7,6 +7,7 @@ takes one out. A call that finds none is refused, with the time when there will 
 import time
 from collections.abc import Callable
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.access import Caller
 from tidemill_core.errors import ResourceExhausted
 
@@ -54,7 +55,8 @@ class RateLimits:
         bucket.filled = now
         if calls < 1.0:
             bucket.calls = calls
-            message = f"{caller.name!r} may begin {caller.requests_per_second:g} calls a second"
+            calls_allowed = counted(caller.requests_per_second, "call")
+            message = f"{caller.name!r} may begin {calls_allowed} a second"
             raise ResourceExhausted("RATE_LIMITED", message, (1.0 - calls) / rate)
         bucket.calls = calls - 1.0
 

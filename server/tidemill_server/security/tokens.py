@@ -87,7 +87,7 @@ class Tokens:
         if expires <= self._now():
             raise TokenExpired
         if expires > self._now() + hours * 3600 + LEEWAY_SECONDS:
-            raise InvalidToken(f"exp is more than {hours:g} hours away (auth.max_token_hours)")
+            raise InvalidToken(f"exp is more than auth.max_token_hours away ({hours:g} h)")
         return expires
 
     def _verified(self, token: str) -> Mapping[str, Any]:

@@ -90,10 +90,10 @@ def test_what_the_server_refuses_is_reported(tidemill: Tidemill) -> None:
 def test_nothing_to_export_is_said(tidemill: Tidemill, tmp_path: Path) -> None:
     """If no pair has a majority, no folder is created."""
     asked = ("export", "--task", "untrained", "--out", str(tmp_path / "pairs"))
-    assert "nothing to export: 0 of 0 pairs are ties" in tidemill(*asked, ends_with=1)
+    assert "nothing to export; ties: 0 of 0 pairs" in tidemill(*asked, ends_with=1)
     judge(tidemill, "untrained", "ana", "p", "x", "y")
     judge(tidemill, "untrained", "ben", "p", "y", "x")
-    assert "1 of 1 pairs are ties" in tidemill(*asked, ends_with=1)
+    assert "ties: 1 of 1 pair" in tidemill(*asked, ends_with=1)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -37,9 +37,10 @@ def replay_page(outcome: Values) -> str:
         "labels by people": f"{sum(labels.values()):,}, "
         f"{percent(sum(labels.values()) / outcome['rows'])} of the rows "
         f"({_counts(labels)})",
-        "verdicts by users": f"{feedback.get('corrections', 0):,} corrections, of them "
-        f"{feedback.get('mistakes', 0)} wrong; {feedback.get('confirmations', 0)} confirmations",
-        "time of the machine": f"{outcome['seconds'] / 60:.0f} minutes, of them "
+        "verdicts by users": f"{counted(feedback.get('corrections', 0), 'correction')}, of them "
+        f"{feedback.get('mistakes', 0)} wrong; "
+        f"{counted(feedback.get('confirmations', 0), 'confirmation')}",
+        "time of the machine": f"{counted(round(outcome['seconds'] / 60), 'minute')}, of them "
         f"{outcome['night_seconds'] / 60:.0f} for the nights' jobs",
     }
     title = f"{outcome['task']}: replay from {outcome['train_before']} to {outcome['until']}"
@@ -64,8 +65,9 @@ def headline(outcome: Values) -> str:
     interval = f"{100 * gain['low']:+.1f} to {100 * gain['high']:+.1f}"
     answered = sum(1 for version in outcome["versions"] if version["rows"])
     return (
-        f"Tidemill answered {percent(outcome['accuracy'])} of {outcome['rows']:,} texts right. The "
-        f"first version alone would have answered {percent(outcome['frozen_accuracy'])} right: "
+        f"Tidemill answered {percent(outcome['accuracy'])} of {counted(outcome['rows'], 'text')} "
+        "right. The first version alone would have answered "
+        f"{percent(outcome['frozen_accuracy'])} right: "
         f"{points} (95 % interval {interval}). Versions that answered: {answered}. Texts that "
         f"people labeled: {sum(outcome['labels'].values()):,}."
     )
@@ -169,7 +171,7 @@ def _first_signs(outcome: Values) -> str:
         count = len(outcome[f"{kind}_reports"])
         if times:
             days = (min(times) - _day(outcome["train_before"])).days
-            found.append(f"{kind}: {len(times)} of {count}, the first after {days} days")
+            found.append(f"{kind}: {len(times)} of {count}, the first after {counted(days, 'day')}")
         else:
             found.append(f"{kind}: none of {count}")
     return f"<p>Checks that found a problem: {text('; '.join(found))}.</p>\n"
@@ -203,7 +205,7 @@ def _estimates(outcome: Values) -> str:
     return (
         f"<h2>{title}</h2>\n{chart(title, [*axes.grid(), *bars, *dots])}"
         "<p>Each bar is a check's interval from labels and verdicts; each dot is the true accuracy "
-        f"of its window, which no check sees. {held} of {len(reports)} intervals hold the truth."
+        f"of its window, which no check sees. Intervals that hold it: {held} of {len(reports)}."
         "</p>\n"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from tidemill_core import dataset_folder
+from tidemill_core.counted import counted
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.dataset import Exclusion, Outcome, outcome_of
 from tidemill_core.errors import DataError
@@ -93,7 +94,7 @@ def _too_many(
     origin = rows.gather(bad["number"].head(1), ["origin"]).item()
     return DataError(
         "TOO_MANY_QUARANTINED",
-        f"source {source}: {len(bad)} of {total} rows since its last dataset version break a rule "
-        f"({counts}), more than max_quarantine_share = {share}; the first is {origin} "
-        f"({bad['rule'][0]}). Nothing was published; fix the source, or raise the share",
+        f"source {source}: {len(bad):,} of {counted(total, 'row')} since its last dataset "
+        f"version break a rule ({counts}), more than max_quarantine_share = {share}; the first is "
+        f"{origin} ({bad['rule'][0]}). Nothing was published; fix the source, or raise the share",
     )

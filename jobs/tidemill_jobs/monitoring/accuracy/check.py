@@ -1,5 +1,6 @@
 """The job `check_accuracy`: compares the champion's accuracy with that on its hold-out."""
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.label_names import Renames
 from tidemill_core.model_repository import ModelManifest
 from tidemill_core.storage.database import MAX_PAGE_SIZE, Page
@@ -39,7 +40,7 @@ def run(context: JobContext) -> Result:
     )
     answers = Answers(task, manifest.version, renames)
     evidence = read_evidence(storage.database, answers, now, monitoring.window_hours, limits)
-    context.progress(0.8, f"estimating from {len(evidence.audited)} audits")
+    context.progress(0.8, f"estimating from {counted(len(evidence.audited), 'audit')}")
     baselines = _baselines(storage.models, manifest, renames)
     finding = find(evidence, limits, baselines, context.task_settings.log_sample)
     subject = Subject(task, KIND, manifest.version, context.run_id, now)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.labeling import LabelItemState
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_jobs.monitoring.accuracy.baselines import Baselines, earlier_parts
@@ -148,11 +149,11 @@ def _counts(evidence: Evidence) -> dict[str, Any]:
 def _said(deciding: Estimate | None, limits: Limits, evidence: Evidence) -> str:
     if deciding is None:
         verdicts = evidence.verdict_count
-        alone = f"; {verdicts} verdicts of users alone are biased" if verdicts else ""
+        alone = f"; verdicts of users alone are biased (there are {verdicts:,})" if verdicts else ""
         return f"no audited prediction has a label yet{alone}"
     found = (
-        f"accuracy {deciding.accuracy:.3f} by {deciding.row_count} audits and all verdicts "
-        f"({deciding.low:.3f} to {deciding.high:.3f})"
+        f"accuracy {deciding.accuracy:.3f} by {counted(deciding.row_count, 'audit')} and all "
+        f"verdicts ({deciding.low:.3f} to {deciding.high:.3f})"
     )
     if limits.baseline is None:
         return f"{found}; the version has no accuracy on a hold-out to compare with"
@@ -166,8 +167,8 @@ def _fell(parts: Sequence[str]) -> str:
 
 def _missing(details: Mapping[str, Any]) -> str:
     needed, waiting = details["more_audits_needed"], details["waiting_audit_count"]
-    drawn = f" ({waiting} drawn ones wait for a label)" if waiting else ""
-    return f"about {needed} more audits would settle it{drawn}" if needed else ""
+    drawn = f" (drawn and waiting for a label: {waiting:,})" if waiting else ""
+    return f"about {counted(needed, 'more audit')} would settle it{drawn}" if needed else ""
 
 
 def _left_out(count: int, log_sample: float) -> str:
@@ -175,4 +176,4 @@ def _left_out(count: int, log_sample: float) -> str:
     if not count:
         return ""
     reason = f" (log_sample is {log_sample:g})" if log_sample < 1 else ""
-    return f"{count} verdicts do not count because their predictions are not stored{reason}"
+    return f"not counted, because the prediction is not stored: {counted(count, 'verdict')}{reason}"

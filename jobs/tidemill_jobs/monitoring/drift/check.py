@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.report import ReportVerdict
 from tidemill_core.model_repository import ModelManifest
 from tidemill_core.storage.database import Page
@@ -64,7 +65,7 @@ def _find(context: JobContext, manifest: ModelManifest) -> Finding:
     }
     if labels.note:
         return Finding(ReportVerdict.INSUFFICIENT, labels.note, details)
-    context.progress(0.2, f"reading texts of {count} predictions")
+    context.progress(0.2, f"reading texts of {counted(count, 'prediction')}")
     texts = read_texts(context, manifest, window, count)
     context.progress(0.7, "comparing the predictions with the reference")
     level = FALSE_ALARMS_A_NIGHT / len(context.settings.tasks)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
+from tidemill_core.counted import counted
 from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Answers, Trial
 from tidemill_jobs.training.evaluate import calibration_error, reliability
@@ -30,7 +31,8 @@ def judge_calibration(answers: Answers, largest: float) -> Finding:
         return not_applicable(f"fewer than {MIN_ROWS} hold-out rows")
     bins = reliability(answers.probabilities, answers.targets)
     error, by_chance = calibration_error(bins), _by_chance(answers.probabilities.max(axis=1))
-    reason = f"expected calibration error {error:.4f} on {len(answers.targets)} hold-out rows"
+    rows = counted(len(answers.targets), "hold-out row")
+    reason = f"expected calibration error {error:.4f} on {rows}"
     details = {"bins": [asdict(each) for each in bins if each.n]}
     allowed = largest + by_chance
     return limit(error, allowed, reason, details)

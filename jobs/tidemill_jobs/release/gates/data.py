@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.split import Split
 from tidemill_jobs.data.deciding.held_out_repeats import repeat_held_out
 from tidemill_jobs.release.gates.gate import MIN_ROWS, NO_CLASSES, Finding, limit, not_applicable
@@ -30,7 +31,8 @@ def leakage(trial: Trial) -> Finding:
         return not_applicable("the dataset has no training rows, or no hold-out rows")
     count = count_leaked(train, test, trial.limits.near_duplicate_similarity)
     share = count / len(test.texts)
-    reason = f"{count} training texts repeat a text of {len(test.texts)} hold-out rows"
+    rows = counted(len(test.texts), "hold-out row")
+    reason = f"training texts that repeat a text of {rows}: {count:,}"
     # One may always: it would be a large share of a small hold-out.
     return limit(share, max(MAX_LEAKED_SHARE, 1 / len(test.texts)), reason)
 
@@ -62,10 +64,11 @@ def judge_unknown(labels: Sequence[str], known: Sequence[str]) -> Finding:
     for label in known:
         del unknown[label]
     share = unknown.total() / len(labels)
-    reason = f"the candidate has the labels of all {len(labels)} hold-out rows"
+    rows = counted(len(labels), "hold-out row")
+    reason = f"the candidate has the labels of all {rows}"
     if unknown:
         named = ", ".join(sorted(unknown)[:_SHOWN])
-        reason = f"{unknown.total()} of {len(labels)} hold-out rows have labels it lacks: {named}"
+        reason = f"it lacks the labels of {unknown.total():,} of {rows}: {named}"
     # One row may always be unknown: a class with one example is on one side of the split.
     return limit(share, max(MAX_UNKNOWN_SHARE, 1 / len(labels)), reason)
 

@@ -10,6 +10,7 @@ import onnx
 import torch
 from torch import nn
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_core.errors import TidemillError
 from tidemill_jobs.importing.sandbox import address_space, confined_environment
@@ -126,5 +127,5 @@ def export(trial: Trial) -> Finding:
         raise
     except Exception as error:  # ONNX Runtime, torch and the file system have many
         raise ModelUnreadable(str(error)) from error
-    reason = f"probabilities differ by up to {largest:.1e} on {len(texts)} texts"
+    reason = f"probabilities differ by up to {largest:.1e} on {counted(len(texts), 'text')}"
     return limit(largest, TOLERANCE, reason)

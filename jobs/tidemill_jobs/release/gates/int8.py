@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import binom
 
+from tidemill_core.counted import counted
 from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Trial
 from tidemill_jobs.training.fit import answers_of
@@ -28,5 +29,5 @@ def int8(trial: Trial) -> Finding:
 def judge_changes(changed: int, texts: int) -> Finding:
     """Compare how many answers changed with the most that chance explains at MAX_CHANGED."""
     allowed = float(binom.ppf(1 - _CHANCE, texts, MAX_CHANGED))
-    reason = f"weights in int8 change the label of {changed} of {texts} texts"
+    reason = f"weights in int8 change the label of {changed:,} of {counted(texts, 'text')}"
     return limit(float(changed), allowed, reason)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_jobs.release.gates.gate import MIN_ROWS, Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Answers, Trial
@@ -28,7 +29,7 @@ def accuracy(trial: Trial) -> Finding:
     if not labels:
         return _without_hold_out(trial, least)
     found = float(trial.answers.right.mean())
-    measured = f"accuracy {found:.4f} on {len(labels)} hold-out rows"
+    measured = f"accuracy {found:.4f} on {counted(len(labels), 'hold-out row')}"
     details = {"confusion": _confusion(trial.answers, labels)}
     commonest = max(Counter(labels).values()) / len(labels)
     if len(labels) < MIN_ROWS:
@@ -85,8 +86,8 @@ def compare_rows(
     by_chance = int(binom.isf(ERROR_RATE, lost + won, 0.5)) if lost + won else 0
     allowed = max(margin, (2 * by_chance - lost - won) / rows)
     reason = (
-        f"accuracy {ours.mean():.4f} against the champion's {theirs.mean():.4f} on {rows} hold-out "
-        f"rows; {won} are right only now, {lost} only with the champion"
+        f"accuracy {ours.mean():.4f} against the champion's {theirs.mean():.4f} on "
+        f"{counted(rows, 'hold-out row')}; right only now: {won}, only with the champion: {lost}"
     )
     if lost - won > allowed * rows + _ROUNDING:
         reason += f"; at most {100 * allowed:.2f} points less could be chance"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.gate import GateVerdict
 from tidemill_jobs.release.gates.gate import Finding, limit
 from tidemill_jobs.release.serving import serve
@@ -30,7 +31,8 @@ def answers(trial: Trial) -> Finding:
     differing = int((~(difference <= TOLERANCE)).sum())  # NaN differs too
     largest = float(np.nan_to_num(difference.max(initial=0.0), nan=1.0))
     reason = (
-        f"{differing} of {len(texts)} texts are answered differently through Triton than offline; "
+        f"answered differently through Triton than offline: {differing:,} of "
+        f"{counted(len(texts), 'text')}; "
         f"probabilities differ by up to {largest:.1e}"
     )
     return limit(largest, TOLERANCE, reason)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.rollout import Evidence, Pair
 from tidemill_core.settings.rollout import RolloutSettings
 from tidemill_jobs.release.rollout.ratio import Share, ratio_interval
@@ -148,7 +149,7 @@ def _waits_for(stage: Stage, evidence: Evidence, settings: RolloutSettings, now:
         return "Triton has not loaded it yet"
     answers = evidence.answers.get(stage.percent, 0)
     if answers < settings.step_answers:
-        return f"{answers} of {settings.step_answers} answers in this step"
+        return f"{answers:,} of {counted(settings.step_answers, 'answer')} in this step"
     if now - stage.since < timedelta(hours=settings.step_hours):
         return f"less than {settings.step_hours:g} h in this step"
     return ""
@@ -159,7 +160,7 @@ def _bound(stage: Stage, evidence: Evidence, settings: RolloutSettings, now: dat
     if now - stage.start_time >= timedelta(hours=settings.max_hours):
         return f"{settings.max_hours:g} h"
     answers = _exposed(evidence)
-    return f"{answers} answers" if answers >= settings.max_answers else ""
+    return counted(answers, "answer") if answers >= settings.max_answers else ""
 
 
 def _exposed(evidence: Evidence) -> int:
@@ -177,8 +178,8 @@ def _summary(found: Findings, evidence: Evidence) -> str:
     if not (wrong.candidate or wrong.champion):
         return f"no answer of {evidence.judged} judged was wrong"
     return (
-        f"{wrong.candidate} wrong answers, and {wrong.champion} of the champion; by the shares of "
-        f"callers {low:.2f} to {high:.2f} times as often"
+        f"{counted(wrong.candidate, 'wrong answer')}, and {wrong.champion} of the champion; by the "
+        f"shares of callers {low:.2f} to {high:.2f} times as often"
     )
 
 

@@ -174,7 +174,7 @@ def test_audits_that_wait_are_counted(context: JobContext, answer: Answer, audit
     audit(answer("a" * 7))
     result = run(context)
     assert (result["audit_count"], result["waiting_audit_count"]) == (20, 7)
-    assert "10 more audits would settle it (7 drawn ones wait for a label)" in result["summary"]
+    assert "10 more audits would settle it (drawn and waiting for a label: 7)" in result["summary"]
 
 
 def test_feedback_is_corrected_where_audits_overlap(
@@ -263,8 +263,8 @@ def test_verdicts_on_predictions_that_are_not_stored(
     result = run(context)
     assert (result["verdict_count"], result["verdict_count_without_prediction"]) == (40, 80)
     assert _sources(result)["feedback"]["accuracy"] == 1.0
-    assert "80 verdicts do not count" in result["summary"]
-    assert "not stored (log_sample is 0.333333)" in result["left_out"]
+    assert "not counted, because the prediction is not stored: 80 verdicts" in result["summary"]
+    assert "80 verdicts (log_sample is 0.333333)" in result["left_out"]
 
 
 def test_where_all_verdicts_count_nothing_is_said_of_others(
@@ -274,7 +274,7 @@ def test_where_all_verdicts_count_nothing_is_said_of_others(
     judge(answer("a" * 30), "a")
     result = run(context)
     assert (result["verdict_count_without_prediction"], result["left_out"]) == (0, "")
-    assert "do not count" not in result["summary"]
+    assert "not counted" not in result["summary"]
 
 
 def test_no_champion_makes_no_report(newcomer: JobContext) -> None:

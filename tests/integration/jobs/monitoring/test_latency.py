@@ -88,6 +88,6 @@ def test_failures_that_use_the_error_budget_up_are_an_alert(context: JobContext)
     )
     result = run(context)
     assert (result["verdict"], result["error_rate"]) == ("ALERT", 0.1)
-    assert "100 of 1000 texts failed in 1 h, 100.0 times the error budget" in result["summary"]
+    assert "100 of 1,000 texts failed in 1 h, 100.0 times the error budget" in result["summary"]
     assert [burn["alerts"] for burn in result["burn_rates"]] == [True, True, True]
     assert counts.sums("support", now - timedelta(days=9), now).total == 1000

@@ -58,7 +58,7 @@ def test_a_stale_tokenizer(loop: Loop, trained: Trained) -> None:
     stale = learn(right, rows=60)
     model = replace(trained.model, tokenizer=stale.model.tokenizer)
     reasons = failed(loop.judge(loop.candidate(replace(trained, model=model)), trained))
-    assert "are answered differently through Triton" in reasons["answers"]
+    assert "answered differently through Triton" in reasons["answers"]
 
 
 def test_a_truncated_file(loop: Loop, trained: Trained) -> None:
@@ -125,7 +125,7 @@ def test_hold_out_rows_in_the_training_rows(loop: Loop, trained: Trained) -> Non
     for leaked in (copies, near):
         train = LabeledTexts([*leaked, "something else"], [*rows.labels[:3], "pay"])
         results = loop.judge(loop.candidate(trained), replace(trained, test=rows), train)
-        assert failed(results)["leakage"].startswith("3 training texts repeat a text")
+        assert failed(results)["leakage"].endswith(" hold-out rows: 3")
     results = loop.judge(
         loop.candidate(trained), trained, LabeledTexts(["something else"], ["pay"])
     )

@@ -116,7 +116,7 @@ def test_without_a_hold_out_answers_are_compared_all_the_same(loop: Loop, other:
 
     result = loop.retrain(progress=_when(TRYING, replace_model))
     assert result["state"] == REJECTED
-    assert "are answered differently through Triton" in str(result["reason"])
+    assert "answered differently through Triton" in str(result["reason"])
 
 
 def test_garbage_is_rejected(loop: Loop, trained: Trained) -> None:

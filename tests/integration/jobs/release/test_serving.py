@@ -138,7 +138,7 @@ def test_a_broken_candidate_survives_no_cold_start(
 def test_another_model_is_noticed(loop: Loop, trained: Trained, other: Trained) -> None:
     """A file of another model answers differently, and fails."""
     reasons = failed(loop.judge(loop.candidate(trained, other.exported), trained))
-    assert "are answered differently through Triton" in reasons["answers"]
+    assert "answered differently through Triton" in reasons["answers"]
     assert reasons["export"].startswith("EXPORT_MISMATCH: ")
 
 

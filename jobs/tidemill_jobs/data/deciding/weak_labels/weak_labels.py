@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 import polars_hash as plh
 
+from tidemill_core.counted import counted
 from tidemill_core.domain.example import LabelSource
 from tidemill_core.domain.label_names import Renames, current
 from tidemill_core.errors import DataError
@@ -74,7 +75,7 @@ class WeakLabels:
         hashed = plh.col("text").nchash.xxh3_64()  # a random but reproducible order
         once = texts.sort("text", "origin").unique("text", keep="first").sort(hashed, "text")
         self._votes = self._vote(once)
-        self._progress(0.6, f"weighing {self._votes.shape[1]} labeling functions")
+        self._progress(0.6, f"weighing {counted(self._votes.shape[1], 'labeling function')}")
         best, probability = combine(self._votes, len(self._labels))
         labels = np.array([*self._labels, None], dtype=object)  # ABSTAINS, -1, is the last
         found = once.select(
@@ -130,7 +131,9 @@ class WeakLabels:
         """Return each function's vote on each `text`: [texts, functions]."""
         votes = np.empty((len(texts), len(self._file.functions)), np.int16)
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            self._progress(0.6, f"running labeling functions: {start} of {len(texts)} texts done")
+            self._progress(
+                0.6, f"labeling functions: done with {start:,} of {counted(len(texts), 'text')}"
+            )
             part = texts.select("text", "origin").slice(start, _TEXTS_AT_ONCE).rows()
             for column, function in enumerate(self._file.functions):
                 given = self._answers(function, part)

@@ -71,7 +71,7 @@ def pages(client: ApiClient, settings: HttpSource, first: httpx.URL) -> Iterator
             return
         seen |= {mark, str(url)} - {""}
         url, before, start = following, mark, start or mark
-    raise _endless(url, f"it has more than max_pages = {settings.max_pages} pages")
+    raise _endless(url, f"it has more pages than max_pages = {settings.max_pages}")
 
 
 def items(page: ApiPage, settings: HttpSource, may_be_empty: bool) -> list[Any]:

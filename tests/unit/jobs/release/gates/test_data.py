@@ -28,7 +28,7 @@ def test_labels_that_the_candidate_lacks() -> None:
     assert judge_unknown(["a", "b", "x"], ["a", "b"]).verdict is PASSED
     found = judge_unknown(["a"] * 90 + ["x"] * 10, ["a", "b"])
     assert found.verdict is FAILED
-    assert found.reason == "10 of 100 hold-out rows have labels it lacks: x"
+    assert found.reason == "it lacks the labels of 10 of 100 hold-out rows: x"
 
 
 def test_shares_that_differ_by_chance_pass() -> None:

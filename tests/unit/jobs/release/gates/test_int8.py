@@ -16,4 +16,4 @@ def test_more_changed_labels_than_chance_explains_fail(
     """One label in a hundred may change, and a few more on few texts."""
     found = judge_changes(changed, texts)
     assert (found.verdict is GateVerdict.PASSED) == passes
-    assert f"{changed} of {texts} texts" in found.reason
+    assert f"{changed:,} of {texts:,} texts" in found.reason

@@ -39,7 +39,7 @@ def test_a_drop_that_chance_does_not_explain_fails() -> None:
     found = compare_rows(*answers(860, 30, 5, 5), 0.0)
     assert found.verdict is FAILED
     assert "0.9611 against the champion's 0.9889 on 900 hold-out rows" in found.reason
-    assert "5 are right only now, 30 only with the champion" in found.reason
+    assert "right only now: 5, only with the champion: 30" in found.reason
 
 
 def test_a_margin_allows_that_much() -> None:
