@@ -12,6 +12,7 @@ from starlette.routing import Route
 from tidemill_server.console.routes import get
 from tidemill_server.console.visit import Visit
 from tidemill_server.gateway.problem import Failed
+from tidemill_server.security.acting import current_caller
 
 LONGEST_SECONDS = 600.0
 """Time after which a stream ends; the browser then opens another one."""
@@ -46,6 +47,7 @@ def live(path: str, read: Read, every_seconds: float = 1.0) -> Route:
     """
 
     async def answer(visit: Visit) -> StreamingResponse:
+        current_caller.set(visit.caller)
         visit.console.pipeline.watches.check(path)
         first = await read(visit)  # an error here is answered as on any page
         events = _counted(visit, path, _events(visit, read, first, every_seconds))
