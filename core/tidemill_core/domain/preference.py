@@ -74,6 +74,11 @@ class PreferencePair:
         """The `pair_hash` of its judgements."""
         return _pair_hash(self.prompt, self.first, self.second)
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """The prompt and the two answers."""
+        return self.prompt, self.first, self.second
+
 
 def pair_of(task: str, prompt: str, answers: tuple[str, str], now: datetime) -> PreferencePair:
     """Return the pair of two answers, in an order that says nothing about them."""

@@ -8,8 +8,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from tidemill_core.domain.preference import Preference, PreferencePair, pair_of
+from tidemill_core.domain.split import content_hash
+from tidemill_core.errors import FailedPrecondition
 from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.erased_hashes import erased_hashes
 from tidemill_core.storage.schema import preference_pairs, preferences
+
+
+class TextErased(FailedPrecondition):
+    """A pair with a text that was erased."""
+
+    reason = "TEXT_ERASED"
+
+    def __init__(self) -> None:
+        super().__init__("a text of this pair was erased, so the pair is not stored again")
 
 
 class PreferenceStore:
@@ -27,6 +39,7 @@ class PreferenceStore:
 
         Raises:
             StorageUnavailable: the judgement was not written.
+            TextErased: one of the pair's texts was erased.
         """
         with self._database.write(alone_on=preferences) as connection:
             if item.request_id:
@@ -58,11 +71,19 @@ class PreferenceStore:
         connection.execute(counted.values(judgement_count=count + 1))
 
     def _put(self, connection: Connection, pair: PreferencePair) -> None:
+        # A pair without a task belongs to every task.
+        erased = erased_hashes(connection, {pair.task} if pair.task else None)
+        if not {content_hash(text) for text in pair.texts}.isdisjoint(each for _, each in erased):
+            raise TextErased
         row = {**vars(pair), "pair_hash": pair.pair_id}
         self._database.insert_ignoring_repeats(connection, preference_pairs, [row])
 
     def add_pair(self, pair: PreferencePair) -> PreferencePair:
-        """Write a pair that people can judge, and return it as stored first."""
+        """Write a pair that people can judge, and return it as stored first.
+
+        Raises:
+            TextErased: one of its texts was erased.
+        """
         query = select(preference_pairs).where(_is_pair(pair.task, pair.pair_id))
         with self._database.write() as connection:
             self._put(connection, pair)

@@ -3,10 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
+
 from tests.contract.storage.values import NOW, label_request, later, prediction, preference, verdict
 from tidemill_core.domain.preference import pair_of
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Page
+from tidemill_core.storage.preferences import TextErased
 from tidemill_core.storage.storage import Storage
 
 TEXT = "My Name"
@@ -113,3 +116,20 @@ def test_an_erased_text_is_not_queued_again(storage: Storage) -> None:
     assert storage.label_items.add([*again, label_request(TEXT, task="other")], 1, NOW) == 2
     items, _ = storage.label_items.page("", (), None, Page(), NOW)
     assert {(item.task, item.text) for item in items} == {("other", TEXT), ("support", "another")}
+
+
+def test_an_erased_pair_does_not_come_back(storage: Storage) -> None:
+    """Neither who proposes it again nor who judges it late stores its texts; other pairs stay."""
+    pair = pair_of("support", "which?", (TEXT, "another"), NOW)
+    storage.preferences.add_pair(pair)
+    storage.erasures.request("support", HASH, "ann", NOW)
+    assert _erase(storage) == {"preference_pairs": 1}
+    for task in ("support", ""):
+        with pytest.raises(TextErased):
+            storage.preferences.add_pair(replace(pair, task=task))
+        with pytest.raises(TextErased):
+            storage.preferences.add(preference(TEXT, task=task))
+    assert storage.preferences.page("", Page())[0] == []
+    assert storage.preferences.waiting_pairs("support", "ana", 10) == []
+    storage.preferences.add_pair(replace(pair, task="other"))
+    storage.preferences.add(preference())
