@@ -1,8 +1,9 @@
 """The regions of the versions' representations, by which drift of texts is counted."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.erased_hashes import erasure_counts
 from tidemill_core.storage.schema import drift_regions
 
 
@@ -18,13 +19,18 @@ class DriftRegionStore:
         with self._database.read() as connection:
             return connection.execute(query).scalar()
 
-    def add(self, task: str, model_version: int, content: bytes) -> None:
-        """Store a version's regions, unless some are stored already."""
-        row = {"task": task, "model_version": model_version, "content": content}
-        with self._database.write() as connection:
-            self._database.insert_ignoring_repeats(connection, drift_regions, [row])
+    def add(
+        self, task: str, model_version: int, content: bytes, erasures_before: tuple[int, int]
+    ) -> None:
+        """Store a version's regions, unless some are stored already, or a text was erased since.
 
-    def forget(self, task: str) -> None:
-        """Remove the regions of all versions of a task, which training texts made."""
-        with self._database.write() as connection:
-            connection.execute(delete(drift_regions).filter_by(task=task))
+        Args:
+            task: the task.
+            model_version: the version.
+            content: the regions.
+            erasures_before: `ErasureStore.counts` from before the texts were read that made them.
+        """
+        row = {"task": task, "model_version": model_version, "content": content}
+        with self._database.write(alone_on=drift_regions) as connection:
+            if erasure_counts(connection, task) == erasures_before:
+                self._database.insert_ignoring_repeats(connection, drift_regions, [row])

@@ -11,8 +11,10 @@ from sqlalchemy import Column, Delete, Table, Update, delete, select, update
 from tidemill_core.domain.erasure import Erasure
 from tidemill_core.domain.split import content_hash
 from tidemill_core.storage.database import Database
+from tidemill_core.storage.erased_hashes import erasure_counts
 from tidemill_core.storage.label_items import without_text
 from tidemill_core.storage.schema import (
+    drift_regions,
     erasures,
     feedback,
     label_items,
@@ -103,6 +105,11 @@ class ErasureStore:
         with self._database.read() as connection:
             return [_erasure(row) for row in connection.execute(query).mappings()]
 
+    def counts(self, task: str) -> tuple[int, int]:
+        """Return how often texts of a task were requested to be erased, and how many are erased."""
+        with self._database.read() as connection:
+            return erasure_counts(connection, task)
+
     def hashes(self, task: str) -> dict[str, str]:
         """Return the requested hash for each hash of a text to erase."""
         # A form that two texts share counts for the one that is not erased yet.
@@ -118,15 +125,17 @@ class ErasureStore:
             connection.execute(of_it.values(aliases=known))
 
     def finish(self, erasure: Erasure, counts: Mapping[str, int], now: datetime) -> None:
-        """Record that a text is erased, and where it was found.
+        """Record that a text is erased, and where it was found; forget the regions it helped make.
 
-        Change nothing if it was requested again after the erasure was read.
+        It stays to erase if it was requested again after the erasure was read.
         """
         done = update(erasures).where(
             erasures.c.erasure_id == erasure.erasure_id, erasures.c.requests == erasure.requests
         )
-        with self._database.write() as connection:
+        # With the lock, a check stores its regions before this, or finds that a text was erased.
+        with self._database.write(alone_on=drift_regions) as connection:
             connection.execute(done.values(erase_time=now, counts=dict(counts)))
+            connection.execute(delete(drift_regions).filter_by(task=erasure.task))
 
     def erase_stored(self, task: str, text_hashes: Set[str]) -> Iterator[tuple[str, list[str]]]:
         """Remove texts from all tables, a thousand rows at a time.

@@ -76,8 +76,6 @@ def run(context: JobContext) -> Result:
             found = eraser.erase(asked)
         else:
             found = _erase_stored(store, task, context.progress)
-    if asked:
-        context.storage.drift_regions.forget(task)
     for erasure in asked:
         counts = {place: of_texts[erasure.text_hash] for place, of_texts in found.items()}
         store.finish(erasure, counts, context.clock())

@@ -62,6 +62,7 @@ def read_texts(
     if manifest.labels == REWARD_LABELS:
         return _without("it is measured for classifiers only")
     stored = context.storage.drift_regions.get(manifest.task, manifest.version)
+    erasures_before = context.storage.erasures.counts(manifest.task)
     dataset = _dataset(context, manifest)
     if stored is None and dataset is None:
         return _without("the rows of the version's dataset version are gone")
@@ -73,7 +74,8 @@ def read_texts(
     if regions is None:
         return _without(f"the training split or the hold-out has fewer than {FEWEST} texts")
     if stored is None:
-        context.storage.drift_regions.add(manifest.task, manifest.version, regions.to_bytes())
+        found = manifest.task, manifest.version, regions.to_bytes()
+        context.storage.drift_regions.add(*found, erasures_before)
     return _compare(sample, reader, regions, [*training, *held_out], manifest)
 
 

@@ -182,7 +182,8 @@ def test_the_regions_of_a_version_stay(context: JobContext, answer: Answer, rows
     first = signal(run(context), "representation")
     rows.unlink()
     assert signal(run(context), "representation") == first
-    context.storage.drift_regions.forget("support")
+    erasures = context.storage.erasures
+    erasures.finish(erasures.request("support", "a hash", "ann", NOW), {}, NOW)
     assert signal(run(context), "representation")["p_value"] is None
 
 

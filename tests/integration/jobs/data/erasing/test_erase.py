@@ -39,7 +39,7 @@ def test_a_text_goes_from_everywhere(built: JobContext) -> None:
 def test_what_a_model_made_of_training_texts_goes_too(built: JobContext) -> None:
     """The task's regions of drift are removed, because the text may be among them."""
     for task in ("support", "other"):
-        built.storage.drift_regions.add(task, 1, b"regions")
+        built.storage.drift_regions.add(task, 1, b"regions", (0, 0))
     ask(built)
     run(built)
     found = [built.storage.drift_regions.get(task, 1) for task in ("support", "other")]
