@@ -1,7 +1,7 @@
 """From a browser's request to a page: who asks, from where, and with which form."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -121,7 +121,7 @@ async def _answered(
     console.site.check(request.headers.get("host", ""), request.headers.get("origin"))
     form: Mapping[str, str] = {}
     if request.method == "POST":
-        form = await _form_in_time(request)
+        form = await _form_in_time(console.pipeline.drain.until_drained(request.stream()))
         if not console.sessions.is_csrf_token(session, form.get("csrf", "")):
             raise FormExpired
     caller = NOBODY
@@ -133,18 +133,18 @@ async def _answered(
     return await answer(visit)
 
 
-async def _form_in_time(request: Request) -> Mapping[str, str]:
+async def _form_in_time(body: AsyncIterator[bytes]) -> Mapping[str, str]:
     try:
         async with asyncio.timeout(MESSAGE_SECONDS):
-            return await _form(request)
+            return await _form(body)
     except TimeoutError as error:
         raise MessageNotSent from error
 
 
-async def _form(request: Request) -> Mapping[str, str]:
+async def _form(body: AsyncIterator[bytes]) -> Mapping[str, str]:
     content = bytearray()
     try:
-        async for part in request.stream():
+        async for part in body:
             content += part
             if len(content) > MAX_FORM_BYTES:
                 raise MessageTooLarge(MAX_FORM_BYTES)

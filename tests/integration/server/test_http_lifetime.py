@@ -125,17 +125,21 @@ def test_a_call_in_flight_is_answered_while_the_process_stops(
         assert front.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("path", [PREDICT, "/console/sign-in"])
 def test_a_body_that_is_still_arriving_does_not_hold_the_end_up(
-    frail_workspace: Workspace, frail_triton: RunningTriton
+    frail_workspace: Workspace, frail_triton: RunningTriton, path: str
 ) -> None:
-    """At SIGTERM its call is SHUTTING_DOWN: 503, and may be tried again."""
+    """At SIGTERM its call or form is SHUTTING_DOWN: 503, and may be tried again."""
     with (
         Front(frail_workspace, frail_triton.grpc_address) as front,
         socket.create_connection(("127.0.0.1", front.http_port), 10) as slow,
     ):
-        slow.sendall(HEAD.encode())
-        wait_until(lambda: in_flight(front, METHOD) == [1], "the call is under way")
+        slow.sendall(b"GET /console/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: slow.recv(4096).rstrip().endswith(b"</html>"), "the connection is open")
+        slow.sendall(HEAD.replace(PREDICT, path).encode())
+        wait_until(lambda: path != PREDICT or in_flight(front, METHOD) == [1], "it is under way")
         front.process.send_signal(signal.SIGTERM)
+        slow.settimeout(5)  # a body has ten seconds to arrive
         received = slow.recv(4096)
         assert received.startswith(b"HTTP/1.1 503 ")
         assert b"SHUTTING_DOWN" in received
