@@ -2,7 +2,6 @@
 
 TidemillError
 ├── InvalidArgument            the caller's input is wrong; nothing was done
-│   ├── UnknownLabel
 │   └── RequestIdReused
 ├── Unauthenticated            the call has no valid credential
 ├── PermissionDenied           the caller is known but may not do this
@@ -30,11 +29,6 @@ A module may add a leaf that only it raises. Each error has a `reason`, the same
 ErrorInfo and documentation, and builds its message from its arguments.
 """
 
-from difflib import get_close_matches
-from functools import lru_cache
-
-from tidemill_core.counted import counted
-
 
 class TidemillError(Exception):
     """Root of all deliberate errors."""
@@ -59,29 +53,6 @@ class InvalidArgument(TidemillError):
     def __init__(self, reason: str, field: str, description: str) -> None:
         super().__init__(f"{field}: {description}", reason)
         self.field, self.description = field, description
-
-
-class UnknownLabel(InvalidArgument):
-    """A label that its task does not have; `advice` says how to add it, and may be empty."""
-
-    reason = "UNKNOWN_LABEL"
-
-    def __init__(self, task: str, label: str, known: frozenset[str], advice: str = "") -> None:
-        given = label[:100]
-        # Errors travel as gRPC metadata, which must stay small.
-        close = " or ".join(repr(each[:100]) for each in _similar(given, known))
-        meant = f"; did you mean {close}?" if close else "."
-        labels = counted(len(known), "label")
-        super().__init__(
-            self.reason,
-            "label",
-            f"{given!r} is not one of the {labels} of {task!r}{meant} {advice}".rstrip(),
-        )
-
-
-@lru_cache(1024)  # among a thousand labels it takes 5 ms, and the same wrong label comes often
-def _similar(label: str, known: frozenset[str]) -> list[str]:
-    return get_close_matches(label, known, 2)
 
 
 class RequestIdReused(InvalidArgument):

@@ -17,7 +17,7 @@ from tidemill_client import (
     TidemillClient,
     translated_errors,
 )
-from tidemill_core.errors import UnknownLabel
+from tidemill_core.unknown_label import UnknownLabel
 
 REFUSED = (InvalidRequest, NotFound, FailedPrecondition)
 """Errors of one judgement; any other error would fail the next ones too."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.feedback import Feedback
-from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError, UnknownLabel
+from tidemill_core.errors import InvalidArgument, RequestIdReused, TidemillError
 from tidemill_core.prediction_id import PredictionIdSigner
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.feedback import FeedbackStore
+from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.fields import (
     MAX_COMMENT_LENGTH,
     MAX_KEY_LENGTH,

@@ -14,13 +14,14 @@ from tidemill_core.domain.labeling import (
     LabelReason,
     by_current_names,
 )
-from tidemill_core.errors import InvalidArgument, UnknownLabel
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.datasets import DatasetStore
 from tidemill_core.storage.label_items import LabelItemStore
 from tidemill_core.storage.label_leases import LeaseRequest
 from tidemill_core.text_repair import repair
+from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_visible, check_words
 from tidemill_server.handlers.threads import in_thread
 from tidemill_server.inference.router import Router

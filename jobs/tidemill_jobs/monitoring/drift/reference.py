@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemill_core.domain.signals import BIN_STARTS, Signal, count_bins
-from tidemill_core.errors import DataError, UnknownLabel
+from tidemill_core.errors import DataError
 from tidemill_core.model_repository import Reference
 from tidemill_core.text import TextEncoder
+from tidemill_core.unknown_label import UnknownLabel
 
 _ROWS_AT_ONCE = 10_000
 

@@ -6,10 +6,11 @@ import pytest
 
 from tests.integration.server.front import NOW, Workspace
 from tests.integration.server.models import LABELS
-from tidemill_core.errors import InvalidArgument, UnknownLabel
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.prediction_id import PredictionClaims, PredictionIdSigner
 from tidemill_core.settings import FilesSource, LabelNames, TaskSettings
 from tidemill_core.storage.database import Page
+from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.feedback import (
     CHUNK,
     MAX_LISTED_REJECTIONS,

@@ -7,9 +7,9 @@ import pytest
 from tests.contract.storage.values import dataset, judgement, label_request
 from tests.integration.server.front import NOW, Workspace
 from tidemill_core.domain.labeling import LabelItem
-from tidemill_core.errors import UnknownLabel
 from tidemill_core.settings import LabelNames
 from tidemill_core.storage.database import Page
+from tidemill_core.unknown_label import UnknownLabel
 from tidemill_server.handlers.labeling import LabelingHandler
 from tidemill_server.inference.router import Router
 
