@@ -8,9 +8,6 @@ Published versions of datasets and models never change, so each row has its file
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-from sqlalchemy import URL
 
 from tidemill_core.counted import counted
 
@@ -55,8 +52,3 @@ class RowProgress:
         self._done += count
         fraction = self._start + 0.5 * min(1.0, self._done / self._total)
         self._on_progress(fraction, counted(self._done, "row"))
-
-
-def sqlite_url(database: Path) -> str:
-    """Return the URL of a SQLite database."""
-    return URL.create("sqlite", database=str(database)).render_as_string()

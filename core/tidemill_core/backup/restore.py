@@ -18,12 +18,12 @@ from tidemill_core.backup.contents import (
     Backup,
     OnProgress,
     RowProgress,
-    sqlite_url,
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
 from tidemill_core.durable import sha256_of
 from tidemill_core.errors import DataError
 from tidemill_core.settings import Settings
+from tidemill_core.settings.folders import sqlite_url
 from tidemill_core.storage.storage import Storage, open_storage
 
 

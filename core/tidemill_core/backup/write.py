@@ -23,13 +23,13 @@ from tidemill_core.backup.contents import (
     Backup,
     OnProgress,
     RowProgress,
-    sqlite_url,
 )
 from tidemill_core.backup.rows import copy_rows, count_rows
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.errors import DataError
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import Settings
+from tidemill_core.settings.folders import sqlite_url
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.stored_models import FRONT_MODELS
 

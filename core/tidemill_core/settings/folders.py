@@ -1,4 +1,4 @@
-"""Checks of the folders that a workspace uses."""
+"""The folders that a workspace uses, and their URLs."""
 
 import os
 import re
@@ -35,3 +35,11 @@ def storage_url(url: str) -> str:
         rule = "must be a URL such as s3://bucket/folder, without a user, password or parameters"
         raise ValueError(f"{rule}; credentials come from the environment (AWS_ACCESS_KEY_ID)")
     return folder
+
+
+def sqlite_url(database: Path, scheme: str = "sqlite") -> str:
+    """Return the URL of a SQLite database."""
+    # The import is slow, and most commands need no database.
+    from sqlalchemy import URL
+
+    return URL.create(scheme, database=str(database)).render_as_string()

