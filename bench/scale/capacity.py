@@ -130,6 +130,8 @@ def main() -> None:
     )
     parser.add_argument("--days", type=int, default=90, help="days that predictions are kept")
     options = parser.parse_args()
+    if not (options.stored > 0 and options.days > 0):
+        parser.error("--stored and --days must be more than 0")
     print(coefficients(), table(options.stored, options.days), sep="\n\n")
 
 

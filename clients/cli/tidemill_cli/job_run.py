@@ -12,6 +12,7 @@ from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.output import percent, print_json, print_table, say
 from tidemill_cli.progress import progress_view
+from tidemill_cli.watching import watched
 from tidemill_client import InvalidRequest, TidemillClient, translated_errors
 
 
@@ -36,12 +37,12 @@ def follow(client: TidemillClient, run_id: str, as_json: bool = False) -> pb.Job
         run_id: the run.
         as_json: whether to print each change as a line of JSON on stdout, for programs.
     """
-    # No timeout: a training may take any time.
-    stream = client.jobs.WatchJobRun(pb.WatchJobRunRequest(run_id=run_id))
+    request = pb.WatchJobRunRequest(run_id=run_id)
     latest: pb.JobRun | None = None
     try:
         with progress_view() as show_progress:
-            for response in stream:
+            # No timeout: a training may take any time.
+            for response in watched(lambda: client.jobs.WatchJobRun(request)):
                 latest = response.job_run
                 if as_json:
                     print_event("run", latest)

@@ -9,7 +9,8 @@ from tidemill_cli.listing import print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.output import say
 from tidemill_cli.progress import progress_view
-from tidemill_client import NotFound, TidemillClient, translated_errors
+from tidemill_cli.watching import watched
+from tidemill_client import NotFound, TidemillClient
 
 _ON_ITS_WAY = ("VALIDATED", "SHADOW", "CANARY")
 _EVIDENCE = ("answers", "copies", "judged", "wrong", "champion_wrong")
@@ -28,9 +29,9 @@ def follow_rollout(client: TidemillClient, run: job_service_pb2.JobRun, as_json:
     request = pb.WatchRolloutRequest(task=run.task, model_version=int(result["model_version"]))
     latest: pb.Rollout | None = None
     try:
-        with progress_view() as show_progress, translated_errors():
+        with progress_view() as show_progress:
             # No timeout: a rollout takes hours.
-            for response in client.models.WatchRollout(request):
+            for response in watched(lambda: client.models.WatchRollout(request)):
                 latest = response.rollout
                 if as_json:
                     print_event("rollout", latest)

@@ -11,6 +11,7 @@ from typing import IO, Any
 import pytest
 
 from tests.integration.server.front import Front, Workspace
+from tests.integration.server.scraping import samples, total
 from tests.plugins.fake_triton import FakeTriton
 from tidemill_core.domain.job import RETRAIN, Trigger
 from tidemill_core.domain.rollout import ROLLOUT, RolloutState
@@ -32,11 +33,11 @@ def rolled_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Works
         yield workspace, front
 
 
-def watching(front: Front, run_id: str, *options: str) -> "subprocess.Popen[str]":
+def watching(address: str, run_id: str, *options: str) -> "subprocess.Popen[str]":
     """Start `tidemill jobs watch`."""
     command = [sys.executable, "-m", "tidemill_cli.main", "jobs", "watch", run_id, *options]
     return subprocess.Popen(
-        [*command, "--address", front.address],
+        [*command, "--address", address],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,7 +69,7 @@ def test_a_retraining_is_followed_to_the_end_of_its_rollout(
     storage, now = workspace.storage, datetime.now(UTC)
     run = storage.jobs.enqueue(RunRequest(RETRAIN, TASK, Trigger.RPC), now)
     storage.jobs.claim(now)
-    with watching(front, run.run_id, "--json") as follower:
+    with watching(front.address, run.run_id, "--json") as follower:
         assert follower.stdout is not None
         until(follower.stdout, event="run", state="RUNNING")
         storage.jobs.succeed(run.run_id, {"model_version": 2, "state": "VALIDATED"}, now)
@@ -76,7 +77,7 @@ def test_a_retraining_is_followed_to_the_end_of_its_rollout(
         waiting = until(follower.stdout, event="rollout", state="WAITING")
         assert waiting["steps"] == [5, 25, 50, 100]
 
-        with watching(front, run.run_id) as interrupted:
+        with watching(front.address, run.run_id) as interrupted:
             assert interrupted.stderr is not None
             assert any("rollout: 0 % version 2: waiting" in line for line in interrupted.stderr)
             interrupted.send_signal(signal.SIGINT)
@@ -96,3 +97,29 @@ def test_a_retraining_is_followed_to_the_end_of_its_rollout(
         storage.rollouts.close(rollout, RolloutState.PROMOTED, "good enough", now)
         until(follower.stdout, state="PROMOTED", percent=100, reason="good enough")
     assert follower.returncode == 0
+
+
+def test_a_run_is_followed_past_the_end_of_its_front(
+    rolled_out: tuple[Workspace, Front],
+) -> None:
+    """A front that ends ends its streams; the command goes on at another one, to the run's end."""
+    workspace, front = rolled_out
+    storage, now = workspace.storage, datetime.now(UTC)
+    run = storage.jobs.enqueue(RunRequest("check_drift", TASK, Trigger.RPC), now)
+    storage.jobs.claim(now)
+    with FakeTriton() as triton, Front(workspace, triton.address) as other:
+        addresses = f"ipv4:{front.address},{other.address}"
+        with watching(addresses, run.run_id, "--json") as follower:
+            assert follower.stdout is not None
+            until(follower.stdout, event="run", state="RUNNING")
+            serving = next(each for each in (front, other) if _serves_a_watch(each))
+            serving.stop()
+            storage.jobs.succeed(run.run_id, {}, now)
+            until(follower.stdout, event="run", state="SUCCEEDED")
+        if serving is front:
+            front.start()
+    assert follower.returncode == 0
+
+
+def _serves_a_watch(front: Front) -> bool:
+    return total(samples(front), "in_flight_requests", method="JobService/WatchJobRun") > 0
