@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from tidemill_core.durable import cause
 from tidemill_core.errors import ConfigurationError, TidemillError, Unavailable
 from tidemill_core.extras import installation
 
@@ -232,7 +233,7 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise ClusterUnavailable(address, f"it does not answer ({error})") from error
+        raise ClusterUnavailable(address, f"it does not answer ({cause(error)})") from error
 
 
 @contextmanager

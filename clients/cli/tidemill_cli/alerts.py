@@ -17,6 +17,7 @@ from tidemill_core.domain.alert import AlertKind
 
 app = group('tidemill alerts silence --task support --for 2h --reason "known outage"')
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=90)  # the server's bound
 
 
 @app.command("list", epilog="Example: tidemill alerts list --unresolved --json")
@@ -147,7 +148,10 @@ def _length(text: str) -> timedelta:
     number, unit = text[:-1], _UNITS.get(text[-1:])
     if unit is None or not (number.isascii() and number.isdigit() and len(number) <= 5):
         raise WrongUsage(f"--for {text!r} is not a time such as 30m, 2h or 3d")
-    return timedelta(**{unit: int(number)})
+    length = timedelta(**{unit: int(number)})
+    if not timedelta(0) < length <= _LONGEST:
+        raise WrongUsage(f"--for {text!r} must be more than 0 and at most {_LONGEST.days}d")
+    return length
 
 
 def state_of(alert: pb.Alert) -> str:

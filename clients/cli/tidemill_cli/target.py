@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidemill_cli.failure import CannotRead, WrongUsage
+from tidemill_core.durable import cause
 from tidemill_core.settings import Settings, load_settings, problems_named
 
 # Addresses that mean "every interface" are for listening, not for connecting.
@@ -139,7 +140,9 @@ def _name_of(certificate: Path) -> str:
         leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound) as error:
-        raise WrongUsage(f"tls.certificate: {certificate} cannot be used: {error}") from error
+        raise WrongUsage(
+            f"tls.certificate: {certificate} cannot be used: {cause(error)}"
+        ) from error
     addresses = map(str, names.get_values_for_type(x509.IPAddress))
     name: str = next(iter([*names.get_values_for_type(x509.DNSName), *addresses]))
     return name.replace("*", "tidemill")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from tidemill_core.durable import cause
 from tidemill_core.supervisor.child import Child, ProcessSpec
 from tidemill_core.supervisor.kept import Kept
 
@@ -95,7 +96,7 @@ class Relief:
         try:
             stand_in = Child(self._stand_in.spec, self._kept.log)
         except OSError as error:  # no memory for another process
-            self._note(f"is not restarted: {error}")
+            self._note(f"is not restarted: {cause(error)}")
             return
         self._others.append(stand_in)
         yield from _until(
@@ -118,7 +119,7 @@ class Relief:
         try:
             self._stand_in.file.write_text(self._stand_in.address)
         except OSError as error:  # a full disk must not end the stack
-            self._note(f"is not restarted: {error}")
+            self._note(f"is not restarted: {cause(error)}")
             return False
         return True
 

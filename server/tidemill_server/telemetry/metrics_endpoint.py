@@ -21,6 +21,7 @@ from prometheus_client.exposition import ThreadingWSGIServer, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from tidemill_core.durable import cause
 from tidemill_core.errors import AlreadyRunning, ConfigurationError
 from tidemill_server.telemetry.metrics import Metrics
 
@@ -72,7 +73,9 @@ class MetricsEndpoint:
             if error.errno == errno.EADDRINUSE:
                 message = f"port {port} on {host} is taken; set TIDEMILL_METRICS_PORT to a free one"
                 raise AlreadyRunning(message) from error
-            message = f"cannot serve metrics on {host}:{port} ({error}): set TIDEMILL_METRICS_HOST"
+            message = (
+                f"cannot serve metrics on {host}:{port} ({cause(error)}): set TIDEMILL_METRICS_HOST"
+            )
             raise ConfigurationError(f"{message} or TIDEMILL_METRICS_PORT") from error
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_SAVE_SECONDS,), name="metrics", daemon=True

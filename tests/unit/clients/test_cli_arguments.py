@@ -3,6 +3,7 @@
 import pytest
 
 from tidemill_cli.failure import WrongUsage
+from tidemill_cli.main import run
 from tidemill_cli.tasks import task_and_texts, task_and_version
 
 
@@ -50,3 +51,19 @@ def test_what_looks_like_a_task_before_texts_is_one(
 ) -> None:
     """A single argument is a text; so is a first one that cannot be a task's name."""
     assert task_and_texts(arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        ("3x", "--for '3x' is not a time such as 30m, 2h or 3d"),
+        ("0d", "--for '0d' must be more than 0 and at most 90d"),
+        ("91d", "--for '91d' must be more than 0 and at most 90d"),
+    ],
+)
+def test_a_wrong_length_of_a_silence_names_the_option(
+    length: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error has the option and its rule, before any server is asked."""
+    assert run(["alerts", "silence", "--for", length, "--reason", "x"]) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from tidemill_core.domain.label_names import Renames, current
+from tidemill_core.durable import cause
 from tidemill_core.errors import DataError
 from tidemill_jobs.release.gates.gate import Finding, limit, not_applicable
 from tidemill_jobs.release.trial import Trial
@@ -43,7 +44,7 @@ def read_golden(path: Path, renames: Renames) -> list[tuple[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unusable(path, str(error)) from error
+        raise _unusable(path, cause(error)) from error
     if not rows:
         raise _unusable(path, "it has no rows; write a header `text,label` and at least one row")
     for number, row in enumerate(rows, 1):

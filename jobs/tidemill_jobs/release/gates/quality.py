@@ -84,11 +84,11 @@ def compare_rows(
     rows, lost, won = len(ours), int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
     # The most rows that an equally good candidate loses, except with probability ERROR_RATE.
     by_chance = int(binom.isf(ERROR_RATE, lost + won, 0.5)) if lost + won else 0
-    allowed = max(margin, (2 * by_chance - lost - won) / rows)
+    drop, allowed = (lost - won) / rows, max(margin, (2 * by_chance - lost - won) / rows)
     reason = (
         f"accuracy {ours.mean():.4f} against the champion's {theirs.mean():.4f} on "
         f"{counted(rows, 'hold-out row')}; right only now: {won}, only with the champion: {lost}"
     )
-    if lost - won > allowed * rows + _ROUNDING:
+    if drop > allowed:
         reason += f"; at most {100 * allowed:.2f} points less could be chance"
-    return limit((lost - won) / rows - _ROUNDING, allowed, reason)
+    return limit(drop, allowed, reason)

@@ -18,7 +18,7 @@ def test_texts_have_the_current_names_of_their_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "No such file"),
+        (None, "golden.csv cannot be used: No such file or directory$"),
         (b"", "it has no rows"),
         (b"text,label\n", "it has no rows"),
         (b"text,category\na,b\n", "row 1 has no text or no label"),
