@@ -17,6 +17,7 @@ import uvloop
 
 from tidemill_core.clock import Clock, system_clock
 from tidemill_core.errors import TidemillError
+from tidemill_core.freed_memory import return_large_blocks
 from tidemill_core.loopback import keep_loopback_direct
 from tidemill_core.private_files import keep_files_private
 from tidemill_core.settings import Settings, load_settings
@@ -115,6 +116,7 @@ def main() -> int:
     asked = parser.parse_args()
     configure_logging("server")
     keep_files_private()
+    return_large_blocks()
     keep_loopback_direct()
     # The first process of a container ignores a signal without a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

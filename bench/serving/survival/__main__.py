@@ -56,14 +56,17 @@ def _cases(chosen: list[str], fuzz_cases: int) -> Iterator[Found]:
         "triton-stopped": lambda stack, _: triton_stopped(stack),
         "streams": lambda stack, _: unread_streams(stack),
     }
-    if {*on_a_stack, "attacks"} & set(chosen):
-        with tempfile.TemporaryDirectory() as folder:
-            workspace = make_workspace(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = make_workspace(Path(folder))
+        if on_a_stack.keys() & set(chosen):
             with running_stack(workspace, 2) as stack:
                 for name, case in on_a_stack.items():
                     if name in chosen:
                         yield uvloop.run(case(stack, workspace))
-                for words, attack in attacks() if "attacks" in chosen else ():
+        if "attacks" in chosen:
+            # A new stack, for the streams leave large processes behind.
+            with running_stack(workspace, 2) as stack:
+                for words, attack in attacks():
                     yield uvloop.run(attacked(stack, words, attack))
     if "fuzz" in chosen:
         yield fuzzed(fuzz_cases, _SEED)

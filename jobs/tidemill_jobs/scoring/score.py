@@ -16,6 +16,7 @@ from typing import Any
 from tidemill_core.domain.job import JobRunState
 from tidemill_core.domain.job_parameters import ScoreParameters
 from tidemill_core.errors import DataError, InvalidArgument, NotFound
+from tidemill_core.freed_memory import return_large_blocks
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
 from tidemill_core.row_places import PrivateFolders
@@ -28,7 +29,6 @@ from tidemill_jobs.data.whole_files import remove_left_over, written_whole
 from tidemill_jobs.scoring.answers import Answers, AnswerStore, remove_old
 from tidemill_jobs.scoring.chunks import Chunk, chunks
 from tidemill_jobs.scoring.cluster_scorer import Asked, ClusterScorer
-from tidemill_jobs.scoring.memory import return_large_blocks
 from tidemill_jobs.scoring.pace import Pace
 from tidemill_jobs.scoring.predictions import PredictionLogger
 from tidemill_jobs.scoring.reading import Wanted, read_rows

@@ -1,4 +1,4 @@
-"""The memory of a scoring."""
+"""The return of freed memory."""
 
 import platform
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 _PROGRAM = """
 import ctypes
 
-from tidemill_jobs.scoring.memory import return_large_blocks
+from tidemill_core.freed_memory import return_large_blocks
 
 
 class Counts(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""The memory of a scoring, which must not grow with its rows."""
+"""The return of freed memory to the system, in processes that live for long."""
 
 import ctypes
 
