@@ -23,7 +23,8 @@ from tidemill_core.errors import (
     TritonUnavailable,
 )
 
-_TRITON = "the data is not the cause: see Triton's log"
+_NOT_DATA = "the data is not the cause"
+_TRITON = f"{_NOT_DATA}: see Triton's log"
 _PROCESS = "see the log of jobs, and check that there is enough memory"
 _CURES = {
     TritonUnavailable.reason: _TRITON,
@@ -33,6 +34,11 @@ _CURES = {
     StorageUnavailable.reason: "check that the database answers",
     "DIED": _PROCESS,
     "ORPHANED": _PROCESS,
+    "gate size": f"{_NOT_DATA}: raise gate.max_model_mb of the task",
+    "gate memory": f"{_NOT_DATA}: raise gate.max_memory_mb of the task",
+    "gate latency": (
+        f"{_NOT_DATA}: raise monitoring.max_p99_latency_ms, or stop other work on the machine"
+    ),
 }
 
 
