@@ -42,7 +42,7 @@ def explain(error: grpc.RpcError) -> None:
     """Print the details of an error besides its code and message."""
     status = rpc_status.from_call(error)
     if status is None:  # gRPC's own error: no server answered
-        print(f"error: {error}")
+        print(f"error: {error.code().name}: {error.details()}")
         return
     info, bad_request = ErrorInfo(), BadRequest()
     for detail in status.details:
@@ -51,7 +51,13 @@ def explain(error: grpc.RpcError) -> None:
         elif detail.Unpack(bad_request):
             for violation in bad_request.field_violations:
                 print(f"  {violation.field}: {violation.description}")
+    if not bad_request.field_violations:
+        print(f"  {status.message}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except grpc.RpcError as error:
+        explain(error)
+        sys.exit(1)

@@ -1,7 +1,6 @@
 """The evaluation of versions on labeled rows.
 
-labeled   the rows that can be judged, and the answers of each version
 measures  accuracy, classes, calibration and the worst errors of one version
 paired    two versions on the same rows
-evaluate  the job
+evaluate  the job: the rows that can be judged, and the answers of each version
 """
