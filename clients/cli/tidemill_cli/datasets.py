@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,9 +33,11 @@ from tidemill_cli.output import print_json, print_table, say
 from tidemill_cli.tasks import collect_of
 from tidemill_core.clock import system_clock
 from tidemill_core.counted import counted
-from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.dataset_folder import build_time, find_version, read_manifest, version_folders
 from tidemill_core.domain.split import Split
+
+if TYPE_CHECKING:
+    from tidemill_core.dataset_copies import DatasetCopies
 
 app = group("tidemill datasets list --task support")
 
@@ -228,8 +230,10 @@ def _folder(dataset_version: str) -> Path:
     return datasets.fetch(find_version(datasets.root, dataset_version))
 
 
-def _datasets() -> DatasetCopies:
+def _datasets() -> "DatasetCopies":
     """Return the versions of this workspace, with the manifests of all of them here."""
+    from tidemill_core.dataset_copies import DatasetCopies  # not in the client alone
+
     datasets = DatasetCopies.of(workspace_settings())
     datasets.fetch_manifests()
     return datasets

@@ -12,7 +12,7 @@ import typer
 from typer._click.exceptions import ClickException  # typer has no public name for it
 from typer.core import TyperGroup
 
-from tidemill_cli.failure import CommandFailed, WrongUsage
+from tidemill_cli.failure import CommandFailed, ExtrasMissing, WrongUsage
 from tidemill_cli.output import adapt_to_terminal, complain, shown_lines
 from tidemill_core.errors import ConfigurationError, TidemillError
 from tidemill_core.plain_rules import plain_rule
@@ -168,6 +168,14 @@ def run(arguments: Sequence[str]) -> int:
         complain(f"{error} ({error.reason})")
         wrong = isinstance(error, ConfigurationError)
         return (WrongUsage if wrong else CommandFailed).exit_code
+    except ModuleNotFoundError as error:
+        from tidemill_cli.local import missing_module
+
+        if missing_module() is None:
+            raise
+        missing = ExtrasMissing(str(error.name))
+        complain(str(missing))
+        return missing.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     return 0
