@@ -126,6 +126,7 @@ const KINDS: Partial<Record<Code, typeof TidemillError>> = {
 
 // The messages of gRPC's libraries. gRPC gives overloads the same code.
 const TOO_LARGE = /message .*larger than (?:max \(\d+ vs\.? )?(\d+)/;
+const NOT_GRPC = "Received HTTP status code";
 
 const DETAILS_KEY = "grpc-status-details-bin";
 
@@ -165,7 +166,10 @@ export function errorOfCall(error: ServiceError, requestId = ""): TidemillError 
       // The details were cut off on the way; the code and the message are still valid.
     }
   }
-  const message = error.details || Code[error.code];
+  let message = error.details || Code[error.code];
+  if (error.code === Code.UNKNOWN && message.startsWith(NOT_GRPC)) {
+    message += ": the address answers HTTP and not gRPC; use the server's gRPC port";
+  }
   if (error.code === Code.RESOURCE_EXHAUSTED && TOO_LARGE.test(message)) {
     return new MessageTooLarge(message, requestId);
   }

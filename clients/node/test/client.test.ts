@@ -1,5 +1,7 @@
 /** The client over real connections, against a scripted server that can misbehave. */
 import assert from "node:assert/strict";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { status as Code } from "@grpc/grpc-js";
@@ -148,6 +150,15 @@ test("a refused stream rejects immediately, and a missing server within the time
   const results = labels(nobody.predictMany("t", texts(5), { timeoutMs: 300 }));
   await assert.rejects(results, Unavailable);
   nobody.close();
+});
+
+test("the error of an address that answers HTTP names the port to use", async () => {
+  const http = createServer((_, response) => response.writeHead(415).end());
+  await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
+  const lost = new TidemillClient(`127.0.0.1:${(http.address() as AddressInfo).port}`);
+  await assert.rejects(lost.predict("t", "a"), /answers HTTP and not gRPC; use the server's gRPC port/);
+  lost.close();
+  http.close();
 });
 
 test("the client waits for an asynchronous source and for answers, and raises the source's error", async () => {

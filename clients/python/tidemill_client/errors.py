@@ -35,6 +35,7 @@ _HIDDEN = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 
 # The messages of gRPC's libraries. gRPC gives overloads the same code.
 _TOO_LARGE = re.compile(r"message .*larger than (?:max \(\d+ vs\.? )?(\d+)")
+_NOT_GRPC = "Received http2 header with status"
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -131,6 +132,8 @@ class TidemillError(Exception):
         """Return the error for a code without a reason from the server."""
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(message):
             return message_too_large(message, request_id)
+        if code is grpc.StatusCode.UNKNOWN and message.startswith(_NOT_GRPC):
+            message += ": the address answers HTTP and not gRPC; use the server's gRPC port"
         kind = _KINDS.get(code, TidemillError)
         return kind(code, code.name, message, request_id=request_id)
 

@@ -51,6 +51,13 @@ def test_without_details_the_code_is_the_reason() -> None:
     assert (error.reason, error.field_violations) == ("UNAVAILABLE", ())
 
 
+def test_an_address_that_answers_http_names_the_port_to_use() -> None:
+    """The message of gRPC for the port of the HTTP API does not say what is wrong."""
+    message = "Received http2 header with status: 415"
+    error = TidemillError.of_code(grpc.StatusCode.UNKNOWN, message)
+    assert str(error).endswith("answers HTTP and not gRPC; use the server's gRPC port")
+
+
 def test_an_unknown_code_is_unknown() -> None:
     """A code that gRPC does not know is UNKNOWN."""
     assert TidemillError.from_status(status(99, "?")).code is grpc.StatusCode.UNKNOWN
