@@ -27,6 +27,12 @@ class ArizeUnavailable(Unavailable):
 
     reason = "ARIZE_UNAVAILABLE"
 
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(
+            f"Arize at {url} took no rows: {detail}; check arize.url, the key and the network. "
+            "The next run sends them again"
+        )
+
 
 class ArizeClient:
     """One task as a model in an Arize space."""
@@ -35,7 +41,7 @@ class ArizeClient:
         logging.getLogger("arize").setLevel(logging.CRITICAL)  # its messages may quote rows
         key = settings.api_key.get_secret_value()
         self._client = Client(api_key=key, space_id=settings.space_id, uri=settings.url)
-        self._task = task
+        self._task, self._url = task, settings.url
 
     def send(self, rows: Rows, version: str) -> None:
         """Send predictions of a version, or labels of predictions of any version.
@@ -57,9 +63,9 @@ class ArizeClient:
                 )
         except (requests.RequestException, ValidationFailure) as error:
             # Only its name, because its message may quote rows.
-            raise ArizeUnavailable(f"Arize took no rows: {type(error).__name__}") from None
+            raise ArizeUnavailable(self._url, type(error).__name__) from None
         if answer.status_code != _OK:
-            raise ArizeUnavailable(f"Arize took no rows: it answered {answer.status_code}")
+            raise ArizeUnavailable(self._url, f"it answered {answer.status_code}")
 
 
 def _schema(rows: Rows) -> Schema:

@@ -133,7 +133,7 @@ def _send_verdicts(context: JobContext, client: "ArizeClient", until: datetime) 
 
 def _client(settings: ArizeSettings, task: str) -> "ArizeClient":
     if not (settings.api_key.get_secret_value() and settings.space_id):
-        raise ConfigurationError("arize.api_key and arize.space_id are not set: nothing is sent")
+        raise ConfigurationError("nothing was sent: set both arize.api_key and arize.space_id")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
