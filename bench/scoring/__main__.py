@@ -168,7 +168,7 @@ def _tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> Any:
         check=True,
         capture_output=True,
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])  # `watch` prints a line for each change
 
 
 @contextmanager
