@@ -26,12 +26,12 @@ from bench.scoring.__main__ import verdict, write_rows
 from bench.serving.workspace import EXAMPLE, TASK, Workspace, running_stack
 from tests.plugins.ray_cluster import RayCluster
 from tests.unit.jobs.training.conftest import weather
-from tidemill_core.backup.contents import sqlite_url
 from tidemill_core.clock import system_clock
 from tidemill_core.dataset_copies import DatasetCopies
 from tidemill_core.domain.job_parameters import ScoreParameters
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.settings import FilesSource, TaskSettings, load_settings
+from tidemill_core.settings.folders import sqlite_url
 from tidemill_core.settings.ray import RaySettings
 from tidemill_core.storage.storage import open_storage
 from tidemill_core.triton.control import TritonControl
