@@ -9,10 +9,9 @@ from sqlalchemy import ColumnElement, Connection, select, update
 
 from tidemill_core.domain.alert import Alert, AlertEvent, Severity
 from tidemill_core.domain.report import Report
-from tidemill_core.errors import NotFound
 from tidemill_core.storage.alert_outbox import drop_held, last_events, queue
 from tidemill_core.storage.alert_rows import alert_of_row
-from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.database import Database, Page, row_by_id
 from tidemill_core.storage.reports import insert_report
 from tidemill_core.storage.schema import alerts, reports
 
@@ -85,23 +84,19 @@ class AlertStore:
     def acknowledge(self, alert_id: str, actor: str, now: datetime) -> Alert:
         """Record who acknowledged an alert; the first acknowledgement stays.
 
-        Raises:
-            NotFound: there is no such alert.
+        The alert is the one with the id, or the only one whose id starts so. Raises as `row_by_id`.
         """
-        this = alerts.c.alert_id == alert_id
-        first = update(alerts).where(this, alerts.c.acknowledge_time.is_(None))
         with self._database.write(alone_on=alerts) as connection:
-            changed = connection.execute(
-                first.values(acknowledge_time=now, acknowledged_by=actor)
-            ).rowcount
-            row = connection.execute(select(alerts).where(this)).mappings().first()
-            if row is None:
-                raise NotFound("alert", alert_id)
-            if changed:
-                known = last_events(connection, alert_id)
-                sinks = [sink for sink, event in known.items() if event is AlertEvent.TRIGGER]
-                queue(connection, alert_id, AlertEvent.ACKNOWLEDGE, sinks, now, now)
-        return alert_of_row(row)
+            alert = alert_of_row(row_by_id(connection, alerts.c.alert_id, alert_id, "alert"))
+            if alert.acknowledge_time is not None:
+                return alert
+            this = alerts.c.alert_id == alert.alert_id
+            first = update(alerts).where(this)
+            connection.execute(first.values(acknowledge_time=now, acknowledged_by=actor))
+            known = last_events(connection, alert.alert_id)
+            sinks = [sink for sink, event in known.items() if event is AlertEvent.TRIGGER]
+            queue(connection, alert.alert_id, AlertEvent.ACKNOWLEDGE, sinks, now, now)
+        return replace(alert, acknowledge_time=now, acknowledged_by=actor)
 
     def page(
         self, task: str, unacknowledged_only: bool, unresolved_only: bool, page: Page

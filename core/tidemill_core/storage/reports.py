@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from tidemill_core.domain.report import Report, ReportVerdict
-from tidemill_core.errors import NotFound
-from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.database import Database, Page, row_by_id
 from tidemill_core.storage.schema import reports
 
 
@@ -25,17 +24,12 @@ class ReportStore:
             insert_report(connection, report)
 
     def get(self, report_id: str) -> Report:
-        """Return the report with an id.
+        """Return the report with an id, or the only one whose id starts so.
 
-        Raises:
-            NotFound: there is no such report.
+        Raises as `row_by_id`.
         """
         with self._database.read() as connection:
-            query = select(reports).where(reports.c.report_id == report_id)
-            row = connection.execute(query).mappings().first()
-        if row is None:
-            raise NotFound("report", report_id)
-        return _report(row)
+            return _report(row_by_id(connection, reports.c.report_id, report_id, "report"))
 
     def newest(self, tasks: Collection[str], kinds: Collection[str]) -> list[Report]:
         """Return the newest report of each task and kind that has any."""

@@ -1,15 +1,14 @@
 """Silences."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from tidemill_core.domain.alert import Silence
-from tidemill_core.errors import NotFound
-from tidemill_core.storage.database import Database, Page
+from tidemill_core.storage.database import Database, Page, row_by_id
 from tidemill_core.storage.schema import alert_silences
 
 
@@ -27,17 +26,16 @@ class SilenceStore:
     def end(self, silence_id: str, now: datetime) -> Silence:
         """End a silence now; one that has ended stays as it is.
 
-        Raises:
-            NotFound: there is no such silence.
+        It is the one with the id, or the only one whose id starts so. Raises as `row_by_id`.
         """
-        this = alert_silences.c.silence_id == silence_id
-        change = update(alert_silences).where(this, alert_silences.c.end_time > now)
+        column = alert_silences.c.silence_id
         with self._database.write() as connection:
-            connection.execute(change.values(end_time=now))
-            row = connection.execute(select(alert_silences).where(this)).mappings().first()
-        if row is None:
-            raise NotFound("silence", silence_id)
-        return _silence(row)
+            silence = _silence(row_by_id(connection, column, silence_id, "silence"))
+            if silence.end_time <= now:
+                return silence
+            lasts = (column == silence.silence_id, alert_silences.c.end_time > now)
+            connection.execute(update(alert_silences).where(*lasts).values(end_time=now))
+        return replace(silence, end_time=now)
 
     def page(self, active_at: datetime | None, page: Page) -> tuple[list[Silence], str]:
         """Return a page of silences, newest first, and the next page's token.

@@ -201,6 +201,20 @@ def test_a_silence_that_is_ended(storage: Storage) -> None:
         storage.silences.end("none", NOW)
 
 
+def test_short_ids(storage: Storage) -> None:
+    """The first eight characters of an id name an alert, its report and a silence; fewer do not."""
+    alert = _raise(storage, "report-01")
+    _silence(storage, 60_000_000)
+    assert storage.alerts.acknowledge(alert.alert_id[:8], "ana", later(5)).acknowledged_by == "ana"
+    assert storage.reports.get("report-0").report_id == "report-01"
+    assert storage.silences.end("s6000000", later(6)).end_time == later(6)
+    for few in (storage.reports.get, lambda few: storage.silences.end(few, NOW)):
+        with pytest.raises(NotFound):
+            few("s600000")
+    with pytest.raises(NotFound):
+        storage.alerts.acknowledge(alert.alert_id[:7], "ana", NOW)
+
+
 def test_pruned(storage: Storage) -> None:
     """The deliveries of alerts that were resolved long ago go, and unsent ones are counted."""
     _raise(storage, "a")

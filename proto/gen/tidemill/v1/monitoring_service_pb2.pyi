@@ -331,7 +331,7 @@ class GetReportRequest(_message.Message):
 
     REPORT_ID_FIELD_NUMBER: _builtins.int
     report_id: _builtins.str
-    """The report's id."""
+    """The report's id, or at least its first 8 characters."""
     def __init__(
         self,
         *,
@@ -444,7 +444,7 @@ class AcknowledgeAlertRequest(_message.Message):
     ALERT_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
-    """The alert's id."""
+    """The alert's id, or at least its first 8 characters."""
     actor: _builtins.str
     """Who takes care of it. For an authenticated caller, the caller's own name counts instead."""
     def __init__(
@@ -615,7 +615,7 @@ class EndSilenceRequest(_message.Message):
 
     SILENCE_ID_FIELD_NUMBER: _builtins.int
     silence_id: _builtins.str
-    """The silence's id."""
+    """The silence's id, or at least its first 8 characters."""
     def __init__(
         self,
         *,
