@@ -24,6 +24,9 @@ _ASK_SECONDS = 5.0
 _CANCEL_SECONDS = 0.5
 _ENTRY_POINT = ["python", "-m", "tidemill_jobs.training.sagemaker.entry_point"]
 _ENDED = ("Completed", "Failed", "Stopped")
+_NOT_SET_UP = (
+    "NoRegionError", "NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"
+)  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -34,7 +37,10 @@ class SagemakerUnavailable(Unavailable):
     reason = "SAGEMAKER_UNAVAILABLE"
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(f"AWS did not do what was asked: {error}")
+        cure = ""
+        if type(error).__name__ in _NOT_SET_UP:
+            cure = "; set AWS_DEFAULT_REGION and credentials, or AWS_PROFILE, for the process jobs"
+        super().__init__(f"AWS did not do what was asked: {error}{cure}")
 
 
 class SagemakerTrainingFailed(TidemillError):
