@@ -131,6 +131,12 @@ def in_sample(count: int, limit: int) -> list[ColumnElement[bool]]:
         return []
     if bound > _INDEXED_KEYS:
         return [key < bound]
+    return indexed(bound)
+
+
+def indexed(bound: int = _INDEXED_KEYS) -> list[ColumnElement[bool]]:
+    """Return the conditions that a key is below a bound, and in `ix_predictions_sample`."""
+    key = predictions.c.sample_key
     # A literal, so that the index of these rows can be used, and two bounds, so that SQLite takes
     # it rather than the one of times.
     return [key < literal_column(str(_INDEXED_KEYS)), key.between(0, bound - 1)]

@@ -164,6 +164,18 @@ def test_confident_answers_that_no_verdict_is_about(storage: Storage) -> None:
     assert find("support", NOW, 0.7, 2) == some
 
 
+def test_a_smaller_sample_of_unjudged_answers_is_the_beginning_of_a_larger_one(
+    storage: Storage,
+) -> None:
+    """Whether the indexed rows are enough or not, the answers with the smallest keys come."""
+    storage.predictions.add([prediction(f"p{number}") for number in range(300)])
+    find = storage.prediction_samples.unjudged
+    everything = find("support", NOW, 0.0, 500)
+    assert len({each.prediction_id for each in everything}) == 300
+    for limit in (1, 2, 100):
+        assert find("support", NOW, 0.0, limit) == everything[:limit]
+
+
 def test_answers_of_a_version_that_was_rolled_back_teach_nothing(storage: Storage) -> None:
     """A version that leaves the traffic takes its answers along."""
     for version in (1, 2):
