@@ -71,12 +71,12 @@ def run(context: JobContext) -> Result:
 def _percentiles(
     count: int, latencies_ms: Sequence[float], settings: MonitoringSettings
 ) -> Mapping[str, Any]:
-    counted = {"prediction_count": count, "min_prediction_count": settings.min_predictions}
+    counts = {"prediction_count": count, "min_prediction_count": settings.min_predictions}
     if count < settings.min_predictions:
-        return counted
+        return counts
     named = zip(PERCENTS, latencies_ms, strict=True)
     figures = {f"p{percent}_latency_ms": latency for percent, latency in named}
-    return {**counted, **figures, "max_p99_latency_ms": settings.max_p99_latency_ms}
+    return {**counts, **figures, "max_p99_latency_ms": settings.max_p99_latency_ms}
 
 
 def _usual(past: Sequence[Report], now: datetime) -> Mapping[str, float]:
