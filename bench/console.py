@@ -20,26 +20,21 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from tests.integration.server.console.history import CHAMPION, TASK, write_history
+from tests.integration.server.console.history import CHAMPION, PAIRS, TASK, write_history
 from tests.integration.server.front import Front, Workspace
 from tests.integration.server.models import LABELS
 from tests.plugins.fake_triton import FakeTriton
 from tidemill_core.clock import system_clock
 from tidemill_core.domain.prediction import Prediction, Score
+from tidemill_core.storage.database import Page
+from tidemill_core.storage.predictions import Span
+from tidemill_core.storage.storage import Storage
 
 MAX_BYTES = 100_000
 MAX_SECONDS = 0.2
 _ROUNDS = 15
 _CHUNK = 10_000
-_PAGES = (
-    *("", f"t/{TASK}/try", f"t/{TASK}/versions", f"t/{TASK}/versions/{CHAMPION}"),
-    *(
-        f"t/{TASK}/versions/compare?a={CHAMPION}&b=5",
-        f"t/{TASK}/quality",
-        f"t/{TASK}/label?lease=x",
-    ),
-    *(f"t/{TASK}/data", f"t/{TASK}/data/{'2' * 64}", f"t/{TASK}/jobs", f"t/{TASK}/alerts", "keys"),
-)
+_DATASET = "2" * 64
 
 
 def main() -> int:
@@ -51,13 +46,15 @@ def main() -> int:
     is_good = True
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder), {TASK: 3})
+        with (workspace.folder / "tidemill.toml").open("a") as settings:
+            settings.write(f'\n[tasks.{PAIRS}]\nkind = "preference"\n')
         write_history(workspace, system_clock())
         for batch in _predictions(count):
             workspace.storage.predictions.add(batch)
         with FakeTriton() as triton, Front(workspace, triton.address) as front:
             root = f"http://127.0.0.1:{front.http_port}/console/"
             with httpx.Client(base_url=root, trust_env=False, timeout=30) as client:
-                for page in _PAGES:
+                for page in _pages(workspace.storage):
                     size, seconds = _measure(client, page)
                     median = statistics.median(seconds)
                     good = size <= MAX_BYTES and median <= MAX_SECONDS
@@ -69,6 +66,27 @@ def main() -> int:
     Console().print(table)
     print(f"{count:,} predictions in the database; targets: 100 KB, 200 ms")
     return 0 if is_good else 1
+
+
+def _pages(storage: Storage) -> Iterator[str]:
+    """Yield the path of each page, also of one report, run and prediction."""
+    yield from ("", "keys", "sign-in")
+    now, first = system_clock(), Page(1)
+    [drift], [run] = (
+        storage.reports.page(TASK, "drift", first)[0],
+        storage.jobs.page("", TASK, first)[0],
+    )
+    ids = storage.predictions.ids(Span(TASK, now - timedelta(hours=20), now))
+    prediction_id = next(each for each in ids if not each.startswith("bench"))  # it is signed
+    of_task = (
+        *("try", "versions", f"versions/{CHAMPION}", f"versions/compare?a={CHAMPION}&b=5"),
+        *("quality", f"quality/report/{drift.report_id}", "label?lease=x"),
+        *("data", f"data/{_DATASET}", f"data/{_DATASET}/excluded"),
+        *(f"data/diff?a={'1' * 64}&b={_DATASET}", f"data/prediction?id={prediction_id}"),
+        *("jobs", f"jobs/{run.run_id}", "alerts"),
+    )
+    yield from (f"t/{TASK}/{path}" for path in of_task)
+    yield f"t/{PAIRS}/label"
 
 
 def _predictions(count: int) -> Iterator[list[Prediction]]:

@@ -31,7 +31,7 @@ TASK = "support"
 PAIRS = "answers"
 CHAMPION = 2
 SCRIPT = "<script>alert(1)</script>"
-"""A text, a label and a comment that a page must not run."""
+"""A text, a label, a comment and a file's name that a page must not run."""
 TEXTS = (
     "My card was stolen on the train, please block it",
     "I was charged a fee twice for the same transfer",
@@ -89,7 +89,10 @@ def _datasets(workspace: Workspace, now: datetime, script: str) -> None:
                 quarantine_counts={"DUPLICATE": 412, "TEXT_BLANK": 12, "TEXT_TOO_LONG": 3},
                 create_time=now - timedelta(days=days),
                 build_time=now - timedelta(days=days),
-                source_counts={"train.csv": {"kept": total, "merged": 412, "quarantined": 15}},
+                source_counts={
+                    "train.csv": {"kept": total - 9, "merged": 412, "quarantined": 15},
+                    f"{script}.csv": {"kept": 9},
+                },
                 parents=("1" * 64,) if number == 2 else (),
                 code_version="0.1.0",
             )

@@ -35,6 +35,7 @@ PAGES = {
     "/t/support/jobs": "Jobs",
     "/t/support/alerts": "Alerts",
     "/keys": "Keys",
+    "/sign-in": "Sign in",
 }
 
 
@@ -151,7 +152,8 @@ def test_a_signal_leads_to_its_texts_and_their_origin(open_page: OpenPage) -> No
     assert SCRIPT in origin
     assert "Version 2" in origin
     assert "classes: passed" in origin
-    assert "They come from train.csv" in origin
+    assert "train.csv (8,891 rows)" in origin
+    assert f"{SCRIPT}.csv (9 rows)" in origin
     assert "No row has this text" in origin
     assert faults(page) == []
 
@@ -270,6 +272,7 @@ def test_a_run_is_started_and_stopped(open_page: OpenPage) -> None:
 
     page.click("[aria-label='Start check_feedback']")
     page.wait_for_selector("text=The run is queued.")
+    assert faults(page) == []
     page.click("#stop")
 
     page.wait_for_selector("#run >> text=cancelled")
