@@ -1,7 +1,6 @@
 """What the documents tell a reader to type, write and ask, checked without running it.
 
-`tests/e2e/` and `tests/integration/` run the commands of the README, of the tutorial and of the
-guides to REST, security and imported models.
+`tests/e2e/test_guides.py` runs the commands of all blocks, or names the test that does.
 """
 
 import importlib
@@ -50,8 +49,8 @@ def blocks() -> Iterator[Block]:
             yield Block(str(path.relative_to(ROOT)), line, found[2], found[3])
 
 
-def commands() -> Iterator[tuple[str, str]]:
-    """Yield the command lines that start with `tidemill`, with their places."""
+def commands_of_blocks() -> Iterator[tuple[str, str]]:
+    """Yield the command lines of blocks that start with `tidemill`, with their pages and lines."""
     for block in blocks():
         if block.language not in ("", "sh", "console", "bash"):
             continue
@@ -59,6 +58,11 @@ def commands() -> Iterator[tuple[str, str]]:
             for part in re.split(r" \| | && |; ", line.strip().removeprefix("$ ")):
                 if part.startswith("tidemill "):
                     yield f"{block.page}:{block.line}", part
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield the command lines of blocks and sentences that start with `tidemill`."""
+    yield from commands_of_blocks()
     for path in PAGES:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for found in _INLINE.finditer(line):
