@@ -55,10 +55,10 @@ def sent_afterwards(context: JobContext) -> Iterator[None]:
     send_runs(context)
 
 
-def send_runs(context: JobContext) -> dict[str, int]:
+def send_runs(context: JobContext, seconds: float = SEND_SECONDS) -> dict[str, int]:
     """Send a task's recorded runs to all trackers at once, and link the versions to them.
 
-    What a tracker does not take within SEND_SECONDS waits for the next time.
+    What a tracker does not take within these seconds waits for the next time.
 
     Returns:
         How many runs wait, by tracker.
@@ -66,7 +66,7 @@ def send_runs(context: JobContext) -> dict[str, int]:
     settings, task = context.settings, context.task
     deployment = context.storage.models.deployment(task)
     champion = deployment.champion if deployment else 0
-    deadline = time.monotonic() + SEND_SECONDS
+    deadline = time.monotonic() + seconds
     left: dict[str, int] = {}
     with TemporaryFile() as errors:
         outboxes = {
@@ -83,6 +83,8 @@ def send_runs(context: JobContext) -> dict[str, int]:
         errors.seek(0)
         if senders_failed := [name for name in senders if senders[name].returncode]:
             detail = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            if any(senders[name].returncode == -signal.SIGKILL for name in senders_failed):
+                detail = f"stopped after {seconds:g} s; {detail}".removesuffix("; ")
             log.warning("tracking_not_sent", trackers=senders_failed, waiting=left, detail=detail)
     return left
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.plugins.mlflow_store import mlflow_client, new_mlflow_store
 from tests.plugins.wandb_server import WandbServer, wandb_server
@@ -186,3 +187,14 @@ def test_a_failed_training_is_sent_and_a_canceled_one_waits(context: JobContext)
     found = client.search_runs([experiment])
     states = {run.data.tags["tidemill.run_id"]: run.info.status for run in found}
     assert states == {SUBJECT.run_id: "FAILED", "r2": "KILLED"}
+
+
+def test_the_log_says_that_a_tracker_took_too_long(newcomer: JobContext) -> None:
+    """A sender that is stopped says nothing itself."""
+    context = tracked_by(newcomer, "mlflow")
+    record(context)
+    with capture_logs() as logs:
+        assert send_runs(context, seconds=0.0) == {"mlflow": 1}
+    assert [(log["event"], log["detail"]) for log in logs] == [
+        ("tracking_not_sent", "stopped after 0 s")
+    ]
