@@ -1,8 +1,10 @@
 """Batch scoring beside raw tokenizers + ONNX Runtime, its memory, and what online callers feel.
 
-    python -m bench.scoring [--rows 1000000] [--rounds 3] [--seconds 20] [--only rate,online,memory]
+    python -m bench.scoring [--rows 1000000] [--rounds 3] [--seconds 20] [--kills 20]
+        [--only rate,online,memory,kills]
 
-The memory of a run over `--rows` is compared with that of a run over ten times as many. All
+The memory of a run over `--rows` is compared with that of a run over ten times as many. Runs that
+write CSV, JSON Lines, Parquet and a table are killed at random moments, `--kills` times each. All
 processes share the machine's cores: compare the ratios of one run, and run nothing else meanwhile.
 Exits with 1 if a figure that must be reached is missed.
 """
@@ -20,12 +22,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 from rich.console import Console
 
 from bench.scoring import raw
+from bench.scoring.kills import ROWS as ROWS_OF_A_KILLED_RUN
+from bench.scoring.kills import survives_kills
+from bench.scoring.runs import process_of, start_over, tidemill, wait
 from bench.serving.callers import closed_loop, open_loop
 from bench.serving.messages import example_texts, of_tidemill
 from bench.serving.workspace import EXAMPLE, TASK, Stack, Workspace, running_stack
@@ -56,7 +60,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the file")
     parser.add_argument("--rounds", type=int, default=3, help="number of measurements of the rate")
     parser.add_argument("--seconds", type=int, default=20, help="length of the online load")
-    parser.add_argument("--only", default="", help="some of rate,online,memory")
+    parser.add_argument("--kills", type=int, default=20, help="kills of the runs of each output")
+    parser.add_argument("--only", default="", help="some of rate,online,memory,kills")
     options = parser.parse_args()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +75,7 @@ def main() -> int:
                 "rate": lambda: rate(workspace, stack, source, options.rounds, console),
                 "online": lambda: online(workspace, stack, large, options.seconds, console),
                 "memory": lambda: memory(workspace, stack, source, large, console),
+                "kills": lambda: survives(workspace, stack, large, options.kills, console),
             }
             wanted = options.only.split(",") if options.only else measured
             passed = [measured[name]() for name in wanted]
@@ -94,7 +100,8 @@ def rate(workspace: Workspace, stack: Stack, source: Path, rounds: int, console:
         done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 -- our own words
         found = json.loads(done.stdout)
         theirs = found["rows"] / found["seconds"]
-        ours = float(score(workspace, stack, source)["rows_per_second"])
+        found = wait(workspace, stack, start_over(workspace, stack, source))
+        ours = float(found["rows_per_second"])
         ratios.append(ours / theirs)
         console.print(f"score {ours:,.0f} rows/s, libraries {theirs:,.0f}: {ratios[-1]:.2f}")
     best = max(ratios)
@@ -127,13 +134,22 @@ def memory(workspace: Workspace, stack: Stack, source: Path, large: Path, consol
     write_rows(large, 10 * rows)
     peaks = []
     for path in (source, large):
-        run_id = _start(workspace, stack, path)
+        run_id = start_over(workspace, stack, path)
         with _peak(stack, run_id) as found:
-            _wait(workspace, stack, run_id)
+            wait(workspace, stack, run_id)
         peaks.append(found[0] / _MEGABYTE)
     growth = peaks[1] / peaks[0]
     console.print(f"{rows:,} rows: {peaks[0]:.0f} MB; {10 * rows:,} rows: {peaks[1]:.0f} MB")
     return verdict(console, f"memory at ten times the rows {growth:.2f}", growth <= MOST_GROWTH)
+
+
+def survives(
+    workspace: Workspace, stack: Stack, source: Path, kills: int, console: Console
+) -> bool:
+    """Kill runs over a short file."""
+    write_rows(source, ROWS_OF_A_KILLED_RUN)
+    good = survives_kills(workspace, stack, source, kills, console)
+    return verdict(console, f"each row once after {kills} kills of each output's runs", good)
 
 
 def verdict(console: Console, figure: str, passed: bool) -> bool:
@@ -142,48 +158,19 @@ def verdict(console: Console, figure: str, passed: bool) -> bool:
     return passed
 
 
-def score(workspace: Workspace, stack: Stack, source: Path) -> Any:
-    """Score a file by the command, and return its result."""
-    return _wait(workspace, stack, _start(workspace, stack, source))
-
-
-def _start(workspace: Workspace, stack: Stack, source: Path) -> str:
-    """Start to score a file, and return the run's id."""
-    output = str(workspace.folder / "out.csv")
-    options = ["--overwrite", "--no-follow", "--task", TASK]
-    run_id: str = _tidemill(workspace, stack, "score", str(source), output, *options)["run_id"]
-    return run_id
-
-
-def _wait(workspace: Workspace, stack: Stack, run_id: str) -> Any:
-    """Wait until a run ends, and return its result."""
-    return _tidemill(workspace, stack, "jobs", "watch", run_id)["result"]
-
-
-def _tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> Any:
-    command = [sys.executable, "-m", "tidemill_cli.main", *arguments, "--json"]
-    done = subprocess.run(  # noqa: S603 -- our own words
-        [*command, "--address", stack.grpc_address],
-        cwd=workspace.folder,
-        check=True,
-        capture_output=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])  # `watch` prints a line for each change
-
-
 @contextmanager
 def _scoring(workspace: Workspace, stack: Stack, source: Path) -> Iterator[None]:
     """Score during the block, and cancel it after the block."""
-    run_id = _start(workspace, stack, source)
-    while _process(stack, run_id) is None:
+    run_id = start_over(workspace, stack, source)
+    while process_of(stack, run_id) is None:
         time.sleep(_LOOK_SECONDS)
     time.sleep(_STARTED_SECONDS)
     try:
         yield
-        if _process(stack, run_id) is None:
+        if process_of(stack, run_id) is None:
             raise RuntimeError("the scoring ended before the load")
     finally:
-        _tidemill(workspace, stack, "jobs", "cancel", run_id)
+        tidemill(workspace, stack, "jobs", "cancel", run_id)
 
 
 @contextmanager
@@ -194,7 +181,7 @@ def _peak(stack: Stack, run_id: str) -> Iterator[list[int]]:
     def look() -> None:
         while not ended.wait(_LOOK_SECONDS):
             with suppress(psutil.NoSuchProcess):
-                if (process := _process(stack, run_id)) is not None:
+                if (process := process_of(stack, run_id)) is not None:
                     found[0] = max(found[0], process.memory_info().rss)
 
     thread = threading.Thread(target=look)
@@ -204,15 +191,6 @@ def _peak(stack: Stack, run_id: str) -> Iterator[list[int]]:
     finally:
         ended.set()
         thread.join()
-
-
-def _process(stack: Stack, run_id: str) -> psutil.Process | None:
-    """Return the process of a run; None if it has none."""
-    for process in psutil.Process(stack.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if process.cmdline()[-1:] == [run_id]:
-                return process
-    return None
 
 
 if __name__ == "__main__":
