@@ -1,7 +1,7 @@
 """Predictions: written once each, in batches; read by id and counted by window."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -117,17 +117,19 @@ class PredictionStore:
         """Yield the id of each answer, oldest first, with few in memory at once."""
         place = (predictions.c.predict_time, predictions.c.prediction_id)
         query = select(predictions.c.prediction_id, predictions.c.predict_time)
-        query = query.where(*with_text(span)).order_by(*place).limit(_IDS_A_READ)
-        after = query
+        query = query.order_by(*place).limit(_IDS_A_READ)
+        page = query.where(*with_text(span))
         while True:
             with self._database.read() as connection:
-                found = connection.execute(after).all()
+                found = connection.execute(page).all()
             yield from (row[0] for row in found)
             if len(found) < _IDS_A_READ:
                 return
             last_id, last_time = found[-1]
             bound = tuple_(literal(last_time, UtcDateTime()), literal(last_id))
-            after = query.where(tuple_(*place) > bound)
+            # The one bound of its time: with a second, SQLite reads all rows before the page, too.
+            rest = replace(span, since=last_time)
+            page = query.where(*with_text(rest), tuple_(*place) > bound)
 
     def least_confident(self, span: Span, limit: int) -> list[Prediction]:
         """Return up to `limit` answers with the lowest confidence, the lowest first."""

@@ -151,6 +151,14 @@ def test_the_newest_texts_of_a_span(storage: Storage) -> None:
     assert storage.predictions.recent_texts(span, 2) == ["text c", "text b"]
 
 
+def test_ids_are_complete_over_pages(storage: Storage) -> None:
+    """Each comes once and in order, also where a page ends between answers of one time."""
+    made = [prediction(f"p{n:04d}", predict_time=later(n // 4000)) for n in range(5500)]
+    storage.predictions.add(made)
+    found = list(storage.predictions.ids(Span("support", NOW, later(60))))
+    assert found == [each.prediction_id for each in made]
+
+
 def test_confident_answers_that_no_verdict_is_about(storage: Storage) -> None:
     """Sure answers with a text come back, always the same ones; judged and doubtful ones do not."""
     made = [prediction(f"p{n}", predict_time=later(n)) for n in range(4)]
