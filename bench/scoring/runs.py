@@ -15,7 +15,7 @@ from bench.serving.workspace import TASK, Stack, Workspace
 def start(workspace: Workspace, stack: Stack, source: Path, output: str, *options: str) -> str:
     """Start to score a file, and return the run's id."""
     asked = ["score", str(source), output, *options, "--no-follow", "--task", TASK]
-    run_id: str = tidemill(workspace, stack, *asked)["run_id"]
+    run_id: str = json.loads(tidemill(workspace, stack, *asked))["run_id"]
     return run_id
 
 
@@ -26,11 +26,12 @@ def start_over(workspace: Workspace, stack: Stack, source: Path) -> str:
 
 def wait(workspace: Workspace, stack: Stack, run_id: str) -> Any:
     """Wait until a run ends, and return its result."""
-    return tidemill(workspace, stack, "jobs", "watch", run_id)["result"]
+    changes = tidemill(workspace, stack, "jobs", "watch", run_id).splitlines()
+    return json.loads(changes[-1])["result"]
 
 
-def tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> Any:
-    """Run a command, and return what it prints as JSON."""
+def tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> bytes:
+    """Run a command, and return the JSON that it prints."""
     command = [sys.executable, "-m", "tidemill_cli.main", *arguments, "--json"]
     done = subprocess.run(  # noqa: S603 -- our own words
         [*command, "--address", stack.grpc_address],
@@ -38,7 +39,7 @@ def tidemill(workspace: Workspace, stack: Stack, *arguments: str) -> Any:
         check=True,
         capture_output=True,
     )
-    return json.loads(done.stdout.splitlines()[-1])  # `watch` prints a line for each change
+    return done.stdout
 
 
 def process_of(stack: Stack, run_id: str) -> psutil.Process | None:
