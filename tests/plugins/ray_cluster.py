@@ -43,11 +43,12 @@ class RayCluster:
         head = ["--head", f"--port={self._port}", f"--num-cpus={0 if self._count else 1}"]
         try:
             self._start(*head, "--include-dashboard=false", f"--temp-dir={self._folder.name}")
-            wait_until(lambda: self._started(0), "the head started", _START_SECONDS)
+            self._wait_for_last()
+            # One after the other, because nodes of one machine that start at once take each
+            # other's ports.
             for _ in range(self._count):
                 self._start(f"--address={self.address}", "--num-cpus=1")
-            every = range(len(self._nodes))
-            wait_until(lambda: all(map(self._started, every)), "nodes started", _START_SECONDS)
+                self._wait_for_last()
         except BaseException:
             self._stop()
             raise
@@ -109,9 +110,14 @@ class RayCluster:
     def _said(self, number: int) -> Path:
         return Path(self._folder.name) / f"node{number}.log"
 
-    def _started(self, number: int) -> bool:
-        """Return whether a node is part of the cluster."""
-        said = self._said(number).read_text(errors="replace")
-        if self._nodes[number].poll() is not None:
-            raise RuntimeError(f"a node of Ray did not start: {said[-1000:]}")
-        return "Ray runtime started" in said
+    def _wait_for_last(self) -> None:
+        """Wait until the last node is part of the cluster."""
+        said, node = self._said(len(self._nodes) - 1), self._nodes[-1]
+
+        def started() -> bool:
+            content = said.read_text(errors="replace")
+            if node.poll() is not None:
+                raise RuntimeError(f"a node of Ray did not start: {content[-1000:]}")
+            return "Ray runtime started" in content
+
+        wait_until(started, "a node started", _START_SECONDS)
