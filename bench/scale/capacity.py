@@ -28,8 +28,8 @@ class Coefficient:
     source: str
 
 
-FRONT = Coefficient(303, "µs of CPU a prediction, front", "bench.serving.profile")
-TRITON = Coefficient(55, "µs of CPU a prediction, Triton and its backend", "bench.serving.profile")
+FRONT = Coefficient(122, "µs of CPU a prediction, front", "bench.serving")
+TRITON = Coefficient(40, "µs of CPU a prediction, Triton and its backend", "bench.serving.profile")
 POSTGRES = Coefficient(8.5, "µs of CPU a stored prediction, PostgreSQL", "bench.scale.predictions")
 ROW = Coefficient(546, "bytes a stored prediction, with indices", "bench.scale.predictions")
 HOUR = Coefficient(1335, "bytes of counts, an hour and version", "bench.scale.predictions")
