@@ -148,7 +148,7 @@ export interface JobRun {
     | undefined;
   /** Fraction done, in [0, 1]. */
   progress: number;
-  /** What it is doing now. */
+  /** What it is doing now; once it ended, how: "done", or that its version was rejected, and why. */
   message: string;
   /** Its result, once it has succeeded. */
   result:

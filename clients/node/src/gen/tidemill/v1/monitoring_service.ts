@@ -151,7 +151,7 @@ export interface ListReportsResponse {
 
 /** A request for GetReport. */
 export interface GetReportRequest {
-  /** The report's id. */
+  /** The report's id, or at least its first 8 characters. */
   reportId: string;
 }
 
@@ -185,7 +185,7 @@ export interface ListAlertsResponse {
 
 /** A request for AcknowledgeAlert. Only the first one for an alert counts. */
 export interface AcknowledgeAlertRequest {
-  /** The alert's id. */
+  /** The alert's id, or at least its first 8 characters. */
   alertId: string;
   /** Who takes care of it. For an authenticated caller, the caller's own name counts instead. */
   actor: string;
@@ -239,7 +239,7 @@ export interface ListSilencesResponse {
 
 /** A request for EndSilence. A silence that has ended stays as it is. */
 export interface EndSilenceRequest {
-  /** The silence's id. */
+  /** The silence's id, or at least its first 8 characters. */
   silenceId: string;
 }
 
