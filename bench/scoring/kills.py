@@ -71,7 +71,7 @@ def _run(workspace: Workspace, stack: Stack, source: Path, place: str, kill_afte
 
 
 def _is_whole(workspace: Workspace, place: str, stored: int) -> bool:
-    """Return whether an output has each row once, and its predictions are among so many stored."""
+    """Return whether an output has each row once, and `stored` predictions with its own exist."""
     rows = rows_at(place)
     with closing(sqlite3.connect(workspace.database)) as database:
         ids = {row[0] for row in database.execute("SELECT prediction_id FROM predictions")}

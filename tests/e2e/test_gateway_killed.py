@@ -100,7 +100,7 @@ class Watcher(Caller):
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Return a workspace with one version, and a job whose runs nobody starts."""
+    """Return a workspace with one version, and a job whose runs never start."""
     found = Workspace(tmp_path, {"support": 1})
     found.storage.jobs.set_catalog([Job("retrain", "Trains.", "")])
     return found

@@ -11,7 +11,7 @@ def of_form(pattern: str, rule: str) -> AfterValidator:
 
     Args:
         pattern: the regular expression.
-        rule: what the error says; a pattern tells nobody what to write.
+        rule: what the error says, because a pattern does not say what to write.
     """
 
     def check(text: str) -> str:
