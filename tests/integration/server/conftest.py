@@ -65,25 +65,37 @@ def frail_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def frail_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
-    """Yield a Triton that tests stop and kill; each leaves it running."""
+def outages_triton(frail_workspace: Workspace) -> Iterator[RunningTriton]:
+    """Yield the Triton behind `frail_triton` and `frail_fronts`."""
     root, models = frail_workspace.repository.root, frail_workspace.models
     with RunningTriton(root, frail_workspace.folder / "triton", models) as running:
         yield running
 
 
+@pytest.fixture
+def frail_triton(outages_triton: RunningTriton) -> RunningTriton:
+    """Return a Triton that tests stop and kill; it runs again if it died in an earlier test."""
+    if outages_triton.process.poll() is not None:
+        outages_triton.start()
+    return outages_triton
+
+
 @pytest.fixture(scope="session")
 def frail_fronts(
-    frail_workspace: Workspace, frail_triton: RunningTriton
+    frail_workspace: Workspace, outages_triton: RunningTriton
 ) -> Iterator[Callable[[str], Front]]:
     """Yield the fronts for outages, by transport."""
-    with started(frail_workspace, frail_triton) as fronts:
+    with started(frail_workspace, outages_triton) as fronts:
         yield fronts
 
 
 @pytest.fixture
-def frail_front(frail_fronts: Callable[[str], Front], transport: str) -> Front:
-    """Return the front for outages."""
+def frail_front(
+    frail_fronts: Callable[[str], Front],
+    frail_triton: RunningTriton,  # noqa: ARG001 - asked for so that it runs
+    transport: str,
+) -> Front:
+    """Return the front for outages; its Triton runs."""
     return frail_fronts(transport)
 
 
