@@ -30,7 +30,7 @@ class SourceUnreadable(DataError):
     """The source exists, but cannot be read."""
 
     def __init__(
-        self, place: str, detail: object, cure: str = "fix it; the next run continues there"
+        self, place: str, detail: object, cure: str = "fix it; the next run reads it"
     ) -> None:
         super().__init__("SOURCE_UNREADABLE", f"{place} cannot be read: {detail}; {cure}")
 

@@ -12,6 +12,7 @@ from tidemill_jobs.scoring.reading.table_rows import read_table
 
 __all__ = ["RowBatch", "Wanted", "read_rows"]
 
+_CURE = f"fix the path; of a folder or glob, files are read that end in {', '.join(FORMATS)}"
 _READERS = {"csv": read_csv, "jsonl": read_json_lines, "parquet": read_parquet}
 
 
@@ -25,7 +26,7 @@ def read_rows(place: str, wanted: Wanted, private: PrivateFolders) -> Iterator[R
         private.check_database(table.url)
         yield from read_table(table, wanted)
         return
-    files = stored_files(place, format_set=False)
+    files = stored_files(place, format_set=False, cure=_CURE)
     for file in files:
         if "://" not in file.part:
             private.check(file.part)

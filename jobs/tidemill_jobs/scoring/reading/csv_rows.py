@@ -12,6 +12,8 @@ from tidemill_jobs.data.sources.files.stored_file import StoredFile
 from tidemill_jobs.scoring.reading.lines import batches
 from tidemill_jobs.scoring.reading.rows import Row, RowBatch, Wanted, check_distinct, row_of
 
+_CURE = "separate the columns with commas in a .csv file, and with tabs in a .tsv file"
+
 
 def read_csv(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
     """Yield the rows of a CSV file.
@@ -27,7 +29,8 @@ def read_csv(file: StoredFile, wanted: Wanted) -> Iterator[RowBatch]:
         names, place = take_header(stream, file.part, delimiter)
         check_distinct(place, names)
         at = {
-            role: column_index(names, name, place, delimiter) for role, name in wanted.roles.items()
+            role: column_index(names, name, place, delimiter, _CURE)
+            for role, name in wanted.roles.items()
         }
         reader = _Reader(
             file.part, names, at["text"], Shape(delimiter, len(names), at.get("label"))

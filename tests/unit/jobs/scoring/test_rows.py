@@ -1,5 +1,7 @@
 """Rows with all their columns, whatever the columns are."""
 
+import re
+import sqlite3
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,3 +41,30 @@ def test_a_small_parquet_file_with_a_long_text_in_each_row(tmp_path: Path) -> No
     first = next(batches)
     assert sum(len(row.text) for row in first.rows) <= 64 * len(text)
     assert first.rows[-1].text == text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("notes.log", "text\na\n", r"there is no file to read at .*; fix the path; .* \.parquet$"),
+        ("rows.csv", "text;label\na;b\n", "no column 'text' .* with commas in a .csv file"),
+        ("rows.parquet", "text", "cannot be read: .*; write the file again; the next run reads it"),
+        ("rows.csv.gz", "text", "cannot be read: .*; fix it; the next run reads it"),
+    ],
+)
+def test_an_error_names_no_setting_of_a_source(
+    tmp_path: Path, name: str, content: str, told: str
+) -> None:
+    """The rows of a command have no settings, so no error says to change one."""
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=told) as caught:
+        list(read_rows(str(tmp_path), Wanted("text"), PrivateFolders(())))
+    assert not re.search(r"set (the format|delimiter)|continues there|source's", str(caught.value))
+
+
+def test_an_error_names_no_setting_for_the_query_of_a_database(tmp_path: Path) -> None:
+    """A query in the place of the rows is no setting of a source."""
+    sqlite3.connect(tmp_path / "shop.db").close()
+    place = f"sqlite:///{tmp_path}/shop.db#SELECT 1; SELECT 2"
+    with pytest.raises(DataError, match="db:query: the query holds several statements; write one"):
+        list(read_rows(place, Wanted("text"), PrivateFolders(())))

@@ -51,7 +51,7 @@ class CsvLines:
         delimiter = settings.delimiter or delimiter_of(name)
         names, place = take_header(stream, name, delimiter)
         self._columns = {
-            role: column_index(names, wanted, place, delimiter)
+            role: column_index(names, wanted, place, delimiter, "set delimiter = {!r}")
             for role, wanted in names_by_role(settings).items()
         }
         self._shape = Shape(delimiter, len(names), self._columns.get("label"))
@@ -135,8 +135,15 @@ def take_header(stream: LineStream, name: str, delimiter: str) -> tuple[list[str
     return names, place
 
 
-def column_index(names: Sequence[str], wanted: str, place: str, delimiter: str) -> int:
+def column_index(names: Sequence[str], wanted: str, place: str, delimiter: str, cure: str) -> int:
     """Return the index of a column.
+
+    Args:
+        names: the names in the header.
+        wanted: the column's name.
+        place: the header's place, for errors.
+        delimiter: what separated the names.
+        cure: what to do if something else separates them; `{!r}` stands for it.
 
     Raises:
         DataError: MISSING_COLUMN or AMBIGUOUS_COLUMN.
@@ -149,7 +156,7 @@ def column_index(names: Sequence[str], wanted: str, place: str, delimiter: str) 
     other = others[0] if others and len(names) == 1 else None
     if any(map(_looks_like_text, names[0].split(other) if other else names)):
         names = ["those in its first line, which looks like a row"]
-    raise MissingColumn(place, wanted, names, f"set delimiter = {other!r}" if other else None)
+    raise MissingColumn(place, wanted, names, cure.format(other) if other else None)
 
 
 def _looks_like_text(name: str) -> bool:

@@ -48,7 +48,9 @@ class Files:
             raise NoRows(self.place)
 
     def _steps(self, files: Mapping[str, Any]) -> Iterator[FileStep]:
-        for file in stored_files(self._settings.path, self._settings.format is not None):
+        format_set = self._settings.format is not None
+        cure = "fix the path" if format_set else "fix the path, or set the format of its files"
+        for file in stored_files(self._settings.path, format_set, cure):
             before = FileProgress(**files.get(file.part, {}))
             if file.stamp and file.stamp == before.stamp:
                 continue

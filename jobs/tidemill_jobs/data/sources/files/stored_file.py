@@ -111,13 +111,14 @@ def read_errors(part: str) -> Iterator[None]:
         raise _unreadable(part, getattr(error, "strerror", None) or error) from error
 
 
-def stored_files(path: str, format_set: bool) -> list[StoredFile]:
+def stored_files(path: str, format_set: bool, cure: str) -> list[StoredFile]:
     """Return the file, all files below the folder, or the files that match the glob; by name.
 
     Args:
         path: the path in the settings.
         format_set: whether the settings name the format; otherwise files with an unknown suffix are
             ignored in folders and globs. Hidden files always are.
+        cure: what to do if there is no file to read.
 
     Raises:
         DataError: SOURCE_MISSING or SOURCE_UNREADABLE.
@@ -138,8 +139,7 @@ def stored_files(path: str, format_set: bool) -> list[StoredFile]:
         files = [_stored(path, file_system, info, is_named=False) for info in infos]
     ours = [file for file in files if _is_ours(file, format_set)]
     if not ours:
-        problem = f"there is no file to read at {without_secrets(path)}"
-        raise SourceMissing(problem, "fix the path, or set the format of its files")
+        raise SourceMissing(f"there is no file to read at {without_secrets(path)}", cure)
     return sorted(ours, key=lambda file: file.part)
 
 

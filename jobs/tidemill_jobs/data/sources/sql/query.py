@@ -1,4 +1,4 @@
-"""A source's query, prepared to be a subquery."""
+"""A query, prepared to be a subquery."""
 
 import re
 
@@ -35,4 +35,4 @@ def single_query(query: str, place: str) -> str:
 
 
 def _not_one(place: str, problem: str) -> DataError:
-    return DataError("NOT_ONE_QUERY", f"{place}: the source's query {problem}; write one SELECT")
+    return DataError("NOT_ONE_QUERY", f"{place}: the query {problem}; write one SELECT")

@@ -71,9 +71,7 @@ def test_a_query_s_own_quotes_are_known(postgres_url: str) -> None:
 )
 def test_a_query_is_one_statement(declare: Declare, query: str, told: str) -> None:
     """Several statements are refused before any runs; so is an empty query."""
-    with pytest.raises(
-        DataError, match=f"db:query: the source's query {told}; write one"
-    ) as caught:
+    with pytest.raises(DataError, match=f"db:query: the query {told}; write one") as caught:
         Landing().read(declare(query=query))
     assert caught.value.reason == "NOT_ONE_QUERY"
 
