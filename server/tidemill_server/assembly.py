@@ -242,10 +242,10 @@ def _handlers(
         model_importer=ModelImporter(ModelUploads(settings.state_dir), storage.jobs, router, clock),
         rollout=RolloutHandler(storage.rollouts, storage.models, storage.jobs, router),
         monitoring=MonitoringHandler(
-            storage.reports, storage.alerts, storage.silences, settings.tasks, clock
+            storage.reports, storage.alerts, storage.silences, router, clock
         ),
         job=JobHandler(
             storage.jobs, ParameterRules(storage.models, settings.sagemaker), router, clock
         ),
-        access=AccessHandler(storage.api_keys, storage.audit, settings.tasks, clock),
+        access=AccessHandler(storage.api_keys, storage.audit, router, clock),
     )

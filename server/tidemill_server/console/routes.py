@@ -60,6 +60,14 @@ class FormExpired(InvalidArgument):
         super().__init__("FORM_EXPIRED", "csrf", "is not this session's: open the page again")
 
 
+class UnknownTask(NotFound):
+    """A page of a task that does not exist."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__("task", task)
+        self.reason = "UNKNOWN_TASK"  # the reason of the calls
+
+
 class Problem(NamedTuple):
     """Why a page could not be shown.
 
@@ -129,7 +137,7 @@ async def _answered(
         caller = await console.pipeline.gatekeeper.identify(session.metadata)
     visit = Visit(console, request, session, caller, form)
     if visit.task and visit.task not in console.settings.tasks:
-        raise NotFound("task", visit.task)
+        raise UnknownTask(visit.task)
     return await answer(visit)
 
 

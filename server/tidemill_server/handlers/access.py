@@ -1,17 +1,18 @@
 """API keys, and the audit trail of admin actions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.access import ApiKey, AuditRecord, Scope
-from tidemill_core.errors import InvalidArgument, NotFound
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.api_keys import ApiKeyStore, NewApiKey
 from tidemill_core.storage.audit import AuditStore
 from tidemill_core.storage.database import Page
 from tidemill_server.handlers.fields import MAX_KEY_LENGTH, check_words
 from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.router import Router
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class AccessHandler:
 
     keys: ApiKeyStore
     audit: AuditStore
-    tasks: Collection[str]
+    router: Router
     clock: Clock
 
     @in_thread
@@ -41,15 +42,13 @@ class AccessHandler:
 
         Raises:
             InvalidArgument: names the field and the rule.
-            NotFound: there is no such task.
         """
         for scope in scopes:
             if scope not in set(Scope):
                 rule = f"{scope[:100]!r} is not one of {', '.join(Scope)}"
                 raise InvalidArgument("UNKNOWN_SCOPE", "scopes", rule)
         for task in tasks:
-            if task not in self.tasks:
-                raise NotFound("task", task[:MAX_KEY_LENGTH])
+            self.router.task_settings(task, field="tasks")
         allowed = frozenset(map(Scope, scopes))
         new = NewApiKey(name, allowed, frozenset(tasks), requests_per_second, expire_time)
         return self.keys.create(new, self.clock())

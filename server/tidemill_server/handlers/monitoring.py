@@ -1,14 +1,13 @@
 """Reports, alerts and silences."""
 
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidemill_core.clock import Clock
 from tidemill_core.domain.alert import ALERT_KINDS, Alert, Silence
 from tidemill_core.domain.report import Report
-from tidemill_core.errors import InvalidArgument, NotFound
+from tidemill_core.errors import InvalidArgument
 from tidemill_core.storage.alerts import AlertStore
 from tidemill_core.storage.database import Page
 from tidemill_core.storage.reports import ReportStore
@@ -20,6 +19,7 @@ from tidemill_server.handlers.fields import (
     check_words,
 )
 from tidemill_server.handlers.threads import in_thread
+from tidemill_server.inference.router import Router
 from tidemill_server.security.acting import acting_name
 
 MAX_SILENCE = timedelta(days=90)
@@ -32,7 +32,7 @@ class MonitoringHandler:
     reports: ReportStore
     alerts: AlertStore
     silences: SilenceStore
-    tasks: Collection[str]
+    router: Router
     clock: Clock
 
     @in_thread
@@ -71,13 +71,12 @@ class MonitoringHandler:
 
         Raises:
             InvalidArgument: a field is too long or has control characters, the reason is blank,
-                there is no such kind, or the time is missing, over or too far away.
-            NotFound: there is no such task.
+                there is no such task or kind, or the time is missing, over or too far away.
         """
         check_visible("reason", reason, MAX_COMMENT_LENGTH)
         check_words("actor", actor, MAX_KEY_LENGTH)
-        if task and task not in self.tasks:
-            raise NotFound("task", task[:MAX_KEY_LENGTH])
+        if task:
+            self.router.task_settings(task)
         if kind and kind not in ALERT_KINDS:
             rule = f"is not one of {', '.join(ALERT_KINDS)}"
             raise InvalidArgument("UNKNOWN_KIND", "kind", rule)

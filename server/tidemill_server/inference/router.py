@@ -139,8 +139,8 @@ class Router:
             self.reads += 1
             self._routes = await asyncio.to_thread(self._read, self._routes)
 
-    def task_settings(self, task: str) -> TaskSettings:
-        """Return the settings of a task.
+    def task_settings(self, task: str, field: str = "task") -> TaskSettings:
+        """Return the settings of the task that a field of the request names.
 
         Raises:
             InvalidArgument: the task does not exist.
@@ -150,7 +150,7 @@ class Router:
             known = ", ".join(sorted(self._tasks)) or "none"
             problem = f"there is no task {task[:100]!r}" if task else "name the task"
             rule = f"{problem}; there are: {known}"
-            raise InvalidArgument("UNKNOWN_TASK", "task", rule)
+            raise InvalidArgument("UNKNOWN_TASK", field, rule)
         return settings
 
     def routes(self, task: str) -> TaskRoutes:

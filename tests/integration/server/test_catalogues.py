@@ -186,7 +186,7 @@ def test_a_silence_has_an_end_and_a_reason(front: Front) -> None:
     for changed, wrong in (
         ({"reason": " "}, ("INVALID_ARGUMENT", "BLANK_TEXT", "reason")),
         ({"kind": "drfit"}, ("INVALID_ARGUMENT", "UNKNOWN_KIND", "kind")),
-        ({"task": "suport"}, ("NOT_FOUND", "TASK_NOT_FOUND", "")),
+        ({"task": "suport"}, ("INVALID_ARGUMENT", "UNKNOWN_TASK", "task")),
         ({"end_time": past}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),
         ({"end_time": distant}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),
         ({"end_time": None}, ("INVALID_ARGUMENT", "INVALID_END_TIME", "end_time")),

@@ -116,6 +116,7 @@ def test_a_task_that_does_not_exist_has_no_pages(site: ConsoleSite) -> None:
     answer = site.signed_in().get("/console/t/nope/quality")
     assert answer.status_code == 404
     assert "there is no task &#39;nope&#39;" in answer.text
+    assert "<code>UNKNOWN_TASK</code>" in answer.text
 
 
 def test_versions_show_gates_and_change_traffic(open_page: OpenPage, site: ConsoleSite) -> None:

@@ -47,14 +47,16 @@ async def test_a_change_of_traffic_is_its_callers(
     assert (await handler.set_traffic(change, [], [2])).actor == counts
 
 
-async def test_an_alert_is_its_callers(workspace: Workspace, acting: tuple[str, str]) -> None:
+async def test_an_alert_is_its_callers(
+    workspace: Workspace, router: Router, acting: tuple[str, str]
+) -> None:
     """An authenticated caller cannot acknowledge an alert under another name."""
     given, counts = acting
     storage = workspace.storage
     report = Report("r", "support", "drift", 1, ReportVerdict.ALERT, "", {}, "", NOW)
     alert = storage.alerts.raise_alert(report, Severity.WARNING, "", [], timedelta())
     handler = MonitoringHandler(
-        storage.reports, storage.alerts, storage.silences, ["support"], lambda: NOW
+        storage.reports, storage.alerts, storage.silences, router, lambda: NOW
     )
     taken = await handler.acknowledge_alert(alert.alert_id, given)
     assert taken.acknowledged_by == counts

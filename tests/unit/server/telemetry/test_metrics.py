@@ -21,9 +21,9 @@ def series(metrics: Metrics) -> int:
 
 def test_a_request_is_counted_once_with_how_it_ended(metrics: Metrics) -> None:
     """Method, code and reason are labels, and the time is in the method's histogram."""
-    metrics.ended(PREDICT, "NOT_FOUND", "TASK_NOT_FOUND").inc()
+    metrics.ended(PREDICT, "NOT_FOUND", "ALERT_NOT_FOUND").inc()
     metrics.method(PREDICT).seconds.observe(0.004)
-    labels = {"method": PREDICT, "code": "NOT_FOUND", "reason": "TASK_NOT_FOUND"}
+    labels = {"method": PREDICT, "code": "NOT_FOUND", "reason": "ALERT_NOT_FOUND"}
     assert value(metrics, "requests_total", **labels) == 1
     assert value(metrics, "request_seconds_bucket", method=PREDICT, le="0.005") == 1
     assert value(metrics, "request_seconds_bucket", method=PREDICT, le="0.003") == 0
