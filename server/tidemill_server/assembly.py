@@ -8,12 +8,11 @@ from typing import Any
 
 from tidemill_core.clock import Clock
 from tidemill_core.dataset_copies import DatasetCopies
-from tidemill_core.domain.access import Caller
 from tidemill_core.log_policy import LogPolicy
 from tidemill_core.model_repository import ModelRepository
 from tidemill_core.model_uploads import ModelUploads
 from tidemill_core.prediction_id import PredictionIdSigner, load_keys
-from tidemill_core.settings import AuthSettings, Settings
+from tidemill_core.settings import Settings
 from tidemill_core.storage.storage import Storage
 from tidemill_core.text_hash import load_text_key
 from tidemill_core.triton.client import TritonClient
@@ -47,10 +46,7 @@ from tidemill_server.rpc.pipeline import Pipeline
 from tidemill_server.rpc.record import Recorder
 from tidemill_server.security.api_keys import ApiKeys
 from tidemill_server.security.audit import Auditor
-from tidemill_server.security.gatekeeper import Gatekeeper
-from tidemill_server.security.open_streams import OpenStreams
-from tidemill_server.security.rate_limits import RateLimits
-from tidemill_server.security.tokens import Tokens
+from tidemill_server.security.opening import open_access
 from tidemill_server.services.health import HealthServicer
 from tidemill_server.services.inference_protocol import InferenceProtocol
 from tidemill_server.services.pipeline import StreamWindows
@@ -86,20 +82,6 @@ class Front:
     watchers: list[Watcher]
 
 
-@dataclass(frozen=True)
-class _Access:
-    """Who may call.
-
-    Attributes:
-        watchers: as in `Front`.
-    """
-
-    api_keys: ApiKeys
-    gatekeeper: Gatekeeper
-    open_streams: OpenStreams
-    watchers: list[Watcher]
-
-
 def assemble(
     settings: Settings,
     storage: Storage,
@@ -122,7 +104,7 @@ def assemble(
     """
     keys = load_keys(settings.state_dir, settings.prediction_id_keys.get_secret_value())
     signer = PredictionIdSigner(keys)
-    access = _access(settings, storage, signer)
+    access = open_access(settings, storage.api_keys, signer)
     triton = TritonClient(settings.triton_target)
     router = Router(storage.models, ModelRepository.of_front(settings), settings.tasks)
     prediction_log = _prediction_log(settings, storage, telemetry.metrics)
@@ -162,25 +144,6 @@ def assemble(
     )
 
 
-def _access(settings: Settings, storage: Storage, signer: PredictionIdSigner) -> _Access:
-    remembered: dict[str | bytes, Caller] = {}
-    api_keys = ApiKeys(storage.api_keys, remembered.clear)
-    tokens = _open_tokens(settings.auth, remembered.clear)
-    gatekeeper = Gatekeeper(
-        api_keys,
-        tokens,
-        RateLimits(settings.server.workers),
-        signer,
-        remembered,
-        is_required=settings.requires_credentials,
-    )
-    open_streams = OpenStreams(gatekeeper)
-    watchers: list[Watcher] = [api_keys.watch, open_streams.watch]
-    if tokens:
-        watchers.append(tokens.watch)
-    return _Access(api_keys, gatekeeper, open_streams, watchers)
-
-
 def _transports(
     settings: Settings, pipeline: Pipeline, methods: Mapping[str, Method], share_port: bool
 ) -> list[Transport]:
@@ -202,14 +165,6 @@ def _prediction_log(settings: Settings, storage: Storage, metrics: Metrics) -> P
         settings.prediction_log,
         metrics,
     )
-
-
-def _open_tokens(settings: AuthSettings, on_change: Callable[[], None]) -> Tokens | None:
-    if not settings.jwks:
-        return None
-    tokens = Tokens(settings, on_change)
-    tokens.open()
-    return tokens
 
 
 def _handlers(

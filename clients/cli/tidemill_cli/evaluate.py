@@ -14,7 +14,7 @@ from tidemill_cli.job_run import follow, require_success, start
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask
 from tidemill_cli.output import print_json
-from tidemill_cli.places import ModelVersion, TextColumn, absolute
+from tidemill_cli.places import LabelColumn, ModelVersion, TextColumn, absolute
 from tidemill_cli.tasks import the_task
 from tidemill_cli.worst_errors import with_lines
 
@@ -34,9 +34,7 @@ def evaluate(
     ],
     task: ForTask = "",
     text_column: TextColumn = "text",
-    label_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The column with the right label.")
-    ] = "label",
+    label_column: LabelColumn = "label",
     model_version: ModelVersion = 0,
     against: Annotated[
         int, typer.Option(min=0, help="Compare with this version on the same rows.")
@@ -52,12 +50,9 @@ def evaluate(
     if against and against == model_version:
         raise WrongUsage("--against must name another version than --model-version")
     place = absolute(source)
+    columns = {"text_column": text_column, "label_column": label_column}
     asked = pb.EvaluateParameters(
-        input=place,
-        text_column=text_column,
-        label_column=label_column,
-        model_version=model_version,
-        against=against,
+        input=place, **columns, model_version=model_version, against=against
     )
     with connected(address) as client:
         task = the_task(client, task, address)

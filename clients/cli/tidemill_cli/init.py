@@ -16,6 +16,7 @@ from tidemill_cli.example_file import format_of, text_lines, without_compression
 from tidemill_cli.failure import AlreadyThere, CannotWrite, WrongUsage
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import print_json, say, shown, stdout
+from tidemill_cli.places import LabelColumn, TextColumn
 from tidemill_core.counted import counted
 from tidemill_core.plain_rules import plain_rule
 from tidemill_core.settings import TASK_NAME, WORKSPACE_FILE, FilesSource, absolute_folder
@@ -64,8 +65,8 @@ def init(
             "this option, a small example is written.",
         ),
     ] = None,
-    text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
     file_format: Annotated[
         Literal["csv", "jsonl", "parquet"] | None,
         typer.Option("--format", help="The file's format, if its name does not say it."),

@@ -9,6 +9,7 @@ import typer
 _NOT_A_PATH = re.compile(r"env:|[a-zA-Z][a-zA-Z0-9+.:-]*://")
 
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the text.")]
+LabelColumn = Annotated[str, typer.Option(metavar="NAME", help="The column with the right label.")]
 ModelVersion = Annotated[
     int, typer.Option(min=0, help="The version that answers; 0 is the champion.")
 ]

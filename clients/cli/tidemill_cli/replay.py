@@ -13,6 +13,7 @@ from tidemill_cli.html_file import Html, write_page
 from tidemill_cli.local import require_extras, require_task
 from tidemill_cli.options import AsJson
 from tidemill_cli.output import percent, print_fields, print_json, say
+from tidemill_cli.places import LabelColumn, TextColumn
 from tidemill_cli.progress import ShowProgress, progress_view
 from tidemill_cli.replaying.dated_rows import Columns, DatedRows, read_rows
 from tidemill_core.errors import ConfigurationError
@@ -53,8 +54,8 @@ def replay(
         datetime,
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="The last day to replay."),
     ],
-    text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
-    label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
     time_column: Annotated[
         str, typer.Option(help="The column with the time, in ISO 8601; without a zone, in UTC.")
     ] = "time",

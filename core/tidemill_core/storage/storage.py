@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import get_type_hints
 
 import structlog
 
@@ -83,33 +84,9 @@ def open_storage(url: str) -> Storage:
     except BaseException:
         database.close()
         raise
-    return Storage(
-        database,
-        PredictionStore(database),
-        OutcomeCountStore(database),
-        PredictionCountStore(database),
-        PredictionSamples(database),
-        DriftRegionStore(database),
-        FeedbackStore(database),
-        FeedbackHoldStore(database),
-        PreferenceStore(database),
-        LabelItemStore(database),
-        DatasetStore(database),
-        ErasureStore(database),
-        ExportStore(database),
-        ModelStore(database),
-        PauseStore(database),
-        RolloutStore(database),
-        TrackedRunStore(database),
-        JobStore(database),
-        ReportStore(database),
-        AlertStore(database),
-        AlertOutbox(database),
-        SilenceStore(database),
-        LeaseStore(database),
-        ApiKeyStore(database),
-        AuditStore(database),
-    )
+    stores = get_type_hints(Storage)
+    del stores["database"]
+    return Storage(database, **{name: store(database) for name, store in stores.items()})
 
 
 def wait_for_storage(url: str) -> Storage:

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 import stamina
 
 from tidemill_core.domain.model import ModelVersion, model_name
-from tidemill_core.model_repository import MODEL_FILES, ModelManifest, ModelRepository
+from tidemill_core.model_repository import (
+    MODEL_FILES,
+    ModelManifest,
+    ModelRepository,
+    Reference,
+)
 from tidemill_core.object_errors import ObjectStorageUnavailable
 from tidemill_core.rewards import confidences
 from tidemill_core.stored_models import StoredModels
@@ -54,7 +59,6 @@ def publish(
         DataError: the folder exists already.
         ObjectStorageUnavailable: it stayed away for ten minutes.
     """
-    best = trained.test_probabilities.argmax(axis=1)
     manifest = ModelManifest(
         task=candidate.task,
         version=candidate.version,
@@ -64,12 +68,7 @@ def publish(
         vocabulary_size=trained.vocabulary_size,
         temperature=trained.temperature,
         measures=trained.test_measures.known,
-        reference=count_reference(
-            trained.labels,
-            [trained.labels[i] for i in best],
-            confidences(trained.test_probabilities, trained.labels).tolist(),
-            *count_pieces(held_out, trained.encoder),
-        ),
+        reference=_reference(trained, held_out),
         dataset_version=candidate.dataset_version,
         run_id=run_id,
         create_time=candidate.create_time.isoformat(),
@@ -81,6 +80,13 @@ def publish(
     folder = repository.publish(manifest, model, trained.tokenizer_json)
     if repository.stored is not None:
         _store(repository.stored, folder.parent.name)
+
+
+def _reference(trained: TrainedModel | ImportedModel, held_out: Sequence[str]) -> Reference:
+    labels, probabilities = trained.labels, trained.test_probabilities
+    best = [labels[number] for number in probabilities.argmax(axis=1)]
+    pieces = count_pieces(held_out, trained.encoder)
+    return count_reference(labels, best, confidences(probabilities, labels).tolist(), *pieces)
 
 
 def _store(stored: StoredModels, model: str) -> None:
