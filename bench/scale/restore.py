@@ -55,7 +55,7 @@ def main() -> int:
             before, rows = _backed_up(old, backup, count, console)
         with running_postgres(folder) as postgres:
             new, database = _workspace(folder / "new", postgres)
-            (new.folder / "key").write_text((old.folder / "key").read_text())
+            (new.folder / "key-of-bench").write_text(old.api_key("bench"))
             _timed(console, new, "restore", str(backup))
             restored = _counts(postgres, database)
             figure = f"rows: {', '.join(f'{n:,} {name}' for name, n in restored.items())}"

@@ -68,6 +68,18 @@ class Workspace:
                 ).fetchone()
         return int(rows)
 
+    def api_key(self, name: str) -> str:
+        """Return the API key of a caller; the first call creates it."""
+        kept = self.folder / f"key-of-{name}"
+        if not kept.exists():
+            command = [sys.executable, "-m", "tidemill_cli.main", "keys", "create", "--name", name]
+            command += ["--scope", "predict", "--scope", "feedback", "--scope", "admin", "--json"]
+            made = subprocess.run(  # noqa: S603 -- our own words
+                command, cwd=self.folder, check=True, capture_output=True, text=True
+            )
+            kept.write_text(json.loads(made.stdout)["api_key"])
+        return kept.read_text()
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -88,6 +100,11 @@ class Stack:
     triton_address: str
     metrics_url: str
     metadata: tuple[tuple[str, str], ...]
+
+
+def metadata_of(api_key: str) -> tuple[tuple[str, str], ...]:
+    """Return a caller's metadata."""
+    return (("authorization", f"Bearer {api_key}"),)
 
 
 def make_workspace(folder: Path, settings: str = "") -> Workspace:
@@ -113,7 +130,8 @@ def running_stack(
     """
     ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     environment = os.environ | {f"TIDEMILL_{name}_PORT": str(port) for name, port in ports.items()}
-    environment |= {"TIDEMILL_SERVER__WORKERS": str(workers), "TIDEMILL_API_KEY": _key(workspace)}
+    key = workspace.api_key("bench")
+    environment |= {"TIDEMILL_SERVER__WORKERS": str(workers), "TIDEMILL_API_KEY": key}
     environment |= variables or {}
     with (workspace.folder / "up.log").open("w") as log:
         process = subprocess.Popen(
@@ -135,7 +153,7 @@ def running_stack(
             http_url=f"http://127.0.0.1:{ports['HTTP']}",
             triton_address=f"127.0.0.1:{ports['TRITON_GRPC']}",
             metrics_url=f"http://127.0.0.1:{ports['METRICS']}/metrics",
-            metadata=(("authorization", f"Bearer {environment['TIDEMILL_API_KEY']}"),),
+            metadata=metadata_of(key),
         )
     finally:
         process.send_signal(signal.SIGINT)
@@ -149,16 +167,3 @@ def _wait_for_runs(pid: int) -> None:
         if runs(pid):
             quiet_since = time.monotonic()
         time.sleep(_QUIET_SECONDS / 10)
-
-
-def _key(workspace: Workspace) -> str:
-    """Return the workspace's API key; the first call creates it."""
-    kept = workspace.folder / "key"
-    if not kept.exists():
-        command = [sys.executable, "-m", "tidemill_cli.main", "keys", "create", "--name", "bench"]
-        command += ["--scope", "predict", "--scope", "feedback", "--scope", "admin", "--json"]
-        made = subprocess.run(  # noqa: S603 -- our own words
-            command, cwd=workspace.folder, check=True, capture_output=True, text=True
-        )
-        kept.write_text(json.loads(made.stdout)["api_key"])
-    return kept.read_text()

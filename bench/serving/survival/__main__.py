@@ -66,8 +66,9 @@ def _cases(chosen: list[str], fuzz_cases: int) -> Iterator[Found]:
         if "attacks" in chosen:
             # A new stack, for the streams leave large processes behind.
             with running_stack(workspace, 2) as stack:
+                key = workspace.api_key("attacker")
                 for words, attack in attacks():
-                    yield uvloop.run(attacked(stack, words, attack))
+                    yield uvloop.run(attacked(stack, key, words, attack))
     if "fuzz" in chosen:
         yield fuzzed(fuzz_cases, _SEED)
 

@@ -24,7 +24,7 @@ from bench.serving.survival.attacks.floods import FLOODS, Flood, flood
 from bench.serving.survival.attacks.wire import Victim
 from bench.serving.survival.found import Found
 from bench.serving.survival.steady import plain_callers
-from bench.serving.workspace import TASK, Stack
+from bench.serving.workspace import TASK, Stack, metadata_of
 from tidemill.v1 import prediction_service_pb2 as pb
 
 Attack = Callable[[Victim], Awaitable[object]]
@@ -122,17 +122,18 @@ async def _slow(victim: Victim) -> str:
     return "; ".join(f"{name}: {held}" for name, held in found.items())
 
 
-async def attacked(stack: Stack, name: str, attack: Attack) -> Found:
+async def attacked(stack: Stack, api_key: str, name: str, attack: Attack) -> Found:
     """Check that an attack fails no other call and takes no more memory than allowed.
 
     Args:
         stack: under attack.
+        api_key: the attacker's; the other callers have the stack's own.
         name: the attack in words.
         attack: makes it.
     """
     message = pb.PredictRequest(task=TASK, text=distinct_texts()[0]).SerializeToString()
     path = "/tidemill.v1.PredictionService/Predict"
-    victim = Victim(stack.grpc_address, path, stack.metadata, message)
+    victim = Victim(stack.grpc_address, path, metadata_of(api_key), message)
     fronts: list[psutil.Process] = named(stack.pid)[FRONT]
     async with plain_callers(stack) as others:
         await asyncio.sleep(_BEFORE_SECONDS)

@@ -5,12 +5,14 @@ window. While texts do not wait long, it grows by one per round trip. When they 
 `max_queue_delay`, it is cut by 10 %, and again once the effect of that cut can be seen. So it
 follows the real speed of Triton and this process, and the queue before them stays short.
 
-Unary calls above their limit are refused, because their callers can retry or go elsewhere. Batches
-and streams have a limit of their own, and wait above it; their callers take turns.
+Unary calls above their limit are refused, because their callers can retry or go elsewhere; a caller
+with few texts in flight is not, unless there are many such callers. Batches and streams have a
+limit of their own, and wait above it; their callers take turns.
 """
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 from tidemill_core.errors import DeadlineExceeded, ResourceExhausted
@@ -20,6 +22,9 @@ from tidemill_server.security.acting import current_caller
 MIN_LIMIT = 16.0
 MAX_LIMIT = 4096.0
 FIRST_LIMIT = 512.0
+ROWS_A_CALLER = 8
+"""Texts of each caller that are in flight in unary calls and not refused, although others' texts
+fill the limit. All such texts together may fill it once more."""
 MAX_WAITING_ROWS = 16_384
 """Bound on the texts of batches and streams that wait for admission."""
 _DECREASE = 0.9
@@ -62,6 +67,7 @@ class Admission:
         self._queue_delay = 0.0  # smoothed, because one slow answer means little
         self._wait_a_row = 0.0  # smoothed; seconds of wait per text that waits already
         self._waiting = FairQueue[asyncio.Future[None]]()
+        self._by_caller = Counter[str]()  # texts in flight
         self._most_rows = 0  # most texts in flight since the last cut
         self._next_decrease = 0.0
 
@@ -79,11 +85,15 @@ class Admission:
         """Admit texts; the caller must call `leave` afterwards.
 
         Raises:
-            Overloaded: the limit is reached.
+            Overloaded: the limit is reached, and the caller has many texts in flight, or twice the
+                limit is reached.
         """
-        if self.rows >= self.limit:
+        caller_id = current_caller.get().caller_id
+        if self.rows >= self.limit and (
+            self._by_caller[caller_id] + rows > ROWS_A_CALLER or self.rows >= 2 * self.limit
+        ):
             raise Overloaded(f"{self.rows} texts are in flight; the limit is now {self.limit:.0f}")
-        self.rows += rows
+        self._admit(caller_id, rows)
 
     async def wait(self, rows: int, deadline: float) -> None:
         """Admit texts once there is room; the caller must call `leave` afterwards.
@@ -97,14 +107,14 @@ class Admission:
                 room before the deadline.
             DeadlineExceeded: there was no room before the deadline.
         """
+        caller_id = current_caller.get().caller_id
         if not self.waiting_rows and self.rows < self.limit:
-            self.rows += rows
+            self._admit(caller_id, rows)
             return
         loop = asyncio.get_running_loop()
         begin = loop.time()
         self._refuse_queue(rows, deadline - begin)
         turn: asyncio.Future[None] = loop.create_future()
-        caller_id = current_caller.get().caller_id
         self._waiting.add(caller_id, turn, rows)
         queued = self.waiting_rows
         try:
@@ -118,6 +128,7 @@ class Admission:
         except asyncio.CancelledError:
             self._give_up(caller_id, turn, rows)
             raise
+        self._by_caller[caller_id] += rows
         self._learn_wait(loop.time() - begin, queued)
 
     def observe(self, rows: int, queue_delay: float, round_trip: float, now: float) -> None:
@@ -148,7 +159,18 @@ class Admission:
                 self._decrease(round_trip, now)
 
     def leave(self, rows: int) -> None:
-        """Release the room of admitted texts."""
+        """Release the room of the current caller's admitted texts."""
+        caller_id = current_caller.get().caller_id
+        self._by_caller[caller_id] -= rows
+        if not self._by_caller[caller_id]:
+            del self._by_caller[caller_id]
+        self._release(rows)
+
+    def _admit(self, caller_id: str, rows: int) -> None:
+        self.rows += rows
+        self._by_caller[caller_id] += rows
+
+    def _release(self, rows: int) -> None:
         self.rows -= rows
         self._admit_waiting()
 
@@ -189,7 +211,7 @@ class Admission:
     def _give_up(self, caller_id: str, turn: asyncio.Future[None], rows: int) -> None:
         """Remove a canceled wait; if it was admitted at the same moment, release its room."""
         if not self._waiting.discard(caller_id, turn) and not turn.cancelled():
-            self.leave(rows)
+            self._release(rows)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tidemill_server.rpc.status import Status, failure
 FULL_TURN = 64
 """Calls that h2corn begins in a turn of the loop when at least as many wait, and calls that stay in
 flight while others are refused."""
-CALLS_A_CALLER = 2
+CALLS_A_CALLER = 8
 """Calls of each caller that are not refused, in a turn."""
 _REFUSALS = 32
 _PAUSE_SECONDS = 0.1

@@ -6,7 +6,9 @@ from tidemill_core.errors import ResourceExhausted
 
 SMALL_BYTES = 16 * 1024
 """Up to this size, the bytes of a call are not counted."""
-ROOM_BYTES = 48 * 1024 * 1024
+ROOM_BYTES = 32 * 1024 * 1024
+"""One message of the largest size beside others: until it is answered, a message costs the process
+about eight times its size (decompressed, decoded, and encoded again for Triton)."""
 _RETRY_SECONDS = 1.0
 
 

@@ -53,14 +53,14 @@ def test_a_slow_body_is_given_up(front: Front, path: str) -> None:
 
 
 def test_large_bodies_share_the_room_of_large_messages(front: Front) -> None:
-    """Bodies that arrive at once have 48 MiB of the process; beyond, only small ones are read."""
+    """Bodies that arrive at once have 32 MiB of the process; beyond, only small ones are read."""
     head = HEAD.replace("Content-Length: 100", "Content-Length: 2000000").encode()
     with contextlib.ExitStack() as open_until_the_end, http(front) as other:
         callers = [
             open_until_the_end.enter_context(
                 socket.create_connection(("127.0.0.1", front.http_port), 10)
             )
-            for _ in range(30)
+            for _ in range(20)
         ]
         for caller in callers:
             with contextlib.suppress(OSError):  # it was refused before all was sent

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from tidemill_server.inference.admission import (
     MAX_LIMIT,
     MAX_WAITING_ROWS,
     MIN_LIMIT,
+    ROWS_A_CALLER,
     Admission,
 )
 from tidemill_server.security.acting import current_caller
@@ -56,6 +58,23 @@ def test_a_unary_call_is_refused_above_the_limit() -> None:
     assert_refused(lambda: admission.enter(1))
     admission.leave(1)
     admission.enter(1)
+
+
+def test_a_caller_with_few_texts_is_admitted_beside_a_flood() -> None:
+    """Many of one caller's texts refuse only its own, up to twice the limit."""
+
+    def enter_as(caller_id: str, rows: int) -> None:
+        context = copy_context()
+        context.run(current_caller.set, replace(NOBODY, caller_id=caller_id))
+        context.run(admission.enter, rows)
+
+    admission = limited_to(MIN_LIMIT)
+    enter_as("flood", int(MIN_LIMIT))
+    assert_refused(lambda: enter_as("flood", 1))
+    for caller_id in ("second", "third"):
+        enter_as(caller_id, ROWS_A_CALLER)
+        assert_refused(lambda caller_id=caller_id: enter_as(caller_id, 1))
+    assert_refused(lambda: enter_as("fourth", 1))
 
 
 def test_the_limit_falls_by_a_tenth_once_a_round_trip() -> None:
