@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 import grpc.aio
 import numpy as np
@@ -45,7 +46,7 @@ _SWAP_SECONDS = 60.0
 _SETTLING = 0.25  # share of the time in which caches and the allocator grow
 _MOST_MB_PER_MINUTE = 1.0
 _WORTH_A_PAGE_MINUTES = 20
-_HEADER = ("process", "first MB", "last MB", "target of the slope", "measured", "")
+_HEADER = ("process", "number", "first MB", "last MB", "target of the slope", "measured", "")
 # Every version passes its gates, because the benchmark is about the swap.
 _SETTINGS = f"""\
 [tasks.{TASK}]
@@ -70,7 +71,8 @@ class Observed:
         rows: texts answered.
         failures: failed calls and failed texts of streams and batches, by their codes.
         versions: model versions that answered.
-        megabytes: (minutes since the start, resident size) by process.
+        megabytes: (minutes since the start, mean resident size) by kind of process.
+        numbers: of the processes of a kind at the same time.
     """
 
     rows: int = 0
@@ -79,6 +81,7 @@ class Observed:
     megabytes: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    numbers: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def count(self, answer: pb.StreamPredictResponse | pb.BatchPredictResult) -> None:
         """Count the answer to one text."""
@@ -166,22 +169,24 @@ async def observe(stack: Stack, minutes: float) -> Observed:
     while not mixed.done():
         for name, processes in named(stack.pid).items():
             with contextlib.suppress(psutil.NoSuchProcess):
-                size = sum(process.memory_info().rss for process in processes) / 1e6
+                size = fmean(process.memory_info().rss for process in processes) / 1e6
                 observed.megabytes[name].append(((time.monotonic() - begin) / 60, size))
+                observed.numbers[name].add(len(processes))
         await asyncio.wait([mixed], timeout=_SAMPLE_SECONDS)
     await mixed
     return observed
 
 
 def rows_of(observed: Observed, minutes: float) -> Rows:
-    """Return a row per process; the slope is that of a least-squares line after the start."""
+    """Return a row per kind of process, with the slope of a least-squares line after the start."""
     rows: Rows = []
     for name, samples in observed.megabytes.items():
         settled = np.array([each for each in samples if each[0] >= minutes * _SETTLING])
         slope = float(np.polyfit(settled[:, 0], settled[:, 1], 1)[0])
         target = Target(name, _MOST_MB_PER_MINUTE, False, " MB/min", slope)
         first, last = f"{settled[0, 1]:.0f}", f"{settled[-1, 1]:.0f}"
-        rows.append((name, first, last, target.wanted, target.shown, target.verdict))
+        number = " or ".join(map(str, sorted(observed.numbers[name])))
+        rows.append((name, number, first, last, target.wanted, target.shown, target.verdict))
     return rows
 
 
