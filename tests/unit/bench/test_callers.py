@@ -11,11 +11,12 @@ from bench.serving.echo import TRANSPORTS, echoed, running_echo
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_every_call_of_a_closed_loop_is_answered(transport: str) -> None:
-    """No call is refused or lost, and as many texts are answered as were asked."""
+    """No call is refused or lost, and only the last call of each caller ends after the time."""
     with running_echo(transport, 1) as (address, _):
         (found,) = closed_loop([echoed(address, 64)], 0.5)
     assert found.refused == found.unanswered == 0
-    assert found.rows_per_second == pytest.approx(found.asked_per_second, rel=0.1)
+    assert 0 < found.rows_per_second <= found.asked_per_second
+    assert found.asked_per_second - found.rows_per_second <= 64 / 0.5
     assert found.p50_ms <= found.p99_ms
 
 
