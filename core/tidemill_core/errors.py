@@ -116,9 +116,11 @@ class IllegalTransition(FailedPrecondition):
 
     reason = "ILLEGAL_TRANSITION"
 
-    def __init__(self, current: str, target: str) -> None:
+    def __init__(self, current: str, target: str, *needed: str) -> None:
         already = f"the version is {current} already"
         no_step = f"a version that is {current} cannot become {target}"
+        if needed:
+            no_step += f"; it must be {' or '.join(needed)}"
         super().__init__(already if current == target else no_step)
 
 

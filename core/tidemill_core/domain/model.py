@@ -44,7 +44,8 @@ def step(current: ModelState, target: ModelState) -> ModelState:
         IllegalTransition: the lifecycle has no such step.
     """
     if target not in _STEPS[current]:
-        raise IllegalTransition(current, target)
+        needed = [state for state, targets in _STEPS.items() if target in targets]
+        raise IllegalTransition(current, target, *needed)
     return target
 
 

@@ -235,9 +235,9 @@ class ModelStore:
             if (repeated := repeated_change(connection, change)) is not None:
                 return repeated
             current = require_deployment(connection, task)
-            keep_to_one_canary(connection, task, traffic)
-            require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
             before = Traffic(current.canaries, current.shadows)
+            keep_to_one_canary(connection, task, before, traffic)
+            require_loaded(connection, task, [*traffic.canaries, *traffic.shadows])
             reason = change.comment or f"traffic set by {change.actor}"
             for version, target in plan_traffic(before, traffic):
                 set_state(connection, task, version, target, reason, change.time)

@@ -32,14 +32,15 @@ class RolloutRunning(FailedPrecondition):
         )
 
 
-def keep_to_one_canary(connection: Connection, task: str, traffic: Traffic) -> None:
-    """Refuse canaries beside the version of a running rollout.
+def keep_to_one_canary(connection: Connection, task: str, before: Traffic, after: Traffic) -> None:
+    """Refuse canaries beside the version of a running rollout, if it gets traffic.
 
     Raises:
         RolloutRunning: there are some.
     """
+    in_traffic = {*before.canaries, *before.shadows, *after.canaries, *after.shadows}
     for rollout in _find(connection, task, [RolloutState.RUNNING]):
-        if traffic.canaries.keys() - {rollout.version}:
+        if rollout.version in in_traffic and after.canaries.keys() - {rollout.version}:
             raise RolloutRunning(rollout)
 
 

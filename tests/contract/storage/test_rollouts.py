@@ -104,6 +104,21 @@ def test_no_other_canary_during_a_rollout(storage: Storage) -> None:
     storage.models.set_traffic(TASK, Traffic({2: 10}), change())
 
 
+def test_another_canary_once_a_person_took_the_version_out(storage: Storage) -> None:
+    """The way that the refusal names works immediately, before a check has ended the rollout."""
+    storage.models.promote(TASK, validated(storage), change())
+    _passed(storage)
+    other = validated(storage)
+    assert storage.rollouts.current(TASK, NOW) is not None
+    storage.models.set_traffic(TASK, Traffic(shadows=(2,)), change())
+    with pytest.raises(RolloutRunning, match="models traffic support --champion-only"):
+        storage.models.set_traffic(TASK, Traffic({other: 5}), change())
+    storage.models.set_traffic(TASK, Traffic(), change())
+    storage.models.set_traffic(TASK, Traffic(shadows=(other,)), change())
+    storage.models.set_traffic(TASK, Traffic({other: 5}), change())
+    assert _states(storage) == {2: RolloutState.RUNNING}
+
+
 def _answer(
     storage: Storage, name: str, version: int, propensity: float, **changes: object
 ) -> None:

@@ -98,6 +98,9 @@ def test_wrong_values(text: str, name: str) -> None:
         ("[feedback]\ntrust = { x = 2 }", "feedback.trust.x is 2: must be at most 1"),
         ("[feedback]\ntrust = { x = 1e-4 }", "feedback.trust.x is 0.0001: must be at least 0.001"),
         (TASK + "redact = 5", "tasks.support.redact is 5: must be a list"),
+        (TASK + "rollout = { steps = 50 }", "rollout.steps is 50: must be a list"),
+        ('[tracking]\ntrackers = "mlflow"', "tracking.trackers is 'mlflow': must be a list"),
+        ('[tasks.support]\nsources = ["a.csv"]', "sources.0 is 'a.csv': must be a table"),
         (TASK + 'format = "pickle"', "is 'pickle': must be 'onnx' or 'torchscript'"),
         (
             TASK + 'format = "torchscript"\ntraining = { int8 = true }',

@@ -26,6 +26,8 @@ class Action(StrEnum):
     ADVANCE = "ADVANCE"
     PROMOTE = "PROMOTE"
     ROLL_BACK = "ROLL_BACK"
+    STOP = "STOP"
+    """Roll back, but not for what the version did: there is nothing left to compare it with."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _sum(counts: Mapping[int, Pair]) -> Pair:
 
 def _summary(found: Findings, evidence: Evidence) -> str:
     wrong, (low, high) = _sum(evidence.wrong), found.wrong
+    if not evidence.judged:
+        return "no answer is judged yet"
     if not (wrong.candidate or wrong.champion):
         return f"no answer of {evidence.judged} judged was wrong"
     return (

@@ -72,7 +72,8 @@ def _close(
     context: JobContext, rollout: Rollout, end: tuple[RolloutState, str], deployment: Deployment
 ) -> Result:
     state, reason = end
-    if state is RolloutState.ROLLED_BACK and deployment.actor == ROLLOUT:
+    same = deployment.champion == rollout.champion
+    if state is RolloutState.ROLLED_BACK and deployment.actor == ROLLOUT and same:
         # The check that rolled it back died before it could raise the alert.
         found = Decision(Action.ROLL_BACK, reason, 0, {})
         _report(context, rollout.version, found, context.clock())
@@ -87,7 +88,7 @@ def _decision(
     task, storage, settings = context.task, context.storage, context.settings
     if deployment.champion != rollout.champion:
         reason = f"version {deployment.champion} became champion, so the comparison ended"
-        return Decision(Action.ROLL_BACK, reason, 0, {"champion": deployment.champion})
+        return Decision(Action.STOP, reason, 0, {"champion": deployment.champion})
     percent = deployment.canaries.get(version.version, 0)
     stage = Stage(
         start_time=rollout.start_time or rollout.create_time,
@@ -141,8 +142,9 @@ def _apply(
     else:
         models.set_traffic(task, _traffic(models.deployment(task), number, decision), change)
     _report(context, number, decision, now)
-    ended = {Action.PROMOTE: RolloutState.PROMOTED, Action.ROLL_BACK: RolloutState.ROLLED_BACK}
-    if state := ended.get(decision.action):
+    if decision.action is not Action.ADVANCE:
+        promoted = decision.action is Action.PROMOTE
+        state = RolloutState.PROMOTED if promoted else RolloutState.ROLLED_BACK
         context.storage.rollouts.close(rollout, state, decision.reason, now)
 
 
@@ -160,11 +162,14 @@ def _traffic(deployment: Deployment | None, number: int, decision: Decision) -> 
 
 
 def _report(context: JobContext, number: int, decision: Decision, now: datetime) -> None:
-    alarming = decision.action is Action.ROLL_BACK
+    verdicts = {
+        Action.ROLL_BACK: ReportVerdict.ALERT,
+        Action.STOP: ReportVerdict.INSUFFICIENT,
+    }
     step = f"{decision.percent} % of the callers" if decision.percent else "a shadow"
     event = {Action.ADVANCE: step, Action.PROMOTE: "champion"}.get(decision.action, "rolled back")
     finding = Finding(
-        ReportVerdict.ALERT if alarming else ReportVerdict.OK,
+        verdicts.get(decision.action, ReportVerdict.OK),
         f"version {number}: {event}; {decision.reason}",
         {"percent": decision.percent, **decision.figures},
     )

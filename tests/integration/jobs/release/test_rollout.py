@@ -150,6 +150,14 @@ def test_a_champion_that_changes_ends_the_rollout(watched: Watched) -> None:
     assert watched.check()["decision"] == "ENDED"
     [second, _first] = watched.workspace.storage.rollouts.of_task(TASK)
     assert (second.state, second.reason) == (RolloutState.ROLLED_BACK, "not now")
+    models.recall(TASK, 2, Change("ann", "", "", now))
+    watched.workspace.let_wait(2)
+    wait_until(lambda: watched.check()["decision"] == "ADVANCE", "all fronts have noticed")
+    models.add_candidate(TASK, "onnx", "d1", now)
+    models.judge(TASK, 3, ModelState.VALIDATED, {}, "passed", now)
+    models.promote(TASK, 3, Change("ann", "it is better", "", now))
+    assert watched.check()["decision"] == "STOP"
+    assert watched.state() is ModelState.ROLLED_BACK
     assert _alerts(watched) == []
 
 

@@ -44,6 +44,12 @@ def test_forbidden_steps(current: ModelState, target: ModelState) -> None:
     assert caught.value.reason == "ILLEGAL_TRANSITION"
 
 
+def test_a_forbidden_step_names_the_states_that_it_needs() -> None:
+    """A person who makes a version a canary too early reads that it must be a shadow first."""
+    with pytest.raises(IllegalTransition, match=r"cannot become CANARY; it must be SHADOW$"):
+        step(S.VALIDATED, S.CANARY)
+
+
 def test_model_name() -> None:
     """Triton's name of a model is the task and the format."""
     assert model_name("support", "onnx") == "support-onnx"

@@ -45,6 +45,15 @@ def test_a_step_ends_after_its_time_and_answers(percent: int, following: int) ->
     assert (waiting.action, waiting.reason) == (Action.HOLD, "199 of 200 answers in this step")
 
 
+def test_the_reason_before_the_first_verdict() -> None:
+    """A version that no one has judged yet goes on, and the reason says why without a figure."""
+    decision = _after(1, _at(0), replace(NOTHING, answers={0: 200}))
+    assert (decision.action, decision.reason) == (
+        Action.ADVANCE,
+        "no worse so far: no answer is judged yet",
+    )
+
+
 def test_the_last_step_needs_proof() -> None:
     """At 50 % it is promoted once it is shown to be good enough, and waits before."""
     assert _after(1, _at(50), GOOD).action is Action.PROMOTE
