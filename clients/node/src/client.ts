@@ -40,13 +40,15 @@ export interface PredictOptions {
   readonly routingKey?: string;
   /** Stored with the prediction, for reports by slice. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** The answer to rate, in a task of the kind preference; the text is its prompt. */
+  readonly response?: string;
   /** Milliseconds; by default, the client's timeout. */
   readonly timeoutMs?: number;
 }
 
-export type BatchOptions = Omit<PredictOptions, "routingKey" | "attributes">;
+export type BatchOptions = Omit<PredictOptions, "routingKey" | "attributes" | "response">;
 
-export interface ManyOptions extends Omit<PredictOptions, "requestId"> {
+export interface ManyOptions extends Omit<PredictOptions, "requestId" | "response"> {
   /** How many texts may be open; the server works on up to 256 of a stream at once. */
   readonly window?: number;
   /** Called after each result with the number of results so far. */
@@ -102,7 +104,9 @@ export class TidemillClient {
   /** Predict the label of one text. */
   async predict(task: string, text: string, options: PredictOptions = {}): Promise<Prediction> {
     const { timeoutMs, ...asked } = options;
-    const error = textError(text, "text", options.requestId);
+    const error =
+      textError(text, "text", options.requestId) ??
+      textError(options.response ?? "", "response", options.requestId);
     if (error !== undefined) throw error;
     const request = PredictRequest.fromPartial({ topK: 1, ...asked, task, text });
     checked(PredictRequest, request, options.requestId);

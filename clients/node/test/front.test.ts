@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
+import { PredictRequest, type PredictResponse } from "tidemill-client/v1/prediction_service";
+
 import { InvalidRequest, TidemillClient, TidemillError } from "../src/index.js";
 
 const address = process.env["TIDEMILL_TEST_ADDRESS"];
@@ -21,6 +23,24 @@ test("a text gets a label, and its prediction a verdict", { skip }, async () => 
   );
   assert.deepEqual(feedback.verdict, { $case: "label", value: "card" });
   assert.equal(feedback.task, "support");
+});
+
+test("the answer to rate is sent, and refused where no answers are rated", { skip }, async () => {
+  for (const [response, reason] of [["yes", "RESPONSE_NOT_EXPECTED"], ["\ud800", "NOT_UNICODE"]]) {
+    await assert.rejects(client.predict("support", "lost?", { response: response! }), (error) => {
+      assert.ok(error instanceof InvalidRequest);
+      assert.deepEqual([error.reason, error.field], [reason, "response"]);
+      return true;
+    });
+  }
+});
+
+test("a stub takes the generated messages, and returns the whole response", { skip }, async () => {
+  const request = PredictRequest.fromPartial({ task: "support", text: "my card is lost" });
+  const response = await new Promise<PredictResponse>((resolve, reject) => {
+    client.predictions.predict(request, (error, found) => (error ? reject(error) : resolve(found)));
+  });
+  assert.equal(response.prediction?.modelVersion, 1);
 });
 
 test("the error names the broken rule", { skip }, async () => {

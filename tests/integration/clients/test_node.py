@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,18 @@ def test_the_client_works_against_scripted_servers() -> None:
     """Its own tests of retries, deadlines and errors pass."""
     said = run("node", "--test", "--test-reporter=tap", "dist/test/client.test.js")
     assert "\n# fail 0" in said
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_the_package_has_all_files_that_it_names() -> None:
+    """`npm pack` lists the page for readers, and what programs import."""
+    said = run("npm", "pack", "--dry-run", "--ignore-scripts")
+    for file in (
+        "README.md",
+        "dist/src/index.js",
+        "dist/src/gen/tidemill/v1/prediction_service.js",
+    ):
+        assert re.search(rf"\s{re.escape(file)}$", said, re.MULTILINE), said
 
 
 @pytest.mark.usefixtures("_compiled")
