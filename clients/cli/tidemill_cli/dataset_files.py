@@ -32,6 +32,21 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         raise CannotWrite(target, error) from error
 
 
+def require_writable(target: Path) -> None:
+    """Require that a file can be written, before the work for it begins; leave nothing behind.
+
+    Raises:
+        CannotWrite: there is a folder with its name, or its folder is missing or read-only.
+    """
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        with tempfile.TemporaryFile(dir=target.absolute().parent):
+            pass
+    except OSError as error:
+        raise CannotWrite(target, error) from error
+
+
 class ExportPlace:
     """A place that gets a file, completely or not at all.
 
@@ -60,6 +75,11 @@ class ExportPlace:
         storage = self._storage
         if self._path.exists() if storage is None else storage.exists(self._name):
             raise AlreadyThere(self._written, remedy)
+
+    def require_writable(self) -> None:
+        """Raise CannotWrite if no file can be written to this path; nothing is left behind."""
+        if self._storage is None:
+            require_writable(self._path)
 
     def write(self, write: Callable[[Path], object]) -> None:
         """Write the file with a function of a path.

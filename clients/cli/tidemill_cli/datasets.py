@@ -1,6 +1,7 @@
 """`tidemill datasets`."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ from tidemill_cli.dataset_files import (
 from tidemill_cli.dataset_page import page
 from tidemill_cli.dataset_rebuild import rebuilt
 from tidemill_cli.failure import CommandFailed, WrongUsage
-from tidemill_cli.html_file import Html, write_page
+from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras, workspace_settings
 from tidemill_cli.messages import to_json
@@ -89,12 +90,7 @@ def show(
     A server's catalog has only counts; the rest is in the files.
     """
     version = _in_catalog(dataset_version, address) if address else _here(dataset_version)
-    if html is not None:
-        write_page(html, page(version))
-    if as_json:
-        print_json(version)
-    elif html is None:
-        print_description(version)
+    show_found(version, partial(print_description, version), partial(page, version), html, as_json)
 
 
 @app.command(epilog="Example: tidemill datasets diff 3f9a1c20 b7710e4d --rows 5")
@@ -149,6 +145,7 @@ def export(
     place = ExportPlace(file)
     if not force:
         place.refuse_existing("--force overwrites it")
+    place.require_writable()
     folder = _folder(dataset_version)
     count, changed = export_rows(folder, place, str(split or ""), raw=raw)
     done = {"dataset_version": folder.name, "file": file, "rows": count}

@@ -1,5 +1,6 @@
 """`tidemill evaluate`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,11 +10,10 @@ from tidemill_cli.connection import connected
 from tidemill_cli.evaluation_page import page
 from tidemill_cli.evaluation_tables import print_evaluation
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.html_file import Html, write_page
+from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.job_run import follow, require_success, start
 from tidemill_cli.messages import to_json
 from tidemill_cli.options import Address, AsJson, ForTask
-from tidemill_cli.output import print_json
 from tidemill_cli.places import LabelColumn, ModelVersion, TextColumn, absolute
 from tidemill_cli.tasks import the_task
 from tidemill_cli.worst_errors import with_lines
@@ -61,9 +61,4 @@ def evaluate(
         finish = follow(client, queued.run_id)
     require_success(finish)
     found = {"task": task, **with_lines(to_json(finish.result), place)}
-    if html is not None:
-        write_page(html, page(found))
-    if as_json:
-        print_json(found)
-    elif html is None:
-        print_evaluation(found)
+    show_found(found, partial(print_evaluation, found), partial(page, found), html, as_json)

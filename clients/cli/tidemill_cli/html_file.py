@@ -1,14 +1,14 @@
 """The option `--html`: a page that a command writes."""
 
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tidemill_cli.dataset_files import require_suffix, write_whole
+from tidemill_cli.dataset_files import require_suffix, require_writable, write_whole
 from tidemill_cli.failure import CannotWrite
-from tidemill_cli.output import say
+from tidemill_cli.output import print_json, say
 
 
 def require_page(target: Path | None) -> Path | None:
@@ -18,16 +18,10 @@ def require_page(target: Path | None) -> Path | None:
         WrongUsage: its name has another suffix.
         CannotWrite: there is a folder with its name, or its folder is missing or read-only.
     """
-    if target is None:
-        return None
-    require_suffix(target, (".html", ".htm"))
-    try:
-        if target.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        with tempfile.TemporaryFile(dir=target.absolute().parent):
-            return target
-    except OSError as error:
-        raise CannotWrite(target, error) from error
+    if target is not None:
+        require_suffix(target, (".html", ".htm"))
+        require_writable(target)
+    return target
 
 
 def write_page(target: Path, content: str) -> None:
@@ -38,6 +32,39 @@ def write_page(target: Path, content: str) -> None:
     """
     write_whole(target.absolute(), lambda staged: staged.write_bytes(content.encode()))
     say(f"written to {target}")
+
+
+def show_found(
+    document: object,
+    print_it: Callable[[], None],
+    page: Callable[[], str],
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what a command found: as a page, as JSON, or else in the terminal.
+
+    Args:
+        document: what was found, for programs.
+        print_it: prints it for people.
+        page: returns its page.
+        html: the page's file; None if no page is wanted.
+        as_json: whether programs read it.
+
+    Raises:
+        CannotWrite: the page cannot be written; what was found is printed first.
+    """
+    failed: CannotWrite | None = None
+    if html is not None:
+        try:
+            write_page(html, page())
+        except CannotWrite as error:
+            failed = error
+    if as_json:
+        print_json(document)
+    elif html is None or failed is not None:
+        print_it()
+    if failed is not None:
+        raise failed
 
 
 Html = Annotated[

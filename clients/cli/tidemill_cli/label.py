@@ -107,6 +107,7 @@ def export(
     """Write the items that wait for judgements as Label Studio's tasks, in JSON."""
     place = ExportPlace(file)
     place.refuse_existing("name a new file")
+    place.require_writable()
     with connected(address) as client:
         items = _items(client, task, _WAITING, sys.maxsize)
     tasks = [to_task(item) for item in reversed(items)]

@@ -1,17 +1,18 @@
 """`tidemill models show`: a version, and what the gates found about it."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from tidemill.v1 import model_service_pb2 as pb
 from tidemill_cli.class_measures import classes_of_gates, classes_section
 from tidemill_cli.connection import connected
-from tidemill_cli.html_file import Html, write_page
+from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.listing import CALL_SECONDS, print_one
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.model_page import page
 from tidemill_cli.options import Address, AsJson, TaskAndVersion
-from tidemill_cli.output import print_fields, print_json, print_table, stdout
+from tidemill_cli.output import print_fields, print_table, stdout
 from tidemill_cli.section import print_section
 from tidemill_cli.tasks import task_and_version, the_task
 
@@ -36,23 +37,28 @@ def show(
     results = [to_json(each) for each in gates]
     classes = classes_of_gates(results)
     fields = {**fields_of(version), **dict(sorted(found.tracked_runs.items()))}
-    if html is not None:
-        write_page(html, page(fields, rows_of(gates), results))
-    if as_json:
-        more = {"gate_results": results, "classes": classes}
-        print_json({**to_json(version), **more, "tracked_runs": dict(found.tracked_runs)})
-    elif html is None:
-        print_fields(fields)
-        if gates:
-            stdout().print()
-            print_table(GATE_COLUMNS, rows_of(gates), "")
-        if classes:
-            print_section(classes_section(classes))
+    more = {"gate_results": results, "classes": classes, "tracked_runs": dict(found.tracked_runs)}
+    show_found(
+        {**to_json(version), **more},
+        partial(_print, fields, rows_of(gates), classes),
+        partial(page, fields, rows_of(gates), results),
+        html,
+        as_json,
+    )
 
 
 def print_version(version: pb.ModelVersion, as_json: bool) -> None:
     """Print a version without the gates' verdicts."""
     print_one(version, fields_of(version), as_json)
+
+
+def _print(fields: Mapping[str, Any], gates: Sequence[Any], classes: Sequence[Any]) -> None:
+    print_fields(fields)
+    if gates:
+        stdout().print()
+        print_table(GATE_COLUMNS, gates, "")
+    if classes:
+        print_section(classes_section(classes))
 
 
 def fields_of(version: pb.ModelVersion) -> Mapping[str, Any]:

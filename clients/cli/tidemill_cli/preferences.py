@@ -9,6 +9,7 @@ import typer
 
 from tidemill.v1 import feedback_service_pb2 as pb
 from tidemill_cli.connection import connected, current_user
+from tidemill_cli.dataset_files import require_writable
 from tidemill_cli.failure import AlreadyThere, CannotWrite, CommandFailed
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list, print_one
 from tidemill_cli.local import require_extras
@@ -147,6 +148,8 @@ def export(
     folder = out.absolute()
     if folder.exists():
         raise AlreadyThere(out, "name a new folder")
+    above = next(each for each in folder.parents if each.exists())
+    require_writable(above / folder.relative_to(above).parts[0])
     pairs, _ = _pairs(task, address)
     rows = rows_by_split(pairs)
     exported = sum(map(len, rows.values()))

@@ -153,13 +153,17 @@ def _truth(settings: Settings, task: str, rows: DatedRows) -> dict[str, str]:
 
 
 def _show(outcome: dict[str, Any], html: Path | None, as_json: bool) -> None:
-    if html is not None:
+    if as_json:
+        print_json(outcome)
+    else:
+        _print(outcome)
+    if html is not None:  # last, because it may fail
         from tidemill_cli.replaying.page import replay_page
 
         write_page(html, replay_page(outcome))
-    if as_json:
-        print_json(outcome)
-        return
+
+
+def _print(outcome: dict[str, Any]) -> None:
     labels, promoted = outcome["labels"], [v for v in outcome["versions"] if v["rows"]]
     print_fields(
         {

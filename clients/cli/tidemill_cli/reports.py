@@ -1,6 +1,7 @@
 """`tidemill reports`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +11,11 @@ from tidemill.v1 import monitoring_service_pb2 as pb
 from tidemill.v1.prediction_service_pb2 import GetPredictionRequest
 from tidemill_cli.connection import connected
 from tidemill_cli.failure import WrongUsage
-from tidemill_cli.html_file import Html, write_page
+from tidemill_cli.html_file import Html, show_found
 from tidemill_cli.listing import CALL_SECONDS, Columns, print_list
 from tidemill_cli.messages import enum_name, time_text, to_json
 from tidemill_cli.options import Address, AsJson, Limit, OnlyTask, group
-from tidemill_cli.output import print_fields, print_json, shortened
+from tidemill_cli.output import print_fields, shortened
 from tidemill_cli.report_page import page_of_report, page_of_task
 from tidemill_cli.report_sections import example_ids, sections
 from tidemill_cli.section import Section, print_section
@@ -89,22 +90,25 @@ def _show_report(client: TidemillClient, report_id: str, html: Path | None, as_j
     document = to_json(report)
     details = document["details"] or {}
     tables = list(sections(details))
-    if html is not None:
-        write_page(html, page_of_report(_fields(report), tables))
-    if as_json:
-        print_json(document)
-    elif html is None:
-        _print(_fields(report), [*tables, *_examples(client, details)])
+    fields = _fields(report)
+    show_found(
+        document,
+        lambda: _print(fields, [*tables, *_examples(client, details)]),
+        partial(page_of_report, fields, tables),
+        html,
+        as_json,
+    )
 
 
 def _show_task(client: TidemillClient, task: str, html: Path | None, as_json: bool) -> None:
     overview = overview_of(client, task)
-    if html is not None:
-        write_page(html, page_of_task(overview))
-    if as_json:
-        print_json(overview_json(overview))
-    elif html is None:
-        _print({"task": task}, list(overview_sections(overview)))
+    show_found(
+        overview_json(overview),
+        lambda: _print({"task": task}, list(overview_sections(overview))),
+        partial(page_of_task, overview),
+        html,
+        as_json,
+    )
 
 
 def _fields(report: pb.Report) -> Mapping[str, Any]:

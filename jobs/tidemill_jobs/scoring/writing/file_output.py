@@ -99,7 +99,9 @@ class FileOutput:
         if not parent.is_dir() or Path(self._name).is_dir():
             problem = "is a folder" if parent.is_dir() else "its folder does not exist"
             raise DataError("OUTPUT_UNREACHABLE", f"{self._shown}: {problem}; fix the path")
-        Path(self._beside).unlink(missing_ok=True)
+        with write_errors(self._shown):
+            Path(self._beside).touch()
+            Path(self._beside).unlink()
 
     def _move(self) -> None:
         """Rename the file to its place; copy it beside the place first if the disk is another."""
