@@ -16,6 +16,7 @@ from arize.utils.types import (
 from tidemill_core.errors import Unavailable
 from tidemill_core.settings import ArizeSettings
 from tidemill_jobs.monitoring.tools.arize_rows import Rows
+from tidemill_jobs.monitoring.unanswered import why_unanswered
 
 TIMEOUT_SECONDS = 60.0
 _OK = 200
@@ -62,8 +63,7 @@ class ArizeClient:
                     timeout=TIMEOUT_SECONDS,
                 )
         except (requests.RequestException, ValidationFailure) as error:
-            # Only its name, because its message may quote rows.
-            raise ArizeUnavailable(self._url, type(error).__name__) from None
+            raise ArizeUnavailable(self._url, why_unanswered(error)) from None
         if answer.status_code != _OK:
             raise ArizeUnavailable(self._url, f"it answered {answer.status_code}")
 

@@ -8,6 +8,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import PagerDutySettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
+from tidemill_jobs.monitoring.unanswered import why_unanswered
 
 _MAX_SUMMARY = 1024
 _PATH = "/v2/enqueue"
@@ -42,7 +43,7 @@ class PagerDutySink:
             else:
                 self._client.resolve(key)
         except (Error, UrlError, httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            raise NotDelivered(f"no answer: {type(error.__cause__ or error).__name__}") from error
+            raise NotDelivered(f"no answer: {why_unanswered(error)}") from error
 
     def _trigger(self, notification: Notification) -> None:
         alert = notification.alert

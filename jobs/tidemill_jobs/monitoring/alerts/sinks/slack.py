@@ -20,6 +20,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import SlackSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
+from tidemill_jobs.monitoring.unanswered import why_unanswered
 
 _MAX_HEADER = 150
 _MAX_TEXT = 2900
@@ -46,7 +47,7 @@ class SlackSink:
                 blocks=list(_blocks(notification)),
             )
         except (OSError, HTTPException, ValueError, SlackClientError) as error:
-            raise NotDelivered(f"no answer: {type(error).__name__}") from error
+            raise NotDelivered(f"no answer: {why_unanswered(error)}") from error
         if answer.status_code != _OK:
             after = {name.lower(): value for name, value in answer.headers.items()}
             raise NotDelivered.by_status(answer.status_code, str(after.get("retry-after", "")))

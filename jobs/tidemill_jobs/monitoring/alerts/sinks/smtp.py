@@ -9,6 +9,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import SmtpSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
+from tidemill_jobs.monitoring.unanswered import why_unanswered
 
 _PERMANENT = 500
 
@@ -29,6 +30,8 @@ class SmtpSink:
                     server.login(settings.username, settings.password.get_secret_value())
                 refused = server.send_message(mail)
         except smtplib.SMTPResponseException as error:
+            if error.smtp_code < 0:
+                raise NotDelivered("no answer: it is no mail server") from error
             is_refused = error.smtp_code >= _PERMANENT
             raise NotDelivered(f"the server answered {error.smtp_code}", is_refused) from error
         except smtplib.SMTPRecipientsRefused as error:
@@ -37,7 +40,7 @@ class SmtpSink:
             rule = "alerts.smtp: host, username, password and addresses must be ASCII"
             raise NotDelivered(rule, is_refused=True) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise NotDelivered(f"no answer: {type(error).__name__}") from error
+            raise NotDelivered(f"no answer: {why_unanswered(error)}") from error
         if refused and len(refused) == len(settings.recipients):
             raise NotDelivered("the server refused the recipients", is_refused=True)
 
@@ -65,7 +68,8 @@ def _mail(notification: Notification, settings: SmtpSettings) -> EmailMessage:
     mail["Date"] = format_datetime(notification.time)
     mail["Message-ID"] = f"<{notification.delivery_id}@alerts.tidemill>"
     mail["References"] = thread
-    lines = [notification.message, "", alert.advice, "", f"Report: {notification.report}"]
+    lines = [notification.message, "", alert.advice, ""]
+    lines += [f"Report: {notification.report}"] if notification.report else []
     lines += [f"Version: {alert.model_version or '-'}", f"Alert: {alert.alert_id}"]
     mail.set_content("\n".join(lines) + "\n")
     return mail

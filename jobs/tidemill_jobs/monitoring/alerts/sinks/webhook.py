@@ -12,6 +12,7 @@ from tidemill_core.errors import ConfigurationError
 from tidemill_core.settings import AlertSettings
 from tidemill_core.settings.alerts import WebhookSettings
 from tidemill_jobs.monitoring.alerts.sink import TIMEOUT_SECONDS, NotDelivered, Notification
+from tidemill_jobs.monitoring.unanswered import why_unanswered
 
 SIGNATURE_HEADER = "Tidemill-Signature"
 DELIVERY_HEADER = "Tidemill-Delivery"
@@ -36,7 +37,7 @@ class WebhookSink:
         try:
             answer = httpx.post(self._url, content=body, headers=headers, timeout=TIMEOUT_SECONDS)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NotDelivered(f"no answer: {type(error).__name__}") from error
+            raise NotDelivered(f"no answer: {why_unanswered(error)}") from error
         if not answer.is_success:
             after = answer.headers.get("Retry-After", "")
             raise NotDelivered.by_status(answer.status_code, after)

@@ -227,7 +227,7 @@ def test_mail_over_tls_with_a_login(
             recipients=["ana@example.com"],
         )
         wrong = settings.model_copy(update={"password": SecretStr("loud")})
-        with pytest.raises(NotDelivered, match="no answer: SSLCertVerificationError"):
+        with pytest.raises(NotDelivered, match="no answer: its certificate is not trusted: "):
             open_sink("smtp", AlertSettings(smtp=settings)).send(_notification())
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         with pytest.raises(NotDelivered, match="answered 535") as raised:
@@ -273,7 +273,7 @@ def test_an_answer_that_is_no_success(
 
 @pytest.mark.parametrize("name", [name for name in SINKS if name != "log"])
 def test_a_receiver_that_is_down(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Nobody listens: the sink says so at once, without the secrets of its settings."""
+    """Nobody listens: the sink says so in the system's words, without its settings' secrets."""
     nobody = HttpReceiver("http://127.0.0.1:1")
     smtp = SmtpSettings(
         host="127.0.0.1",
@@ -284,7 +284,7 @@ def test_a_receiver_that_is_down(name: str, capfd: pytest.CaptureFixture[str]) -
         recipients=["b@example.com"],
     )
     settings = _settings(nobody).model_copy(update={"smtp": smtp})
-    with pytest.raises(NotDelivered, match="no answer") as raised:
+    with pytest.raises(NotDelivered, match=r"^no answer: Connection refused$") as raised:
         open_sink(name, settings).send(_notification())
     assert not raised.value.is_refused
     printed = capfd.readouterr()

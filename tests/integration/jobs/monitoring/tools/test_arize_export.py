@@ -102,7 +102,7 @@ def test_an_arize_that_is_away_loses_nothing(
     assert sorted(rows(arize.requests[-1])["prediction_id"]) == sorted(ids)
     away = HttpReceiver("http://127.0.0.1:9")
     answer("a", time=context.clock() - timedelta(minutes=30))
-    with pytest.raises(ArizeUnavailable, match=r"at http://127\.0\.0\.1:9\S* took no rows: Conn"):
+    with pytest.raises(ArizeUnavailable, match=r":9\S* took no rows: Connection refused"):
         run(sending(context, away))
 
 
