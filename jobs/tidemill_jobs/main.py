@@ -12,8 +12,6 @@ import os
 import signal
 import sys
 import threading
-import time
-import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from tidemill_core.triton.control_key import control_key
 from tidemill_jobs.catalog import CHECKS, YIELDING, catalog
 from tidemill_jobs.execute import run_claimed
 from tidemill_jobs.first_model import queue_first_models
+from tidemill_jobs.leadership import Leadership
 from tidemill_jobs.monitoring.alerts.retrainings import watch_retrainings
 from tidemill_jobs.monitoring.alerts.sender import Sender
 from tidemill_jobs.release.rollout.queue import queue_rollouts
@@ -43,8 +42,6 @@ from tidemill_jobs.replay import ReplayedJobs
 from tidemill_jobs.runner import Runner
 from tidemill_jobs.schedule import Schedule
 
-LEASE = "jobs"
-LEASE_LENGTH = timedelta(seconds=15)
 TICK_SECONDS = 0.5
 KEEP_CHECKS = timedelta(days=7)
 """How long the runs of checks are kept; their findings are in reports."""
@@ -64,15 +61,14 @@ class JobsProcess:
         self._settings = settings
         self._storage = storage
         self._started = system_clock()
-        self._holder = uuid.uuid4().hex
+        self._leadership = Leadership(storage.leases)
         self._runner = Runner(storage.jobs, system_clock)
         repository = ModelRepository.of(settings)
         self._triton = triton
-        self._reconciler = Reconciler(storage, repository, system_clock, self._leads)
+        self._reconciler = Reconciler(storage, repository, system_clock, self._leadership.holds)
         self._sender = Sender(storage.alert_outbox, settings.alerts, system_clock)
         tasks = list(settings.tasks)
         self._schedule = Schedule(settings.schedule, tasks, storage.jobs, system_clock)
-        self._leads_until = 0.0
         self._prune_at = self._started
 
     def run(self, stopping: threading.Event) -> None:
@@ -93,15 +89,14 @@ class JobsProcess:
         self._runner.stop()
         for thread in threads:
             thread.join(_THREAD_STOP_SECONDS)
-        self._storage.leases.release(LEASE, self._holder)
+        self._leadership.release()
 
     def _tick(self) -> None:
         self._runner.watch()
-        now, begin = system_clock(), time.monotonic()
-        if not self._storage.leases.acquire(LEASE, self._holder, LEASE_LENGTH):
+        now = system_clock()
+        if not self._leadership.take():
             self._stop_leading()
             return
-        self._leads_until = begin + LEASE_LENGTH.total_seconds()
         tasks = list(self._settings.tasks)
         for step in (
             self._lead,
@@ -111,12 +106,8 @@ class JobsProcess:
             lambda: queue_rollouts(self._storage, tasks, now),
             self._runner.start_queued,
         ):
-            if self._leads():
+            if self._leadership.holds():
                 step()
-
-    def _leads(self) -> bool:
-        """Return whether the lease is still this process's, also after the process was stopped."""
-        return time.monotonic() < self._leads_until
 
     def _reconcile(self, stopping: threading.Event) -> None:
         """Reconcile what each Triton serves while this process leads, until `stopping` is set."""
@@ -133,7 +124,7 @@ class JobsProcess:
     def _send_alerts(self, stopping: threading.Event) -> None:
         """Send alerts while this process leads, until `stopping` is set."""
         while not stopping.wait(ALERT_SECONDS):
-            if not self._leads():
+            if not self._leadership.holds():
                 continue
             try:
                 self._sender.tick()
@@ -154,16 +145,16 @@ class JobsProcess:
     def _lead(self) -> None:
         if self._schedule.started:
             return
-        log.info("leading", holder=self._holder)
+        log.info("leading", holder=self._leadership.holder)
         self._storage.jobs.set_catalog(catalog(self._settings.schedule))
         for run_id in self._storage.jobs.close_gone(list(self._settings.tasks), system_clock()):
             log.warning("run_of_a_gone_task", run_id=run_id)
         self._schedule.start()
 
     def _stop_leading(self) -> None:
-        self._leads_until = 0.0
+        self._leadership.stop()
         if self._schedule.started:
-            log.info("not_leading", holder=self._holder)
+            log.info("not_leading", holder=self._leadership.holder)
             self._schedule.stop()
 
 

@@ -1,11 +1,25 @@
 """Leases, which one process at a time can hold, across machines; the database's clock counts."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_, update
 
 from tidemill_core.storage.database import Database
 from tidemill_core.storage.schema import leases
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that a process has taken.
+
+    Attributes:
+        holder: the process.
+        expire_time: when another process may take it, by the database's clock.
+    """
+
+    holder: str
+    expire_time: datetime
 
 
 class LeaseStore:
@@ -27,6 +41,12 @@ class LeaseStore:
             self._database.insert_ignoring_repeats(connection, leases, new)
             query = leases.select().where(leases.c.name == name)
             return bool(connection.execute(query).one().holder == holder)
+
+    def held(self, name: str) -> Lease | None:
+        """Return a lease as it was last taken, perhaps expired; None if it is free."""
+        with self._database.read() as connection:
+            row = connection.execute(leases.select().where(leases.c.name == name)).one_or_none()
+        return None if row is None else Lease(row.holder, row.expire_time)
 
     def release(self, name: str, holder: str) -> None:
         """Release a lease if it is still the holder's."""

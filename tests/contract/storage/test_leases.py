@@ -1,6 +1,6 @@
 """Leases, which one process at a time can hold."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from tests.contract.storage.values import at_once
 from tidemill_core.storage.schema import leases
@@ -38,6 +38,17 @@ def test_released(storage: Storage) -> None:
     assert not storage.leases.acquire("scheduler", "b", LENGTH)
     storage.leases.release("scheduler", "a")
     assert storage.leases.acquire("scheduler", "b", LENGTH)
+
+
+def test_held(storage: Storage) -> None:
+    """A process that waits for a lease can see who has it, and when it was last renewed."""
+    assert storage.leases.held("scheduler") is None
+    before = datetime.now(UTC)
+    storage.leases.acquire("scheduler", "a", LENGTH)
+    held = storage.leases.held("scheduler")
+    assert held is not None
+    assert held.holder == "a"
+    assert timedelta() <= held.expire_time - LENGTH - before < timedelta(seconds=10)
 
 
 def test_from_many_threads(storage: Storage, second_storage: Storage) -> None:

@@ -1,0 +1,56 @@
+"""Which of several processes of the jobs leads."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.plugins.databases import new_sqlite
+from tidemill_core.storage.leases import LeaseStore
+from tidemill_core.storage.storage import open_storage
+from tidemill_jobs.leadership import Leadership
+
+
+@pytest.fixture
+def leases(tmp_path: Path) -> Iterator[LeaseStore]:
+    """Yield the leases of a new database."""
+    storage = open_storage(new_sqlite(tmp_path / "tidemill.db"))
+    with closing(storage.database):
+        yield storage.leases
+
+
+def test_a_process_that_waits_says_once_for_whom(leases: LeaseStore) -> None:
+    """The log names the process that leads, and when it was last there, once for each leader."""
+    first, second, third = (Leadership(leases) for _ in range(3))
+    with capture_logs() as logs:
+        assert first.take()
+        assert first.take()
+    assert logs == []
+    assert f":{os.getpid()}:" in first.holder
+    with capture_logs() as logs:
+        assert not any(second.take() for _ in range(3))
+    [line] = logs
+    assert (line["event"], line["leader"]) == ("waiting_to_lead", first.holder)
+    assert line["leader_renewed"].startswith("20")
+    first.release()
+    with capture_logs() as logs:
+        assert third.take()
+        assert not any(second.take() for _ in range(3))
+    assert [each["leader"] for each in logs] == [third.holder]
+
+
+def test_a_process_leads_as_long_as_its_lease(leases: LeaseStore) -> None:
+    """It does not lead before it took the lease, after it stopped, or while another has it."""
+    first, second = Leadership(leases), Leadership(leases)
+    assert not first.holds()
+    assert first.take()
+    assert first.holds()
+    assert not second.take()
+    assert not second.holds()
+    first.release()
+    assert not first.holds()
+    assert second.take()
+    assert second.holds()
